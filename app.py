@@ -1,0 +1,139 @@
+"""Serve export.pkl as a web page: drop a photo, read how likely it is each of the model's classes.
+
+python app.py                          # http://127.0.0.1:7860
+python app.py --model my_export.pkl    # any export of train.py, whatever its classes
+python app.py --share                  # and a public link for a week
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # strangers' visits are nobody's statistics
+
+import gradio as gr
+from bears.errors import ExportError, PhotoError
+from bears.photo import open_photo
+from bears.predictor import Predictor
+from gradio import utils
+
+HERE = Path(__file__).parent
+MAX_FILE_SIZE = "25mb"
+CSS = """
+.gradio-container {width: 100% !important; max-width: 60rem !important; margin: 0 auto !important}
+#verdict {min-height: 2.5rem}
+#verdict p {font-size: 2rem; font-weight: 700; line-height: 1.25; margin: 0}
+"""
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=HERE / "export.pkl", help="the export to serve")
+    parser.add_argument("--share", action="store_true", help="also print a public link, valid for a week")
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for the whole network)")
+    parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
+    return parser.parse_args(argv)
+
+
+def read_facts(model):
+    """What train.py wrote about the model beside it (export.json), or nothing."""
+    try:
+        return json.loads(model.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def received(photo):
+    """The path of an uploaded photo, from Gradio's `ImageData`; refuses everything that is not an upload."""
+    path = (photo or {}).get("path")
+    if not path or not utils.is_in_or_equal(os.path.realpath(path), os.path.realpath(utils.get_upload_folder())):
+        raise gr.Error("Please upload the photo itself: links and other files are not opened.", print_exception=False)
+    return path
+
+
+def refuse_links(image):
+    """Keep Gradio from downloading any web address that an API caller sends as a photo."""
+    move = image.async_move_resource_to_block_cache
+
+    async def guarded(path):
+        if str(path).startswith(("http:", "https:")):
+            raise gr.Error("Please upload the photo itself: links are not opened.", print_exception=False)
+        return await move(path)
+
+    image.async_move_resource_to_block_cache = guarded
+
+
+def headline(probs):
+    """The verdict in words, `Grizzly, 99% sure`; rounded down, since no model is ever 100% sure."""
+    label = max(probs, key=probs.get)
+    return f"{label.capitalize()}, {int(100 * probs[label])}% sure"
+
+
+def page_title(facts):
+    """`Black, grizzly or teddy?`, from the classes that train.py wrote down."""
+    *others, last = facts.get("classes", ["What is in this photo"])
+    return (f"{', '.join(others)} or {last}" if others else last).capitalize() + "?"
+
+
+def create_demo(model):
+    """The page, as a `gr.Blocks`, that serves the export `model`."""
+    title = page_title(read_facts(model))
+    predictor = Predictor(model)
+
+    def predict(photo):
+        """Say how likely a photo shows each of the model's classes: the probabilities and a headline."""
+        if photo is None:
+            return None, ""
+        start = time.monotonic()
+        try:
+            probs = predictor.predict(open_photo(received(photo)))
+        except (PhotoError, ExportError) as e:
+            raise gr.Error(str(e), print_exception=False) from None
+        verdict = headline(probs)
+        print(f"{time.strftime('%X')} {verdict} in {time.monotonic() - start:.3f} s", flush=True)
+        return probs, verdict
+
+    with gr.Blocks(title=title, delete_cache=(600, 3600)) as demo:
+        gr.Markdown(f"# {title}")
+        with gr.Row():
+            photo = gr.Image(label="Photo", type="filepath", height=320)
+            with gr.Column():
+                verdict = gr.Markdown(elem_id="verdict")
+                label = gr.Label(label="Probabilities", show_heading=False)
+        refuse_links(photo)
+        gr.Examples([str(f) for f in sorted((HERE / "examples").glob("*.jpg"))], photo, label="Or try one of these")
+        photo.change(predict, photo, [label, verdict], api_name="predict", preprocess=False, concurrency_limit=16)
+    demo.queue(max_size=64)
+    demo.predictor = predictor
+    return demo
+
+
+def serve(demo, args):
+    """Show the page at once and load the model behind it; a photo that comes earlier waits for it."""
+    demo.launch(
+        server_name=args.host,
+        server_port=args.port,
+        share=args.share,
+        max_file_size=MAX_FILE_SIZE,
+        enable_monitoring=False,
+        run_history=False,  # on a shared computer the next visitor would see it
+        css=CSS,
+        theme=gr.themes.Soft(),
+        prevent_thread_lock=True,
+    )
+    try:
+        demo.predictor.load()
+    except ExportError as e:
+        demo.close()
+        sys.exit(f"app.py: {e}")
+    demo.block_thread()
+
+
+args = parse_args(None if __name__ == "__main__" else [])
+demo = create_demo(args.model)
+
+if __name__ == "__main__":
+    serve(demo, args)

@@ -1,0 +1,6 @@
+"""What `app.py` and `train.py` both need. Run one of them through its own virtual environment: `python -m bears`."""
+
+import warnings
+
+# torch 2.14 announces, at every import of fastai, that it will drop what two of fastai's activations use.
+warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=FutureWarning)

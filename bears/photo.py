@@ -1,0 +1,95 @@
+"""Open a photo from a stranger: the only door through which pixels come in, for the page and for training.
+
+Gradio's image component and `PIL.Image.open` each get some real photos wrong (turned sideways, whitened,
+decoded in full although they are bombs), so both are kept away from files that this module has not opened.
+"""
+
+import warnings
+
+import numpy as np
+import pillow_heif
+from bears.errors import PhotoError
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+# Only these decoders ever see a stranger's bytes; Pillow has others that start programs (EPS runs Ghostscript).
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+EXTENSIONS = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp"),
+    *(".tif", ".tiff", ".avif", ".heic", ".heif"),
+}
+MAX_MEGAPIXELS = 50  # imgproxy's default limit on a source image
+MAX_MEGAPIXELS_JPEG = 200  # a phone's largest: a baseline JPEG is decoded at an eighth of its sides
+SIDE = 512  # pixels of the shorter side that leave here: twice what the model sees, enough to show on a page
+
+Image.init()  # load the decoders that Pillow would otherwise load on demand: asked by name, it raises KeyError
+pillow_heif.register_heif_opener()
+# This module checks sizes itself, before decoding; Pillow's own check only knows one limit for all formats.
+Image.MAX_IMAGE_PIXELS = MAX_MEGAPIXELS_JPEG * 10**6 // 2  # Pillow warns here and refuses at twice as much
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+HINT = "Please send a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC photo."
+
+
+def open_photo(file, side=SIDE):
+    """Decode `file` (a path or a binary file object) into an upright RGB photo on white, first frame only.
+
+    Returns a PIL image in mode RGB whose shorter side is at most `side` pixels (small photos keep their size).
+    Raises `PhotoError` when the file is no photo, is damaged, has too many pixels, or cannot be read.
+    """
+    try:
+        with Image.open(file, formats=FORMATS) as im:
+            check_size(im)
+            im.draft("RGB", (side, side))  # JPEG only: decodes at 1/2, 1/4 or 1/8, never below `side`
+            return shrink(to_rgb(ImageOps.exif_transpose(im)), side)
+    except PhotoError:
+        raise
+    except UnidentifiedImageError:
+        raise PhotoError(f"This file is not a photo that can be opened here. {HINT}") from None
+    except Image.DecompressionBombError:
+        raise PhotoError(too_large(MAX_MEGAPIXELS_JPEG)) from None
+    except FileNotFoundError:
+        raise PhotoError("This photo is no longer here. Please send it again.") from None
+    except PermissionError:
+        raise PhotoError("This photo may not be read: check the permissions of the file.") from None
+    except Exception:  # on hostile bytes decoders raise anything: OSError, SyntaxError, struct.error, MemoryError…
+        raise PhotoError("This photo is damaged or incomplete. Please save it again or send another one.") from None
+
+
+def check_size(im):
+    """Refuse an opened but not yet decoded image whose header promises more pixels than we want to decode."""
+    # A progressive JPEG is held in full while it is decoded, at any output size, so it gets no bonus.
+    light = im.format in ("JPEG", "MPO") and not im.info.get("progressive")
+    limit = MAX_MEGAPIXELS_JPEG if light else MAX_MEGAPIXELS
+    if im.width * im.height > limit * 10**6:
+        raise PhotoError(too_large(limit))
+
+
+def too_large(megapixels):
+    return f"This photo has more than {megapixels} megapixels. Please send a smaller copy."
+
+
+def to_rgb(im):
+    """Convert any mode to RGB as a viewer would show it: 16 bits scaled (Pillow clips), transparency on white."""
+    if im.mode in ("I", "F") or im.mode.startswith("I;16"):
+        im = Image.fromarray(to_8_bits(np.asarray(im)))
+    if im.has_transparency_data:
+        im = im.convert("RGBA")
+        im = Image.alpha_composite(Image.new("RGBA", im.size, "white"), im)
+    return im.convert("RGB")
+
+
+def to_8_bits(pixels):
+    """Scale one channel of integers or floats to uint8: 16-bit values by their full range, others by their own."""
+    pixels = np.nan_to_num(pixels.astype(np.float32))
+    top = pixels.max(initial=0)
+    scale = 1 if top <= 255 else 65535 / 255 if top <= 65535 else top / 255
+    return np.clip(pixels / scale, 0, 255).astype(np.uint8)
+
+
+def shrink(im, side):
+    """Reduce `im` until its shorter side is at most `side` pixels; a photo that is smaller stays as it is."""
+    scale = side / min(im.size)
+    if scale >= 1:
+        return im
+    size = [max(1, round(n * scale)) for n in im.size]
+    return im.resize(size, Image.Resampling.BICUBIC, reducing_gap=2)

@@ -1,0 +1,106 @@
+"""The lesson's pictures of a training run, as PNG files and one HTML page that shows them with the figures."""
+
+import html
+import json
+from pathlib import Path
+
+import matplotlib
+from bears.errors import ExportError
+
+matplotlib.use("Agg")  # no window: training also runs where there is no screen
+from matplotlib import pyplot as plt
+
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
+  h1, h2 {{ line-height: 1.2 }} h2 {{ margin-top: 2.5rem }}
+  img {{ max-width: 100%; height: auto }}
+  .figure {{ font-size: 2.5rem; font-weight: 700 }}
+  table {{ border-collapse: collapse }} td, th {{ padding: .3rem 1rem .3rem 0; text-align: left; vertical-align: top }}
+  pre {{ background: #f4f4f4; padding: 1rem; overflow-x: auto; font-size: 13px }}
+  @media (prefers-color-scheme: dark) {{
+    body {{ background: #1b1b1b; color: #eee }} pre {{ background: #2a2a2a }} img {{ background: #fff }}
+  }}
+</style>
+<h1>{title}</h1>
+<p><span class="figure">{error_rate:.1%}</span> validation error: {errors} of {photos} photos
+(95% interval {low:.1%} to {high:.1%})</p>
+{cross_validation}
+<table><tr><th>Class<th>Photos</tr>{counts}</table>
+{pictures}
+<h2>Left out</h2>
+{dropped}
+<h2>All figures</h2>
+<pre>{facts}</pre>
+</html>
+"""
+PICTURES = {
+    "batch": "A batch, as the model sees it",
+    "learning_curve": "Loss while training",
+    "confusion_matrix": "Which class is taken for which",
+    "top_losses": "The photos it got most wrong",
+}
+
+
+def write(folder, learn, interp, recorder, facts):
+    """Write `batch`, `learning_curve`, `confusion_matrix` and `top_losses` as PNG, and `index.html`, to `folder`.
+
+    `interp` is the `ClassificationInterpretation` of `learn`, `recorder` holds the losses of its training,
+    `facts` is the dict that train.py prints.
+    """
+    try:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        plot(folder, learn, interp, recorder)
+        (folder / "index.html").write_text(page(facts), encoding="utf-8")
+    except OSError as e:
+        raise ExportError(f"The report in {folder} cannot be written ({e.strerror}); nothing was exported.") from None
+
+
+def plot(folder, learn, interp, recorder):
+    with learn.no_bar():
+        learn.dls.show_batch(max_n=9, figsize=(8, 8))
+        save(folder / "batch.png")
+        recorder.plot_loss(skip_start=0, ax=plt.figure(figsize=(8, 4)).gca())
+        save(folder / "learning_curve.png")
+        interp.plot_confusion_matrix(figsize=(5, 5))
+        save(folder / "confusion_matrix.png")
+        interp.plot_top_losses(min(9, len(interp.losses)), figsize=(11, 11))
+        save(folder / "top_losses.png")
+
+
+def save(file):
+    plt.savefig(file, bbox_inches="tight", dpi=100)
+    plt.close("all")
+
+
+def page(facts):
+    valid = facts["validation"]
+    low, high = valid["interval_95"]
+    rows = "".join(f"<tr><td>{html.escape(label)}<td>{n}</tr>" for label, n in facts["counts"].items())
+    left = "".join(f"<tr><td>{html.escape(f)}<td>{html.escape(why)}</tr>" for f, why in facts["dropped"].items())
+    return PAGE.format(
+        title=html.escape("Training report: " + ", ".join(facts["classes"])),
+        **{key: valid[key] for key in ("error_rate", "errors", "photos")},
+        low=low,
+        high=high,
+        cross_validation=describe(facts.get("cross_validation")),
+        counts=rows,
+        pictures="".join(f'<h2>{text}</h2><img src="{name}.png" alt="{text}">' for name, text in PICTURES.items()),
+        dropped=f"<table>{left}</table>" if left else "<p>Nothing.</p>",
+        facts=html.escape(json.dumps(facts, indent=2)),
+    )
+
+
+def describe(cv):
+    if not cv:
+        return ""
+    low, high = cv["interval_95"]
+    return (
+        f'<p><span class="figure">{cv["error_rate"]:.1%}</span> error over {cv["folds"]} folds: '
+        f"{cv['errors']} of {cv['photos']} photos (95% interval {low:.1%} to {high:.1%})</p>"
+    )

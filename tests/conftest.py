@@ -1,0 +1,99 @@
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+ROOT = Path(__file__).parent.parent
+PHOTOS = ROOT.parent / "shared" / "photos"
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--fail-on-skip", action="store_true", help="a skipped test fails the run, as .ci/run wants it")
+
+
+def pytest_sessionfinish(session):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--fail-on-skip") and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def photos():
+    """The real photos that the shipped model was trained on; they are not part of the repository."""
+    if not PHOTOS.is_dir():
+        pytest.skip("needs the real photos in ../shared/photos")
+    return PHOTOS
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory):
+    """A data set that this machine can draw: 16 photos each of discs and squares, on noise."""
+    folder, rng = tmp_path_factory.mktemp("shapes"), np.random.default_rng(0)
+    for label, draw in (("disc", ImageDraw.ImageDraw.ellipse), ("square", ImageDraw.ImageDraw.rectangle)):
+        (folder / label).mkdir()
+        for i in range(16):
+            im = Image.fromarray(rng.integers(0, 255, (8, 8, 3), np.uint8)).resize((96, 96))
+            x, y, size = rng.integers(5, 40), rng.integers(5, 40), rng.integers(35, 50)
+            draw(ImageDraw.Draw(im), [x, y, x + size, y + size], fill=tuple(rng.integers(0, 255, 3).tolist()))
+            im.save(folder / label / f"{i:02}.jpg")
+    return folder
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """`python app.py` as a user starts it, on a free port of this machine."""
+
+    def __init__(self, log, *args):
+        self.log = log
+        env = {**os.environ, "GRADIO_SERVER_PORT": str(free_port())}
+        command = [sys.executable, "-u", str(ROOT / "app.py"), *args]
+        with log.open("w") as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=env)
+        self.url = self.wait_for(r"http://\S+:\d+", 60)
+
+    def wait_for(self, pattern, seconds):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if match := re.search(pattern, self.log.read_text()):
+                return match[0]
+            time.sleep(0.1)
+        raise AssertionError(f"app.py never printed {pattern}:\n{self.log.read_text()}")
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("server") / "log")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM:
+        pytest.skip("needs a chromium on the PATH")
+    args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_api.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=args)
+        yield browser
+        browser.close()

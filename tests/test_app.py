@@ -1,0 +1,67 @@
+"""app.py as its visitors meet it: a real server, asked by a real gradio_client."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, Server
+from gradio_client import Client, handle_file
+
+EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    client = Client(server.url, verbose=False)
+    yield client
+    client.close()
+
+
+@pytest.mark.parametrize("photo", EXAMPLES, ids=lambda f: f.name)
+def test_predict_returns_the_label_first_and_then_the_headline(client, photo):
+    label, headline = client.predict(handle_file(photo), api_name="/predict")
+    assert label["label"] == photo.stem
+    assert sum(c["confidence"] for c in label["confidences"]) == pytest.approx(1, abs=1e-4)
+    assert headline.startswith(photo.stem.capitalize())
+
+
+def test_log_has_one_line_per_prediction_and_no_progress_bar(server, client):
+    before = server.log.read_text()
+    client.predict(handle_file(EXAMPLES[0]), api_name="/predict")
+    [line] = server.log.read_text()[len(before) :].splitlines()
+    assert "% sure in 0." in line
+
+
+def test_help_lists_every_option():
+    result = subprocess.run([sys.executable, ROOT / "app.py", "--help"], capture_output=True, text=True, check=True)
+    for option in ("--model", "--share", "--host", "--port"):
+        assert option in result.stdout
+
+
+@pytest.mark.parametrize(
+    "content, sentence", [(None, "There is no model"), (b"nonsense", "cannot be opened")], ids=["missing", "damaged"]
+)
+def test_a_model_that_cannot_be_served_ends_in_one_sentence(tmp_path, content, sentence):
+    model = tmp_path / "my.pkl"
+    if content:
+        model.write_bytes(content)
+    command = [sys.executable, ROOT / "app.py", "--model", model]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    [line] = [line for line in result.stderr.splitlines() if line]
+    assert line.startswith("app.py: ") and sentence in line
+
+
+def test_a_model_of_other_classes_needs_no_code_change(shapes, tmp_path):
+    import train
+
+    train.main(["--data", str(shapes), "--out", str(tmp_path)])
+    server = Server(tmp_path / "log", "--model", str(tmp_path / "export.pkl"))
+    try:
+        client = Client(server.url, verbose=False)
+        assert client.config["title"] == "Disc or square?"
+        label, _ = client.predict(handle_file(shapes / "square" / "00.jpg"), api_name="/predict")
+        assert {c["label"] for c in label["confidences"]} == {"disc", "square"}
+        client.close()
+    finally:
+        server.close()

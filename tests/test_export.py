@@ -1,0 +1,89 @@
+"""The shipped export.pkl: small, portable, and right about the examples."""
+
+import pickletools
+import re
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from bears.export import open_export
+from bears.photo import open_photo
+from conftest import ROOT
+
+EXPORT = ROOT / "export.pkl"
+EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
+PACKAGES = {"fastai", "fastcore", "fasttransform", "plum", "timm", "torch", "numpy", "PIL", *sys.stdlib_module_names}
+
+
+@pytest.fixture(scope="module")
+def learn():
+    return open_export(EXPORT)
+
+
+def opcodes():
+    with zipfile.ZipFile(EXPORT) as f:
+        [name] = [name for name in f.namelist() if name.endswith("/data.pkl")]
+        return list(pickletools.genops(f.read(name)))
+
+
+def imports():
+    """The (module, name) pairs that unpickling imports, read from the opcodes without running them."""
+    found, strings, memo, previous = set(), [], {}, ""
+    for op, arg, _ in opcodes():
+        if op.name == "GLOBAL":
+            found.add(tuple(arg.split(" ")))
+        elif op.name == "STACK_GLOBAL":
+            found.add(tuple(strings[-2:]))
+        elif "UNICODE" in op.name:
+            strings.append(arg)
+        elif op.name == "MEMOIZE":
+            memo[len(memo)] = strings[-1] if previous.endswith("UNICODE") else None
+        elif op.name in ("BINGET", "LONG_BINGET") and memo.get(arg) is not None:
+            strings.append(memo[arg])
+        previous = op.name
+    return found
+
+
+def test_fits_without_large_file_storage():
+    assert EXPORT.stat().st_size <= 10_000_000
+
+
+def test_holds_plain_imports_of_known_packages_only():
+    modules = {module.split(".")[0] for module, _ in imports()}
+    assert {"fastai", "timm", "torch"} <= modules <= PACKAGES
+
+
+def test_holds_no_code():
+    names = {name for _, name in imports()}
+    assert not names & {"CodeType", "FunctionType", "_make_function", "_builtin_type", "eval", "exec"}
+    assert not any("cloudpickle" in module for module, _ in imports())
+
+
+def test_holds_no_paths():
+    assert "PosixPath" not in {name for _, name in imports()}
+    strings = [arg for op, arg, _ in opcodes() if "UNICODE" in op.name]
+    assert not [s for s in strings if re.match(r"(/|[A-Z]:\\)\w", s) or "site-packages" in s]
+
+
+def test_loads_and_predicts_where_nothing_of_this_project_is(tmp_path):
+    (tmp_path / "export.pkl").write_bytes(EXPORT.read_bytes())
+    (tmp_path / "photo.jpg").write_bytes(EXAMPLES[0].read_bytes())
+    code = "from fastai.vision.all import *; print(load_learner('export.pkl').predict('photo.jpg')[0])"
+    command = [sys.executable, "-I", "-c", code]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout.strip().splitlines()[-1] == EXAMPLES[0].stem
+
+
+def test_computes_in_single_precision(learn):
+    assert {str(p.dtype) for p in learn.model.parameters()} == {"torch.float32"}
+
+
+def test_there_is_an_example_of_every_class(learn):
+    assert set(learn.dls.vocab) <= {photo.stem for photo in EXAMPLES}
+
+
+@pytest.mark.parametrize("photo", EXAMPLES, ids=lambda f: f.name)
+def test_is_right_about_the_examples(learn, photo):
+    label, _, probs = learn.predict(open_photo(photo))
+    assert label == photo.stem and probs.max() > 0.8

@@ -1,0 +1,231 @@
+"""train.py from a folder of photos to an export, and each thing that can be wrong with the folder."""
+
+import json
+import os
+import resource
+import shutil
+import warnings
+
+import pytest
+from bears.data import find_photos, group_twins, grouped_folds
+from bears.errors import ExportError
+from bears.export import export, open_export
+from fastai.data.transforms import parent_label
+from PIL import Image, ImageOps
+
+import train
+
+
+def run(capsys, *args):
+    """Run train.py; returns the JSON block that it prints at the end."""
+    train.main([str(arg) for arg in args])
+    out = capsys.readouterr().out
+    return json.loads(out[out.index("\n{\n") :])
+
+
+def fails(*args):
+    """The one sentence with which train.py refuses."""
+    with pytest.raises(SystemExit) as exit:
+        train.main([str(arg) for arg in args])
+    message = str(exit.value)
+    assert message.startswith("train.py: ") and "\n" not in message
+    return message
+
+
+@pytest.fixture(scope="module")
+def trained(shapes, tmp_path_factory):
+    """The default recipe, run once on a copy of the drawn photos with a broken file, a copy and a mirror image."""
+    folder = tmp_path_factory.mktemp("trained")
+    data, out = shutil.copytree(shapes, folder / "data"), folder / "out"
+    out.mkdir()
+    (data / "disc" / "broken.jpg").write_bytes(b"not a photo")
+    shutil.copy(data / "disc" / "00.jpg", data / "disc" / "copy.jpg")
+    with Image.open(data / "square" / "00.jpg") as im:
+        ImageOps.mirror(im).save(data / "square" / "mirrored.png")
+    train.main(["--data", str(data), "--out", str(out), "--cross-validate", "2"])
+    return data, out, json.loads((out / "export.json").read_text())
+
+
+def test_default_recipe_learns_the_drawn_shapes(trained):
+    _, _, facts = trained
+    assert facts["classes"] == ["disc", "square"]
+    assert facts["counts"] == {"disc": 17, "square": 17}
+    assert facts["cross_validation"]["folds"] == 2
+    assert facts["cross_validation"]["photos"] == 34
+    assert facts["cross_validation"]["error_rate"] <= 0.2
+
+
+def test_unreadable_photo_is_reported_and_stays_where_it_is(trained):
+    data, _, facts = trained
+    assert list(facts["dropped"]) == ["disc/broken.jpg"]
+    assert (data / "disc" / "broken.jpg").read_bytes() == b"not a photo"
+
+
+def test_copies_and_mirror_images_are_twins(trained):
+    twins = [set(group) for group in trained[2]["twins"]]
+    assert {"disc/00.jpg", "disc/copy.jpg"} in twins
+    assert {"square/00.jpg", "square/mirrored.png"} in twins
+
+
+def test_no_fold_parts_twins(trained):
+    files, _ = find_photos(trained[0])
+    groups = group_twins(files)
+    for train_idx, valid_idx in grouped_folds(files, groups):
+        assert not set(groups[train_idx]) & set(groups[valid_idx])
+        assert {parent_label(files[i]) for i in valid_idx} == {"disc", "square"}
+
+
+def test_report_shows_all_pictures(trained):
+    reports = trained[1] / "reports"
+    page = (reports / "index.html").read_text()
+    for name in ("batch", "learning_curve", "confusion_matrix", "top_losses"):
+        assert f'src="{name}.png"' in page
+        with Image.open(reports / f"{name}.png") as im:
+            assert im.width > 300
+
+
+def test_export_predicts_what_it_was_trained_on(trained):
+    data, out, _ = trained
+    learn = open_export(out / "export.pkl")
+    label, _, probs = learn.predict(data / "square" / "03.jpg")
+    assert label == "square" and probs.sum() == pytest.approx(1)
+
+
+def test_same_seed_gives_the_same_model(trained, capsys):
+    data, out, first = trained
+    shutil.move(out / "export.pkl", out / "first.pkl")
+    again = run(capsys, "--data", data, "--out", out, "--cross-validate", 2)
+    assert {**first, "seconds": 0} == {**again, "seconds": 0}
+    photo = data / "disc" / "05.jpg"
+    probs = [open_export(out / name).predict(photo)[2].tolist() for name in ("first.pkl", "export.pkl")]
+    assert probs[0] == probs[1]
+
+
+def test_the_lesson_to_the_letter(shapes, tmp_path, capsys):
+    facts = run(capsys, "--data", shapes, "--out", tmp_path, "--lesson", "--no-pretrained")
+    assert facts["arch"] == "resnet18" and facts["recipe"] == "lesson"
+    assert facts["validation"]["photos"] == int(0.3 * 32)
+    learn = open_export(tmp_path / "export.pkl")
+    assert learn.predict(shapes / "disc" / "00.jpg")[0] in ("disc", "square")
+
+
+def test_any_timm_backbone(shapes, tmp_path, capsys):
+    facts = run(capsys, "--data", shapes, "--out", tmp_path, "--arch", "resnet10t", "--no-pretrained")
+    assert facts["arch"] == "resnet10t"
+
+
+def test_lesson_without_network_names_what_needs_none(shapes, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # where no download has left its weights
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # the discard port: nobody answers, here or elsewhere
+    message = fails("--data", shapes, "--out", tmp_path, "--lesson")
+    assert "resnet18 could not be downloaded" in message and "leave out --lesson" in message
+
+
+def test_unknown_backbone_names_similar_ones(shapes, tmp_path):
+    assert "resnet10t" in fails("--data", shapes, "--out", tmp_path, "--arch", "resnet10")
+
+
+def test_max_error_keeps_the_previous_export(shapes, tmp_path):
+    (tmp_path / "export.pkl").write_bytes(b"previous")
+    message = fails("--data", shapes, "--out", tmp_path, "--max-error", "-1")
+    assert "above --max-error" in message
+    assert (tmp_path / "export.pkl").read_bytes() == b"previous"
+
+
+def test_photos_are_left_out_by_list(shapes, tmp_path):
+    (tmp_path / "list.csv").write_text("file,reason\ndisc/00.jpg,blurred\n")
+    files, dropped = find_photos(shapes, tmp_path / "list.csv")
+    assert dropped == {"disc/00.jpg": "blurred"} and len(files) == 31
+
+
+def test_no_such_folder(tmp_path):
+    assert "There is no folder" in fails("--data", tmp_path / "nowhere", "--out", tmp_path)
+
+
+def test_one_class(shapes, tmp_path):
+    shutil.copytree(shapes / "disc", tmp_path / "data" / "disc")
+    assert "at least two folders" in fails("--data", tmp_path / "data", "--out", tmp_path)
+
+
+def test_class_with_one_readable_photo(shapes, tmp_path):
+    data = shutil.copytree(shapes, tmp_path / "data")
+    for file in sorted((data / "square").iterdir())[1:]:
+        file.write_bytes(b"")
+    assert "class square" in fails("--data", data, "--out", tmp_path)
+
+
+def test_class_of_one_photo_copied(shapes, tmp_path):
+    data = shutil.copytree(shapes, tmp_path / "data")
+    for file in (data / "square").iterdir():
+        shutil.copy(shapes / "square" / "00.jpg", file)
+    assert "only copies of one photo" in fails("--data", data, "--out", tmp_path)
+
+
+def test_two_photos_per_class_are_enough(shapes, tmp_path, capsys):
+    for label in ("disc", "square"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for name in ("00.jpg", "01.jpg"):
+            shutil.copy(shapes / label / name, tmp_path / "data" / label)
+    assert run(capsys, "--data", tmp_path / "data", "--out", tmp_path)["validation"]["photos"] == 2
+
+
+def test_unreadable_list_of_photos_to_leave_out(shapes, tmp_path):
+    (tmp_path / "list.csv").write_text("photo\ndisc/00.jpg\n")
+    assert "columns file and reason" in fails("--data", shapes, "--out", tmp_path, "--leave-out", tmp_path / "list.csv")
+
+
+def test_no_folder_for_the_export(shapes, tmp_path):
+    assert "--out" in fails("--data", shapes, "--out", tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without permission")
+def test_no_permission_to_write(shapes, tmp_path):
+    os.seteuid(65534)
+    try:
+        message = fails("--data", shapes, "--out", "/usr")
+    finally:
+        os.seteuid(0)
+    assert "Permission denied" in message
+
+
+def test_no_space_for_the_export_leaves_the_previous_one_whole(trained, tmp_path):
+    learn = open_export(trained[1] / "export.pkl")
+    (tmp_path / "export.pkl").write_bytes(b"previous")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, hard))
+    try:
+        with pytest.raises(ExportError, match="untouched"):
+            export(learn, tmp_path / "export.pkl")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [f.name for f in tmp_path.iterdir()] == ["export.pkl"]
+    assert (tmp_path / "export.pkl").read_bytes() == b"previous"
+
+
+def test_help_describes_every_option(capsys):
+    with pytest.raises(SystemExit):
+        train.parse_args(["--help"])
+    text = capsys.readouterr().out
+    for option in (
+        "data",
+        "leave-out",
+        "out",
+        "lesson",
+        "arch",
+        "no-pretrained",
+        "cross-validate",
+        "max-error",
+        "seed",
+    ):
+        assert f"--{option}" in text
+
+
+def test_cross_validation_of_one_fold_is_refused(shapes, capsys):
+    with pytest.raises(SystemExit):
+        train.parse_args(["--data", str(shapes), "--cross-validate", "1"])
+    assert "at least 2 folds" in capsys.readouterr().err
+
+
+def test_warnings_are_errors():
+    with pytest.raises(UserWarning):
+        warnings.warn("as pyproject.toml says", stacklevel=1)

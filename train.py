@@ -1,0 +1,197 @@
+"""Train a classifier on a folder of photos, as fast.ai's Lesson 2 does, and export it for app.py.
+
+    python train.py --data photos                       # one folder per class; writes export.pkl and reports/
+    python train.py --data photos --cross-validate 5    # also an honest estimate of the error, with its interval
+    python train.py --data photos --lesson              # the lesson to the letter: ResNet-18, fine_tune(4)
+
+The lesson: https://course.fast.ai/Lessons/lesson2.html
+"""
+
+import argparse
+import json
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from bears import report
+from bears.data import count_labels, find_photos, group_twins, grouped_folds, list_twins
+from bears.errors import DataError, ExportError, WeightsError
+from bears.export import check_writable, export, write_whole
+from bears.learner import (
+    ARCH,
+    LINEAR_HEAD,
+    SIZE,
+    body_features,
+    count_errors,
+    create_learner,
+    error_summary,
+    fit_head,
+)
+from bears.photo import open_photo
+from fastai.vision.all import (
+    CategoryBlock,
+    ClassificationInterpretation,
+    DataBlock,
+    ImageBlock,
+    IndexSplitter,
+    RandomSplitter,
+    Resize,
+    parent_label,
+    set_seed,
+)
+from fastprogress import fastprogress
+
+HERE = Path(__file__).parent
+PACKAGES = ("torch", "torchvision", "fastai", "timm", "pillow")
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="folder that holds one folder of photos per class")
+    parser.add_argument("--leave-out", metavar="CSV", help="photos not to use: a file with columns file and reason")
+    parser.add_argument("--out", default=HERE, type=Path, help="folder for export.pkl, export.json and reports/")
+    parser.add_argument("--lesson", action="store_true", help="the lesson's own recipe: ResNet-18, 128 pixels")
+    parser.add_argument("--arch", help=f"any torchvision or timm backbone (default: {ARCH}, or resnet18 for --lesson)")
+    parser.add_argument("--no-pretrained", action="store_true", help="start from random weights, not from ImageNet")
+    parser.add_argument("--cross-validate", metavar="K", type=int, help="estimate the error rate over K grouped folds")
+    parser.add_argument("--max-error", type=float, help="keep the old export and fail if the error is above this")
+    parser.add_argument("--seed", type=int, default=42, help="two runs with one seed agree (default: 42)")
+    args = parser.parse_args(argv)
+    args.arch = args.arch or ("resnet18" if args.lesson else ARCH)
+    if args.cross_validate is not None and args.cross_validate < 2:
+        parser.error("--cross-validate needs at least 2 folds")
+    return args
+
+
+def lesson_dls(files, splitter):
+    """The lesson's DataBlock. Its `get_items` has run already: `files` are the photos that could be opened."""
+    bears = DataBlock(
+        blocks=(ImageBlock, CategoryBlock),
+        splitter=splitter,
+        get_y=parent_label,
+        item_tfms=Resize(128),
+    )
+    return bears.dataloaders(files, bs=min(64, len(files) // 2))
+
+
+def lesson_learner(files, splitter, args):
+    """The lesson's recipe: `vision_learner(dls, resnet18, metrics=error_rate)` and `fine_tune(4)`."""
+    learn = create_learner(lesson_dls(files, splitter), args.arch, pretrained=not args.no_pretrained)
+    learn.fine_tune(4)
+    return learn
+
+
+def default_dls(files, split):
+    """The lesson's DataBlock at the recipe's size, through our own door, with twins on one side of the split."""
+    bears = DataBlock(
+        blocks=(ImageBlock, CategoryBlock),
+        get_x=open_photo,
+        get_y=parent_label,
+        splitter=IndexSplitter(split[1]),
+        item_tfms=Resize(SIZE),
+    )
+    return bears.dataloaders(files, bs=min(64, len(split[0])))
+
+
+def train_lesson(files, groups, args):
+    """The lesson to the letter. Returns the Learner, its Recorder, and a function that trains on another split."""
+
+    def fit(split):
+        return lesson_learner(files, IndexSplitter(split[1]), args)
+
+    learn = lesson_learner(files, RandomSplitter(valid_pct=0.3, seed=42), args)
+    return learn, learn.recorder, fit
+
+
+def train_default(files, groups, args):
+    """The default recipe. Returns the Learner, its Recorder, and a function that trains on another split."""
+    split = grouped_folds(files, groups, seed=args.seed)[0]
+    dls = default_dls(files, split)
+    learn = create_learner(dls, args.arch, pretrained=not args.no_pretrained, **LINEAR_HEAD)
+    features = body_features(learn, files)
+    targets = torch.tensor([dls.vocab.o2i[parent_label(f)] for f in files])
+
+    def fit(split, quiet=True):
+        set_seed(args.seed)
+        return fit_head(features, targets, split, n_out=len(dls.vocab), quiet=quiet)
+
+    head = fit(split, quiet=False)
+    learn.model[1][-1] = head.model
+    return learn, head.recorder, fit
+
+
+def cross_validate(files, groups, fit, args):
+    """Train on all folds but one and count the errors on that one, in turn; returns an `error_summary`."""
+    counts = []
+    for split in grouped_folds(files, groups, args.cross_validate, args.seed):
+        counts.append(count_errors(fit(split)))
+        say(f"fold {len(counts)}: {counts[-1][0]} errors in {counts[-1][1]} photos")
+    errors, photos = map(sum, zip(*counts))
+    return {"folds": len(counts), **error_summary(errors, photos)}
+
+
+def prepare(args):
+    """Find and verify the photos, group the twins, and say so; returns files, groups and the facts about them."""
+    files, dropped = find_photos(args.data, args.leave_out)
+    groups = group_twins(files)
+    facts = {"counts": count_labels(files), "dropped": dropped, "twins": list_twins(files, groups)}
+    say(f"{len(files)} photos: " + ", ".join(f"{n} {label}" for label, n in facts["counts"].items()))
+    for name, reason in dropped.items():
+        say(f"left out {name}: {reason}")
+    say(f"{len(facts['twins'])} groups of near-duplicates, each kept on one side of the split")
+    return files, groups, facts
+
+
+def refusal(facts, max_error):
+    """Why the model must not be exported, or nothing."""
+    error_rate = facts["validation"]["error_rate"]
+    if max_error is not None and error_rate > max_error:
+        return f"The validation error {error_rate:.1%} is above --max-error {max_error:.1%}: nothing was exported."
+
+
+def say(stage):
+    print(f"· {stage}", flush=True)
+
+
+def run(args):
+    start = time.monotonic()
+    check_writable(args.out)
+    set_seed(args.seed, reproducible=True)
+    files, groups, found = prepare(args)
+
+    recipe = "lesson" if args.lesson else "frozen body, linear head"
+    say(f"training {args.arch} ({recipe})")
+    learn, recorder, fit = (train_lesson if args.lesson else train_default)(files, groups, args)
+
+    facts = {"classes": list(learn.dls.vocab), "recipe": recipe, "arch": args.arch, "seed": args.seed, **found}
+    facts["validation"] = error_summary(*count_errors(learn))
+    if args.cross_validate:
+        facts["cross_validation"] = cross_validate(files, groups, fit, args)
+    facts["versions"] = {"python": sys.version.split()[0], **{name: version(name) for name in PACKAGES}}
+
+    say(f"writing {args.out / 'reports'}")
+    interp = ClassificationInterpretation.from_learner(learn)
+    facts["seconds"] = round(time.monotonic() - start)
+    report.write(args.out / "reports", learn, interp, recorder, facts)
+    refused = refusal(facts, args.max_error)
+    if not refused:
+        say(f"writing {args.out / 'export.pkl'}")
+        export(learn, args.out / "export.pkl")
+        write_whole(args.out / "export.json", json.dumps(facts, indent=2).encode() + b"\n")
+    print(json.dumps(facts, indent=2))
+    if refused:
+        raise ExportError(refused)
+
+
+def main(argv=None):
+    fastprogress.NO_BAR = not sys.stdout.isatty()  # in a log, a bar is one long line of noise
+    try:
+        run(parse_args(argv))
+    except (DataError, WeightsError, ExportError) as e:
+        sys.exit(f"train.py: {e}")
+
+
+if __name__ == "__main__":
+    main()
