@@ -16,6 +16,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # strangers' visits 
 
 import gradio as gr
 from bears.errors import ExportError, PhotoError
+from bears.heatmap import draw_heatmap
 from bears.photo import open_photo
 from bears.predictor import Predictor
 from gradio import utils
@@ -66,35 +67,45 @@ def refuse_links(image):
     image.async_move_resource_to_block_cache = guarded
 
 
-def headline(probs):
-    """The verdict in words, `Grizzly, 99% sure`; rounded down, since no model is ever 100% sure."""
+def full_name(label, subject):
+    """`Teddy bear` for `teddy` when the subject is bears; folders are seldom named in full."""
+    name = label if not subject or subject.lower() in label.lower() else f"{label} {subject}"
+    return name[:1].upper() + name[1:]
+
+
+def headline(probs, known, facts):
+    """The verdict in words, `Teddy bear, 99% sure`; rounded down, since no model is ever 100% sure."""
+    if not known:
+        return f"No {facts.get('subject') or either(list(probs))} here"
     label = max(probs, key=probs.get)
-    return f"{label.capitalize()}, {int(100 * probs[label])}% sure"
+    return f"{full_name(label, facts.get('subject'))}, {int(100 * probs[label])}% sure"
 
 
-def page_title(facts):
-    """`Black, grizzly or teddy?`, from the classes that train.py wrote down."""
-    *others, last = facts.get("classes", ["What is in this photo"])
-    return (f"{', '.join(others)} or {last}" if others else last).capitalize() + "?"
+def either(labels):
+    """`black, grizzly or teddy`."""
+    *others, last = labels
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def create_demo(model):
     """The page, as a `gr.Blocks`, that serves the export `model`."""
-    title = page_title(read_facts(model))
+    facts = read_facts(model)
+    title = either(facts.get("classes", ["What is it"])).capitalize() + "?"
     predictor = Predictor(model)
 
     def predict(photo):
-        """Say how likely a photo shows each of the model's classes: the probabilities and a headline."""
+        """Say how likely a photo shows each of the model's classes, or that it shows none, and where it looked."""
         if photo is None:
-            return None, ""
+            return None, "", None
         start = time.monotonic()
         try:
-            probs = predictor.predict(open_photo(received(photo)))
+            im = open_photo(received(photo))
+            probs, known, cam = predictor.predict(im)
         except (PhotoError, ExportError) as e:
             raise gr.Error(str(e), print_exception=False) from None
-        verdict = headline(probs)
+        verdict = headline(probs, known, facts)
         print(f"{time.strftime('%X')} {verdict} in {time.monotonic() - start:.3f} s", flush=True)
-        return probs, verdict
+        return probs, verdict, draw_heatmap(im, cam)
 
     with gr.Blocks(title=title, delete_cache=(600, 3600)) as demo:
         gr.Markdown(f"# {title}")
@@ -102,10 +113,13 @@ def create_demo(model):
             photo = gr.Image(label="Photo", type="filepath", height=320)
             with gr.Column():
                 verdict = gr.Markdown(elem_id="verdict")
-                label = gr.Label(label="Probabilities", show_heading=False)
+                label = gr.Label(label="How likely, if it is one of these", show_heading=False)
+                heatmap = gr.Image(label="Where it looked", format="jpeg", height=240, interactive=False, buttons=[])
         refuse_links(photo)
         gr.Examples([str(f) for f in sorted((HERE / "examples").glob("*.jpg"))], photo, label="Or try one of these")
-        photo.change(predict, photo, [label, verdict], api_name="predict", preprocess=False, concurrency_limit=16)
+        photo.change(
+            predict, photo, [label, verdict, heatmap], api_name="predict", preprocess=False, concurrency_limit=16
+        )
     demo.queue(max_size=64)
     demo.predictor = predictor
     return demo

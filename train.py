@@ -1,8 +1,7 @@
 """Train a classifier on a folder of photos, as fast.ai's Lesson 2 does, and export it for app.py.
 
-    python train.py --data photos                       # one folder per class; writes export.pkl and reports/
-    python train.py --data photos --cross-validate 5    # also an honest estimate of the error, with its interval
-    python train.py --data photos --lesson              # the lesson to the letter: ResNet-18, fine_tune(4)
+    python train.py --data photos             # one folder per class; writes export.pkl and reports/
+    python train.py --data photos --lesson    # the lesson to the letter: ResNet-18, fine_tune(4)
 
 The lesson: https://course.fast.ai/Lessons/lesson2.html
 """
@@ -11,12 +10,14 @@ import argparse
 import json
 import sys
 import time
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from bears import report
-from bears.data import count_labels, find_photos, group_twins, grouped_folds, list_twins
+from bears import ood, report
+from bears.calibration import cross_calibration_error, fit_temperature
+from bears.data import count_labels, find_others, find_photos, group_twins, grouped_folds, list_twins
 from bears.errors import DataError, ExportError, WeightsError
 from bears.export import check_writable, export, write_whole
 from bears.learner import (
@@ -24,10 +25,14 @@ from bears.learner import (
     LINEAR_HEAD,
     SIZE,
     body_features,
+    cool,
     count_errors,
     create_learner,
     error_summary,
     fit_head,
+    imagenet_classifier,
+    out_of_fold,
+    validation_logits,
 )
 from bears.photo import open_photo
 from fastai.vision.all import (
@@ -51,18 +56,25 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="folder that holds one folder of photos per class")
     parser.add_argument("--leave-out", metavar="CSV", help="photos not to use: a file with columns file and reason")
+    parser.add_argument("--others", metavar="DIR", help="photos of other things, to count how many pass for a class")
+    parser.add_argument("--subject", help="what all classes are, for the page to say that there is none: bear")
     parser.add_argument("--out", default=HERE, type=Path, help="folder for export.pkl, export.json and reports/")
     parser.add_argument("--lesson", action="store_true", help="the lesson's own recipe: ResNet-18, 128 pixels")
     parser.add_argument("--arch", help=f"any torchvision or timm backbone (default: {ARCH}, or resnet18 for --lesson)")
     parser.add_argument("--no-pretrained", action="store_true", help="start from random weights, not from ImageNet")
-    parser.add_argument("--cross-validate", metavar="K", type=int, help="estimate the error rate over K grouped folds")
+    parser.add_argument("--cross-validate", metavar="K", type=int, help="folds of the error estimate (lesson: none)")
     parser.add_argument("--max-error", type=float, help="keep the old export and fail if the error is above this")
     parser.add_argument("--seed", type=int, default=42, help="two runs with one seed agree (default: 42)")
     args = parser.parse_args(argv)
     args.arch = args.arch or ("resnet18" if args.lesson else ARCH)
-    if args.cross_validate is not None and args.cross_validate < 2:
+    if args.cross_validate is None:
+        args.cross_validate = 0 if args.lesson else 5
+    elif args.cross_validate < 2:
         parser.error("--cross-validate needs at least 2 folds")
     return args
+
+
+# The lesson, to the letter
 
 
 def lesson_dls(files, splitter):
@@ -77,10 +89,25 @@ def lesson_dls(files, splitter):
 
 
 def lesson_learner(files, splitter, args):
-    """The lesson's recipe: `vision_learner(dls, resnet18, metrics=error_rate)` and `fine_tune(4)`."""
+    """The lesson's `vision_learner(dls, resnet18, metrics=error_rate)` and `fine_tune(4)`."""
     learn = create_learner(lesson_dls(files, splitter), args.arch, pretrained=not args.no_pretrained)
     learn.fine_tune(4)
     return learn
+
+
+def train_lesson(files, groups, args):
+    """Returns the trained Learner, its Recorder, and the facts to report."""
+    learn = lesson_learner(files, RandomSplitter(valid_pct=0.3, seed=42), args)
+    facts = {"validation": error_summary(*count_errors(*validation_logits(learn)))}
+    if args.cross_validate:
+        folds = grouped_folds(files, groups, args.cross_validate, args.seed)
+        fit = partial(lesson_learner, files, args=args)
+        counts = [count_errors(*validation_logits(fit(IndexSplitter(valid)))) for _, valid in folds]
+        facts["cross_validation"] = {"folds": len(folds), **error_summary(*map(sum, zip(*counts)))}
+    return learn, learn.recorder, facts
+
+
+# The default recipe: a frozen body, a linear head
 
 
 def default_dls(files, split):
@@ -95,41 +122,44 @@ def default_dls(files, split):
     return bears.dataloaders(files, bs=min(64, len(split[0])))
 
 
-def train_lesson(files, groups, args):
-    """The lesson to the letter. Returns the Learner, its Recorder, and a function that trains on another split."""
-
-    def fit(split):
-        return lesson_learner(files, IndexSplitter(split[1]), args)
-
-    learn = lesson_learner(files, RandomSplitter(valid_pct=0.3, seed=42), args)
-    return learn, learn.recorder, fit
-
-
 def train_default(files, groups, args):
-    """The default recipe. Returns the Learner, its Recorder, and a function that trains on another split."""
+    """Returns the trained Learner, its Recorder, and the facts to report."""
+    pretrained = not args.no_pretrained
     split = grouped_folds(files, groups, seed=args.seed)[0]
     dls = default_dls(files, split)
-    learn = create_learner(dls, args.arch, pretrained=not args.no_pretrained, **LINEAR_HEAD)
+    learn = create_learner(dls, args.arch, pretrained, **LINEAR_HEAD)
     features = body_features(learn, files)
     targets = torch.tensor([dls.vocab.o2i[parent_label(f)] for f in files])
 
-    def fit(split, quiet=True):
-        set_seed(args.seed)
-        return fit_head(features, targets, split, n_out=len(dls.vocab), quiet=quiet)
+    fit = partial(fit_head, features, targets, n_out=len(dls.vocab), seed=args.seed)
+    folds = grouped_folds(files, groups, args.cross_validate, args.seed)
+    logits = out_of_fold(fit, folds)
+    head = fit(split)
+    learn.model[1][-1] = cool(head.model, fit_temperature(logits, targets))
+    learn.ood = ood.fit(features, targets.numpy(), groups, imagenet_classifier(args.arch, pretrained), args.seed)
 
-    head = fit(split, quiet=False)
-    learn.model[1][-1] = head.model
-    return learn, head.recorder, fit
+    facts = {
+        "validation": error_summary(*count_errors(*validation_logits(learn))),
+        "cross_validation": {
+            "folds": len(folds),
+            **error_summary(*count_errors(logits, targets)),
+            "calibration_error": round(cross_calibration_error(logits, targets, folds), 4),
+        },
+        "none_of_them": {"threshold": round(learn.ood["threshold"], 4), "photos_that_pass": ood.PASS},
+    }
+    if args.others:
+        facts["none_of_them"]["others"] = judge_others(learn, args.others)
+    return learn, head.recorder, facts
 
 
-def cross_validate(files, groups, fit, args):
-    """Train on all folds but one and count the errors on that one, in turn; returns an `error_summary`."""
-    counts = []
-    for split in grouped_folds(files, groups, args.cross_validate, args.seed):
-        counts.append(count_errors(fit(split)))
-        say(f"fold {len(counts)}: {counts[-1][0]} errors in {counts[-1][1]} photos")
-    errors, photos = map(sum, zip(*counts))
-    return {"folds": len(counts), **error_summary(errors, photos)}
+def judge_others(learn, folder):
+    """How many photos of other things pass for one of the classes; they are no part of the training."""
+    files = find_others(folder)
+    passed = ood.score(learn.ood, body_features(learn, files)) >= learn.ood["threshold"]
+    return {**error_summary(int(passed.sum()), len(files)), "passed": [f.name for f, p in zip(files, passed) if p]}
+
+
+# From the folder to the export
 
 
 def prepare(args):
@@ -163,13 +193,19 @@ def run(args):
 
     recipe = "lesson" if args.lesson else "frozen body, linear head"
     say(f"training {args.arch} ({recipe})")
-    learn, recorder, fit = (train_lesson if args.lesson else train_default)(files, groups, args)
-
-    facts = {"classes": list(learn.dls.vocab), "recipe": recipe, "arch": args.arch, "seed": args.seed, **found}
-    facts["validation"] = error_summary(*count_errors(learn))
-    if args.cross_validate:
-        facts["cross_validation"] = cross_validate(files, groups, fit, args)
-    facts["versions"] = {"python": sys.version.split()[0], **{name: version(name) for name in PACKAGES}}
+    learn, recorder, results = (train_lesson if args.lesson else train_default)(files, groups, args)
+    for name, result in results.items():
+        say(f"{name}: {json.dumps(result)}")
+    facts = {
+        "classes": list(learn.dls.vocab),
+        "subject": args.subject,
+        "recipe": recipe,
+        "arch": args.arch,
+        "seed": args.seed,
+        **found,
+        **results,
+        "versions": {"python": sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
+    }
 
     say(f"writing {args.out / 'reports'}")
     interp = ClassificationInterpretation.from_learner(learn)

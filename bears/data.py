@@ -44,6 +44,16 @@ def find_photos(path, leave_out=None):
     return files, dropped
 
 
+def find_others(path):
+    """Find the photos of other things below the folder `path`; those that cannot be opened do not count."""
+    files = sorted(get_image_files(path)) if Path(path).is_dir() else []
+    unreadable = verify_photos(files)
+    files = [f for f in files if f not in unreadable]
+    if not files:
+        raise DataError(f"{path} holds no photos: name a folder of photos of other things.")
+    return files
+
+
 def read_leave_out(file):
     """Read a CSV file with columns `file` and `reason` into a dict."""
     try:

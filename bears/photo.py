@@ -12,7 +12,8 @@ from bears.errors import PhotoError
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 # Only these decoders ever see a stranger's bytes; Pillow has others that start programs (EPS runs Ghostscript).
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+# JPEG includes MPO, the pairs of pictures that some phones save.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 EXTENSIONS = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp"),
     *(".tif", ".tiff", ".avif", ".heic", ".heif"),
@@ -21,7 +22,6 @@ MAX_MEGAPIXELS = 50  # imgproxy's default limit on a source image
 MAX_MEGAPIXELS_JPEG = 200  # a phone's largest: a baseline JPEG is decoded at an eighth of its sides
 SIDE = 512  # pixels of the shorter side that leave here: twice what the model sees, enough to show on a page
 
-Image.init()  # load the decoders that Pillow would otherwise load on demand: asked by name, it raises KeyError
 pillow_heif.register_heif_opener()
 # This module checks sizes itself, before decoding; Pillow's own check only knows one limit for all formats.
 Image.MAX_IMAGE_PIXELS = MAX_MEGAPIXELS_JPEG * 10**6 // 2  # Pillow warns here and refuses at twice as much

@@ -8,29 +8,33 @@ MAX_BATCH = 8
 
 
 class Predictor:
-    """Answers `predict` from any number of threads; `learn.predict` itself is not safe from two (fastai #3385).
+    """Answers `predict` from any number of threads, through one worker thread that owns the model.
 
-    One worker thread owns the Learner. It takes whatever photos are waiting, up to `MAX_BATCH`: a lone photo goes
-    through `learn.predict`, several through the same transforms and the network once.
+    The worker takes whatever photos are waiting, up to `MAX_BATCH`, so that a busy model runs full batches and an
+    idle one never lets a lone photo wait.
     """
 
     def __init__(self, file):
         self.file = file
-        self.learn = None
+        self.model = None
         self.waiting = queue.SimpleQueue()
         self.loading = threading.Lock()
 
     def load(self):
         """Open the export and start the worker; later calls return at once. Raises `ExportError`."""
         with self.loading:
-            if self.learn is None:
-                from bears.export import open_export  # torch and fastai take seconds to import; the page does not wait
+            if self.model is None:
+                from bears.inference import Model  # imports torch and fastai, which take longer than the page may
 
-                self.learn = open_export(self.file)
+                self.model = Model(self.file)
                 threading.Thread(target=self.work, daemon=True).start()
 
     def predict(self, photo):
-        """Probabilities of an RGB PIL image as a dict from label to float, once the model is loaded."""
+        """What the model makes of an upright RGB PIL image, once it is loaded; a triple.
+
+        `probs` is a dict from label to probability, `known` says whether the photo shows any of the classes at all,
+        `cam` is the activation map of the top class, a tensor (h, w), or nothing.
+        """
         self.load()
         answer = Future()
         self.waiting.put((photo, answer))
@@ -38,15 +42,15 @@ class Predictor:
 
     def work(self):
         while True:
-            batch = self.take()
+            photos, answers = zip(*self.take())
             try:
-                answers = self.ask([photo for photo, _ in batch])
+                results = self.model.ask(list(photos))
             except Exception as e:  # whoever waits must hear of it, and the next batch must still be served
-                for _, answer in batch:
+                for answer in answers:
                     answer.set_exception(e)
             else:
-                for (_, answer), value in zip(batch, answers):
-                    answer.set_result(value)
+                for answer, result in zip(answers, results):
+                    answer.set_result(result)
 
     def take(self):
         """Wait for a photo, then take along all others that have come meanwhile."""
@@ -54,12 +58,3 @@ class Predictor:
         while len(batch) < MAX_BATCH and not self.waiting.empty():
             batch.append(self.waiting.get())
         return batch
-
-    def ask(self, photos):
-        learn = self.learn
-        if len(photos) == 1:
-            _, _, probs = learn.predict(photos[0])
-            rows = [probs]
-        else:
-            rows, _ = learn.get_preds(dl=learn.dls.test_dl(photos, bs=MAX_BATCH, num_workers=0))
-        return [dict(zip(learn.dls.vocab, row.tolist())) for row in rows]

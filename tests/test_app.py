@@ -6,6 +6,7 @@ import sys
 import pytest
 from conftest import ROOT, Server
 from gradio_client import Client, handle_file
+from PIL import Image
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
 
@@ -18,11 +19,18 @@ def client(server):
 
 
 @pytest.mark.parametrize("photo", EXAMPLES, ids=lambda f: f.name)
-def test_predict_returns_the_label_first_and_then_the_headline(client, photo):
-    label, headline = client.predict(handle_file(photo), api_name="/predict")
+def test_predict_returns_label_headline_and_heat_map(client, photo):
+    label, headline, heatmap = client.predict(handle_file(photo), api_name="/predict")
     assert label["label"] == photo.stem
     assert sum(c["confidence"] for c in label["confidences"]) == pytest.approx(1, abs=1e-4)
-    assert headline.startswith(photo.stem.capitalize())
+    assert headline.startswith(f"{photo.stem.capitalize()} bear, 9")
+    with Image.open(photo) as before, Image.open(heatmap) as after:
+        assert before.size == after.size
+
+
+def test_a_photo_of_something_else_shows_no_bear(client, shapes):
+    _, headline, _ = client.predict(handle_file(shapes / "disc" / "00.jpg"), api_name="/predict")
+    assert headline == "No bear here"
 
 
 def test_log_has_one_line_per_prediction_and_no_progress_bar(server, client):
@@ -60,8 +68,11 @@ def test_a_model_of_other_classes_needs_no_code_change(shapes, tmp_path):
     try:
         client = Client(server.url, verbose=False)
         assert client.config["title"] == "Disc or square?"
-        label, _ = client.predict(handle_file(shapes / "square" / "00.jpg"), api_name="/predict")
+        label, headline, _ = client.predict(handle_file(shapes / "square" / "00.jpg"), api_name="/predict")
         assert {c["label"] for c in label["confidences"]} == {"disc", "square"}
+        assert headline.startswith("Square, ")
+        _, headline, _ = client.predict(handle_file(EXAMPLES[0]), api_name="/predict")
+        assert headline == "No disc or square here"
         client.close()
     finally:
         server.close()

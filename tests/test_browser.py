@@ -19,7 +19,7 @@ def page(server, browser):
 
 def test_uploading_a_photo_shows_the_verdict_without_scrolling(page):
     page.set_input_files("input[type=file]", EXAMPLES / "teddy.jpg")
-    verdict = page.get_by_text("Teddy, 99% sure")
+    verdict = page.get_by_text("Teddy bear, 99% sure")
     verdict.wait_for()
     box = verdict.bounding_box()
     assert box["y"] + box["height"] < 844
@@ -27,4 +27,4 @@ def test_uploading_a_photo_shows_the_verdict_without_scrolling(page):
 
 def test_clicking_an_example_runs_it(page):
     page.locator("button.gallery-item").nth(1).click()
-    page.get_by_text("Grizzly, 99% sure").wait_for()
+    page.get_by_text("Grizzly bear, 99% sure").wait_for()

@@ -138,6 +138,21 @@ def test_photos_are_left_out_by_list(shapes, tmp_path):
     assert dropped == {"disc/00.jpg": "blurred"} and len(files) == 31
 
 
+def test_photos_of_other_things_are_counted_when_they_pass(trained, shapes, tmp_path, capsys):
+    others = tmp_path / "others"
+    shutil.copytree(shapes / "disc", others / "members")
+    Image.new("RGB", (99, 99), "white").save(others / "white.png")
+    facts = run(capsys, "--data", shapes, "--out", tmp_path, "--others", others, "--subject", "shape")
+    assert facts["none_of_them"]["others"]["photos"] == 17
+    assert "white.png" not in facts["none_of_them"]["others"]["passed"]
+    assert len(facts["none_of_them"]["others"]["passed"]) >= 14
+    assert facts["subject"] == "shape"
+
+
+def test_no_photos_of_other_things(shapes, tmp_path):
+    assert "holds no photos" in fails("--data", shapes, "--out", tmp_path, "--others", tmp_path / "nowhere")
+
+
 def test_no_such_folder(tmp_path):
     assert "There is no folder" in fails("--data", tmp_path / "nowhere", "--out", tmp_path)
 

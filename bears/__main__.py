@@ -1,0 +1,51 @@
+"""Run the app or the tests in a virtual environment of their own, which is set up first. Needs only Python.
+
+python3 -m bears app     # what follows goes to app.py: python3 -m bears app --share
+python3 -m bears test    # what follows goes to pytest
+"""
+
+import hashlib
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+COMMANDS = {
+    "app": ("requirements.txt", ["app.py"]),
+    "test": ("requirements-dev.txt", ["-m", "pytest"]),
+}
+
+
+def set_up(requirements):
+    """Install a requirements file into `.venv`, unless the same text was installed there before."""
+    done = VENV / f"{requirements}.installed"
+    wanted = hashlib.sha256(b"".join(f.read_bytes() for f in sorted(ROOT.glob("requirements*.txt")))).hexdigest()
+    if done.exists() and done.read_text() == wanted:
+        return
+    print(f"Setting up {VENV} (once; torch alone is a few gigabytes on Linux)", flush=True)
+    if not PYTHON.exists():
+        venv.create(VENV, with_pip=True)
+    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", ROOT / requirements]
+    if subprocess.run(pip).returncode:
+        sys.exit(f"Some of {requirements} could not be installed; pip says why above.")
+    done.write_text(wanted)
+
+
+def main(args):
+    if sys.version_info < (3, 10):
+        sys.exit(f"This needs Python 3.10 or newer; this is {sys.version.split()[0]}.")
+    if not args or args[0] not in COMMANDS:
+        sys.exit(__doc__)
+    requirements, command = COMMANDS[args[0]]
+    set_up(requirements)
+    try:
+        sys.exit(subprocess.run([PYTHON, *command, *args[1:]], cwd=ROOT).returncode)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

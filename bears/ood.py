@@ -1,0 +1,88 @@
+"""Does a photo show any of the classes at all? A softmax cannot say: its outputs always add up to one.
+
+Two questions to the frozen body decide (out-of-distribution detection). Is the photo like the training photos: the
+mean cosine similarity to its five nearest of them (Sun et al. 2022, https://arxiv.org/abs/2204.06507). And does
+ImageNet see in it what it sees in the training photos, rather than one of the categories that come closest: a panda
+is like a bear in every other way.
+"""
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+NEIGHBOURS = 5
+GALLERY = 800  # training photos to compare with, at most: 2 MB of the export
+RIVALS = 64  # ImageNet's categories that come closest to the classes
+PASS = 0.99  # of the training photos, so that on photos never seen at least 98% should pass
+
+
+def fit(features, labels, groups, classifier=None, seed=42):
+    """Everything that `score` needs, as a dict of half-precision tensors and floats.
+
+    `features` is (photos, n), `labels` and `groups` (photos,) are arrays: classes, and twins as in `group_twins`;
+    `classifier` is ImageNet's (weight, bias) on the same features, if the body came with one.
+    """
+    chosen = spread(labels, seed)
+    ood = {"gallery": normalize(features[chosen]).half()}
+    if classifier is not None:
+        ood |= own_and_rivals(features, labels, *classifier)
+    ood["threshold"] = float(np.quantile(left_out_scores(ood, features, groups, chosen), 1 - PASS))
+    return ood
+
+
+def spread(labels, seed):
+    """Positions of at most `GALLERY` photos, drawn at random but evenly from all classes."""
+    rng = np.random.default_rng(seed)
+    classes = np.unique(labels)
+    drawn = [rng.permutation(np.flatnonzero(labels == c))[: GALLERY // len(classes) + 1] for c in classes]
+    if len(labels) <= GALLERY:
+        return np.arange(len(labels))
+    return np.sort(np.concatenate(drawn))[:GALLERY]
+
+
+def own_and_rivals(features, labels, weight, bias):
+    """ImageNet's categories that the training photos show, and those that come closest to them.
+
+    A category is the classes' own when it is ImageNet's first guess for 3% of the photos of a class.
+    """
+    guesses = (features @ weight.T + bias).argmax(dim=1).numpy()
+    own = {c for label in set(labels) for c, n in count(guesses[labels == label]) if n >= 0.03}
+    own = torch.tensor(sorted(own))
+    directions = normalize(weight - weight.mean(dim=0))
+    closeness = (directions @ directions[own].T).amax(dim=1)
+    closeness[own] = -1
+    rivals = closeness.topk(RIVALS).indices
+    both = torch.cat([own, rivals])
+    return {"own": len(own), "weight": weight[both].half(), "bias": bias[both].half()}
+
+
+def count(values):
+    """Pairs (value, share of it)."""
+    found, n = np.unique(values, return_counts=True)
+    return zip(found.tolist(), n / len(values))
+
+
+def score(ood, features, allowed=None):
+    """How much each photo is like the training photos, float32 of shape (photos,); 1 is identical, 0 is not at all.
+
+    `allowed` (photos, gallery) says which training photos a photo may be compared with.
+    """
+    similarity = normalize(features) @ ood["gallery"].float().T
+    if allowed is not None:
+        similarity[~allowed] = -1
+    likeness = similarity.topk(min(NEIGHBOURS, similarity.shape[1]), dim=1).values.mean(dim=1)
+    return likeness * own_share(ood, features)
+
+
+def own_share(ood, features):
+    """Probability that ImageNet gives to the classes' own categories, against their rivals; 1 if it is unknown."""
+    if "own" not in ood:
+        return torch.ones(len(features))
+    probs = (features @ ood["weight"].float().T + ood["bias"].float()).softmax(dim=1)
+    return probs[:, : ood["own"]].sum(dim=1)
+
+
+def left_out_scores(ood, features, groups, chosen):
+    """Scores of the training photos, each compared with all but itself and its twins."""
+    allowed = torch.tensor(groups[:, None] != groups[None, chosen])
+    return score(ood, features, allowed).numpy()

@@ -1,0 +1,139 @@
+"""The one door: every real photo comes out upright, in RGB, on white; everything else is refused in one sentence."""
+
+import io
+import struct
+import time
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+from bears.errors import PhotoError
+from bears.photo import open_photo
+from PIL import Image
+
+SCENE = Image.new("RGB", (60, 40), "blue")
+SCENE.paste("red", (0, 0, 30, 20))  # the upper left quarter is red
+
+
+def saved(im, format, **kwargs):
+    file = io.BytesIO()
+    im.save(file, format, **kwargs)
+    file.seek(0)
+    return file
+
+
+def close(pixel, colour):
+    return all(abs(a - b) < 40 for a, b in zip(pixel, colour))
+
+
+def is_scene(im):
+    w, h = im.size
+    return close(im.getpixel((w // 8, h // 8)), (255, 0, 0)) and close(
+        im.getpixel((7 * w // 8, 7 * h // 8)), (0, 0, 255)
+    )
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "MPO"])
+def test_every_allowed_format_opens(format):
+    im = open_photo(saved(SCENE, format))
+    assert im.mode == "RGB" and im.size == (60, 40) and is_scene(im)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "1"])
+def test_every_mode_becomes_rgb(mode):
+    im = open_photo(saved(SCENE.convert(mode), "TIFF"))
+    assert im.mode == "RGB"
+    if mode in ("P", "CMYK"):
+        assert is_scene(im)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_exif_orientation_is_applied(format, mode):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn clockwise to see it so
+    sideways = SCENE.transpose(Image.Transpose.ROTATE_90).convert(mode)
+    im = open_photo(saved(sideways, format, exif=exif))
+    assert im.size == (60, 40)
+    if mode == "RGB":
+        assert is_scene(im)
+
+
+def test_transparency_is_shown_on_white():
+    im = Image.new("RGBA", (40, 40), (255, 0, 0, 0))
+    for format in ("PNG", "WEBP"):
+        assert close(open_photo(saved(im, format)).getpixel((20, 20)), (255, 255, 255))
+
+
+def test_sixteen_bits_are_scaled_and_not_clipped():
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(8, 0)
+    pixels = np.asarray(open_photo(saved(Image.fromarray(ramp), "PNG")))
+    assert abs(pixels[0, :, 0].astype(int) - np.arange(256)).max() <= 1
+
+
+def test_first_frame_of_an_animation():
+    later = Image.new("RGB", SCENE.size, "green")
+    for format in ("GIF", "WEBP", "PNG"):
+        assert is_scene(open_photo(saved(SCENE, format, save_all=True, append_images=[later])))
+
+
+def test_large_photo_comes_out_small():
+    assert open_photo(saved(SCENE.resize((3000, 2000)), "JPEG")).size == (768, 512)
+
+
+def test_heic_of_an_iphone_opens_whatever_it_is_called(tmp_path):
+    file = tmp_path / "IMG_0001.jpg"
+    file.write_bytes(saved(SCENE, "HEIF").getvalue())
+    assert is_scene(open_photo(file))
+
+
+def refusal(data):
+    with pytest.raises(PhotoError) as error:
+        open_photo(io.BytesIO(data))
+    message = str(error.value)
+    assert message.endswith(".") and "\n" not in message and "lease" in message
+    return message
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\0" * 999]
+)
+def test_what_is_no_photo_is_refused(data):
+    assert "not a photo" in refusal(data)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF", "HEIF"])
+def test_truncated_file_is_refused(format):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8))
+    data = saved(noise, format).getvalue()
+    refusal(data[: len(data) // 2])
+
+
+def png(width, height):
+    """A valid PNG of zeros, 1 bit per pixel, in a few kilobytes."""
+    rows = zlib.compressobj(9)
+    row = b"\0" * (1 + (width + 7) // 8)
+    body = b"".join(rows.compress(row) for _ in range(height)) + rows.flush()
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [10_000, 30_000])
+def test_bomb_is_refused_before_it_is_decoded(side):
+    bomb = png(side, side)
+    assert len(bomb) < 200_000
+    tracemalloc.start()
+    start = time.process_time()
+    assert "megapixels" in refusal(bomb)
+    assert time.process_time() - start < 0.5 and tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
+def test_a_photo_that_has_gone_is_refused(tmp_path):
+    with pytest.raises(PhotoError, match="no longer here"):
+        open_photo(tmp_path / "gone.jpg")

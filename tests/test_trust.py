@@ -1,0 +1,100 @@
+"""The shipped model knows when there is no bear, means its probabilities, and shows where it looked."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from bears import ood
+from bears.calibration import calibration_error, fit_temperature
+from bears.data import find_photos, group_twins
+from bears.heatmap import activation_map, draw_heatmap
+from bears.inference import Model
+from bears.learner import body_features
+from bears.photo import open_photo
+from conftest import ROOT
+from fastai.data.transforms import get_image_files
+from PIL import Image
+
+FACTS = json.loads((ROOT / "export.json").read_text())
+EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Model(ROOT / "export.pkl")
+
+
+def test_one_photo_and_many_give_the_same_answers(model):
+    photos = [open_photo(f) for f in EXAMPLES]
+    for (probs, known, cam), alone in zip(model.ask(photos), photos):
+        [(lone_probs, lone_known, lone_cam)] = model.ask([alone])
+        assert probs == pytest.approx(lone_probs, abs=1e-4)
+        assert known is lone_known is True
+        assert np.allclose(cam, lone_cam, atol=1e-3)
+
+
+def test_heat_map_is_exact_its_mean_is_the_score_of_the_class(model):
+    model.ask([open_photo(EXAMPLES[0])])
+    pool, flatten, linear = model.learn.model[1]
+    [logits] = linear(flatten(pool(model.features)))
+    for label, logit in enumerate(logits):
+        cam = activation_map(model.features[0], linear, label)
+        assert cam.mean() + linear.bias[label].item() == pytest.approx(logit.item(), abs=1e-3)
+
+
+def test_heat_map_has_the_size_of_the_photo_and_marks_only_the_square_that_the_model_saw():
+    photo = Image.new("RGB", (300, 200), "white")
+    heat = draw_heatmap(photo, np.eye(8, dtype=np.float32))
+    assert heat.size == photo.size
+    assert heat.getpixel((10, 100)) == (255, 255, 255) != heat.getpixel((150, 100))
+
+
+def test_99_percent_of_the_training_photos_pass_each_compared_with_all_others(photos, model):
+    files, _ = find_photos(photos / "bears", ROOT / "bears" / "left_out.csv")
+    features, everywhere = body_features(model.learn, files), np.arange(len(files))
+    scores = ood.left_out_scores(model.learn.ood, features, group_twins(files), everywhere)
+    assert (scores >= model.learn.ood["threshold"]).mean() == pytest.approx(0.99, abs=0.002)
+
+
+def test_of_other_things_at_most_1_in_200_pass_for_a_bear(photos, model):
+    files = sorted(get_image_files(photos / "not_bears"))
+    scores = ood.score(model.learn.ood, body_features(model.learn, files))
+    passed = int((scores >= model.learn.ood["threshold"]).sum())
+    assert passed == FACTS["none_of_them"]["others"]["errors"] <= 0.005 * len(files)
+
+
+def test_twins_of_a_photo_do_not_vouch_for_it(shapes):
+    features = torch.eye(12)
+    labels, twins = np.repeat([0, 1], 6), np.arange(12)
+    alone = ood.left_out_scores(ood.fit(features, labels, twins), features, twins, np.arange(12))
+    assert alone.max() == pytest.approx(0, abs=1e-3)  # orthogonal to all others
+    copied = torch.cat([features, features])
+    groups = np.concatenate([twins, twins])
+    fitted = ood.fit(copied, np.concatenate([labels, labels]), groups)
+    assert ood.left_out_scores(fitted, copied, groups, np.arange(24)).max() == pytest.approx(0, abs=1e-3)
+
+
+def test_gallery_of_a_large_set_is_drawn_evenly_and_stays_small():
+    labels = np.repeat([0, 1], [5000, 500])
+    chosen = ood.spread(labels, seed=42)
+    assert len(chosen) <= ood.GALLERY
+    assert abs((labels[chosen] == 0).mean() - 0.5) < 0.01
+
+
+def test_probabilities_are_calibrated():
+    assert FACTS["cross_validation"]["calibration_error"] <= 0.02
+
+
+def test_temperature_undoes_overconfidence():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(5000, 3, generator=generator)
+    targets = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
+    assert fit_temperature(logits * 4, targets) == pytest.approx(4, rel=0.1)
+    assert calibration_error((logits * 4).softmax(1), targets) > 0.2
+    assert calibration_error(logits.softmax(1), targets) < 0.02
+
+
+def test_grouping_ignores_what_cannot_be_twins(shapes):
+    files, _ = find_photos(shapes)
+    assert len(set(group_twins(files))) == len(files)
