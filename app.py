@@ -33,6 +33,7 @@ CSS = """
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=HERE / "export.pkl", help="the export to serve")
+    parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
     parser.add_argument("--share", action="store_true", help="also print a public link, valid for a week")
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for the whole network)")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
@@ -87,11 +88,11 @@ def either(labels):
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def create_demo(model):
-    """The page, as a `gr.Blocks`, that serves the export `model`."""
+def create_demo(model, trust=False):
+    """The page, as a `gr.Blocks`, that serves the export `model`; `trust` lets it be any pickle."""
     facts = read_facts(model)
     title = either(facts.get("classes", ["What is it"])).capitalize() + "?"
-    predictor = Predictor(model)
+    predictor = Predictor(model, trust)
 
     def predict(photo):
         """Say how likely a photo shows each of the model's classes, or that it shows none, and where it looked."""
@@ -147,7 +148,7 @@ def serve(demo, args):
 
 
 args = parse_args(None if __name__ == "__main__" else [])
-demo = create_demo(args.model)
+demo = create_demo(args.model, args.trust_model)
 
 if __name__ == "__main__":
     serve(demo, args)

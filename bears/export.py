@@ -9,12 +9,15 @@ import os
 import pickle
 import tempfile
 import warnings
+import zipfile
 from copy import deepcopy
 from pathlib import Path
 
 import torch
+from bears import unpickler
 from bears.errors import ExportError
 from bears.photo import open_photo
+from fastai.callback.progress import ProgressCallback
 from fastai.learner import Learner, load_learner
 from fasttransform import Pipeline
 
@@ -84,17 +87,39 @@ def write_whole(file, data):
         raise ExportError(f"{file} cannot be written ({e.strerror}); what was there before is untouched.") from None
 
 
-def open_export(file):
-    """`load_learner(file)` on the CPU, ready for `predict`, with one clear sentence when it does not open."""
+def open_export(file, trust=False):
+    """`load_learner(file)` on the CPU, ready for `predict` and without its progress bar.
+
+    Opens what `export` writes; any other fastai export only with `trust`, since a pickle can run any code.
+    Raises `ExportError` when there is no such file, it does not open here, or it asks for more than it needs.
+    """
     try:
+        refuse_scripts(file)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # fastai warns that pickles run code
-            learn = load_learner(file)
+            warnings.simplefilter("ignore", UserWarning)  # fastai warns that pickles run code; see bears/unpickler.py
+            learn = load_learner(file, pickle_module=pickle if trust else unpickler)
     except FileNotFoundError:
         raise ExportError(f"There is no model {file}. Train one with: python train.py --data FOLDER") from None
-    except Exception as e:  # a damaged or foreign pickle raises anything
+    except unpickler.Refused as e:
         raise ExportError(
-            f"{file} cannot be opened here ({type(e).__name__}: {e}). Train it again with train.py."
+            f"{file} was not opened, because it asks for {e}, which no export of train.py does."
+            " If you trust whoever made it, add --trust-model."
         ) from None
-    learn.remove_cb(learn.progress)
+    except UnboundLocalError:  # how fastai's load_learner reports a module that is not installed
+        raise ExportError(f"{file} needs a package that is not installed here. Train it again with train.py.") from None
+    except Exception as e:  # a damaged or foreign pickle raises anything
+        reason = " ".join(str(e).split()) or "no reason given"
+        raise ExportError(
+            f"{file} cannot be opened here ({type(e).__name__}: {reason:.200}). Train it again with train.py."
+        ) from None
+    if not isinstance(learn, Learner):
+        raise ExportError(f"{file} holds no Learner. Train it again with train.py.")
+    learn.remove_cb(ProgressCallback)
     return learn
+
+
+def refuse_scripts(file):
+    """TorchScript archives never reach the unpickler: torch.load runs them by itself."""
+    with open(file, "rb") as f:
+        if zipfile.is_zipfile(f) and any(n.endswith("constants.pkl") for n in zipfile.ZipFile(f).namelist()):
+            raise unpickler.Refused("TorchScript")

@@ -8,8 +8,8 @@ from bears.heatmap import activation_map, can_explain
 class Model:
     """An export that answers for one photo or for several at once; not safe from two threads (fastai #3385)."""
 
-    def __init__(self, file):
-        self.learn = open_export(file)
+    def __init__(self, file, trust=False):
+        self.learn = open_export(file, trust)
         self.learn.model[0].register_forward_hook(self.keep_features)
 
     def keep_features(self, body, inputs, output):

@@ -14,8 +14,9 @@ class Predictor:
     idle one never lets a lone photo wait.
     """
 
-    def __init__(self, file):
+    def __init__(self, file, trust=False):
         self.file = file
+        self.trust = trust
         self.model = None
         self.waiting = queue.SimpleQueue()
         self.loading = threading.Lock()
@@ -26,7 +27,7 @@ class Predictor:
             if self.model is None:
                 from bears.inference import Model  # imports torch and fastai, which take longer than the page may
 
-                self.model = Model(self.file)
+                self.model = Model(self.file, self.trust)
                 threading.Thread(target=self.work, daemon=True).start()
 
     def predict(self, photo):

@@ -42,7 +42,7 @@ def test_log_has_one_line_per_prediction_and_no_progress_bar(server, client):
 
 def test_help_lists_every_option():
     result = subprocess.run([sys.executable, ROOT / "app.py", "--help"], capture_output=True, text=True, check=True)
-    for option in ("--model", "--share", "--host", "--port"):
+    for option in ("--model", "--trust-model", "--share", "--host", "--port"):
         assert option in result.stdout
 
 
