@@ -13,11 +13,12 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # strangers' visits are nobody's statistics
+# After every answer Gradio sums up the latest 10,000 for a monitoring page, which we do not show.
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 
 import gradio as gr
 from bears.errors import ExportError, PhotoError
-from bears.heatmap import draw_heatmap
-from bears.photo import open_photo
 from bears.predictor import Predictor
 from gradio import utils
 
@@ -94,19 +95,18 @@ def create_demo(model, trust=False):
     title = either(facts.get("classes", ["What is it"])).capitalize() + "?"
     predictor = Predictor(model, trust)
 
-    def predict(photo):
+    async def predict(photo):
         """Say how likely a photo shows each of the model's classes, or that it shows none, and where it looked."""
         if photo is None:
             return None, "", None
         start = time.monotonic()
         try:
-            im = open_photo(received(photo))
-            probs, known, cam = predictor.predict(im)
+            probs, known, heatmap = await predictor.predict(received(photo))
         except (PhotoError, ExportError) as e:
             raise gr.Error(str(e), print_exception=False) from None
         verdict = headline(probs, known, facts)
         print(f"{time.strftime('%X')} {verdict} in {time.monotonic() - start:.3f} s", flush=True)
-        return probs, verdict, draw_heatmap(im, cam)
+        return probs, verdict, heatmap
 
     with gr.Blocks(title=title, delete_cache=(600, 3600)) as demo:
         gr.Markdown(f"# {title}")
@@ -119,7 +119,7 @@ def create_demo(model, trust=False):
         refuse_links(photo)
         gr.Examples([str(f) for f in sorted((HERE / "examples").glob("*.jpg"))], photo, label="Or try one of these")
         photo.change(
-            predict, photo, [label, verdict, heatmap], api_name="predict", preprocess=False, concurrency_limit=16
+            predict, photo, [label, verdict, heatmap], api_name="predict", preprocess=False, concurrency_limit=32
         )
     demo.queue(max_size=64)
     demo.predictor = predictor
@@ -140,7 +140,7 @@ def serve(demo, args):
         prevent_thread_lock=True,
     )
     try:
-        demo.predictor.load()
+        demo.predictor.load().result()
     except ExportError as e:
         demo.close()
         sys.exit(f"app.py: {e}")

@@ -20,7 +20,7 @@ EXTENSIONS = {
 }
 MAX_MEGAPIXELS = 50  # imgproxy's default limit on a source image
 MAX_MEGAPIXELS_JPEG = 200  # a phone's largest: a baseline JPEG is decoded at an eighth of its sides
-SIDE = 512  # pixels of the shorter side that leave here: twice what the model sees, enough to show on a page
+SIDE = 360  # pixels of the shorter side that are left at least: more than the model sees, enough to show on a page
 
 pillow_heif.register_heif_opener()
 # This module checks sizes itself, before decoding; Pillow's own check only knows one limit for all formats.
@@ -33,7 +33,8 @@ HINT = "Please send a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC photo."
 def open_photo(file, side=SIDE):
     """Decode `file` (a path or a binary file object) into an upright RGB photo on white, first frame only.
 
-    Returns a PIL image in mode RGB whose shorter side is at most `side` pixels (small photos keep their size).
+    Returns a PIL image in mode RGB whose shorter side has `side` pixels or more, but less than twice as many (small
+    photos keep their size).
     Raises `PhotoError` when the file is no photo, is damaged, has too many pixels, or cannot be read.
     """
     try:
@@ -87,9 +88,6 @@ def to_8_bits(pixels):
 
 
 def shrink(im, side):
-    """Reduce `im` until its shorter side is at most `side` pixels; a photo that is smaller stays as it is."""
-    scale = side / min(im.size)
-    if scale >= 1:
-        return im
-    size = [max(1, round(n * scale)) for n in im.size]
-    return im.resize(size, Image.Resampling.BICUBIC, reducing_gap=2)
+    """Average blocks of pixels until the shorter side is less than twice `side`; a small photo stays as it is."""
+    factor = min(im.size) // side
+    return im.reduce(factor) if factor > 1 else im

@@ -1,0 +1,172 @@
+"""How fast is app.py? Ratios against the usual app of the lesson and against Gradio's own limit, in one run.
+
+    python benchmarks/serve.py            # about five minutes; prints the table of the README
+    python benchmarks/serve.py --quick    # one round instead of five, to see that it works
+
+Every app runs as a process of its own and is driven over plain HTTP: upload, call, stream.
+"""
+
+import argparse
+import io
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import requests
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+USUAL = """
+import gradio as gr
+from fastai.vision.all import load_learner
+learn = load_learner("export.pkl")
+def predict(img):
+    label, i, probs = learn.predict(img)
+    return dict(zip(learn.dls.vocab, map(float, probs)))
+gr.Interface(predict, gr.Image(), gr.Label(), api_name="predict").launch()
+"""
+CONSTANT = """
+import gradio as gr
+with gr.Blocks() as demo:
+    photo, label = gr.Image(type="filepath"), gr.Label()
+    photo.change(lambda photo: {"teddy": 1.0}, photo, label, api_name="predict", preprocess=False, concurrency_limit=16)
+demo.launch()
+"""
+APPS = {"usual": ["-c", USUAL], "ours": ["app.py"], "constant": ["-c", CONSTANT]}
+LOADS = [("1 MP", 1, 20), ("1 MP", 8, 64), ("12 MP", 1, 8), ("12 MP", 8, 32)]  # per round: clients, requests
+
+
+class App:
+    """An app as a process, timed from its start to its first page and its first answer."""
+
+    def __init__(self, name, photo):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        env = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
+        start = time.monotonic()
+        command = [sys.executable, *APPS[name]]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self.wait_for_page()
+        self.page = time.monotonic() - start
+        self.ask(photo)
+        self.answer = time.monotonic() - start
+
+    def wait_for_page(self):
+        for _ in range(1200):
+            try:
+                requests.get(self.url, timeout=5)
+                return
+            except requests.ConnectionError:
+                time.sleep(0.05)
+        raise RuntimeError("the app did not start within a minute")
+
+    def ask(self, photo):
+        """Upload a photo, ask for its verdict, read the stream to its end; returns the seconds it took."""
+        session = sessions.__dict__.setdefault("session", requests.Session())
+        start = time.monotonic()
+        [path] = session.post(f"{self.url}/gradio_api/upload", files={"files": ("photo.jpg", photo)}).json()
+        data = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
+        event = session.post(f"{self.url}/gradio_api/call/predict", json=data).json()["event_id"]
+        answer = session.get(f"{self.url}/gradio_api/call/predict/{event}").text
+        if "event: complete" not in answer:
+            raise RuntimeError(f"no answer but: {answer}")
+        return time.monotonic() - start
+
+    def load(self, photo, clients, requests):
+        """Photos per second and median seconds of an answer, from so many clients at once."""
+        start = time.monotonic()
+        with ThreadPoolExecutor(clients) as pool:
+            seconds = list(pool.map(self.ask, [photo] * requests))
+        return requests / (time.monotonic() - start), statistics.median(seconds)
+
+    def peak_memory(self):
+        """Peak resident memory in bytes since it was last asked."""
+        proc = Path(f"/proc/{self.process.pid}")
+        peak = int(re.search(r"VmHWM:\s+(\d+)", (proc / "status").read_text())[1]) * 1024
+        (proc / "clear_refs").write_text("5")
+        return peak
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+sessions = threading.local()
+
+
+def phone_photo(width, height):
+    """A JPEG with as much detail as a phone's photo: coarse shapes, fine texture, sensor noise."""
+    rng = np.random.default_rng(0)
+    layers = [rng.normal(0, 60 / 2**i, (4 * 3**i, 4 * 3**i, 3)) for i in range(5)]
+    scaled = [np.asarray(Image.fromarray(np.uint8(np.clip(x + 128, 0, 255))).resize((width, height))) for x in layers]
+    pixels = np.sum([x.astype(np.float32) - 128 for x in scaled], axis=0) + rng.normal(128, 8, (height, width, 3))
+    file = io.BytesIO()
+    Image.fromarray(np.uint8(np.clip(pixels, 0, 255))).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def measure(apps, photos, rounds):
+    """Figures of every app, the median of so many rounds, in each of which all apps take their turn at each load."""
+    figures = {name: {"seconds to the page": app.page, "seconds to the first answer": app.answer} for name, app in apps}
+    for name, app in apps:
+        app.load(photos["12 MP"], 8, 16)  # warm up
+    for size, clients, requests in LOADS:
+        results = {name: [] for name, _ in apps}
+        for _ in range(rounds):
+            for name, app in apps:
+                app.peak_memory()
+                results[name].append((*app.load(photos[size], clients, requests), app.peak_memory()))
+        for name, found in results.items():
+            per_second, seconds, peak = map(statistics.median, zip(*found))
+            figures[name][f"photos per second, {clients} clients, {size}"] = per_second
+            figures[name][f"seconds per answer, {clients} clients, {size}"] = seconds
+            figures[name][f"peak memory, {clients} clients, {size}"] = peak
+    return figures
+
+
+ROWS = [
+    ("photos per second, 8 clients, 12 MP", "at least 6"),
+    ("photos per second, 8 clients, 1 MP", "at least 2.5"),
+    ("seconds per answer, 1 clients, 12 MP", "at most 0.3"),
+    ("seconds per answer, 1 clients, 1 MP", "at most 1"),
+    ("peak memory, 8 clients, 12 MP", "at most 0.5"),
+    ("seconds to the page", ""),
+    ("seconds to the first answer", ""),
+]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one round instead of five")
+    rounds = 1 if parser.parse_args().quick else 5
+    photos = {"1 MP": phone_photo(1152, 864), "12 MP": phone_photo(4032, 3024)}
+    print("photos:", ", ".join(f"{size} {len(data) / 1e6:.1f} MB" for size, data in photos.items()), flush=True)
+    apps = []
+    try:
+        for name in APPS:
+            apps.append((name, App(name, photos["1 MP"])))
+        figures = measure(apps, photos, rounds)
+    finally:
+        for _, app in apps:
+            app.close()
+    print("\n| app.py against | the usual app | wanted | a constant |\n| --- | --- | --- | --- |")
+    for row, wanted in ROWS:
+        ours = figures["ours"][row]
+        usual, constant = ours / figures["usual"][row], ours / figures["constant"][row]
+        print(f"| {row.replace('1 clients', '1 client')} | {usual:.2f} | {wanted} | {constant:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
