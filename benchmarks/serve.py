@@ -84,12 +84,12 @@ class App:
             raise RuntimeError(f"no answer but: {answer}")
         return time.monotonic() - start
 
-    def load(self, photo, clients, requests):
+    def load(self, photo, clients, count):
         """Photos per second and median seconds of an answer, from so many clients at once."""
         start = time.monotonic()
         with ThreadPoolExecutor(clients) as pool:
-            seconds = list(pool.map(self.ask, [photo] * requests))
-        return requests / (time.monotonic() - start), statistics.median(seconds)
+            seconds = list(pool.map(self.ask, [photo] * count))
+        return count / (time.monotonic() - start), statistics.median(seconds)
 
     def peak_memory(self):
         """Peak resident memory in bytes since it was last asked."""
@@ -120,14 +120,14 @@ def phone_photo(width, height):
 def measure(apps, photos, rounds):
     """Figures of every app, the median of so many rounds, in each of which all apps take their turn at each load."""
     figures = {name: {"seconds to the page": app.page, "seconds to the first answer": app.answer} for name, app in apps}
-    for name, app in apps:
+    for _, app in apps:
         app.load(photos["12 MP"], 8, 16)  # warm up
-    for size, clients, requests in LOADS:
+    for size, clients, count in LOADS:
         results = {name: [] for name, _ in apps}
         for _ in range(rounds):
             for name, app in apps:
                 app.peak_memory()
-                results[name].append((*app.load(photos[size], clients, requests), app.peak_memory()))
+                results[name].append((*app.load(photos[size], clients, count), app.peak_memory()))
         for name, found in results.items():
             per_second, seconds, peak = map(statistics.median, zip(*found))
             figures[name][f"photos per second, {clients} clients, {size}"] = per_second
