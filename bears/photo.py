@@ -20,6 +20,7 @@ EXTENSIONS = {
 }
 MAX_MEGAPIXELS = 50  # imgproxy's default limit on a source image
 MAX_MEGAPIXELS_JPEG = 200  # a phone's largest: a baseline JPEG is decoded at an eighth of its sides
+MAX_RATIO = 20  # of the longer side to the shorter; a panorama has less, and no JPEG of the answer holds much more
 SIDE = 360  # pixels of the shorter side that are left at least: more than the model sees, enough to show on a page
 
 pillow_heif.register_heif_opener()
@@ -57,12 +58,14 @@ def open_photo(file, side=SIDE):
 
 
 def check_size(im):
-    """Refuse an opened but not yet decoded image whose header promises more pixels than we want to decode."""
+    """Refuse an opened but not yet decoded image whose header promises too many pixels, or a thread of them."""
     # A progressive JPEG is held in full while it is decoded, at any output size, so it gets no bonus.
     light = im.format in ("JPEG", "MPO") and not im.info.get("progressive")
     limit = MAX_MEGAPIXELS_JPEG if light else MAX_MEGAPIXELS
     if im.width * im.height > limit * 10**6:
         raise PhotoError(too_large(limit))
+    if max(im.size) > MAX_RATIO * min(im.size):
+        raise PhotoError("This picture is too long and thin to be a photo. Please crop it.")
 
 
 def too_large(megapixels):

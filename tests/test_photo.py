@@ -79,7 +79,9 @@ def test_first_frame_of_an_animation():
 
 
 def test_large_photo_comes_out_small():
-    assert open_photo(saved(SCENE.resize((3000, 2000)), "JPEG")).size == (768, 512)
+    for format in ("JPEG", "PNG"):
+        im = open_photo(saved(SCENE.resize((3000, 2000)), format))
+        assert 360 <= im.height < 720 and im.width == pytest.approx(1.5 * im.height, abs=2) and is_scene(im)
 
 
 def test_heic_of_an_iphone_opens_whatever_it_is_called(tmp_path):
@@ -132,6 +134,11 @@ def test_bomb_is_refused_before_it_is_decoded(side):
     assert "megapixels" in refusal(bomb)
     assert time.process_time() - start < 0.5 and tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
+
+
+def test_a_thread_of_pixels_is_refused():
+    assert "too long and thin" in refusal(saved(Image.new("RGB", (2, 4000)), "PNG").getvalue())
+    assert open_photo(saved(Image.new("RGB", (4000, 400)), "JPEG")).size == (4000, 400)
 
 
 def test_a_photo_that_has_gone_is_refused(tmp_path):
