@@ -67,7 +67,7 @@ def test_transparency_is_shown_on_white():
 
 
 def test_sixteen_bits_are_scaled_and_not_clipped():
-    ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(8, 0)
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(16, 0)
     pixels = np.asarray(open_photo(saved(Image.fromarray(ramp), "PNG")))
     assert abs(pixels[0, :, 0].astype(int) - np.arange(256)).max() <= 1
 
