@@ -6,6 +6,7 @@ python app.py --share                  # and a public link for a week
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -20,7 +21,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 import gradio as gr
 from bears.errors import ExportError, PhotoError
 from bears.predictor import Predictor
-from gradio import utils
+from gradio import processing_utils, utils
 
 HERE = Path(__file__).parent
 MAX_FILE_SIZE = "25mb"
@@ -44,29 +45,26 @@ def parse_args(argv=None):
 def read_facts(model):
     """What train.py wrote about the model beside it (export.json), or nothing."""
     try:
-        return json.loads(model.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return dict(json.loads(model.with_suffix(".json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return {}
 
 
 def received(photo):
     """The path of an uploaded photo, from Gradio's `ImageData`; refuses everything that is not an upload."""
-    path = (photo or {}).get("path")
-    if not path or not utils.is_in_or_equal(os.path.realpath(path), os.path.realpath(utils.get_upload_folder())):
-        raise gr.Error("Please upload the photo itself: links and other files are not opened.", print_exception=False)
-    return path
+    path, folder = photo.get("path") or "", os.path.realpath(utils.get_upload_folder())
+    with contextlib.suppress(OSError, ValueError):  # a path that no file can have
+        if utils.is_in_or_equal(os.path.realpath(path), folder):
+            return path
+    raise gr.Error("Please upload the photo itself: links and other files are not opened.", print_exception=False)
 
 
-def refuse_links(image):
-    """Keep Gradio from downloading any web address that an API caller sends as a photo."""
-    move = image.async_move_resource_to_block_cache
+async def refuse_links(url, cache_dir):
+    """Takes the place of Gradio's download of any web address that an API caller sends as a photo."""
+    raise gr.Error("Please upload the photo itself: links are not opened.", print_exception=False)
 
-    async def guarded(path):
-        if str(path).startswith(("http:", "https:")):
-            raise gr.Error("Please upload the photo itself: links are not opened.", print_exception=False)
-        return await move(path)
 
-    image.async_move_resource_to_block_cache = guarded
+processing_utils.async_ssrf_protected_download = refuse_links
 
 
 def full_name(label, subject):
@@ -92,7 +90,7 @@ def either(labels):
 def create_demo(model, trust=False):
     """The page, as a `gr.Blocks`, that serves the export `model`; `trust` lets it be any pickle."""
     facts = read_facts(model)
-    title = either(facts.get("classes", ["What is it"])).capitalize() + "?"
+    title = full_name(either(facts.get("classes") or ["What is it"]), None) + "?"
     predictor = Predictor(model, trust)
 
     async def predict(photo):
@@ -116,7 +114,6 @@ def create_demo(model, trust=False):
                 verdict = gr.Markdown(elem_id="verdict")
                 label = gr.Label(label="How likely, if it is one of these", show_heading=False)
                 heatmap = gr.Image(label="Where it looked", format="jpeg", height=240, interactive=False, buttons=[])
-        refuse_links(photo)
         gr.Examples([str(f) for f in sorted((HERE / "examples").glob("*.jpg"))], photo, label="Or try one of these")
         photo.change(
             predict, photo, [label, verdict, heatmap], api_name="predict", preprocess=False, concurrency_limit=32
@@ -141,6 +138,7 @@ def serve(demo, args):
     )
     try:
         demo.predictor.load().result()
+        print("The model is ready.", flush=True)
     except ExportError as e:
         demo.close()
         sys.exit(f"app.py: {e}")

@@ -69,7 +69,9 @@ def parse_args(argv=None):
     args.arch = args.arch or ("resnet18" if args.lesson else ARCH)
     if args.cross_validate is None:
         args.cross_validate = 0 if args.lesson else 5
-    elif args.cross_validate < 2:
+    if args.lesson and (args.others or args.subject):
+        parser.error("--others and --subject belong to the default recipe, which learns to say that there is none")
+    if args.cross_validate == 1 or args.cross_validate < 0:
         parser.error("--cross-validate needs at least 2 folds")
     return args
 

@@ -70,6 +70,7 @@ def without_traces(tl):
 def check_writable(folder):
     """Find out before hours of training, not after, that a folder cannot take the export."""
     try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as e:
@@ -94,12 +95,15 @@ def open_export(file, trust=False):
     Raises `ExportError` when there is no such file, it does not open here, or it asks for more than it needs.
     """
     try:
-        refuse_scripts(file)
+        if not trust:
+            check_archive(file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # fastai warns that pickles run code; see bears/unpickler.py
             learn = load_learner(file, pickle_module=pickle if trust else unpickler)
     except FileNotFoundError:
-        raise ExportError(f"There is no model {file}. Train one with: python train.py --data FOLDER") from None
+        raise ExportError(f"There is no model {file}. Train one with train.py, or name another with --model.") from None
+    except ExportError:
+        raise
     except unpickler.Refused as e:
         raise ExportError(
             f"{file} was not opened, because it asks for {e}, which no export of train.py does."
@@ -118,8 +122,10 @@ def open_export(file, trust=False):
     return learn
 
 
-def refuse_scripts(file):
-    """TorchScript archives never reach the unpickler: torch.load runs them by itself."""
+def check_archive(file):
+    """Refuse what never reaches the unpickler: torch.load runs TorchScript by itself, and older formats elsewhere."""
     with open(file, "rb") as f:
-        if zipfile.is_zipfile(f) and any(n.endswith("constants.pkl") for n in zipfile.ZipFile(f).namelist()):
+        if not zipfile.is_zipfile(f):
+            raise ExportError(f"{file} cannot be opened here: it is damaged, or no export of train.py.")
+        if any(name.endswith("constants.pkl") for name in zipfile.ZipFile(f).namelist()):
             raise unpickler.Refused("TorchScript")

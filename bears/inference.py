@@ -5,8 +5,10 @@ import os
 import torch
 from bears import ood
 from bears.cpu import speed_up
+from bears.errors import ExportError
 from bears.export import open_export
 from bears.heatmap import activation_map, can_explain
+from torch import nn
 
 CORES = os.cpu_count()
 
@@ -16,6 +18,8 @@ class Model:
 
     def __init__(self, file, trust=False):
         self.learn = open_export(file, trust)
+        if not (isinstance(self.learn.model, nn.Sequential) and len(self.learn.model) == 2):
+            raise ExportError(f"{file} is no image classifier of vision_learner: it has no body and head.")
         speed_up(self.learn.model.eval())
         self.learn.model[0].register_forward_hook(self.keep_features)
 

@@ -47,11 +47,13 @@ def own_and_rivals(features, labels, weight, bias):
     """
     guesses = (features @ weight.T + bias).argmax(dim=1).numpy()
     own = {c for label in set(labels) for c, n in count(guesses[labels == label]) if n >= 0.03}
+    if not own:
+        return {}  # ImageNet has no word for these classes
     own = torch.tensor(sorted(own))
     directions = normalize(weight - weight.mean(dim=0))
     closeness = (directions @ directions[own].T).amax(dim=1)
     closeness[own] = -1
-    rivals = closeness.topk(RIVALS).indices
+    rivals = closeness.topk(min(RIVALS, len(closeness))).indices
     both = torch.cat([own, rivals])
     return {"own": len(own), "weight": weight[both].half(), "bias": bias[both].half()}
 

@@ -42,7 +42,9 @@ def open_photo(file, side=SIDE):
         with Image.open(file, formats=FORMATS) as im:
             check_size(im)
             im.draft("RGB", (side, side))  # JPEG only: decodes at 1/2, 1/4 or 1/8, never below `side`
-            return shrink(to_rgb(ImageOps.exif_transpose(im)), side)
+            im.load()
+            ImageOps.exif_transpose(im, in_place=True)
+            return to_rgb(shrink(im, side))
     except PhotoError:
         raise
     except UnidentifiedImageError:
@@ -93,4 +95,10 @@ def to_8_bits(pixels):
 def shrink(im, side):
     """Average blocks of pixels until the shorter side is less than twice `side`; a small photo stays as it is."""
     factor = min(im.size) // side
-    return im.reduce(factor) if factor > 1 else im
+    if factor < 2:
+        return im
+    if im.mode in ("P", "PA", "1"):
+        im = im.convert("RGBA" if im.has_transparency_data else "RGB")
+    elif im.mode.startswith("I;16"):
+        im = im.convert("I")
+    return im.reduce(factor)

@@ -71,25 +71,25 @@ class Predictor:
         self.loaded.set_result(model)
         while True:
             photos, answers = zip(*self.take())
-            settle(answers, lambda photos=photos: model.ask(list(photos), alone=self.callers == 1))
+            settle(answers, model, list(photos), alone=self.callers == 1)
 
     def take(self):
-        """Wait for a photo, then take along all others that have come meanwhile."""
-        batch = [self.waiting.get()]
+        """Wait for a photo, then take along all others that have come meanwhile, but none that nobody waits for."""
+        batch = []
         with contextlib.suppress(queue.Empty):
             while len(batch) < MAX_BATCH:
-                batch.append(self.waiting.get_nowait())
+                photo, answer = self.waiting.get(block=not batch)
+                if answer.set_running_or_notify_cancel():
+                    batch.append((photo, answer))
         return batch
 
 
-def settle(answers, ask):
-    """Give each Future its share of what `ask()` returns, or what it raises: somebody waits for every one."""
-    answers = [(i, answer) for i, answer in enumerate(answers) if answer.set_running_or_notify_cancel()]
+def settle(answers, model, photos, alone):
+    """Give each Future its share of what the model says, or what it raises: somebody waits for every one."""
     try:
-        results = ask()
+        for answer, result in zip(answers, model.ask(photos, alone), strict=True):
+            answer.set_result(result)
     except Exception as e:
-        for _, answer in answers:
-            answer.set_exception(e)
-    else:
-        for i, answer in answers:
-            answer.set_result(results[i])
+        for answer in answers:
+            if not answer.done():
+                answer.set_exception(e)

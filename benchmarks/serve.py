@@ -161,7 +161,7 @@ def main():
     finally:
         for _, app in apps:
             app.close()
-    print("\n| app.py against | the usual app | wanted | a constant |\n| --- | --- | --- | --- |")
+    print("\n| app.py against | the usual app | our aim | a constant |\n| --- | --- | --- | --- |")
     for row, wanted in ROWS:
         ours = figures["ours"][row]
         usual, constant = ours / figures["usual"][row], ours / figures["constant"][row]

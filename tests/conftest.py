@@ -75,10 +75,6 @@ class Server:
             time.sleep(0.1)
         raise AssertionError(f"app.py never printed {pattern}:\n{self.log.read_text()}")
 
-    def model_is_loaded(self):
-        """Whether the process has mapped torch by now."""
-        return "libtorch" in Path(f"/proc/{self.process.pid}/maps").read_text()
-
     def close(self):
         self.process.terminate()
         self.process.wait(20)

@@ -34,6 +34,7 @@ def test_a_photo_of_something_else_shows_no_bear(client, shapes):
 
 
 def test_log_has_one_line_per_prediction_and_no_progress_bar(server, client):
+    server.wait_for("The model is ready", 60)
     before = server.log.read_text()
     client.predict(handle_file(EXAMPLES[0]), api_name="/predict")
     [line] = server.log.read_text()[len(before) :].splitlines()

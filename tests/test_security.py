@@ -95,6 +95,8 @@ def test_an_uploaded_photo_is_answered_on_every_way_in(server, way):
         {"path": "HTTPS://example.com/teddy.jpg", **FILE_DATA},
         {"url": "https://example.com/teddy.jpg"},
         {},
+        {"path": "/tmp/gradio/\0.jpg"},
+        {"path": ["x.jpg"]},
         "teddy.jpg",
         ["teddy.jpg"],
         7,
@@ -124,11 +126,20 @@ def test_no_web_address_is_fetched(server, way):
 
         web = http.server.HTTPServer(("127.0.0.1", 0), Handler)
         pool.submit(web.serve_forever, 0.05)
-        for host in ("127.0.0.1", "localhost"):
-            way(server, {"path": f"http://{host}:{web.server_port}/teddy.jpg", **FILE_DATA})
+        way(server, {"path": f"http://127.0.0.1:{web.server_port}/teddy.jpg", **FILE_DATA})
         web.shutdown()
         web.server_close()
     assert not hits
+
+
+def test_no_web_address_is_fetched_through_the_examples_either(server):
+    link = {"path": "https://example.com/teddy.jpg", **FILE_DATA}
+    run_url, session = f"{server.url}/gradio_api/run", uuid.uuid4().hex
+    requests.post(f"{run_url}/load_example", json={"data": [0], "session_hash": session}, timeout=30)
+    for name in ("load_example", "predict"):
+        body = {"data": [link], "session_hash": session}
+        answer = requests.post(f"{run_url}/{name}", json=body, timeout=30)
+        assert "links are not opened" in answer.text
 
 
 @pytest.mark.parametrize("path", ["app.py", "export.pkl", "export.json", "bears/photo.py", "examples/../app.py"])
@@ -188,7 +199,7 @@ def test_a_client_that_hangs_up_costs_nobody_else_their_answer(server):
 def test_a_photo_sent_while_the_model_loads_waits_for_it(tmp_path):
     server = Server(tmp_path / "log")  # returns when the page is up, seconds before the model is
     try:
-        assert not server.model_is_loaded()
+        assert "ready" not in server.log.read_text()
         assert answer(server, TEDDY)[1] == "Teddy bear, 99% sure"
     finally:
         server.close()
@@ -239,10 +250,10 @@ names = st.sampled_from(
 
 @pytest.fixture(scope="module")
 def after_a_thousand_malformed_files(server):
-    """Send them; returns the server's memory in MB before and after."""
+    """Send them; returns the server's memory in MB before and after, and what it logged meanwhile."""
     for _ in range(30):
         answer(server, TEDDY)
-    before = memory(server)
+    before, log = memory(server), len(server.log.read_text())
 
     @settings(
         max_examples=1000, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -256,14 +267,14 @@ def after_a_thousand_malformed_files(server):
             assert result[1]
 
     send()
-    return before, memory(server)
+    return before, memory(server), server.log.read_text()[log:]
 
 
 def test_a_thousand_malformed_files_leave_the_server_answering(server, after_a_thousand_malformed_files):
     assert answer(server, TEDDY)[1] == "Teddy bear, 99% sure"
-    assert "Traceback" not in server.log.read_text()
+    assert "Traceback" not in after_a_thousand_malformed_files[2]
 
 
 def test_a_thousand_malformed_files_leave_no_memory_behind(after_a_thousand_malformed_files):
-    before, after = after_a_thousand_malformed_files
+    before, after, _ = after_a_thousand_malformed_files
     assert after < before + 60

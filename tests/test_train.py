@@ -190,7 +190,10 @@ def test_unreadable_list_of_photos_to_leave_out(shapes, tmp_path):
 
 
 def test_no_folder_for_the_export(shapes, tmp_path):
-    assert "--out" in fails("--data", shapes, "--out", tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    assert "--out" in fails("--data", shapes, "--out", tmp_path / "file")
+    train.main(["--data", str(shapes), "--out", str(tmp_path / "new" / "folder")])
+    assert (tmp_path / "new" / "folder" / "export.pkl").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without permission")
@@ -239,6 +242,12 @@ def test_cross_validation_of_one_fold_is_refused(shapes, capsys):
     with pytest.raises(SystemExit):
         train.parse_args(["--data", str(shapes), "--cross-validate", "1"])
     assert "at least 2 folds" in capsys.readouterr().err
+
+
+def test_options_that_the_lesson_would_ignore_are_refused(shapes, capsys):
+    with pytest.raises(SystemExit):
+        train.parse_args(["--data", str(shapes), "--lesson", "--others", str(shapes)])
+    assert "belong to the default recipe" in capsys.readouterr().err
 
 
 def test_warnings_are_errors():

@@ -75,6 +75,15 @@ def test_twins_of_a_photo_do_not_vouch_for_it(shapes):
     assert ood.left_out_scores(fitted, copied, groups, np.arange(24)).max() == pytest.approx(0, abs=1e-3)
 
 
+def test_classes_that_imagenet_has_no_word_for_are_told_by_likeness_alone():
+    features, labels = torch.eye(60), np.repeat([0, 1], 30)
+    classifier = torch.eye(60), torch.zeros(60)  # every photo is another category
+    fitted = ood.fit(features, labels, np.arange(60), classifier)
+    assert "own" in fitted  # one photo in thirty is more than 3%
+    fitted = ood.fit(features, np.repeat([0], 60), np.arange(60), classifier)
+    assert "own" not in fitted and ood.own_share(fitted, features).min() == 1
+
+
 def test_gallery_of_a_large_set_is_drawn_evenly_and_stays_small():
     labels = np.repeat([0, 1], [5000, 500])
     chosen = ood.spread(labels, seed=42)

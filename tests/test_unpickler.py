@@ -87,12 +87,44 @@ def test_calling_an_object_that_the_pickle_made(tmp_path):
     assert "a call of Linear" in refusal(tmp_path, Call(nn.Linear(2, 2), torch.zeros(2)))
 
 
+def text(s):
+    return b"X" + len(s).to_bytes(4, "little") + s.encode()
+
+
+def fields(**values):
+    return b"}(" + b"".join(text(key) + value for key, value in values.items()) + b"u"
+
+
+def made(name, **state):
+    """Opcodes that make an object without its constructor and give it a state."""
+    return b"c" + name + b")\x81" + fields(**state) + b"b"
+
+
+@pytest.mark.parametrize("call", [b"(%sK\x01o", b"c_functools\nreduce\n(%s(K\x01K\x02ttR", b"%s(K\x01tR", b"%s"])
+def test_code_in_an_annotation_that_plum_evaluates(tmp_path, call):
+    marker = tmp_path / "it-ran"
+    wrapped = b"cfastai.data.transforms\nparent_label\n"
+    annotations = fields(x=text(f"os.system('touch {marker}')"))
+    names = {"__annotations__": annotations, "__wrapped__": wrapped, "__name__": text("__call__")}
+    layer = made(b"torch.nn.modules.linear\nIdentity\n", _modules=b"}", training=b"\x88", **names)
+    function = made(
+        b"plum._function\nFunction\n", _pending=b"](" + b"(" + layer + b"NK\0te", _resolved=b"]", _cache=b"}"
+    )
+    unpickled = unpickler.Unpickler(io.BytesIO(b"\x80\x04" + call.replace(b"%s", function) + b"."))
+    if call == b"%s":
+        assert unpickled.load()._pending == []
+    else:
+        with pytest.raises(unpickler.Refused):
+            unpickled.load()
+    assert not marker.exists()
+
+
 def test_formats_that_run_by_themselves(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated
         torch.jit.script(nn.Linear(2, 2)).save(tmp_path / "script.pkl")
     torch.save({}, tmp_path / "old.pkl", _use_new_zipfile_serialization=False)
-    for name, what in (("script.pkl", "TorchScript"), ("old.pkl", "an old format")):
+    for name, what in (("script.pkl", "TorchScript"), ("old.pkl", "damaged, or no export")):
         with pytest.raises(ExportError, match=what):
             open_export(tmp_path / name)
 
