@@ -128,7 +128,7 @@ def serve(demo, args):
     demo.launch(
         server_name=args.host,
         server_port=args.port,
-        share=args.share,
+        share=args.share or None,  # None: as GRADIO_SHARE says
         max_file_size=MAX_FILE_SIZE,
         enable_monitoring=False,
         run_history=False,  # on a shared computer the next visitor would see it

@@ -23,7 +23,6 @@ from bears.export import check_writable, export, write_whole
 from bears.learner import (
     ARCH,
     LINEAR_HEAD,
-    SIZE,
     body_features,
     cool,
     count_errors,
@@ -31,6 +30,7 @@ from bears.learner import (
     error_summary,
     fit_head,
     imagenet_classifier,
+    input_size,
     out_of_fold,
     validation_logits,
 )
@@ -112,14 +112,14 @@ def train_lesson(files, groups, args):
 # The default recipe: a frozen body, a linear head
 
 
-def default_dls(files, split):
+def default_dls(files, split, size):
     """The lesson's DataBlock at the recipe's size, through our own door, with twins on one side of the split."""
     bears = DataBlock(
         blocks=(ImageBlock, CategoryBlock),
         get_x=open_photo,
         get_y=parent_label,
         splitter=IndexSplitter(split[1]),
-        item_tfms=Resize(SIZE),
+        item_tfms=Resize(size),
     )
     return bears.dataloaders(files, bs=min(64, len(split[0])))
 
@@ -128,7 +128,7 @@ def train_default(files, groups, args):
     """Returns the trained Learner, its Recorder, and the facts to report."""
     pretrained = not args.no_pretrained
     split = grouped_folds(files, groups, seed=args.seed)[0]
-    dls = default_dls(files, split)
+    dls = default_dls(files, split, input_size(args.arch))
     learn = create_learner(dls, args.arch, pretrained, **LINEAR_HEAD)
     features = body_features(learn, files)
     targets = torch.tensor([dls.vocab.o2i[parent_label(f)] for f in files])

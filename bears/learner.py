@@ -56,13 +56,22 @@ def create_learner(dls, arch=ARCH, pretrained=True, **kwargs):
 
 def find_arch(name):
     """What `vision_learner` takes for the backbone called `name`: a torchvision function or a timm name."""
-    torchvision_names = models.list_models(module=models)
-    if name in torchvision_names and (models.get_model_builder(name) in model_meta or not timm.is_model(name)):
-        return models.get_model_builder(name)
+    if name in (names := models.list_models(module=models)):
+        arch = models.get_model_builder(name)
+        if arch in model_meta:
+            return arch
+        if not timm.is_model(name):
+            return lambda pretrained: arch(weights="DEFAULT" if pretrained else None)
     if timm.is_model(name):
         return name
-    similar = ", ".join(get_close_matches(name, [*torchvision_names, *timm.list_models()])) or f"{ARCH}, resnet18"
+    similar = ", ".join(get_close_matches(name, [*names, *timm.list_models()])) or f"{ARCH}, resnet18"
     raise WeightsError(f"Neither torchvision nor timm has a backbone {name}. There is, for example: {similar}.")
+
+
+def input_size(arch):
+    """Pixels of the square that a backbone sees: `SIZE`, unless it can see one size only, like most transformers."""
+    cfg = timm.get_pretrained_cfg(arch) if timm.is_model(arch) else None
+    return cfg.input_size[-1] if cfg and cfg.fixed_input_size else SIZE
 
 
 def wheel_weights():

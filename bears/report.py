@@ -29,7 +29,7 @@ PAGE = """<!doctype html>
 <h1>{title}</h1>
 <p><span class="figure">{error_rate:.1%}</span> validation error: {errors} of {photos} photos
 (95% interval {low:.1%} to {high:.1%})</p>
-{cross_validation}
+{estimates}
 <table><tr><th>Class<th>Photos</tr>{counts}</table>
 {pictures}
 <h2>Left out</h2>
@@ -88,7 +88,7 @@ def page(facts):
         **{key: valid[key] for key in ("error_rate", "errors", "photos")},
         low=low,
         high=high,
-        cross_validation=describe(facts.get("cross_validation")),
+        estimates=describe(facts),
         counts=rows,
         pictures="".join(f'<h2>{text}</h2><img src="{name}.png" alt="{text}">' for name, text in PICTURES.items()),
         dropped=f"<table>{left}</table>" if left else "<p>Nothing.</p>",
@@ -96,11 +96,23 @@ def page(facts):
     )
 
 
-def describe(cv):
-    if not cv:
-        return ""
-    low, high = cv["interval_95"]
-    return (
-        f'<p><span class="figure">{cv["error_rate"]:.1%}</span> error over {cv["folds"]} folds: '
-        f"{cv['errors']} of {cv['photos']} photos (95% interval {low:.1%} to {high:.1%})</p>"
-    )
+def describe(facts):
+    """The figures that only the default recipe has, as paragraphs."""
+    cv, none = facts.get("cross_validation"), facts.get("none_of_them")
+    lines = []
+    if cv:
+        low, high = cv["interval_95"]
+        lines.append(
+            f'<span class="figure">{cv["error_rate"]:.1%}</span> error over {cv["folds"]} folds: '
+            f"{cv['errors']} of {cv['photos']} photos (95% interval {low:.1%} to {high:.1%})"
+        )
+    if none:
+        lines.append(
+            f"A photo shows none of the classes when its likeness to the training photos is below {none['threshold']};"
+            f" {none['photos_that_pass']:.0%} of them pass, each compared with all others."
+        )
+        lines.append(f"Expected calibration error of the probabilities: {cv['calibration_error']}.")
+    if none and "others" in none:
+        others, names = none["others"], html.escape(", ".join(none["others"]["passed"]))
+        lines.append(f"Of {others['photos']} photos of other things, {others['errors']} pass: {names}")
+    return "".join(f"<p>{line}</p>" for line in lines)

@@ -11,6 +11,7 @@ import functools
 import operator
 import pickle
 import types
+from enum import Enum
 from typing import ClassVar
 
 from torch.nn import Module
@@ -103,7 +104,7 @@ class Unpickler(pickle._Unpickler):
             return GUARDED.get((module, name)) or super().find_class(module, name)
         if (module.startswith(LAYERS) or module in FASTAI_LAYERS) and "." not in name:
             found = super().find_class(module, name)
-            if isinstance(found, type) and issubclass(found, Module):
+            if isinstance(found, type) and issubclass(found, (Module, Enum)):
                 return found
         raise Refused(f"{module}.{name}")
 

@@ -10,6 +10,7 @@ import pytest
 from bears.data import find_photos, group_twins, grouped_folds
 from bears.errors import ExportError
 from bears.export import export, open_export
+from bears.inference import Model
 from fastai.data.transforms import parent_label
 from PIL import Image, ImageOps
 
@@ -78,6 +79,7 @@ def test_no_fold_parts_twins(trained):
 def test_report_shows_all_pictures(trained):
     reports = trained[1] / "reports"
     page = (reports / "index.html").read_text()
+    assert "error over 2 folds" in page and "calibration error" in page and "disc/broken.jpg" in page
     for name in ("batch", "learning_curve", "confusion_matrix", "top_losses"):
         assert f'src="{name}.png"' in page
         with Image.open(reports / f"{name}.png") as im:
@@ -109,9 +111,12 @@ def test_the_lesson_to_the_letter(shapes, tmp_path, capsys):
     assert learn.predict(shapes / "disc" / "00.jpg")[0] in ("disc", "square")
 
 
-def test_any_timm_backbone(shapes, tmp_path, capsys):
-    facts = run(capsys, "--data", shapes, "--out", tmp_path, "--arch", "resnet10t", "--no-pretrained")
-    assert facts["arch"] == "resnet10t"
+@pytest.mark.parametrize("arch", ["resnet10t", "mobilenet_v3_small", "vit_tiny_patch16_224"])
+def test_any_timm_or_torchvision_backbone(shapes, tmp_path, capsys, arch):
+    facts = run(capsys, "--data", shapes, "--out", tmp_path, "--arch", arch, "--no-pretrained")
+    assert facts["arch"] == arch
+    [(probs, _, _)] = Model(tmp_path / "export.pkl").ask([Image.new("RGB", (300, 200))])
+    assert sum(probs.values()) == pytest.approx(1)
 
 
 def test_lesson_without_network_names_what_needs_none(shapes, tmp_path, monkeypatch):
