@@ -27,8 +27,6 @@ PAGE = """<!doctype html>
   }}
 </style>
 <h1>{title}</h1>
-<p><span class="figure">{error_rate:.1%}</span> validation error: {errors} of {photos} photos
-(95% interval {low:.1%} to {high:.1%})</p>
 {estimates}
 <table><tr><th>Class<th>Photos</tr>{counts}</table>
 {pictures}
@@ -79,15 +77,10 @@ def save(file):
 
 
 def page(facts):
-    valid = facts["validation"]
-    low, high = valid["interval_95"]
     rows = "".join(f"<tr><td>{html.escape(label)}<td>{n}</tr>" for label, n in facts["counts"].items())
     left = "".join(f"<tr><td>{html.escape(f)}<td>{html.escape(why)}</tr>" for f, why in facts["dropped"].items())
     return PAGE.format(
         title=html.escape("Training report: " + ", ".join(facts["classes"])),
-        **{key: valid[key] for key in ("error_rate", "errors", "photos")},
-        low=low,
-        high=high,
         estimates=describe(facts),
         counts=rows,
         pictures="".join(f'<h2>{text}</h2><img src="{name}.png" alt="{text}">' for name, text in PICTURES.items()),
@@ -97,15 +90,11 @@ def page(facts):
 
 
 def describe(facts):
-    """The figures that only the default recipe has, as paragraphs."""
+    """The estimates as paragraphs: those of every recipe, then those that only the default one has."""
     cv, none = facts.get("cross_validation"), facts.get("none_of_them")
-    lines = []
+    lines = [figure(facts["validation"], "validation error")]
     if cv:
-        low, high = cv["interval_95"]
-        lines.append(
-            f'<span class="figure">{cv["error_rate"]:.1%}</span> error over {cv["folds"]} folds: '
-            f"{cv['errors']} of {cv['photos']} photos (95% interval {low:.1%} to {high:.1%})"
-        )
+        lines.append(figure(cv, f"error over {cv['folds']} folds"))
     if none:
         lines.append(
             f"A photo shows none of the classes when its likeness to the training photos is below {none['threshold']};"
@@ -116,3 +105,12 @@ def describe(facts):
         others, names = none["others"], html.escape(", ".join(none["others"]["passed"]))
         lines.append(f"Of {others['photos']} photos of other things, {others['errors']} pass: {names}")
     return "".join(f"<p>{line}</p>" for line in lines)
+
+
+def figure(estimate, what):
+    """An `error_summary` in large print, with its interval."""
+    low, high = estimate["interval_95"]
+    return (
+        f'<span class="figure">{estimate["error_rate"]:.1%}</span> {what}: {estimate["errors"]} of '
+        f"{estimate['photos']} photos (95% interval {low:.1%} to {high:.1%})"
+    )
