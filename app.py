@@ -20,7 +20,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 
 import gradio as gr
 from bears.errors import ExportError, PhotoError
-from bears.predictor import Predictor
+from bears.process import PredictorProcess
 from gradio import processing_utils, utils
 
 HERE = Path(__file__).parent
@@ -91,15 +91,15 @@ def create_demo(model, trust=False):
     """The page, as a `gr.Blocks`, that serves the export `model`; `trust` lets it be any pickle."""
     facts = read_facts(model)
     title = full_name(either(facts.get("classes") or ["What is it"]), None) + "?"
-    predictor = Predictor(model, trust)
+    predictor = PredictorProcess(model, trust)
 
-    async def predict(photo):
+    def predict(photo):
         """Say how likely a photo shows each of the model's classes, or that it shows none, and where it looked."""
         if photo is None:
             return None, "", None
         start = time.monotonic()
         try:
-            probs, known, heatmap = await predictor.predict(received(photo))
+            probs, known, heatmap = predictor.predict(received(photo))
         except (PhotoError, ExportError) as e:
             raise gr.Error(str(e), print_exception=False) from None
         verdict = headline(probs, known, facts)
@@ -124,7 +124,8 @@ def create_demo(model, trust=False):
 
 
 def serve(demo, args):
-    """Show the page at once and load the model behind it; a photo that comes earlier waits for it."""
+    """Show the page while the model loads; a photo that comes earlier waits for it."""
+    demo.predictor.start()
     demo.launch(
         server_name=args.host,
         server_port=args.port,
@@ -137,7 +138,7 @@ def serve(demo, args):
         prevent_thread_lock=True,
     )
     try:
-        demo.predictor.load().result()
+        demo.predictor.load()
         print("The model is ready.", flush=True)
     except ExportError as e:
         demo.close()

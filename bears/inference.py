@@ -43,7 +43,8 @@ class Model:
         torch.set_num_threads(max(1, CORES // 2))
         with torch.no_grad():
             [batch] = self.learn.dls.test_dl(photos, bs=len(photos), num_workers=0).one_batch()
-            return self.learn.loss_func.activation(self.learn.model(batch))
+            # A plain tensor: fastai's own would go through Python once more at every layer.
+            return self.learn.loss_func.activation(self.learn.model(batch.as_subclass(torch.Tensor)))
 
     def are_known(self):
         """Whether each photo of the latest batch shows any class at all; taken for granted if nothing was fitted."""

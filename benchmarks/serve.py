@@ -92,15 +92,21 @@ class App:
         return count / (time.monotonic() - start), statistics.median(seconds)
 
     def peak_memory(self):
-        """Peak resident memory in bytes since it was last asked."""
-        proc = Path(f"/proc/{self.process.pid}")
-        peak = int(re.search(r"VmHWM:\s+(\d+)", (proc / "status").read_text())[1]) * 1024
-        (proc / "clear_refs").write_text("5")
-        return peak
+        """Peak resident memory in bytes since it was last asked, of the app and all its processes."""
+        app = Path(f"/proc/{self.process.pid}")
+        others = Path(app / "task" / app.name / "children").read_text().split()
+        return sum(map(peak_memory, [app, *(app.parent / pid for pid in others)]))
 
     def close(self):
         self.process.terminate()
         self.process.wait()
+
+
+def peak_memory(process):
+    """Peak resident memory in bytes of one process, by its folder in /proc, since it was last asked."""
+    peak = int(re.search(r"VmHWM:\s+(\d+)", (process / "status").read_text())[1]) * 1024
+    (process / "clear_refs").write_text("5")
+    return peak
 
 
 sessions = threading.local()

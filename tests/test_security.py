@@ -4,7 +4,10 @@ import base64
 import http.server
 import io
 import json
+import os
+import signal
 import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -70,9 +73,15 @@ def answer(server, data, name="photo.jpg"):
 
 
 def memory(server):
-    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
-    [rss] = [int(line.split()[1]) for line in lines if line.startswith("VmRSS")]
-    return rss / 1024
+    """Megabytes that the server and the process of its model have in memory."""
+    statuses = [Path(f"/proc/{pid}/status").read_text() for pid in (server.process.pid, model_process(server))]
+    return sum(int(line.split()[1]) / 1024 for s in statuses for line in s.splitlines() if line.startswith("VmRSS"))
+
+
+def model_process(server):
+    pid = server.process.pid
+    [child] = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(child)
 
 
 @pytest.mark.parametrize("way", WAYS_IN)
@@ -203,6 +212,36 @@ def test_a_photo_sent_while_the_model_loads_waits_for_it(tmp_path):
         assert answer(server, TEDDY)[1] == "Teddy bear, 99% sure"
     finally:
         server.close()
+
+
+def test_the_page_survives_the_model_and_starts_it_again(tmp_path):
+    server = Server(tmp_path / "log")
+    try:
+        server.wait_for("The model is ready", 60)
+        assert answer(server, TEDDY)[1] == "Teddy bear, 99% sure"
+        os.kill(model_process(server), signal.SIGKILL)
+        sentences = [answer(server, TEDDY) for _ in range(2)]
+        assert sentences[0] in (
+            sentences[1],
+            "The model stopped at this moment and starts anew. Please send the photo again.",
+        )
+        assert sentences[1][1] == "Teddy bear, 99% sure"
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT], ids=lambda s: s.name)
+def test_the_model_goes_when_the_server_goes(tmp_path, how):
+    server = Server(tmp_path / "log")
+    server.wait_for("The model is ready", 60)
+    model = model_process(server)
+    server.process.send_signal(how)
+    server.process.wait(20)
+    for _ in range(100):
+        if not Path(f"/proc/{model}").exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError("the process of the model is still there")
 
 
 def images(format):

@@ -1,0 +1,93 @@
+"""Keep the model in a process of its own, so that the page answers while the model thinks, loads or crashes.
+
+Python runs one thread at a time (its "global interpreter lock"): in one process, uploads and the network would wait
+for each other at every step. And should a hostile file ever bring a decoder down, only this process goes with it.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from multiprocessing.managers import BaseManager
+from pathlib import Path
+
+from bears.errors import PhotoError
+
+ROOT = Path(__file__).parent.parent
+COMMAND = [sys.executable, "-m", "bears.process"]
+
+
+class Manager(BaseManager):
+    """Carries calls and answers between the two processes, through a local socket that needs a key."""
+
+
+class PredictorProcess:
+    """A `Predictor` that lives in another process; safe from any number of threads, started by the first call."""
+
+    def __init__(self, file, trust=False):
+        self.file, self.trust = Path(file).absolute(), trust
+        self.starting = threading.Lock()
+        self.process = None
+
+    def start(self):
+        """Start the process if there is none, or if it has died; returns what speaks for the `Predictor` in it."""
+        with self.starting:
+            if self.process is None or self.process.poll() is not None:
+                key = secrets.token_hex()
+                self.process = subprocess.Popen(
+                    COMMAND, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                )
+                job = {"file": str(self.file), "trust": self.trust, "key": key}
+                print(json.dumps(job), file=self.process.stdin, flush=True)
+                address = json.loads(self.process.stdout.readline())
+                manager = Manager(tuple(address) if isinstance(address, list) else address, key.encode())
+                manager.connect()
+                self.predictor = manager.predictor()
+            return self.predictor
+
+    def load(self):
+        """Wait until the model is loaded. Raises `ExportError`."""
+        self.start().load()
+
+    def predict(self, file):
+        """`Predictor.predict`; also raises `PhotoError` when the process died while it had the photo."""
+        predictor = self.start()
+        try:
+            return predictor.predict(file)
+        except (EOFError, OSError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(1)
+            if self.process.poll() is None:
+                raise
+            raise PhotoError("The model stopped at this moment and starts anew. Please send the photo again.") from None
+
+    def close(self):
+        """End the process; a later call would start it again."""
+        with self.starting:
+            if self.process is not None:
+                self.process.kill()
+                self.process.communicate()
+
+
+def serve(file, trust, key):
+    """What the other process does: answer calls until the first process is gone, however it went."""
+    from bears.predictor import Predictor
+
+    predictor = Predictor(file, trust)
+    Manager.register("predictor", callable=lambda: predictor, exposed=("load", "predict"))
+    server = Manager(authkey=key.encode()).get_server()
+    print(json.dumps(server.address), flush=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()  # ends when the first process does
+    os._exit(0)
+
+
+Manager.register("predictor")
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the first process, which takes this one along
+    serve(**json.loads(sys.stdin.readline()))
