@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from bears import ood, report
-from bears.calibration import cross_calibration_error, fit_temperature
+from bears.calibration import calibration_error, cross_calibrated, fit_temperature
 from bears.data import count_labels, find_others, find_photos, group_twins, grouped_folds, list_twins
 from bears.errors import DataError, ExportError, WeightsError
 from bears.export import check_writable, export, write_whole
@@ -98,7 +98,7 @@ def lesson_learner(files, splitter, args):
 
 
 def train_lesson(files, groups, args):
-    """Returns the trained Learner, its Recorder, and the facts to report."""
+    """Returns the trained Learner, its Recorder, the facts to report and nothing more to plot."""
     learn = lesson_learner(files, RandomSplitter(valid_pct=0.3, seed=42), args)
     facts = {"validation": error_summary(*count_errors(*validation_logits(learn)))}
     if args.cross_validate:
@@ -106,7 +106,7 @@ def train_lesson(files, groups, args):
         fit = partial(lesson_learner, files, args=args)
         counts = [count_errors(*validation_logits(fit(IndexSplitter(valid)))) for _, valid in folds]
         facts["cross_validation"] = {"folds": len(folds), **error_summary(*map(sum, zip(*counts)))}
-    return learn, learn.recorder, facts
+    return learn, learn.recorder, facts, {}
 
 
 # The default recipe: a frozen body, a linear head
@@ -125,7 +125,7 @@ def default_dls(files, split, size):
 
 
 def train_default(files, groups, args):
-    """Returns the trained Learner, its Recorder, and the facts to report."""
+    """Returns the trained Learner, its Recorder, the facts to report and what `report` plots of them."""
     pretrained = not args.no_pretrained
     split = grouped_folds(files, groups, seed=args.seed)[0]
     dls = default_dls(files, split, input_size(args.arch))
@@ -138,27 +138,32 @@ def train_default(files, groups, args):
     logits = out_of_fold(fit, folds)
     head = fit(split)
     learn.model[1][-1] = cool(head.model, fit_temperature(logits, targets))
-    learn.ood = ood.fit(features, targets.numpy(), groups, imagenet_classifier(args.arch, pretrained), args.seed)
+    learn.ood, scores = ood.fit(
+        features, targets.numpy(), groups, imagenet_classifier(args.arch, pretrained), args.seed
+    )
+    probs = cross_calibrated(logits, targets, folds)
+    plots = {"probs": probs, "targets": targets, "scores": scores, "threshold": learn.ood["threshold"]}
 
     facts = {
         "validation": error_summary(*count_errors(*validation_logits(learn))),
         "cross_validation": {
             "folds": len(folds),
             **error_summary(*count_errors(logits, targets)),
-            "calibration_error": round(cross_calibration_error(logits, targets, folds), 4),
+            "calibration_error": round(calibration_error(probs, targets), 4),
         },
         "none_of_them": {"threshold": round(learn.ood["threshold"], 4), "photos_that_pass": ood.PASS},
     }
     if args.others:
-        facts["none_of_them"]["others"] = judge_others(learn, args.others)
-    return learn, head.recorder, facts
+        facts["none_of_them"]["others"], plots["others"] = judge_others(learn, args.others)
+    return learn, head.recorder, facts, plots
 
 
 def judge_others(learn, folder):
-    """How many photos of other things pass for one of the classes; they are no part of the training."""
+    """How many photos of other things pass for one of the classes, and their scores; no part of the training."""
     files = find_others(folder)
-    passed = ood.score(learn.ood, body_features(learn, files)) >= learn.ood["threshold"]
-    return {**error_summary(int(passed.sum()), len(files)), "passed": [f.name for f, p in zip(files, passed) if p]}
+    scores = ood.score(learn.ood, body_features(learn, files)).numpy()
+    passed = [f.name for f, score in zip(files, scores) if score >= learn.ood["threshold"]]
+    return {**error_summary(len(passed), len(files)), "passed": passed}, scores
 
 
 # From the folder to the export
@@ -195,7 +200,7 @@ def run(args):
 
     recipe = "lesson" if args.lesson else "frozen body, linear head"
     say(f"training {args.arch} ({recipe})")
-    learn, recorder, results = (train_lesson if args.lesson else train_default)(files, groups, args)
+    learn, recorder, results, plots = (train_lesson if args.lesson else train_default)(files, groups, args)
     for name, result in results.items():
         say(f"{name}: {json.dumps(result)}")
     facts = {
@@ -212,7 +217,7 @@ def run(args):
     say(f"writing {args.out / 'reports'}")
     interp = ClassificationInterpretation.from_learner(learn)
     facts["seconds"] = round(time.monotonic() - start)
-    report.write(args.out / "reports", learn, interp, recorder, facts)
+    report.write(args.out / "reports", learn, interp, recorder, facts, plots)
     refused = refusal(facts, args.max_error)
     if not refused:
         say(f"writing {args.out / 'export.pkl'}")

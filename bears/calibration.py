@@ -25,9 +25,9 @@ def calibration_error(probs, targets, bins=15):
     return float(sum(gaps) / len(targets))
 
 
-def cross_calibration_error(logits, targets, folds):
-    """Calibration error of out-of-fold logits, each fold cooled by the temperature that fits the others."""
+def cross_calibrated(logits, targets, folds):
+    """Probabilities (photos, classes) of out-of-fold logits, each fold cooled by what fits the others."""
     probs = torch.empty_like(logits)
     for others, fold in folds:
         probs[fold] = (logits[fold] / fit_temperature(logits[others], targets[others])).softmax(dim=1)
-    return calibration_error(probs, targets)
+    return probs

@@ -17,7 +17,7 @@ PASS = 0.99  # of the training photos, so that on photos never seen at least 98%
 
 
 def fit(features, labels, groups, classifier=None, seed=42):
-    """Everything that `score` needs, as a dict of half-precision tensors and floats.
+    """Everything that `score` needs, as a dict of half-precision tensors and floats, and the scores that it fitted.
 
     `features` is (photos, n), `labels` and `groups` (photos,) are arrays: classes, and twins as in `group_twins`;
     `classifier` is ImageNet's (weight, bias) on the same features, if the body came with one.
@@ -26,8 +26,9 @@ def fit(features, labels, groups, classifier=None, seed=42):
     ood = {"gallery": normalize(features[chosen]).half()}
     if classifier is not None:
         ood |= own_and_rivals(features, labels, *classifier)
-    ood["threshold"] = float(np.quantile(left_out_scores(ood, features, groups, chosen), 1 - PASS))
-    return ood
+    scores = left_out_scores(ood, features, groups, chosen)
+    ood["threshold"] = float(np.quantile(scores, 1 - PASS))
+    return ood, scores
 
 
 def spread(labels, seed):

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 from bears.errors import ExportError
 
 matplotlib.use("Agg")  # no window: training also runs where there is no screen
@@ -41,20 +42,26 @@ PICTURES = {
     "learning_curve": "Loss while training",
     "confusion_matrix": "Which class is taken for which",
     "top_losses": "The photos it got most wrong",
+    "calibration": "Do its probabilities mean what they say",
+    "scores": "How it tells that a photo shows none of the classes",
 }
 
 
-def write(folder, learn, interp, recorder, facts):
-    """Write `batch`, `learning_curve`, `confusion_matrix` and `top_losses` as PNG, and `index.html`, to `folder`.
+def write(folder, learn, interp, recorder, facts, plots):
+    """Write the `PICTURES` as PNG files, and `index.html`, to `folder`.
 
     `interp` is the `ClassificationInterpretation` of `learn`, `recorder` holds the losses of its training,
-    `facts` is the dict that train.py prints.
+    `facts` is the dict that train.py prints, `plots` are the keywords of `plot_trust`, or nothing.
     """
     try:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        for name in PICTURES:
+            (folder / f"{name}.png").unlink(missing_ok=True)
         plot(folder, learn, interp, recorder)
-        (folder / "index.html").write_text(page(facts), encoding="utf-8")
+        if plots:
+            plot_trust(folder, **plots)
+        (folder / "index.html").write_text(page(folder, facts), encoding="utf-8")
     except OSError as e:
         raise ExportError(f"The report in {folder} cannot be written ({e.strerror}); nothing was exported.") from None
 
@@ -71,19 +78,51 @@ def plot(folder, learn, interp, recorder):
         save(folder / "top_losses.png")
 
 
+def plot_trust(folder, probs, targets, scores, threshold, others=()):
+    """Plot `calibration`, of out-of-fold `probs` (photos, classes), and `scores` of all photos and of other things."""
+    confidence, guess = probs.max(dim=1)
+    right = (guess == targets).float().numpy()
+    edges = np.linspace(0, 1, 11)
+    bins = np.digitize(confidence.numpy(), edges[1:-1])
+    found = np.unique(bins)
+    _, ax = plt.subplots(figsize=(5, 5))
+    ax.plot([0, 1], [0, 1], color="grey", linestyle="dotted")
+    means = [[values[bins == b].mean() for b in found] for values in (confidence.numpy(), right)]
+    ax.plot(*means, marker="o")
+    for b, x, y in zip(found, *means):
+        ax.annotate((bins == b).sum(), (x, y), xytext=(0, -16), textcoords="offset points", ha="center")
+    ax.set(xlabel="How sure it is (below each point: photos)", ylabel="How often it is right")
+    ax.set(xlim=(0, 1.03), ylim=(0, 1.03))
+    save(folder / "calibration.png")
+
+    _, ax = plt.subplots(figsize=(8, 4))
+    edges = np.linspace(0, 1, 51)
+    ax.hist(scores, edges, label=f"{len(scores)} photos of the classes", alpha=0.7)
+    if len(others):
+        ax.hist(others, edges, label=f"{len(others)} photos of other things", alpha=0.7)
+    ax.axvline(threshold, color="black", linestyle="dashed", label=f"below {threshold:.2f}: none of the classes")
+    ax.set(xlabel="Score (bears/ood.py)", ylabel="Photos", yscale="log")
+    ax.legend()
+    save(folder / "scores.png")
+
+
 def save(file):
     plt.savefig(file, bbox_inches="tight", dpi=100)
     plt.close("all")
 
 
-def page(facts):
+def page(folder, facts):
     rows = "".join(f"<tr><td>{html.escape(label)}<td>{n}</tr>" for label, n in facts["counts"].items())
     left = "".join(f"<tr><td>{html.escape(f)}<td>{html.escape(why)}</tr>" for f, why in facts["dropped"].items())
     return PAGE.format(
         title=html.escape("Training report: " + ", ".join(facts["classes"])),
         estimates=describe(facts),
         counts=rows,
-        pictures="".join(f'<h2>{text}</h2><img src="{name}.png" alt="{text}">' for name, text in PICTURES.items()),
+        pictures="".join(
+            f'<h2>{text}</h2><img src="{name}.png" alt="{text}">'
+            for name, text in PICTURES.items()
+            if (folder / f"{name}.png").exists()
+        ),
         dropped=f"<table>{left}</table>" if left else "<p>Nothing.</p>",
         facts=html.escape(json.dumps(facts, indent=2)),
     )

@@ -1,7 +1,9 @@
 """The page in a real browser."""
 
 import pytest
-from conftest import ROOT
+import requests
+from conftest import ROOT, Server
+from test_security import upload
 
 EXAMPLES = ROOT / "examples"
 
@@ -28,3 +30,20 @@ def test_uploading_a_photo_shows_the_verdict_without_scrolling(page):
 def test_clicking_an_example_runs_it(page):
     page.locator("button.gallery-item").nth(1).click()
     page.get_by_text("Grizzly bear, 99% sure").wait_for()
+
+
+def test_a_busy_server_says_so(tmp_path, browser):
+    server = Server(tmp_path / "log")  # while its model loads, nobody is answered and the queue fills up
+    try:
+        photo = upload(server, (EXAMPLES / "teddy.jpg").read_bytes())
+        joined = 0
+        while requests.post(f"{server.url}/gradio_api/call/predict", json={"data": [photo]}, timeout=30).ok:
+            joined += 1
+        assert 64 <= joined < 200
+        page = browser.new_page()
+        page.goto(server.url)
+        page.set_input_files("input[type=file]", EXAMPLES / "teddy.jpg")
+        page.get_by_text("This application is currently busy. Please try again.").first.wait_for()
+        page.close()
+    finally:
+        server.close()
