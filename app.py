@@ -3,6 +3,7 @@
 python app.py                          # http://127.0.0.1:7860
 python app.py --model my_export.pkl    # any export of train.py, whatever its classes
 python app.py --share                  # and a public link for a week
+python app.py --mcp                    # and a tool for AI assistants
 """
 
 import argparse
@@ -12,6 +13,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from urllib.parse import unquote
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # strangers' visits are nobody's statistics
 # After every answer Gradio sums up the latest 10,000 for a monitoring page, which we do not show.
@@ -20,16 +22,49 @@ os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 
 import gradio as gr
 from bears.errors import ExportError, PhotoError
+from bears.hosts import satisfy_zerogpu, share
 from bears.process import PredictorProcess
+from bears.words import about, headline, page_title
 from gradio import processing_utils, utils
 
 HERE = Path(__file__).parent
 MAX_FILE_SIZE = "25mb"
+WAITING = "Which one is it?"
 CSS = """
 .gradio-container {width: 100% !important; max-width: 60rem !important; margin: 0 auto !important}
+.dark {--color-accent: var(--primary-300)}
 #verdict {min-height: 2.5rem}
 #verdict p {font-size: 2rem; font-weight: 700; line-height: 1.25; margin: 0}
+#about {font-size: 0.9rem}
+#about h2 {font-size: 1.1rem}
+@media (max-width: 40rem) {  /* the verdict comes before the examples, so that nobody has to scroll for it */
+  #page {flex-direction: column}
+  #question, #answer {display: contents}
+  #examples {order: 1}
+}
 """
+
+
+# What Gradio leaves without a name for screen readers, and with too little contrast for many eyes (WCAG 2.2, AA).
+JS = """() => {
+    const name = () => {
+        document.querySelectorAll('[aria-label="Empty value"]').forEach(e => e.role = "img")
+        document.querySelectorAll(".gallery-item").forEach(e =>
+            e.ariaLabel = "Example: " + e.querySelector("img")?.src.split("/").pop().split(".")[0])
+    }
+    name()
+    new MutationObserver(name).observe(document.body, {childList: true, subtree: true})
+}"""
+THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
+    body_background_fill="*neutral_100",
+    color_accent="*primary_700",
+    block_label_text_color="*primary_800",
+    block_title_text_color="*primary_800",
+    link_text_color="*primary_700",
+    link_text_color_dark="*primary_300",
+    body_text_color_subdued="*neutral_600",
+    body_text_color_subdued_dark="*neutral_300",
+)
 
 
 def parse_args(argv=None):
@@ -37,6 +72,7 @@ def parse_args(argv=None):
     parser.add_argument("--model", type=Path, default=HERE / "export.pkl", help="the export to serve")
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
     parser.add_argument("--share", action="store_true", help="also print a public link, valid for a week")
+    parser.add_argument("--mcp", action="store_true", help="also answer AI assistants, as a tool (MCP)")
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for the whole network)")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
     return parser.parse_args(argv)
@@ -60,43 +96,37 @@ def received(photo):
 
 
 async def refuse_links(url, cache_dir):
-    """Takes the place of Gradio's download of any web address that an API caller sends as a photo."""
+    """Takes the place of Gradio's download of any web address that an API caller sends as a photo.
+
+    MCP clients name what they have uploaded here by its address, which is the path of the upload once more.
+    """
+    _, route, path = url.partition("/gradio_api/file=")
+    if route:
+        return received({"path": unquote(path)})
     raise gr.Error("Please upload the photo itself: links are not opened.", print_exception=False)
 
 
 processing_utils.async_ssrf_protected_download = refuse_links
 
 
-def full_name(label, subject):
-    """`Teddy bear` for `teddy` when the subject is bears; folders are seldom named in full."""
-    name = label if not subject or subject.lower() in label.lower() else f"{label} {subject}"
-    return name[:1].upper() + name[1:]
-
-
-def headline(probs, known, facts):
-    """The verdict in words, `Teddy bear, 99% sure`; rounded down, since no model is ever 100% sure."""
-    if not known:
-        return f"No {facts.get('subject') or either(list(probs))} here"
-    label = max(probs, key=probs.get)
-    return f"{full_name(label, facts.get('subject'))}, {int(100 * probs[label])}% sure"
-
-
-def either(labels):
-    """`black, grizzly or teddy`."""
-    *others, last = labels
-    return f"{', '.join(others)} or {last}" if others else last
-
-
 def create_demo(model, trust=False):
     """The page, as a `gr.Blocks`, that serves the export `model`; `trust` lets it be any pickle."""
     facts = read_facts(model)
-    title = full_name(either(facts.get("classes") or ["What is it"]), None) + "?"
+    examples = [str(f) for f in sorted((model.parent / "examples").glob("*.jpg"))]
     predictor = PredictorProcess(model, trust)
 
     def predict(photo):
-        """Say how likely a photo shows each of the model's classes, or that it shows none, and where it looked."""
+        """Say how likely a photo shows each of the model's classes, or that it shows none, and where it looked.
+
+        Args:
+            photo: The photo, as an uploaded file: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.
+
+        Returns:
+            The probability of each class if it is one of them; the verdict in words, which starts with "No " when
+            the photo shows none of them; and the photo with a heat map of the places that spoke for the top class.
+        """
         if photo is None:
-            return None, "", None
+            return None, WAITING, None
         start = time.monotonic()
         try:
             probs, known, heatmap = predictor.predict(received(photo))
@@ -106,15 +136,25 @@ def create_demo(model, trust=False):
         print(f"{time.strftime('%X')} {verdict} in {time.monotonic() - start:.3f} s", flush=True)
         return probs, verdict, heatmap
 
-    with gr.Blocks(title=title, delete_cache=(600, 3600)) as demo:
-        gr.Markdown(f"# {title}")
-        with gr.Row():
-            photo = gr.Image(label="Photo", type="filepath", height=320)
-            with gr.Column():
-                verdict = gr.Markdown(elem_id="verdict")
+    with gr.Blocks(title=page_title(facts), delete_cache=(600, 3600)) as demo:
+        gr.Markdown(f"# {page_title(facts)}\nDrop a photo, paste one or take one.")
+        with gr.Row(elem_id="page"):
+            with gr.Column(elem_id="question"):
+                photo = gr.Image(label="Photo", type="filepath", height=320, alt_text="Your photo")
+                if examples:
+                    gr.Examples(examples, photo, label="Or try one of these", elem_id="examples")
+            with gr.Column(elem_id="answer"):
+                verdict = gr.Markdown(WAITING, elem_id="verdict")
                 label = gr.Label(label="How likely, if it is one of these", show_heading=False)
-                heatmap = gr.Image(label="Where it looked", format="jpeg", height=240, interactive=False, buttons=[])
-        gr.Examples([str(f) for f in sorted((HERE / "examples").glob("*.jpg"))], photo, label="Or try one of these")
+                heatmap = gr.Image(
+                    label="Where it looked",
+                    alt_text="Your photo, with the places that spoke for the answer in bright colours",
+                    format="jpeg",
+                    height=240,
+                    interactive=False,
+                    buttons=[],
+                )
+        gr.Markdown(about(facts), elem_id="about")
         photo.change(
             predict, photo, [label, verdict, heatmap], api_name="predict", preprocess=False, concurrency_limit=32
         )
@@ -129,24 +169,31 @@ def serve(demo, args):
     demo.launch(
         server_name=args.host,
         server_port=args.port,
-        share=args.share or None,  # None: as GRADIO_SHARE says
+        share=False,
+        mcp_server=args.mcp,
         max_file_size=MAX_FILE_SIZE,
         enable_monitoring=False,
         run_history=False,  # on a shared computer the next visitor would see it
         css=CSS,
-        theme=gr.themes.Soft(),
+        theme=THEME,
+        js=JS,
         prevent_thread_lock=True,
+        quiet=True,
     )
+    print(f"The page is at {demo.local_url}", flush=True)
     try:
         demo.predictor.load()
         print("The model is ready.", flush=True)
     except ExportError as e:
         demo.close()
         sys.exit(f"app.py: {e}")
+    if args.share:
+        print(share(demo), flush=True)
     demo.block_thread()
 
 
 args = parse_args(None if __name__ == "__main__" else [])
+gpu = satisfy_zerogpu()
 demo = create_demo(args.model, args.trust_model)
 
 if __name__ == "__main__":

@@ -15,3 +15,7 @@ class WeightsError(RuntimeError):
 
 class ExportError(RuntimeError):
     """An export that cannot be written or opened."""
+
+
+class DeployError(RuntimeError):
+    """A Space that cannot be created or updated."""

@@ -59,10 +59,10 @@ def free_port():
 class Server:
     """`python app.py` as a user starts it, on a free port of this machine."""
 
-    def __init__(self, log, *args):
+    def __init__(self, log, *args, app=ROOT / "app.py", env=()):
         self.log = log
-        env = {**os.environ, "GRADIO_SERVER_PORT": str(free_port())}
-        command = [sys.executable, "-u", str(ROOT / "app.py"), *args]
+        env = {**os.environ, "GRADIO_SERVER_PORT": str(free_port()), **dict(env)}
+        command = [sys.executable, "-u", str(app), *args]
         with log.open("w") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=env)
         self.url = self.wait_for(r"http://\S+:\d+", 60)
@@ -93,6 +93,7 @@ def browser():
     if not CHROMIUM:
         pytest.skip("needs a chromium on the PATH")
     args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    args += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # a camera
     with sync_api.sync_playwright() as p:
         browser = p.chromium.launch(executable_path=CHROMIUM, args=args)
         yield browser

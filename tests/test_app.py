@@ -21,9 +21,11 @@ def client(server):
 @pytest.mark.parametrize("photo", EXAMPLES, ids=lambda f: f.name)
 def test_predict_returns_label_headline_and_heat_map(client, photo):
     label, headline, heatmap = client.predict(handle_file(photo), api_name="/predict")
-    assert label["label"] == photo.stem
     assert sum(c["confidence"] for c in label["confidences"]) == pytest.approx(1, abs=1e-4)
-    assert headline.startswith(f"{photo.stem.capitalize()} bear, 9")
+    if photo.stem == "none":
+        assert headline == "No bear here"
+    else:
+        assert label["label"] == photo.stem and headline.startswith(f"{photo.stem.capitalize()} bear, 9")
     with Image.open(photo) as before, Image.open(heatmap) as after:
         assert before.size == after.size
 
@@ -43,7 +45,7 @@ def test_log_has_one_line_per_prediction_and_no_progress_bar(server, client):
 
 def test_help_lists_every_option():
     result = subprocess.run([sys.executable, ROOT / "app.py", "--help"], capture_output=True, text=True, check=True)
-    for option in ("--model", "--trust-model", "--share", "--host", "--port"):
+    for option in ("--model", "--trust-model", "--share", "--mcp", "--host", "--port"):
         assert option in result.stdout
 
 

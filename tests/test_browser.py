@@ -1,48 +1,182 @@
-"""The page in a real browser."""
+"""The page in a real browser, on a desktop and a phone, in light and dark, for eyes, keyboards and screen readers."""
+
+import base64
+import io
 
 import pytest
 import requests
+from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT, Server
+from PIL import Image
 from test_security import upload
 
 EXAMPLES = ROOT / "examples"
+TEDDY = EXAMPLES / "teddy.jpg"
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+DESKTOP = {"viewport": {"width": 1280, "height": 900}}
+SCREENS = {
+    f"{name}-{scheme}": {**screen, "color_scheme": scheme}
+    for name, screen in (("desktop", DESKTOP), ("phone", PHONE))
+    for scheme in ("light", "dark")
+}
+
+
+@pytest.fixture(params=SCREENS.values(), ids=SCREENS)
+def screen(request):
+    return request.param
 
 
 @pytest.fixture
-def page(server, browser):
-    page = browser.new_page(viewport={"width": 390, "height": 844})
-    errors = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(server.url)
-    yield page
-    page.close()
+def open_page(server, browser):
+    """A function that opens the page on a screen; what JavaScript throws fails the test."""
+    errors, contexts = [], []
+
+    def open_page(screen=DESKTOP, permissions=()):
+        contexts.append(browser.new_context(**screen, permissions=permissions))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(server.url)
+        page.get_by_text("Drop Image Here").wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
     assert not errors
 
 
-def test_uploading_a_photo_shows_the_verdict_without_scrolling(page):
-    page.set_input_files("input[type=file]", EXAMPLES / "teddy.jpg")
-    verdict = page.get_by_text("Teddy bear, 99% sure")
-    verdict.wait_for()
-    box = verdict.bounding_box()
-    assert box["y"] + box["height"] < 844
+def answered(page, verdict="Teddy bear, 99% sure"):
+    """Wait for the verdict and the heat map; returns the verdict's place on the screen."""
+    page.get_by_text(verdict).wait_for()
+    page.locator("#answer img").wait_for()
+    return page.get_by_text(verdict).bounding_box()
 
 
-def test_clicking_an_example_runs_it(page):
+def test_uploading_a_photo_shows_the_verdict_without_scrolling(open_page, screen):
+    page = open_page(screen)
+    page.set_input_files("input[type=file]", TEDDY)
+    box = answered(page)
+    assert box["y"] + box["height"] < screen["viewport"]["height"]
+    assert box["x"] + box["width"] <= screen["viewport"]["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
+
+
+def test_clicking_an_example_runs_it(open_page, screen):
+    page = open_page(screen)
     page.locator("button.gallery-item").nth(1).click()
-    page.get_by_text("Grizzly bear, 99% sure").wait_for()
+    answered(page, "Grizzly bear, 99% sure")
+    page.locator("button.gallery-item").nth(2).click()
+    answered(page, "No bear here")
+
+
+def send_file(page, event, target, transfer):
+    """Give the page a photo as a file of a drag or of the clipboard, through the browser's own `DataTransfer`."""
+    data = base64.b64encode(TEDDY.read_bytes()).decode()
+    page.evaluate(
+        """([data, event, target, transfer]) => {
+            const files = new DataTransfer(), bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0))
+            files.items.add(new File([bytes], "teddy.jpg", {type: "image/jpeg"}))
+            const kind = event == "paste" ? ClipboardEvent : DragEvent
+            document.querySelector(target).dispatchEvent(
+                new kind(event, {bubbles: true, cancelable: true, [transfer]: files}))
+        }""",
+        [data, event, target, transfer],
+    )
+
+
+def test_dragging_a_photo_in_runs_it(open_page):
+    page = open_page()
+    send_file(page, "drop", "#question button:has(input[type=file])", "dataTransfer")
+    answered(page)
+
+
+def test_pasting_a_photo_runs_it(open_page):
+    page = open_page(permissions=["clipboard-read", "clipboard-write"])
+    png = base64.b64encode(png_bytes()).decode()
+    page.evaluate(
+        """async data => {
+            const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0))
+            await navigator.clipboard.write([new ClipboardItem({"image/png": new Blob([bytes], {type: "image/png"})})])
+        }""",
+        png,
+    )
+    page.get_by_label("Paste from clipboard").click()
+    answered(page, "Teddy bear, 9")
+
+
+def png_bytes():
+    data = io.BytesIO()
+    with Image.open(TEDDY) as im:
+        im.save(data, "PNG")
+    return data.getvalue()
+
+
+def test_taking_a_photo_with_the_camera_runs_it(open_page):
+    page = open_page(permissions=["camera"])
+    page.get_by_label("Capture from camera").click()
+    page.get_by_title("Click to Access Webcam").click()
+    page.get_by_label("capture photo").click()
+    answered(page, "No bear here")  # the browser's fake camera shows a green test picture
+
+
+def test_a_file_that_is_no_photo_is_refused_in_one_sentence(open_page, tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"not a photo")
+    page = open_page(PHONE)
+    page.set_input_files("input[type=file]", tmp_path / "photo.jpg")
+    page.get_by_text("This file is not a photo that can be opened here.").wait_for()
+    page.get_by_label("Clear").first.click()
+    page.set_input_files("input[type=file]", TEDDY)
+    answered(page)
+
+
+def test_the_page_says_what_answers_and_that_nobody_should_trust_it_with_their_safety(open_page):
+    page = open_page()
+    text = page.locator("#about").inner_text()
+    assert "774 photos" in text and "0.9%" in text and "Do not trust it with anybody’s safety" in text
+    with page.expect_popup() as popup:
+        page.get_by_role("link", name="the API").click()
+    popup.value.get_by_text("/predict").first.wait_for()
+
+
+@pytest.mark.parametrize("photo", [None, TEDDY], ids=["empty", "answered"])
+def test_axe_finds_nothing_serious(open_page, screen, photo):
+    page = open_page(screen)
+    if photo:
+        page.set_input_files("input[type=file]", photo)
+        answered(page)
+    found = Axe().run(page).response["violations"]
+    serious = [
+        f"{v['id']}: {v['help']}: {[n['html'] for n in v['nodes']]}"
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
+    assert not serious
+
+
+def test_every_control_can_be_reached_and_used_by_keyboard(open_page):
+    page = open_page()
+    names = []
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate("document.activeElement.ariaLabel || document.activeElement.innerText"))
+        if "gallery-item" in page.evaluate("document.activeElement.className"):
+            break
+    assert any("Drop Image Here" in name or "upload" in name.lower() for name in names)
+    page.keyboard.press("Enter")
+    answered(page, "Black bear, 9")
 
 
 def test_a_busy_server_says_so(tmp_path, browser):
     server = Server(tmp_path / "log")  # while its model loads, nobody is answered and the queue fills up
     try:
-        photo = upload(server, (EXAMPLES / "teddy.jpg").read_bytes())
+        photo = upload(server, TEDDY.read_bytes())
         joined = 0
         while requests.post(f"{server.url}/gradio_api/call/predict", json={"data": [photo]}, timeout=30).ok:
             joined += 1
         assert 64 <= joined < 200
         page = browser.new_page()
         page.goto(server.url)
-        page.set_input_files("input[type=file]", EXAMPLES / "teddy.jpg")
+        page.set_input_files("input[type=file]", TEDDY)
         page.get_by_text("This application is currently busy. Please try again.").first.wait_for()
         page.close()
     finally:

@@ -37,7 +37,7 @@ def test_launcher_without_a_command_says_which_there_are(args):
 
 def test_requirements_name_no_other_index_and_pin_what_the_pickle_needs():
     lines = (ROOT / "requirements.txt").read_text().splitlines()
-    names = {re.split(r"[=><]", line)[0].strip().lower(): line for line in lines if line and line[0] != "#"}
+    names = {re.split(r"[=><[]", line)[0].strip().lower(): line for line in lines if line and line[0] != "#"}
     assert not any(line.startswith("-") for line in lines)
     for name in ("gradio", "fastai", "timm"):
         assert "==" in names[name]

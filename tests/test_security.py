@@ -5,6 +5,7 @@ import http.server
 import io
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -65,11 +66,11 @@ WAYS_IN = [call, run, join]
 def answer(server, data, name="photo.jpg"):
     """Label, confidences and headline for an uploaded photo, or the sentence that refuses it."""
     text = call(server, upload(server, data, name))
-    payload = json.loads(text.split("data: ", 1)[1].splitlines()[0])
-    if "event: complete" in text:
-        label, headline, _ = payload
+    event, data = re.search(r"event: (complete|error)\ndata: (.*)", text).groups()  # heartbeats may come before
+    if event == "complete":
+        label, headline, _ = json.loads(data)
         return label, headline
-    return payload["error"]
+    return json.loads(data)["error"]
 
 
 def memory(server):

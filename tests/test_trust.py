@@ -17,7 +17,7 @@ from fastai.data.transforms import get_image_files
 from PIL import Image
 
 FACTS = json.loads((ROOT / "export.json").read_text())
-EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
+EXAMPLES = [f for f in sorted((ROOT / "examples").glob("*.jpg")) if f.stem != "none"]
 
 
 @pytest.fixture(scope="module")

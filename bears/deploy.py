@@ -1,0 +1,112 @@
+"""Put the app and its model on a Hugging Face Space, or bring the Space up to date.
+
+python -m bears.deploy USER/NAME                          # needs a token: `hf auth login`, or HF_TOKEN
+python -m bears.deploy USER/NAME --dry-run                # lists what would be sent, and sends nothing
+python -m bears.deploy USER/NAME --model my/export.pkl    # your own classes
+python -m bears.deploy USER/NAME --hardware zero-a10g     # ZeroGPU, the one hardware that a free account may use
+
+A plain `git push` does not do: the Hub refuses binary files in it.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from bears.errors import DeployError
+from bears.words import page_title
+from huggingface_hub import CommitOperationAdd, HfApi, SpaceCard, get_token
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils import disable_progress_bars, validate_repo_id
+
+ROOT = Path(__file__).parent.parent
+# What the app opens when it runs, and what its page on the Hub shows. Training stays at home.
+MODULES = (
+    *("__init__", "cpu", "errors", "export", "heatmap", "hosts", "inference", "ood", "photo", "predictor", "process"),
+    *("unpickler", "words"),
+)
+FILES = [
+    *("app.py", "requirements.txt", "LICENSE", "MODEL_CARD.md", "bears/pictures/*.png"),
+    *(f"bears/{name}.py" for name in MODULES),
+]
+TOKEN = "There is no Hugging Face token: make one that may write at https://huggingface.co/settings/tokens,"
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("space", metavar="USER/NAME", help="the Space; it is created if it is not there")
+    parser.add_argument("--model", type=Path, default=ROOT / "export.pkl", help="the export to serve")
+    parser.add_argument("--hardware", help="for a new Space; the Hub's own choice by default")
+    parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, send nothing")
+    return parser.parse_args(argv)
+
+
+def files_to_send(space, model):
+    """What the Space holds: a dict from the path there to a Path here or to bytes."""
+    facts = model.with_suffix(".json")
+    if missing := [str(f) for f in (model, facts) if not f.is_file()]:
+        raise DeployError(f"There is no {' and no '.join(missing)}: train.py writes both.")
+    files = {f.relative_to(ROOT).as_posix(): f for pattern in FILES for f in sorted(ROOT.glob(pattern))}
+    examples = {f"examples/{f.name}": f for f in sorted((model.parent / "examples").glob("*.jpg"))}
+    card = space_card(space, json.loads(facts.read_text(encoding="utf-8")))
+    return {"README.md": card, **files, **examples, "export.pkl": model, "export.json": facts}
+
+
+def space_card(space, facts):
+    """README.md with the card of this very Space: what its model tells apart, and the address of its thumbnail."""
+    card = SpaceCard.load(ROOT / "README.md")
+    card.data.title = page_title(facts)
+    card.data.short_description = "What does the photo show, how surely, and why?"
+    card.data.thumbnail = f"https://huggingface.co/spaces/{space}/resolve/main/bears/pictures/page.png"
+    return str(card).encode()
+
+
+def show(files):
+    sizes = {name: len(f) if isinstance(f, bytes) else f.stat().st_size for name, f in files.items()}
+    for name, size in sizes.items():
+        print(f"{size:>12,}  {name}")
+    print(f"{sum(sizes.values()):>12,}  bytes in {len(sizes)} files")
+
+
+def send(space, files, hardware):
+    """Create the Space if need be and make one commit of `files`; returns its address. Raises `DeployError`."""
+    if not get_token():
+        raise DeployError(f"{TOKEN} and run `hf auth login`.")
+    disable_progress_bars()
+    hub, space_files = HfApi(), [CommitOperationAdd(name, f) for name, f in files.items()]
+    try:
+        url = hub.create_repo(space, repo_type="space", space_sdk="gradio", space_hardware=hardware, exist_ok=True)
+        hub.create_commit(space, space_files, commit_message="Deploy", repo_type="space")
+    except HfHubHTTPError as e:
+        raise DeployError(refusal(e.response.status_code, e.server_message or "no reason given")) from None
+    except Exception as e:  # the Hub's client has changed its HTTP library more than once
+        raise DeployError(f"The Hub cannot be reached ({type(e).__name__}): check the network and try again.") from None
+    return url
+
+
+def refusal(status, said):
+    if status in (401, 403):
+        return f"The Hub refuses this token for this Space ({said}): it must be allowed to write there."
+    if status == 402:
+        return f"The Hub asks for a paid plan ({said}): a free account can add --hardware zero-a10g."
+    return f"The Hub answered {status} ({said}): try again later."
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    try:
+        validate_repo_id(args.space)
+        if args.space.count("/") != 1:
+            raise HFValidationError(f"{args.space} is not of the form USER/NAME")
+        files = files_to_send(args.space, args.model)
+        show(files)
+        if not args.dry_run:
+            print(f"The Space builds now: {send(args.space, files, args.hardware)}")
+    except HFValidationError as e:
+        sys.exit(f"bears.deploy: {e}. Name the Space like this: my-name/bears")
+    except DeployError as e:
+        sys.exit(f"bears.deploy: {e}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Where the page can stand in the open: behind a share link, on Hugging Face Spaces, with ZeroGPU or not, on Binder."""
+
+import os
+from pathlib import Path
+
+from gradio import networking, tunneling
+
+
+def find_host():
+    """The public host that this runs on, by the variables that it sets, or nothing."""
+    if os.getenv("SYSTEM") == "spaces":
+        return "a Hugging Face Space"
+    if any(name.startswith("BINDER_") for name in os.environ):
+        return "Binder"
+
+
+def satisfy_zerogpu():
+    """Give ZeroGPU the one GPU function without which it stops an app; ours needs no GPU and takes none.
+
+    https://huggingface.co/docs/hub/spaces-zerogpu
+    """
+    if os.getenv("SPACES_ZERO_GPU") == "true":
+        import spaces  # only ZeroGPU's machines need this package, and have it
+
+        return spaces.GPU(lambda: None)
+
+
+def share(demo):
+    """Open Gradio's tunnel to the launched `demo`; returns a sentence with the public link, or why there is none."""
+    if host := find_host():
+        return f"Warning: --share is ignored, since {host} has given this page a public address already."
+    try:
+        address = networking.setup_tunnel("127.0.0.1", demo.server_port, demo.share_token, None, None)
+        return f"Public link, valid for a week at most: {address.replace('http://', 'https://')}"
+    except Exception as e:  # no network, no tunnel program, no room for it: each raises something else
+        if Path(tunneling.BINARY_PATH).exists():
+            todo = "check that the network lets you reach gradio.live, and start again"
+        else:
+            todo = f"check the network and start again, or save {tunneling.BINARY_URL} as {tunneling.BINARY_PATH}"
+        return f"There is no public link ({type(e).__name__}): {todo}. The page is still at {demo.local_url}"

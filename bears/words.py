@@ -1,0 +1,52 @@
+"""What the page says, in words that follow the model: its classes, its subject and its error come from export.json."""
+
+
+def page_title(facts):
+    """`Black, grizzly or teddy bear?`"""
+    return full_name(either(facts.get("classes") or ["What is it"]), facts.get("subject")) + "?"
+
+
+def either(labels):
+    """`black, grizzly or teddy`."""
+    *others, last = labels
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def full_name(label, subject):
+    """`Teddy bear` for `teddy` when the subject is bears; folders are seldom named in full."""
+    name = label if not subject or subject.lower() in label.lower() else f"{label} {subject}"
+    return name[:1].upper() + name[1:]
+
+
+def headline(probs, known, facts):
+    """The verdict in words, `Teddy bear, 99% sure`; rounded down, since no model is ever 100% sure."""
+    if not known:
+        return f"No {facts.get('subject') or either(list(probs))} here"
+    label = max(probs, key=probs.get)
+    return f"{full_name(label, facts.get('subject'))}, {int(100 * probs[label])}% sure"
+
+
+def about(facts):
+    """What the model is, how often it errs and what it is not for, in Markdown."""
+    lines = []
+    if "arch" in facts:
+        photos = sum(facts["counts"].values())
+        lines.append(f"A neural network, trained on {photos} photos to tell apart: {', '.join(facts['classes'])}.")
+    estimate = facts.get("cross_validation") or facts.get("validation")
+    if estimate:
+        low, high = estimate["interval_95"]
+        lines.append(
+            f"Asked about {estimate['photos']} photos that it had not been trained on, it took one for another in"
+            f" {estimate['errors']} cases: an error of {estimate['error_rate']:.1%}, on other photos like these most"
+            f" likely between {low:.1%} and {high:.1%}."
+        )
+    if "none_of_them" in facts:
+        lines.append("It also says when a photo shows none of them, and can be wrong there, too.")
+    lines.append(
+        "The bright places of “Where it looked” spoke for its answer.\n\n"
+        "**Do not trust it with anybody’s safety.** A photo by night, from afar or of something it has never seen can"
+        " fool it.\n\n"
+        "Your photo is used for this answer only and deleted within two hours."
+        " Programs can ask as well: see [the API](?view=api)."
+    )
+    return "## What answers here\n" + " ".join(lines)

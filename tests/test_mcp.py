@@ -1,0 +1,64 @@
+"""AI assistants can ask the model too: `--mcp` serves the prediction as a tool, here called by a real MCP client."""
+
+import asyncio
+
+import pytest
+import requests
+from conftest import ROOT, Server
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+
+TEDDY = ROOT / "examples" / "teddy.jpg"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("mcp") / "log", "--mcp")
+    yield server.url
+    server.close()
+
+
+def ask(url, question):
+    """The answer of the coroutine function `question` to a session with the server."""
+
+    async def session():
+        async with (
+            streamable_http_client(f"{url}/gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            return await question(session)
+
+    return asyncio.run(session())
+
+
+def test_there_is_one_tool_and_its_description_says_what_it_does(url):
+    [tool] = ask(url, lambda session: session.list_tools()).tools
+    assert tool.name.endswith("predict") and list(tool.inputSchema["properties"]) == ["photo"]
+    assert tool.description.startswith("Say how likely a photo shows each of the model's classes")
+    assert "HEIC" in str(tool.inputSchema)
+
+
+def test_the_tool_answers_for_an_uploaded_photo(url):
+    with TEDDY.open("rb") as photo:
+        [path] = requests.post(f"{url}/gradio_api/upload", files={"files": photo}, timeout=30).json()
+    answer = ask(url, lambda s: call(s, f"{url}/gradio_api/file={path}"))
+    text = " ".join(part.text for part in answer.content if part.type == "text")
+    assert not answer.isError and "Teddy bear, 99% sure" in text and f"{url}/gradio_api/file=" in text
+
+
+@pytest.mark.parametrize(
+    "photo",
+    [f"file={ROOT}/examples/teddy.jpg", "file=/etc/passwd", "https://example.com/teddy.jpg"],
+    ids=["example", "passwd", "web"],
+)
+def test_the_tool_opens_nothing_else(url, photo):
+    photo = photo if photo.startswith("http") else f"{url}/gradio_api/{photo}"
+    answer = ask(url, lambda s: call(s, photo))
+    assert answer.isError and "Please upload the photo itself" in answer.content[0].text
+    assert requests.get(f"{url}/gradio_api/file=/etc/passwd", timeout=30).status_code == 403
+
+
+async def call(session, photo):
+    [tool] = (await session.list_tools()).tools
+    return await session.call_tool(tool.name, {"photo": photo})

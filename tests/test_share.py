@@ -1,0 +1,72 @@
+"""The share link: `--share` prints it, or one sentence that says what to do, and the page stays up either way."""
+
+import stat
+import sys
+
+import pytest
+import requests
+from conftest import Server
+from gradio import tunneling
+
+NO_NETWORK = {
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "NO_PROXY": "127.0.0.1,localhost",
+}
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """A function that starts `app.py --share` in an environment and returns the server and what it said of the link."""
+    servers = []
+
+    def start(sentence, **env):
+        env = {**NO_NETWORK, "HF_HOME": str(tmp_path), **env}
+        servers.append(Server(tmp_path / "log", "--share", env=env))
+        return servers[-1], servers[-1].wait_for(sentence + ".*", 90)
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def put_tunnel_program(folder, lines):
+    """Put a program in the place of Gradio's tunnel program: it prints `lines` and stays, as that one does."""
+    program = folder / "gradio" / "frpc" / tunneling.BINARY_FILENAME
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!{sys.executable}\nimport time\nprint({lines!r}, flush=True)\ntime.sleep(60)\n")
+    program.chmod(program.stat().st_mode | stat.S_IEXEC)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot start a script as a program")
+def test_share_prints_the_public_link(shared, tmp_path):
+    put_tunnel_program(tmp_path, "start proxy success: http://abc.gradio.live")
+    server, said = shared("Public link", GRADIO_SHARE_SERVER_ADDRESS="127.0.0.1:9")
+    assert said.endswith("https://abc.gradio.live")
+    assert requests.get(server.url, timeout=30).ok
+
+
+def test_without_the_tunnel_program_one_sentence_says_where_to_put_it(shared, tmp_path):
+    server, said = shared("There is no public link", GRADIO_SHARE_SERVER_ADDRESS="127.0.0.1:9")
+    assert f"save {tunneling.BINARY_URL} as {tmp_path}" in said and said.endswith(f"still at {server.url}/")
+    assert requests.get(server.url, timeout=30).ok
+    assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot start a script as a program")
+def test_with_a_closed_network_one_sentence_says_what_to_check(shared, tmp_path):
+    put_tunnel_program(tmp_path, "login to server failed: i/o timeout")
+    server, said = shared("There is no public link", GRADIO_SHARE_SERVER_ADDRESS="127.0.0.1:9")
+    assert "check that the network lets you reach gradio.live" in said
+    assert requests.get(server.url, timeout=30).ok
+
+
+@pytest.mark.parametrize(
+    "env, host",
+    [({"SYSTEM": "spaces"}, "a Hugging Face Space"), ({"BINDER_LAUNCH_HOST": "https://mybinder.org/"}, "Binder")],
+    ids=["space", "binder"],
+)
+def test_on_a_public_host_the_flag_is_ignored_with_a_warning(shared, env, host):
+    server, said = shared("Warning: --share is ignored", **env)
+    assert host in said
+    assert requests.get(server.url, timeout=30).ok

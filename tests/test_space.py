@@ -1,0 +1,215 @@
+"""A Hugging Face Space can run this repository as it is: its card, its requirements, ZeroGPU, and the way there."""
+
+import base64
+import hashlib
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from importlib.metadata import version
+
+import pytest
+import requests
+import yaml
+from bears.deploy import MODULES, files_to_send
+from conftest import ROOT, Server
+from huggingface_hub import SpaceCard, metadata_load
+from test_security import answer
+
+TEDDY = (ROOT / "examples" / "teddy.jpg").read_bytes()
+COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+# The command of the Spaces' builder, as their logs show it.
+BUILDER = [f"gradio[oauth,mcp]=={version('gradio')}", "uvicorn>=0.14.0", "websockets>=10.4", "spaces"]
+
+
+def test_card_keeps_the_rules_of_the_hub():
+    card = metadata_load(ROOT / "README.md")
+    assert SpaceCard.load(ROOT / "README.md").data.title == card["title"]
+    assert card["sdk"] == "gradio" and (ROOT / card["app_file"]).is_file()
+    assert card["sdk_version"] == version("gradio")
+    assert f"gradio[mcp]=={card['sdk_version']}" in (ROOT / "requirements.txt").read_text()
+    assert card["python_version"] == "3.12"  # a string: a number would lose the nought of 3.10
+    assert {card["colorFrom"], card["colorTo"]} <= COLOURS
+    assert len(card["short_description"]) <= 60
+    assert card["license"] == "apache-2.0" and card["thumbnail"].startswith("https://") and card["tags"]
+
+
+def test_requirements_resolve_together_with_what_the_builder_installs():
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--quiet",
+        "-r",
+        ROOT / "requirements.txt",
+        *BUILDER,
+    ]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if "No matching distribution" in result.stderr or "connection" in result.stderr.lower():
+        pytest.skip("needs a package index")
+    assert result.returncode == 0, result.stderr
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """Answers as the Hub does when a Space is created and a commit is made, and keeps what it is sent."""
+
+    status = 200
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.calls.append((self.path, self.headers["Authorization"]))
+        if self.server.status != 200:
+            return self.reply({"error": "You may not do this"}, self.server.status)
+        if self.path == "/api/repos/create":
+            self.server.created = json.loads(body)
+            return self.reply({"url": f"{self.server.url}/spaces/me/bears"})
+        if "/preupload/" in self.path:
+            files = [f["path"] for f in json.loads(body)["files"]]
+            modes = [{"path": f, "uploadMode": "lfs" if f.endswith(".pkl") else "regular"} for f in files]
+            return self.reply({"files": [{**mode, "shouldIgnore": False} for mode in modes]})
+        if self.path.endswith("/info/lfs/objects/batch"):
+            objects = json.loads(body)["objects"]
+            upload = {"upload": {"href": f"{self.server.url}/store/{objects[0]['oid']}"}}
+            return self.reply({"transfer": "basic", "objects": [{**o, "actions": upload} for o in objects]})
+        self.server.commit = [json.loads(line) for line in body.splitlines()]
+        self.reply({"commitUrl": f"{self.server.url}/spaces/me/bears/commit/1", "commitOid": "1", "success": True})
+
+    def do_PUT(self):
+        self.server.stored = self.rfile.read(int(self.headers["Content-Length"]))
+        self.reply({})
+
+    def do_GET(self):
+        self.reply({"id": "me/bears", "name": "me", "type": "user"})
+
+    def reply(self, answer, status=200):
+        data = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def hub():
+    hub = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    hub.url, hub.calls, hub.status = f"http://127.0.0.1:{hub.server_port}", [], 200
+    thread = threading.Thread(target=hub.serve_forever, args=[0.05])
+    thread.start()
+    yield hub
+    hub.shutdown()
+    thread.join()
+    hub.server_close()
+
+
+def deploy(*args, **env):
+    env = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "HF_HOME": "/nowhere", **env}
+    command = [sys.executable, "-m", "bears.deploy", *args]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+
+
+def test_deploy_creates_the_space_and_sends_every_file(hub):
+    result = deploy("me/bears", HF_ENDPOINT=hub.url, HF_TOKEN="hf_secret")
+    assert result.returncode == 0 and "/spaces/me/bears" in result.stdout, result.stderr
+    assert hub.created["name"] == "bears" and hub.created["type"] == "space" and hub.created["sdk"] == "gradio"
+    assert all(token == "Bearer hf_secret" for path, token in hub.calls if "objects/batch" not in path)
+    sent = {line["value"]["path"]: line["value"] for line in hub.commit if line["key"] in ("file", "lfsFile")}
+    assert set(sent) == set(files_to_send("me/bears", ROOT / "export.pkl"))
+    assert base64.b64decode(sent["app.py"]["content"]) == (ROOT / "app.py").read_bytes()
+    assert hub.stored == (ROOT / "export.pkl").read_bytes()
+    assert sent["export.pkl"]["oid"] == hashlib.sha256(hub.stored).hexdigest()
+    card = yaml.safe_load(base64.b64decode(sent["README.md"]["content"]).decode().split("---")[1])
+    assert "spaces/me/bears/" in card["thumbnail"] and card["sdk_version"] == version("gradio")
+
+
+def test_dry_run_lists_files_and_sizes_and_sends_nothing(hub):
+    result = deploy("me/bears", "--dry-run", HF_ENDPOINT=hub.url, HF_TOKEN="hf_secret")
+    assert result.returncode == 0 and not hub.calls
+    assert f"{(ROOT / 'export.pkl').stat().st_size:,}  export.pkl" in result.stdout
+
+
+@pytest.mark.parametrize("status, sentence", [(403, "refuses this token"), (402, "zero-a10g"), (500, "answered 500")])
+def test_what_the_hub_refuses_ends_in_one_sentence(hub, status, sentence):
+    hub.status = status
+    result = deploy("me/bears", HF_ENDPOINT=hub.url, HF_TOKEN="hf_secret")
+    [line] = result.stderr.splitlines()
+    assert result.returncode == 1 and line.startswith("bears.deploy: ") and sentence in line
+
+
+@pytest.mark.parametrize(
+    "args, env, sentence",
+    [
+        (["me/bears"], {"HF_TOKEN": ""}, "no Hugging Face token"),
+        (["me/bears"], {"HF_TOKEN": "hf_x", "HF_ENDPOINT": "http://127.0.0.1:9"}, "cannot be reached"),
+        (["bears"], {}, "Name the Space like this"),
+        (["me/my bears"], {}, "Name the Space like this"),
+        (["me/bears", "--model", "nowhere/export.pkl"], {}, "There is no nowhere/export.pkl"),
+    ],
+    ids=["token", "network", "name", "blank", "model"],
+)
+def test_what_is_missing_is_said_in_one_sentence(args, env, sentence):
+    result = deploy(*args, **env)
+    [line] = result.stderr.splitlines()
+    assert result.returncode == 1 and line.startswith("bears.deploy: ") and sentence in line
+
+
+def test_what_is_sent_is_enough_to_run_and_no_module_more(tmp_path):
+    for name, file in files_to_send("me/bears", ROOT / "export.pkl").items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(file, bytes):
+            (tmp_path / name).write_bytes(file)
+        else:
+            shutil.copy(file, tmp_path / name)
+    env = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": ""}  # what was imported leaves its bytecode
+    server = Server(tmp_path / "log", app=tmp_path / "app.py", env=env)
+    try:
+        assert answer(server, TEDDY)[1] == "Teddy bear, 99% sure"
+    finally:
+        server.close()
+    used = {f.name.split(".")[0] for f in (tmp_path / "bears" / "__pycache__").iterdir()}
+    assert used == set(MODULES)
+
+
+def test_zerogpu_finds_its_gpu_function_and_the_app_answers(tmp_path):
+    pytest.importorskip("spaces")
+
+    class DeviceApi(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            reports.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_POST
+
+        def log_message(self, *args):
+            pass
+
+    reports = []
+    api = http.server.ThreadingHTTPServer(("127.0.0.1", 0), DeviceApi)
+    thread = threading.Thread(target=api.serve_forever, args=[0.05])
+    thread.start()
+    env = {"SPACES_ZERO_GPU": "true", "SPACES_ZERO_DEVICE_API_URL": f"http://127.0.0.1:{api.server_port}"}
+    server = Server(tmp_path / "log", env={**env, "SYSTEM": "spaces"})
+    try:
+        assert answer(server, TEDDY)[1] == "Teddy bear, 99% sure"
+        assert any("startup-report" in path for path in reports), reports  # sent when a GPU function is there
+    finally:
+        server.close()
+        api.shutdown()
+        thread.join()
+        api.server_close()
+
+
+def test_elsewhere_there_is_no_gpu_function(server):
+    assert requests.get(server.url, timeout=30).ok
+    code = "import sys, app; assert 'spaces' not in sys.modules or not sys.modules['spaces'].config.Config.zero_gpu"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
