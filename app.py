@@ -41,6 +41,7 @@ CSS = """
   #page {flex-direction: column}
   #question, #answer {display: contents}
   #examples {order: 1}
+  .gallery-item {width: 22%}
 }
 """
 
@@ -54,6 +55,9 @@ JS = """() => {
     }
     name()
     new MutationObserver(name).observe(document.body, {childList: true, subtree: true})
+    // A ?view=api link opens nothing in Gradio 6.31 until its own button is switched off and on.
+    const api = document.querySelector(".show-api")
+    if (location.search.includes("view=api")) [1, 2].forEach(() => api?.click())
 }"""
 THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
     body_background_fill="*neutral_100",

@@ -1,9 +1,8 @@
 """AI assistants can ask the model too: `--mcp` serves the prediction as a tool, here called by a real MCP client."""
 
-import asyncio
-
 import pytest
 import requests
+from anyio.from_thread import start_blocking_portal
 from conftest import ROOT, Server
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
@@ -29,7 +28,8 @@ def ask(url, question):
             await session.initialize()
             return await question(session)
 
-    return asyncio.run(session())
+    with start_blocking_portal() as portal:  # a thread of its own: the browser of other tests may hold this one's loop
+        return portal.call(session)
 
 
 def test_there_is_one_tool_and_its_description_says_what_it_does(url):

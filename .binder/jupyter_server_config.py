@@ -1,0 +1,19 @@
+"""Binder's Jupyter server starts the app and passes what comes for `bears/` on to it."""
+
+import os
+import sys
+
+c = get_config()  # noqa: F821  (Jupyter gives it to this file)
+c.ServerProxy.servers = {
+    "bears": {
+        "command": [sys.executable, os.path.abspath("app.py")],  # Jupyter starts in the repository
+        "environment": {
+            "GRADIO_SERVER_NAME": "127.0.0.1",
+            "GRADIO_SERVER_PORT": "{port}",
+            # Without it a browser asks for files and sends photos past the proxy; other clients do not notice.
+            "GRADIO_ROOT_PATH": "{base_url}bears",
+        },
+        "timeout": 120,  # seconds until the page must be up, on one core
+        "launcher_entry": {"title": "Black, grizzly or teddy bear?"},
+    }
+}

@@ -1,0 +1,86 @@
+"""Binder: the app behind a real Jupyter server and its proxy, under a base URL like Binder's, in a real browser."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+import requests
+from conftest import ROOT, free_port
+
+BASE = "/user/some-name-1a2b3c/"
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(scope="module")
+def app_url(tmp_path_factory):
+    """The address of the app on a Jupyter server that `.binder/postBuild` has configured, as Binder's builder does."""
+    home, port = tmp_path_factory.mktemp("home"), free_port()
+    env = {**os.environ, "HOME": str(home), "BINDER_LAUNCH_HOST": "https://mybinder.org/"}
+    subprocess.run([ROOT / ".binder" / "postBuild"], cwd=ROOT, env=env, check=True)
+    options = {"ServerApp.base_url": BASE, "ServerApp.port": port, "IdentityProvider.token": "secret"}
+    command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"]
+    command += [f"--{name}={value}" for name, value in options.items()]
+    with (home / "log").open("w") as log:
+        jupyter = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
+    url = f"http://127.0.0.1:{port}{BASE}bears/"
+    try:
+        wait_for(url)
+        yield url
+    finally:
+        jupyter.terminate()  # Jupyter ends the app that it has started
+        jupyter.wait(30)
+
+
+def wait_for(url):
+    for _ in range(600):
+        try:
+            return requests.get(url, timeout=120)
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    raise AssertionError("the Jupyter server never answered")
+
+
+@pytest.fixture(scope="module")
+def page(app_url, browser):
+    """The app's page as a visitor opens it from the badge, after which Binder appends its token."""
+    page, failed = browser.new_page(), []
+    page.on("response", lambda r: failed.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    page.goto(f"{app_url}?token=secret")
+    page.get_by_text("Drop Image Here").wait_for(timeout=60_000)
+    yield page
+    page.close()
+    assert not [f for f in failed if not f.endswith("/manifest.json")]  # of an app to install, which this is not
+
+
+def test_the_page_knows_where_it_is(page):
+    assert page.evaluate("window.gradio_config.root").endswith(f"{BASE}bears")
+
+
+def test_an_uploaded_photo_is_answered_with_its_heat_map(page):
+    page.set_input_files("input[type=file]", EXAMPLES / "teddy.jpg")
+    page.get_by_text("Teddy bear, 99% sure").wait_for(timeout=60_000)
+    heatmap = page.locator("#answer img")
+    heatmap.wait_for()
+    assert f"{BASE}bears/gradio_api/file=" in heatmap.get_attribute("src")
+    page.wait_for_function("document.querySelector('#answer img').naturalWidth > 100")
+
+
+def test_an_example_is_answered(page):
+    page.locator("button.gallery-item").nth(1).click()
+    page.get_by_text("Grizzly bear, 99% sure").wait_for(timeout=60_000)
+
+
+def test_badge_opens_the_app_and_not_a_list_of_notebooks():
+    badge = re.search(r"https://mybinder.org/v2/gh/\S+/HEAD\?urlpath=(\S+)\)", (ROOT / "README.md").read_text())
+    assert badge[1] == "bears/"
+
+
+def test_configuration_is_what_binder_reads():
+    requirements = (ROOT / ".binder" / "requirements.txt").read_text()
+    assert "-r ../requirements.txt" in requirements and "jupyter-server-proxy" in requirements
+    assert "download.pytorch.org/whl/cpu" in requirements
+    assert os.access(ROOT / ".binder" / "postBuild", os.X_OK)
+    assert re.fullmatch(r"python-3\.1\d", (ROOT / ".binder" / "runtime.txt").read_text().strip())

@@ -1,0 +1,37 @@
+"""The notebook runs from top to bottom, as a student would run it."""
+
+import shutil
+
+import nbformat
+import pytest
+from conftest import ROOT
+from nbclient import NotebookClient
+
+NOTEBOOK = ROOT / "notebooks" / "lesson.ipynb"
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """What the cells print and show, run in a copy of the repository, so that the digits stay out of this one."""
+    folder = tmp_path_factory.mktemp("repository")
+    for name in ("bears", "train.py", "export.pkl", "examples"):
+        (folder / name).symlink_to(ROOT / name)
+    shutil.copytree(NOTEBOOK.parent, folder / "notebooks")
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": folder / "notebooks"}}).execute()
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def test_the_notebook_runs_without_a_warning_and_names_a_teddy_bear(outputs):
+    assert not [o["text"] for o in outputs if o.get("name") == "stderr"]
+    assert "teddy 100%" in "".join(o.get("text", "") for o in outputs)
+
+
+def test_it_shows_a_batch_the_confusion_matrix_the_top_losses_and_the_bear(outputs):
+    assert sum("image/png" in o.get("data", {}) for o in outputs) >= 4
+
+
+def test_it_is_committed_with_its_pictures_and_without_a_path_of_the_machine_that_made_them():
+    text = NOTEBOOK.read_text()
+    assert text.count('"image/png"') >= 4 and len(text) < 1_000_000
+    assert "site-packages" not in text and "/home/" not in text and "/tmp/" not in text

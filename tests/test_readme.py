@@ -1,0 +1,27 @@
+"""What README tells people to type works as it stands there."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def snippet(language, word):
+    """The one code block of README in `language` that holds `word`."""
+    [code] = [code for code in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if word in code]
+    return code
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[sys.executable, "-c", snippet("python", "gradio_client")], ["bash", "-euc", snippet("sh", "curl")]],
+    ids=["gradio_client", "curl"],
+)
+def test_snippet_prints_the_verdict(server, command):
+    command = [part.replace("http://127.0.0.1:7860", server.url.rstrip("/")) for part in command]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert "Teddy bear, 99% sure" in result.stdout, result.stderr
