@@ -1,16 +1,15 @@
 """What an export makes of photos: probabilities, whether it knows such photos at all, and where it looked."""
 
-import os
-
 import torch
 from bears import ood
 from bears.cpu import speed_up
 from bears.errors import ExportError
 from bears.export import open_export
 from bears.heatmap import activation_map, can_explain
+from joblib import cpu_count
 from torch import nn
 
-CORES = os.cpu_count()
+CORES = cpu_count()  # what a container may use, not what its host has
 
 
 class Model:

@@ -1,13 +1,13 @@
 """Ask one model for many people at once: photos that wait together go through it in one batch."""
 
 import contextlib
-import os
 import queue
 import threading
 from concurrent.futures import Future
 
 from bears.heatmap import draw_heatmap
 from bears.photo import open_photo
+from joblib import cpu_count
 
 MAX_BATCH = 4  # a larger batch is no faster on two cores and takes more memory
 
@@ -22,7 +22,7 @@ class Predictor:
     def __init__(self, file, trust=False):
         self.file, self.trust = file, trust
         self.waiting = queue.SimpleQueue()
-        self.opening = threading.Semaphore(os.cpu_count())
+        self.opening = threading.Semaphore(cpu_count())
         self.loaded = Future()
         self.callers, self.counting = 0, threading.Lock()  # in `predict` just now
         threading.Thread(target=self.work, daemon=True).start()

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import requests
@@ -25,13 +26,23 @@ def app_url(tmp_path_factory):
     command += [f"--{name}={value}" for name, value in options.items()]
     with (home / "log").open("w") as log:
         jupyter = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
+    os.sched_setaffinity(jupyter.pid, {min(os.sched_getaffinity(0))})  # Binder gives it one core
     url = f"http://127.0.0.1:{port}{BASE}bears/"
     try:
         wait_for(url)
         yield url
+        assert peak_memory(jupyter.pid) < 2e9, "Binder gives it 2 GB"
     finally:
         jupyter.terminate()  # Jupyter ends the app that it has started
         jupyter.wait(30)
+
+
+def peak_memory(pid):
+    """Bytes that a process and all its children had in memory at their peaks, which is more than at any one time."""
+    process = Path(f"/proc/{pid}")
+    peak = int(re.search(r"VmHWM:\s+(\d+)", (process / "status").read_text())[1]) * 1024
+    children = " ".join(f.read_text() for f in process.glob("task/*/children")).split()
+    return peak + sum(map(peak_memory, children))
 
 
 def wait_for(url):
