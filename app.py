@@ -24,7 +24,7 @@ import gradio as gr
 from bears.errors import ExportError, PhotoError
 from bears.hosts import satisfy_zerogpu, share
 from bears.process import PredictorProcess
-from bears.words import about, headline, page_title
+from bears.words import about, find_examples, headline, page_title
 from gradio import processing_utils, utils
 
 HERE = Path(__file__).parent
@@ -116,7 +116,7 @@ processing_utils.async_ssrf_protected_download = refuse_links
 def create_demo(model, trust=False):
     """The page, as a `gr.Blocks`, that serves the export `model`; `trust` lets it be any pickle."""
     facts = read_facts(model)
-    examples = [str(f) for f in sorted((model.parent / "examples").glob("*.jpg"))]
+    examples = [str(f) for f in find_examples(model, facts)]
     predictor = PredictorProcess(model, trust)
 
     def predict(photo):

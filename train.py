@@ -19,7 +19,7 @@ from bears import ood, report
 from bears.calibration import calibration_error, cross_calibrated, fit_temperature
 from bears.data import count_labels, find_others, find_photos, group_twins, grouped_folds, list_twins
 from bears.errors import DataError, ExportError, WeightsError
-from bears.export import check_writable, export, write_whole
+from bears.export import check_writable, export, export_examples, write_whole
 from bears.learner import (
     ARCH,
     LINEAR_HEAD,
@@ -220,7 +220,8 @@ def run(args):
     report.write(args.out / "reports", learn, interp, recorder, facts, plots)
     refused = refusal(facts, args.max_error)
     if not refused:
-        say(f"writing {args.out / 'export.pkl'}")
+        say(f"writing {args.out / 'export.pkl'} and an example of each class")
+        export_examples(interp, args.out / "examples")
         export(learn, args.out / "export.pkl")
         write_whole(args.out / "export.json", json.dumps(facts, indent=2).encode() + b"\n")
     print(json.dumps(facts, indent=2))

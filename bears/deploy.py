@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from bears.errors import DeployError
-from bears.words import page_title
+from bears.words import find_examples, page_title
 from huggingface_hub import CommitOperationAdd, HfApi, SpaceCard, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
@@ -43,13 +43,14 @@ def parse_args(argv=None):
 
 def files_to_send(space, model):
     """What the Space holds: a dict from the path there to a Path here or to bytes."""
-    facts = model.with_suffix(".json")
-    if missing := [str(f) for f in (model, facts) if not f.is_file()]:
+    beside = model.with_suffix(".json")
+    if missing := [str(f) for f in (model, beside) if not f.is_file()]:
         raise DeployError(f"There is no {' and no '.join(missing)}: train.py writes both.")
     files = {f.relative_to(ROOT).as_posix(): f for pattern in FILES for f in sorted(ROOT.glob(pattern))}
-    examples = {f"examples/{f.name}": f for f in sorted((model.parent / "examples").glob("*.jpg"))}
-    card = space_card(space, json.loads(facts.read_text(encoding="utf-8")))
-    return {"README.md": card, **files, **examples, "export.pkl": model, "export.json": facts}
+    facts = json.loads(beside.read_text(encoding="utf-8"))
+    examples = {f"examples/{f.name}": f for f in find_examples(model, facts)}
+    card = space_card(space, facts)
+    return {"README.md": card, **files, **examples, "export.pkl": model, "export.json": beside}
 
 
 def space_card(space, facts):

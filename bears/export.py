@@ -18,6 +18,7 @@ from bears import unpickler
 from bears.errors import ExportError
 from bears.photo import open_photo
 from fastai.callback.progress import ProgressCallback
+from fastai.data.transforms import parent_label
 from fastai.learner import Learner, load_learner
 from fasttransform import Pipeline
 
@@ -54,6 +55,21 @@ def for_inference(learn):
         lean.ood = learn.ood
     lean.model = Halved(lean.model)
     return lean
+
+
+def export_examples(interp, folder):
+    """Save a photo of each class that has none in `folder` yet, for the page to offer: `folder/LABEL.jpg`.
+
+    Of the validation photos it takes the one with the smallest loss in `interp`, upright and without the camera's
+    notes, such as where it was taken.
+    """
+    _, _, files = interp.top_losses(largest=False, items=True)
+    for label, photo in {parent_label(f): f for f in reversed(files)}.items():
+        if not (file := folder / f"{label}.jpg").exists():
+            check_writable(folder)
+            buffer = io.BytesIO()
+            open_photo(photo).save(buffer, "JPEG", quality=90)
+            write_whole(file, buffer.getvalue())
 
 
 def without_traces(tl):

@@ -1,4 +1,4 @@
-"""What the page says, in words that follow the model: its classes, its subject and its error come from export.json."""
+"""What the page says and shows follows the model: classes, subject and error come from export.json beside it."""
 
 
 def page_title(facts):
@@ -50,3 +50,9 @@ def about(facts):
         " Programs can ask as well: see [the API](?view=api)."
     )
     return "## What answers here\n" + " ".join(lines)
+
+
+def find_examples(model, facts):
+    """Photos in `examples/` beside the export that are named for one of its classes, or `none`; sorted Paths."""
+    names = {*facts.get("classes", ()), "none"}
+    return [f for f in sorted((model.parent / "examples").glob("*.jpg")) if f.stem in names or not facts]

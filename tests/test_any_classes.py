@@ -1,0 +1,87 @@
+"""Another subject from photos to page, without changing code: drawn shapes instead of bears."""
+
+import subprocess
+import sys
+
+import pytest
+from bears.photo import open_photo
+from conftest import ROOT, Server
+from gradio_client import Client, handle_file
+from PIL import Image
+
+LABELS = {"disc", "square"}
+GPS = 0x8825  # EXIF's tag for where a photo was taken
+
+
+@pytest.fixture(scope="module")
+def model(shapes, tmp_path_factory):
+    """An export of train.py, run as a user does; every photo says where it was taken."""
+    folder = tmp_path_factory.mktemp("shapes")
+    exif = Image.Exif()
+    exif[GPS] = {1: "N", 2: (46.0, 30.0, 0.0)}
+    for file in shapes.glob("*/*.jpg"):
+        photo = folder / "photos" / file.relative_to(shapes)
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(file) as im:
+            im.save(photo, exif=exif)
+    command = [sys.executable, ROOT / "train.py", "--data", folder / "photos", "--out", folder / "model"]
+    result = subprocess.run([*command, "--subject", "shape"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return folder / "model" / "export.pkl"
+
+
+@pytest.fixture(scope="module")
+def shapes_server(model, tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("server") / "log", "--model", str(model))
+    yield server
+    server.close()
+
+
+def test_an_example_of_each_class_lies_beside_the_export_without_what_the_camera_noted(model):
+    assert {f.stem for f in (model.parent / "examples").iterdir()} == LABELS
+    for file in (model.parent / "examples").iterdir():
+        with Image.open(file) as im:
+            assert im.size == (96, 96) and GPS not in im.getexif()
+
+
+def test_an_example_that_is_there_already_is_kept(model, tmp_path):
+    from bears.export import export_examples  # imports torch
+
+    class Interp:
+        """Only what is asked of fastai's `Interpretation`: the files, smallest loss first."""
+
+        def top_losses(self, largest, items):
+            return None, None, sorted((model.parent.parent / "photos").glob("*/*.jpg"))
+
+    (tmp_path / "disc.jpg").write_bytes(b"mine")
+    export_examples(Interp(), tmp_path)
+    assert (tmp_path / "disc.jpg").read_bytes() == b"mine"
+    assert open_photo(tmp_path / "square.jpg").size == (96, 96)
+
+
+def test_the_page_speaks_of_these_classes(shapes_server, browser):
+    page = browser.new_page()
+    page.goto(shapes_server.url)
+    page.get_by_role("heading", name="Disc or square shape?").wait_for()
+    text = page.locator("#about").inner_text()
+    assert "32 photos" in text and "disc, square" in text and "bear" not in page.content().lower()
+    assert page.locator("button.gallery-item").count() == 2
+    page.locator("button.gallery-item").nth(1).click()
+    page.get_by_text("Square shape, ").wait_for()
+    page.locator("#answer img").wait_for()
+    page.close()
+
+
+def test_what_is_none_of_these_classes_is_named_so(shapes_server):
+    client = Client(shapes_server.url, verbose=False)
+    label, verdict, _ = client.predict(handle_file(ROOT / "examples" / "teddy.jpg"), api_name="/predict")
+    client.close()
+    assert verdict == "No shape here"
+    assert {c["label"] for c in label["confidences"]} == LABELS
+
+
+def test_the_space_would_get_these_examples_and_no_bears(model):
+    command = [sys.executable, "-m", "bears.deploy", "me/shapes", "--model", model, "--dry-run"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    sent = {line.split()[-1] for line in result.stdout.splitlines() if "examples/" in line}
+    assert sent == {f"examples/{label}.jpg" for label in LABELS}
