@@ -34,6 +34,7 @@ CSS = """
 .gradio-container {width: 100% !important; max-width: 60rem !important; margin: 0 auto !important}
 .dark {--color-accent: var(--primary-300)}
 #verdict {min-height: 2.5rem}
+#verdict:has(.error) .prose, #verdict .clear-status {visibility: hidden}  /* the last verdict was on another photo */
 #verdict p {font-size: 2rem; font-weight: 700; line-height: 1.25; margin: 0}
 #about {font-size: 0.9rem}
 #about h2 {font-size: 1.1rem}
@@ -135,7 +136,7 @@ def create_demo(model, trust=False):
         try:
             probs, known, heatmap = predictor.predict(received(photo))
         except (PhotoError, ExportError) as e:
-            raise gr.Error(str(e), print_exception=False) from None
+            raise gr.Error(str(e), duration=None, print_exception=False) from None
         verdict = headline(probs, known, facts)
         print(f"{time.strftime('%X')} {verdict} in {time.monotonic() - start:.3f} s", flush=True)
         return probs, verdict, heatmap
