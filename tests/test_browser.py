@@ -124,7 +124,7 @@ def test_a_file_that_is_no_photo_is_refused_in_one_sentence(open_page, tmp_path)
     page = open_page(PHONE)
     page.set_input_files("input[type=file]", tmp_path / "photo.jpg")
     page.get_by_text("This file is not a photo that can be opened here.").wait_for()
-    page.get_by_label("Clear").first.click()
+    page.locator("#answer").get_by_label("Clear").nth(1).click()
     page.set_input_files("input[type=file]", TEDDY)
     answered(page)
 
