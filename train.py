@@ -37,7 +37,6 @@ from bears.learner import (
 from bears.photo import open_photo
 from fastai.vision.all import (
     CategoryBlock,
-    ClassificationInterpretation,
     DataBlock,
     ImageBlock,
     IndexSplitter,
@@ -98,15 +97,16 @@ def lesson_learner(files, splitter, args):
 
 
 def train_lesson(files, groups, args):
-    """Returns the trained Learner, its Recorder, the facts to report and nothing more to plot."""
+    """Returns the trained Learner, its interpretation, its Recorder, the facts to report and nothing more to plot."""
     learn = lesson_learner(files, RandomSplitter(valid_pct=0.3, seed=42), args)
-    facts = {"validation": error_summary(*count_errors(*validation_logits(learn)))}
+    valid = validation_logits(learn)
+    facts = {"validation": error_summary(*count_errors(*valid))}
     if args.cross_validate:
         folds = grouped_folds(files, groups, args.cross_validate, args.seed)
         fit = partial(lesson_learner, files, args=args)
         counts = [count_errors(*validation_logits(fit(IndexSplitter(valid)))) for _, valid in folds]
         facts["cross_validation"] = {"folds": len(folds), **error_summary(*map(sum, zip(*counts)))}
-    return learn, learn.recorder, facts, {}
+    return learn, report.Interpretation(learn, *valid), learn.recorder, facts, {}
 
 
 # The default recipe: a frozen body, a linear head
@@ -125,7 +125,7 @@ def default_dls(files, split, size):
 
 
 def train_default(files, groups, args):
-    """Returns the trained Learner, its Recorder, the facts to report and what `report` plots of them."""
+    """Returns the trained Learner, its interpretation, its Recorder, the facts to report and what to plot of them."""
     pretrained = not args.no_pretrained
     split = grouped_folds(files, groups, seed=args.seed)[0]
     dls = default_dls(files, split, input_size(args.arch))
@@ -144,8 +144,9 @@ def train_default(files, groups, args):
     probs = cross_calibrated(logits, targets, folds)
     plots = {"probs": probs, "targets": targets, "scores": scores, "threshold": learn.ood["threshold"]}
 
+    valid = validation_logits(head)
     facts = {
-        "validation": error_summary(*count_errors(*validation_logits(learn))),
+        "validation": error_summary(*count_errors(*valid)),
         "cross_validation": {
             "folds": len(folds),
             **error_summary(*count_errors(logits, targets)),
@@ -155,7 +156,7 @@ def train_default(files, groups, args):
     }
     if args.others:
         facts["none_of_them"]["others"], plots["others"] = judge_others(learn, args.others)
-    return learn, head.recorder, facts, plots
+    return learn, report.Interpretation(learn, *valid), head.recorder, facts, plots
 
 
 def judge_others(learn, folder):
@@ -200,7 +201,7 @@ def run(args):
 
     recipe = "lesson" if args.lesson else "frozen body, linear head"
     say(f"training {args.arch} ({recipe})")
-    learn, recorder, results, plots = (train_lesson if args.lesson else train_default)(files, groups, args)
+    learn, interp, recorder, results, plots = (train_lesson if args.lesson else train_default)(files, groups, args)
     for name, result in results.items():
         say(f"{name}: {json.dumps(result)}")
     facts = {
@@ -215,7 +216,6 @@ def run(args):
     }
 
     say(f"writing {args.out / 'reports'}")
-    interp = ClassificationInterpretation.from_learner(learn)
     facts["seconds"] = round(time.monotonic() - start)
     report.write(args.out / "reports", learn, interp, recorder, facts, plots)
     refused = refusal(facts, args.max_error)

@@ -104,34 +104,35 @@ def group_twins(files):
     """
     with ThreadPoolExecutor() as pool:
         hashes = list(pool.map(phash_both_ways, files))
-    upright, mirrored = (np.array(bits, np.float32) * 2 - 1 for bits in zip(*hashes))
+    # Copies are compared once, and the rest block by block, so that memory stays flat as the folder grows.
+    position = {bits: i for i, bits in enumerate(dict.fromkeys(hashes))}
+    bits = np.frombuffer(b"".join(position), np.uint8).reshape(-1, 128)
+    upright, mirrored = np.hsplit(bits.astype(np.float32) * 2 - 1, 2)
     rows, cols = [], []
-    for start in range(0, len(files), 1024):  # block by block, so that memory stays flat as the folder grows
+    for start in range(0, len(bits), 1024):
         block = upright[start : start + 1024]
         nearest = np.maximum(block @ upright.T, block @ mirrored.T)
         row, col = np.nonzero(nearest >= 64 - 2 * TWIN_BITS)
         rows.append(row + start)
         cols.append(col)
     rows, cols = np.concatenate(rows), np.concatenate(cols)
-    pairs = coo_matrix((np.ones(len(rows), bool), (rows, cols)), shape=(len(files), len(files)))
-    return connected_components(pairs)[1]
+    pairs = coo_matrix((np.ones(len(rows), bool), (rows, cols)), shape=(len(bits), len(bits)))
+    groups = connected_components(pairs)[1]
+    return groups[[position[bits] for bits in hashes]]
 
 
 def phash_both_ways(file):
-    """pHash of a photo and of its mirror image, two bool arrays of shape (64,)."""
+    """pHash of a photo and of its mirror image: 64 bits each, one to a byte."""
     im = open_photo(file, side=128).convert("L")
-    return imagehash.phash(im).hash.ravel(), imagehash.phash(ImageOps.mirror(im)).hash.ravel()
+    return imagehash.phash(im).hash.tobytes() + imagehash.phash(ImageOps.mirror(im)).hash.tobytes()
 
 
 def list_twins(files, groups):
     """The groups of two or more twins, as lists of `class/name`, for the report."""
-    twins = [[f"{f.parent.name}/{f.name}" for f, g in zip(files, groups) if g == group] for group in repeated(groups)]
-    return sorted(twins)
-
-
-def repeated(groups):
-    numbers, counts = np.unique(groups, return_counts=True)
-    return numbers[counts > 1]
+    twins = {}
+    for file, group in zip(files, groups):
+        twins.setdefault(group, []).append(f"{file.parent.name}/{file.name}")
+    return sorted(names for names in twins.values() if len(names) > 1)
 
 
 def grouped_folds(files, groups, n_folds=5, seed=42):

