@@ -4,15 +4,22 @@ import json
 import os
 import resource
 import shutil
+import subprocess
+import sys
 import warnings
 
 import pytest
+import torch
 from bears.data import find_photos, group_twins, grouped_folds
 from bears.errors import ExportError
 from bears.export import export, open_export
 from bears.inference import Model
-from fastai.data.transforms import parent_label
+from bears.learner import LINEAR_HEAD, ahead, body_features, create_learner, input_size, validation_logits
+from bears.report import Interpretation
+from conftest import ROOT
+from fastai.vision.all import ClassificationInterpretation, RandomSplitter, noop, num_features_model, parent_label
 from PIL import Image, ImageOps
+from torch import nn
 
 import train
 
@@ -74,6 +81,52 @@ def test_no_fold_parts_twins(trained):
     for train_idx, valid_idx in grouped_folds(files, groups):
         assert not set(groups[train_idx]) & set(groups[valid_idx])
         assert {parent_label(files[i]) for i in valid_idx} == {"disc", "square"}
+
+
+def test_links_to_photos_are_twins_numbered_as_the_photos_are(shapes, tmp_path):
+    files = sorted(shapes.glob("*/*.jpg"))
+    links = [tmp_path / f"{i}{f.name}" for i in range(3) for f in files]
+    for link, file in zip(links, files * 3):
+        link.symlink_to(file)
+    assert group_twins(links).tolist() == group_twins(files).tolist() * 3
+
+
+@pytest.mark.parametrize("arch", ["tf_efficientnet_lite0", "resnet10t", "mobilenet_v3_small", "vit_tiny_patch16_224"])
+def test_features_are_those_of_plain_fastai(shapes, arch):
+    files = sorted(shapes.glob("*/*.jpg"))
+    dls = train.default_dls(files, (range(24), range(24, 32)), input_size(arch))
+    learn = create_learner(dls, arch, pretrained=False, **LINEAR_HEAD)
+    learn.model[1][-1] = nn.Identity()
+    plain, _ = learn.get_preds(dl=dls.test_dl(files), act=noop)
+    features = body_features(learn, files)
+    assert features.shape == plain.shape == (32, num_features_model(learn.model[0]))
+    assert torch.allclose(features, plain, rtol=1e-4, atol=1e-4) and plain.std() > 0.01
+
+
+def test_batches_come_in_order_and_one_ahead():
+    fetched = []
+    batches = ahead(fetched.append(i) or i for i in range(1, 6))
+    assert next(batches) == 1 and len(fetched) <= 2
+    assert list(batches) == [2, 3, 4, 5]
+
+
+def test_confusion_matrix_and_losses_are_those_of_fastai(shapes):
+    files = sorted(shapes.glob("*/*.jpg"))
+    learn = create_learner(train.lesson_dls(files, RandomSplitter(seed=1)), "resnet10t", pretrained=False)
+    ours = Interpretation(learn, *validation_logits(learn))
+    with learn.no_bar():
+        fastai = ClassificationInterpretation.from_learner(learn)
+        assert ours.confusion_matrix().tolist() == fastai.confusion_matrix().tolist()
+    assert torch.allclose(ours.losses, fastai.losses, atol=1e-5)
+
+
+def test_memory_stays_flat_as_the_folder_grows(shapes):
+    command = [sys.executable, ROOT / "benchmarks" / "memory.py", "--data", shapes]
+    table = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    rows = [[float(cell.replace(",", "")) for cell in line.strip("| ").split("|")] for line in table[2:]]
+    assert [photos for photos, _, _ in rows] == [32, 128, 512]
+    # 384 photos more would be 300 MB, a quarter of the peak, if their pixels stayed. Below 64, batches are not full.
+    assert rows[2][1] < 1.05 * rows[1][1]
 
 
 def test_report_shows_all_pictures(trained):
