@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from bears import ood, report
+from bears import distributed, ood, report
 from bears.calibration import calibration_error, cross_calibrated, fit_temperature
 from bears.data import count_labels, find_others, find_photos, group_twins, grouped_folds, list_twins
 from bears.errors import DataError, ExportError, WeightsError
@@ -86,13 +86,15 @@ def lesson_dls(files, splitter):
         get_y=parent_label,
         item_tfms=Resize(128),
     )
-    return bears.dataloaders(files, bs=min(64, len(files) // 2))
+    return bears.dataloaders(files, bs=distributed.batch_size(min(64, len(files) // 2)))
 
 
 def lesson_learner(files, splitter, args):
     """The lesson's `vision_learner(dls, resnet18, metrics=error_rate)` and `fine_tune(4)`."""
-    learn = create_learner(lesson_dls(files, splitter), args.arch, pretrained=not args.no_pretrained)
-    learn.fine_tune(4)
+    dls = lesson_dls(files, splitter)
+    learn = distributed.rank0_first(create_learner, dls, args.arch, pretrained=not args.no_pretrained)
+    with distributed.training(learn):
+        learn.fine_tune(4)
     return learn
 
 
@@ -129,8 +131,8 @@ def train_default(files, groups, args):
     pretrained = not args.no_pretrained
     split = grouped_folds(files, groups, seed=args.seed)[0]
     dls = default_dls(files, split, input_size(args.arch))
-    learn = create_learner(dls, args.arch, pretrained, **LINEAR_HEAD)
-    features = body_features(learn, files)
+    learn = distributed.rank0_first(create_learner, dls, args.arch, pretrained, **LINEAR_HEAD)
+    features = distributed.in_shares(partial(body_features, learn), files)
     targets = torch.tensor([dls.vocab.o2i[parent_label(f)] for f in files])
 
     fit = partial(fit_head, features, targets, n_out=len(dls.vocab), seed=args.seed)
@@ -161,8 +163,8 @@ def train_default(files, groups, args):
 
 def judge_others(learn, folder):
     """How many photos of other things pass for one of the classes, and their scores; no part of the training."""
-    files = find_others(folder)
-    scores = ood.score(learn.ood, body_features(learn, files)).numpy()
+    files = distributed.first(find_others, folder)
+    scores = ood.score(learn.ood, distributed.in_shares(partial(body_features, learn), files)).numpy()
     passed = [f.name for f, score in zip(files, scores) if score >= learn.ood["threshold"]]
     return {**error_summary(len(passed), len(files)), "passed": passed}, scores
 
@@ -197,11 +199,13 @@ def run(args):
     start = time.monotonic()
     check_writable(args.out)
     set_seed(args.seed, reproducible=True)
-    files, groups, found = prepare(args)
+    files, groups, found = distributed.first(prepare, args)
 
     recipe = "lesson" if args.lesson else "frozen body, linear head"
     say(f"training {args.arch} ({recipe})")
     learn, interp, recorder, results, plots = (train_lesson if args.lesson else train_default)(files, groups, args)
+    if distributed.RANK:
+        return
     for name, result in results.items():
         say(f"{name}: {json.dumps(result)}")
     facts = {
@@ -231,10 +235,11 @@ def run(args):
 
 def main(argv=None):
     fastprogress.NO_BAR = not sys.stdout.isatty()  # in a log, a bar is one long line of noise
-    try:
-        run(parse_args(argv))
-    except (DataError, WeightsError, ExportError) as e:
-        sys.exit(f"train.py: {e}")
+    with distributed.processes():
+        try:
+            run(parse_args(argv))
+        except (DataError, WeightsError, ExportError) as e:
+            sys.exit(f"train.py: {e}")
 
 
 if __name__ == "__main__":

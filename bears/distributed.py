@@ -1,0 +1,109 @@
+"""Several processes that train one model: `accelerate launch train.py …`, through fastai's distributed training.
+
+Started plainly there is one process, everything here steps aside, and accelerate is not even imported.
+"""
+
+import os
+import sys
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+
+import numpy as np
+import torch
+from fastai.torch_core import default_device
+
+RANK, WORLD_SIZE = 0, 1  # which process this is, and of how many
+PATIENCE = 5  # seconds that a failing process gives the first one to fail likewise, and to say so
+
+
+@contextmanager
+def processes():
+    """Join the other processes that a launcher started, if one did. Only the first is heard: nobody reads in chorus.
+
+    A process that fails waits before it says so, since most likely the first one fails likewise: then the launcher
+    ends them all, and there is one message. If it does not, this one speaks.
+    """
+    join()
+    try:
+        yield
+    except BaseException as e:
+        if RANK and getattr(e, "code", 1):
+            time.sleep(PATIENCE)
+            sys.stderr = sys.__stderr__
+        raise
+    if WORLD_SIZE > 1:
+        torch.distributed.destroy_process_group()
+
+
+def join():
+    """Find out who is there, and set up how they talk: NCCL on GPUs, gloo without."""
+    global RANK, WORLD_SIZE
+    if not {"WORLD_SIZE", "ACCELERATE_MIXED_PRECISION"} & os.environ.keys():
+        return
+    from accelerate import Accelerator, InitProcessGroupKwargs
+    from fastai.distributed import DistributedDL
+
+    patience = InitProcessGroupKwargs(timeout=timedelta(days=1))  # the first process may have many photos to verify
+    state = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no", kwargs_handlers=[patience]).state
+    RANK, WORLD_SIZE = state.process_index, state.num_processes
+    default_device(state.device.type == "cuda")
+    DistributedDL._broadcast = broadcast
+    # fastai gathers what any Learner says from all processes while these are set; see `training`.
+    for name in ("RANK", "WORLD_SIZE"):
+        os.environ.pop(name, None)
+    if RANK:
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
+
+
+def broadcast(self, idxs, rank):
+    """Which photos are whose turn, from the process `rank`; fastai's own method does this on GPUs only."""
+    box = [idxs]
+    torch.distributed.broadcast_object_list(box, rank)
+    return box[0]
+
+
+@contextmanager
+def training(learn):
+    """fastai's `learn.distrib_ctx()`: what is fitted in it, all processes fit together."""
+    if WORLD_SIZE == 1:
+        yield
+        return
+    from accelerate.utils import patch_environment
+
+    # Batch norm stays each process's own: the layers that would be synchronised need GPUs, also in the export.
+    with patch_environment(RANK=RANK, WORLD_SIZE=WORLD_SIZE), learn.distrib_ctx(sync_bn=False):
+        yield
+
+
+def batch_size(bs):
+    """What each process takes of a batch of `bs`, at least 2 for batch norm's sake."""
+    return max(2, bs // WORLD_SIZE)
+
+
+def first(func, *args):
+    """What `func(*args)` returns to the first process, for all of them; the others wait for it."""
+    result = [None if RANK else func(*args)]
+    if WORLD_SIZE > 1:
+        torch.distributed.broadcast_object_list(result)
+    return result[0]
+
+
+def rank0_first(func, *args, **kwargs):
+    """fastai's `rank0_first`: the first process calls `func` and downloads; then all others do, and find the files."""
+    if RANK:
+        torch.distributed.barrier()
+    result = func(*args, **kwargs)
+    if WORLD_SIZE > 1 and not RANK:
+        torch.distributed.barrier()
+    return result
+
+
+def in_shares(func, files):
+    """`func(files)`, a tensor with a row for each file, of which each process computes a part."""
+    if WORLD_SIZE == 1:
+        return func(files)
+    start, stop = np.linspace(0, len(files), WORLD_SIZE + 1).astype(int)[RANK : RANK + 2]
+    shares = [None] * WORLD_SIZE
+    torch.distributed.all_gather_object(shares, func(files[start:stop]) if start < stop else None)
+    return torch.cat([share for share in shares if share is not None])
