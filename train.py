@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from bears import distributed, ood, report
 from bears.calibration import calibration_error, cross_calibrated, fit_temperature
+from bears.compare import compare
 from bears.data import count_labels, find_others, find_photos, group_twins, grouped_folds, list_twins
 from bears.errors import DataError, ExportError, WeightsError
 from bears.export import check_writable, export, export_examples, write_whole
@@ -48,6 +49,7 @@ from fastai.vision.all import (
 from fastprogress import fastprogress
 
 HERE = Path(__file__).parent
+COMPARE = "only print a table of these backbones, trained on the same folds: resnet18,tf_efficientnet_lite0"
 PACKAGES = ("torch", "torchvision", "fastai", "timm", "pillow")
 
 
@@ -60,17 +62,21 @@ def parse_args(argv=None):
     parser.add_argument("--out", default=HERE, type=Path, help="folder for export.pkl, export.json and reports/")
     parser.add_argument("--lesson", action="store_true", help="the lesson's own recipe: ResNet-18, 128 pixels")
     parser.add_argument("--arch", help=f"any torchvision or timm backbone (default: {ARCH}, or resnet18 for --lesson)")
+    parser.add_argument("--compare", metavar="NAMES", type=lambda names: names.split(","), help=COMPARE)
     parser.add_argument("--no-pretrained", action="store_true", help="start from random weights, not from ImageNet")
     parser.add_argument("--cross-validate", metavar="K", type=int, help="folds of the error estimate (lesson: none)")
     parser.add_argument("--max-error", type=float, help="keep the old export and fail if the error is above this")
     parser.add_argument("--seed", type=int, default=42, help="two runs with one seed agree (default: 42)")
     args = parser.parse_args(argv)
+    if args.compare and (args.arch or args.others or args.subject or args.max_error is not None):
+        parser.error("--compare exports nothing: leave out --arch, --others, --subject and --max-error")
     args.arch = args.arch or ("resnet18" if args.lesson else ARCH)
+    estimate = not args.lesson or args.compare  # of the error, by folds: the lesson can do without
     if args.cross_validate is None:
-        args.cross_validate = 0 if args.lesson else 5
+        args.cross_validate = 5 if estimate else 0
     if args.lesson and (args.others or args.subject):
         parser.error("--others and --subject belong to the default recipe, which learns to say that there is none")
-    if args.cross_validate == 1 or args.cross_validate < 0:
+    if args.cross_validate < 2 and (estimate or args.cross_validate):
         parser.error("--cross-validate needs at least 2 folds")
     return args
 
@@ -184,6 +190,11 @@ def prepare(args):
     return files, groups, facts
 
 
+def train(files, groups, args):
+    """Train by the recipe that `args` ask for."""
+    return (train_lesson if args.lesson else train_default)(files, groups, args)
+
+
 def refusal(facts, max_error):
     """Why the model must not be exported, or nothing."""
     error_rate = facts["validation"]["error_rate"]
@@ -203,7 +214,7 @@ def run(args):
 
     recipe = "lesson" if args.lesson else "frozen body, linear head"
     say(f"training {args.arch} ({recipe})")
-    learn, interp, recorder, results, plots = (train_lesson if args.lesson else train_default)(files, groups, args)
+    learn, interp, recorder, results, plots = train(files, groups, args)
     if distributed.RANK:
         return
     for name, result in results.items():
@@ -233,11 +244,17 @@ def run(args):
         raise ExportError(refused)
 
 
+def run_compare(args):
+    files, groups, _ = distributed.first(prepare, args)
+    compare(train, files, groups, args)
+
+
 def main(argv=None):
     fastprogress.NO_BAR = not sys.stdout.isatty()  # in a log, a bar is one long line of noise
     with distributed.processes():
         try:
-            run(parse_args(argv))
+            args = parse_args(argv)
+            (run_compare if args.compare else run)(args)
         except (DataError, WeightsError, ExportError) as e:
             sys.exit(f"train.py: {e}")
 

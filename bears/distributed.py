@@ -47,6 +47,8 @@ def join():
     patience = InitProcessGroupKwargs(timeout=timedelta(days=1))  # the first process may have many photos to verify
     state = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no", kwargs_handlers=[patience]).state
     RANK, WORLD_SIZE = state.process_index, state.num_processes
+    if WORLD_SIZE == 1 and "MASTER_ADDR" in os.environ:
+        print("· one process only: `accelerate launch --cpu` leaves the others to mpirun, --multi_gpu starts them")
     default_device(state.device.type == "cuda")
     DistributedDL._broadcast = broadcast
     # fastai gathers what any Learner says from all processes while these are set; see `training`.

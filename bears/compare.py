@@ -1,0 +1,67 @@
+"""Backbones side by side: how often each errs, and what it costs."""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from bears import distributed
+from bears.errors import WeightsError
+from bears.export import export, open_export
+from bears.learner import find_arch
+from fastai.vision.all import set_seed
+
+HEADER = (
+    "| backbone | error | 95% interval | export, MB | latency, ms | seconds |\n| --- | --- | --- | --- | --- | --- |"
+)
+
+
+def compare(train, files, groups, args):
+    """Train every backbone of `args.compare` on the same folds, and print a Markdown table of them.
+
+    `train` is a recipe of train.py. A backbone that cannot be downloaded is reported and passed over; raises
+    `WeightsError` when that leaves none.
+    """
+    for arch in args.compare:
+        find_arch(arch)  # an unknown name fails before the first training
+    rows = []
+    for arch in args.compare:
+        print(f"· training {arch}", flush=True)
+        set_seed(args.seed, reproducible=True)
+        start = time.monotonic()
+        try:
+            learn, _, _, facts, _ = train(files, groups, argparse.Namespace(**{**vars(args), "arch": arch}))
+        except WeightsError as e:
+            print(f"· {e}", flush=True)
+            continue
+        seconds = time.monotonic() - start
+        rows.append(row(arch, facts["cross_validation"], *distributed.first(cost, learn, files[0]), seconds))
+    if not rows:
+        raise WeightsError("No backbone could be downloaded, so there is nothing to compare.")
+    print("", HEADER, *rows, sep="\n")
+
+
+def cost(learn, photo, repeat=10):
+    """Megabytes of the export of `learn`, and the median milliseconds of its `predict` for `photo`, on the CPU."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "export.pkl"
+        export(learn, file)
+        size = file.stat().st_size
+        learn = open_export(file)
+    learn.predict(photo)  # the first one warms up
+    return size / 1e6, 1000 * statistics.median(duration(learn.predict, photo) for _ in range(repeat))
+
+
+def duration(func, *args):
+    """Seconds that `func(*args)` takes."""
+    start = time.perf_counter()
+    func(*args)
+    return time.perf_counter() - start
+
+
+def row(arch, errors, megabytes, milliseconds, seconds):
+    """A line of the table; `errors` is an `error_summary`."""
+    low, high = errors["interval_95"]
+    error = f"{errors['error_rate']:.1%} of {errors['photos']} | {low:.1%} to {high:.1%}"
+    return f"| {arch} | {error} | {megabytes:.1f} | {milliseconds:.0f} | {seconds:.0f} |"

@@ -1,0 +1,65 @@
+"""`train.py --compare`: backbones side by side, and nothing else."""
+
+import re
+
+import pytest
+from test_train import fails
+
+import train
+
+
+def compare(capsys, *args):
+    """What train.py prints, and the cells of its table by backbone."""
+    train.main([str(arg) for arg in args])
+    out = capsys.readouterr().out
+    lines = out[out.index("| backbone |") :].splitlines()
+    return out, {
+        arch: cells for arch, *cells in ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:])
+    }
+
+
+@pytest.mark.parametrize("recipe", [[], ["--lesson"]])
+def test_backbones_are_compared_on_the_same_folds_and_nothing_is_written(shapes, tmp_path, capsys, recipe):
+    names = ["mobilenetv3_small_050"] if recipe else ["resnet10t", "mobilenetv3_small_050"]
+    args = ["--no-pretrained", "--cross-validate", 2, "--out", tmp_path / "new", *recipe]
+    _, table = compare(capsys, "--data", shapes, "--compare", ",".join(names), *args)
+    assert list(table) == names and not (tmp_path / "new").exists()
+    for error, interval, *costs in table.values():
+        assert re.fullmatch(r"\d+\.\d% of 32", error) and re.fullmatch(r"\d+\.\d% to \d+\.\d%", interval)
+        assert all(float(cost) > 0 for cost in costs)
+    if not recipe:
+        assert float(table["resnet10t"][2]) > float(table["mobilenetv3_small_050"][2])  # megabytes
+
+
+def test_a_backbone_that_cannot_be_downloaded_costs_one_line(shapes, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # where no download has left its weights
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # the discard port: nobody answers, here or elsewhere
+    names = "resnet18,tf_efficientnet_lite0"
+    out, table = compare(capsys, "--data", shapes, "--compare", names, "--cross-validate", 2)
+    assert list(table) == ["tf_efficientnet_lite0"]
+    assert len(re.findall("^· The ImageNet weights of resnet18 could not be downloaded", out, re.MULTILINE)) == 1
+
+
+def test_no_backbone_to_compare_is_a_failure(shapes, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    assert "nothing to compare" in fails("--data", shapes, "--compare", "resnet18")
+
+
+def test_unknown_backbone_fails_before_the_first_training(shapes, capsys):
+    assert "resnet10t" in fails("--data", shapes, "--compare", "tf_efficientnet_lite0,resnet10")
+    assert "training" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--arch", "--others", "--subject", "--max-error"])
+def test_options_that_a_comparison_would_ignore_are_refused(shapes, capsys, option):
+    with pytest.raises(SystemExit):
+        train.parse_args(["--data", str(shapes), "--compare", "resnet18", option, "0"])
+    assert "exports nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("recipe", [[], ["--lesson"]])
+def test_a_comparison_needs_folds(shapes, capsys, recipe):
+    with pytest.raises(SystemExit):
+        train.parse_args(["--data", str(shapes), "--compare", "resnet18", "--cross-validate", "0", *recipe])
+    assert "at least 2 folds" in capsys.readouterr().err

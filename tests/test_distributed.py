@@ -1,0 +1,111 @@
+"""`accelerate launch train.py` with two processes, which need no GPU to show that they share the work."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from bears.export import open_export
+from conftest import ROOT, free_port
+
+import train
+
+# A linear model on 16 numbers, whose processes say what each saw of them.
+SCRIPT = """
+import json, os, sys
+import torch
+from bears import distributed
+from fastai.vision.all import Callback, DataLoader, DataLoaders, Learner, MSELossFlat, TfmdDL
+
+class Count(Callback):
+    seen = 0
+    def after_batch(self): self.seen += self.training * len(self.xb[0])
+
+with distributed.processes():
+    if sys.argv[1:] and distributed.RANK:
+        os._exit(9)
+    shares = distributed.in_shares(lambda files: torch.tensor([[f, distributed.RANK] for f in files]), range(5))
+    items = [(torch.tensor([float(i)]), torch.tensor([2.0 * i + 1])) for i in range(16)]
+    dls = DataLoaders(*[TfmdDL(items, bs=distributed.batch_size(16), num_workers=0) for _ in range(2)])
+    torch.manual_seed(0)
+    learn = Learner(dls, torch.nn.Linear(1, 1), loss_func=MSELossFlat(), cbs=Count())
+    with distributed.training(learn):
+        learn.fit(3)
+    seen = distributed.in_shares(lambda _: torch.tensor([learn.count.seen]), range(distributed.WORLD_SIZE))
+    print(json.dumps({
+        "shares": shares.tolist(), "seen": seen.tolist(), "model": type(learn.model).__name__,
+        "weights": [p.item() for p in learn.model.parameters()],
+    }))
+"""
+
+
+def launch(*args):
+    """Two processes of a script, as a user starts them; accelerate calls it --multi_gpu without GPUs, too."""
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    command += ["--main_process_port", str(free_port()), *map(str, args)]
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, timeout=250)
+
+
+def facts(out):
+    """The JSON block at the end of what train.py prints."""
+    return json.loads(out[out.index("\n{\n") :])
+
+
+def test_two_processes_of_the_default_recipe_make_the_model_of_one(shapes, tmp_path, capsys):
+    options = ["--data", str(shapes), "--others", str(shapes / "disc"), "--cross-validate", "2", "--out"]
+    both = launch("train.py", *options, tmp_path / "two")
+    assert both.returncode == 0, both.stderr
+    assert both.stdout.count("· 32 photos") == both.stdout.count("\n{\n") == 1
+    assert {f.name for f in (tmp_path / "two").iterdir()} == {"export.pkl", "export.json", "reports"}
+    train.main([*options, str(tmp_path / "one")])
+    one, two = facts(capsys.readouterr().out), facts(both.stdout)
+    assert two["counts"] == one["counts"] and two["validation"] == one["validation"]
+    assert two["cross_validation"]["errors"] == one["cross_validation"]["errors"]
+    assert two["none_of_them"]["threshold"] == pytest.approx(one["none_of_them"]["threshold"], abs=0.01)
+    assert two["none_of_them"]["others"]["photos"] == 16
+    photo = shapes / "square" / "03.jpg"
+    one, two = (open_export(tmp_path / name / "export.pkl").predict(photo)[2] for name in ("one", "two"))
+    assert two.tolist() == pytest.approx(one.tolist(), abs=0.01)
+
+
+def test_two_processes_train_the_lesson(shapes, tmp_path):
+    result = launch(
+        "train.py", "--data", shapes, "--out", tmp_path, "--lesson", "--no-pretrained", "--arch", "resnet10t"
+    )
+    assert result.returncode == 0, result.stderr
+    assert facts(result.stdout)["validation"]["photos"] == int(0.3 * 32)
+    assert result.stdout.count("valid_loss") == 2  # of fine_tune's two fits
+    assert open_export(tmp_path / "export.pkl").predict(shapes / "disc" / "00.jpg")[0] in ("disc", "square")
+
+
+def test_processes_share_the_work_and_learn_what_one_would(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    two = json.loads(launch(tmp_path / "script.py").stdout.splitlines()[-1])
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    alone = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, env=env)
+    one = json.loads(alone.stdout.splitlines()[-1])
+    assert one["seen"] == [48] and two["seen"] == [24, 24]
+    assert [share[0] for share in two["shares"]] == list(range(5)) and {share[1] for share in two["shares"]} == {0, 1}
+    assert two["model"] == one["model"] == "Linear"
+    assert two["weights"] == pytest.approx(one["weights"], abs=1e-5)
+
+
+def test_a_process_that_dies_ends_the_others(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    assert launch(tmp_path / "script.py", "die").returncode != 0
+
+
+def test_what_all_processes_find_wrong_is_said_once(tmp_path):
+    result = launch("train.py", "--data", tmp_path / "nowhere", "--out", tmp_path)
+    assert result.returncode != 0 and result.stdout == ""
+    assert result.stderr.count("train.py: There is no folder") == 1
+    assert "rank1" not in result.stderr
+
+
+def test_one_process_needs_no_accelerate():
+    code = "import sys; sys.modules['accelerate'] = None; import train; train.main(['--data', 'nowhere'])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.stderr.startswith("train.py: There is no folder nowhere")
