@@ -2,6 +2,8 @@
 
     python train.py --data photos             # one folder per class; writes export.pkl and reports/
     python train.py --data photos --lesson    # the lesson to the letter: ResNet-18, fine_tune(4)
+    python train.py --data photos --compare resnet18,tf_efficientnet_lite0    # a table of backbones
+    accelerate launch train.py --data photos  # the same on several GPUs at once
 
 The lesson: https://course.fast.ai/Lessons/lesson2.html
 """
@@ -245,6 +247,7 @@ def run(args):
 
 
 def run_compare(args):
+    """Print what the backbones of `--compare` do and cost; exports nothing."""
     files, groups, _ = distributed.first(prepare, args)
     compare(train, files, groups, args)
 

@@ -4,6 +4,7 @@ import argparse
 import statistics
 import tempfile
 import time
+import timeit
 from pathlib import Path
 
 from bears import distributed
@@ -12,9 +13,7 @@ from bears.export import export, open_export
 from bears.learner import find_arch
 from fastai.vision.all import set_seed
 
-HEADER = (
-    "| backbone | error | 95% interval | export, MB | latency, ms | seconds |\n| --- | --- | --- | --- | --- | --- |"
-)
+HEADER = "| backbone | error | 95% interval | export, MB | latency, ms | seconds |\n" + "| --- " * 6 + "|"
 
 
 def compare(train, files, groups, args):
@@ -42,22 +41,15 @@ def compare(train, files, groups, args):
     print("", HEADER, *rows, sep="\n")
 
 
-def cost(learn, photo, repeat=10):
+def cost(learn, photo):
     """Megabytes of the export of `learn`, and the median milliseconds of its `predict` for `photo`, on the CPU."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "export.pkl"
         export(learn, file)
         size = file.stat().st_size
         learn = open_export(file)
-    learn.predict(photo)  # the first one warms up
-    return size / 1e6, 1000 * statistics.median(duration(learn.predict, photo) for _ in range(repeat))
-
-
-def duration(func, *args):
-    """Seconds that `func(*args)` takes."""
-    start = time.perf_counter()
-    func(*args)
-    return time.perf_counter() - start
+    seconds = timeit.repeat(lambda: learn.predict(photo), number=1, repeat=11)
+    return size / 1e6, 1000 * statistics.median(seconds)
 
 
 def row(arch, errors, megabytes, milliseconds, seconds):

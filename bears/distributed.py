@@ -47,8 +47,10 @@ def join():
     patience = InitProcessGroupKwargs(timeout=timedelta(days=1))  # the first process may have many photos to verify
     state = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no", kwargs_handlers=[patience]).state
     RANK, WORLD_SIZE = state.process_index, state.num_processes
-    if WORLD_SIZE == 1 and "MASTER_ADDR" in os.environ:
-        print("· one process only: `accelerate launch --cpu` leaves the others to mpirun, --multi_gpu starts them")
+    if WORLD_SIZE == 1:
+        if "MASTER_ADDR" in os.environ:
+            print("· one process only: `accelerate launch --cpu` leaves the others to mpirun, --multi_gpu starts them")
+        return
     default_device(state.device.type == "cuda")
     DistributedDL._broadcast = broadcast
     # fastai gathers what any Learner says from all processes while these are set; see `training`.
@@ -92,13 +94,14 @@ def first(func, *args):
 
 
 def rank0_first(func, *args, **kwargs):
-    """fastai's `rank0_first`: the first process calls `func` and downloads; then all others do, and find the files."""
+    """fastai's `rank0_first`: one process calls `func` and downloads, then all others do, even if it failed."""
     if RANK:
         torch.distributed.barrier()
-    result = func(*args, **kwargs)
-    if WORLD_SIZE > 1 and not RANK:
-        torch.distributed.barrier()
-    return result
+    try:
+        return func(*args, **kwargs)
+    finally:
+        if WORLD_SIZE > 1 and not RANK:
+            torch.distributed.barrier()
 
 
 def in_shares(func, files):

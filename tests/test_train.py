@@ -288,6 +288,7 @@ def test_help_describes_every_option(capsys):
         "out",
         "lesson",
         "arch",
+        "compare",
         "no-pretrained",
         "cross-validate",
         "max-error",
