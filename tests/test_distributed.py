@@ -59,7 +59,7 @@ def test_two_processes_of_the_default_recipe_make_the_model_of_one(shapes, tmp_p
     both = launch("train.py", *options, tmp_path / "two")
     assert both.returncode == 0, both.stderr
     assert both.stdout.count("· 32 photos") == both.stdout.count("\n{\n") == 1
-    assert {f.name for f in (tmp_path / "two").iterdir()} == {"export.pkl", "export.json", "reports"}
+    assert {f.name for f in (tmp_path / "two").iterdir()} == {"export.pkl", "export.json", "examples", "reports"}
     train.main([*options, str(tmp_path / "one")])
     one, two = facts(capsys.readouterr().out), facts(both.stdout)
     assert two["counts"] == one["counts"] and two["validation"] == one["validation"]
