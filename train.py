@@ -1,6 +1,7 @@
 """Train a classifier on a folder of photos, as fast.ai's Lesson 2 does, and export it for app.py.
 
-    python train.py --data photos             # one folder per class; writes export.pkl and reports/
+    python train.py                           # the shipped model again: fetches its photos; writes export.pkl, reports/
+    python train.py --data photos             # your own: one folder of photos per class
     python train.py --data photos --lesson    # the lesson to the letter: ResNet-18, fine_tune(4)
     python train.py --data photos --compare resnet18,tf_efficientnet_lite0    # a table of backbones
     accelerate launch train.py --data photos  # the same on several GPUs at once
@@ -22,7 +23,8 @@ from bears.calibration import calibration_error, cross_calibrated, fit_temperatu
 from bears.compare import compare
 from bears.data import count_labels, find_others, find_photos, group_twins, grouped_folds, list_twins
 from bears.errors import DataError, ExportError, WeightsError
-from bears.export import check_writable, export, export_examples, write_whole
+from bears.export import export, export_examples
+from bears.files import check_writable, write_whole
 from bears.learner import (
     ARCH,
     LINEAR_HEAD,
@@ -38,6 +40,7 @@ from bears.learner import (
     validation_logits,
 )
 from bears.photo import open_photo
+from bears.reproduce import shipped_photos
 from fastai.vision.all import (
     CategoryBlock,
     DataBlock,
@@ -57,7 +60,7 @@ PACKAGES = ("torch", "torchvision", "fastai", "timm", "pillow")
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help="folder that holds one folder of photos per class")
+    parser.add_argument("--data", help="folder of one folder of photos per class (default: the bears, from the web)")
     parser.add_argument("--leave-out", metavar="CSV", help="photos not to use: a file with columns file and reason")
     parser.add_argument("--others", metavar="DIR", help="photos of other things, to count how many pass for a class")
     parser.add_argument("--subject", help="what all classes are, for the page to say that there is none: bear")
@@ -78,6 +81,9 @@ def parse_args(argv=None):
         args.cross_validate = 5 if estimate else 0
     if args.lesson and (args.others or args.subject):
         parser.error("--others and --subject belong to the default recipe, which learns to say that there is none")
+    if not args.data:
+        args.leave_out = args.leave_out or HERE / "bears" / "left_out.csv"
+        args.subject = args.subject or (None if args.lesson else "bear")
     if args.cross_validate < 2 and (estimate or args.cross_validate):
         parser.error("--cross-validate needs at least 2 folds")
     return args
@@ -182,7 +188,7 @@ def judge_others(learn, folder):
 
 def prepare(args):
     """Find and verify the photos, group the twins, and say so; returns files, groups and the facts about them."""
-    files, dropped = find_photos(args.data, args.leave_out)
+    files, dropped = find_photos(args.data or shipped_photos(), args.leave_out)
     groups = group_twins(files)
     facts = {"counts": count_labels(files), "dropped": dropped, "twins": list_twins(files, groups)}
     say(f"{len(files)} photos: " + ", ".join(f"{n} {label}" for label, n in facts["counts"].items()))
@@ -260,6 +266,8 @@ def main(argv=None):
             (run_compare if args.compare else run)(args)
         except (DataError, WeightsError, ExportError) as e:
             sys.exit(f"train.py: {e}")
+        except KeyboardInterrupt:
+            sys.exit("train.py: stopped. Nothing was exported; photos that have been fetched are kept.")
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 ROOT = Path(__file__).parent.parent
 # What the app opens when it runs, and what its page on the Hub shows. Training stays at home.
 MODULES = (
-    *("__init__", "cpu", "errors", "export", "heatmap", "hosts", "inference", "ood", "photo", "predictor", "process"),
-    *("unpickler", "words"),
+    *("__init__", "cpu", "errors", "export", "files", "heatmap", "hosts", "inference", "ood", "photo", "predictor"),
+    *("process", "unpickler", "words"),
 )
 FILES = [
     *("app.py", "requirements.txt", "LICENSE", "MODEL_CARD.md", "bears/pictures/*.png"),

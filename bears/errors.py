@@ -19,3 +19,15 @@ class ExportError(RuntimeError):
 
 class DeployError(RuntimeError):
     """A Space that cannot be created or updated."""
+
+
+class DownloadError(RuntimeError):
+    """A file that cannot be fetched from the web."""
+
+
+class TryLater(DownloadError):
+    """A server that gives no answer at the moment; `wait` is how many seconds it asks for, if it says so."""
+
+    def __init__(self, message, wait=None):
+        super().__init__(message)
+        self.wait = wait

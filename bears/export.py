@@ -5,9 +5,7 @@ open. Here the standard library's pickle stores plain imports only, and the weig
 """
 
 import io
-import os
 import pickle
-import tempfile
 import warnings
 import zipfile
 from copy import deepcopy
@@ -16,6 +14,7 @@ from pathlib import Path
 import torch
 from bears import unpickler
 from bears.errors import ExportError
+from bears.files import write_whole
 from bears.photo import open_photo
 from fastai.callback.progress import ProgressCallback
 from fastai.data.transforms import parent_label
@@ -81,27 +80,6 @@ def without_traces(tl):
     for tfm in tl.tfms.fs:
         if "encodes" in vars(tfm):  # a plum function, which caches the types it has met: PosixPath, for one
             tfm.encodes.clear_cache(reregister=False)
-
-
-def check_writable(folder):
-    """Find out before hours of training, not after, that a folder cannot take the export."""
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as e:
-        raise ExportError(f"{folder} cannot be written to ({e.strerror}): name another folder with --out.") from None
-
-
-def write_whole(file, data):
-    """Write bytes to a temporary file beside `file` and move it into place, so that no reader sees half of it."""
-    part = Path(f"{file}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, file)
-    except OSError as e:
-        part.unlink(missing_ok=True)
-        raise ExportError(f"{file} cannot be written ({e.strerror}); what was there before is untouched.") from None
 
 
 def open_export(file, trust=False):

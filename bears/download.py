@@ -1,0 +1,187 @@
+"""Fetch from the web what strangers serve: search results and photos.
+
+A stranger's server can be slow or endless, and its address or a redirect can lead into your own network. So every
+connection is checked at the address that it has really reached, and seconds, bytes and pixels are limited.
+Where a proxy is set (`HTTPS_PROXY`), the proxy connects, and the check is its own.
+"""
+
+import hashlib
+import io
+import math
+import socket
+import threading
+import time
+from ipaddress import ip_address
+from multiprocessing.pool import ThreadPool
+from urllib.parse import urlsplit
+
+import requests
+from bears.errors import DownloadError, PhotoError, TryLater
+from bears.photo import open_photo
+from requests.adapters import HTTPAdapter
+from tqdm import tqdm
+from urllib3.exceptions import HTTPError, InvalidHeader
+from urllib3.util import Retry
+
+WORKERS = 4  # downloads at a time: hosts of free photos frown on more
+MAX_BYTES = 20 * 10**6  # of one file
+SIDE = 512  # pixels of the longer side of a photo that is kept: twice what the model sees
+BUSY = {429, 500, 502, 503, 504}  # answers that may be better at another time
+TOO_MANY = 60  # seconds to wait after "429 Too Many Requests" that does not say how long
+USER_AGENT = f"bears-lesson-2/1.0 (https://course.fast.ai/Lessons/lesson2.html) {requests.utils.default_user_agent()}"
+
+
+def fetch_photos(web, wanted, patience=60):
+    """Fetch photos, several at a time; `wanted` are dicts with a `url` and, if the file is known, its `sha256`.
+
+    Yields pairs in the order of `wanted`: the dict, and what `fetch_photo` returned or the `DownloadError` it raised.
+    """
+
+    def attempt(item):
+        try:
+            return item, fetch_photo(web, item["url"], item.get("sha256"), patience)
+        except DownloadError as e:
+            return item, e
+
+    with ThreadPool(WORKERS) as pool:  # its threads do not keep Python from ending, as an executor's would
+        yield from pool.imap(attempt, wanted)
+
+
+def fetch_photo(web, url, sha256=None, patience=60):
+    """Fetch the file at `url`; returns its SHA-256 and the photo in it, as bytes of a small JPEG.
+
+    Raises `DownloadError` when it cannot be fetched, is not the file with that `sha256`, or shows no photo.
+    """
+    data = web.fetch(url, patience=patience)
+    digest = hashlib.sha256(data).hexdigest()
+    if sha256 not in (None, digest):
+        raise DownloadError("the file there is another one by now")
+    try:
+        return digest, small_jpeg(data)
+    except PhotoError as e:
+        raise DownloadError(str(e).partition(".")[0]) from None
+
+
+def small_jpeg(data):
+    """The photo in `data` upright, in RGB, at most `SIDE` pixels a side, as bytes of a JPEG. Raises `PhotoError`."""
+    im = open_photo(io.BytesIO(data), side=4 * SIDE)  # shrunk in two steps only where one would take much memory
+    im.thumbnail((SIDE, SIDE))
+    jpeg = io.BytesIO()
+    im.save(jpeg, "JPEG", quality=88)
+    return jpeg.getvalue()
+
+
+class Web(requests.Session):
+    """A session that reaches public addresses, and of the others only those in `allowed`: pairs of IP and port."""
+
+    timeout = (10, 10)  # seconds to connect, and between two pieces of an answer
+
+    def __init__(self, allowed=(), seconds=60, pauses=(1, 2, 4)):
+        """`seconds` are what a whole answer may take, `pauses` those before the second, third and fourth try."""
+        super().__init__()
+        self.seconds, self.pauses, self.max_redirects = seconds, pauses, 5
+        self.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})  # photos are compressed already
+        self.announced, self.announcing = {}, threading.Lock()
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, GuardedAdapter(allowed, seconds))
+
+    def fetch(self, url, params=None, patience=60):
+        """The body of the answer, up to `MAX_BYTES` bytes. Safe from several threads.
+
+        A server that gives no answer is asked again; one that says how long to wait is waited for, unless it is more
+        than `patience` seconds. Raises `DownloadError`, or `TryLater` when that was all in vain.
+        """
+        for pause in self.pauses:
+            try:
+                return self.fetch_once(url, params)
+            except TryLater as e:
+                if (e.wait or 0) > patience:
+                    raise
+                if e.wait:
+                    self.announce(urlsplit(url).hostname, e.wait)
+                time.sleep(e.wait or pause)
+        return self.fetch_once(url, params)
+
+    def fetch_once(self, url, params=None):
+        try:
+            with self.get(url, params=params, stream=True, timeout=self.timeout) as resp:
+                if resp.status_code in BUSY:
+                    raise TryLater(f"the server answers {resp.status_code}", seconds_to_wait(resp))
+                if not resp.ok:
+                    raise DownloadError(f"the server answers {resp.status_code}")
+                return self.read(resp.raw)
+        except (requests.ConnectionError, requests.Timeout, HTTPError) as e:
+            raise TryLater(f"no answer ({type(e).__name__})") from None
+        except (requests.RequestException, ValueError) as e:  # some addresses raise while they are parsed
+            raise DownloadError(f"cannot be fetched ({type(e).__name__})") from None
+
+    def read(self, raw):
+        body, deadline = bytearray(), time.monotonic() + self.seconds
+        while piece := raw.read1(2**16, decode_content=False):  # `read` would wait until a piece is full
+            body += piece
+            if len(body) > MAX_BYTES:
+                raise DownloadError(f"more than {MAX_BYTES // 10**6} MB")
+            if time.monotonic() > deadline:
+                raise TryLater(f"not complete after {self.seconds} seconds", math.inf)  # now it would take as long
+        return bytes(body)
+
+    def announce(self, host, seconds):
+        """Say once, not once per worker, that a server asks to wait."""
+        with self.announcing:
+            if time.monotonic() > self.announced.get(host, 0):
+                self.announced[host] = time.monotonic() + seconds
+                tqdm.write(f"{host} asks to wait {seconds:.0f} seconds: waiting (Ctrl-C stops; what has come is kept)")
+
+
+def seconds_to_wait(resp):
+    """What the header Retry-After says, a number or a date, in seconds; none where there is no such header."""
+    try:
+        seconds = Retry().get_retry_after(resp.raw)
+    except InvalidHeader:
+        seconds = None
+    return TOO_MANY if seconds is None and resp.status_code == 429 else seconds
+
+
+class GuardedAdapter(HTTPAdapter):
+    """Connects through `Guarded` connections only."""
+
+    def __init__(self, allowed, seconds):
+        self.guard = {"allowed": set(allowed), "seconds": seconds}
+        super().__init__(pool_maxsize=WORKERS)
+
+    def init_poolmanager(self, *args, **kwargs):
+        super().init_poolmanager(*args, **kwargs)
+        pools = self.poolmanager.pool_classes_by_scheme
+        self.poolmanager.pool_classes_by_scheme = {scheme: self.guarded(pool) for scheme, pool in pools.items()}
+
+    def guarded(self, pool):
+        connection = type("GuardedConnection", (Guarded, pool.ConnectionCls), self.guard)
+        return type("GuardedPool", (pool,), {"ConnectionCls": connection})
+
+    def send(self, request, **kwargs):
+        resp = super().send(request, **kwargs)
+        if resp.is_redirect:  # requests would read its body, which may be endless
+            resp.close()
+            resp.raw = io.BytesIO()
+        return resp
+
+
+class Guarded:
+    """A connection of urllib3's that ends when the address it has reached is not public, or when headers drip in."""
+
+    def _new_conn(self):  # where urllib3's own support of SOCKS comes in, too
+        sock = super()._new_conn()
+        address = sock.getpeername()[:2]
+        if not ip_address(address[0]).is_global and address not in self.allowed:
+            sock.close()
+            raise DownloadError(f"{self.host} has a private address")
+        return sock
+
+    def getresponse(self):
+        # The time-out of a socket begins anew with every byte.
+        timer = threading.Timer(self.seconds, self.sock.shutdown, [socket.SHUT_RDWR])
+        timer.start()
+        try:
+            return super().getresponse()
+        finally:
+            timer.cancel()

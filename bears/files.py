@@ -1,0 +1,28 @@
+"""Write files whole or not at all."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from bears.errors import ExportError
+
+
+def check_writable(folder, option="--out"):
+    """Find out before hours of work, not after, that a folder cannot take its results; `option` names another one."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as e:
+        raise ExportError(f"{folder} cannot be written to ({e.strerror}): name another folder with {option}.") from None
+
+
+def write_whole(file, data):
+    """Write bytes to a temporary file beside `file` and move it into place, so that no reader sees half of it."""
+    part = Path(f"{file}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, file)
+    except OSError as e:
+        part.unlink(missing_ok=True)
+        raise ExportError(f"{file} cannot be written ({e.strerror}); what was there before is untouched.") from None

@@ -1,0 +1,130 @@
+"""The photos of the shipped model, from the web, or from the cache of an earlier run.
+
+Their licences are unknown, so they are not part of this repository: bears/photos.csv says where each of them is, and
+the SHA-256 of the file there.
+"""
+
+import csv
+import hashlib
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+from bears.download import WORKERS, Web, fetch_photos
+from bears.errors import DataError, DownloadError, TryLater
+from bears.files import check_writable, write_whole
+from fastai.data.external import fastai_path
+from tqdm import tqdm
+
+PHOTOS = Path(__file__).with_name("photos.csv")
+PATIENCE = 3600  # seconds that we wait at most when a server asks to
+FEWEST = 2  # photos of a class, the least that can be trained on
+WHAT_TO_DO = "check the network and start again, which goes on from here, or name your own photos with --data."
+
+
+def shipped_photos(table=PHOTOS, root=None, web=None):
+    """The folder, with one folder per class, of the photos that `table` lists; what is not in the cache is fetched.
+
+    The cache lies in `root` (default: fastai's folder for data). Photos that are gone from the web are reported.
+    Raises `DataError` when the web cannot be reached, or a class has too few photos left.
+    """
+    root = root or fastai_folder()
+    check_writable(root / "by_sha256", "FASTAI_HOME")
+    folder = root / hashlib.sha256(table.read_bytes()).hexdigest()[:8]  # another table has a folder of its own
+    rows = read_table(table)
+    cache = read_cache(root / "by_sha256")
+    if missing := [row for row in rows if row["sha256"] not in cache]:
+        try:
+            report(fetch_missing(missing, root / "by_sha256", web or Web()))
+        except TryLater as e:
+            if not folder.exists():
+                raise DataError(f"The photos cannot be fetched now ({e}): {WHAT_TO_DO}") from None
+            print(f"· without {len(missing)} photos, as they cannot be fetched now ({e})")
+        cache = read_cache(root / "by_sha256")
+    left = {row["file"]: cache[row["sha256"]] for row in rows if row["sha256"] in cache}
+    check_classes(rows, left)
+    return link_photos(left, folder)
+
+
+def fastai_folder():
+    try:
+        return fastai_path("data") / "bears"
+    except OSError as e:
+        raise DataError(
+            f"fastai's folder cannot be made ({e}): set FASTAI_HOME to one that can be written to."
+        ) from None
+
+
+def read_table(table):
+    """The rows of a CSV file as dicts: label, file (`label/name.jpg`), url, sha256 and bytes of the file there."""
+    with open(table, newline="", encoding="utf-8") as f:
+        return list(csv.DictReader(f))
+
+
+def read_cache(folder):
+    """A dict from the SHA-256 of an original to its small copy; copies that have changed since are thrown away.
+
+    The name of a copy holds the hash of the original and its own.
+    """
+    cache = {}
+    for file in folder.glob("*.jpg"):
+        if file.name == cache_name(file.stem[:64], file.read_bytes()):
+            cache[file.stem[:64]] = file
+        else:
+            file.unlink()
+    return cache
+
+
+def cache_name(sha256, jpeg):
+    return f"{sha256}-{hashlib.sha256(jpeg).hexdigest()[:16]}.jpg"
+
+
+def fetch_missing(rows, folder, web):
+    """Fetch photos into the cache `folder`; returns a dict from the file of each that is gone to the reason.
+
+    Raises `TryLater` when it seems to be the web that is gone, not the photos.
+    """
+    size = sum(int(row["bytes"]) for row in rows)
+    print(f"· fetching {len(rows)} photos ({size / 1e6:.0f} MB) into {folder}", flush=True)
+    gone, silent = {}, 0
+    with web, tqdm(total=len(rows), unit="photo", disable=None, leave=False) as bar:
+        for row, photo in fetch_photos(web, rows, PATIENCE):
+            silent = silent + 1 if isinstance(photo, TryLater) else 0
+            if silent == min(WORKERS, len(rows)):
+                raise photo
+            if isinstance(photo, DownloadError):
+                gone[row["file"]] = photo
+            else:
+                write_whole(folder / cache_name(*photo), photo[1])
+            bar.update()
+    return gone
+
+
+def report(gone):
+    """One line for each photo that is gone, for a few at least."""
+    for file, problem in list(gone.items())[:10]:
+        print(f"· without {file}: {problem}")
+    if len(gone) > 10:
+        print(f"· and without {len(gone) - 10} more")
+
+
+def check_classes(rows, left):
+    """Refuse to go on with fewer classes than the table has."""
+    counts = Counter(Path(file).parent.name for file in left)
+    for label in sorted({row["label"] for row in rows}):
+        if counts[label] < FEWEST:
+            raise DataError(f"Only {counts[label]} photos of the class {label} can be had from the web: {WHAT_TO_DO}")
+
+
+def link_photos(photos, folder):
+    """Give the cache's files their names: `photos` is a dict from name to file. Returns `folder`."""
+    for name, file in photos.items():
+        link = folder / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        try:
+            os.link(file, link)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(file, link)
+    return folder
