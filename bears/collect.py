@@ -7,8 +7,6 @@ The same command goes on where an earlier run was interrupted. https://openverse
 """
 
 import argparse
-import csv
-import io
 import json
 import re
 import sys
@@ -16,16 +14,16 @@ import time
 from itertools import islice
 from pathlib import Path
 
+from bears.attribution import Collection
 from bears.download import Web, fetch_photos
 from bears.errors import DataError, DownloadError, ExportError
-from bears.files import check_writable, write_whole
+from bears.files import check_writable
 from tqdm import tqdm
 
 API = "https://api.openverse.org/v1/images/"
 PAGE_SIZE, MOST = 20, 240  # photos per page, and per query, that Openverse gives without a key
 PAUSE = 3  # seconds from page to page: it answers 20 times a minute
 PATIENCE = 24 * 3600  # seconds that we wait for it at most: it counts by the day, too
-COLUMNS = ["file", "title", "creator", "license", "license_url", "source", "url"]
 ON_WINDOWS_A_DEVICE = r"(con|prn|aux|nul|com\d|lpt\d)"
 
 
@@ -43,7 +41,7 @@ def parse_args(argv=None):
 
 
 def openverse(query, web, api=API, pause=PAUSE):
-    """Search Openverse; yields a dict per photo: its `url`, and whatever else of `COLUMNS` is known.
+    """Search Openverse; yields a dict per photo: its `url`, and what else is known of attribution.csv's `COLUMNS`.
 
     Any other function like this is a source for `collect`, too. Raises `DownloadError`.
     """
@@ -65,63 +63,6 @@ def as_row(photo):
     row = {column: photo[column] or "" for column in ("title", "creator", "license_url", "url")}
     license = f"{photo['license']} {photo['license_version'] or ''}".strip()
     return row | {"license": license, "source": photo["foreign_landing_url"] or ""}
-
-
-class Collection:
-    """The photos below a folder and their attribution.csv, which agree even after a run that was cut off.
-
-    The line of a photo is written before the photo: a line alone does no harm, and the next run drops it.
-    """
-
-    def __init__(self, folder):
-        self.folder, self.table = folder, folder / "attribution.csv"
-        rows = self.read()
-        self.rows = {row["file"]: row for row in rows if (folder / row["file"]).is_file()}
-        self.places = {key: file for file, row in self.rows.items() for key in (row["url"], Path(file).stem)}
-        if len(self.rows) < len(rows):
-            self.write()
-
-    def read(self):
-        if not self.table.exists():
-            return []
-        try:
-            with self.table.open(newline="", encoding="utf-8") as f:
-                rows = list(csv.DictReader(f))
-        except (OSError, UnicodeDecodeError, csv.Error) as e:
-            raise DataError(f"{self.table} cannot be read ({e}): move it away.") from None
-        if any(row.keys() != set(COLUMNS) for row in rows):
-            raise DataError(f"{self.table} has other columns than {', '.join(COLUMNS)}: move it away.")
-        return rows
-
-    def count(self, label):
-        return sum(Path(file).parent.name == label for file in self.rows)
-
-    def has(self, key, label):
-        """Whether a photo with this address or hash is there, in any class; says so if it is in another class."""
-        place = self.places.get(key)
-        if place and Path(place).parent.name != label:
-            tqdm.write(f"{place} was found as {label}, too: it stays where it is")
-        return place is not None
-
-    def keep(self, label, result, sha256, jpeg):
-        """Store a photo and its line; returns how many photos that makes: 1, or 0 if it was there already."""
-        name = sha256[:16]
-        if self.has(name, label):
-            return 0
-        file = f"{label}/{name}.jpg"
-        self.rows[file] = {column: result.get(column, "") for column in COLUMNS} | {"file": file}
-        self.places |= {result["url"]: file, name: file}
-        self.write()
-        (self.folder / label).mkdir(exist_ok=True)
-        write_whole(self.folder / file, jpeg)
-        return 1
-
-    def write(self):
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows.values())
-        write_whole(self.table, text.getvalue().encode())
 
 
 def class_folders(queries):

@@ -178,10 +178,17 @@ class Guarded:
         return sock
 
     def getresponse(self):
-        # The time-out of a socket begins anew with every byte.
-        timer = threading.Timer(self.seconds, self.sock.shutdown, [socket.SHUT_RDWR])
+        sock, late = self.sock, threading.Event()
+
+        def hang_up():  # the time-out of a socket begins anew with every byte
+            late.set()
+            sock.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(self.seconds, hang_up)
         timer.start()
         try:
             return super().getresponse()
         finally:
             timer.cancel()
+            if late.is_set():
+                raise TimeoutError

@@ -12,6 +12,7 @@ os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from webserver import WebServer
 
 ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT.parent / "shared" / "photos"
@@ -83,6 +84,13 @@ class Server:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("server") / "log")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def web_server():
+    server = WebServer()
     yield server
     server.close()
 

@@ -1,0 +1,68 @@
+"""Collected photos and who made them: a folder, and in it attribution.csv, which free licences ask for."""
+
+import csv
+import io
+from pathlib import Path
+
+from bears.errors import DataError
+from bears.files import write_whole
+from tqdm import tqdm
+
+COLUMNS = ["file", "title", "creator", "license", "license_url", "source", "url"]
+
+
+class Collection:
+    """The photos below `folder` and their lines in attribution.csv, which agree even after a run that was cut off.
+
+    The line of a photo is written before the photo: a line alone does no harm, and the next run drops it.
+    """
+
+    def __init__(self, folder):
+        self.folder, self.table = folder, folder / "attribution.csv"
+        rows = self.read()
+        self.rows = {row["file"]: row for row in rows if (folder / row["file"]).is_file()}
+        self.places = {key: file for file, row in self.rows.items() for key in (row["url"], Path(file).stem)}
+        if len(self.rows) < len(rows):
+            self.write()
+
+    def read(self):
+        try:
+            with self.table.open(newline="", encoding="utf-8") as f:
+                rows = list(csv.DictReader(f))
+        except FileNotFoundError:
+            return []
+        except (OSError, UnicodeDecodeError, csv.Error):
+            rows = [{}]
+        if any(row.keys() != set(COLUMNS) or None in row.values() for row in rows):
+            raise DataError(f"{self.table} is not what this command has written: move it away.")
+        return rows
+
+    def count(self, label):
+        return sum(Path(file).parent.name == label for file in self.rows)
+
+    def has(self, key, label):
+        """Whether a photo with this address or hash is there, in any class; says so if it is in another class."""
+        place = self.places.get(key)
+        if place and Path(place).parent.name != label:
+            tqdm.write(f"{place} was found as {label}, too: it stays where it is")
+        return place is not None
+
+    def keep(self, label, result, sha256, jpeg):
+        """Store a photo and its line; returns how many photos that makes: 1, or 0 if it was there already."""
+        name = sha256[:16]
+        if self.has(name, label):
+            return 0
+        file = f"{label}/{name}.jpg"
+        self.rows[file] = {column: result.get(column, "") for column in COLUMNS} | {"file": file}
+        self.places |= {result["url"]: file, name: file}
+        self.write()
+        (self.folder / label).mkdir(exist_ok=True)
+        write_whole(self.folder / file, jpeg)
+        return 1
+
+    def write(self):
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows.values())
+        write_whole(self.table, text.getvalue().encode(errors="replace"))

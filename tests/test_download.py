@@ -1,0 +1,194 @@
+"""What strangers' web servers can do to us, tried with a server that does it."""
+
+import io
+import itertools
+import socket
+import time
+
+import pytest
+from bears.download import MAX_BYTES, Web, fetch_photo, fetch_photos, small_jpeg
+from bears.errors import DownloadError, TryLater
+from PIL import Image
+from webserver import WebServer, draw_photo
+
+
+@pytest.fixture
+def web(web_server):
+    with Web(allowed=[web_server.server_address], seconds=0.5, pauses=(0.01, 0.01)) as web:
+        yield web
+
+
+def redirect(target, body=b""):
+    return lambda handler: handler.answer(body, 302, {"Location": target})
+
+
+def drip(handler):
+    """One byte now and then, so that no time-out between two of them is ever reached."""
+    for _ in range(100):
+        handler.wfile.write(b"x")
+        time.sleep(0.05)
+
+
+def slow_headers(handler):
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    drip(handler)
+
+
+def slow_body(handler):
+    handler.send_response(200)
+    handler.end_headers()
+    drip(handler)
+
+
+def endless_body(handler):
+    handler.send_response(200)
+    handler.end_headers()
+    while True:
+        handler.wfile.write(bytes(2**16))
+
+
+def endless_redirect(handler):
+    handler.send_response(302)
+    handler.send_header("Location", "/photo.jpg")
+    handler.end_headers()
+    while True:
+        handler.wfile.write(bytes(2**16))
+
+
+def cut_off(handler):
+    handler.answer(b"half of it", headers={"Content-Length": 20})
+
+
+def test_fetches_what_is_there_and_says_who_asks(web, web_server):
+    agents = []
+    web_server.pages["/file"] = lambda handler: (agents.append(handler.headers["User-Agent"]), handler.answer(b"it"))
+    web_server.pages["/moved"] = redirect("/file")
+    assert web.fetch(web_server.url("/moved")) == b"it"
+    assert agents[0].startswith("bears-lesson-2/")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "2130706433"])
+def test_private_address_is_refused_by_any_name(web_server, host):
+    with Web() as web, pytest.raises(DownloadError, match="private address"):
+        web.fetch(f"http://{host}:{web_server.server_port}/file")
+    assert not web_server.asked
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
+def test_private_address_of_ipv6_is_refused(web_server):
+    listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    with listener, Web() as web, pytest.raises(DownloadError, match="private address"):
+        web.fetch(f"https://[::1]:{listener.getsockname()[1]}/file")
+
+
+def test_redirect_to_a_private_address_is_refused(web, web_server):
+    other = WebServer()
+    for host in ("127.0.0.1", "localhost"):
+        web_server.pages["/away"] = redirect(f"http://{host}:{other.server_port}/secret")
+        with pytest.raises(DownloadError, match="private address"):
+            web.fetch(web_server.url("/away"))
+    assert not other.asked
+    other.close()
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "http://[", "http://" + "a" * 70, "/round"])
+def test_redirect_to_nowhere_is_one_sentence(web, web_server, target):
+    web_server.pages["/round"] = redirect(target)
+    with pytest.raises(DownloadError):
+        web.fetch(web_server.url("/round"))
+    assert len(web_server.asked) <= 6
+
+
+@pytest.mark.parametrize("page", [slow_headers, slow_body])
+def test_slow_answer_ends_in_time(web, web_server, page):
+    web_server.pages["/slow"] = page
+    start = time.monotonic()
+    with pytest.raises(TryLater):
+        web.fetch(web_server.url("/slow"))
+    assert time.monotonic() - start < 3
+
+
+def test_endless_answer_is_cut_at_the_limit(web, web_server):
+    web_server.pages["/endless"] = endless_body
+    web.seconds = 30
+    with pytest.raises(DownloadError, match=f"more than {MAX_BYTES // 10**6} MB"):
+        web.fetch(web_server.url("/endless"))
+
+
+def test_endless_body_of_a_redirect_is_not_read(web, web_server):
+    web_server.pages |= {"/away": endless_redirect, "/photo.jpg": b"it"}
+    assert web.fetch(web_server.url("/away")) == b"it"
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_busy_server_is_asked_again(web, web_server, status):
+    tries = itertools.count()
+    web_server.pages["/busy"] = lambda handler: (
+        handler.answer(b"it") if next(tries) else handler.answer(b"", status, {"Retry-After": 0})
+    )
+    assert web.fetch(web_server.url("/busy")) == b"it"
+
+
+@pytest.mark.parametrize("page", [cut_off, lambda handler: handler.answer(b"", 502)])
+def test_server_that_stays_broken_is_given_up(web, web_server, page):
+    web_server.pages["/broken"] = page
+    with pytest.raises(TryLater):
+        web.fetch(web_server.url("/broken"))
+    assert len(web_server.asked) == 3
+
+
+def test_missing_file_is_not_asked_for_again(web, web_server):
+    with pytest.raises(DownloadError, match="404"):
+        web.fetch(web_server.url("/missing"))
+    assert len(web_server.asked) == 1
+
+
+def test_waits_as_long_as_the_server_asks_and_says_so_once(web, web_server, capsys):
+    free = time.monotonic() + 1
+    web_server.pages["/photo.jpg"] = lambda handler: (
+        handler.answer(b"", 429, {"Retry-After": 1}) if time.monotonic() < free else handler.answer(draw_photo(0))
+    )
+    for _, photo in fetch_photos(web, [{"url": web_server.url("/photo.jpg")}] * 4):
+        assert len(photo) == 2
+    assert time.monotonic() >= free
+    assert capsys.readouterr().out.count("127.0.0.1 asks to wait 1 second") == 1
+
+
+@pytest.mark.parametrize("headers", [{"Retry-After": 3600}, {"Retry-After": "Fri, 31 Dec 2100 23:59:59 GMT"}, {}])
+def test_does_not_wait_longer_than_it_has_patience(web, web_server, headers):
+    web_server.pages["/busy"] = lambda handler: handler.answer(b"", 429, headers)
+    with pytest.raises(TryLater, match="429"):
+        web.fetch(web_server.url("/busy"), patience=30)
+    assert len(web_server.asked) == 1
+
+
+def test_no_answer_at_all_is_for_another_time(web, web_server):
+    web_server.close()
+    with pytest.raises(TryLater, match="no answer"):
+        web.fetch(web_server.url("/"))
+
+
+def test_photo_must_be_the_file_that_it_was(web, web_server):
+    web_server.pages["/photo.jpg"] = draw_photo(0)
+    digest, _ = fetch_photo(web, web_server.url("/photo.jpg"))
+    assert fetch_photo(web, web_server.url("/photo.jpg"), digest)[0] == digest
+    web_server.pages["/photo.jpg"] = draw_photo(1)
+    with pytest.raises(DownloadError, match="another one"):
+        fetch_photo(web, web_server.url("/photo.jpg"), digest)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>Not found</html>", draw_photo(0)[:500], b"<svg/>"])
+def test_what_is_no_photo_is_refused(web, web_server, body):
+    web_server.pages["/photo.jpg"] = body
+    with pytest.raises(DownloadError, match="This"):
+        fetch_photo(web, web_server.url("/photo.jpg"))
+
+
+def test_photo_is_kept_small_upright_and_in_rgb():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright
+    with Image.open(io.BytesIO(small_jpeg(draw_photo(0, (1200, 800), exif=exif)))) as im:
+        assert (im.format, im.mode, im.size) == ("JPEG", "RGB", (341, 512))
+        assert not im.getexif()
+    with Image.open(io.BytesIO(small_jpeg(draw_photo(0, (60, 40), "PNG")))) as im:
+        assert (im.format, im.size) == ("JPEG", (60, 40))
