@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from bears import unpickler
 from bears.errors import ExportError
-from bears.files import write_whole
+from bears.files import check_writable, write_whole
 from bears.photo import open_photo
 from fastai.callback.progress import ProgressCallback
 from fastai.data.transforms import parent_label
