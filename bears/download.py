@@ -8,6 +8,7 @@ Where a proxy is set (`HTTPS_PROXY`), the proxy connects, and the check is its o
 import hashlib
 import io
 import math
+import multiprocessing
 import socket
 import threading
 import time
@@ -43,8 +44,14 @@ def fetch_photos(web, wanted, patience=60):
         except DownloadError as e:
             return item, e
 
-    with ThreadPool(WORKERS) as pool:  # its threads do not keep Python from ending, as an executor's would
-        yield from pool.imap(attempt, wanted)
+    photos = web.pool.imap(attempt, wanted)
+    while True:
+        try:
+            yield photos.next(timeout=0.5)
+        except multiprocessing.TimeoutError:
+            continue  # a wait without an end can miss Ctrl-C, and does on Windows
+        except StopIteration:
+            return
 
 
 def fetch_photo(web, url, sha256=None, patience=60):
@@ -82,8 +89,13 @@ class Web(requests.Session):
         self.seconds, self.pauses, self.max_redirects = seconds, pauses, 5
         self.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})  # photos are compressed already
         self.announced, self.announcing = {}, threading.Lock()
+        self.pool = ThreadPool(WORKERS)  # after Ctrl-C, Python would wait for the threads of an executor
         for scheme in ("http://", "https://"):
             self.mount(scheme, GuardedAdapter(allowed, seconds))
+
+    def close(self):
+        self.pool.terminate()
+        super().close()
 
     def fetch(self, url, params=None, patience=60):
         """The body of the answer, up to `MAX_BYTES` bytes. Safe from several threads.
@@ -105,11 +117,13 @@ class Web(requests.Session):
     def fetch_once(self, url, params=None):
         try:
             with self.get(url, params=params, stream=True, timeout=self.timeout) as resp:
-                if resp.status_code in BUSY:
-                    raise TryLater(f"the server answers {resp.status_code}", seconds_to_wait(resp))
-                if not resp.ok:
-                    raise DownloadError(f"the server answers {resp.status_code}")
-                return self.read(resp.raw)
+                if resp.ok:
+                    return self.read(resp.raw)
+                problem = f"the server answers {resp.status_code}"
+                if resp.status_code not in BUSY:
+                    raise DownloadError(problem)
+                wait = seconds_to_wait(resp)
+                raise TryLater(f"{problem}: wait {wait:.0f} seconds" if wait else problem, wait)
         except (requests.ConnectionError, requests.Timeout, HTTPError) as e:
             raise TryLater(f"no answer ({type(e).__name__})") from None
         except (requests.RequestException, ValueError) as e:  # some addresses raise while they are parsed
@@ -134,7 +148,7 @@ class Web(requests.Session):
 
 
 def seconds_to_wait(resp):
-    """What the header Retry-After says, a number or a date, in seconds; none where there is no such header."""
+    """What a busy server's Retry-After says, a number or a date, in seconds, six hours at most; or nothing."""
     try:
         seconds = Retry().get_retry_after(resp.raw)
     except InvalidHeader:
@@ -185,6 +199,7 @@ class Guarded:
             sock.shutdown(socket.SHUT_RDWR)
 
         timer = threading.Timer(self.seconds, hang_up)
+        timer.daemon = True
         timer.start()
         try:
             return super().getresponse()

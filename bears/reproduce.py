@@ -32,7 +32,8 @@ def shipped_photos(table=PHOTOS, root=None, web=None):
     root = root or fastai_folder()
     check_writable(root / "by_sha256", "FASTAI_HOME")
     folder = root / hashlib.sha256(table.read_bytes()).hexdigest()[:8]  # another table has a folder of its own
-    rows = read_table(table)
+    with table.open(newline="", encoding="utf-8") as f:
+        rows = list(csv.DictReader(f))  # label, file, url, and sha256, bytes, width and height of what is there
     cache = read_cache(root / "by_sha256")
     if missing := [row for row in rows if row["sha256"] not in cache]:
         try:
@@ -40,26 +41,18 @@ def shipped_photos(table=PHOTOS, root=None, web=None):
         except TryLater as e:
             if not folder.exists():
                 raise DataError(f"The photos cannot be fetched now ({e}): {WHAT_TO_DO}") from None
-            print(f"· without {len(missing)} photos, as they cannot be fetched now ({e})")
+            print(f"· going on with the photos of an earlier run: others cannot be fetched now ({e})")
         cache = read_cache(root / "by_sha256")
-    left = {row["file"]: cache[row["sha256"]] for row in rows if row["sha256"] in cache}
-    check_classes(rows, left)
-    return link_photos(left, folder)
+    check_classes(rows, cache)
+    link_photos(rows, cache, folder)
+    return folder
 
 
 def fastai_folder():
     try:
         return fastai_path("data") / "bears"
     except OSError as e:
-        raise DataError(
-            f"fastai's folder cannot be made ({e}): set FASTAI_HOME to one that can be written to."
-        ) from None
-
-
-def read_table(table):
-    """The rows of a CSV file as dicts: label, file (`label/name.jpg`), url, sha256 and bytes of the file there."""
-    with open(table, newline="", encoding="utf-8") as f:
-        return list(csv.DictReader(f))
+        raise DataError(f"fastai's folder cannot be made ({e}): set FASTAI_HOME to one that can.") from None
 
 
 def read_cache(folder):
@@ -109,22 +102,22 @@ def report(gone):
         print(f"· and without {len(gone) - 10} more")
 
 
-def check_classes(rows, left):
+def check_classes(rows, cache):
     """Refuse to go on with fewer classes than the table has."""
-    counts = Counter(Path(file).parent.name for file in left)
+    counts = Counter(row["label"] for row in rows if row["sha256"] in cache)
     for label in sorted({row["label"] for row in rows}):
         if counts[label] < FEWEST:
             raise DataError(f"Only {counts[label]} photos of the class {label} can be had from the web: {WHAT_TO_DO}")
 
 
-def link_photos(photos, folder):
-    """Give the cache's files their names: `photos` is a dict from name to file. Returns `folder`."""
-    for name, file in photos.items():
-        link = folder / name
+def link_photos(rows, cache, folder):
+    """Give the files of the cache the names that the table has for them."""
+    for row in rows:
+        link, file = folder / row["file"], cache.get(row["sha256"])
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
-        try:
-            os.link(file, link)
-        except OSError:  # a file system without hard links
-            shutil.copyfile(file, link)
-    return folder
+        if file is not None:
+            try:
+                os.link(file, link)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(file, link)

@@ -46,10 +46,9 @@ def add_photos(site, query, count, start=0):
 
 
 def run(site, folder, *args, seconds=5):
-    web = Web([site.server_address], seconds, pauses=[0.01])
-    main(
-        [*map(str, args), "--to", str(folder)], web=web, search=partial(openverse, api=site.url("/v1/images/"), pause=0)
-    )
+    search = partial(openverse, api=site.url("/v1/images/"), pause=0)
+    with Web([site.server_address], seconds, pauses=[0.01]) as web:
+        main([*map(str, args), "--to", str(folder)], web=web, search=search)
 
 
 def fails(*args):
