@@ -17,6 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 # Python does not know every phone's format by name, and `get_image_files` asks Python.
 image_extensions.update(EXTENSIONS)
 
+SET_ASIDE = "set-aside"  # where `bears.clean` puts photos that are not to be used
 TWIN_BITS = 10  # perceptual hashes of 64 bits that differ in no more show the same photo
 
 
@@ -30,7 +31,7 @@ def find_photos(path, leave_out=None):
     path = Path(path)
     if not path.is_dir():
         raise DataError(f"There is no folder {path}: name one that holds a folder of photos for each class.")
-    found = sorted(f for f in get_image_files(path) if f.parent != path)
+    found = sorted(f for f in get_image_files(path) if f.parent != path and path / SET_ASIDE not in f.parents)
     dropped = read_leave_out(leave_out) if leave_out else {}
     names = {f: f.relative_to(path).as_posix() for f in found}
     if unknown := set(dropped) - set(names.values()):

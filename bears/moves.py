@@ -1,0 +1,105 @@
+"""Keep photos, move them to another class or set them aside, and take each step back: a log knows them all.
+
+Nothing is deleted or overwritten, and nothing outside of the folder is touched.
+"""
+
+import csv
+import shutil
+import threading
+import time
+from pathlib import Path
+
+from bears.data import SET_ASIDE
+from bears.errors import DataError
+
+COLUMNS = ("time", "action", "from", "to")  # the last two are paths below the folder, `class/file`
+
+
+class Moves:
+    """The steps taken on the photos below `folder`, logged in `folder/set-aside/log.csv`."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder).resolve()
+        self.log = self.folder / SET_ASIDE / "log.csv"
+        self.lock = threading.RLock()  # two tabs of a browser are two threads
+
+    def keep(self, name):
+        """Note that a photo was looked at and is right."""
+        self.take("keep", name, name)
+
+    def move(self, name, label):
+        """Move a photo to the class `label`, whose folder lies beside that of its own class."""
+        self.take("move", name, (Path(name).parent.parent / label / Path(name).name).as_posix())
+
+    def set_aside(self, name):
+        """Move a photo to where training does not look."""
+        self.take("set aside", name, f"{SET_ASIDE}/{name}")
+
+    def undo(self):
+        """Take back the latest step that can be taken back; returns it, or nothing if there is none."""
+        with self.lock:
+            if steps := self.steps():
+                self.take("undo", steps[-1]["to"], steps[-1]["from"])
+                return steps[-1]
+
+    def steps(self):
+        """The steps that still hold, oldest first: dicts with keys `COLUMNS`."""
+        steps = []
+        try:
+            for row in self.read():
+                if row["action"] == "undo":
+                    steps.remove(next(step for step in reversed(steps) if step["to"] == row["from"]))
+                else:
+                    steps.append(row)
+            return [step for step in steps if (self.folder / step["to"]).is_file()]
+        except (KeyError, TypeError, ValueError, StopIteration, csv.Error):
+            raise DataError(f"{self.log} is damaged: correct it, or rename it to start a new one.") from None
+
+    def read(self):
+        try:
+            with self.log.open(newline="", encoding="utf-8") as f:
+                return list(csv.DictReader(f))
+        except FileNotFoundError:
+            return []
+
+    def take(self, action, name, goal):
+        """Log a step from `name` to `goal`, then do it: no photo moves without a trace."""
+        with self.lock:
+            source, target = self.inside(name), self.inside(goal)
+            if not source.is_file():
+                raise DataError(f"{name} is no longer there: it was moved meanwhile.")
+            if target != source:
+                target = free_name(target)
+            try:
+                self.write(action, source, target)
+                if target != source:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.move(source, target)
+            except OSError as e:
+                raise DataError(f"{name} stays where it is ({e.strerror}): check who may write to {self.folder}.") from None
+
+    def inside(self, name):
+        """The path of `name`, which must not lead out of the folder."""
+        path = (self.folder / name).resolve()
+        if not path.is_relative_to(self.folder):
+            raise DataError(f"{name} lies outside of {self.folder}: only photos inside are touched.")
+        return path
+
+    def write(self, action, source, target):
+        self.log.parent.mkdir(exist_ok=True)
+        new = not self.log.exists()
+        with self.log.open("a", newline="", encoding="utf-8") as f:
+            rows = csv.writer(f)
+            if new:
+                rows.writerow(COLUMNS)
+            paths = (p.relative_to(self.folder).as_posix() for p in (source, target))
+            rows.writerow([time.strftime("%Y-%m-%d %H:%M:%S"), action, *paths])
+
+
+def free_name(path):
+    """`path`, or `name-2.jpg`, `name-3.jpg` and so on, if there is such a file already."""
+    n, free = 1, path
+    while free.exists():
+        n += 1
+        free = path.with_stem(f"{path.stem}-{n}")
+    return free
