@@ -76,7 +76,9 @@ class Moves:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.move(source, target)
             except OSError as e:
-                raise DataError(f"{name} stays where it is ({e.strerror}): check who may write to {self.folder}.") from None
+                raise DataError(
+                    f"{name} stays where it is ({e.strerror}): check who may write to {self.folder}."
+                ) from None
 
     def inside(self, name):
         """The path of `name`, which must not lead out of the folder."""

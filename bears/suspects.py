@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from bears import ood
 from bears.calibration import cross_calibrated
-from bears.data import find_photos, group_twins, grouped_folds, repeated
+from bears.data import find_photos, group_twins, grouped_folds
 from bears.learner import (
     ARCH,
     LINEAR_HEAD,
@@ -26,8 +26,10 @@ from bears.learner import (
 )
 from cleanlab.rank import get_label_quality_scores
 from fastai.data.transforms import parent_label
+from sklearn.neighbors import NearestNeighbors
 
 COPY = 0.2  # the highest score of a copy: it does less harm than what is plainly wrong
+NEAR = 0.3  # of the usual distance between photos: what is closer is a copy
 ODD = 0.5  # of the likeness to the other photos; most photos have more
 
 
@@ -37,7 +39,7 @@ class Suspect(NamedTuple):
     score: float  # from 0, certainly wrong, to 1
     opinion: str  # what speaks against it, in words
     guess: str  # the class that it looks most like
-    twin: str | None  # the photo that it is a copy of, `class/file`
+    twin: str | None  # the photo that it is nearly a copy of, `class/file`
 
 
 def find_suspects(folder, leave_out=None, seed=42):
@@ -47,42 +49,46 @@ def find_suspects(folder, leave_out=None, seed=42):
     does. Raises `DataError` when the folder is not one to train on.
     """
     files, dropped = find_photos(folder, leave_out)
-    groups = group_twins(files)
-    features, targets, vocab = read_photos(files)
-    probs, likeness, threshold = judge(files, features, targets, groups, seed)
+    learn, features, targets = read_photos(files)
+    return rank(Path(folder), files, features, targets, learn.dls.vocab, seed), dropped
+
+
+def rank(folder, files, features, targets, vocab, seed=42):
+    """The ranking of `find_suspects`; features (photos, n) and targets (photos,) as `read_photos` returns them."""
+    names = [f.relative_to(folder).as_posix() for f in files]
+    probs, likeness, threshold = judge(files, features, targets, seed)
     scores = get_label_quality_scores(targets.numpy(), probs) * likeness.clip(0, 1)
-    copies = find_copies(groups, scores)
-    names = [f.relative_to(Path(folder)).as_posix() for f in files]
+    twins = {i: names[j] for i, j in find_copies(features, scores).items()}
     suspects = []
     for i, name in enumerate(names):
-        guess = vocab[probs[i].argmax()]
-        opinion = describe(guess, probs[i].max(), likeness[i], threshold)
-        twin = names[copies[i]] if i in copies else None
-        if twin:
-            scores[i], opinion = min(scores[i], COPY), f"the same photo as {twin}; {opinion}"
-        suspects.append(Suspect(name, vocab[targets[i]], float(scores[i]), opinion, guess, twin))
+        guess, twin = vocab[probs[i].argmax()], twins.get(i)
+        opinion = describe(guess, probs[i].max(), likeness[i], threshold, twin)
+        score = min(float(scores[i]), COPY if twin else 1)
+        suspects.append(Suspect(name, vocab[targets[i]], score, opinion, guess, twin))
     suspects.sort(key=lambda s: s.score)
-    return {label: [s for s in suspects if s.label == label] for label in vocab}, dropped
+    return {label: [s for s in suspects if s.label == label] for label in vocab}
 
 
-def describe(guess, prob, likeness, threshold):
-    """What the models think of a photo, in words; rounded down, since none is ever 100% sure."""
+def describe(guess, prob, likeness, threshold, twin):
+    """What is to be said of a photo, in words; rounded down, since no model is ever 100% sure."""
+    words = f"nearly the same photo as {twin}; " if twin else ""
     if likeness < threshold:
-        return "shows none of them"
-    odd = f", but is only {int(100 * likeness)}% like the other photos" if likeness < ODD else ""
-    return f"looks like {guess}, {int(100 * prob)}%{odd}"
+        return words + "shows none of them"
+    odd = f", but unlike the others ({int(100 * likeness)}%)" if likeness < ODD else ""
+    return f"{words}looks like {guess}, {int(100 * prob)}%{odd}"
 
 
 def read_photos(files):
-    """The recipe's features of photos (photos, n), their classes (photos,) as numbers, and the names of these."""
+    """The recipe's Learner, untrained; what its body says of the photos (photos, n); their classes (photos,)."""
     # Nothing is trained on this split; fastai wants one.
     learn = create_learner(default_dls(files, (files, range(0, len(files), 2)), SIZE), **LINEAR_HEAD)
-    vocab = list(learn.dls.vocab)
-    return body_features(learn, files), torch.tensor([vocab.index(parent_label(f)) for f in files]), vocab
+    targets = torch.tensor([learn.dls.vocab.o2i[parent_label(f)] for f in files])
+    return learn, body_features(learn, files), targets
 
 
-def judge(files, features, targets, groups, seed=42):
+def judge(files, features, targets, seed=42):
     """What those say of each photo that never saw it: probs (photos, classes), likeness (photos,), its threshold."""
+    groups = group_twins(files)
     folds = grouped_folds(files, groups, seed=seed)
     fit = partial(fit_head, features, targets, n_out=int(targets.max()) + 1, seed=seed)
     probs = cross_calibrated(out_of_fold(fit, folds), targets, folds)
@@ -90,10 +96,14 @@ def judge(files, features, targets, groups, seed=42):
     return probs.numpy(), likeness, none["threshold"]
 
 
-def find_copies(groups, scores):
-    """Of each group of twins, the best is the original: a dict from the positions of the others to its position."""
-    copies = {}
-    for group in repeated(groups):
-        *others, original = sorted(np.flatnonzero(groups == group), key=lambda i: scores[i])
-        copies |= dict.fromkeys(others, original)
-    return copies
+def find_copies(features, scores):
+    """Photos that show nearly the same as a better one, crops too: a dict from their positions to its position.
+
+    As in cleanlab's Datalab, that is a matter of how far apart in features (photos, n) photos usually are.
+    """
+    distances, nearest = (
+        NearestNeighbors(n_neighbors=min(5, len(scores) - 1), metric="cosine").fit(features).kneighbors()
+    )
+    rank = scores.argsort().argsort()
+    found = (distances < NEAR * np.median(distances[:, -1])) & (rank[nearest] > rank[:, None])
+    return {i: nearest[i, found[i].argmax()] for i in np.flatnonzero(found.any(axis=1))}

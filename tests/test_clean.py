@@ -1,0 +1,173 @@
+"""Cleaning: what is planted among the photos is found, and every step with them is logged and can be taken back."""
+
+import csv
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from bears import clean
+from bears.data import find_photos
+from bears.errors import DataError
+from bears.moves import COLUMNS, Moves
+from bears.suspects import find_suspects
+from conftest import ROOT, Server
+from PIL import Image, ImageOps
+
+
+@pytest.fixture(scope="module")
+def planted(shapes, tmp_path_factory):
+    """The drawn photos with a square among the discs, a white photo and a mirrored copy."""
+    data = shutil.copytree(shapes, tmp_path_factory.mktemp("planted") / "data")
+    shutil.move(data / "square" / "03.jpg", data / "disc" / "square.jpg")
+    Image.fromarray(np.full((96, 96, 3), 255, np.uint8)).save(data / "square" / "white.png")
+    with Image.open(data / "disc" / "05.jpg") as im:
+        ImageOps.mirror(im).save(data / "disc" / "mirrored.png")
+    return data
+
+
+@pytest.fixture(scope="module")
+def suspects(planted):
+    return find_suspects(planted)[0]
+
+
+@pytest.fixture
+def data(planted, tmp_path):
+    return shutil.copytree(planted, tmp_path / "data")
+
+
+def files(folder):
+    """All photos below a folder and what is in them."""
+    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("*.*g") if f.is_file()}
+
+
+def test_every_photo_is_ranked_in_its_class_worst_first(suspects, planted):
+    assert list(suspects) == ["disc", "square"]
+    for label, ranked in suspects.items():
+        assert {s.name for s in ranked} == {f"{label}/{f.name}" for f in (planted / label).iterdir()}
+        scores = [s.score for s in ranked]
+        assert scores == sorted(scores) and scores[0] >= 0 and scores[-1] <= 1
+
+
+def test_a_photo_in_the_wrong_class_is_found(suspects):
+    place = [s.name for s in suspects["disc"]].index("disc/square.jpg")
+    assert place < 4
+    assert suspects["disc"][place].guess == "square" and "looks like square" in suspects["disc"][place].opinion
+
+
+def test_a_photo_of_something_else_is_found(suspects):
+    assert suspects["square"][0].name == "square/white.png"
+    assert "shows none of them" in suspects["square"][0].opinion
+
+
+def test_a_copy_is_found_and_names_its_original(suspects):
+    copies = {s.name: s.twin for ranked in suspects.values() for s in ranked if s.twin}
+    assert copies in ({"disc/05.jpg": "disc/mirrored.png"}, {"disc/mirrored.png": "disc/05.jpg"})
+    [copy] = [s for s in suspects["disc"] if s.twin]
+    assert copy.opinion.startswith(f"the same photo as {copy.twin}") and copy in suspects["disc"][:6]
+
+
+def test_the_bears_that_were_left_out_by_eye_are_found(photos, tmp_path):
+    left_out = [row["file"] for row in csv.DictReader((ROOT / "bears" / "left_out.csv").open())]
+    for label in ("black", "grizzly", "teddy"):
+        some = sorted((photos / "bears" / label).iterdir())[:35]
+        (tmp_path / label).mkdir()
+        for file in {*some, *(photos / "bears" / name for name in left_out if name.startswith(label))}:
+            shutil.copy(file, tmp_path / label)
+    ranked = find_suspects(tmp_path)[0]
+    assert ranked["grizzly"][0].name == "grizzly/14ec1d3fbc32.jpg"  # the placeholder
+    first = [s.name for s in ranked["teddy"][:12]]
+    assert "teddy/39c447c5e3d0.jpg" in first  # the cat
+    assert len(set(first) & set(left_out)) >= 8
+
+
+def test_keep_move_and_set_aside(data):
+    before, moves = files(data), Moves(data)
+    moves.keep("disc/00.jpg")
+    moves.move("disc/square.jpg", "square")
+    moves.set_aside("square/white.png")
+    after = files(data)
+    assert after["square/square.jpg"] == before["disc/square.jpg"] and "disc/square.jpg" not in after
+    assert after["set-aside/square/white.png"] == before["square/white.png"] and "square/white.png" not in after
+    assert sorted(after.values()) == sorted(before.values())
+
+
+def test_training_does_not_see_what_was_set_aside(data):
+    Moves(data).set_aside("square/white.png")
+    found = {f.relative_to(data).as_posix() for f in find_photos(data)[0]}
+    assert "square/00.jpg" in found and not any("white.png" in name for name in found)
+
+
+def test_every_step_can_be_taken_back_after_a_restart_too(data):
+    before = files(data)
+    Moves(data).move("disc/square.jpg", "square")
+    Moves(data).set_aside("square/square.jpg")
+    Moves(data).keep("disc/00.jpg")
+    assert [step["action"] for step in Moves(data).steps()] == ["keep"] or len(Moves(data).steps()) == 2
+    assert [Moves(data).undo()["action"] for _ in range(3)] == ["keep", "set aside", "move"]
+    assert files(data) == before
+    assert Moves(data).undo() is None and Moves(data).steps() == []
+    log = list(csv.DictReader((data / "set-aside" / "log.csv").open()))
+    assert tuple(log[0]) == COLUMNS and [row["action"] for row in log].count("undo") == 3
+
+
+def test_nothing_is_overwritten(data):
+    before, moves = files(data), Moves(data)
+    moves.move("disc/00.jpg", "square")
+    moves.move("disc/square.jpg", "square")
+    shutil.copy(data / "disc" / "01.jpg", data / "disc" / "00.jpg")
+    moves.move("disc/00.jpg", "square")
+    after = files(data)
+    assert after["square/00.jpg"] == before["square/00.jpg"]
+    assert after["square/00-2.jpg"] == before["disc/00.jpg"]
+    assert after["square/00-3.jpg"] == before["disc/01.jpg"]
+
+
+def test_taking_a_step_back_overwrites_nothing_either(data):
+    before, moves = files(data), Moves(data)
+    moves.set_aside("disc/00.jpg")
+    shutil.copy(data / "disc" / "01.jpg", data / "disc" / "00.jpg")
+    moves.undo()
+    after = files(data)
+    assert after["disc/00.jpg"] == before["disc/01.jpg"] and after["disc/00-2.jpg"] == before["disc/00.jpg"]
+
+
+@pytest.mark.parametrize("name", ["../outside.jpg", "/etc/hostname", "disc/../../outside.jpg", "disc/link.jpg"])
+def test_nothing_outside_of_the_folder_is_touched(data, name):
+    (data.parent / "outside.jpg").write_bytes(b"mine")
+    (data / "disc" / "link.jpg").symlink_to(data.parent / "outside.jpg")
+    moves = Moves(data)
+    for step in (moves.keep, moves.set_aside, lambda name: moves.move(name, "square")):
+        with pytest.raises(DataError, match="outside"):
+            step(name)
+    with pytest.raises(DataError, match="outside"):
+        moves.move("disc/00.jpg", "../..")
+    assert (data.parent / "outside.jpg").read_bytes() == b"mine" and not moves.log.exists()
+
+
+def test_a_photo_that_went_away_is_a_sentence(data):
+    with pytest.raises(DataError, match="no longer there"):
+        Moves(data).set_aside("disc/nothing.jpg")
+
+
+def test_a_damaged_log_is_a_sentence(data):
+    moves = Moves(data)
+    moves.set_aside("disc/00.jpg")
+    moves.log.write_text("when,what\nnow,that\n")
+    with pytest.raises(DataError, match="rename it"):
+        moves.undo()
+
+
+def test_the_list_says_what_is_wrong(planted):
+    command = [sys.executable, "-m", "bears.clean", str(planted), "--list", "8"]
+    lines = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(lines) == 16
+    assert any("disc/square.jpg  looks like square" in line for line in lines[:4])
+    assert lines[8] == "  1. square/white.png  shows none of them"
+
+
+def test_a_folder_that_is_not_there_is_a_sentence(tmp_path):
+    with pytest.raises(SystemExit) as exit:
+        clean.main([str(tmp_path / "nowhere")])
+    assert str(exit.value).startswith("bears.clean: There is no folder")
