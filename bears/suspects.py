@@ -56,13 +56,13 @@ def find_suspects(folder, leave_out=None, seed=42):
 def rank(folder, files, features, targets, vocab, seed=42):
     """The ranking of `find_suspects`; features (photos, n) and targets (photos,) as `read_photos` returns them."""
     names = [f.relative_to(folder).as_posix() for f in files]
-    probs, likeness, threshold = judge(files, features, targets, seed)
+    probs, likeness, none = judge(files, features, targets, seed)
     scores = get_label_quality_scores(targets.numpy(), probs) * likeness.clip(0, 1)
     twins = {i: names[j] for i, j in find_copies(features, scores).items()}
     suspects = []
     for i, name in enumerate(names):
         guess, twin = vocab[probs[i].argmax()], twins.get(i)
-        opinion = describe(guess, probs[i].max(), likeness[i], threshold, twin)
+        opinion = describe(guess, probs[i].max(), likeness[i], none["threshold"], twin)
         score = min(float(scores[i]), COPY if twin else 1)
         suspects.append(Suspect(name, vocab[targets[i]], score, opinion, guess, twin))
     suspects.sort(key=lambda s: s.score)
@@ -71,11 +71,12 @@ def rank(folder, files, features, targets, vocab, seed=42):
 
 def describe(guess, prob, likeness, threshold, twin):
     """What is to be said of a photo, in words; rounded down, since no model is ever 100% sure."""
-    words = f"nearly the same photo as {twin}; " if twin else ""
+    words = [f"nearly the same photo as {twin}"] if twin else []
     if likeness < threshold:
-        return words + "shows none of them"
-    odd = f", but unlike the others ({int(100 * likeness)}%)" if likeness < ODD else ""
-    return f"{words}looks like {guess}, {int(100 * prob)}%{odd}"
+        return "; ".join([*words, "shows none of them"])
+    if likeness < ODD:
+        words.append(f"unlike the others ({int(100 * likeness)}%)")
+    return "; ".join([*words, f"looks like {guess}, {int(100 * prob)}%"])
 
 
 def read_photos(files):
@@ -87,13 +88,13 @@ def read_photos(files):
 
 
 def judge(files, features, targets, seed=42):
-    """What those say of each photo that never saw it: probs (photos, classes), likeness (photos,), its threshold."""
+    """What those say of each photo that never saw it: probs (photos, classes), likeness (photos,), `ood.fit`'s dict."""
     groups = group_twins(files)
     folds = grouped_folds(files, groups, seed=seed)
     fit = partial(fit_head, features, targets, n_out=int(targets.max()) + 1, seed=seed)
     probs = cross_calibrated(out_of_fold(fit, folds), targets, folds)
     none, likeness = ood.fit(features, targets.numpy(), groups, imagenet_classifier(ARCH), seed)
-    return probs.numpy(), likeness, none["threshold"]
+    return probs.numpy(), likeness, none
 
 
 def find_copies(features, scores):
@@ -101,9 +102,8 @@ def find_copies(features, scores):
 
     As in cleanlab's Datalab, that is a matter of how far apart in features (photos, n) photos usually are.
     """
-    distances, nearest = (
-        NearestNeighbors(n_neighbors=min(5, len(scores) - 1), metric="cosine").fit(features).kneighbors()
-    )
-    rank = scores.argsort().argsort()
-    found = (distances < NEAR * np.median(distances[:, -1])) & (rank[nearest] > rank[:, None])
+    neighbours = NearestNeighbors(n_neighbors=min(5, len(scores) - 1), metric="cosine")
+    distances, nearest = neighbours.fit(features).kneighbors()
+    order = scores.argsort().argsort()
+    found = (distances < NEAR * np.median(distances[:, -1])) & (order[nearest] > order[:, None])
     return {i: nearest[i, found[i].argmax()] for i in np.flatnonzero(found.any(axis=1))}

@@ -5,7 +5,6 @@ python benchmarks/clean.py --data photos --leave-out bears/left_out.csv --others
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bears import ood
-from bears.data import find_others, find_photos, group_twins, grouped_folds, read_leave_out
-from bears.learner import ARCH, body_features, count_errors, fit_head, imagenet_classifier, out_of_fold
-from bears.suspects import rank, read_photos
-
-SEED = 42
+from bears.data import find_others, find_photos, read_leave_out
+from bears.learner import body_features
+from bears.suspects import judge, rank, read_photos
 
 
 def parse_args():
@@ -38,13 +35,10 @@ def print_places(suspects, listed, first=20):
     print(f"{found} of {len(listed)} are among the first {first} of their class")
 
 
-def judge(files, features, targets, others):
-    """Out-of-fold logits of the photos (photos, classes), and how many photos of other things pass for a class."""
-    groups = group_twins(files)
-    fit = partial(fit_head, features, targets, n_out=int(targets.max()) + 1, seed=SEED)
-    none, _ = ood.fit(features, targets.numpy(), groups, imagenet_classifier(ARCH), SEED)
-    passed = int((ood.score(none, others) >= none["threshold"]).sum())
-    return out_of_fold(fit, grouped_folds(files, groups, seed=SEED)), passed
+def errors_and_passes(files, features, targets, others):
+    """Which photos are taken for another class (photos,), and how many photos of other things pass for a class."""
+    probs, _, none = judge(files, features, targets)
+    return probs.argmax(axis=1) != targets.numpy(), int((ood.score(none, others) >= none["threshold"]).sum())
 
 
 def main():
@@ -54,14 +48,14 @@ def main():
     kept = np.array([i for i, f in enumerate(files) if f.relative_to(args.data).as_posix() not in listed])
     learn, features, targets = read_photos(files)
     others = body_features(learn, find_others(args.others))
-    print_places(rank(args.data, files, features, targets, learn.dls.vocab, SEED), listed)
+    print_places(rank(args.data, files, features, targets, learn.dls.vocab), listed)
 
-    before, passed_before = judge(files, features, targets, others)
-    after, passed_after = judge([files[i] for i in kept], features[kept], targets[kept], others)
+    before, passed_before = errors_and_passes(files, features, targets, others)
+    after, passed_after = errors_and_passes([files[i] for i in kept], features[kept], targets[kept], others)
     print("errors by five-fold cross-validation:")
-    print("  before, of all photos: {} of {}".format(*count_errors(before, targets)))
-    print("  before, of the photos that stay: {} of {}".format(*count_errors(before[kept], targets[kept])))
-    print("  after, of the photos that stay: {} of {}".format(*count_errors(after, targets[kept])))
+    print(f"  before, of all photos: {before.sum()} of {len(before)}")
+    print(f"  before, of the photos that stay: {before[kept].sum()} of {len(kept)}")
+    print(f"  after, of the photos that stay: {after.sum()} of {len(kept)}")
     print(f"other things that pass for a class: before {passed_before}, after {passed_after} of {len(others)}")
 
 

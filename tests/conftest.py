@@ -60,13 +60,13 @@ def free_port():
 class Server:
     """`python app.py` as a user starts it, on a free port of this machine."""
 
-    def __init__(self, log, *args, app=ROOT / "app.py", env=()):
+    def __init__(self, log, *args, app=ROOT / "app.py", env=(), seconds=60):
         self.log = log
         env = {**os.environ, "GRADIO_SERVER_PORT": str(free_port()), **dict(env)}
         command = [sys.executable, "-u", str(app), *args]
         with log.open("w") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=env)
-        self.url = self.wait_for(r"http://\S+:\d+", 60)
+        self.url = self.wait_for(r"http://\S+:\d+", seconds)
 
     def wait_for(self, pattern, seconds):
         deadline = time.monotonic() + seconds
