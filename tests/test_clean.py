@@ -1,6 +1,5 @@
 """Cleaning: what is planted among the photos is found, and every step with them is logged and can be taken back."""
 
-import csv
 import shutil
 
 import pytest
@@ -70,7 +69,7 @@ def test_a_copy_is_found_and_names_its_original(suspects):
 def test_the_bears_that_were_left_out_by_eye_are_found(photos, tmp_path):
     left_out = set(read_leave_out(ROOT / "bears" / "left_out.csv"))
     for label in ("black", "grizzly", "teddy"):
-        some = sorted((photos / "bears" / label).iterdir())[:35]
+        some = sorted((photos / "bears" / label).iterdir())[:25]
         (tmp_path / label).mkdir()
         for file in {*some, *(photos / "bears" / name for name in left_out if name.startswith(label))}:
             shutil.copy(file, tmp_path / label)
@@ -106,7 +105,7 @@ def test_every_step_can_be_taken_back_after_a_restart_too(data):
     assert [Moves(data).undo()["action"] for _ in range(3)] == ["keep", "set aside", "move"]
     assert files(data) == before
     assert Moves(data).undo() is None and Moves(data).steps() == []
-    log = list(csv.DictReader((data / "set-aside" / "log.csv").open()))
+    log = Moves(data).read()
     assert tuple(log[0]) == COLUMNS and [row["action"] for row in log].count("undo") == 3
 
 
