@@ -28,6 +28,8 @@ from cleanlab.rank import get_label_quality_scores
 from fastai.data.transforms import parent_label
 from sklearn.neighbors import NearestNeighbors
 
+from train import default_dls
+
 COPY = 0.2  # the highest score of a copy: it does less harm than what is plainly wrong
 NEAR = 0.3  # of the usual distance between photos: what is closer is a copy
 ODD = 0.5  # of the likeness to the other photos; most photos have more
