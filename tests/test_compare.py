@@ -12,10 +12,8 @@ def compare(capsys, *args):
     """What train.py prints, and the cells of its table by backbone."""
     train.main([str(arg) for arg in args])
     out = capsys.readouterr().out
-    lines = out[out.index("| backbone |") :].splitlines()
-    return out, {
-        arch: cells for arch, *cells in ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:])
-    }
+    rows = [line.strip("| ").split(" | ") for line in out[out.index("| backbone |") :].splitlines()[2:]]
+    return out, {arch: cells for arch, *cells in rows}
 
 
 def test_backbones_are_compared_on_the_same_folds_and_nothing_is_written(shapes, tmp_path, capsys):
@@ -29,18 +27,20 @@ def test_backbones_are_compared_on_the_same_folds_and_nothing_is_written(shapes,
     assert float(table["resnet10t"][2]) > float(table["mobilenetv3_small_050"][2])  # megabytes
 
 
-def test_a_backbone_that_cannot_be_downloaded_costs_one_line(shapes, tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # where no download has left its weights
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # the discard port: nobody answers, here or elsewhere
+
+
+def test_a_backbone_that_cannot_be_downloaded_costs_one_line(shapes, capsys, offline):
     names = "resnet18,tf_efficientnet_lite0"
     out, table = compare(capsys, "--data", shapes, "--compare", names, "--cross-validate", 2)
     assert list(table) == ["tf_efficientnet_lite0"]
     assert len(re.findall("^· The ImageNet weights of resnet18 could not be downloaded", out, re.MULTILINE)) == 1
 
 
-def test_no_backbone_to_compare_is_a_failure(shapes, tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+def test_no_backbone_to_compare_is_a_failure(shapes, offline):
     assert "nothing to compare" in fails("--data", shapes, "--compare", "resnet18")
 
 

@@ -2,10 +2,12 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 
 import pytest
+from bears import distributed
 from bears.export import open_export
 from conftest import ROOT, free_port
 
@@ -16,7 +18,7 @@ SCRIPT = """
 import json, os, sys
 import torch
 from bears import distributed
-from fastai.vision.all import Callback, DataLoader, DataLoaders, Learner, MSELossFlat, TfmdDL
+from fastai.vision.all import Callback, DataLoaders, Learner, MSELossFlat, TfmdDL
 
 class Count(Callback):
     seen = 0
@@ -72,21 +74,19 @@ def test_two_processes_of_the_default_recipe_make_the_model_of_one(shapes, tmp_p
 
 
 def test_two_processes_train_the_lesson(shapes, tmp_path):
-    result = launch(
-        "train.py", "--data", shapes, "--out", tmp_path, "--lesson", "--no-pretrained", "--arch", "resnet10t"
-    )
+    recipe = ["--lesson", "--no-pretrained", "--arch", "resnet10t"]
+    result = launch("train.py", "--data", shapes, "--out", tmp_path, *recipe)
     assert result.returncode == 0, result.stderr
     assert facts(result.stdout)["validation"]["photos"] == int(0.3 * 32)
     assert result.stdout.count("valid_loss") == 2  # of fine_tune's two fits
     assert open_export(tmp_path / "export.pkl").predict(shapes / "disc" / "00.jpg")[0] in ("disc", "square")
 
 
-def test_processes_share_the_work_and_learn_what_one_would(tmp_path):
+def test_processes_share_the_work_and_learn_what_one_would(tmp_path, capsys):
     (tmp_path / "script.py").write_text(SCRIPT)
     two = json.loads(launch(tmp_path / "script.py").stdout.splitlines()[-1])
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    alone = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, env=env)
-    one = json.loads(alone.stdout.splitlines()[-1])
+    runpy.run_path(tmp_path / "script.py")
+    one = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert one["seen"] == [48] and two["seen"] == [24, 24]
     assert [share[0] for share in two["shares"]] == list(range(5)) and {share[1] for share in two["shares"]} == {0, 1}
     assert two["model"] == one["model"] == "Linear"
@@ -95,7 +95,7 @@ def test_processes_share_the_work_and_learn_what_one_would(tmp_path):
 
 def test_a_process_that_dies_ends_the_others(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
-    assert launch(tmp_path / "script.py", "die").returncode != 0
+    assert "exitcode: 9" in launch(tmp_path / "script.py", "die").stderr
 
 
 def test_what_all_processes_find_wrong_is_said_once(tmp_path):
@@ -103,6 +103,13 @@ def test_what_all_processes_find_wrong_is_said_once(tmp_path):
     assert result.returncode != 0 and result.stdout == ""
     assert result.stderr.count("train.py: There is no folder") == 1
     assert "rank1" not in result.stderr
+
+
+def test_a_launcher_that_starts_one_process_only_is_told_on(monkeypatch, capsys):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")  # as `accelerate launch --cpu --num_processes 2` does
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    distributed.join()
+    assert "one process only" in capsys.readouterr().out
 
 
 def test_one_process_needs_no_accelerate():
