@@ -1,7 +1,11 @@
-"""Run the app or the tests in a virtual environment of their own, which is set up first. Needs only Python.
+"""Run any of the programs in a virtual environment of their own, which is set up first. Needs only Python.
 
-python3 -m bears app     # what follows goes to app.py: python3 -m bears app --share
-python3 -m bears test    # what follows goes to pytest
+python3 -m bears app        # serve the model; what follows is passed on: python3 -m bears app --share
+python3 -m bears collect    # photos of your own classes
+python3 -m bears clean      # look through those that are probably wrong
+python3 -m bears train      # train.py
+python3 -m bears deploy     # to a Hugging Face Space
+python3 -m bears test       # the tests
 """
 
 import hashlib
@@ -15,6 +19,10 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 COMMANDS = {
     "app": ("requirements.txt", ["app.py"]),
+    "collect": ("requirements.txt", ["-m", "bears.collect"]),
+    "clean": ("requirements.txt", ["-m", "bears.clean"]),
+    "train": ("requirements.txt", ["train.py"]),
+    "deploy": ("requirements.txt", ["-m", "bears.deploy"]),
     "test": ("requirements-dev.txt", ["-m", "pytest"]),
 }
 
