@@ -115,14 +115,14 @@ def lesson_learner(files, splitter, args):
 def train_lesson(files, groups, args):
     """Returns the trained Learner, its interpretation, its Recorder, the facts to report and nothing more to plot."""
     learn = lesson_learner(files, RandomSplitter(valid_pct=0.3, seed=42), args)
-    valid = validation_logits(learn)
-    facts = {"validation": error_summary(*count_errors(*valid))}
+    logits, targets = validation_logits(learn)
+    facts = {"validation": error_summary(*count_errors(logits, targets))}
     if args.cross_validate:
         folds = grouped_folds(files, groups, args.cross_validate, args.seed)
         fit = partial(lesson_learner, files, args=args)
         counts = [count_errors(*validation_logits(fit(IndexSplitter(valid)))) for _, valid in folds]
         facts["cross_validation"] = {"folds": len(folds), **error_summary(*map(sum, zip(*counts)))}
-    return learn, report.Interpretation(learn, *valid), learn.recorder, facts, {}
+    return learn, report.Interpretation(learn, logits, targets), learn.recorder, facts, {}
 
 
 # The default recipe: a frozen body, a linear head
@@ -137,7 +137,7 @@ def default_dls(files, split, size):
         splitter=IndexSplitter(split[1]),
         item_tfms=Resize(size),
     )
-    return bears.dataloaders(files, bs=min(64, len(split[0])))
+    return bears.dataloaders(files, bs=min(16, len(split[0])))
 
 
 def train_default(files, groups, args):

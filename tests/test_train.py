@@ -14,10 +14,10 @@ from bears.data import find_photos, group_twins, grouped_folds
 from bears.errors import ExportError
 from bears.export import export, open_export
 from bears.inference import Model
-from bears.learner import LINEAR_HEAD, ahead, body_features, create_learner, input_size, validation_logits
+from bears.learner import ARCH, LINEAR_HEAD, ahead, body_features, create_learner, input_size, validation_logits
 from bears.report import Interpretation
 from conftest import ROOT
-from fastai.vision.all import ClassificationInterpretation, RandomSplitter, noop, num_features_model, parent_label
+from fastai.vision.all import ClassificationInterpretation, RandomSplitter, noop, parent_label
 from PIL import Image, ImageOps
 from torch import nn
 
@@ -85,22 +85,22 @@ def test_no_fold_parts_twins(trained):
 
 def test_links_to_photos_are_twins_numbered_as_the_photos_are(shapes, tmp_path):
     files = sorted(shapes.glob("*/*.jpg"))
-    links = [tmp_path / f"{i}{f.name}" for i in range(3) for f in files]
+    links = [tmp_path / f"{i}{f.parent.name}{f.name}" for i in range(3) for f in files]
     for link, file in zip(links, files * 3):
         link.symlink_to(file)
     assert group_twins(links).tolist() == group_twins(files).tolist() * 3
 
 
-@pytest.mark.parametrize("arch", ["tf_efficientnet_lite0", "resnet10t", "mobilenet_v3_small", "vit_tiny_patch16_224"])
+@pytest.mark.parametrize("arch", [ARCH, "mobilenet_v3_small", "vit_tiny_patch16_224"])
 def test_features_are_those_of_plain_fastai(shapes, arch):
-    files = sorted(shapes.glob("*/*.jpg"))
-    dls = train.default_dls(files, (range(24), range(24, 32)), input_size(arch))
-    learn = create_learner(dls, arch, pretrained=False, **LINEAR_HEAD)
-    learn.model[1][-1] = nn.Identity()
-    plain, _ = learn.get_preds(dl=dls.test_dl(files), act=noop)
+    files = sorted(shapes.glob("*/*.jpg"))[::2]
+    dls = train.default_dls(files, (range(8), range(8, 16)), input_size(arch))
+    learn = create_learner(dls, arch, pretrained=arch == ARCH, **LINEAR_HEAD)
     features = body_features(learn, files)
-    assert features.shape == plain.shape == (32, num_features_model(learn.model[0]))
-    assert torch.allclose(features, plain, rtol=1e-4, atol=1e-4) and plain.std() > 0.01
+    assert features.shape == (16, learn.model[1][-1].in_features)
+    learn.model[1][-1] = nn.Identity()
+    plain, _ = learn.get_preds(dl=dls.test_dl(files, num_workers=0), act=noop)
+    assert (features - plain).abs().max() < 1e-4 * plain.abs().max()
 
 
 def test_batches_come_in_order_and_one_ahead():
@@ -125,8 +125,7 @@ def test_memory_stays_flat_as_the_folder_grows(shapes):
     table = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     rows = [[float(cell.replace(",", "")) for cell in line.strip("| ").split("|")] for line in table[2:]]
     assert [photos for photos, _, _ in rows] == [32, 128, 512]
-    # 384 photos more would be 300 MB, a quarter of the peak, if their pixels stayed. Below 64, batches are not full.
-    assert rows[2][1] < 1.05 * rows[1][1]
+    assert rows[2][1] < 1.12 * rows[1][1]  # 384 photos more would add 300 MB, a fifth of the peak, if pixels stayed
 
 
 def test_report_shows_all_pictures(trained):
