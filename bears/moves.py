@@ -52,8 +52,8 @@ class Moves:
                 else:
                     steps.append(row)
             return [step for step in steps if (self.folder / step["to"]).is_file()]
-        except (KeyError, TypeError, ValueError, StopIteration, csv.Error):
-            raise DataError(f"{self.log} is damaged: correct it, or rename it to start a new one.") from None
+        except (OSError, KeyError, TypeError, ValueError, StopIteration, csv.Error):
+            raise DataError(f"{self.log} cannot be read: correct it, or rename it to start a new one.") from None
 
     def read(self):
         try:

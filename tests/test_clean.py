@@ -1,8 +1,10 @@
 """Cleaning: what is planted among the photos is found, and every step with them is logged and can be taken back."""
 
+import json
 import shutil
 
 import pytest
+import requests
 from axe_playwright_python.sync_playwright import Axe
 from bears import clean
 from bears.data import find_photos, read_leave_out
@@ -156,6 +158,16 @@ def test_a_damaged_log_is_a_sentence(data):
         moves.undo()
 
 
+def test_a_folder_that_cannot_be_written_to_is_a_sentence_and_moves_nothing(data):
+    moves = Moves(data)
+    moves.log.mkdir(parents=True)  # stands in the way for every user, root too
+    with pytest.raises(DataError, match="stays where it is"):
+        moves.set_aside("disc/00.jpg")
+    assert (data / "disc" / "00.jpg").exists()
+    with pytest.raises(DataError, match="rename it"):
+        moves.steps()
+
+
 def test_the_list_says_what_is_wrong(planted, capsys):
     clean.main([str(planted), "--list", "8"])
     lines = capsys.readouterr().out.splitlines()[-16:]
@@ -209,7 +221,7 @@ def test_photos_are_put_right_on_the_page(cleaner, browser, screen):
     page.get_by_text("disc/square.jpg: looks like square").wait_for()
     page.get_by_role("button", name="Undo").click()
     page.get_by_text("square/white.png: shows none of them").wait_for()
-    assert {name: f for name, f in files(data).items() if "log" not in name} == before
+    assert files(data) == before
     page.get_by_role("button", name="Undo").click()
     page.get_by_text("There is nothing to undo.").wait_for()
     context.close()
@@ -225,6 +237,20 @@ def test_a_photo_that_was_kept_does_not_come_back(cleaner, browser):
     assert "white.png" not in page.locator("#opinion").inner_text()
     Moves(data).undo()
     page.close()
+
+
+@pytest.mark.parametrize("sent", [["disc", "disc/00.jpg", "square"], ["..", "/etc/hostname", "../.."]])
+def test_a_caller_of_the_api_cannot_name_files(cleaner, sent):
+    data, server = cleaner
+    before, api = files(data), f"{server.url}/gradio_api/queue"
+    for event in requests.get(f"{server.url}/config", timeout=30).json()["dependencies"]:
+        session = {"session_hash": f"caller {event['id']}"}
+        body = {"data": sent[: len(event["inputs"])], "fn_index": event["id"], **session}
+        requests.post(f"{api}/join", json=body, timeout=30).raise_for_status()
+        with requests.get(f"{api}/data", params=session, stream=True, timeout=30) as answer:
+            messages = [json.loads(line[6:]) for line in answer.iter_lines() if line]
+        assert any(message["msg"] == "process_completed" for message in messages)
+    assert files(data) == before
 
 
 def test_the_page_is_for_this_machine_only(cleaner):
