@@ -12,7 +12,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from bears.errors import DataError, WeightsError
 from bears.moves import Moves
-from bears.review import CSS, THEME, create_page
+from bears.review import CSS, THEME, Review, create_page
 from bears.suspects import find_suspects
 from fastprogress import fastprogress
 
@@ -25,9 +25,9 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def print_suspects(suspects, n):
-    for ranked in suspects.values():
-        for place, s in enumerate(ranked[:n], 1):
+def print_suspects(review, n):
+    for label in review.suspects:
+        for place, s in enumerate(review.waiting(label)[:n], 1):
             print(f"{place:>3}. {s.name}  {s.opinion}")
 
 
@@ -55,10 +55,11 @@ def run(args):
     suspects, dropped = find_suspects(args.data, args.leave_out)
     for name, reason in dropped.items():
         print(f"left out {name}: {reason}")
+    review = Review(moves, suspects)
     if args.list is not None:
-        print_suspects(suspects, args.list)
+        print_suspects(review, args.list)
     else:
-        serve(create_page(moves, suspects))
+        serve(create_page(review))
 
 
 def main(argv=None):

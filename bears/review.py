@@ -35,7 +35,7 @@ picture = lru_cache(maxsize=64)(open_photo)
 
 
 class Review:
-    """What is still to be looked at: the ranking of `find_suspects` without the photos that were decided about."""
+    """What is still to be looked at: the ranking of `find_suspects` without the photos that `Moves` knows of."""
 
     def __init__(self, moves, suspects):
         self.moves = moves
@@ -136,9 +136,9 @@ def turn(review, pages, label, name):
 # The page
 
 
-def create_page(moves, suspects):
-    """The page, as a `gr.Blocks`, on `Moves` and the ranking of `find_suspects`."""
-    review, labels = Review(moves, suspects), list(suspects)
+def create_page(review):
+    """The page, as a `gr.Blocks`, on a `Review`."""
+    moves, labels = review.moves, list(review.suspects)
     with gr.Blocks(title=TITLE) as page:
         gr.Markdown(INTRO.format(title=TITLE, folder=moves.log.parent))
         label = gr.Radio(labels, value=labels[0], label="Class")
