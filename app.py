@@ -7,13 +7,11 @@ python app.py --mcp                    # and a tool for AI assistants
 """
 
 import argparse
-import contextlib
 import json
 import os
 import sys
 import time
 from pathlib import Path
-from urllib.parse import unquote
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # strangers' visits are nobody's statistics
 # After every answer Gradio sums up the latest 10,000 for a monitoring page, which we do not show.
@@ -24,52 +22,13 @@ import gradio as gr
 from bears.errors import ExportError, PhotoError
 from bears.hosts import satisfy_zerogpu, share
 from bears.process import PredictorProcess
+from bears.theme import CSS, JS, THEME
+from bears.uploads import received
 from bears.words import about, find_examples, headline, page_title
-from gradio import processing_utils, utils
 
 HERE = Path(__file__).parent
 MAX_FILE_SIZE = "25mb"
 WAITING = "Which one is it?"
-CSS = """
-.gradio-container {width: 100% !important; max-width: 60rem !important; margin: 0 auto !important}
-.dark {--color-accent: var(--primary-300)}
-#verdict {min-height: 2.5rem}
-#verdict:has(.error) .prose, #verdict .clear-status {visibility: hidden}  /* the last verdict was on another photo */
-#verdict p {font-size: 2rem; font-weight: 700; line-height: 1.25; margin: 0}
-#about {font-size: 0.9rem}
-#about h2 {font-size: 1.1rem}
-@media (max-width: 40rem) {  /* the verdict comes before the examples, so that nobody has to scroll for it */
-  #page {flex-direction: column}
-  #question, #answer {display: contents}
-  #examples {order: 1}
-  .gallery-item {width: 22%}
-}
-"""
-
-
-# What Gradio leaves without a name for screen readers, and with too little contrast for many eyes (WCAG 2.2, AA).
-JS = """() => {
-    const name = () => {
-        document.querySelectorAll('[aria-label="Empty value"]').forEach(e => e.role = "img")
-        document.querySelectorAll(".gallery-item").forEach(e =>
-            e.ariaLabel = "Example: " + e.querySelector("img")?.src.split("/").pop().split(".")[0])
-    }
-    name()
-    new MutationObserver(name).observe(document.body, {childList: true, subtree: true})
-    // A ?view=api link opens nothing in Gradio 6.31 until its own button is switched off and on.
-    const api = document.querySelector(".show-api")
-    if (location.search.includes("view=api")) [1, 2].forEach(() => api?.click())
-}"""
-THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
-    body_background_fill="*neutral_100",
-    color_accent="*primary_700",
-    block_label_text_color="*primary_800",
-    block_title_text_color="*primary_800",
-    link_text_color="*primary_700",
-    link_text_color_dark="*primary_300",
-    body_text_color_subdued="*neutral_600",
-    body_text_color_subdued_dark="*neutral_300",
-)
 
 
 def parse_args(argv=None):
@@ -89,29 +48,6 @@ def read_facts(model):
         return dict(json.loads(model.with_suffix(".json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return {}
-
-
-def received(photo):
-    """The path of an uploaded photo, from Gradio's `ImageData`; refuses everything that is not an upload."""
-    path, folder = photo.get("path") or "", os.path.realpath(utils.get_upload_folder())
-    with contextlib.suppress(OSError, ValueError):  # a path that no file can have
-        if utils.is_in_or_equal(os.path.realpath(path), folder):
-            return path
-    raise gr.Error("Please upload the photo itself: links and other files are not opened.", print_exception=False)
-
-
-async def refuse_links(url, cache_dir):
-    """Takes the place of Gradio's download of any web address that an API caller sends as a photo.
-
-    MCP clients name what they have uploaded here by its address, which is the path of the upload once more.
-    """
-    _, route, path = url.partition("/gradio_api/file=")
-    if route:
-        return received({"path": unquote(path)})
-    raise gr.Error("Please upload the photo itself: links are not opened.", print_exception=False)
-
-
-processing_utils.async_ssrf_protected_download = refuse_links
 
 
 def create_demo(model, trust=False):

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 # What the app opens when it runs, and what its page on the Hub shows. Training stays at home.
 MODULES = (
     *("__init__", "cpu", "errors", "export", "files", "heatmap", "hosts", "inference", "ood", "photo", "predictor"),
-    *("process", "unpickler", "words"),
+    *("process", "theme", "unpickler", "uploads", "words"),
 )
 FILES = [
     *("app.py", "requirements.txt", "LICENSE", "MODEL_CARD.md", "bears/pictures/*.png"),

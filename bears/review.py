@@ -24,13 +24,6 @@ CSS = """
 }
 @media (max-width: 40rem) {#grid .grid-container {grid-template-columns: 1fr 1fr !important}}
 """
-# Gradio's own colours are too faint for many eyes (WCAG 2.2, AA).
-THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
-    block_label_text_color="*primary_800",
-    block_title_text_color="*primary_800",
-    button_primary_background_fill="*primary_700",
-    checkbox_label_background_fill_selected="*primary_700",
-)
 picture = lru_cache(maxsize=64)(open_photo)
 
 
