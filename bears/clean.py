@@ -12,8 +12,9 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from bears.errors import DataError, WeightsError
 from bears.moves import Moves
-from bears.review import CSS, THEME, Review, create_page
+from bears.review import CSS, Review, create_page
 from bears.suspects import find_suspects
+from bears.theme import THEME
 from fastprogress import fastprogress
 
 

@@ -1,4 +1,7 @@
-"""Make a network answer faster on a CPU; each step is here because benchmarks/serve.py says that it helps."""
+"""Make a network answer faster on a CPU; each step is here because benchmarks/serve.py says that it helps.
+
+Training computes its features the same way.
+"""
 
 import ctypes
 import gc
