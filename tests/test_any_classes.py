@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from bears.photo import open_photo
+from bears.words import headline, page_title
 from conftest import ROOT, Server
 from gradio_client import Client, handle_file
 from PIL import Image
@@ -85,3 +86,9 @@ def test_the_space_would_get_these_examples_and_no_bears(model):
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     sent = {line.split()[-1] for line in result.stdout.splitlines() if "examples/" in line}
     assert sent == {f"examples/{label}.jpg" for label in LABELS}
+
+
+def test_without_a_subject_the_classes_stand_alone():
+    assert page_title({"classes": ["disc", "square"]}) == "Disc or square?"
+    assert headline({"disc": 0.2, "square": 0.8}, True, {}) == "Square, 80% sure"
+    assert headline({"disc": 0.2, "square": 0.8}, False, {}) == "No disc or square here"

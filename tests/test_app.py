@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, Server
+from conftest import ROOT
 from gradio_client import Client, handle_file
 from PIL import Image
 
@@ -61,21 +61,3 @@ def test_a_model_that_cannot_be_served_ends_in_one_sentence(tmp_path, content, s
     assert result.returncode == 1
     [line] = [line for line in result.stderr.splitlines() if line]
     assert line.startswith("app.py: ") and sentence in line
-
-
-def test_a_model_of_other_classes_needs_no_code_change(shapes, tmp_path):
-    import train
-
-    train.main(["--data", str(shapes), "--out", str(tmp_path)])
-    server = Server(tmp_path / "log", "--model", str(tmp_path / "export.pkl"))
-    try:
-        client = Client(server.url, verbose=False)
-        assert client.config["title"] == "Disc or square?"
-        label, headline, _ = client.predict(handle_file(shapes / "square" / "00.jpg"), api_name="/predict")
-        assert {c["label"] for c in label["confidences"]} == {"disc", "square"}
-        assert headline.startswith("Square, ")
-        _, headline, _ = client.predict(handle_file(EXAMPLES[0]), api_name="/predict")
-        assert headline == "No disc or square here"
-        client.close()
-    finally:
-        server.close()
