@@ -39,7 +39,10 @@ def parse_args(argv=None):
     parser.add_argument("--mcp", action="store_true", help="also answer AI assistants, as a tool (MCP)")
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for the whole network)")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.model.is_dir():
+        args.model /= "export.pkl"
+    return args
 
 
 def read_facts(model):
@@ -106,7 +109,27 @@ def create_demo(model, trust=False):
 
 def serve(demo, args):
     """Show the page while the model loads; a photo that comes earlier waits for it."""
+    if not args.model.is_file():
+        sys.exit(f"app.py: There is no model {args.model}. Train one with train.py, or name another with --model.")
     demo.predictor.start()
+    try:
+        launch(demo, args)
+    except (OSError, OverflowError):
+        sys.exit("app.py: This port or address cannot be used: leave out --port and --host, or name others.")
+    print(f"The page is at {demo.local_url}", flush=True)
+    try:
+        demo.predictor.load()
+        print("The model is ready.", flush=True)
+    except ExportError as e:
+        demo.close()
+        sys.exit(f"app.py: {e}")
+    if args.share:
+        print(share(demo), flush=True)
+    demo.block_thread()
+
+
+def launch(demo, args):
+    """Put the page online, and return at once."""
     demo.launch(
         server_name=args.host,
         server_port=args.port,
@@ -121,16 +144,6 @@ def serve(demo, args):
         prevent_thread_lock=True,
         quiet=True,
     )
-    print(f"The page is at {demo.local_url}", flush=True)
-    try:
-        demo.predictor.load()
-        print("The model is ready.", flush=True)
-    except ExportError as e:
-        demo.close()
-        sys.exit(f"app.py: {e}")
-    if args.share:
-        print(share(demo), flush=True)
-    demo.block_thread()
 
 
 args = parse_args(None if __name__ == "__main__" else [])

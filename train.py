@@ -175,9 +175,8 @@ def train_default(files, groups, args):
     return learn, report.Interpretation(learn, *valid), head.recorder, facts, plots
 
 
-def judge_others(learn, folder):
+def judge_others(learn, files):
     """How many photos of other things pass for one of the classes, and their scores; no part of the training."""
-    files = distributed.first(find_others, folder)
     scores = ood.score(learn.ood, distributed.in_shares(partial(body_features, learn), files)).numpy()
     passed = [f.name for f, score in zip(files, scores) if score >= learn.ood["threshold"]]
     return {**error_summary(len(passed), len(files)), "passed": passed}, scores
@@ -219,6 +218,7 @@ def run(args):
     check_writable(args.out)
     set_seed(args.seed, reproducible=True)
     files, groups, found = distributed.first(prepare, args)
+    args.others = args.others and distributed.first(find_others, args.others)
 
     recipe = "lesson" if args.lesson else "frozen body, linear head"
     say(f"training {args.arch} ({recipe})")

@@ -9,6 +9,7 @@ python3 -m bears test       # the tests
 """
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import venv
@@ -35,16 +36,29 @@ def set_up(requirements):
         return
     print(f"Setting up {VENV} (once; torch alone is a few gigabytes on Linux)", flush=True)
     if not PYTHON.exists():
-        venv.create(VENV, with_pip=True)
+        create_venv()
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", ROOT / requirements]
     if subprocess.run(pip).returncode:
         sys.exit(f"Some of {requirements} could not be installed; pip says why above.")
     done.write_text(wanted)
 
 
+def create_venv():
+    try:
+        venv.create(VENV, with_pip=True)
+    except subprocess.CalledProcessError:  # what Debian's Python does without the package
+        shutil.rmtree(VENV)
+        sys.exit(
+            "This Python cannot make virtual environments: on Debian and Ubuntu, install the package python3-venv"
+            " (sudo apt install python3-venv), then give the same command again."
+        )
+
+
 def main(args):
     if sys.version_info < (3, 10):
         sys.exit(f"This needs Python 3.10 or newer; this is {sys.version.split()[0]}.")
+    if args in (["--help"], ["-h"]):
+        sys.exit(print(__doc__))
     if not args or args[0] not in COMMANDS:
         sys.exit(__doc__)
     requirements, command = COMMANDS[args[0]]

@@ -1,7 +1,7 @@
 """Look through the photos that are probably wrong, and put them right: the lesson's `ImageClassifierCleaner`.
 
-python -m bears.clean photos           # a page, for this machine only: keep, move to another class, set aside, undo
-python -m bears.clean photos --list    # the 20 likeliest mistakes of each class, as text
+python3 -m bears clean photos           # a page, for this machine only: keep, move to another class, set aside, undo
+python3 -m bears clean photos --list    # the 20 likeliest mistakes of each class, as text
 """
 
 import argparse
@@ -34,17 +34,20 @@ def print_suspects(review, n):
 
 def serve(page):
     """Show the page to this machine and nobody else, since it moves files."""
-    page.launch(
-        server_name="127.0.0.1",
-        share=False,
-        enable_monitoring=False,
-        run_history=False,
-        footer_links=[],
-        css=CSS,
-        theme=THEME,
-        prevent_thread_lock=True,
-        quiet=True,
-    )
+    try:
+        page.launch(
+            server_name="127.0.0.1",
+            share=False,
+            enable_monitoring=False,
+            run_history=False,
+            footer_links=[],
+            css=CSS,
+            theme=THEME,
+            prevent_thread_lock=True,
+            quiet=True,
+        )
+    except OSError:  # Gradio looks for a free one from 7860 on, or takes that of GRADIO_SERVER_PORT
+        sys.exit("bears.clean: There is no free port for the page: end another page and start again.")
     print(f"The page is at {page.local_url}", flush=True)
     page.block_thread()
 

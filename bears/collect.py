@@ -1,6 +1,6 @@
 """Collect openly licensed photos of your own classes from Openverse, ready for train.py.
 
-python -m bears.collect "grizzly bear" "black bear" "teddy bear" --to my_photos
+python3 -m bears collect "grizzly bear" "black bear" "teddy bear" --to my_photos
 
 Makes one folder of photos per search, and attribution.csv, which names the licence, author and source page of each.
 The same command goes on where an earlier run was interrupted. https://openverse.org

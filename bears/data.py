@@ -1,6 +1,7 @@
 """Photos in one folder per class: which can be opened, which are twins, which are held out."""
 
 import csv
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def find_photos(path, leave_out=None):
     path = Path(path)
     if not path.is_dir():
         raise DataError(f"There is no folder {path}: name one that holds a folder of photos for each class.")
-    found = sorted(f for f in get_image_files(path) if f.parent != path and path / SET_ASIDE not in f.parents)
+    found = sorted(f for f in get_image_files(path) if f.parent != path and not is_ours(f, path))
     dropped = read_leave_out(leave_out) if leave_out else {}
     names = {f: f.relative_to(path).as_posix() for f in found}
     if unknown := set(dropped) - set(names.values()):
@@ -42,7 +43,26 @@ def find_photos(path, leave_out=None):
     dropped |= {names[f]: reason for f, reason in unreadable.items()}
     files = [f for f in kept if f not in unreadable]
     check_classes(path, found, files)
+    say_what_is_odd(path, found)
     return files, dropped
+
+
+def is_ours(file, path):
+    """Whether a picture below the folder `path` was put there by this project: set aside, or written with an export."""
+    beside_export = file.parent.name in ("examples", "reports") and (file.parent.parent / "export.pkl").exists()
+    return path / SET_ASIDE in file.parents or beside_export
+
+
+def say_what_is_odd(path, found):
+    """Folders without photos, and classes whose photos lie in several folders: both may be a slip."""
+    folders = sorted({f.parent for f in found})
+    for folder in sorted(path.iterdir()):
+        if folder.is_dir() and folder.name != SET_ASIDE and not any(f.is_relative_to(folder) for f in folders):
+            print(f"· the folder {folder.name} holds no photos of a class")
+    for label, count in Counter(f.name for f in folders).items():
+        if count > 1:
+            names = ", ".join(f.relative_to(path).as_posix() for f in folders if f.name == label)
+            print(f"· the class {label} has photos in {count} folders: {names}")
 
 
 def find_others(path):
@@ -82,7 +102,10 @@ def check_classes(path, found, files):
     counts = count_labels(files)
     classes = sorted({parent_label(f) for f in found})
     if len(classes) < 2:
-        raise DataError(f"{path} holds photos of {len(classes)} classes: give it at least two folders, one per class.")
+        raise DataError(
+            f"{path} needs at least two folders of photos, one per class, and has {len(classes)}."
+            " Name the folder that holds the folders of all classes."
+        )
     for label in classes:
         if counts.get(label, 0) < 2:
             raise DataError(

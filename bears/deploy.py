@@ -1,9 +1,9 @@
 """Put the app and its model on a Hugging Face Space, or bring the Space up to date.
 
-python -m bears.deploy USER/NAME                          # needs a token: `hf auth login`, or HF_TOKEN
-python -m bears.deploy USER/NAME --dry-run                # lists what would be sent, and sends nothing
-python -m bears.deploy USER/NAME --model my/export.pkl    # your own classes
-python -m bears.deploy USER/NAME --hardware zero-a10g     # ZeroGPU, the one hardware that a free account may use
+python3 -m bears deploy USER/NAME                          # needs a token: `.venv/bin/hf auth login`, or HF_TOKEN
+python3 -m bears deploy USER/NAME --dry-run                # lists what would be sent, and sends nothing
+python3 -m bears deploy USER/NAME --model my/export.pkl    # your own classes
+python3 -m bears deploy USER/NAME --hardware zero-a10g     # ZeroGPU, the one hardware that a free account may use
 
 A plain `git push` does not do: the Hub refuses binary files in it.
 """
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from bears.errors import DeployError
-from bears.words import find_examples, page_title
+from bears.words import about, find_examples, page_title
 from huggingface_hub import CommitOperationAdd, HfApi, SpaceCard, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
@@ -26,9 +26,10 @@ MODULES = (
     *("process", "theme", "unpickler", "uploads", "words"),
 )
 FILES = [
-    *("app.py", "requirements.txt", "LICENSE", "MODEL_CARD.md", "bears/pictures/*.png"),
+    *("app.py", "requirements.txt", "LICENSE"),
     *(f"bears/{name}.py" for name in MODULES),
 ]
+ABOUT_THE_BEARS = ["MODEL_CARD.md", "bears/pictures/*.png"]
 TOKEN = "There is no Hugging Face token: make one that may write at https://huggingface.co/settings/tokens,"
 
 
@@ -46,19 +47,26 @@ def files_to_send(space, model):
     beside = model.with_suffix(".json")
     if missing := [str(f) for f in (model, beside) if not f.is_file()]:
         raise DeployError(f"There is no {' and no '.join(missing)}: train.py writes both.")
-    files = {f.relative_to(ROOT).as_posix(): f for pattern in FILES for f in sorted(ROOT.glob(pattern))}
+    shipped = model.resolve() == ROOT / "export.pkl"
+    patterns = FILES + ABOUT_THE_BEARS if shipped else FILES
+    files = {f.relative_to(ROOT).as_posix(): f for pattern in patterns for f in sorted(ROOT.glob(pattern))}
     facts = json.loads(beside.read_text(encoding="utf-8"))
     examples = {f"examples/{f.name}": f for f in find_examples(model, facts)}
-    card = space_card(space, facts)
+    card = space_card(space, facts, shipped)
     return {"README.md": card, **files, **examples, "export.pkl": model, "export.json": beside}
 
 
-def space_card(space, facts):
-    """README.md with the card of this very Space: what its model tells apart, and the address of its thumbnail."""
+def space_card(space, facts, shipped):
+    """The Space's README.md: this repository's card, but of this very Space and its model."""
     card = SpaceCard.load(ROOT / "README.md")
     card.data.title = page_title(facts)
     card.data.short_description = "What does the photo show, how surely, and why?"
-    card.data.thumbnail = f"https://huggingface.co/spaces/{space}/resolve/main/bears/pictures/page.png"
+    card.data.thumbnail = None
+    if shipped:
+        card.data.thumbnail = f"https://huggingface.co/spaces/{space}/resolve/main/bears/pictures/page.png"
+    else:
+        card.data.tags.remove("bears")
+    card.text = f"\n# {page_title(facts)}\n\n{about(facts)}\n"
     return str(card).encode()
 
 
@@ -72,7 +80,7 @@ def show(files):
 def send(space, files, hardware):
     """Create the Space if need be and make one commit of `files`; returns its address. Raises `DeployError`."""
     if not get_token():
-        raise DeployError(f"{TOKEN} and run `hf auth login`.")
+        raise DeployError(f"{TOKEN} and run `.venv/bin/hf auth login`.")
     disable_progress_bars()
     hub, space_files = HfApi(), [CommitOperationAdd(name, f) for name, f in files.items()]
     try:

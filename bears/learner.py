@@ -168,7 +168,7 @@ def cool(head, temperature):
 
 def validation_logits(learn):
     """What `learn` says of its validation photos before the softmax, and the truth: (photos, classes), (photos,)."""
-    with learn.no_bar():
+    with learn.no_bar(), learn.removed_cbs(learn.recorder):  # the Recorder would forget the losses of the training
         return learn.get_preds(act=noop)
 
 

@@ -44,7 +44,7 @@ PICTURES = {
     "batch": "A batch, as the model sees it",
     "learning_curve": "Loss while training",
     "confusion_matrix": "Which class is taken for which",
-    "top_losses": "The photos it got most wrong",
+    "top_losses": "The photos with the highest loss",
     "calibration": "Do its probabilities mean what they say",
     "scores": "How it tells that a photo shows none of the classes",
 }
@@ -88,7 +88,7 @@ def plot(folder, learn, interp, recorder):
         save(folder / "learning_curve.png")
         interp.plot_confusion_matrix(figsize=(5, 5))
         save(folder / "confusion_matrix.png")
-        interp.plot_top_losses(min(9, len(interp.losses)), figsize=(11, 11))
+        interp.plot_top_losses(min(9, len(interp.losses)), figsize=(13, 12))
         save(folder / "top_losses.png")
 
 

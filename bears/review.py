@@ -114,7 +114,8 @@ def undo(review, label):
     """Take back the latest step and show its photo."""
     step = review.moves.undo()
     if not step:
-        raise DataError("There is nothing to undo.")
+        gr.Info("There is nothing to undo.")
+        return show(review, label)
     gr.Info(f"{step['from']} is back.")
     old = Path(step["from"]).parent.name
     label = old if old in review.suspects else label

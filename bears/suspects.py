@@ -77,8 +77,8 @@ def describe(guess, prob, likeness, threshold, twin):
     if likeness < threshold:
         return "; ".join([*words, "shows none of them"])
     if likeness < ODD:
-        words.append(f"unlike the others ({int(100 * likeness)}%)")
-    return "; ".join([*words, f"looks like {guess}, {int(100 * prob)}%"])
+        words.append(f"unlike the others ({int(100 * likeness)}% alike)")
+    return "; ".join([*words, f"looks like {guess}, {min(99, int(100 * prob))}%"])
 
 
 def read_photos(files):

@@ -23,7 +23,7 @@ def headline(probs, known, facts):
     if not known:
         return f"No {facts.get('subject') or either(list(probs))} here"
     label = max(probs, key=probs.get)
-    return f"{full_name(label, facts.get('subject'))}, {int(100 * probs[label])}% sure"
+    return f"{full_name(label, facts.get('subject'))}, {min(99, int(100 * probs[label]))}% sure"
 
 
 def about(facts):
@@ -43,7 +43,8 @@ def about(facts):
     if "none_of_them" in facts:
         lines.append("It also says when a photo shows none of them, and can be wrong there, too.")
     lines.append(
-        "The bright places of “Where it looked” spoke for its answer.\n\n"
+        "The bright places of “Where it looked” spoke for the class at the top of the list, even when the answer is"
+        " that it is none of them.\n\n"
         "**Do not trust it with anybody’s safety.** A photo by night, from afar or of something it has never seen can"
         " fool it.\n\n"
         "Your photo is used for this answer only and deleted within two hours."

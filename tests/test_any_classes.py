@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from bears.deploy import files_to_send
 from bears.photo import open_photo
 from bears.words import headline, page_title
 from conftest import ROOT, Server
@@ -81,14 +82,17 @@ def test_what_is_none_of_these_classes_is_named_so(shapes_server):
     assert {c["label"] for c in label["confidences"]} == LABELS
 
 
-def test_the_space_would_get_these_examples_and_no_bears(model):
-    command = [sys.executable, "-m", "bears.deploy", "me/shapes", "--model", model, "--dry-run"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    sent = {line.split()[-1] for line in result.stdout.splitlines() if "examples/" in line}
-    assert sent == {f"examples/{label}.jpg" for label in LABELS}
+def test_the_space_would_get_these_examples_and_nothing_about_bears(model):
+    files = files_to_send("me/shapes", model)
+    assert {name for name in files if name.startswith("examples/")} == {f"examples/{label}.jpg" for label in LABELS}
+    assert "MODEL_CARD.md" not in files and not any(name.endswith(".png") for name in files)
+    card = files["README.md"].decode()
+    assert "# Disc or square shape?" in card and "32 photos" in card and "sdk: gradio" in card
+    assert "bear" not in card.lower()
 
 
 def test_without_a_subject_the_classes_stand_alone():
     assert page_title({"classes": ["disc", "square"]}) == "Disc or square?"
     assert headline({"disc": 0.2, "square": 0.8}, True, {}) == "Square, 80% sure"
     assert headline({"disc": 0.2, "square": 0.8}, False, {}) == "No disc or square here"
+    assert headline({"disc": 0.0, "square": 1.0}, True, {}) == "Square, 99% sure"

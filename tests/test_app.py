@@ -61,3 +61,16 @@ def test_a_model_that_cannot_be_served_ends_in_one_sentence(tmp_path, content, s
     assert result.returncode == 1
     [line] = [line for line in result.stderr.splitlines() if line]
     assert line.startswith("app.py: ") and sentence in line
+
+
+def test_a_port_that_is_taken_ends_in_one_sentence(server):
+    command = [sys.executable, ROOT / "app.py", "--port", server.url.rstrip("/").split(":")[-1]]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    [line] = [line for line in result.stderr.splitlines() if line]
+    assert line.startswith("app.py: This port or address cannot be used")
+
+
+def test_a_folder_stands_for_the_export_in_it():
+    code = f"import app; print(app.parse_args(['--model', {str(ROOT)!r}]).model)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == str(ROOT / "export.pkl")

@@ -35,6 +35,11 @@ def test_launcher_without_a_command_says_which_there_are(args):
     assert result.returncode == 1 and "python3 -m bears app" in result.stderr
 
 
+def test_launcher_has_help():
+    result = subprocess.run([sys.executable, "-m", "bears", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0 and "python3 -m bears collect" in result.stdout
+
+
 def test_requirements_name_no_other_index_and_pin_what_the_pickle_needs():
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     names = {re.split(r"[=><[]", line)[0].strip().lower(): line for line in lines if line and line[0] != "#"}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from bears.data import find_photos, group_twins, grouped_folds
@@ -138,6 +139,13 @@ def test_report_shows_all_pictures(trained):
             assert im.width > 300
 
 
+def test_learning_curve_shows_a_curve(trained):
+    with Image.open(trained[1] / "reports" / "learning_curve.png") as im:
+        pixels = np.asarray(im.convert("RGB")).astype(int)
+    blue = (np.abs(pixels - (31, 119, 180)).max(axis=2) < 30).any(axis=0)  # matplotlib's first colour
+    assert blue.mean() > 0.5
+
+
 def test_export_predicts_what_it_was_trained_on(trained):
     data, out, _ = trained
     learn = open_export(out / "export.pkl")
@@ -206,8 +214,28 @@ def test_photos_of_other_things_are_counted_when_they_pass(trained, shapes, tmp_
     assert facts["subject"] == "shape"
 
 
-def test_no_photos_of_other_things(shapes, tmp_path):
+def test_no_photos_of_other_things(shapes, tmp_path, capsys):
     assert "holds no photos" in fails("--data", shapes, "--out", tmp_path, "--others", tmp_path / "nowhere")
+    assert "training" not in capsys.readouterr().out
+
+
+def test_what_an_earlier_run_wrote_into_the_folder_is_no_class(shapes, tmp_path):
+    data = shutil.copytree(shapes, tmp_path / "data")
+    for folder in ("examples", "reports"):
+        (data / folder).mkdir()
+        shutil.copy(shapes / "disc" / "00.jpg", data / folder / "disc.jpg")
+    (data / "export.pkl").touch()
+    assert {f.parent.name for f in find_photos(data)[0]} == {"disc", "square"}
+
+
+def test_folders_that_look_like_a_slip_are_named(shapes, tmp_path, capsys):
+    data = shutil.copytree(shapes, tmp_path / "data")
+    (data / "triangle").mkdir()
+    shutil.copytree(shapes / "disc", data / "more" / "disc")
+    find_photos(data)
+    out = capsys.readouterr().out
+    assert "the folder triangle holds no photos" in out
+    assert "the class disc has photos in 2 folders: disc, more/disc" in out
 
 
 def test_no_such_folder(tmp_path):

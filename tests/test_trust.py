@@ -107,3 +107,10 @@ def test_temperature_undoes_overconfidence():
 def test_grouping_ignores_what_cannot_be_twins(shapes):
     files, _ = find_photos(shapes)
     assert len(set(group_twins(files))) == len(files)
+
+
+def test_no_error_on_a_few_photos_is_no_certainty():
+    targets = torch.tensor([0, 1, 2] * 12)
+    logits = 3.0 * torch.eye(3)[targets]
+    probs = (logits / fit_temperature(logits, targets)).softmax(dim=1)
+    assert 0.9 < probs.max() < 0.99
