@@ -14,6 +14,6 @@ c.ServerProxy.servers = {
             "GRADIO_ROOT_PATH": "{base_url}bears",
         },
         "timeout": 120,  # seconds until the page must be up, on one core
-        "launcher_entry": {"title": "Black, grizzly or teddy bear?"},
+        "launcher_entry": {"title": "The page"},
     }
 }
