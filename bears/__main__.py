@@ -32,10 +32,11 @@ def set_up(requirements):
     """Install a requirements file into `.venv`, unless the same text was installed there before."""
     done = VENV / f"{requirements}.installed"
     wanted = hashlib.sha256(b"".join(f.read_bytes() for f in sorted(ROOT.glob("requirements*.txt")))).hexdigest()
-    if done.exists() and done.read_text() == wanted:
+    alive = works()
+    if alive and done.exists() and done.read_text() == wanted:
         return
     print(f"Setting up {VENV} (once; torch alone is a few gigabytes on Linux)", flush=True)
-    if not PYTHON.exists():
+    if not alive:
         create_venv()
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", ROOT / requirements]
     if subprocess.run(pip).returncode:
@@ -43,11 +44,19 @@ def set_up(requirements):
     done.write_text(wanted)
 
 
+def works():
+    """Whether the virtual environment is there, and its Python still runs: an upgrade of the system's may break it."""
+    try:
+        return subprocess.run([PYTHON, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
+    except OSError:
+        return False
+
+
 def create_venv():
     try:
-        venv.create(VENV, with_pip=True)
+        venv.create(VENV, with_pip=True, clear=True, symlinks=sys.platform != "win32")
     except subprocess.CalledProcessError:  # what Debian's Python does without the package
-        shutil.rmtree(VENV)
+        shutil.rmtree(VENV, ignore_errors=True)
         sys.exit(
             "This Python cannot make virtual environments: on Debian and Ubuntu, install the package python3-venv"
             " (sudo apt install python3-venv), then give the same command again."

@@ -20,14 +20,17 @@ class Collection:
     def __init__(self, folder):
         self.folder, self.table = folder, folder / "attribution.csv"
         rows = self.read()
-        self.rows = {row["file"]: row for row in rows if (folder / row["file"]).is_file()}
+        # A name is a hash, by which a photo is known again that `bears.clean` has moved to another class or set aside.
+        there = {f.stem: f.relative_to(folder).as_posix() for f in folder.glob("**/*.jpg")} if rows else {}
+        placed = [row | {"file": there[stem]} for row in rows if (stem := Path(row["file"]).stem) in there]
+        self.rows = {row["file"]: row for row in placed}
         self.places = {key: file for file, row in self.rows.items() for key in (row["url"], Path(file).stem)}
-        if len(self.rows) < len(rows):
+        if placed != rows:
             self.write()
 
     def read(self):
         try:
-            with self.table.open(newline="", encoding="utf-8") as f:
+            with self.table.open(newline="", encoding="utf-8-sig") as f:
                 rows = list(csv.DictReader(f))
         except FileNotFoundError:
             return []
@@ -38,7 +41,7 @@ class Collection:
         return rows
 
     def count(self, label):
-        return sum(Path(file).parent.name == label for file in self.rows)
+        return sum(Path(file).parent == Path(label) for file in self.rows)
 
     def has(self, key, label):
         """Whether a photo with this address or hash is there, in any class; says so if it is in another class."""
@@ -53,7 +56,9 @@ class Collection:
         if self.has(name, label):
             return 0
         file = f"{label}/{name}.jpg"
-        self.rows[file] = {column: result.get(column, "") for column in COLUMNS} | {"file": file}
+        # In one line: what strangers write is not always a line of a table.
+        self.rows[file] = {column: " ".join(str(result.get(column) or "").split()) for column in COLUMNS}
+        self.rows[file]["file"] = file
         self.places |= {result["url"]: file, name: file}
         self.write()
         (self.folder / label).mkdir(exist_ok=True)

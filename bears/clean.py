@@ -7,6 +7,7 @@ python3 -m bears clean photos --list    # the 20 likeliest mistakes of each clas
 import argparse
 import os
 import sys
+import tempfile
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
@@ -63,7 +64,9 @@ def run(args):
     if args.list is not None:
         print_suspects(review, args.list)
     else:
-        serve(create_page(review))
+        with tempfile.TemporaryDirectory() as cache:  # which nobody else on this machine may read
+            os.environ["GRADIO_TEMP_DIR"] = cache
+            serve(create_page(review))
 
 
 def main(argv=None):

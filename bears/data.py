@@ -49,8 +49,11 @@ def find_photos(path, leave_out=None):
 
 def is_ours(file, path):
     """Whether a picture below the folder `path` was put there by this project: set aside, or written with an export."""
-    beside_export = file.parent.name in ("examples", "reports") and (file.parent.parent / "export.pkl").exists()
-    return path / SET_ASIDE in file.parents or beside_export
+    if SET_ASIDE in file.relative_to(path).parts:
+        return True
+    home = file.parent.parent
+    written = (home / "export.pkl").exists() or (home / "reports" / "batch.png").exists()  # by a refused run, too
+    return written and file.parent.name in ("examples", "reports")
 
 
 def say_what_is_odd(path, found):
@@ -78,8 +81,9 @@ def find_others(path):
 def read_leave_out(file):
     """Read a CSV file with columns `file` and `reason` into a dict."""
     try:
-        with open(file, newline="", encoding="utf-8") as f:
-            return {row["file"]: row["reason"] for row in csv.DictReader(f)}
+        with open(file, newline="", encoding="utf-8-sig") as f:  # Excel begins its files with a mark
+            rows = [row for row in csv.DictReader(f) if row["file"]]
+        return {row["file"].replace("\\", "/"): row["reason"] or "no reason given" for row in rows}
     except (OSError, KeyError, csv.Error, UnicodeDecodeError) as e:
         raise DataError(f"{file} is not a readable CSV file with columns file and reason: {e!r}.") from None
 
@@ -170,4 +174,7 @@ def grouped_folds(files, groups, n_folds=5, seed=42):
     if fewest < 2:
         raise DataError("A class has only copies of one photo: add a different photo of it.")
     splitter = StratifiedGroupKFold(min(n_folds, fewest), shuffle=True, random_state=seed)
-    return list(splitter.split(labels, labels, groups))
+    folds = list(splitter.split(labels, labels, groups))
+    if any(set(labels[train]) != set(labels) for train, _ in folds):
+        raise DataError("Some class has too few different photos to hold any out: add some to the smallest classes.")
+    return folds

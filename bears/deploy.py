@@ -29,6 +29,7 @@ FILES = [
     *("app.py", "requirements.txt", "LICENSE"),
     *(f"bears/{name}.py" for name in MODULES),
 ]
+THE_BEARS = ["black", "grizzly", "teddy"]
 ABOUT_THE_BEARS = ["MODEL_CARD.md", "bears/pictures/*.png"]
 TOKEN = "There is no Hugging Face token: make one that may write at https://huggingface.co/settings/tokens,"
 
@@ -47,10 +48,10 @@ def files_to_send(space, model):
     beside = model.with_suffix(".json")
     if missing := [str(f) for f in (model, beside) if not f.is_file()]:
         raise DeployError(f"There is no {' and no '.join(missing)}: train.py writes both.")
-    shipped = model.resolve() == ROOT / "export.pkl"
+    facts = json.loads(beside.read_text(encoding="utf-8"))
+    shipped = model.resolve() == ROOT / "export.pkl" and facts.get("classes") == THE_BEARS
     patterns = FILES + ABOUT_THE_BEARS if shipped else FILES
     files = {f.relative_to(ROOT).as_posix(): f for pattern in patterns for f in sorted(ROOT.glob(pattern))}
-    facts = json.loads(beside.read_text(encoding="utf-8"))
     examples = {f"examples/{f.name}": f for f in find_examples(model, facts)}
     card = space_card(space, facts, shipped)
     return {"README.md": card, **files, **examples, "export.pkl": model, "export.json": beside}
@@ -65,7 +66,7 @@ def space_card(space, facts, shipped):
     if shipped:
         card.data.thumbnail = f"https://huggingface.co/spaces/{space}/resolve/main/bears/pictures/page.png"
     else:
-        card.data.tags.remove("bears")
+        card.data.tags = [tag for tag in card.data.tags if tag != "bears"]
     card.text = f"\n# {page_title(facts)}\n\n{about(facts)}\n"
     return str(card).encode()
 

@@ -57,7 +57,7 @@ class Moves:
 
     def read(self):
         try:
-            with self.log.open(newline="", encoding="utf-8") as f:
+            with self.log.open(newline="", encoding="utf-8-sig") as f:
                 return list(csv.DictReader(f))
         except FileNotFoundError:
             return []
@@ -68,6 +68,8 @@ class Moves:
             source, target = self.inside(name), self.inside(goal)
             if not source.is_file():
                 raise DataError(f"{name} is no longer there: it was moved meanwhile.")
+            if source.is_symlink():
+                raise DataError(f"{name} is a link to another file: only photos themselves are moved.")
             if target != source:
                 target = free_name(target)
             try:
@@ -75,17 +77,16 @@ class Moves:
                 if target != source:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.move(source, target)
-            except OSError as e:
-                raise DataError(
-                    f"{name} stays where it is ({e.strerror}): check who may write to {self.folder}."
-                ) from None
+            except (OSError, UnicodeError) as e:
+                reason = getattr(e, "strerror", None) or "its name is not valid UTF-8"
+                raise DataError(f"{name} stays where it is ({reason}): check who may write to {self.folder}.") from None
 
     def inside(self, name):
         """The path of `name`, which must not lead out of the folder."""
-        path = (self.folder / name).resolve()
-        if not path.is_relative_to(self.folder):
+        path = self.folder / name
+        if not path.resolve().is_relative_to(self.folder):
             raise DataError(f"{name} lies outside of {self.folder}: only photos inside are touched.")
-        return path
+        return path.parent.resolve() / path.name
 
     def write(self, action, source, target):
         self.log.parent.mkdir(exist_ok=True)

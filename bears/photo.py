@@ -81,7 +81,9 @@ def to_rgb(im):
     if im.has_transparency_data:
         im = im.convert("RGBA")
         im = Image.alpha_composite(Image.new("RGBA", im.size, "white"), im)
-    return im.convert("RGB")
+    im = im.convert("RGB")
+    im.info.clear()  # what else the file says, such as comments: Pillow would write it again
+    return im
 
 
 def to_8_bits(pixels):

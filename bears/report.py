@@ -14,6 +14,8 @@ from torch.nn.functional import cross_entropy
 matplotlib.use("Agg")  # no window: training also runs where there is no screen
 from matplotlib import pyplot as plt
 
+plt.rcParams["text.parse_math"] = False  # a class may be called US$ or 5%
+
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">

@@ -253,3 +253,15 @@ def test_a_caller_of_the_api_cannot_name_files(cleaner, sent):
 
 def test_the_page_is_for_this_machine_only(cleaner):
     assert cleaner[1].url.startswith("http://127.0.0.1:")
+
+
+def test_a_link_to_a_photo_is_not_moved(data):
+    (data / "disc" / "link.jpg").symlink_to(data / "square" / "00.jpg")
+    with pytest.raises(DataError, match="is a link"):
+        Moves(data).set_aside("disc/link.jpg")
+    assert (data / "square" / "00.jpg").is_file() and (data / "disc" / "link.jpg").is_symlink()
+
+
+def test_what_was_set_aside_in_a_folder_below_is_no_photo_of_a_class(data, tmp_path):
+    Moves(data).set_aside("disc/00.jpg")
+    assert tmp_path / "data" / "set-aside" / "disc" / "00.jpg" not in find_photos(tmp_path)[0]

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from bears.attribution import COLUMNS
+from bears.attribution import COLUMNS, Collection
 from bears.collect import class_folders, collect, main, openverse
 from bears.download import Web
 from bears.errors import DataError
@@ -77,7 +78,7 @@ def test_collects_a_folder_per_search_and_who_made_each_photo(site, tmp_path, ca
     run(site, tmp_path / "new" / "bears", "grizzly bear", "teddy bear", "--per-class", 42)
     rows = read_attribution(tmp_path / "new" / "bears")
     assert [row["file"].split("/")[0] for row in rows] == ["grizzly bear"] * 42 + ["teddy bear"] * 3
-    assert rows[0]["title"] == "A “/grizzly bear/0.jpg”,\nnew ?" and rows[0]["creator"] == ""
+    assert rows[0]["title"] == "A “/grizzly bear/0.jpg”, new ?" and rows[0]["creator"] == ""
     assert rows[0]["license"] == "by-sa 4.0" and rows[0]["url"] == site.url("/grizzly bear/0.jpg")
     assert "grizzly bear: 42 photos" in capsys.readouterr().out
     assert len(searches(site)) == 4
@@ -283,3 +284,17 @@ def test_number_of_photos_that_openverse_cannot_give(site, tmp_path, number, cap
 def test_collecting_needs_no_torch():
     code = "import sys, bears.collect; sys.exit(bool({'torch', 'fastai'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_photos_that_were_moved_keep_their_lines_and_are_not_fetched_again(tmp_path):
+    collection = Collection(tmp_path)
+    for name in "ab":
+        collection.keep("disc", {"url": f"https://{name}", "title": "two\rlines"}, name * 64, b"jpeg")
+    for file, goal in ((f"{'a' * 16}.jpg", "set-aside/disc"), (f"{'b' * 16}.jpg", "square")):
+        (tmp_path / goal).mkdir(parents=True)
+        (tmp_path / "disc" / file).rename(tmp_path / goal / file)
+    again = Collection(tmp_path)
+    assert [Path(file).parent.as_posix() for file in again.rows] == ["set-aside/disc", "square"]
+    assert again.count("disc") == 0 and again.count("square") == 1
+    assert again.has("https://a", "disc") and again.has("https://b", "square")
+    assert {row["title"] for row in again.rows.values()} == {"two lines"}

@@ -203,6 +203,12 @@ def test_photos_are_left_out_by_list(shapes, tmp_path):
     assert dropped == {"disc/00.jpg": "blurred"} and len(files) == 31
 
 
+def test_the_list_may_come_from_excel_on_windows(shapes, tmp_path):
+    (tmp_path / "list.csv").write_text("\ufefffile,reason\ndisc\\00.jpg,\nsquare\\00.jpg\n", encoding="utf-8")
+    _, dropped = find_photos(shapes, tmp_path / "list.csv")
+    assert dropped == dict.fromkeys(["disc/00.jpg", "square/00.jpg"], "no reason given")
+
+
 def test_photos_of_other_things_are_counted_when_they_pass(trained, shapes, tmp_path, capsys):
     others = tmp_path / "others"
     shutil.copytree(shapes / "disc", others / "members")
@@ -224,7 +230,7 @@ def test_what_an_earlier_run_wrote_into_the_folder_is_no_class(shapes, tmp_path)
     for folder in ("examples", "reports"):
         (data / folder).mkdir()
         shutil.copy(shapes / "disc" / "00.jpg", data / folder / "disc.jpg")
-    (data / "export.pkl").touch()
+    shutil.copy(shapes / "disc" / "00.jpg", data / "reports" / "batch.png")
     assert {f.parent.name for f in find_photos(data)[0]} == {"disc", "square"}
 
 
