@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import numpy as np
 import torch
-from fastai.torch_core import default_device
+from fastai.torch_core import default_device, defaults
 
 RANK, WORLD_SIZE = 0, 1  # which process this is, and of how many
 PATIENCE = 5  # seconds that a failing process gives the first one to fail likewise, and to say so
@@ -52,6 +52,8 @@ def join():
             print("· one process only: `accelerate launch --cpu` leaves the others to mpirun, --multi_gpu starts them")
         return
     default_device(state.device.type == "cuda")
+    if state.device.type == "cpu":
+        defaults.cpus = 0  # no workers that load photos: one that is forked beside gloo's threads can hang forever
     DistributedDL._broadcast = broadcast
     # fastai gathers what any Learner says from all processes while these are set; see `training`.
     for name in ("RANK", "WORLD_SIZE"):
