@@ -19,7 +19,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
 os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 
 import gradio as gr
-from bears.errors import ExportError, PhotoError
+from bears.errors import ExportError, NoModelError, PhotoError
 from bears.hosts import satisfy_zerogpu, share
 from bears.process import PredictorProcess
 from bears.theme import CSS, JS, THEME
@@ -110,7 +110,7 @@ def create_demo(model, trust=False):
 def serve(demo, args):
     """Show the page while the model loads; a photo that comes earlier waits for it."""
     if not args.model.is_file():
-        sys.exit(f"app.py: There is no model {args.model}. Train one with train.py, or name another with --model.")
+        sys.exit(f"app.py: {NoModelError(args.model)}")
     demo.predictor.start()
     try:
         launch(demo, args)

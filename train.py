@@ -72,7 +72,11 @@ def parse_args(argv=None):
     parser.add_argument("--cross-validate", metavar="K", type=int, help="folds of the error estimate (lesson: none)")
     parser.add_argument("--max-error", type=float, help="keep the old export and fail if the error is above this")
     parser.add_argument("--seed", type=int, default=42, help="two runs with one seed agree (default: 42)")
-    args = parser.parse_args(argv)
+    return settle(parser, parser.parse_args(argv))
+
+
+def settle(parser, args):
+    """Refuse options that contradict each other, and fill in those that follow from others; returns `args`."""
     if args.compare and (args.arch or args.others or args.subject or args.max_error is not None):
         parser.error("--compare exports nothing: leave out --arch, --others, --subject and --max-error")
     args.arch = args.arch or ("resnet18" if args.lesson else ARCH)

@@ -51,9 +51,10 @@ def is_ours(file, path):
     """Whether a picture below the folder `path` was put there by this project: set aside, or written with an export."""
     if SET_ASIDE in file.relative_to(path).parts:
         return True
+    if file.parent.name not in ("examples", "reports"):
+        return False
     home = file.parent.parent
-    written = (home / "export.pkl").exists() or (home / "reports" / "batch.png").exists()  # by a refused run, too
-    return written and file.parent.name in ("examples", "reports")
+    return (home / "export.pkl").exists() or (home / "reports" / "batch.png").exists()  # written by a refused run, too
 
 
 def say_what_is_odd(path, found):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import requests
 from bears.errors import DownloadError, PhotoError, TryLater
 from bears.guard import GuardedAdapter
-from bears.photo import open_photo
+from bears.photo import as_jpeg, open_photo
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
@@ -66,9 +66,7 @@ def small_jpeg(data):
     """The photo in `data` upright, in RGB, at most `SIDE` pixels a side, as bytes of a JPEG. Raises `PhotoError`."""
     im = open_photo(io.BytesIO(data), side=4 * SIDE)  # shrunk in two steps only where one would take much memory
     im.thumbnail((SIDE, SIDE))
-    jpeg = io.BytesIO()
-    im.save(jpeg, "JPEG", quality=88)
-    return jpeg.getvalue()
+    return as_jpeg(im, quality=88)
 
 
 class Web(requests.Session):

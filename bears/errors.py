@@ -17,6 +17,13 @@ class ExportError(RuntimeError):
     """An export that cannot be written or opened."""
 
 
+class NoModelError(ExportError):
+    """An export that is not there."""
+
+    def __init__(self, file):
+        super().__init__(f"There is no model {file}. Train one with train.py, or name another with --model.")
+
+
 class DeployError(RuntimeError):
     """A Space that cannot be created or updated."""
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 from bears import unpickler
-from bears.errors import ExportError
+from bears.errors import ExportError, NoModelError
 from bears.files import check_writable, write_whole
-from bears.photo import open_photo
+from bears.photo import as_jpeg, open_photo
 from fastai.callback.progress import ProgressCallback
 from fastai.data.transforms import parent_label
 from fastai.learner import Learner, load_learner
@@ -62,13 +62,11 @@ def export_examples(interp, folder):
     Of the validation photos it takes the one with the smallest loss in `interp`, upright and without the camera's
     notes, such as where it was taken.
     """
+    check_writable(folder)
     _, _, files = interp.top_losses(largest=False, items=True)
     for label, photo in {parent_label(f): f for f in reversed(files)}.items():
         if not (file := folder / f"{label}.jpg").exists():
-            check_writable(folder)
-            buffer = io.BytesIO()
-            open_photo(photo).save(buffer, "JPEG", quality=90)
-            write_whole(file, buffer.getvalue())
+            write_whole(file, as_jpeg(open_photo(photo), quality=90))
 
 
 def without_traces(tl):
@@ -95,7 +93,7 @@ def open_export(file, trust=False):
             warnings.simplefilter("ignore", UserWarning)  # fastai warns that pickles run code; see bears/unpickler.py
             learn = load_learner(file, pickle_module=pickle if trust else unpickler)
     except FileNotFoundError:
-        raise ExportError(f"There is no model {file}. Train one with train.py, or name another with --model.") from None
+        raise NoModelError(file) from None
     except ExportError:
         raise
     except unpickler.Refused as e:

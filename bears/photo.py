@@ -4,6 +4,7 @@ Gradio's image component and `PIL.Image.open` each get some real photos wrong (t
 decoded in full although they are bombs), so both are kept away from files that this module has not opened.
 """
 
+import io
 import warnings
 
 import numpy as np
@@ -104,3 +105,10 @@ def shrink(im, side):
     elif im.mode.startswith("I;16"):
         im = im.convert("I")
     return im.reduce(factor)
+
+
+def as_jpeg(im, quality):
+    """An RGB photo as the bytes of a JPEG of that `quality`, from 1 to 95."""
+    jpeg = io.BytesIO()
+    im.save(jpeg, "JPEG", quality=quality)
+    return jpeg.getvalue()

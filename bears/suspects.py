@@ -24,6 +24,7 @@ from bears.learner import (
     imagenet_classifier,
     out_of_fold,
 )
+from bears.words import percent
 from cleanlab.rank import get_label_quality_scores
 from fastai.data.transforms import parent_label
 from sklearn.neighbors import NearestNeighbors
@@ -72,13 +73,13 @@ def rank(folder, files, features, targets, vocab, seed=42):
 
 
 def describe(guess, prob, likeness, threshold, twin):
-    """What is to be said of a photo, in words; rounded down, since no model is ever 100% sure."""
+    """What is to be said of a photo, in words."""
     words = [f"nearly the same photo as {twin}"] if twin else []
     if likeness < threshold:
         return "; ".join([*words, "shows none of them"])
     if likeness < ODD:
         words.append(f"unlike the others ({int(100 * likeness)}% alike)")
-    return "; ".join([*words, f"looks like {guess}, {min(99, int(100 * prob))}%"])
+    return "; ".join([*words, f"looks like {guess}, {percent(prob)}"])
 
 
 def read_photos(files):

@@ -18,12 +18,17 @@ def full_name(label, subject):
     return name[:1].upper() + name[1:]
 
 
+def percent(prob):
+    """`99%` for 0.998: rounded down, and never 100%, since no model is ever that sure."""
+    return f"{min(99, int(100 * prob))}%"
+
+
 def headline(probs, known, facts):
-    """The verdict in words, `Teddy bear, 99% sure`; rounded down, since no model is ever 100% sure."""
+    """The verdict in words, `Teddy bear, 99% sure`."""
     if not known:
         return f"No {facts.get('subject') or either(list(probs))} here"
     label = max(probs, key=probs.get)
-    return f"{full_name(label, facts.get('subject'))}, {min(99, int(100 * probs[label]))}% sure"
+    return f"{full_name(label, facts.get('subject'))}, {percent(probs[label])} sure"
 
 
 def about(facts):

@@ -57,6 +57,14 @@ def free_port():
         return s.getsockname()[1]
 
 
+def memory(pid, field="VmRSS"):
+    """Bytes that a process and all its children have in memory, or had at their peaks (`VmHWM`)."""
+    process = Path(f"/proc/{pid}")
+    own = int(re.search(rf"{field}:\s+(\d+)", (process / "status").read_text())[1]) * 1024
+    children = " ".join(f.read_text() for f in process.glob("task/*/children")).split()
+    return own + sum(memory(child, field) for child in children)
+
+
 class Server:
     """`python app.py` as a user starts it, on a free port of this machine."""
 

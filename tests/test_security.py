@@ -17,7 +17,7 @@ import pytest
 import requests
 from bears.inference import Model
 from bears.photo import open_photo
-from conftest import ROOT, Server
+from conftest import ROOT, Server, memory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -71,12 +71,6 @@ def answer(server, data, name="photo.jpg"):
         label, headline, _ = json.loads(data)
         return label, headline
     return json.loads(data)["error"]
-
-
-def memory(server):
-    """Megabytes that the server and the process of its model have in memory."""
-    statuses = [Path(f"/proc/{pid}/status").read_text() for pid in (server.process.pid, model_process(server))]
-    return sum(int(line.split()[1]) / 1024 for s in statuses for line in s.splitlines() if line.startswith("VmRSS"))
 
 
 def model_process(server):
@@ -293,7 +287,7 @@ def after_a_thousand_malformed_files(server):
     """Send them; returns the server's memory in MB before and after, and what it logged meanwhile."""
     for _ in range(30):
         answer(server, TEDDY)
-    before, log = memory(server), len(server.log.read_text())
+    before, log = memory(server.process.pid) / 2**20, len(server.log.read_text())
 
     @settings(
         max_examples=1000, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -307,7 +301,7 @@ def after_a_thousand_malformed_files(server):
             assert result[1]
 
     send()
-    return before, memory(server), server.log.read_text()[log:]
+    return before, memory(server.process.pid) / 2**20, server.log.read_text()[log:]
 
 
 def test_a_thousand_malformed_files_leave_the_server_answering(server, after_a_thousand_malformed_files):
