@@ -115,6 +115,8 @@ def test_taking_a_photo_with_the_camera_runs_it(open_page):
     page = open_page(permissions=["camera"])
     page.get_by_label("Capture from camera").click()
     page.get_by_text("Click to Access Webcam").click()
+    # Until the camera's first picture is there, Gradio ignores the button.
+    page.wait_for_function("document.querySelector('#question video').videoWidth > 0")
     page.get_by_label("capture photo").click()
     answered(page, "No bear here")  # the browser's fake camera shows a green test picture
 
