@@ -2,13 +2,15 @@
 
 import base64
 import io
+import os
+import signal
 
 import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT, Server
 from PIL import Image
-from test_security import upload
+from test_security import model_process, upload
 
 EXAMPLES = ROOT / "examples"
 TEDDY = EXAMPLES / "teddy.jpg"
@@ -173,7 +175,9 @@ def test_every_control_can_be_reached_and_used_by_keyboard(open_page):
 
 
 def test_a_busy_server_says_so(tmp_path, browser):
-    server = Server(tmp_path / "log")  # while its model loads, nobody is answered and the queue fills up
+    server = Server(tmp_path / "log")
+    model = model_process(server)
+    os.kill(model, signal.SIGSTOP)  # nobody is answered, and the queue fills up
     try:
         photo = upload(server, TEDDY.read_bytes())
         joined = 0
@@ -186,4 +190,5 @@ def test_a_busy_server_says_so(tmp_path, browser):
         page.get_by_text("This application is currently busy. Please try again.").first.wait_for()
         page.close()
     finally:
+        os.kill(model, signal.SIGCONT)
         server.close()
