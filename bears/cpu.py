@@ -48,16 +48,25 @@ def replace(module, better):
             replace(child, better)
 
 
-def same_padding(conv):
-    """The convolution without TensorFlow's "same" padding of odd kernels at stride 2, which copies every pixel.
+class SameConv(nn.Conv2d):
+    """TensorFlow's "same" padding of odd kernels at stride 2 without a copy of every pixel, on sides of even length.
 
-    On sides of even length it adds one more pixel at the end than at the start; a kernel that is longer by a first
-    row and column of zeros needs as many on both.
+    There it adds one more pixel at the end than at the start; a kernel that is longer by a first row and column of
+    zeros needs as many on both. On sides of odd length it adds as many on both, and the zeros get a pixel of their own.
     """
+
+    def forward(self, x):
+        height, width = x.shape[-2:]
+        if height % 2 or width % 2:
+            x = nn.functional.pad(x, (width % 2, 0, height % 2, 0))
+        return super().forward(x)
+
+
+def same_padding(conv):
     size = conv.kernel_size[0]
     if not isinstance(conv, Conv2dSame) or (conv.kernel_size, conv.stride) != ((size, size), (2, 2)) or size % 2 == 0:
         return conv
-    same = nn.Conv2d(conv.in_channels, conv.out_channels, size + 1, 2, size // 2, groups=conv.groups)
+    same = SameConv(conv.in_channels, conv.out_channels, size + 1, 2, size // 2, groups=conv.groups)
     same.weight = nn.Parameter(nn.functional.pad(conv.weight, (1, 0, 1, 0)))
     same.bias = conv.bias
     return same.eval()

@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import normalize
 
 NEIGHBOURS = 5
-GALLERY = 800  # training photos to compare with, at most: 2 MB of the export
+GALLERY = 800  # training photos to compare with: 2 MB of the export
 RIVALS = 64  # ImageNet's categories that come closest to the classes
 PASS = 0.99  # of the training photos, so that on photos never seen at least 98% should pass
 
@@ -32,13 +32,15 @@ def fit(features, labels, groups, classifier=None, seed=42):
 
 
 def spread(labels, seed):
-    """Positions of at most `GALLERY` photos, drawn at random but evenly from all classes."""
-    rng = np.random.default_rng(seed)
-    classes = np.unique(labels)
-    drawn = [rng.permutation(np.flatnonzero(labels == c))[: GALLERY // len(classes) + 1] for c in classes]
+    """Positions of about `GALLERY` photos, or of all if they are no more, drawn at random but evenly from all classes.
+
+    No class gets fewer than `NEIGHBOURS`, if it has them: its photos would be like none of their own.
+    """
     if len(labels) <= GALLERY:
         return np.arange(len(labels))
-    return np.sort(np.concatenate(drawn))[:GALLERY]
+    rng, classes = np.random.default_rng(seed), np.unique(labels)
+    share = max(NEIGHBOURS + 1, GALLERY // len(classes))
+    return np.sort(np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:share] for c in classes]))
 
 
 def own_and_rivals(features, labels, weight, bias):

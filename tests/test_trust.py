@@ -7,7 +7,9 @@ import pytest
 import torch
 from bears import ood
 from bears.calibration import calibration_error, fit_temperature
+from bears.cpu import speed_up
 from bears.data import find_photos, group_twins
+from bears.export import open_export
 from bears.heatmap import activation_map, draw_heatmap
 from bears.inference import Model
 from bears.learner import body_features
@@ -32,6 +34,15 @@ def test_one_photo_and_many_give_the_same_answers(model):
         assert probs == pytest.approx(lone_probs, abs=1e-4)
         assert known is lone_known is True
         assert np.allclose(cam, lone_cam, atol=1e-3)
+
+
+@pytest.mark.parametrize("sides", [(256, 256), (300, 300), (199, 231)])
+def test_the_faster_network_says_the_same_whatever_the_size(sides):
+    body, x = open_export(ROOT / "export.pkl").model.eval(), torch.rand(2, 3, *sides)
+    with torch.no_grad():
+        expected = body(x)
+        speed_up(body)
+        assert torch.allclose(body(x), expected, atol=1e-3)
 
 
 def test_heat_map_is_exact_its_mean_is_the_score_of_the_class(model):
@@ -89,6 +100,13 @@ def test_gallery_of_a_large_set_is_drawn_evenly_and_stays_small():
     chosen = ood.spread(labels, seed=42)
     assert len(chosen) <= ood.GALLERY
     assert abs((labels[chosen] == 0).mean() - 0.5) < 0.01
+
+
+@pytest.mark.parametrize("n", [37, 120, 196])
+def test_gallery_holds_the_neighbours_of_every_one_of_many_classes(n):
+    labels = np.repeat(np.arange(n), 30)
+    counts = np.bincount(labels[ood.spread(labels, seed=42)])
+    assert len(set(counts)) == 1 and counts[0] > ood.NEIGHBOURS
 
 
 def test_probabilities_are_calibrated():
