@@ -37,6 +37,7 @@ def export(learn, file):
 
     Raises `ExportError`, with the previous file untouched, when `file` cannot be written.
     """
+    Path.__module__ = "pathlib"  # Python 3.13 would name pathlib._local, which no other Python has
     buffer = io.BytesIO()
     torch.save(for_inference(learn), buffer, pickle_module=pickle, pickle_protocol=4)
     write_whole(file, buffer.getvalue())

@@ -11,6 +11,7 @@ import functools
 import operator
 import pickle
 import types
+import typing
 from enum import Enum
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ from torch.nn import Module
 ALLOWED = {
     "PIL.Image": {"Image", "Resampling"},
     "_functools": {"reduce"},
-    "_operator": {"or_"},
+    "_operator": {"getitem", "or_"},
     "builtins": {"bytes", "float", "getattr", "int", "print", "str", "tuple"},
     "collections": {"OrderedDict"},
     "fastai.callback.core": {"TrainEvalCallback"},
@@ -53,7 +54,7 @@ ALLOWED = {
     "torch._tensor": {"_rebuild_from_type_v2"},
     "torch._utils": {"_rebuild_parameter", "_rebuild_tensor_v2"},
     "torch.nn.modules.module": {"Module.float"},
-    "typing": {"Any"},
+    "typing": {"Any", "Union"},
 }
 LAYERS = ("torch.nn.modules.", "timm.layers.", "timm.models.", "torchvision.models.", "torchvision.ops.")
 FASTAI_LAYERS = {"fastai.layers", "fastai.vision.learner"}
@@ -77,10 +78,28 @@ def only_unions(function, kinds):
     """`functools.reduce`, for what exports need it for: putting the union type `a | b | c` together again."""
     if function is not operator.or_:
         raise Refused("functools.reduce with a function of its own")
-    return functools.reduce(function, kinds)
+    return functools.reduce(function, only_types(kinds))
 
 
-GUARDED = {("builtins", "getattr"): only_methods, ("_functools", "reduce"): only_unions}
+def only_union(form, kinds):
+    """`operator.getitem`, for the same in exports of Python 3.14: `typing.Union[a, b, c]`."""
+    if form is not typing.Union:
+        raise Refused("operator.getitem of something else than typing.Union")
+    return form[only_types(kinds)]
+
+
+def only_types(kinds):
+    """The members of a union, none of them a string, which is code that waits to be evaluated."""
+    if not all(isinstance(kind, type) for kind in kinds):
+        raise Refused("a union of something else than types")
+    return tuple(kinds)
+
+
+GUARDED = {
+    ("_functools", "reduce"): only_unions,
+    ("_operator", "getitem"): only_union,
+    ("builtins", "getattr"): only_methods,
+}
 
 
 def harmless(state):

@@ -1,13 +1,15 @@
 """The shipped export.pkl: small, portable, and right about the examples."""
 
+import pathlib
 import pickletools
 import re
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
-from bears.export import open_export
+from bears.export import export, open_export
 from bears.photo import open_photo
 from conftest import ROOT
 
@@ -73,6 +75,13 @@ def test_loads_and_predicts_where_nothing_of_this_project_is(tmp_path):
     command = [sys.executable, "-I", "-c", code]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert result.stdout.strip().splitlines()[-1] == EXAMPLES[0].stem
+
+
+def test_an_export_of_python_3_13_opens_elsewhere(learn, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pathlib._local", pathlib)  # where that Python has its paths
+    monkeypatch.setattr(Path, "__module__", "pathlib._local")
+    export(learn, tmp_path / "export.pkl")
+    assert open_export(tmp_path / "export.pkl").predict(EXAMPLES[0])[0] == EXAMPLES[0].stem
 
 
 def test_computes_in_single_precision(learn):

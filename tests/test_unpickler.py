@@ -119,6 +119,28 @@ def test_code_in_an_annotation_that_plum_evaluates(tmp_path, call):
     assert not marker.exists()
 
 
+UNION = b"\x80\x04c_operator\ngetitem\n(%s(%sttR."  # as Python 3.14 writes one
+
+
+def test_the_unions_of_python_3_14_open():
+    kinds = UNION % (b"ctyping\nUnion\n", b"cbuiltins\nint\ncbuiltins\nstr\n")
+    assert unpickler.Unpickler(io.BytesIO(kinds)).load() == int | str
+
+
+@pytest.mark.parametrize(
+    "union",
+    [
+        UNION % (b"ctyping\nUnion\n", text("os.system('true')") + b"cbuiltins\nstr\n"),
+        UNION % (b"]", b"K\x00K\x01"),
+        b"\x80\x04c_functools\nreduce\n(c_operator\nor_\n(cbuiltins\nint\n%sttR." % text("os.system('true')"),
+    ],
+    ids=["typing.Union", "a list", "functools.reduce"],
+)
+def test_a_union_of_what_is_evaluated_later(union):
+    with pytest.raises(unpickler.Refused, match="else than"):
+        unpickler.Unpickler(io.BytesIO(union)).load()
+
+
 def test_formats_that_run_by_themselves(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated
