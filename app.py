@@ -7,12 +7,16 @@ python app.py --mcp                    # and a tool for AI assistants
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 import time
 from pathlib import Path
 
+from bears.tidy import end_in_order, private_folder
+
+os.environ["GRADIO_TEMP_DIR"] = os.environ.get("GRADIO_TEMP_DIR") or private_folder()
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # strangers' visits are nobody's statistics
 # After every answer Gradio sums up the latest 10,000 for a monitoring page, which we do not show.
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
@@ -20,6 +24,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 
 import gradio as gr
 from bears.errors import ExportError, NoModelError, PhotoError
+from bears.files import export_file
 from bears.hosts import satisfy_zerogpu, share
 from bears.process import PredictorProcess
 from bears.theme import CSS, JS, THEME
@@ -33,16 +38,13 @@ WAITING = "Which one is it?"
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=HERE / "export.pkl", help="the export to serve")
+    parser.add_argument("--model", type=export_file, default=HERE / "export.pkl", help="the export to serve")
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
     parser.add_argument("--share", action="store_true", help="also print a public link, valid for a week")
     parser.add_argument("--mcp", action="store_true", help="also answer AI assistants, as a tool (MCP)")
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for the whole network)")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
-    args = parser.parse_args(argv)
-    if args.model.is_dir():
-        args.model /= "export.pkl"
-    return args
+    return parser.parse_args(argv)
 
 
 def read_facts(model):
@@ -111,6 +113,7 @@ def serve(demo, args):
     """Show the page while the model loads; a photo that comes earlier waits for it."""
     if not args.model.is_file():
         sys.exit(f"app.py: {NoModelError(args.model)}")
+    end_in_order()
     demo.predictor.start()
     try:
         launch(demo, args)
@@ -151,4 +154,5 @@ gpu = satisfy_zerogpu()
 demo = create_demo(args.model, args.trust_model)
 
 if __name__ == "__main__":
-    serve(demo, args)
+    with contextlib.suppress(KeyboardInterrupt):  # while the model loads
+        serve(demo, args)

@@ -7,8 +7,10 @@ python3 -m bears clean photos --list    # the 20 likeliest mistakes of each clas
 import argparse
 import os
 import sys
-import tempfile
 
+from bears.tidy import end_in_order, private_folder
+
+os.environ["GRADIO_TEMP_DIR"] = os.environ.get("GRADIO_TEMP_DIR") or private_folder()
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from bears.errors import DataError, WeightsError
@@ -35,6 +37,7 @@ def print_suspects(review, n):
 
 def serve(page):
     """Show the page to this machine and nobody else, since it moves files."""
+    end_in_order()
     try:
         page.launch(
             server_name="127.0.0.1",
@@ -64,9 +67,7 @@ def run(args):
     if args.list is not None:
         print_suspects(review, args.list)
     else:
-        with tempfile.TemporaryDirectory() as cache:  # which nobody else on this machine may read
-            os.environ["GRADIO_TEMP_DIR"] = cache
-            serve(create_page(review))
+        serve(create_page(review))
 
 
 def main(argv=None):

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from bears.errors import DeployError
+from bears.files import export_file
 from bears.words import about, find_examples, page_title
 from huggingface_hub import CommitOperationAdd, HfApi, SpaceCard, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 # What the app opens when it runs, and what its page on the Hub shows. Training stays at home.
 MODULES = (
     *("__init__", "cpu", "errors", "export", "files", "heatmap", "hosts", "inference", "ood", "photo", "predictor"),
-    *("process", "theme", "unpickler", "uploads", "words"),
+    *("process", "theme", "tidy", "unpickler", "uploads", "words"),
 )
 FILES = [
     *("app.py", "requirements.txt", "LICENSE"),
@@ -37,7 +38,7 @@ TOKEN = "There is no Hugging Face token: make one that may write at https://hugg
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("space", metavar="USER/NAME", help="the Space; it is created if it is not there")
-    parser.add_argument("--model", type=Path, default=ROOT / "export.pkl", help="the export to serve")
+    parser.add_argument("--model", type=export_file, default=ROOT / "export.pkl", help="the export to serve")
     parser.add_argument("--hardware", help="for a new Space; the Hub's own choice by default")
     parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, send nothing")
     return parser.parse_args(argv)

@@ -7,6 +7,11 @@ from pathlib import Path
 from bears.errors import ExportError
 
 
+def export_file(name):
+    """The path of an export by its own name, or by that of the folder it lies in."""
+    return Path(name, "export.pkl") if Path(name).is_dir() else Path(name)
+
+
 def check_writable(folder, option="--out"):
     """Find out before hours of work, not after, that a folder cannot take its results; `option` names another one."""
     try:

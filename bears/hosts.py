@@ -30,7 +30,7 @@ def share(demo):
     if host := find_host():
         return f"Warning: --share is ignored, since {host} has given this page a public address already."
     try:
-        address = networking.setup_tunnel("127.0.0.1", demo.server_port, demo.share_token, None, None)
+        address = networking.setup_tunnel(demo.server_name, demo.server_port, demo.share_token, None, None)
         return f"Public link, valid for a week at most: {address.replace('http://', 'https://')}"
     except Exception as e:  # no network, no tunnel program, no room for it: each raises something else
         if Path(tunneling.BINARY_PATH).exists():

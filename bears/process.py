@@ -8,14 +8,16 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from multiprocessing.managers import BaseManager
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
-from bears.errors import PhotoError
+from bears.errors import ExportError, PhotoError
 
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "bears.process"]
@@ -51,7 +53,11 @@ class PredictorProcess:
 
     def load(self):
         """Wait until the model is loaded. Raises `ExportError`."""
-        self.start().load()
+        predictor = self.start()
+        try:
+            predictor.load()
+        except (EOFError, OSError):
+            raise ExportError("The model stopped while it was loaded: most likely the memory is full.") from None
 
     def predict(self, file):
         """`Predictor.predict`; also raises `PhotoError` when the process died while it had the photo."""
@@ -65,13 +71,6 @@ class PredictorProcess:
                 raise
             raise PhotoError("The model stopped at this moment and starts anew. Please send the photo again.") from None
 
-    def close(self):
-        """End the process; a later call would start it again."""
-        with self.starting:
-            if self.process is not None:
-                self.process.kill()
-                self.process.communicate()
-
 
 def serve(file, trust, key):
     """What the other process does: answer calls until the first process is gone, however it went."""
@@ -83,7 +82,8 @@ def serve(file, trust, key):
     print(json.dumps(server.address), flush=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.read()  # ends when the first process does
-    os._exit(0)
+    shutil.rmtree(get_temp_dir())  # with the socket in it, which a sudden end would leave behind
+    os._exit(0)  # whatever the model is at
 
 
 Manager.register("predictor")

@@ -19,7 +19,7 @@ def full_name(label, subject):
 
 
 def percent(prob):
-    """`99%` for 0.998: rounded down, and never 100%, since no model is ever that sure."""
+    """`99%` for 0.998: the verdict is rounded down, and never 100%, since no model is ever that sure."""
     return f"{min(99, int(100 * prob))}%"
 
 

@@ -20,9 +20,9 @@ def shared(tmp_path):
     """A function that starts `app.py --share` in an environment and returns the server and what it said of the link."""
     servers = []
 
-    def start(sentence, **env):
+    def start(sentence, *args, **env):
         env = {**NO_NETWORK, "HF_HOME": str(tmp_path), **env}
-        servers.append(Server(tmp_path / "log", "--share", env=env))
+        servers.append(Server(tmp_path / "log", "--share", *args, env=env))
         return servers[-1], servers[-1].wait_for(sentence + ".*", 90)
 
     yield start
@@ -31,18 +31,20 @@ def shared(tmp_path):
 
 
 def put_tunnel_program(folder, lines):
-    """Put a program in the place of Gradio's tunnel program: it prints `lines` and stays, as that one does."""
+    """Put a program in the place of Gradio's tunnel program: it prints `lines`, how it was called, and stays."""
     program = folder / "gradio" / "frpc" / tunneling.BINARY_FILENAME
     program.parent.mkdir(parents=True)
-    program.write_text(f"#!{sys.executable}\nimport time\nprint({lines!r}, flush=True)\ntime.sleep(60)\n")
+    program.write_text(
+        f"#!{sys.executable}\nimport sys, time\nprint({lines!r}, *sys.argv, flush=True)\ntime.sleep(60)\n"
+    )
     program.chmod(program.stat().st_mode | stat.S_IEXEC)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot start a script as a program")
-def test_share_prints_the_public_link(shared, tmp_path):
-    put_tunnel_program(tmp_path, "start proxy success: http://abc.gradio.live")
-    server, said = shared("Public link", GRADIO_SHARE_SERVER_ADDRESS="127.0.0.1:9")
-    assert said.endswith("https://abc.gradio.live")
+def test_share_prints_the_public_link_to_where_the_page_is(shared, tmp_path):
+    put_tunnel_program(tmp_path, "start proxy success: http://abc.gradio.live/")
+    server, said = shared("Public link", "--host", "localhost", GRADIO_SHARE_SERVER_ADDRESS="127.0.0.1:9")
+    assert "https://abc.gradio.live/ " in said and " -i localhost " in said
     assert requests.get(server.url, timeout=30).ok
 
 
