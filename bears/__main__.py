@@ -9,6 +9,7 @@ python3 -m bears test       # the tests
 """
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -72,8 +73,16 @@ def main(args):
         sys.exit(__doc__)
     requirements, command = COMMANDS[args[0]]
     set_up(requirements)
+    run([str(PYTHON), *command, *args[1:]])
+
+
+def run(command):
+    """Become that program where the system can do it, so that whoever stops this one stops that one."""
+    if sys.platform != "win32":
+        os.chdir(ROOT)
+        os.execv(command[0], command)
     try:
-        sys.exit(subprocess.run([PYTHON, *command, *args[1:]], cwd=ROOT).returncode)
+        sys.exit(subprocess.run(command, cwd=ROOT).returncode)
     except KeyboardInterrupt:
         sys.exit(130)
 

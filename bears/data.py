@@ -27,12 +27,14 @@ def find_photos(path, leave_out=None):
 
     `leave_out` names a CSV file with columns `file` (relative to `path`) and `reason`.
     Returns `files`, a sorted list of Paths, and `dropped`, a dict from relative name to the reason why not.
-    Raises `DataError` when fewer than two classes, or a class with fewer than two photos, remain.
+    Raises `DataError` when fewer than two classes, or a class with fewer than two photos, remain, and for names that
+    are not UTF-8.
     """
     path = Path(path)
     if not path.is_dir():
         raise DataError(f"There is no folder {path}: name one that holds a folder of photos for each class.")
     found = sorted(f for f in get_image_files(path) if f.parent != path and not is_ours(f, path))
+    check_names(found)
     dropped = read_leave_out(leave_out) if leave_out else {}
     names = {f: f.relative_to(path).as_posix() for f in found}
     if unknown := set(dropped) - set(names.values()):
@@ -45,6 +47,15 @@ def find_photos(path, leave_out=None):
     check_classes(path, found, files)
     say_what_is_odd(path, found)
     return files, dropped
+
+
+def check_names(files):
+    """Refuse names that no report could print, as an archive from another system may unpack them."""
+    for file in files:
+        try:
+            str(file).encode()
+        except UnicodeEncodeError:
+            raise DataError(f"{str(file)!a} has a name that is not UTF-8: rename it or its folder.") from None
 
 
 def is_ours(file, path):

@@ -40,6 +40,15 @@ def test_launcher_has_help():
     assert result.returncode == 0 and "python3 -m bears collect" in result.stdout
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no exec")
+def test_launcher_becomes_the_program_so_that_stopping_one_stops_the_other():
+    show = "import os; print(os.getpid(), flush=True)"
+    code = f"{show}; import sys; from bears.__main__ import run; run([sys.executable, '-c', {show!r}])"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    launcher, program = result.stdout.split()
+    assert launcher == program
+
+
 def test_requirements_name_no_other_index_and_pin_what_the_pickle_needs():
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     names = {re.split(r"[=><[]", line)[0].strip().lower(): line for line in lines if line and line[0] != "#"}

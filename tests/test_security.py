@@ -131,10 +131,10 @@ def test_no_web_address_is_fetched(server, way):
 
         web = http.server.HTTPServer(("127.0.0.1", 0), Handler)
         pool.submit(web.serve_forever, 0.05)
-        way(server, {"path": f"http://127.0.0.1:{web.server_port}/teddy.jpg", **FILE_DATA})
+        text = way(server, {"path": f"http://127.0.0.1:{web.server_port}/teddy.jpg", **FILE_DATA})
         web.shutdown()
         web.server_close()
-    assert not hits
+    assert not hits and "links" in text  # Gradio's own guard, which lets public addresses pass, says something else
 
 
 def test_no_web_address_is_fetched_through_the_examples_either(server):

@@ -136,6 +136,10 @@ def test_dry_run_lists_files_and_sizes_and_sends_nothing(hub):
     assert f"{(ROOT / 'export.pkl').stat().st_size:,}  export.pkl" in result.stdout
 
 
+def test_a_folder_stands_for_the_export_in_it():
+    assert deploy("me/bears", "--dry-run", "--model", str(ROOT)).stdout == deploy("me/bears", "--dry-run").stdout != ""
+
+
 @pytest.mark.parametrize("status, sentence", [(403, "refuses this token"), (402, "zero-a10g"), (500, "answered 500")])
 def test_what_the_hub_refuses_ends_in_one_sentence(hub, status, sentence):
     hub.status = status

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -287,7 +286,19 @@ def test_no_folder_for_the_export(shapes, tmp_path):
     assert (tmp_path / "new" / "folder" / "export.pkl").exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without permission")
+def test_a_name_that_is_not_text(shapes, tmp_path):
+    data = shutil.copytree(shapes, tmp_path / "data")
+    try:
+        (data / "disc" / "00.jpg").rename(data / "disc" / os.fsdecode(b"caf\xe9.jpg"))
+    except OSError:
+        pytest.skip("this file system takes text only")
+    message = fails("--data", data, "--out", tmp_path)
+    assert "rename it" in message and message.isascii()
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="only root can become a user without permission"
+)
 def test_no_permission_to_write(shapes, tmp_path):
     os.seteuid(65534)
     try:
@@ -300,6 +311,7 @@ def test_no_permission_to_write(shapes, tmp_path):
 def test_no_space_for_the_export_leaves_the_previous_one_whole(trained, tmp_path):
     learn = open_export(trained[1] / "export.pkl")
     (tmp_path / "export.pkl").write_bytes(b"previous")
+    resource = pytest.importorskip("resource")  # Windows has no such limits
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, hard))
     try:
