@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 NEIGHBOURS = 5
 GALLERY = 800  # training photos to compare with: 2 MB of the export
 RIVALS = 64  # ImageNet's categories that come closest to the classes
+STRANGERS = 0.1  # of the training photos, at most, may look like rivals; of the bears it is 0.03
 PASS = 0.99  # of the training photos, so that on photos never seen at least 98% should pass
 
 
@@ -25,7 +26,7 @@ def fit(features, labels, groups, classifier=None, seed=42):
     chosen = spread(labels, seed)
     ood = {"gallery": normalize(features[chosen]).half()}
     if classifier is not None:
-        ood |= own_and_rivals(features, labels, *classifier)
+        ood |= own_and_rivals(features, labels, groups, *classifier)
     scores = left_out_scores(ood, features, groups, chosen)
     ood["threshold"] = float(np.quantile(scores, 1 - PASS))
     return ood, scores
@@ -43,28 +44,32 @@ def spread(labels, seed):
     return np.sort(np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:share] for c in classes]))
 
 
-def own_and_rivals(features, labels, weight, bias):
+def own_and_rivals(features, labels, groups, weight, bias):
     """ImageNet's categories that the training photos show, and those that come closest to them.
 
-    A category is the classes' own when it is ImageNet's first guess for 3% of the photos of a class.
+    Nothing when ImageNet has no word for the classes, or so many that most are missing among the photos: to a class
+    "dog" of a few dozen photos, the breeds that happen not to be there would be rivals.
     """
     guesses = (features @ weight.T + bias).argmax(dim=1).numpy()
-    own = {c for label in set(labels) for c, n in count(guesses[labels == label]) if n >= 0.03}
+    own = {c for label in set(labels) for c in common(guesses[labels == label], groups[labels == label])}
     if not own:
-        return {}  # ImageNet has no word for these classes
+        return {}
     own = torch.tensor(sorted(own))
     directions = normalize(weight - weight.mean(dim=0))
     closeness = (directions @ directions[own].T).amax(dim=1)
     closeness[own] = -1
     rivals = closeness.topk(min(RIVALS, len(closeness))).indices
     both = torch.cat([own, rivals])
-    return {"own": len(own), "weight": weight[both].half(), "bias": bias[both].half()}
+    opinion = {"own": len(own), "weight": weight[both].half(), "bias": bias[both].half()}
+    return opinion if (own_share(opinion, features) < 0.5).float().mean() <= STRANGERS else {}
 
 
-def count(values):
-    """Pairs (value, share of it)."""
-    found, n = np.unique(values, return_counts=True)
-    return zip(found.tolist(), n / len(values))
+def common(guesses, groups):
+    """Categories that are ImageNet's first guess for 3% of a class, and for three photos of it that are no twins."""
+    for c in set(guesses.tolist()):
+        photos = guesses == c
+        if photos.mean() >= 0.03 and len(set(groups[photos])) >= 3:
+            yield c
 
 
 def score(ood, features, allowed=None):

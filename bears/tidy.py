@@ -12,7 +12,7 @@ def private_folder():
     Meant for `GRADIO_TEMP_DIR`, which Gradio reads when it is imported. By itself it uses one folder for all users of
     a machine, which only the first of them may write to.
     """
-    folder = tempfile.mkdtemp(prefix="bears-")
+    folder = tempfile.mkdtemp(prefix="photos-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 

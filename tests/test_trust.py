@@ -90,9 +90,17 @@ def test_classes_that_imagenet_has_no_word_for_are_told_by_likeness_alone():
     features, labels = torch.eye(60), np.repeat([0, 1], 30)
     classifier = torch.eye(60), torch.zeros(60)  # every photo is another category
     fitted, _ = ood.fit(features, labels, np.arange(60), classifier)
-    assert "own" in fitted  # one photo in thirty is more than 3%
-    fitted, _ = ood.fit(features, np.repeat([0], 60), np.arange(60), classifier)
     assert "own" not in fitted and ood.own_share(fitted, features).min() == 1
+
+
+def test_classes_of_too_many_categories_are_told_by_likeness_alone():
+    shown = torch.tensor([0] * 20 + list(range(1, 21)))  # half of the photos are of one category, the rest of twenty
+    features, labels = 20 * torch.eye(60)[shown], np.zeros(40, int)
+    classifier = torch.eye(60), torch.zeros(60)
+    fitted, _ = ood.fit(features, labels, np.arange(40), classifier)
+    assert "own" not in fitted
+    fitted, _ = ood.fit(features[:20], labels[:20], np.arange(20), classifier)
+    assert fitted["own"] == 1
 
 
 def test_gallery_of_a_large_set_is_drawn_evenly_and_stays_small():
