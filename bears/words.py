@@ -36,7 +36,7 @@ def about(facts):
     lines = []
     if "arch" in facts:
         photos = sum(facts["counts"].values())
-        lines.append(f"A neural network, trained on {photos} photos to tell apart: {', '.join(facts['classes'])}.")
+        lines.append(f"A neural network, built from {photos} photos to tell apart: {', '.join(facts['classes'])}.")
     estimate = facts.get("cross_validation") or facts.get("validation")
     if estimate:
         low, high = estimate["interval_95"]

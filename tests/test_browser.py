@@ -38,7 +38,7 @@ def open_page(server, browser):
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(server.url)
-        page.get_by_text("Drop Image Here").wait_for()
+        page.get_by_label("Example: teddy").wait_for()  # what bears/theme.py does to the page is done
         return page
 
     yield open_page
@@ -71,25 +71,34 @@ def test_clicking_an_example_runs_it(open_page, screen):
     answered(page, "No bear here")
 
 
-def send_file(page, event, target, transfer):
+def send_file(page, event, target, transfer, kind="image/jpeg"):
     """Give the page a photo as a file of a drag or of the clipboard, through the browser's own `DataTransfer`."""
     data = base64.b64encode(TEDDY.read_bytes()).decode()
     page.evaluate(
-        """([data, event, target, transfer]) => {
+        """([data, event, target, transfer, type]) => {
             const files = new DataTransfer(), bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0))
-            files.items.add(new File([bytes], "teddy.jpg", {type: "image/jpeg"}))
+            files.items.add(new File([bytes], "teddy.jpg", {type}))
             const kind = event == "paste" ? ClipboardEvent : DragEvent
             document.querySelector(target).dispatchEvent(
                 new kind(event, {bubbles: true, cancelable: true, [transfer]: files}))
         }""",
-        [data, event, target, transfer],
+        [data, event, target, transfer, kind],
     )
 
 
-def test_dragging_a_photo_in_runs_it(open_page):
+@pytest.mark.parametrize("kind", ["image/jpeg", ""], ids=["jpeg", "unknown"])
+def test_dragging_a_photo_in_runs_it(open_page, kind):
     page = open_page()
-    send_file(page, "drop", "#question button:has(input[type=file])", "dataTransfer")
+    send_file(page, "drop", "#question button:has(input[type=file])", "dataTransfer", kind)
     answered(page)
+
+
+def test_a_photo_whose_kind_the_browser_does_not_know(open_page, tmp_path):
+    with Image.open(TEDDY) as im:
+        im.save(tmp_path / "IMG_0001.HEIC", "HEIF")
+    page = open_page(PHONE)
+    page.set_input_files("input[type=file]", tmp_path / "IMG_0001.HEIC")
+    answered(page, "Teddy bear, 9")
 
 
 def test_pasting_a_photo_runs_it(open_page):
