@@ -8,7 +8,6 @@ python app.py --mcp                    # and a tool for AI assistants
 
 import argparse
 import contextlib
-import json
 import os
 import sys
 import time
@@ -25,11 +24,11 @@ os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 import gradio as gr
 from bears.errors import ExportError, NoModelError, PhotoError
 from bears.files import export_file
-from bears.hosts import satisfy_zerogpu, share
+from bears.hosts import check_address, satisfy_zerogpu, share
 from bears.process import PredictorProcess
 from bears.theme import CSS, JS, THEME
 from bears.uploads import received
-from bears.words import about, find_examples, headline, page_title
+from bears.words import about, find_examples, headline, page_title, read_facts
 
 HERE = Path(__file__).parent
 MAX_FILE_SIZE = "25mb"
@@ -45,14 +44,6 @@ def parse_args(argv=None):
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for the whole network)")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
     return parser.parse_args(argv)
-
-
-def read_facts(model):
-    """What train.py wrote about the model beside it (export.json), or nothing."""
-    try:
-        return dict(json.loads(model.with_suffix(".json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}
 
 
 def create_demo(model, trust=False):
@@ -116,6 +107,7 @@ def serve(demo, args):
     end_in_order()
     demo.predictor.start()
     try:
+        check_address(args.host or "127.0.0.1", args.port or 0)
         launch(demo, args)
     except (OSError, OverflowError):
         sys.exit("app.py: This port or address cannot be used: leave out --port and --host, or name others.")

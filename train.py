@@ -36,6 +36,7 @@ from bears.learner import (
     fit_head,
     imagenet_classifier,
     input_size,
+    no_bar_in_a_log,
     out_of_fold,
     validation_logits,
 )
@@ -51,7 +52,6 @@ from fastai.vision.all import (
     parent_label,
     set_seed,
 )
-from fastprogress import fastprogress
 
 HERE = Path(__file__).parent
 COMPARE = "only print a table of these backbones, trained on the same folds: resnet18,tf_efficientnet_lite0"
@@ -67,7 +67,9 @@ def parse_args(argv=None):
     parser.add_argument("--out", default=HERE, type=Path, help="folder for export.pkl, export.json and reports/")
     parser.add_argument("--lesson", action="store_true", help="the lesson's own recipe: ResNet-18, 128 pixels")
     parser.add_argument("--arch", help=f"any torchvision or timm backbone (default: {ARCH}, or resnet18 for --lesson)")
-    parser.add_argument("--compare", metavar="NAMES", type=lambda names: names.split(","), help=COMPARE)
+    parser.add_argument(
+        "--compare", metavar="NAMES", type=lambda names: names.replace(" ", "").split(","), help=COMPARE
+    )
     parser.add_argument("--no-pretrained", action="store_true", help="start from random weights, not from ImageNet")
     parser.add_argument("--cross-validate", metavar="K", type=int, help="folds of the error estimate (lesson: none)")
     parser.add_argument("--max-error", type=float, help="keep the old export and fail if the error is above this")
@@ -85,6 +87,12 @@ def settle(parser, args):
         args.cross_validate = 5 if estimate else 0
     if args.lesson and (args.others or args.subject):
         parser.error("--others and --subject belong to the default recipe, which learns to say that there is none")
+    if args.data == "":
+        parser.error("--data is empty: name a folder of photos, or leave it out for the bears")
+    if (args.max_error or 0) > 1:
+        parser.error("--max-error is a share of the photos: 0.02 for 2%")
+    if not 0 <= args.seed < 2**32:
+        parser.error("--seed is a number from 0 to 4294967295")
     if not args.data:
         args.leave_out = args.leave_out or HERE / "bears" / "left_out.csv"
         args.subject = args.subject or (None if args.lesson else "bear")
@@ -122,7 +130,7 @@ def train_lesson(files, groups, args):
     logits, targets = validation_logits(learn)
     facts = {"validation": error_summary(*count_errors(logits, targets))}
     if args.cross_validate:
-        folds = grouped_folds(files, groups, args.cross_validate, args.seed)
+        folds = estimate_folds(files, groups, args)
         fit = partial(lesson_learner, files, args=args)
         counts = [count_errors(*validation_logits(fit(IndexSplitter(valid)))) for _, valid in folds]
         facts["cross_validation"] = {"folds": len(folds), **error_summary(*map(sum, zip(*counts)))}
@@ -154,7 +162,7 @@ def train_default(files, groups, args):
     targets = torch.tensor([dls.vocab.o2i[parent_label(f)] for f in files])
 
     fit = partial(fit_head, features, targets, n_out=len(dls.vocab), seed=args.seed)
-    folds = grouped_folds(files, groups, args.cross_validate, args.seed)
+    folds = estimate_folds(files, groups, args)
     logits = out_of_fold(fit, folds)
     head = fit(split)
     learn.model[1][-1] = cool(head.model, fit_temperature(logits, targets))
@@ -204,6 +212,14 @@ def prepare(args):
 def train(files, groups, args):
     """Train by the recipe that `args` ask for."""
     return (train_lesson if args.lesson else train_default)(files, groups, args)
+
+
+def estimate_folds(files, groups, args):
+    """The folds of the error estimate; says so when there are fewer than `args` ask for."""
+    folds = grouped_folds(files, groups, args.cross_validate, args.seed)
+    if len(folds) < args.cross_validate:
+        say(f"only {len(folds)} folds, since a class has no more different photos; the more it gets, the better")
+    return folds
 
 
 def refusal(facts, max_error):
@@ -263,7 +279,7 @@ def run_compare(args):
 
 
 def main(argv=None):
-    fastprogress.NO_BAR = not sys.stdout.isatty()  # in a log, a bar is one long line of noise
+    no_bar_in_a_log()
     with distributed.processes():
         try:
             args = parse_args(argv)

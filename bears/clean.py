@@ -7,31 +7,35 @@ python3 -m bears clean photos --list    # the 20 likeliest mistakes of each clas
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from bears.tidy import end_in_order, private_folder
 
 os.environ["GRADIO_TEMP_DIR"] = os.environ.get("GRADIO_TEMP_DIR") or private_folder()
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
+from bears.data import check_folder
 from bears.errors import DataError, WeightsError
+from bears.learner import no_bar_in_a_log
 from bears.moves import Moves
 from bears.review import CSS, Review, create_page
 from bears.suspects import find_suspects
 from bears.theme import THEME
-from fastprogress import fastprogress
+
+FIRST = 20  # photos of each class that `--list` prints
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="folder that holds one folder of photos per class")
-    parser.add_argument("--list", nargs="?", const=20, type=int, metavar="N", help="print the first N of each class")
+    parser.add_argument("--list", action="store_true", help=f"only print the first {FIRST} of each class")
     parser.add_argument("--leave-out", metavar="CSV", help="photos not to look at, as for train.py")
     return parser.parse_args(argv)
 
 
-def print_suspects(review, n):
+def print_suspects(review):
     for label in review.suspects:
-        for place, s in enumerate(review.waiting(label)[:n], 1):
+        for place, s in enumerate(review.waiting(label)[:FIRST], 1):
             print(f"{place:>3}. {s.name}  {s.opinion}")
 
 
@@ -57,6 +61,7 @@ def serve(page):
 
 
 def run(args):
+    check_folder(Path(args.data))
     moves = Moves(args.data)
     moves.steps()  # a damaged log is better found before the photos are judged
     print("Judging the photos; that takes about as long as training", flush=True)
@@ -64,18 +69,20 @@ def run(args):
     for name, reason in dropped.items():
         print(f"left out {name}: {reason}")
     review = Review(moves, suspects)
-    if args.list is not None:
-        print_suspects(review, args.list)
+    if args.list:
+        print_suspects(review)
     else:
         serve(create_page(review))
 
 
 def main(argv=None):
-    fastprogress.NO_BAR = not sys.stdout.isatty()  # in a log, a bar is one long line of noise
+    no_bar_in_a_log()
     try:
         run(parse_args(argv))
     except (DataError, WeightsError) as e:
         sys.exit(f"bears.clean: {e}")
+    except KeyboardInterrupt:
+        sys.exit("bears.clean: stopped. What was decided is kept.")
 
 
 if __name__ == "__main__":

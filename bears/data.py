@@ -1,6 +1,7 @@
 """Photos in one folder per class: which can be opened, which are twins, which are held out."""
 
 import csv
+import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,9 +32,9 @@ def find_photos(path, leave_out=None):
     are not UTF-8.
     """
     path = Path(path)
-    if not path.is_dir():
-        raise DataError(f"There is no folder {path}: name one that holds a folder of photos for each class.")
-    found = sorted(f for f in get_image_files(path) if f.parent != path and not is_ours(f, path))
+    check_folder(path)
+    pictures = get_image_files(path)
+    found = sorted(f for f in pictures if f.parent != path and not is_ours(f, path))
     check_names(found)
     dropped = read_leave_out(leave_out) if leave_out else {}
     names = {f: f.relative_to(path).as_posix() for f in found}
@@ -45,8 +46,19 @@ def find_photos(path, leave_out=None):
     dropped |= {names[f]: reason for f, reason in unreadable.items()}
     files = [f for f in kept if f not in unreadable]
     check_classes(path, found, files)
-    say_what_is_odd(path, found)
+    say_what_is_odd(path, found, loose=sum(f.parent == path for f in pictures))
     return files, dropped
+
+
+def check_folder(path):
+    """Refuse what is no folder, and folders in it that may not be read: nobody would miss their photos."""
+    if not path.is_dir():
+        raise DataError(f"There is no folder {path}: name one that holds a folder of photos for each class.")
+    try:
+        for folder in [path, *filter(Path.is_dir, path.iterdir())]:
+            os.scandir(folder).close()
+    except OSError as e:
+        raise DataError(f"{e.filename} may not be read ({e.strerror}): change that, or move it elsewhere.") from None
 
 
 def check_names(files):
@@ -68,9 +80,14 @@ def is_ours(file, path):
     return (home / "export.pkl").exists() or (home / "reports" / "batch.png").exists()  # written by a refused run, too
 
 
-def say_what_is_odd(path, found):
-    """Folders without photos, and classes whose photos lie in several folders: both may be a slip."""
+def say_what_is_odd(path, found, loose):
+    """What may be a slip: photos in no folder, folders without photos, in one another, or of the same class."""
     folders = sorted({f.parent for f in found})
+    if loose:
+        print(f"· {loose} photos that lie beside the folders of the classes are not used")
+    for folder in folders:
+        if folder.parent in folders:
+            print(f"· the folder {folder.relative_to(path)} is a class of its own, though it lies in that of another")
     for folder in sorted(path.iterdir()):
         if folder.is_dir() and folder.name != SET_ASIDE and not any(f.is_relative_to(folder) for f in folders):
             print(f"· the folder {folder.name} holds no photos of a class")
@@ -97,7 +114,8 @@ def read_leave_out(file):
             rows = [row for row in csv.DictReader(f) if row["file"]]
         return {row["file"].replace("\\", "/"): row["reason"] or "no reason given" for row in rows}
     except (OSError, KeyError, csv.Error, UnicodeDecodeError) as e:
-        raise DataError(f"{file} is not a readable CSV file with columns file and reason: {e!r}.") from None
+        why = getattr(e, "strerror", None) or type(e).__name__
+        raise DataError(f"{file} is not a readable CSV file with columns file and reason ({why}).") from None
 
 
 def verify_photos(files):

@@ -9,13 +9,12 @@ A plain `git push` does not do: the Hub refuses binary files in it.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from bears.errors import DeployError
 from bears.files import export_file
-from bears.words import about, find_examples, page_title
+from bears.words import about, find_examples, page_title, read_facts
 from huggingface_hub import CommitOperationAdd, HfApi, SpaceCard, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
@@ -49,7 +48,8 @@ def files_to_send(space, model):
     beside = model.with_suffix(".json")
     if missing := [str(f) for f in (model, beside) if not f.is_file()]:
         raise DeployError(f"There is no {' and no '.join(missing)}: train.py writes both.")
-    facts = json.loads(beside.read_text(encoding="utf-8"))
+    if not (facts := read_facts(model)):
+        raise DeployError(f"{beside} cannot be read: train.py writes it anew.")
     shipped = model.resolve() == ROOT / "export.pkl" and facts.get("classes") == THE_BEARS
     patterns = FILES + ABOUT_THE_BEARS if shipped else FILES
     files = {f.relative_to(ROOT).as_posix(): f for pattern in patterns for f in sorted(ROOT.glob(pattern))}
@@ -67,6 +67,7 @@ def space_card(space, facts, shipped):
     if shipped:
         card.data.thumbnail = f"https://huggingface.co/spaces/{space}/resolve/main/bears/pictures/page.png"
     else:
+        card.data.emoji = "📷"
         card.data.tags = [tag for tag in card.data.tags if tag != "bears"]
     card.text = f"\n# {page_title(facts)}\n\n{about(facts)}\n"
     return str(card).encode()

@@ -1,6 +1,7 @@
 """Where the page can stand in the open: behind a share link, on Hugging Face Spaces, with ZeroGPU or not, on Binder."""
 
 import os
+import socket
 from pathlib import Path
 
 from gradio import networking, tunneling
@@ -12,6 +13,12 @@ def find_host():
         return "a Hugging Face Space"
     if any(name.startswith("BINDER_") for name in os.environ):
         return "Binder"
+
+
+def check_address(host, port):
+    """Raise an `OSError` where nobody can listen; Gradio would try a hundred ports, for minutes."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    socket.create_server((host.strip("[]"), port), family=family).close()
 
 
 def satisfy_zerogpu():

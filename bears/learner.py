@@ -4,6 +4,7 @@ A few hundred photos are too few to retrain a network: `fine_tune` makes it forg
 when batch norm retrains its statistics. So the body stays as ImageNet left it, and only the head learns.
 """
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from difflib import get_close_matches
@@ -21,7 +22,7 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import error_rate
 from fastai.vision.all import Normalize, imagenet_stats, noop, set_seed, vision_learner
 from fastai.vision.learner import model_meta
-from fastprogress import progress_bar
+from fastprogress import fastprogress, progress_bar
 from scipy.stats import binomtest
 from torch import nn
 from torchvision import models
@@ -31,6 +32,12 @@ SIZE = 256  # pixels; on these photos 128 errs twice as often, and more than 256
 # fastai’s own options for the plainest head: average pooling and one linear layer.
 LINEAR_HEAD = dict(concat_pool=False, lin_ftrs=[], ps=0, first_bn=False)
 THREADS = torch.get_num_threads()
+
+
+def no_bar_in_a_log():
+    """Outside of a terminal a bar is one long line of noise, of which fastprogress prints the first letter anyway."""
+    if not sys.stdout.isatty():
+        fastprogress.NO_BAR, fastprogress.ConsoleProgressBar.fill = True, ""
 
 
 def create_learner(dls, arch=ARCH, pretrained=True, **kwargs):
@@ -69,7 +76,7 @@ def find_arch(name):
             return lambda pretrained: arch(weights="DEFAULT" if pretrained else None)
     if timm.is_model(name):
         return name
-    similar = ", ".join(get_close_matches(name, [*names, *timm.list_models()])) or f"{ARCH}, resnet18"
+    similar = ", ".join(get_close_matches(name, dict.fromkeys([*names, *timm.list_models()]))) or f"{ARCH}, resnet18"
     raise WeightsError(f"Neither torchvision nor timm has a backbone {name}. There is, for example: {similar}.")
 
 

@@ -28,8 +28,10 @@ class Moves:
         self.take("keep", name, name)
 
     def move(self, name, label):
-        """Move a photo to the class `label`, whose folder lies beside that of its own class."""
-        self.take("move", name, (Path(name).parent.parent / label / Path(name).name).as_posix())
+        """Move a photo to the class `label`, whose folder lies beside that of its own class, or at the top."""
+        beside = Path(name).parent.parent
+        home = beside if (self.folder / beside / label).is_dir() else Path()
+        self.take("move", name, (home / label / Path(name).name).as_posix())
 
     def set_aside(self, name):
         """Move a photo to where training does not look."""

@@ -118,6 +118,8 @@ def plot_trust(folder, probs, targets, scores, threshold, others=()):
         ax.hist(others, edges, label=f"{len(others)} photos of other things", alpha=0.7)
     ax.axvline(threshold, color="black", linestyle="dashed", label=f"below {threshold:.2f}: none of the classes")
     ax.set(xlabel="Score (bears/ood.py)", ylabel="Photos", yscale="log")
+    ax.yaxis.set_major_formatter("{x:g}")  # powers of ten would be TeX, which is off: names of photos are none
+    ax.yaxis.set_minor_formatter("")
     ax.legend()
     save(folder / "scores.png")
 

@@ -33,7 +33,7 @@ from train import default_dls
 
 COPY = 0.2  # the highest score of a copy: it does less harm than what is plainly wrong
 NEAR = 0.3  # of the usual distance between photos: what is closer is a copy
-ODD = 0.5  # of the likeness to the other photos; most photos have more
+ODD = 0.5  # of the likeness to the other photos; most photos have more, and at most a tenth is called odd
 
 
 class Suspect(NamedTuple):
@@ -62,22 +62,22 @@ def rank(folder, files, features, targets, vocab, seed=42):
     probs, likeness, none = judge(files, features, targets, seed)
     scores = get_label_quality_scores(targets.numpy(), probs) * likeness.clip(0, 1)
     twins = {i: names[j] for i, j in find_copies(features, scores).items()}
-    suspects = []
+    odd, suspects = min(ODD, np.quantile(likeness, 0.1)), []
     for i, name in enumerate(names):
         guess, twin = vocab[probs[i].argmax()], twins.get(i)
-        opinion = describe(guess, probs[i].max(), likeness[i], none["threshold"], twin)
+        opinion = describe(guess, probs[i].max(), likeness[i], none["threshold"], odd, twin)
         score = min(float(scores[i]), COPY if twin else 1)
         suspects.append(Suspect(name, vocab[targets[i]], score, opinion, guess, twin))
     suspects.sort(key=lambda s: s.score)
     return {label: [s for s in suspects if s.label == label] for label in vocab}
 
 
-def describe(guess, prob, likeness, threshold, twin):
+def describe(guess, prob, likeness, threshold, odd, twin):
     """What is to be said of a photo, in words."""
     words = [f"nearly the same photo as {twin}"] if twin else []
     if likeness < threshold:
         return "; ".join([*words, "shows none of them"])
-    if likeness < ODD:
+    if likeness < odd:
         words.append(f"unlike the others ({int(100 * likeness)}% alike)")
     return "; ".join([*words, f"looks like {guess}, {percent(prob)}"])
 

@@ -1,5 +1,15 @@
 """What the page says and shows follows the model: classes, subject and error come from export.json beside it."""
 
+import json
+
+
+def read_facts(model):
+    """What train.py wrote about the model beside it (export.json), or nothing."""
+    try:
+        return dict(json.loads(model.with_suffix(".json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
 
 def page_title(facts):
     """`Black, grizzly or teddy bear?`"""

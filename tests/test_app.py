@@ -70,6 +70,14 @@ def test_a_port_that_is_taken_ends_in_one_sentence(server):
     assert line.startswith("app.py: This port or address cannot be used")
 
 
+@pytest.mark.parametrize("host", ["10.255.255.1", "no-such-host.invalid"])
+def test_an_address_of_another_machine_ends_in_one_sentence_at_once(host):
+    command = [sys.executable, ROOT / "app.py", "--host", host]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    [line] = [line for line in result.stderr.splitlines() if line]
+    assert line.startswith("app.py: This port or address cannot be used")
+
+
 def test_a_folder_stands_for_the_export_in_it():
     code = f"import app; print(app.parse_args(['--model', {str(ROOT)!r}]).model)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 import requests
@@ -178,16 +181,41 @@ def test_a_folder_that_cannot_be_written_to_is_a_sentence_and_moves_nothing(data
 
 
 def test_the_list_says_what_is_wrong(planted, capsys):
-    clean.main([str(planted), "--list", "8"])
-    lines = capsys.readouterr().out.splitlines()[-16:]
-    assert any("disc/square.jpg  " in line and "looks like square" in line for line in lines[:4])
-    assert lines[8] == "  1. square/white.png  shows none of them"
+    clean.main(["--list", str(planted)])
+    said, discs, squares = capsys.readouterr().out.split("  1. ")
+    assert "█" not in said
+    assert any("disc/square.jpg  " in line and "looks like square" in line for line in discs.splitlines()[:4])
+    assert squares.startswith("square/white.png  shows none of them\n")
+    assert discs.count("unlike the others") + squares.count("unlike the others") <= 4  # of 34
 
 
-def test_a_folder_that_is_not_there_is_a_sentence(tmp_path):
+@pytest.mark.parametrize("name", ["nowhere", "photo.jpg"])
+def test_a_folder_that_is_not_there_is_a_sentence(tmp_path, name):
+    (tmp_path / "photo.jpg").touch()
     with pytest.raises(SystemExit) as exit:
-        clean.main([str(tmp_path / "nowhere")])
+        clean.main([str(tmp_path / name)])
     assert str(exit.value).startswith("bears.clean: There is no folder")
+
+
+def test_ctrl_c_while_it_judges_is_a_sentence(planted):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bears.clean", planted],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert "Judging" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert err == "bears.clean: stopped. What was decided is kept.\n" and process.returncode == 1
+
+
+def test_a_photo_of_a_nested_folder_moves_to_the_class_that_there_is(data):
+    (data / "disc" / "more").mkdir()
+    shutil.copy(data / "square" / "00.jpg", data / "disc" / "more" / "mine.jpg")
+    Moves(data).move("disc/more/mine.jpg", "square")
+    assert (data / "square" / "mine.jpg").exists()
 
 
 @pytest.fixture(scope="module")

@@ -136,6 +136,15 @@ def test_dry_run_lists_files_and_sizes_and_sends_nothing(hub):
     assert f"{(ROOT / 'export.pkl').stat().st_size:,}  export.pkl" in result.stdout
 
 
+@pytest.mark.parametrize("facts", ["{", "[]"])
+def test_a_damaged_export_json_is_one_sentence(tmp_path, facts):
+    (tmp_path / "export.pkl").touch()
+    (tmp_path / "export.json").write_text(facts)
+    result = deploy("me/bears", "--dry-run", "--model", str(tmp_path))
+    [line] = result.stderr.splitlines()
+    assert line.startswith("bears.deploy: ") and "train.py writes it anew" in line
+
+
 def test_a_folder_stands_for_the_export_in_it():
     assert deploy("me/bears", "--dry-run", "--model", str(ROOT)).stdout == deploy("me/bears", "--dry-run").stdout != ""
 

@@ -237,8 +237,12 @@ def test_folders_that_look_like_a_slip_are_named(shapes, tmp_path, capsys):
     data = shutil.copytree(shapes, tmp_path / "data")
     (data / "triangle").mkdir()
     shutil.copytree(shapes / "disc", data / "more" / "disc")
+    shutil.copytree(shapes / "disc", data / "square" / "holidays")
+    shutil.copy(shapes / "disc" / "00.jpg", data)
     find_photos(data)
     out = capsys.readouterr().out
+    assert "the folder square/holidays is a class of its own" in out and "more/disc is a class" not in out
+    assert "1 photos that lie beside" in out
     assert "the folder triangle holds no photos" in out
     assert "the class disc has photos in 2 folders: disc, more/disc" in out
 
@@ -271,7 +275,9 @@ def test_two_photos_per_class_are_enough(shapes, tmp_path, capsys):
         (tmp_path / "data" / label).mkdir(parents=True)
         for name in ("00.jpg", "01.jpg"):
             shutil.copy(shapes / label / name, tmp_path / "data" / label)
-    assert run(capsys, "--data", tmp_path / "data", "--out", tmp_path)["validation"]["photos"] == 2
+    train.main(["--data", str(tmp_path / "data"), "--out", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert "only 2 folds" in out and json.loads(out[out.index("\n{\n") :])["validation"]["photos"] == 2
 
 
 def test_unreadable_list_of_photos_to_leave_out(shapes, tmp_path):
@@ -342,10 +348,35 @@ def test_help_describes_every_option(capsys):
         assert f"--{option}" in text
 
 
-def test_cross_validation_of_one_fold_is_refused(shapes, capsys):
+@pytest.mark.parametrize(
+    "option, value, sentence",
+    [
+        ("--cross-validate", "1", "at least 2 folds"),
+        ("--max-error", "2", "0.02 for 2%"),
+        ("--seed", "-1", "number from 0"),
+        ("--data", "", "--data is empty"),
+    ],
+)
+def test_values_that_cannot_be_meant_are_refused(capsys, option, value, sentence):
     with pytest.raises(SystemExit):
-        train.parse_args(["--data", str(shapes), "--cross-validate", "1"])
-    assert "at least 2 folds" in capsys.readouterr().err
+        train.parse_args([option, value])
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="only root can become a user without permission"
+)
+def test_a_class_that_may_not_be_read_is_not_passed_over(shapes, tmp_path_factory):
+    data = shutil.copytree(shapes, tmp_path_factory.getbasetemp().parent.parent / f"data-{os.getpid()}")
+    data.chmod(0o755)
+    (data / "disc").chmod(0)
+    os.seteuid(65534)
+    try:
+        message = fails("--data", data, "--out", "/tmp")
+    finally:
+        os.seteuid(0)
+        shutil.rmtree(data)
+    assert "disc may not be read" in message
 
 
 def test_options_that_the_lesson_would_ignore_are_refused(shapes, capsys):
