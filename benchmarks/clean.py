@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bears import ood
 from bears.data import find_others, find_photos, read_leave_out
-from bears.learner import body_features
+from bears.learner import body_features, no_bar_in_a_log
 from bears.suspects import judge, rank, read_photos
 
 
@@ -42,6 +42,7 @@ def errors_and_passes(files, features, targets, others):
 
 
 def main():
+    no_bar_in_a_log()
     args = parse_args()
     files, _ = find_photos(args.data)
     listed = read_leave_out(args.leave_out)
