@@ -7,7 +7,6 @@ python app.py --mcp                    # and a tool for AI assistants
 """
 
 import argparse
-import contextlib
 import os
 import sys
 import time
@@ -101,32 +100,28 @@ def create_demo(model, trust=False):
 
 
 def serve(demo, args):
-    """Show the page while the model loads; a photo that comes earlier waits for it."""
+    """Show the page while the model loads; a photo that comes earlier waits for it. Raises `ExportError`."""
     if not args.model.is_file():
-        sys.exit(f"app.py: {NoModelError(args.model)}")
+        raise NoModelError(args.model)
     end_in_order()
     demo.predictor.start()
     try:
-        check_address(args.host or "127.0.0.1", args.port or 0)
-        launch(demo, args)
-    except (OSError, OverflowError):
+        host = check_address(args.host or os.getenv("GRADIO_SERVER_NAME") or "127.0.0.1", args.port or 0)
+        launch(demo, host, args)
+    except OSError:
         sys.exit("app.py: This port or address cannot be used: leave out --port and --host, or name others.")
     print(f"The page is at {demo.local_url}", flush=True)
-    try:
-        demo.predictor.load()
-        print("The model is ready.", flush=True)
-    except ExportError as e:
-        demo.close()
-        sys.exit(f"app.py: {e}")
+    demo.predictor.load()
+    print("The model is ready.", flush=True)
     if args.share:
         print(share(demo), flush=True)
     demo.block_thread()
 
 
-def launch(demo, args):
+def launch(demo, host, args):
     """Put the page online, and return at once."""
     demo.launch(
-        server_name=args.host,
+        server_name=host,
         server_port=args.port,
         share=False,
         mcp_server=args.mcp,
@@ -146,5 +141,9 @@ gpu = satisfy_zerogpu()
 demo = create_demo(args.model, args.trust_model)
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # while the model loads
+    try:
         serve(demo, args)
+    except ExportError as e:
+        sys.exit(f"app.py: {e}")
+    except KeyboardInterrupt:  # while the model loads
+        pass

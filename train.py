@@ -79,6 +79,8 @@ def parse_args(argv=None):
 
 def settle(parser, args):
     """Refuse options that contradict each other, and fill in those that follow from others; returns `args`."""
+    if args.compare and not all(args.compare):
+        parser.error("--compare takes names of backbones, with commas between them")
     if args.compare and (args.arch or args.others or args.subject or args.max_error is not None):
         parser.error("--compare exports nothing: leave out --arch, --others, --subject and --max-error")
     args.arch = args.arch or ("resnet18" if args.lesson else ARCH)
@@ -89,7 +91,7 @@ def settle(parser, args):
         parser.error("--others and --subject belong to the default recipe, which learns to say that there is none")
     if args.data == "":
         parser.error("--data is empty: name a folder of photos, or leave it out for the bears")
-    if (args.max_error or 0) > 1:
+    if args.max_error is not None and not args.max_error <= 1:  # which is true of nan, too
         parser.error("--max-error is a share of the photos: 0.02 for 2%")
     if not 0 <= args.seed < 2**32:
         parser.error("--seed is a number from 0 to 4294967295")

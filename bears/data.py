@@ -52,13 +52,14 @@ def find_photos(path, leave_out=None):
 
 def check_folder(path):
     """Refuse what is no folder, and folders in it that may not be read: nobody would miss their photos."""
-    if not path.is_dir():
+
+    def refuse(e):
+        raise DataError(f"{e.filename} may not be read ({e.strerror}): change that, or move it elsewhere.")
+
+    if not os.path.isdir(path):
         raise DataError(f"There is no folder {path}: name one that holds a folder of photos for each class.")
-    try:
-        for folder in [path, *filter(Path.is_dir, path.iterdir())]:
-            os.scandir(folder).close()
-    except OSError as e:
-        raise DataError(f"{e.filename} may not be read ({e.strerror}): change that, or move it elsewhere.") from None
+    for _, folders, _ in os.walk(path, onerror=refuse, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "lost+found"]
 
 
 def check_names(files):
@@ -84,10 +85,10 @@ def say_what_is_odd(path, found, loose):
     """What may be a slip: photos in no folder, folders without photos, in one another, or of the same class."""
     folders = sorted({f.parent for f in found})
     if loose:
-        print(f"· {loose} photos that lie beside the folders of the classes are not used")
+        print(f"· photos that lie beside the folders of the classes are not used: {loose}")
     for folder in folders:
-        if folder.parent in folders:
-            print(f"· the folder {folder.relative_to(path)} is a class of its own, though it lies in that of another")
+        if any(parent in folders for parent in folder.parents):
+            print(f"· photos in {folder.relative_to(path).as_posix()} count as the class {folder.name}")
     for folder in sorted(path.iterdir()):
         if folder.is_dir() and folder.name != SET_ASIDE and not any(f.is_relative_to(folder) for f in folders):
             print(f"· the folder {folder.name} holds no photos of a class")

@@ -9,7 +9,7 @@ from bears.errors import ExportError
 
 def export_file(name):
     """The path of an export by its own name, or by that of the folder it lies in."""
-    return Path(name, "export.pkl") if Path(name).is_dir() else Path(name)
+    return Path(name, "export.pkl") if os.path.isdir(name) else Path(name)
 
 
 def check_writable(folder, option="--out"):

@@ -16,9 +16,17 @@ def find_host():
 
 
 def check_address(host, port):
-    """Raise an `OSError` where nobody can listen; Gradio would try a hundred ports, for minutes."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    socket.create_server((host.strip("[]"), port), family=family).close()
+    """The host as Gradio takes it, IPv6 in brackets; port 0 stands for any.
+
+    Raises `OSError` where nobody can listen, at once: Gradio would try a hundred ports, for minutes.
+    """
+    host = host.strip("[]")
+    six = ":" in host
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if six else socket.AF_INET).close()
+    except (OverflowError, TypeError, UnicodeError) as e:  # a number or name that none can have
+        raise OSError(str(e)) from None
+    return f"[{host}]" if six else host
 
 
 def satisfy_zerogpu():

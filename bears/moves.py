@@ -28,9 +28,10 @@ class Moves:
         self.take("keep", name, name)
 
     def move(self, name, label):
-        """Move a photo to the class `label`, whose folder lies beside that of its own class, or at the top."""
+        """Move a photo to the class `label`, whose folder lies beside that of its own class, or else at the top."""
         beside = Path(name).parent.parent
-        home = beside if (self.folder / beside / label).is_dir() else Path()
+        nested = not (self.folder / beside / label).is_dir() and (self.folder / label).is_dir()
+        home = Path() if nested else beside
         self.take("move", name, (home / label / Path(name).name).as_posix())
 
     def set_aside(self, name):

@@ -36,7 +36,10 @@ class PredictorProcess:
         self.process = None
 
     def start(self):
-        """Start the process if there is none, or if it has died; returns what speaks for the `Predictor` in it."""
+        """Start the process if there is none, or if it has died; returns what speaks for the `Predictor` in it.
+
+        Raises `ExportError` when it cannot start.
+        """
         with self.starting:
             if self.process is None or self.process.poll() is not None:
                 key = secrets.token_hex()
@@ -45,7 +48,9 @@ class PredictorProcess:
                 )
                 job = {"file": str(self.file), "trust": self.trust, "key": key}
                 print(json.dumps(job), file=self.process.stdin, flush=True)
-                address = json.loads(self.process.stdout.readline())
+                if not (address := self.process.stdout.readline()):
+                    raise ExportError("The model's process could not start; it may have said why above.")
+                address = json.loads(address)
                 manager = Manager(tuple(address) if isinstance(address, list) else address, key.encode())
                 manager.connect()
                 self.predictor = manager.predictor()
@@ -57,6 +62,8 @@ class PredictorProcess:
         try:
             predictor.load()
         except (EOFError, OSError):
+            if not self.died():
+                raise
             raise ExportError("The model stopped while it was loaded: most likely the memory is full.") from None
 
     def predict(self, file):
@@ -65,11 +72,15 @@ class PredictorProcess:
         try:
             return predictor.predict(file)
         except (EOFError, OSError):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(1)
-            if self.process.poll() is None:
+            if not self.died():
                 raise
             raise PhotoError("The model stopped at this moment and starts anew. Please send the photo again.") from None
+
+    def died(self):
+        """Whether the process is gone, or goes within a second."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(1)
+        return self.process.poll() is not None
 
 
 def serve(file, trust, key):
@@ -82,12 +93,14 @@ def serve(file, trust, key):
     print(json.dumps(server.address), flush=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.read()  # ends when the first process does
-    shutil.rmtree(get_temp_dir())  # with the socket in it, which a sudden end would leave behind
+    shutil.rmtree(get_temp_dir(), ignore_errors=True)  # with the socket in it, which a sudden end would leave behind
     os._exit(0)  # whatever the model is at
 
 
 Manager.register("predictor")
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the first process, which takes this one along
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # are for the first process, which takes this one along
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     serve(**json.loads(sys.stdin.readline()))

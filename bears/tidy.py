@@ -1,4 +1,4 @@
-"""Leave nothing of a visitor behind: photos lie in a private folder, which is gone when the program ends."""
+"""Leave nothing of a visitor behind: photos lie in a private folder, which is gone when the program is stopped."""
 
 import atexit
 import shutil

@@ -90,9 +90,10 @@ def only_union(form, kinds):
 
 def only_types(kinds):
     """The members of a union, none of them a string, which is code that waits to be evaluated."""
+    kinds = tuple(kinds)
     if not all(isinstance(kind, type) for kind in kinds):
         raise Refused("a union of something else than types")
-    return tuple(kinds)
+    return kinds
 
 
 GUARDED = {

@@ -1,10 +1,12 @@
 """app.py as its visitors meet it: a real server, asked by a real gradio_client."""
 
+import socket
 import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+import requests
+from conftest import ROOT, Server
 from gradio_client import Client, handle_file
 from PIL import Image
 
@@ -70,7 +72,23 @@ def test_a_port_that_is_taken_ends_in_one_sentence(server):
     assert line.startswith("app.py: This port or address cannot be used")
 
 
-@pytest.mark.parametrize("host", ["10.255.255.1", "no-such-host.invalid"])
+def has_ipv6():
+    try:
+        return not socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("host", ["localhost", "::1"] if has_ipv6() else ["localhost"])
+def test_an_address_of_this_machine(tmp_path, host):
+    server = Server(tmp_path / "log", "--host", host)
+    try:
+        assert requests.get(server.url, timeout=30).ok
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("host", ["10.255.255.1", "no-such-host.invalid", "ü" * 70])
 def test_an_address_of_another_machine_ends_in_one_sentence_at_once(host):
     command = [sys.executable, ROOT / "app.py", "--host", host]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -241,8 +241,8 @@ def test_folders_that_look_like_a_slip_are_named(shapes, tmp_path, capsys):
     shutil.copy(shapes / "disc" / "00.jpg", data)
     find_photos(data)
     out = capsys.readouterr().out
-    assert "the folder square/holidays is a class of its own" in out and "more/disc is a class" not in out
-    assert "1 photos that lie beside" in out
+    assert "photos in square/holidays count as the class holidays" in out and "photos in more/disc" not in out
+    assert "beside the folders of the classes are not used: 1" in out
     assert "the folder triangle holds no photos" in out
     assert "the class disc has photos in 2 folders: disc, more/disc" in out
 
@@ -353,6 +353,8 @@ def test_help_describes_every_option(capsys):
     [
         ("--cross-validate", "1", "at least 2 folds"),
         ("--max-error", "2", "0.02 for 2%"),
+        ("--max-error", "nan", "0.02 for 2%"),
+        ("--compare", "resnet18,", "names of backbones"),
         ("--seed", "-1", "number from 0"),
         ("--data", "", "--data is empty"),
     ],
@@ -369,14 +371,16 @@ def test_values_that_cannot_be_meant_are_refused(capsys, option, value, sentence
 def test_a_class_that_may_not_be_read_is_not_passed_over(shapes, tmp_path_factory):
     data = shutil.copytree(shapes, tmp_path_factory.getbasetemp().parent.parent / f"data-{os.getpid()}")
     data.chmod(0o755)
-    (data / "disc").chmod(0)
+    for name in (".Trashes", "disc/more"):
+        (data / name).mkdir()
+        (data / name).chmod(0)
     os.seteuid(65534)
     try:
         message = fails("--data", data, "--out", "/tmp")
     finally:
         os.seteuid(0)
         shutil.rmtree(data)
-    assert "disc may not be read" in message
+    assert "disc/more may not be read" in message
 
 
 def test_options_that_the_lesson_would_ignore_are_refused(shapes, capsys):
