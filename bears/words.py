@@ -41,20 +41,25 @@ def headline(probs, known, facts):
     return f"{full_name(label, facts.get('subject'))}, {percent(probs[label])} sure"
 
 
+def errors(estimate):
+    """What an `error_summary` says, in words."""
+    low, high = estimate["interval_95"]
+    return (
+        f"took one for another in {estimate['errors']} of {estimate['photos']} cases: an error of"
+        f" {estimate['error_rate']:.1%}, on other photos like these most likely between {low:.1%} and {high:.1%}."
+    )
+
+
 def about(facts):
     """What the model is, how often it errs and what it is not for, in Markdown."""
     lines = []
     if "arch" in facts:
         photos = sum(facts["counts"].values())
         lines.append(f"A neural network, built from {photos} photos to tell apart: {', '.join(facts['classes'])}.")
-    estimate = facts.get("cross_validation") or facts.get("validation")
-    if estimate:
-        low, high = estimate["interval_95"]
-        lines.append(
-            f"Asked about {estimate['photos']} photos that it had not been trained on, it took one for another in"
-            f" {estimate['errors']} cases: an error of {estimate['error_rate']:.1%}, on other photos like these most"
-            f" likely between {low:.1%} and {high:.1%}."
-        )
+    if folds := facts.get("cross_validation"):
+        lines.append(f"Networks trained in the same way, asked about photos that they had never seen, {errors(folds)}")
+    elif "validation" in facts:
+        lines.append(f"Asked about photos that it had never seen, it {errors(facts['validation'])}")
     if "none_of_them" in facts:
         lines.append("It also says when a photo shows none of them, and can be wrong there, too.")
     lines.append(
