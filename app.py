@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bears.tidy import end_in_order, private_folder
 
-os.environ["GRADIO_TEMP_DIR"] = os.environ.get("GRADIO_TEMP_DIR") or private_folder()
+os.environ["GRADIO_TEMP_DIR"] = private_folder()
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # strangers' visits are nobody's statistics
 # After every answer Gradio sums up the latest 10,000 for a monitoring page, which we do not show.
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
@@ -40,7 +40,8 @@ def parse_args(argv=None):
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
     parser.add_argument("--share", action="store_true", help="also print a public link, valid for a week")
     parser.add_argument("--mcp", action="store_true", help="also answer AI assistants, as a tool (MCP)")
-    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for the whole network)")
+    host = os.getenv("GRADIO_SERVER_NAME") or "127.0.0.1"
+    parser.add_argument("--host", default=host, help=f"address to listen on (default: {host}; 0.0.0.0: all networks)")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
     return parser.parse_args(argv)
 
@@ -106,7 +107,7 @@ def serve(demo, args):
     end_in_order()
     demo.predictor.start()
     try:
-        host = check_address(args.host or os.getenv("GRADIO_SERVER_NAME") or "127.0.0.1", args.port or 0)
+        host = check_address(args.host, args.port or 0)
         launch(demo, host, args)
     except OSError:
         sys.exit("app.py: This port or address cannot be used: leave out --port and --host, or name others.")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bears.tidy import end_in_order, private_folder
 
-os.environ["GRADIO_TEMP_DIR"] = os.environ.get("GRADIO_TEMP_DIR") or private_folder()
+os.environ["GRADIO_TEMP_DIR"] = private_folder()
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from bears.data import check_folder

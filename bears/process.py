@@ -18,6 +18,7 @@ from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 from bears.errors import ExportError, PhotoError
+from bears.tidy import STOPS
 
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "bears.process"]
@@ -59,28 +60,27 @@ class PredictorProcess:
     def load(self):
         """Wait until the model is loaded. Raises `ExportError`."""
         predictor = self.start()
-        try:
+        with self.unless_it_died(ExportError("The model stopped while it was loaded: most likely the memory is full.")):
             predictor.load()
-        except (EOFError, OSError):
-            if not self.died():
-                raise
-            raise ExportError("The model stopped while it was loaded: most likely the memory is full.") from None
 
     def predict(self, file):
         """`Predictor.predict`; also raises `PhotoError` when the process died while it had the photo."""
         predictor = self.start()
-        try:
+        again = PhotoError("The model stopped at this moment and starts anew. Please send the photo again.")
+        with self.unless_it_died(again):
             return predictor.predict(file)
-        except (EOFError, OSError):
-            if not self.died():
-                raise
-            raise PhotoError("The model stopped at this moment and starts anew. Please send the photo again.") from None
 
-    def died(self):
-        """Whether the process is gone, or goes within a second."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(1)
-        return self.process.poll() is not None
+    @contextlib.contextmanager
+    def unless_it_died(self, error):
+        """Raise `error` instead of what a process causes that is gone, or goes within a second."""
+        try:
+            yield
+        except (EOFError, OSError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(1)
+            if self.process.poll() is None:
+                raise
+            raise error from None
 
 
 def serve(file, trust, key):
@@ -100,7 +100,6 @@ def serve(file, trust, key):
 Manager.register("predictor")
 
 if __name__ == "__main__":
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # are for the first process, which takes this one along
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for stop in (signal.SIGINT, *STOPS):  # are for the first process, which takes this one along
+        signal.signal(stop, signal.SIG_IGN)
     serve(**json.loads(sys.stdin.readline()))

@@ -23,11 +23,18 @@ from torch import nn
 
 import train
 
+needs_root = pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="only root can become a user without permission"
+)
+
 
 def run(capsys, *args):
     """Run train.py; returns the JSON block that it prints at the end."""
     train.main([str(arg) for arg in args])
-    out = capsys.readouterr().out
+    return facts_in(capsys.readouterr().out)
+
+
+def facts_in(out):
     return json.loads(out[out.index("\n{\n") :])
 
 
@@ -277,7 +284,7 @@ def test_two_photos_per_class_are_enough(shapes, tmp_path, capsys):
             shutil.copy(shapes / label / name, tmp_path / "data" / label)
     train.main(["--data", str(tmp_path / "data"), "--out", str(tmp_path)])
     out = capsys.readouterr().out
-    assert "only 2 folds" in out and json.loads(out[out.index("\n{\n") :])["validation"]["photos"] == 2
+    assert "only 2 folds" in out and facts_in(out)["validation"]["photos"] == 2
 
 
 def test_unreadable_list_of_photos_to_leave_out(shapes, tmp_path):
@@ -302,9 +309,7 @@ def test_a_name_that_is_not_text(shapes, tmp_path):
     assert "rename it" in message and message.isascii()
 
 
-@pytest.mark.skipif(
-    sys.platform == "win32" or os.geteuid() != 0, reason="only root can become a user without permission"
-)
+@needs_root
 def test_no_permission_to_write(shapes, tmp_path):
     os.seteuid(65534)
     try:
@@ -365,9 +370,7 @@ def test_values_that_cannot_be_meant_are_refused(capsys, option, value, sentence
     assert sentence in capsys.readouterr().err
 
 
-@pytest.mark.skipif(
-    sys.platform == "win32" or os.geteuid() != 0, reason="only root can become a user without permission"
-)
+@needs_root
 def test_a_class_that_may_not_be_read_is_not_passed_over(shapes, tmp_path_factory):
     data = shutil.copytree(shapes, tmp_path_factory.getbasetemp().parent.parent / f"data-{os.getpid()}")
     data.chmod(0o755)
