@@ -3,17 +3,16 @@
 import csv
 import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import imagehash
 import numpy as np
 from bears.errors import DataError, PhotoError
+from bears.near import connect
 from bears.photo import EXTENSIONS, open_photo
 from fastai.data.transforms import get_image_files, image_extensions, parent_label
 from PIL import ImageOps
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
 # Python does not know every phone's format by name, and `get_image_files` asks Python.
@@ -128,8 +127,13 @@ def verify_photos(files):
         except PhotoError as e:
             return str(e)
 
-    with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock, so threads are enough
-        return {f: reason for f, reason in zip(files, pool.map(why_not, files)) if reason}
+    return {f: reason for f, reason in zip(files, in_threads(why_not, files)) if reason}
+
+
+def in_threads(function, files):
+    """`map` in threads, since Pillow decodes outside Python's lock; an executor keeps a kilobyte for every photo."""
+    with ThreadPool() as pool:
+        yield from pool.imap(function, files, chunksize=16)
 
 
 def check_classes(path, found, files):
@@ -161,29 +165,17 @@ def group_twins(files):
     Returns an int array of shape (len(files),): photos with the same number are twins. A crop of a photo
     changes the hash too much to be found.
     """
-    with ThreadPoolExecutor() as pool:
-        hashes = list(pool.map(phash_both_ways, files))
-    # Copies are compared once, and the rest block by block, so that memory stays flat as the folder grows.
-    position = {bits: i for i, bits in enumerate(dict.fromkeys(hashes))}
-    bits = np.frombuffer(b"".join(position), np.uint8).reshape(-1, 128)
-    upright, mirrored = np.hsplit(bits.astype(np.float32) * 2 - 1, 2)
-    rows, cols = [], []
-    for start in range(0, len(bits), 1024):
-        block = upright[start : start + 1024]
-        nearest = np.maximum(block @ upright.T, block @ mirrored.T)
-        row, col = np.nonzero(nearest >= 64 - 2 * TWIN_BITS)
-        rows.append(row + start)
-        cols.append(col)
-    rows, cols = np.concatenate(rows), np.concatenate(cols)
-    pairs = coo_matrix((np.ones(len(rows), bool), (rows, cols)), shape=(len(bits), len(bits)))
-    groups = connected_components(pairs)[1]
-    return groups[[position[bits] for bits in hashes]]
+    hashes = list(in_threads(phash_both_ways, files))
+    position = {both: i for i, both in enumerate(dict.fromkeys(hashes))}  # copies are looked up once
+    upright, mirrored = np.hsplit(np.frombuffer(b"".join(position), np.uint16).reshape(-1, 8), 2)
+    groups = connect(upright, mirrored, TWIN_BITS)
+    return groups[[position[both] for both in hashes]]
 
 
 def phash_both_ways(file):
-    """pHash of a photo and of its mirror image: 64 bits each, one to a byte."""
+    """pHash of a photo and of its mirror image: 64 bits each, as 16 bytes."""
     im = open_photo(file, side=128).convert("L")
-    return imagehash.phash(im).hash.tobytes() + imagehash.phash(ImageOps.mirror(im)).hash.tobytes()
+    return np.packbits([imagehash.phash(im).hash, imagehash.phash(ImageOps.mirror(im)).hash]).tobytes()
 
 
 def list_twins(files, groups):
