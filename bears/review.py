@@ -97,8 +97,10 @@ def explained(handler):
     def explain(*args):
         try:
             return handler(*args)
-        except (DataError, PhotoError) as e:
+        except DataError as e:
             raise gr.Error(str(e), print_exception=False) from None
+        except PhotoError as e:
+            raise gr.Error(f"{e.reason}.", print_exception=False) from None
 
     return explain
 
