@@ -1,12 +1,15 @@
 """The folder of photos: what nearly agrees is found however large it is, and what is wrong with it is said."""
 
+import shutil
 import time
 import tracemalloc
 
 import numpy as np
 import pytest
-from bears.data import TWIN_BITS
+from bears.data import TWIN_BITS, find_photos, grouped_folds
+from bears.errors import DataError
 from bears.near import connect
+from bears.suspects import read_photos
 from scipy.sparse.csgraph import connected_components
 
 NOISE = np.random.default_rng(0)
@@ -59,3 +62,55 @@ def test_one_picture_taken_many_times_fills_no_memory():
     assert len(set(connect(upright, mirrored, TWIN_BITS))) == 1
     assert tracemalloc.get_traced_memory()[1] < 30_000_000  # twenty-five million pairs are no part of it
     tracemalloc.stop()
+
+
+@pytest.fixture
+def data(shapes, tmp_path):
+    return shutil.copytree(shapes, tmp_path / "data")
+
+
+def test_one_photo_in_a_folder_of_a_class_is_explained_by_the_refusal(data, capsys):
+    (data / "square" / "holidays").mkdir()
+    shutil.copy(data / "square" / "00.jpg", data / "square" / "holidays" / "1.jpg")
+    with pytest.raises(DataError) as refused:
+        find_photos(data)
+    assert str(refused.value) == (
+        "Photos in square/holidays count as the class holidays, which has 1 readable photo: move them up into square,"
+        " or, if holidays is a class of its own, move its folder beside square and add photos until it has two."
+    )
+    assert "square/holidays count as the class holidays" in capsys.readouterr().out
+
+
+def test_one_photo_in_a_folder_beside_the_others_is_a_class_that_needs_more(data):
+    (data / "holidays").mkdir()
+    shutil.copy(data / "square" / "00.jpg", data / "holidays")
+    with pytest.raises(DataError, match=r"The class holidays in .* has 1 readable photo: add photos"):
+        find_photos(data)
+
+
+def test_the_class_of_copies_and_the_class_with_too_few_photos_are_named(shapes):
+    files = sorted(shapes.glob("*/*.jpg"))
+    with pytest.raises(DataError, match="The class square has only copies of one photo"):
+        grouped_folds(files, np.array([*range(16), *[16] * 16]))
+    with pytest.raises(DataError, match="The class disc has too few different photos"):
+        grouped_folds(files[13:18], np.array([3, 2, 3, 1, 3]))
+
+
+def test_a_refused_photo_is_reported_without_advice_for_the_page(data):
+    (data / "disc" / "broken.jpg").write_bytes((data / "disc" / "00.jpg").read_bytes()[:500])
+    (data / "disc" / "text.jpg").write_bytes(b"text")
+    assert find_photos(data)[1] == {
+        "disc/broken.jpg": "This photo is damaged or incomplete",
+        "disc/text.jpg": "This file is not a photo that can be opened here",
+    }
+
+
+def test_cleaning_knows_every_class_also_when_every_second_photo_is_of_the_same(shapes, tmp_path):
+    for part, name in (("one", "00.jpg"), ("two", "01.jpg")):
+        for label in ("disc", "square"):
+            (tmp_path / part / label).mkdir(parents=True)
+            shutil.copy(shapes / label / name, tmp_path / part / label)
+    files, _ = find_photos(tmp_path)
+    learn, features, targets = read_photos(files)
+    assert list(learn.dls.vocab) == ["disc", "square"]
+    assert targets.tolist() == [0, 1, 0, 1] and len(features) == 4
