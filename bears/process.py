@@ -66,7 +66,7 @@ class PredictorProcess:
     def predict(self, file):
         """`Predictor.predict`; also raises `PhotoError` when the process died while it had the photo."""
         predictor = self.start()
-        again = PhotoError("The model stopped at this moment and starts anew. Please send the photo again.")
+        again = PhotoError("The model stopped at this moment and starts anew", "Please send the photo again.")
         with self.unless_it_died(again):
             return predictor.predict(file)
 
