@@ -2,7 +2,7 @@
 
     python train.py                           # the shipped model again: fetches its photos; writes export.pkl, reports/
     python train.py --data photos             # your own: one folder of photos per class
-    python train.py --data photos --lesson    # the lesson to the letter: ResNet-18, fine_tune(4)
+    python train.py --data photos --lesson    # the lesson to the letter, as in the lecture: ResNet-18, fine_tune(4)
     python train.py --data photos --compare resnet18,tf_efficientnet_lite0    # a table of backbones
     accelerate launch train.py --data photos  # the same on several GPUs at once
 
@@ -11,9 +11,11 @@ The lesson: https://course.fast.ai/Lessons/lesson2.html
 
 import argparse
 import json
+import shlex
 import signal
 import sys
 import time
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +25,8 @@ from bears.tidy import begin, end_in_order
 
 HERE = Path(__file__).parent
 COMPARE = "only print a table of these backbones, trained on the same folds: resnet18,tf_efficientnet_lite0"
+LESSON = "the lesson's own recipe with ResNet-18: of the lecture (128 pixels; the default) or the book (224, augmented)"
+RECIPES = {None: "frozen body, linear head", "lecture": "lesson", "book": "lesson, as in the book"}
 PACKAGES = ("torch", "torchvision", "fastai", "timm", "pillow")
 
 
@@ -33,7 +37,7 @@ def parse_args(argv=None):
     parser.add_argument("--others", metavar="DIR", help="photos of other things, to count how many pass for a class")
     parser.add_argument("--subject", help="what all classes are, for the page to say that there is none: bear")
     parser.add_argument("--out", default=HERE, type=Path, help="folder for export.pkl, export.json and reports/")
-    parser.add_argument("--lesson", action="store_true", help="the lesson's own recipe: ResNet-18, 128 pixels")
+    parser.add_argument("--lesson", nargs="?", const="lecture", choices=["lecture", "book"], help=LESSON)
     parser.add_argument("--arch", help=f"any torchvision or timm backbone (default: {ARCH}, or resnet18 for --lesson)")
     parser.add_argument(
         "--compare", metavar="NAMES", type=lambda names: names.replace(" ", "").split(","), help=COMPARE
@@ -74,22 +78,36 @@ def settle(parser, args):
 if __name__ == "__main__":
     begin(parse_args)
 
+import numpy as np
 import torch
 from bears import distributed, ood, report
 from bears.calibration import calibration_error, cross_calibrated, fit_temperature
 from bears.compare import compare
-from bears.data import count_labels, find_others, find_photos, group_twins, grouped_folds, list_twins
+from bears.data import (
+    check_split,
+    count_labels,
+    find_others,
+    find_photos,
+    group_twins,
+    grouped_folds,
+    in_place,
+    list_twins,
+)
 from bears.errors import DataError, ExportError, WeightsError
 from bears.export import export, export_examples
 from bears.files import check_writable, write_whole
 from bears.learner import (
     LINEAR_HEAD,
+    VIEWS,
+    augments,
     body_features,
     cool,
     count_errors,
     create_learner,
     error_summary,
-    fit_head,
+    find_arch,
+    has_learnt,
+    head_learner,
     imagenet_classifier,
     input_size,
     no_bar_in_a_log,
@@ -98,34 +116,62 @@ from bears.learner import (
 )
 from bears.photo import open_photo
 from bears.reproduce import shipped_photos
+from bears.words import errors
 from fastai.vision.all import (
     CategoryBlock,
     DataBlock,
     ImageBlock,
     IndexSplitter,
+    Learner,
+    RandomResizedCrop,
     RandomSplitter,
+    Recorder,
     Resize,
+    aug_transforms,
     parent_label,
     set_seed,
 )
 
+
+@dataclass
+class Trained:
+    """What a recipe returns: a Learner to export, and what was found out about it."""
+
+    learn: Learner
+    judged: list  # photos, each judged by a network that never saw it,
+    logits: torch.Tensor  # what that said of them, (photos, classes),
+    targets: torch.Tensor  # and the truth, (photos,)
+    recorder: Recorder  # the losses of the training
+    facts: dict
+    plots: dict = field(default_factory=dict)  # the keywords of `report.plot_trust`
+
+
 # The lesson, to the letter
 
 
-def lesson_dls(files, splitter):
-    """The lesson's DataBlock. Its `get_items` has run already: `files` are the photos that could be opened."""
+def lesson_dls(files, splitter, lesson="lecture"):
+    """The lesson's DataBlock. Its `get_items` has run already: `files` are the photos that could be opened.
+
+    The lecture leaves augmentation to the next week; the book's chapter augments (`lesson="book"`).
+    """
+    item_tfms, batch_tfms = Resize(128), None
+    if lesson == "book":
+        item_tfms, batch_tfms = RandomResizedCrop(224, min_scale=0.5), aug_transforms()
     bears = DataBlock(
         blocks=(ImageBlock, CategoryBlock),
         splitter=splitter,
         get_y=parent_label,
-        item_tfms=Resize(128),
+        item_tfms=item_tfms,
+        batch_tfms=batch_tfms,
     )
-    return bears.dataloaders(files, bs=distributed.batch_size(min(64, len(files) // 2)))
+    train_idx = splitter(files)[0]
+    check_split(files, train_idx)
+    return bears.dataloaders(files, bs=distributed.batch_size(min(64, len(train_idx))))
 
 
 def lesson_learner(files, splitter, args):
     """The lesson's `vision_learner(dls, resnet18, metrics=error_rate)` and `fine_tune(4)`."""
-    dls = lesson_dls(files, splitter)
+    dls = lesson_dls(files, splitter, args.lesson)
     learn = distributed.rank0_first(create_learner, dls, args.arch, pretrained=not args.no_pretrained)
     with distributed.training(learn):
         learn.fine_tune(4)
@@ -133,8 +179,9 @@ def lesson_learner(files, splitter, args):
 
 
 def train_lesson(files, groups, args):
-    """Returns the trained Learner, its interpretation, its Recorder, the facts to report and nothing more to plot."""
-    learn = lesson_learner(files, RandomSplitter(valid_pct=0.3, seed=42), args)
+    """The lesson's Learner, judged by the photos that its random split holds out."""
+    valid_pct = 0.2 if args.lesson == "book" else 0.3
+    learn = lesson_learner(files, RandomSplitter(valid_pct, seed=42), args)
     logits, targets = validation_logits(learn)
     facts = {"validation": error_summary(*count_errors(logits, targets))}
     if args.cross_validate:
@@ -142,7 +189,7 @@ def train_lesson(files, groups, args):
         fit = partial(lesson_learner, files, args=args)
         counts = [count_errors(*validation_logits(fit(IndexSplitter(valid)))) for _, valid in folds]
         facts["cross_validation"] = {"folds": len(folds), **error_summary(*map(sum, zip(*counts)))}
-    return learn, report.Interpretation(learn, logits, targets), learn.recorder, facts, {}
+    return Trained(learn, learn.dls.valid.items, logits, targets, learn.recorder, facts)
 
 
 # The default recipe: a frozen body, a linear head
@@ -161,38 +208,50 @@ def default_dls(files, split, size):
 
 
 def train_default(files, groups, args):
-    """Returns the trained Learner, its interpretation, its Recorder, the facts to report and what to plot of them."""
+    """A head that has learnt from all photos, judged by heads that were trained alike, each on all folds but one."""
     pretrained = not args.no_pretrained
-    split = grouped_folds(files, groups, seed=args.seed)[0]
-    dls = default_dls(files, split, input_size(args.arch))
+    folds = estimate_folds(files, groups, args)
+    dls = default_dls(files, folds[0], input_size(args.arch))
     learn = distributed.rank0_first(create_learner, dls, args.arch, pretrained, **LINEAR_HEAD)
+    if body_learnt := has_learnt(learn):
+        say("the body has learnt from the photos of the other folds, so the first fold alone judges")
+        folds = folds[:1]
+
     features = distributed.in_shares(partial(body_features, learn), files)
     targets = torch.tensor([dls.vocab.o2i[parent_label(f)] for f in files])
+    views = [features]
+    if augments(dls):
+        say(f"{VIEWS} random versions of each photo, as the DataBlock asks for")
+        augmented = partial(body_features, learn, augment=True)
+        views += [distributed.in_shares(augmented, files) for _ in range(VIEWS)]
 
-    fit = partial(fit_head, features, targets, n_out=len(dls.vocab), seed=args.seed)
-    folds = estimate_folds(files, groups, args)
-    logits = out_of_fold(fit, folds)
-    head = fit(split)
-    learn.model[1][-1] = cool(head.model, fit_temperature(logits, targets))
-    learn.ood, scores = ood.fit(
-        features, targets.numpy(), groups, imagenet_classifier(args.arch, pretrained), args.seed
-    )
-    probs = cross_calibrated(logits, targets, folds)
-    plots = {"probs": probs, "targets": targets, "scores": scores, "threshold": learn.ood["threshold"]}
+    def fit(split, quiet=True):
+        head = head_learner(views, targets, split, len(dls.vocab), args.seed, quiet)
+        head.fit_one_cycle(20, 1e-2)
+        return head
 
-    valid = validation_logits(head)
+    heads = [fit(split, quiet=i > 0) for i, split in enumerate(folds)]
+    logits = out_of_fold(heads, folds)
+    judged = np.sort(np.concatenate([valid for _, valid in folds]))
+    truth = targets[judged]
+    head = fit((range(len(files)), []))
+    learn.model[1][-1] = cool(head.model, fit_temperature(logits, truth))
+    imagenet = None if body_learnt else imagenet_classifier(args.arch, pretrained)
+    learn.ood, scores = ood.fit(features, targets.numpy(), groups, imagenet, args.seed)
+
+    probs = cross_calibrated(logits, truth, folds)
+    plots = {"probs": probs, "targets": truth, "scores": scores, "threshold": learn.ood["threshold"]}
     facts = {
-        "validation": error_summary(*count_errors(*valid)),
         "cross_validation": {
             "folds": len(folds),
-            **error_summary(*count_errors(logits, targets)),
-            "calibration_error": round(calibration_error(probs, targets), 4),
+            **error_summary(*count_errors(logits, truth)),
+            "calibration_error": round(calibration_error(probs, truth), 4),
         },
         "none_of_them": {"threshold": round(learn.ood["threshold"], 4), "photos_that_pass": ood.PASS},
     }
     if args.others:
         facts["none_of_them"]["others"], plots["others"] = judge_others(learn, args.others)
-    return learn, report.Interpretation(learn, *valid), head.recorder, facts, plots
+    return Trained(learn, [files[i] for i in judged], logits, truth, heads[0].recorder, facts, plots)
 
 
 def judge_others(learn, files):
@@ -213,7 +272,8 @@ def prepare(args):
     say(f"{len(files)} photos: " + ", ".join(f"{n} {label}" for label, n in facts["counts"].items()))
     for name, reason in dropped.items():
         say(f"left out {name}: {reason}")
-    say(f"{len(facts['twins'])} groups of near-duplicates, each kept on one side of the split")
+    twins = f"{len(facts['twins'])} groups of near-duplicates"
+    say(f"{twins}, which the lesson's random split may part" if args.lesson else f"{twins}, each kept in one fold")
     return files, groups, facts
 
 
@@ -230,60 +290,81 @@ def estimate_folds(files, groups, args):
     return folds
 
 
+def estimate(facts):
+    """The estimate of the error to go by: that of the folds if there is one, since it is of more photos."""
+    return facts.get("cross_validation") or facts["validation"]
+
+
 def refusal(facts, max_error):
     """Why the model must not be exported, or nothing."""
-    error_rate = facts["validation"]["error_rate"]
+    error_rate = estimate(facts)["error_rate"]
     if max_error is not None and error_rate > max_error:
-        return f"The validation error {error_rate:.1%} is above --max-error {max_error:.1%}: nothing was exported."
+        return f"The error {error_rate:.1%} is above --max-error {max_error:.1%}: nothing was exported."
 
 
 def say(stage):
     print(f"· {stage}", flush=True)
 
 
+def say_how_good(facts, args):
+    """What a student wants to know at the end: how good it is, where to read more, what to type next."""
+    print(f"\nOn photos that it had not learnt from, it {errors(estimate(facts))}")
+    if others := facts.get("none_of_them", {}).get("others"):
+        print(f"Of {others['photos']} photos of other things, {others['errors']} passed for one of the classes.")
+    print(f"The report, with the photos that it got wrong: {args.out / 'reports' / 'index.html'}")
+
+
+def say_what_next(args):
+    model = "" if args.out.resolve() == HERE else f" --model {shlex.quote(str(args.out / 'export.pkl'))}"
+    print(f"See it answer: python3 -m bears app{model}")
+
+
 def run(args):
     start = time.monotonic()
     check_writable(args.out)
+    find_arch(args.arch)  # an unknown one is refused before photos are read
     set_seed(args.seed, reproducible=True)
     files, groups, found = distributed.first(prepare, args)
     args.others = args.others and distributed.first(find_others, args.others)
 
-    recipe = "lesson" if args.lesson else "frozen body, linear head"
+    recipe = RECIPES[args.lesson]
     say(f"training {args.arch} ({recipe})")
-    learn, interp, recorder, results, plots = train(files, groups, args)
-    if distributed.RANK:
-        return
-    for name, result in results.items():
-        say(f"{name}: {json.dumps(result)}")
-    facts = {
-        "classes": list(learn.dls.vocab),
-        "subject": args.subject,
-        "recipe": recipe,
-        "arch": args.arch,
-        "seed": args.seed,
-        **found,
-        **results,
-        "versions": {"python": sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
-    }
-
-    say(f"writing {args.out / 'reports'}")
-    facts["seconds"] = round(time.monotonic() - start)
-    report.write(args.out / "reports", learn, interp, recorder, facts, plots)
-    refused = refusal(facts, args.max_error)
-    if not refused:
-        say(f"writing {args.out / 'export.pkl'} and an example of each class")
-        export_examples(interp, args.out / "examples")
-        export(learn, args.out / "export.pkl")
-        write_whole(args.out / "export.json", json.dumps(facts, indent=2).encode() + b"\n")
-    print(json.dumps(facts, indent=2))
+    with in_place(files):
+        trained = train(files, groups, args)
+        if distributed.RANK:
+            return
+        learn, results = trained.learn, trained.facts
+        interp = report.Interpretation(learn, trained.judged, trained.logits, trained.targets)
+        facts = {
+            "classes": list(learn.dls.vocab),
+            "subject": args.subject,
+            "recipe": recipe,
+            "arch": args.arch,
+            "seed": args.seed,
+            **found,
+            **results,
+            "versions": {"python": sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
+        }
+        facts["seconds"] = round(time.monotonic() - start)
+        say(f"writing {args.out / 'reports'}")
+        report.write(args.out / "reports", learn, interp, trained.recorder, facts, trained.plots)
+        refused = refusal(facts, args.max_error)
+        if not refused:
+            say(f"writing {args.out / 'export.pkl'} and an example of each class")
+            export_examples(interp, args.out / "examples")
+            export(learn, args.out / "export.pkl")
+            write_whole(args.out / "export.json", json.dumps(facts, indent=2).encode() + b"\n")
+    say_how_good(facts, args)
     if refused:
         raise ExportError(refused)
+    say_what_next(args)
 
 
 def run_compare(args):
     """Print what the backbones of `--compare` do and cost; exports nothing."""
     files, groups, _ = distributed.first(prepare, args)
-    compare(train, files, groups, args)
+    with in_place(files):
+        compare(train, files, groups, args)
 
 
 def main(argv=None):

@@ -1,6 +1,8 @@
 """Probabilities that mean what they say: of all answers given with 80%, four in five should be right."""
 
+import numpy as np
 import torch
+from bears.cpu import one_thread
 from torch.nn.functional import cross_entropy
 
 
@@ -13,7 +15,8 @@ def fit_temperature(logits, targets):
     """
     smoothing = 1 / (len(targets) + 1)
     candidates = torch.logspace(-1.5, 1.5, 301)
-    losses = torch.stack([cross_entropy(logits / t, targets, label_smoothing=smoothing) for t in candidates])
+    with one_thread():
+        losses = torch.stack([cross_entropy(logits / t, targets, label_smoothing=smoothing) for t in candidates])
     return float(candidates[losses.argmin()])
 
 
@@ -30,7 +33,9 @@ def calibration_error(probs, targets, bins=15):
 
 def cross_calibrated(logits, targets, folds):
     """Probabilities (photos, classes) of out-of-fold logits, each fold cooled by what fits the others."""
-    probs = torch.empty_like(logits)
-    for others, fold in folds:
-        probs[fold] = (logits[fold] / fit_temperature(logits[others], targets[others])).softmax(dim=1)
+    probs, judged = torch.empty_like(logits), np.sort(np.concatenate([valid for _, valid in folds]))
+    for _, valid in folds:
+        rows = np.searchsorted(judged, valid)
+        others = np.setdiff1d(np.arange(len(judged)), rows) if len(folds) > 1 else rows
+        probs[rows] = (logits[rows] / fit_temperature(logits[others], targets[others])).softmax(dim=1)
     return probs

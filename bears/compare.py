@@ -30,12 +30,14 @@ def compare(train, files, groups, args):
         set_seed(args.seed, reproducible=True)
         start = time.monotonic()
         try:
-            learn, _, _, facts, _ = train(files, groups, argparse.Namespace(**{**vars(args), "arch": arch}))
+            trained = train(files, groups, argparse.Namespace(**{**vars(args), "arch": arch}))
         except WeightsError as e:
             print(f"· {e}", flush=True)
             continue
         seconds = time.monotonic() - start
-        rows.append(row(arch, facts["cross_validation"], *distributed.first(cost, learn, files[0]), seconds))
+        rows.append(
+            row(arch, trained.facts["cross_validation"], *distributed.first(cost, trained.learn, files[0]), seconds)
+        )
     if not rows:
         raise WeightsError("No backbone could be downloaded, so there is nothing to compare.")
     print("", HEADER, *rows, sep="\n")

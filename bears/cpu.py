@@ -6,6 +6,7 @@ Training computes its features the same way.
 import ctypes
 import gc
 import sys
+from contextlib import contextmanager
 
 import torch
 from timm.layers import BatchNormAct2d, Conv2dSame
@@ -87,6 +88,17 @@ def pointwise(conv):
     fast = PointwiseConv(conv.in_channels, conv.out_channels, 1, conv.stride, groups=conv.groups)
     fast.weight, fast.bias = conv.weight, conv.bias
     return fast.eval()
+
+
+@contextmanager
+def one_thread():
+    """On matrices as small as a head's, more threads wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def keep_memory():

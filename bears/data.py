@@ -3,6 +3,7 @@
 import csv
 import os
 from collections import Counter
+from contextlib import contextmanager
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
@@ -217,3 +218,24 @@ def grouped_folds(files, groups, n_folds=5, seed=42):
         if missing := sorted(set(labels) - set(labels[train])):
             raise DataError(f"The class {missing[0]} has too few different photos to hold any out: add some to it.")
     return folds
+
+
+def check_split(files, train_idx):
+    """Refuse a split whose training part lacks a class: no network could learn it."""
+    learnt = {parent_label(files[i]) for i in train_idx}
+    if missing := sorted({parent_label(f) for f in files} - learnt):
+        raise DataError(
+            f"The lesson's random split takes all photos of the class {missing[0]} for validation:"
+            " add photos to it, or leave out --lesson."
+        )
+
+
+@contextmanager
+def in_place(files):
+    """Whatever fails in here because a photo has gone meanwhile is a `DataError` that names it."""
+    try:
+        yield
+    except Exception:
+        if gone := [f for f in files if not os.path.isfile(f)]:
+            raise DataError(f"{gone[0]} has gone while training ran: start again, which goes on without it.") from None
+        raise

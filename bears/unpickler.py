@@ -36,7 +36,7 @@ ALLOWED = {
     "fastai.metrics": {"error_rate"},
     "fastai.optimizer": {"Adam"},
     "fastai.torch_core": {"TensorBase", "TensorCategory", "TensorImage", "trainable_params"},
-    "fastai.vision.augment": {"Resize"},
+    "fastai.vision.augment": {"RandomResizedCrop", "Resize"},
     "fastai.vision.core": {"PILImage"},
     "fastcore.basics": {"fastuple"},
     "fastcore.foundation": {"L"},

@@ -41,12 +41,21 @@ def headline(probs, known, facts):
     return f"{full_name(label, facts.get('subject'))}, {percent(probs[label])} sure"
 
 
+def too_few(estimate):
+    """Whether an `error_summary` is of so few photos that its rate means nothing: it may be 30% more or less."""
+    low, high = estimate["interval_95"]
+    return high - low > 0.3
+
+
 def errors(estimate):
     """What an `error_summary` says, in words."""
+    cases = f"took one for another in {estimate['errors']} of {estimate['photos']} cases"
+    if too_few(estimate):
+        return f"{cases}, too few to mean anything."
     low, high = estimate["interval_95"]
     return (
-        f"took one for another in {estimate['errors']} of {estimate['photos']} cases: an error of"
-        f" {estimate['error_rate']:.1%}, on other photos like these most likely between {low:.1%} and {high:.1%}."
+        f"{cases}: an error of {estimate['error_rate']:.1%},"
+        f" on other photos like these most likely between {low:.1%} and {high:.1%}."
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from bears import distributed
 from bears.export import open_export
 from conftest import ROOT, free_port
+from test_train import facts_of
 
 import train
 
@@ -51,20 +52,15 @@ def launch(*args):
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, timeout=250)
 
 
-def facts(out):
-    """The JSON block at the end of what train.py prints."""
-    return json.loads(out[out.index("\n{\n") :])
-
-
-def test_two_processes_of_the_default_recipe_make_the_model_of_one(shapes, tmp_path, capsys):
+def test_two_processes_of_the_default_recipe_make_the_model_of_one(shapes, tmp_path):
     options = ["--data", str(shapes), "--others", str(shapes / "disc"), "--cross-validate", "2", "--out"]
     both = launch("train.py", *options, tmp_path / "two")
     assert both.returncode == 0, both.stderr
-    assert both.stdout.count("· 32 photos") == both.stdout.count("\n{\n") == 1
+    assert both.stdout.count("· 32 photos") == both.stdout.count("index.html") == 1
     assert {f.name for f in (tmp_path / "two").iterdir()} == {"export.pkl", "export.json", "examples", "reports"}
     train.main([*options, str(tmp_path / "one")])
-    one, two = facts(capsys.readouterr().out), facts(both.stdout)
-    assert two["counts"] == one["counts"] and two["validation"] == one["validation"]
+    one, two = (facts_of(tmp_path / name) for name in ("one", "two"))
+    assert two["counts"] == one["counts"]
     assert two["cross_validation"]["errors"] == one["cross_validation"]["errors"]
     assert two["none_of_them"]["threshold"] == pytest.approx(one["none_of_them"]["threshold"], abs=0.01)
     assert two["none_of_them"]["others"]["photos"] == 16
@@ -77,7 +73,7 @@ def test_two_processes_train_the_lesson(shapes, tmp_path):
     recipe = ["--lesson", "--no-pretrained", "--arch", "resnet10t"]
     result = launch("train.py", "--data", shapes, "--out", tmp_path, *recipe)
     assert result.returncode == 0, result.stderr
-    assert facts(result.stdout)["validation"]["photos"] == int(0.3 * 32)
+    assert facts_of(tmp_path)["validation"]["photos"] == int(0.3 * 32)
     assert result.stdout.count("valid_loss") == 2  # of fine_tune's two fits
     assert open_export(tmp_path / "export.pkl").predict(shapes / "disc" / "00.jpg")[0] in ("disc", "square")
 

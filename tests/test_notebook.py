@@ -35,3 +35,16 @@ def test_it_is_committed_with_its_pictures_and_without_a_path_of_the_machine_tha
     text = NOTEBOOK.read_text()
     assert text.count('"image/png"') >= 4 and len(text) < 1_000_000
     assert "site-packages" not in text and "/home/" not in text and "/tmp/" not in text
+
+
+def test_a_folder_of_your_own_is_read_and_nothing_is_written_into_it(shapes, tmp_path, monkeypatch):
+    """Its cells up to the check, with a student's folder as `path`."""
+    photos = shutil.copytree(shapes, tmp_path / "photos")
+    before = sorted(photos.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    cells = [cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
+    assert cells[2] == 'path = Path("digits")' and "find_photos(path)" in cells[3]
+    code = "\n".join([cells[0].replace("%matplotlib inline", ""), cells[1], f'path = Path("{photos.name}")', cells[3]])
+    names = {}
+    exec(code, names)
+    assert len(names["files"]) == 32 and sorted(photos.rglob("*")) == before

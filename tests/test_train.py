@@ -10,14 +10,15 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from bears import ARCH
 from bears.data import find_photos, group_twins, grouped_folds
 from bears.errors import ExportError
 from bears.export import export, open_export
 from bears.inference import Model
-from bears.learner import ARCH, LINEAR_HEAD, ahead, body_features, create_learner, input_size, validation_logits
+from bears.learner import LINEAR_HEAD, ahead, body_features, create_learner, fit_head, input_size, validation_logits
 from bears.report import Interpretation
 from conftest import ROOT
-from fastai.vision.all import ClassificationInterpretation, RandomSplitter, noop, parent_label
+from fastai.vision.all import ClassificationInterpretation, IndexSplitter, RandomSplitter, noop, parent_label
 from PIL import Image, ImageOps
 from torch import nn
 
@@ -28,14 +29,14 @@ needs_root = pytest.mark.skipif(
 )
 
 
-def run(capsys, *args):
-    """Run train.py; returns the JSON block that it prints at the end."""
+def run(*args):
+    """Run train.py; returns the facts that it writes beside the export."""
     train.main([str(arg) for arg in args])
-    return facts_in(capsys.readouterr().out)
+    return facts_of(args[args.index("--out") + 1])
 
 
-def facts_in(out):
-    return json.loads(out[out.index("\n{\n") :])
+def facts_of(folder):
+    return json.loads((folder / "export.json").read_text())
 
 
 def fails(*args):
@@ -57,8 +58,7 @@ def trained(shapes, tmp_path_factory):
     shutil.copy(data / "disc" / "00.jpg", data / "disc" / "copy.jpg")
     with Image.open(data / "square" / "00.jpg") as im:
         ImageOps.mirror(im).save(data / "square" / "mirrored.png")
-    train.main(["--data", str(data), "--out", str(out), "--cross-validate", "2"])
-    return data, out, json.loads((out / "export.json").read_text())
+    return data, out, run("--data", data, "--out", out, "--cross-validate", 2)
 
 
 def test_default_recipe_learns_the_drawn_shapes(trained):
@@ -120,7 +120,7 @@ def test_batches_come_in_order_and_one_ahead():
 def test_confusion_matrix_and_losses_are_those_of_fastai(shapes):
     files = sorted(shapes.glob("*/*.jpg"))
     learn = create_learner(train.lesson_dls(files, RandomSplitter(seed=1)), "resnet10t", pretrained=False)
-    ours = Interpretation(learn, *validation_logits(learn))
+    ours = Interpretation(learn, learn.dls.valid.items, *validation_logits(learn))
     with learn.no_bar():
         fastai = ClassificationInterpretation.from_learner(learn)
         assert ours.confusion_matrix().tolist() == fastai.confusion_matrix().tolist()
@@ -159,27 +159,87 @@ def test_export_predicts_what_it_was_trained_on(trained):
     assert label == "square" and probs.sum() == pytest.approx(1)
 
 
-def test_same_seed_gives_the_same_model(trained, capsys):
+def test_same_seed_gives_the_same_model(trained):
     data, out, first = trained
     shutil.move(out / "export.pkl", out / "first.pkl")
-    again = run(capsys, "--data", data, "--out", out, "--cross-validate", 2)
+    again = run("--data", data, "--out", out, "--cross-validate", 2)
     assert {**first, "seconds": 0} == {**again, "seconds": 0}
     photo = data / "disc" / "05.jpg"
     probs = [open_export(out / name).predict(photo)[2].tolist() for name in ("first.pkl", "export.pkl")]
     assert probs[0] == probs[1]
 
 
-def test_the_lesson_to_the_letter(shapes, tmp_path, capsys):
-    facts = run(capsys, "--data", shapes, "--out", tmp_path, "--lesson", "--no-pretrained")
+def test_the_lesson_to_the_letter(shapes, tmp_path):
+    facts = run("--data", shapes, "--out", tmp_path, "--lesson", "--no-pretrained")
     assert facts["arch"] == "resnet18" and facts["recipe"] == "lesson"
     assert facts["validation"]["photos"] == int(0.3 * 32)
     learn = open_export(tmp_path / "export.pkl")
     assert learn.predict(shapes / "disc" / "00.jpg")[0] in ("disc", "square")
 
 
+def test_the_lesson_as_in_the_book_and_a_class_whose_letters_no_font_here_has(shapes, tmp_path, capsys):
+    data = shutil.copytree(shapes, tmp_path / "data")
+    (data / "disc").rename(data / "🐻熊")
+    facts = run("--data", data, "--out", tmp_path, "--lesson", "book", "--arch", "resnet10t", "--no-pretrained")
+    assert facts["recipe"] == "lesson, as in the book" and facts["classes"] == ["square", "🐻熊"]
+    assert facts["validation"]["photos"] == int(0.2 * 32)
+    assert "the lesson's random split may part" in capsys.readouterr().out
+    [(probs, _, _)] = Model(tmp_path / "export.pkl").ask([Image.new("RGB", (300, 200))])
+    assert sum(probs.values()) == pytest.approx(1)  # with the augmentation it opens as any other
+
+
+def test_the_lesson_learns_in_folds_that_are_smaller_than_a_batch(shapes):
+    dls = train.lesson_dls(sorted(shapes.glob("*/*.jpg")), IndexSplitter(range(10, 30)))
+    assert len(dls.train) == 1 and dls.train.bs == 12
+
+
+def test_the_lesson_needs_photos_of_every_class_to_learn_from(shapes, tmp_path):
+    data = shutil.copytree(shapes, tmp_path / "data")
+    for file in [*sorted((data / "disc").iterdir())[11:], *sorted((data / "square").iterdir())[2:]]:
+        file.unlink()
+    message = fails("--data", data, "--out", tmp_path, "--lesson", "--no-pretrained")
+    assert "all photos of the class square" in message and "leave out --lesson" in message
+
+
+@pytest.mark.parametrize("recipe", [[], ["--lesson", "--arch", "resnet10t", "--no-pretrained"]])
+def test_a_photo_that_goes_while_training_runs_is_named(shapes, tmp_path, monkeypatch, recipe):
+    data = shutil.copytree(shapes, tmp_path / "data")
+
+    def group_twins_then_lose_one(files):
+        groups = group_twins(files)
+        files[20].unlink()
+        return groups
+
+    monkeypatch.setattr(train, "group_twins", group_twins_then_lose_one)
+    assert "square/04.jpg has gone" in fails("--data", data, "--out", tmp_path, *recipe)
+    assert not (tmp_path / "export.pkl").exists()
+
+
+def test_the_exported_head_has_seen_every_photo_and_those_that_judge_have_not(trained):
+    learn = open_export(trained[1] / "export.pkl")
+    files = find_photos(trained[0])[0]
+    features = body_features(learn, files)
+    targets = torch.tensor([learn.dls.vocab.o2i[parent_label(f)] for f in files])
+    weight = learn.model[1][-1].weight.flatten()
+    for learnt_from, alike in ((range(len(files)), True), (grouped_folds(files, group_twins(files), 2)[0][0], False)):
+        head = fit_head([features], targets, (learnt_from, []), n_out=2, seed=42, quiet=True)
+        likeness = torch.cosine_similarity(head.model.weight.flatten(), weight, dim=0)
+        assert bool(likeness > 0.999) is alike
+
+
+def test_a_head_leaves_the_number_of_threads_as_it_was():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        fit_head([torch.rand(4, 8)], torch.tensor([0, 1, 0, 1]), (range(4), []), n_out=2, seed=1, quiet=True, epochs=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
 @pytest.mark.parametrize("arch", ["resnet10t", "mobilenet_v3_small", "vit_tiny_patch16_224"])
-def test_any_timm_or_torchvision_backbone(shapes, tmp_path, capsys, arch):
-    facts = run(capsys, "--data", shapes, "--out", tmp_path, "--arch", arch, "--no-pretrained")
+def test_any_timm_or_torchvision_backbone(shapes, tmp_path, arch):
+    facts = run("--data", shapes, "--out", tmp_path, "--arch", arch, "--no-pretrained")
     assert facts["arch"] == arch
     [(probs, _, _)] = Model(tmp_path / "export.pkl").ask([Image.new("RGB", (300, 200))])
     assert sum(probs.values()) == pytest.approx(1)
@@ -190,6 +250,10 @@ def test_lesson_without_network_names_what_needs_none(shapes, tmp_path, monkeypa
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # the discard port: nobody answers, here or elsewhere
     message = fails("--data", shapes, "--out", tmp_path, "--lesson")
     assert "resnet18 could not be downloaded" in message and "leave out --lesson" in message
+
+
+def test_an_unknown_backbone_is_refused_before_photos_are_read(tmp_path):
+    assert "resnet10t" in fails("--data", tmp_path / "nowhere", "--out", tmp_path, "--arch", "resnet10")
 
 
 def test_unknown_backbone_names_similar_ones(shapes, tmp_path):
@@ -215,11 +279,11 @@ def test_the_list_may_come_from_excel_on_windows(shapes, tmp_path):
     assert dropped == dict.fromkeys(["disc/00.jpg", "square/00.jpg"], "no reason given")
 
 
-def test_photos_of_other_things_are_counted_when_they_pass(trained, shapes, tmp_path, capsys):
+def test_photos_of_other_things_are_counted_when_they_pass(trained, shapes, tmp_path):
     others = tmp_path / "others"
     shutil.copytree(shapes / "disc", others / "members")
     Image.new("RGB", (99, 99), "white").save(others / "white.png")
-    facts = run(capsys, "--data", shapes, "--out", tmp_path, "--others", others, "--subject", "shape")
+    facts = run("--data", shapes, "--out", tmp_path, "--others", others, "--subject", "shape")
     assert facts["none_of_them"]["others"]["photos"] == 17
     assert "white.png" not in facts["none_of_them"]["others"]["passed"]
     assert len(facts["none_of_them"]["others"]["passed"]) >= 14
@@ -284,7 +348,9 @@ def test_two_photos_per_class_are_enough(shapes, tmp_path, capsys):
             shutil.copy(shapes / label / name, tmp_path / "data" / label)
     train.main(["--data", str(tmp_path / "data"), "--out", str(tmp_path)])
     out = capsys.readouterr().out
-    assert "only 2 folds" in out and facts_in(out)["validation"]["photos"] == 2
+    assert "only 2 folds" in out and facts_of(tmp_path)["cross_validation"]["photos"] == 4
+    assert "of 4 cases, too few to mean anything" in out and "0.0%" not in out
+    assert "too few to mean anything" in (tmp_path / "reports" / "index.html").read_text()
 
 
 def test_unreadable_list_of_photos_to_leave_out(shapes, tmp_path):

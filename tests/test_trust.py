@@ -8,14 +8,14 @@ import torch
 from bears import ood
 from bears.calibration import calibration_error, fit_temperature
 from bears.cpu import speed_up
-from bears.data import find_photos, group_twins
+from bears.data import find_photos, group_twins, grouped_folds
 from bears.export import open_export
 from bears.heatmap import activation_map, draw_heatmap
 from bears.inference import Model
-from bears.learner import body_features
+from bears.learner import body_features, count_errors, fit_head, out_of_fold
 from bears.photo import open_photo
 from conftest import ROOT
-from fastai.data.transforms import get_image_files
+from fastai.data.transforms import get_image_files, parent_label
 from PIL import Image
 
 FACTS = json.loads((ROOT / "export.json").read_text())
@@ -61,9 +61,27 @@ def test_heat_map_has_the_size_of_the_photo_and_marks_only_the_square_that_the_m
     assert heat.getpixel((10, 100)) == (255, 255, 255) != heat.getpixel((150, 100))
 
 
-def test_99_percent_of_the_training_photos_pass_each_compared_with_all_others(photos, model):
-    files, _ = find_photos(photos / "bears", ROOT / "bears" / "left_out.csv")
-    features, everywhere = body_features(model.learn, files), np.arange(len(files))
+@pytest.fixture(scope="module")
+def bears(photos, model):
+    """The photos that the shipped model was trained on, and what its body says of them."""
+    files, dropped = find_photos(photos / "bears", ROOT / "bears" / "left_out.csv")
+    assert dropped == FACTS["dropped"]
+    return files, body_features(model.learn, files)
+
+
+def test_the_error_over_the_folds_is_what_the_pages_state(bears, model):
+    files, features = bears
+    targets = torch.tensor([model.learn.dls.vocab.o2i[parent_label(f)] for f in files])
+    folds = grouped_folds(files, group_twins(files), seed=FACTS["seed"])
+    heads = [fit_head([features], targets, split, n_out=3, seed=FACTS["seed"], quiet=True) for split in folds]
+    errors, photos = count_errors(out_of_fold(heads, folds), targets)
+    assert photos == FACTS["cross_validation"]["photos"]
+    assert abs(errors - FACTS["cross_validation"]["errors"]) <= 1  # the body of the file is stored in half precision
+
+
+def test_99_percent_of_the_training_photos_pass_each_compared_with_all_others(bears, model):
+    files, features = bears
+    everywhere = np.arange(len(files))
     scores = ood.left_out_scores(model.learn.ood, features, group_twins(files), everywhere)
     assert (scores >= model.learn.ood["threshold"]).mean() == pytest.approx(0.99, abs=0.002)
 

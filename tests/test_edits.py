@@ -1,0 +1,102 @@
+"""What students change in train.py after the next lesson works, each in one place: the edit is applied to a copy."""
+
+import importlib.util
+import json
+
+import pytest
+from bears import report
+from bears.inference import Model
+from conftest import ROOT
+from PIL import Image
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """A function that imports a copy of train.py with one passage replaced by another."""
+
+    def edit(old, new):
+        code = (ROOT / "train.py").read_text()
+        assert code.count(old) == 1, old
+        (tmp_path / "train.py").write_text(code.replace(old, new))
+        spec = importlib.util.spec_from_file_location("edited", tmp_path / "train.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return edit
+
+
+def facts_after(train, data, out, *options):
+    """Run an edited train.py; what it exports must open as app.py opens it, and answer."""
+    train.main(["--data", str(data), "--out", str(out), *options])
+    [(probs, _, _)] = Model(out / "export.pkl").ask([Image.new("RGB", (300, 200))])
+    assert sum(probs.values()) == pytest.approx(1)
+    return json.loads((out / "export.json").read_text())
+
+
+AUGMENT = "item_tfms=RandomResizedCrop(224, min_scale=0.5), batch_tfms=aug_transforms(),"
+
+
+def test_augmentation_in_the_default_recipe_is_done(edited, shapes, tmp_path, capsys):
+    train = edited("        item_tfms=Resize(size),", f"        {AUGMENT}")
+    asked = []
+    compute = train.body_features
+    train.body_features = lambda *args, augment=False: (
+        asked.append((augment, compute(*args, augment=augment))) or asked[-1][1]
+    )
+    facts = facts_after(train, shapes, tmp_path / "out", "--cross-validate", "2")
+    assert facts["cross_validation"]["photos"] == 32
+    assert "4 random versions of each photo" in capsys.readouterr().out
+    assert [augment for augment, _ in asked] == [False, True, True, True, True]
+    assert len({tuple(features[0].tolist()) for _, features in asked}) == 5  # no version is like another
+
+
+def test_another_backbone(edited, shapes, tmp_path):
+    train = edited('"resnet18" if args.lesson else ARCH', '"resnet34"')
+    assert facts_after(train, shapes, tmp_path / "out", "--no-pretrained")["arch"] == "resnet34"
+
+
+@pytest.fixture
+def recorders(monkeypatch):
+    """The Recorder of each training of which a report was written."""
+    found, write = [], report.write
+    monkeypatch.setattr(report, "write", lambda *args: found.append(args[3]) or write(*args))
+    return found
+
+
+def test_more_epochs_at_a_rate_from_lr_find(edited, shapes, tmp_path, recorders):
+    train = edited("learn.fine_tune(4)", "learn.fine_tune(5, learn.lr_find(num_it=8, show_plot=False).valley)")
+    facts_after(train, shapes, tmp_path / "out", "--lesson", "--arch", "resnet10t", "--no-pretrained")
+    assert [len(recorder.values) for recorder in recorders] == [5]
+
+
+def test_more_epochs_at_a_rate_from_lr_find_in_the_default_recipe(edited, shapes, tmp_path, recorders):
+    train = edited("head.fit_one_cycle(20, 1e-2)", "head.fit_one_cycle(30, head.lr_find(show_plot=False).valley)")
+    facts = facts_after(train, shapes, tmp_path / "out", "--cross-validate", "2")
+    assert [len(recorder.values) for recorder in recorders] == [30]
+    assert facts["cross_validation"]["error_rate"] <= 0.2
+
+
+def test_a_body_that_was_unfrozen_is_judged_by_photos_that_it_never_saw(edited, shapes, tmp_path, capsys):
+    line = "    if body_learnt := has_learnt(learn):"
+    train = edited(line, f"    learn.unfreeze()\n    learn.fit_one_cycle(1, 1e-4)\n{line}")
+    seen = []
+    fine_tuned = train.default_dls
+    train.default_dls = lambda files, split, size: seen.extend(split[0]) or fine_tuned(files, split, size)
+    facts = facts_after(train, shapes, tmp_path / "out")
+    assert facts["cross_validation"]["folds"] == 1
+    assert facts["cross_validation"]["photos"] == 32 - len(seen)
+    assert "the first fold alone judges" in capsys.readouterr().out
+
+
+def test_several_labels_for_a_photo_are_refused_in_one_sentence(edited, shapes, tmp_path):
+    train = edited(
+        "        blocks=(ImageBlock, CategoryBlock),\n        get_x=open_photo,\n        get_y=parent_label,",
+        "        blocks=(ImageBlock, MultiCategoryBlock),\n        get_x=open_photo,\n"
+        "        get_y=lambda f: [parent_label(f), 'shape'],",
+    )
+    from fastai.vision.all import MultiCategoryBlock
+
+    train.MultiCategoryBlock = MultiCategoryBlock
+    with pytest.raises(SystemExit, match="one label per photo: use CategoryBlock"):
+        train.main(["--data", str(shapes), "--out", str(tmp_path)])
