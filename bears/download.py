@@ -64,7 +64,8 @@ def fetch_photo(web, url, sha256=None, patience=60):
 
 def small_jpeg(data):
     """The photo in `data` upright, in RGB, at most `SIDE` pixels a side, as bytes of a JPEG. Raises `PhotoError`."""
-    im = open_photo(io.BytesIO(data), side=4 * SIDE)  # shrunk in two steps only where one would take much memory
+    # Shrunk in two steps only where one would take much memory.
+    im = open_photo(io.BytesIO(data), side=4 * SIDE, long_side=8 * SIDE)
     im.thumbnail((SIDE, SIDE))
     return as_jpeg(im, quality=88)
 

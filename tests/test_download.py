@@ -2,14 +2,29 @@
 
 import io
 import itertools
+import os
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
 from bears.download import MAX_BYTES, Web, fetch_photo, fetch_photos, small_jpeg
 from bears.errors import DownloadError, TryLater
+from conftest import ROOT
 from PIL import Image
 from webserver import WebServer, draw_photo
+
+SHRINK = """
+import sys
+from pathlib import Path
+from bears.download import small_jpeg
+from conftest import memory
+
+before = memory("self", "VmHWM")
+small_jpeg(Path(sys.argv[1]).read_bytes())
+print(memory("self", "VmHWM") - before)
+"""
 
 
 @pytest.fixture
@@ -192,3 +207,16 @@ def test_photo_is_kept_small_upright_and_in_rgb():
         assert not im.getexif()
     with Image.open(io.BytesIO(small_jpeg(draw_photo(0, (60, 40), "PNG")))) as im:
         assert (im.format, im.size) == ("JPEG", (60, 40))
+
+
+def test_a_long_thin_photo_takes_no_more_memory_than_another(tmp_path):
+    Image.new("L", (40_000, 2_100)).save(tmp_path / "thin.jpg")  # a byte a pixel here, four once it is in RGB
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    command = [sys.executable, "-c", SHRINK, tmp_path / "thin.jpg"]
+    result = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert int(result.stdout) < 100 * 2**20
+
+
+def test_a_panorama_keeps_its_whole_length():
+    with Image.open(io.BytesIO(small_jpeg(draw_photo(0, (18_000, 1_000))))) as im:
+        assert im.size == (512, 28)
