@@ -169,6 +169,20 @@ def test_waits_as_long_as_the_server_asks_and_says_so_once(web, web_server, caps
     assert capsys.readouterr().out.count("127.0.0.1 asks to wait 1 second") == 1
 
 
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": 1}], ids=["without a time", "with one"])
+def test_host_that_stays_busy_is_waited_for_once_and_not_once_per_photo(web, web_server, headers, monkeypatch, capsys):
+    monkeypatch.setattr("bears.download.TOO_MANY", 1)
+    web_server.pages |= {f"/{i}.jpg": lambda handler: handler.answer(b"", 429, headers) for i in range(12)}
+    wanted = [{"url": web_server.url(path)} for path in web_server.pages]
+    wanted.append({"url": f"http://localhost:{web_server.server_port}/there.jpg"})  # another host
+    web_server.pages["/there.jpg"] = draw_photo(0)
+    start = time.monotonic()
+    *busy, there = [photo for _, photo in fetch_photos(web, wanted, patience=1)]
+    assert time.monotonic() - start < 2
+    assert {str(photo) for photo in busy} == {"the server answers 429: wait 1 seconds"} and len(there) == 2
+    assert capsys.readouterr().out.count("127.0.0.1 asks to wait") == 1
+
+
 @pytest.mark.parametrize("headers", [{"Retry-After": 3600}, {"Retry-After": "Fri, 31 Dec 2100 23:59:59 GMT"}, {}])
 def test_does_not_wait_longer_than_it_has_patience(web, web_server, headers):
     web_server.pages["/busy"] = lambda handler: handler.answer(b"", 429, headers)
