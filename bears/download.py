@@ -92,17 +92,21 @@ class Web(requests.Session):
     def fetch(self, url, params=None, patience=60):
         """The body of the answer, up to `MAX_BYTES` bytes. Safe from several threads.
 
-        A server that gives no answer is asked again; one that says how long to wait is waited for, unless that makes
-        more than `patience` seconds since it last answered. Raises `DownloadError`, or `TryLater` when that was all in
-        vain.
+        A server that gives no answer is asked again; one that says how long to wait is waited for, up to `patience`
+        seconds, once for all workers. Raises `DownloadError`, or `TryLater` when that was all in vain.
         """
+        left = patience
         for pause in self.pauses:
             try:
                 body = self.fetch_once(url, params)
                 self.pauses_of.pop(urlsplit(url).hostname, None)
                 return body
             except TryLater as e:
-                time.sleep(self.agree(urlsplit(url).hostname, e, patience) if e.wait else pause)
+                if e.wait:
+                    if e.wait > left:
+                        raise
+                    left -= (pause := self.agree(urlsplit(url).hostname, e, patience))
+                time.sleep(pause)
         return self.fetch_once(url, params)
 
     def fetch_once(self, url, params=None):
@@ -133,13 +137,13 @@ class Web(requests.Session):
     def agree(self, host, busy, patience):
         """Seconds to wait for a host that asks for it, in one pause of all workers, which is announced once.
 
-        Raises `busy`, and does so at once for every other photo there, when the pauses would exceed `patience` seconds.
+        Raises `busy` when the host has had `patience` seconds and given no answer since: at once for all other photos.
         """
         with self.agreeing:
             now, (end, waited) = time.monotonic(), self.pauses_of.get(host, (0, 0))
-            if busy.wait + waited * (now >= end) > patience:
-                raise busy
             if now >= end:
+                if waited + busy.wait > patience:
+                    raise busy
                 end, waited = now + busy.wait, waited + busy.wait
                 self.pauses_of[host] = end, waited
                 asks = f"{host} asks to wait {busy.wait:.0f} seconds"

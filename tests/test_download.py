@@ -183,6 +183,15 @@ def test_host_that_stays_busy_is_waited_for_once_and_not_once_per_photo(web, web
     assert capsys.readouterr().out.count("127.0.0.1 asks to wait") == 1
 
 
+def test_photo_that_stays_busy_is_waited_for_once_although_its_host_answers_others(web, web_server):
+    web_server.pages |= {f"/{i}.jpg": draw_photo(i) for i in range(4)}
+    web_server.pages["/busy.jpg"] = lambda handler: handler.answer(b"", 429, {"Retry-After": 1})
+    start = time.monotonic()
+    wanted = [{"url": web_server.url(path)} for path in ("/busy.jpg", "/0.jpg", "/1.jpg", "/2.jpg", "/3.jpg")]
+    (_, busy), *_ = fetch_photos(web, wanted, patience=1)
+    assert isinstance(busy, TryLater) and time.monotonic() - start < 2
+
+
 @pytest.mark.parametrize("headers", [{"Retry-After": 3600}, {"Retry-After": "Fri, 31 Dec 2100 23:59:59 GMT"}, {}])
 def test_does_not_wait_longer_than_it_has_patience(web, web_server, headers):
     web_server.pages["/busy"] = lambda handler: handler.answer(b"", 429, headers)
