@@ -11,47 +11,15 @@ The lesson: https://course.fast.ai/Lessons/lesson2.html
 
 import argparse
 import json
+import signal
 import sys
 import time
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-from bears import distributed, ood, report
-from bears.calibration import calibration_error, cross_calibrated, fit_temperature
-from bears.compare import compare
-from bears.data import count_labels, find_others, find_photos, group_twins, grouped_folds, list_twins
-from bears.errors import DataError, ExportError, WeightsError
-from bears.export import export, export_examples
-from bears.files import check_writable, write_whole
-from bears.learner import (
-    ARCH,
-    LINEAR_HEAD,
-    body_features,
-    cool,
-    count_errors,
-    create_learner,
-    error_summary,
-    fit_head,
-    imagenet_classifier,
-    input_size,
-    no_bar_in_a_log,
-    out_of_fold,
-    validation_logits,
-)
-from bears.photo import open_photo
-from bears.reproduce import shipped_photos
-from fastai.vision.all import (
-    CategoryBlock,
-    DataBlock,
-    ImageBlock,
-    IndexSplitter,
-    RandomSplitter,
-    Resize,
-    parent_label,
-    set_seed,
-)
+from bears import ARCH
+from bears.tidy import begin, end_in_order
 
 HERE = Path(__file__).parent
 COMPARE = "only print a table of these backbones, trained on the same folds: resnet18,tf_efficientnet_lite0"
@@ -102,6 +70,44 @@ def settle(parser, args):
         parser.error("--cross-validate needs at least 2 folds")
     return args
 
+
+if __name__ == "__main__":
+    begin(parse_args)
+
+import torch
+from bears import distributed, ood, report
+from bears.calibration import calibration_error, cross_calibrated, fit_temperature
+from bears.compare import compare
+from bears.data import count_labels, find_others, find_photos, group_twins, grouped_folds, list_twins
+from bears.errors import DataError, ExportError, WeightsError
+from bears.export import export, export_examples
+from bears.files import check_writable, write_whole
+from bears.learner import (
+    LINEAR_HEAD,
+    body_features,
+    cool,
+    count_errors,
+    create_learner,
+    error_summary,
+    fit_head,
+    imagenet_classifier,
+    input_size,
+    no_bar_in_a_log,
+    out_of_fold,
+    validation_logits,
+)
+from bears.photo import open_photo
+from bears.reproduce import shipped_photos
+from fastai.vision.all import (
+    CategoryBlock,
+    DataBlock,
+    ImageBlock,
+    IndexSplitter,
+    RandomSplitter,
+    Resize,
+    parent_label,
+    set_seed,
+)
 
 # The lesson, to the letter
 
@@ -284,6 +290,7 @@ def main(argv=None):
     no_bar_in_a_log()
     with distributed.processes():
         try:
+            end_in_order([signal.SIGINT])
             args = parse_args(argv)
             (run_compare if args.compare else run)(args)
         except (DataError, WeightsError, ExportError) as e:

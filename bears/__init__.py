@@ -4,3 +4,5 @@ import warnings
 
 # torch 2.14 announces, at every import of fastai, that it will drop what two of fastai's activations use.
 warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=FutureWarning)
+
+ARCH = "tf_efficientnet_lite0"  # the default backbone, named here where nothing imports torch

@@ -7,6 +7,7 @@ python3 -m bears clean photos --list    # the 20 likeliest mistakes of each clas
 import argparse
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 from bears.tidy import end_in_order, private_folder
@@ -39,6 +40,37 @@ def print_suspects(review):
             print(f"{place:>3}. {s.name}  {s.opinion}")
 
 
+def sum_up(review):
+    """What the ranking holds, as a sentence."""
+    waiting = [s for label in review.suspects for s in review.waiting(label)]
+    wrong = sum(s.guess != s.label and not s.stranger for s in waiting)
+    none, copies = sum(s.stranger for s in waiting), sum(s.twin is not None for s in waiting)
+    return (
+        f"Of {len(waiting)} photos to look at, {wrong} may lie in the wrong class, {none} may show none of the classes,"
+        f" and {copies} may be copies."
+    )
+
+
+def sum_up_steps(before, after):
+    """What has been decided since `Moves` had the steps `before`, as a sentence."""
+    new = Counter(tuple(step.items()) for step in after) - Counter(tuple(step.items()) for step in before)
+    done = Counter(dict(step)["action"] for step in new.elements())
+    if not done:
+        return "Nothing new was decided."
+    return (
+        f"You have kept {done['keep']}, moved {done['move']} and set aside {done['set aside']}; the page can undo each"
+        " of these steps, today or later."
+    )
+
+
+def say_next(args):
+    """The commands that may come next, to be typed as they stand."""
+    words = [args.data, *(["--leave-out", args.leave_out] if args.leave_out else [])]
+    rest = " ".join(f'"{word}"' if " " in word else word for word in words)
+    print(f"{'To put them right' if args.list else 'To go on'}: python3 -m bears clean {rest}")
+    print(f"To train on what is there: python3 -m bears train --data {rest}", flush=True)
+
+
 def serve(page):
     """Show the page to this machine and nobody else, since it moves files."""
     end_in_order()
@@ -63,7 +95,7 @@ def serve(page):
 def run(args):
     check_folder(Path(args.data))
     moves = Moves(args.data)
-    moves.steps()  # a damaged log is better found before the photos are judged
+    before = moves.steps()  # a damaged log is better found before the photos are judged
     print("Judging the photos; that takes about as long as training", flush=True)
     suspects, dropped = find_suspects(args.data, args.leave_out)
     for name, reason in dropped.items():
@@ -71,8 +103,11 @@ def run(args):
     review = Review(moves, suspects)
     if args.list:
         print_suspects(review)
+        print(sum_up(review))
     else:
         serve(create_page(review))
+        print(sum_up_steps(before, moves.steps()))
+    say_next(args)
 
 
 def main(argv=None):

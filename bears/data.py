@@ -3,17 +3,16 @@
 import csv
 import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import imagehash
 import numpy as np
 from bears.errors import DataError, PhotoError
+from bears.near import connect
 from bears.photo import EXTENSIONS, open_photo
 from fastai.data.transforms import get_image_files, image_extensions, parent_label
 from PIL import ImageOps
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
 # Python does not know every phone's format by name, and `get_image_files` asks Python.
@@ -45,8 +44,8 @@ def find_photos(path, leave_out=None):
     dropped = {name: dropped[name] for name in names.values() if name in dropped}
     dropped |= {names[f]: reason for f, reason in unreadable.items()}
     files = [f for f in kept if f not in unreadable]
-    check_classes(path, found, files)
     say_what_is_odd(path, found, loose=sum(f.parent == path for f in pictures))
+    check_classes(path, found, files)
     return files, dropped
 
 
@@ -86,9 +85,8 @@ def say_what_is_odd(path, found, loose):
     folders = sorted({f.parent for f in found})
     if loose:
         print(f"· photos that lie beside the folders of the classes are not used: {loose}")
-    for folder in folders:
-        if any(parent in folders for parent in folder.parents):
-            print(f"· photos in {folder.relative_to(path).as_posix()} count as the class {folder.name}")
+    for folder in nested(folders):
+        print(f"· photos in {folder.relative_to(path).as_posix()} count as the class {folder.name}")
     for folder in sorted(path.iterdir()):
         if folder.is_dir() and folder.name != SET_ASIDE and not any(f.is_relative_to(folder) for f in folders):
             print(f"· the folder {folder.name} holds no photos of a class")
@@ -96,6 +94,11 @@ def say_what_is_odd(path, found, loose):
         if count > 1:
             names = ", ".join(f.relative_to(path).as_posix() for f in folders if f.name == label)
             print(f"· the class {label} has photos in {count} folders: {names}")
+
+
+def nested(folders):
+    """Those folders of photos that lie in another one: a dict to the outermost that they lie in."""
+    return {f: parent for f in folders for parent in f.parents if parent in folders}
 
 
 def find_others(path):
@@ -126,10 +129,15 @@ def verify_photos(files):
         try:
             open_photo(file, side=32)
         except PhotoError as e:
-            return str(e)
+            return e.reason
 
-    with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock, so threads are enough
-        return {f: reason for f, reason in zip(files, pool.map(why_not, files)) if reason}
+    return {f: reason for f, reason in zip(files, in_threads(why_not, files)) if reason}
+
+
+def in_threads(function, files):
+    """`map` in threads, since Pillow decodes outside Python's lock; an executor keeps a kilobyte for every photo."""
+    with ThreadPool() as pool:
+        yield from pool.imap(function, files, chunksize=16)
 
 
 def check_classes(path, found, files):
@@ -143,10 +151,20 @@ def check_classes(path, found, files):
         )
     for label in classes:
         if counts.get(label, 0) < 2:
-            raise DataError(
-                f"The class {label} in {path} has {counts.get(label, 0)} readable photos:"
-                " add photos until it has at least two."
+            raise DataError(too_few(path, label, counts.get(label, 0), {f.parent for f in found}))
+
+
+def too_few(path, label, count, folders):
+    """What to do about a class of less than two photos: often its folder was not meant to be a class."""
+    has = f"{count} readable photo{'s' * (count != 1)}"
+    for folder, parent in nested(folders).items():
+        if folder.name == label:
+            folder, parent = (f.relative_to(path).as_posix() for f in (folder, parent))
+            return (
+                f"Photos in {folder} count as the class {label}, which has {has}: move them up into {parent}, or, if"
+                f" {label} is a class of its own, move its folder beside {parent} and add photos until it has two."
             )
+    return f"The class {label} in {path} has {has}: add photos until it has at least two."
 
 
 def count_labels(files):
@@ -161,29 +179,17 @@ def group_twins(files):
     Returns an int array of shape (len(files),): photos with the same number are twins. A crop of a photo
     changes the hash too much to be found.
     """
-    with ThreadPoolExecutor() as pool:
-        hashes = list(pool.map(phash_both_ways, files))
-    # Copies are compared once, and the rest block by block, so that memory stays flat as the folder grows.
-    position = {bits: i for i, bits in enumerate(dict.fromkeys(hashes))}
-    bits = np.frombuffer(b"".join(position), np.uint8).reshape(-1, 128)
-    upright, mirrored = np.hsplit(bits.astype(np.float32) * 2 - 1, 2)
-    rows, cols = [], []
-    for start in range(0, len(bits), 1024):
-        block = upright[start : start + 1024]
-        nearest = np.maximum(block @ upright.T, block @ mirrored.T)
-        row, col = np.nonzero(nearest >= 64 - 2 * TWIN_BITS)
-        rows.append(row + start)
-        cols.append(col)
-    rows, cols = np.concatenate(rows), np.concatenate(cols)
-    pairs = coo_matrix((np.ones(len(rows), bool), (rows, cols)), shape=(len(bits), len(bits)))
-    groups = connected_components(pairs)[1]
-    return groups[[position[bits] for bits in hashes]]
+    hashes = list(in_threads(phash_both_ways, files))
+    position = {both: i for i, both in enumerate(dict.fromkeys(hashes))}  # copies are looked up once
+    upright, mirrored = np.hsplit(np.frombuffer(b"".join(position), np.uint16).reshape(-1, 8), 2)
+    groups = connect(upright, mirrored, TWIN_BITS)
+    return groups[[position[both] for both in hashes]]
 
 
 def phash_both_ways(file):
-    """pHash of a photo and of its mirror image: 64 bits each, one to a byte."""
+    """pHash of a photo and of its mirror image: 64 bits each, as 16 bytes."""
     im = open_photo(file, side=128).convert("L")
-    return imagehash.phash(im).hash.tobytes() + imagehash.phash(ImageOps.mirror(im)).hash.tobytes()
+    return np.packbits([imagehash.phash(im).hash, imagehash.phash(ImageOps.mirror(im)).hash]).tobytes()
 
 
 def list_twins(files, groups):
@@ -201,11 +207,13 @@ def grouped_folds(files, groups, n_folds=5, seed=42):
     a class with fewer different photos than folds gets that many folds.
     """
     labels = np.array([parent_label(f) for f in files])
-    fewest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
-    if fewest < 2:
-        raise DataError("A class has only copies of one photo: add a different photo of it.")
-    splitter = StratifiedGroupKFold(min(n_folds, fewest), shuffle=True, random_state=seed)
+    different = {label: len(np.unique(groups[labels == label])) for label in sorted(set(labels))}
+    fewest = min(different, key=different.get)
+    if different[fewest] < 2:
+        raise DataError(f"The class {fewest} has only copies of one photo: add a different photo of it.")
+    splitter = StratifiedGroupKFold(min(n_folds, different[fewest]), shuffle=True, random_state=seed)
     folds = list(splitter.split(labels, labels, groups))
-    if any(set(labels[train]) != set(labels) for train, _ in folds):
-        raise DataError("Some class has too few different photos to hold any out: add some to the smallest classes.")
+    for train, _ in folds:
+        if missing := sorted(set(labels) - set(labels[train])):
+            raise DataError(f"The class {missing[0]} has too few different photos to hold any out: add some to it.")
     return folds

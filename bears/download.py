@@ -59,7 +59,7 @@ def fetch_photo(web, url, sha256=None, patience=60):
     try:
         return digest, small_jpeg(data)
     except PhotoError as e:
-        raise DownloadError(str(e).partition(".")[0]) from None
+        raise DownloadError(e.reason) from None
 
 
 def small_jpeg(data):

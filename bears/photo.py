@@ -52,15 +52,15 @@ def open_photo(file, side=SIDE, long_side=None):
     except PhotoError:
         raise
     except UnidentifiedImageError:
-        raise PhotoError(f"This file is not a photo that can be opened here. {HINT}") from None
+        raise PhotoError("This file is not a photo that can be opened here", HINT) from None
     except Image.DecompressionBombError:
-        raise PhotoError(too_large(MAX_MEGAPIXELS_JPEG)) from None
+        raise too_large(MAX_MEGAPIXELS_JPEG) from None
     except FileNotFoundError:
-        raise PhotoError("This photo is no longer here. Please send it again.") from None
+        raise PhotoError("This photo is no longer here", "Please send it again.") from None
     except PermissionError:
-        raise PhotoError("This photo may not be read: check the permissions of the file.") from None
+        raise PhotoError("This photo may not be read", "Please check the permissions of the file.") from None
     except Exception:  # on hostile bytes decoders raise anything: OSError, SyntaxError, struct.error, MemoryError…
-        raise PhotoError("This photo is damaged or incomplete. Please save it again or send another one.") from None
+        raise PhotoError("This photo is damaged or incomplete", "Please save it again or send another one.") from None
 
 
 def check_size(im):
@@ -69,13 +69,13 @@ def check_size(im):
     light = im.format in ("JPEG", "MPO") and not im.info.get("progressive")
     limit = MAX_MEGAPIXELS_JPEG if light else MAX_MEGAPIXELS
     if im.width * im.height > limit * 10**6:
-        raise PhotoError(too_large(limit))
+        raise too_large(limit)
     if max(im.size) > MAX_RATIO * min(im.size):
-        raise PhotoError("This picture is too long and thin to be a photo. Please crop it.")
+        raise PhotoError("This picture is too long and thin to be a photo", "Please crop it.")
 
 
 def too_large(megapixels):
-    return f"This photo has more than {megapixels} megapixels. Please send a smaller copy."
+    return PhotoError(f"This photo has more than {megapixels} megapixels", "Please send a smaller copy.")
 
 
 def to_rgb(im):

@@ -53,7 +53,7 @@ class PredictorProcess:
     def predict(self, file):
         """`Predictor.predict`; also raises `PhotoError` when the process died while it had the photo."""
         asked = self.start()
-        again = PhotoError("The model stopped at this moment and starts anew. Please send the photo again.")
+        again = PhotoError("The model stopped at this moment and starts anew", "Please send the photo again.")
         with asked.unless_it_died(again):
             return asked.predictor.predict(file)
 

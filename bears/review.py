@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 from bears.errors import DataError, PhotoError
-from bears.photo import open_photo
+from bears.photo import SIDE, open_photo
 
 BATCH = 12  # photos in the grid
 TITLE = "Which photos are wrong?"
@@ -24,7 +24,17 @@ CSS = """
 }
 @media (max-width: 40rem) {#grid .grid-container {grid-template-columns: 1fr 1fr !important}}
 """
-picture = lru_cache(maxsize=64)(open_photo)
+
+
+@lru_cache(maxsize=64)
+def decoded(path, side, changed, size):
+    return open_photo(path, side)
+
+
+def picture(path, side=SIDE):
+    """`open_photo`, but a file that has not changed is decoded once."""
+    stat = path.stat()
+    return decoded(path, side, stat.st_mtime_ns, stat.st_size)
 
 
 class Review:
@@ -59,7 +69,7 @@ def show(review, label, place=0):
     place = max(0, min(place, len(waiting) - 1))
     first = place - place % BATCH
     batch = waiting[first : first + BATCH]
-    grid = [(picture(review.path(s.name), 180), s.opinion) for s in batch]
+    grid = [(picture(review.moves.folder / s.name, 180), s.opinion) for s in batch]
     return (
         label,
         *show_photo(review, waiting[place] if waiting else None),
@@ -79,7 +89,7 @@ def show_photo(review, chosen):
     gone = " (That photo is no longer there.)" if chosen.twin and not twin else ""
     return (
         chosen.name,
-        picture(review.path(chosen.name)),
+        picture(review.moves.folder / chosen.name),
         gr.Image(twin and picture(twin), visible=bool(twin)),
         f"**{chosen.name}**: {chosen.opinion}{gone}",
         gr.Dropdown(others, value=chosen.guess if chosen.guess in others else others[0]),
@@ -97,8 +107,12 @@ def explained(handler):
     def explain(*args):
         try:
             return handler(*args)
-        except (DataError, PhotoError) as e:
+        except DataError as e:
             raise gr.Error(str(e), print_exception=False) from None
+        except PhotoError as e:
+            raise gr.Error(f"{e.reason}.", print_exception=False) from None
+        except FileNotFoundError:
+            raise gr.Error("A photo was moved at this moment: reload the page.", print_exception=False) from None
 
     return explain
 

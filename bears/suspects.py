@@ -43,6 +43,7 @@ class Suspect(NamedTuple):
     opinion: str  # what speaks against it, in words
     guess: str  # the class that it looks most like
     twin: str | None  # the photo that it is nearly a copy of, `class/file`
+    stranger: bool  # whether it shows none of the classes
 
 
 def find_suspects(folder, leave_out=None, seed=42):
@@ -65,17 +66,18 @@ def rank(folder, files, features, targets, vocab, seed=42):
     odd, suspects = min(ODD, np.quantile(likeness, 0.1)), []
     for i, name in enumerate(names):
         guess, twin = vocab[probs[i].argmax()], twins.get(i)
-        opinion = describe(guess, probs[i].max(), likeness[i], none["threshold"], odd, twin)
+        stranger = bool(likeness[i] < none["threshold"])
+        opinion = describe(guess, probs[i].max(), likeness[i], stranger, odd, twin)
         score = min(float(scores[i]), COPY if twin else 1)
-        suspects.append(Suspect(name, vocab[targets[i]], score, opinion, guess, twin))
+        suspects.append(Suspect(name, vocab[targets[i]], score, opinion, guess, twin, stranger))
     suspects.sort(key=lambda s: s.score)
     return {label: [s for s in suspects if s.label == label] for label in vocab}
 
 
-def describe(guess, prob, likeness, threshold, odd, twin):
+def describe(guess, prob, likeness, stranger, odd, twin):
     """What is to be said of a photo, in words."""
     words = [f"nearly the same photo as {twin}"] if twin else []
-    if likeness < threshold:
+    if stranger:
         return "; ".join([*words, "shows none of them"])
     if likeness < odd:
         words.append(f"unlike the others ({int(100 * likeness)}% alike)")
@@ -84,8 +86,8 @@ def describe(guess, prob, likeness, threshold, odd, twin):
 
 def read_photos(files):
     """The recipe's Learner, untrained; what its body says of the photos (photos, n); their classes (photos,)."""
-    # Nothing is trained on this split; fastai wants one.
-    learn = create_learner(default_dls(files, (files, range(0, len(files), 2)), SIZE), **LINEAR_HEAD)
+    # Nothing is trained on this split; fastai wants one, and takes the classes from its first part.
+    learn = create_learner(default_dls(files, (files, []), SIZE), **LINEAR_HEAD)
     targets = torch.tensor([learn.dls.vocab.o2i[parent_label(f)] for f in files])
     return learn, body_features(learn, files), targets
 

@@ -1,4 +1,7 @@
-"""Leave nothing of a visitor behind: photos lie in a private folder, which is gone when the program is stopped."""
+"""Start and end in order: whenever the program is stopped, no traceback is shown and nothing of a visitor stays behind.
+
+A visitor's photos lie in a private folder, which is gone when the program is.
+"""
 
 import atexit
 import os
@@ -7,6 +10,33 @@ import signal
 import tempfile
 
 STOPS = [s for s in signal.Signals if s.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
+PRIVATE = []  # folders to delete
+
+
+def begin(parse_args=None):
+    """What a program does first, before its slow imports: answer --help, refuse wrong options, heed Ctrl-C.
+
+    Of several processes that `accelerate launch` starts, the first one speaks for all.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored
+        signal.signal(signal.SIGINT, end_at_once)
+    if hasattr(signal, "pthread_sigmask"):  # Ctrl-C waits until here if the launcher has started the program
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    if parse_args and os.getenv("RANK", "0") == "0":
+        parse_args()
+
+
+def end_at_once(signum, frame):
+    """Signal handler for the time of the imports, where an exception could come out as any other."""
+    delete_private()
+    os._exit(128 + signum)
+
+
+def end_in_order(stops=STOPS):
+    """From now on Ctrl-C raises `KeyboardInterrupt`, and so do the signals of a stopped service or closed terminal."""
+    for stop in (signal.SIGINT, *stops):
+        if signal.getsignal(stop) in (signal.SIG_DFL, end_at_once):  # nohup ignores it
+            signal.signal(stop, signal.default_int_handler)
 
 
 def private_folder():
@@ -17,13 +47,11 @@ def private_folder():
     """
     if chosen := os.environ.get("GRADIO_TEMP_DIR"):
         return chosen
-    folder = tempfile.mkdtemp(prefix="photos-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    PRIVATE.append(tempfile.mkdtemp(prefix="photos-"))
+    atexit.register(delete_private)
+    return PRIVATE[-1]
 
 
-def end_in_order():
-    """Let a stopped service or a closed terminal end the program as Ctrl-C does, so that it can tidy up."""
-    for stop in STOPS:
-        if signal.getsignal(stop) is signal.SIG_DFL:  # nohup ignores it
-            signal.signal(stop, signal.default_int_handler)
+def delete_private():
+    for folder in PRIVATE:
+        shutil.rmtree(folder, ignore_errors=True)

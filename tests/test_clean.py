@@ -1,6 +1,8 @@
 """Cleaning: what is planted among the photos is found, and every step with them is logged and can be taken back."""
 
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,11 +14,16 @@ from bears import clean
 from bears.data import find_photos, read_leave_out
 from bears.errors import DataError
 from bears.moves import COLUMNS, Moves
-from bears.review import Review
+from bears.review import Review, picture
 from bears.suspects import find_suspects
 from conftest import ROOT, Server
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 from test_browser import DESKTOP, PHONE, serious_findings
+
+SUM = (
+    r"Of 33 photos to look at, (\d+) may lie in the wrong class, (\d+) may show none of the classes, and (\d+) may be"
+    r" copies\."
+)
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +196,17 @@ def test_the_list_says_what_is_wrong(planted, capsys):
     assert discs.count("unlike the others") + squares.count("unlike the others") <= 4  # of 34
 
 
+def test_the_list_ends_in_words_and_in_commands(planted, tmp_path, capsys, monkeypatch):
+    (tmp_path / "my list.csv").write_text("file,reason\ndisc/00.jpg,blurred\n")
+    monkeypatch.chdir(planted.parent)
+    clean.main(["--list", planted.name, "--leave-out", str(tmp_path / "my list.csv")])
+    *_, found, on, further = capsys.readouterr().out.splitlines()
+    wrong, none, copies = map(int, re.fullmatch(SUM, found).groups())
+    assert 1 <= wrong <= 5 and 1 <= none <= 3 and copies >= 1
+    assert on == f'To put them right: python3 -m bears clean data --leave-out "{tmp_path}/my list.csv"'
+    assert further.endswith(f': python3 -m bears train --data data --leave-out "{tmp_path}/my list.csv"')
+
+
 @pytest.mark.parametrize("name", ["nowhere", "photo.jpg"])
 def test_a_folder_that_is_not_there_is_a_sentence(tmp_path, name):
     (tmp_path / "photo.jpg").touch()
@@ -281,6 +299,28 @@ def test_the_page_is_for_this_machine_only(cleaner):
     assert cleaner[1].url.startswith("http://127.0.0.1:")
 
 
+def test_only_what_was_decided_this_time_and_still_holds_is_summed_up(data):
+    moves = Moves(data)
+    moves.keep("disc/00.jpg")
+    before = moves.steps()
+    assert clean.sum_up_steps(before, moves.steps()) == "Nothing new was decided."
+    moves.keep("disc/01.jpg")
+    moves.keep("disc/02.jpg")
+    moves.move("disc/square.jpg", "square")
+    moves.undo()
+    moves.set_aside("square/white.png")
+    assert "kept 2, moved 0 and set aside 1;" in clean.sum_up_steps(before, moves.steps())
+
+
+def test_a_photo_that_was_changed_is_shown_as_it_is_now(tmp_path):
+    file = tmp_path / "00.png"
+    for colour in ("red", "blue"):
+        Image.new("RGB", (60, 60), colour).save(file)
+        os.utime(file, ns=(0, {"red": 1, "blue": 2}[colour] * 10**9))
+        assert picture(file, 30).getpixel((0, 0)) == ImageColor.getrgb(colour)
+    assert picture(file, 30) is picture(file, 30)
+
+
 def test_a_link_to_a_photo_is_not_moved(data):
     (data / "disc" / "link.jpg").symlink_to(data / "square" / "00.jpg")
     with pytest.raises(DataError, match="is a link"):
@@ -291,3 +331,15 @@ def test_a_link_to_a_photo_is_not_moved(data):
 def test_what_was_set_aside_in_a_folder_below_is_no_photo_of_a_class(data, tmp_path):
     Moves(data).set_aside("disc/00.jpg")
     assert tmp_path / "data" / "set-aside" / "disc" / "00.jpg" not in find_photos(tmp_path)[0]
+
+
+def test_the_page_ends_in_words_and_in_commands(cleaner):  # comes last, since it stops the page
+    data, server = cleaner
+    Moves(data).set_aside("disc/00.jpg")
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(20) == 0
+    assert server.log.read_text().splitlines()[-3:] == [
+        "You have kept 0, moved 0 and set aside 1; the page can undo each of these steps, today or later.",
+        f"To go on: python3 -m bears clean {data}",
+        f"To train on what is there: python3 -m bears train --data {data}",
+    ]

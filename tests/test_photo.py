@@ -1,6 +1,7 @@
 """The one door: every real photo comes out upright, in RGB, on white; everything else is refused in one sentence."""
 
 import io
+import pickle
 import struct
 import time
 import tracemalloc
@@ -95,6 +96,7 @@ def refusal(data):
         open_photo(io.BytesIO(data))
     message = str(error.value)
     assert message.endswith(".") and "\n" not in message and "lease" in message
+    assert "lease" not in error.value.reason and str(pickle.loads(pickle.dumps(error.value))) == message
     return message
 
 

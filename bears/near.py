@@ -1,0 +1,77 @@
+"""Hashes of 64 bits that nearly agree, found without comparing each with all others, and what hangs together by them.
+
+faiss can do that, too, but is sixty megabytes and lists all pairs: more than a billion, of a camera that took the same
+picture fifty thousand times.
+"""
+
+from itertools import count
+
+import numpy as np
+
+BITS = np.array([i.bit_count() for i in range(2**16)], np.uint8)  # that are set in each number of 16 bits
+
+
+class Bands:
+    """An index of `hashes`, uint16 of shape (n, 4), to find those that differ from another in at most `radius` bits.
+
+    Such two differ in at most a quarter of that in one of their four bands of 16 bits: only those are compared.
+    """
+
+    def __init__(self, hashes, radius):
+        self.hashes, self.radius = hashes, radius
+        self.flips = np.flatnonzero(radius // 4 >= BITS)
+        self.band = np.arange(4)[:, None] << 16  # every band has drawers of its own
+        drawers = (hashes.T + self.band).ravel()
+        self.content = drawers.argsort(kind="stable") % max(1, len(hashes))
+        self.starts = np.concatenate([[0], np.bincount(drawers, minlength=4 << 16).cumsum()])
+
+    def near(self, hash):
+        """Positions of the hashes near one, of shape (4,); some come more than once."""
+        drawers = ((hash[:, None] ^ self.flips) + self.band).ravel()
+        starts, ends = self.starts[drawers], self.starts[drawers + 1]
+        counts = ends - starts
+        found = self.content[np.arange(counts.sum()) + np.repeat(ends - counts.cumsum(), counts)]
+        return found[BITS[self.hashes[found] ^ hash].sum(axis=1) <= self.radius]
+
+
+class Ungrouped:
+    """The photos that are in no group yet, by their hashes: arrays `upright` and `mirrored` of shape (n, 4)."""
+
+    def __init__(self, upright, mirrored, radius):
+        self.upright, self.mirrored, self.radius = upright, mirrored, radius
+        self.free = np.ones(len(upright), bool)
+        self.index()
+
+    def index(self):
+        self.left = self.free.nonzero()[0]
+        self.bands = [Bands(hashes[self.left], self.radius) for hashes in (self.upright, self.mirrored)]
+
+    def take(self, i):
+        """Take the photo `i` and the neighbours that it has left; returns a list of these."""
+        self.free[i] = False
+        if 2 * np.count_nonzero(self.free) < len(self.left):
+            self.index()
+        upright, mirrored = self.bands
+        found = [upright.near(self.upright[i]), upright.near(self.mirrored[i]), mirrored.near(self.upright[i])]
+        found = self.left[np.concatenate(found)]
+        found = np.unique(found[self.free[found]])
+        self.free[found] = False
+        return found.tolist()
+
+
+def connect(upright, mirrored, radius):
+    """Number the groups of photos that neighbours make: an int array of shape (n,), in the order of the photos.
+
+    Two photos are neighbours when the upright hashes are near each other, or one's upright and one's mirrored hash.
+    Each photo is searched for among those only that were not found before, so that groups may be as large as they like.
+    """
+    groups, numbers = np.empty(len(upright), int), count()
+    ungrouped = Ungrouped(upright, mirrored, radius)
+    for first in range(len(groups)):
+        if not ungrouped.free[first]:
+            continue
+        number, waiting = next(numbers), [first]
+        while waiting:
+            groups[waiting[-1]] = number
+            waiting += ungrouped.take(waiting.pop())
+    return groups

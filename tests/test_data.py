@@ -1,0 +1,116 @@
+"""The folder of photos: what nearly agrees is found however large it is, and what is wrong with it is said."""
+
+import shutil
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+from bears.data import TWIN_BITS, find_photos, grouped_folds
+from bears.errors import DataError
+from bears.near import connect
+from bears.suspects import read_photos
+from scipy.sparse.csgraph import connected_components
+
+NOISE = np.random.default_rng(0)
+
+
+def noise(n):
+    """Hashes of `n` photos, upright and mirrored, that have nothing to do with each other."""
+    return NOISE.integers(0, 2**16, (2, n, 4), np.uint16)
+
+
+def blurred(hashes, share):
+    """The same hashes, but for that share of their bits."""
+    bits = np.unpackbits(hashes.view(np.uint8), axis=-1)
+    return np.packbits(bits ^ (NOISE.random(bits.shape) < share), axis=-1).view(np.uint16)
+
+
+def each_with_all_others(upright, mirrored):
+    upright, mirrored = (np.unpackbits(h.view(np.uint8), axis=1) * 2.0 - 1 for h in (upright, mirrored))
+    agree = np.maximum(upright @ upright.T, upright @ mirrored.T)
+    return connected_components(agree >= 64 - 2 * TWIN_BITS)[1]
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.08, 0.12])
+def test_near_duplicates_are_those_that_a_comparison_of_each_with_all_others_finds(share):
+    upright, mirrored = blurred(np.repeat(noise(60), 10, axis=1), share)
+    mirrored[::3] = blurred(np.roll(upright, 7, axis=0), share)[::3]  # some are mirror images of some others
+    order = NOISE.permutation(600)
+    groups = connect(upright[order], mirrored[order], TWIN_BITS)
+    assert groups.tolist() == each_with_all_others(upright[order], mirrored[order]).tolist()
+    assert 1 <= len(set(groups)) < 600
+
+
+def test_four_times_the_photos_take_about_four_times_the_time_and_hardly_more_memory():
+    seconds, peaks = [], []
+    for hashes in (noise(1000), noise(4000)):
+        start = time.process_time()
+        assert len(set(connect(*hashes, TWIN_BITS))) >= 0.99 * hashes.shape[1]
+        seconds.append(time.process_time() - start)
+        tracemalloc.start()
+        connect(*hashes, TWIN_BITS)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert seconds[1] < 8 * seconds[0]  # of all pairs there are sixteen times as many
+    assert peaks[1] - peaks[0] < 3000 * 400  # bytes for each photo more
+
+
+def test_one_picture_taken_many_times_fills_no_memory():
+    upright, mirrored = blurred(np.repeat(noise(1), 5000, axis=1), 0.05)
+    tracemalloc.start()
+    assert len(set(connect(upright, mirrored, TWIN_BITS))) == 1
+    assert tracemalloc.get_traced_memory()[1] < 30_000_000  # twenty-five million pairs are no part of it
+    tracemalloc.stop()
+
+
+@pytest.fixture
+def data(shapes, tmp_path):
+    return shutil.copytree(shapes, tmp_path / "data")
+
+
+def test_one_photo_in_a_folder_of_a_class_is_explained_by_the_refusal(data, capsys):
+    (data / "square" / "holidays").mkdir()
+    shutil.copy(data / "square" / "00.jpg", data / "square" / "holidays" / "1.jpg")
+    with pytest.raises(DataError) as refused:
+        find_photos(data)
+    assert str(refused.value) == (
+        "Photos in square/holidays count as the class holidays, which has 1 readable photo: move them up into square,"
+        " or, if holidays is a class of its own, move its folder beside square and add photos until it has two."
+    )
+    assert "square/holidays count as the class holidays" in capsys.readouterr().out
+
+
+def test_one_photo_in_a_folder_beside_the_others_is_a_class_that_needs_more(data):
+    (data / "holidays").mkdir()
+    shutil.copy(data / "square" / "00.jpg", data / "holidays")
+    with pytest.raises(DataError, match=r"The class holidays in .* has 1 readable photo: add photos"):
+        find_photos(data)
+
+
+def test_the_class_of_copies_and_the_class_with_too_few_photos_are_named(shapes):
+    files = sorted(shapes.glob("*/*.jpg"))
+    with pytest.raises(DataError, match="The class square has only copies of one photo"):
+        grouped_folds(files, np.array([*range(16), *[16] * 16]))
+    with pytest.raises(DataError, match="The class disc has too few different photos"):
+        grouped_folds(files[13:18], np.array([3, 2, 3, 1, 3]))
+
+
+def test_a_refused_photo_is_reported_without_advice_for_the_page(data):
+    (data / "disc" / "broken.jpg").write_bytes((data / "disc" / "00.jpg").read_bytes()[:500])
+    (data / "disc" / "text.jpg").write_bytes(b"text")
+    assert find_photos(data)[1] == {
+        "disc/broken.jpg": "This photo is damaged or incomplete",
+        "disc/text.jpg": "This file is not a photo that can be opened here",
+    }
+
+
+def test_cleaning_knows_every_class_also_when_every_second_photo_is_of_the_same(shapes, tmp_path):
+    for part, name in (("one", "00.jpg"), ("two", "01.jpg")):
+        for label in ("disc", "square"):
+            (tmp_path / part / label).mkdir(parents=True)
+            shutil.copy(shapes / label / name, tmp_path / part / label)
+    files, _ = find_photos(tmp_path)
+    learn, features, targets = read_photos(files)
+    assert list(learn.dls.vocab) == ["disc", "square"]
+    assert targets.tolist() == [0, 1, 0, 1] and len(features) == 4
