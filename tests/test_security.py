@@ -259,9 +259,8 @@ def test_every_caller_of_a_model_that_dies_is_asked_to_send_the_photo_again(own_
         time.sleep(1)  # all of them wait for the model, which takes longer to load
         with dying:
             dying.kill()
-        assert {str(e) for e in answers} == {
-            "The model stopped at this moment and starts anew. Please send the photo again."
-        }
+        refused = {str(answer) for answer in answers if not isinstance(answer, tuple)}  # not those that came too late
+    assert refused == {"The model stopped at this moment and starts anew. Please send the photo again."}
 
 
 def test_a_model_that_prints_is_heard_in_the_log_and_goes_on(own_process, tmp_path, capfd):
