@@ -23,7 +23,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 import gradio as gr
 from bears.errors import ExportError, NoModelError, PhotoError
 from bears.files import export_file
-from bears.hosts import check_address, satisfy_zerogpu, share
+from bears.hosts import check_address, no_page, satisfy_zerogpu, share
 from bears.process import PredictorProcess
 from bears.theme import CSS, JS, THEME
 from bears.uploads import received
@@ -109,8 +109,8 @@ def serve(demo, args):
     try:
         host = check_address(args.host, args.port or 0)
         launch(demo, host, args)
-    except OSError:
-        sys.exit("app.py: This port or address cannot be used: leave out --port and --host, or name others.")
+    except OSError as e:
+        sys.exit(f"app.py: {no_page(e)}")
     print(f"The page is at {demo.local_url}", flush=True)
     demo.predictor.load()
     print("The model is ready.", flush=True)
@@ -139,7 +139,10 @@ def launch(demo, host, args):
 
 args = parse_args(None if __name__ == "__main__" else [])
 gpu = satisfy_zerogpu()
-demo = create_demo(args.model, args.trust_model)
+try:
+    demo = create_demo(args.model, args.trust_model)
+except OSError as e:  # Gradio copies the examples to its folder
+    sys.exit(f"app.py: {no_page(e)}")
 
 if __name__ == "__main__":
     try:

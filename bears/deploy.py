@@ -14,9 +14,9 @@ from pathlib import Path
 
 from bears.errors import DeployError
 from bears.files import export_file
-from bears.words import about, find_examples, page_title, read_facts
-from huggingface_hub import CommitOperationAdd, HfApi, SpaceCard, get_token
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from bears.words import about, find_examples, listed_examples, page_title, read_facts
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, SpaceCard, get_token
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 
 ROOT = Path(__file__).parent.parent
@@ -31,6 +31,12 @@ FILES = [
 ]
 THE_BEARS = ["black", "grizzly", "teddy"]
 ABOUT_THE_BEARS = ["MODEL_CARD.md", "bears/pictures/*.png"]
+EXAMPLES = ROOT / "examples"
+THEIR_LICENCE = (
+    "The photos in `examples/` are under the GNU General Public License, version 2, not under that of the app:"
+    " see [their README](examples/README.md)."
+)
+TITLE = "python3 -m bears deploy"  # of our commits, and by which we know them again
 TOKEN = "There is no Hugging Face token: make one that may write at https://huggingface.co/settings/tokens,"
 
 
@@ -53,12 +59,21 @@ def files_to_send(space, model):
     shipped = model.resolve() == ROOT / "export.pkl" and facts.get("classes") == THE_BEARS
     patterns = FILES + ABOUT_THE_BEARS if shipped else FILES
     files = {f.relative_to(ROOT).as_posix(): f for pattern in patterns for f in sorted(ROOT.glob(pattern))}
-    examples = {f"examples/{f.name}": f for f in find_examples(model, facts)}
-    card = space_card(space, facts, shipped)
+    examples = examples_to_send(model, facts)
+    card = space_card(space, facts, shipped, examples)
     return {"README.md": card, **files, **examples, "export.pkl": model, "export.json": beside}
 
 
-def space_card(space, facts, shipped):
+def examples_to_send(model, facts):
+    """The photos that the page offers and, with any of this repository's own, the file that states their licence."""
+    photos = find_examples(model, facts)
+    ours = (model.parent / "examples").resolve() == EXAMPLES
+    if ours and {f.stem for f in photos} & listed_examples(EXAMPLES):
+        photos.append(EXAMPLES / "README.md")
+    return {f"examples/{f.name}": f for f in photos}
+
+
+def space_card(space, facts, shipped, examples):
     """The Space's README.md: this repository's card, but of this very Space and its model."""
     card = SpaceCard.load(ROOT / "README.md")
     card.data.title = page_title(facts)
@@ -70,6 +85,8 @@ def space_card(space, facts, shipped):
         card.data.emoji = "📷"
         card.data.tags = [tag for tag in card.data.tags if tag != "bears"]
     card.text = f"\n# {page_title(facts)}\n\n{about(facts)}\n"
+    if "examples/README.md" in examples:
+        card.text += f"\n{THEIR_LICENCE}\n"
     return str(card).encode()
 
 
@@ -85,15 +102,33 @@ def send(space, files, hardware):
     if not get_token():
         raise DeployError(f"{TOKEN} and run `.venv/bin/hf auth login`.")
     disable_progress_bars()
-    hub, space_files = HfApi(), [CommitOperationAdd(name, f) for name, f in files.items()]
+    hub = HfApi()
     try:
         url = hub.create_repo(space, repo_type="space", space_sdk="gradio", space_hardware=hardware, exist_ok=True)
-        hub.create_commit(space, space_files, commit_message="Deploy", repo_type="space")
+        gone = left_over(hub, space, files)
+        changes = [CommitOperationAdd(name, f) for name, f in files.items()]
+        changes += [CommitOperationDelete(name, is_folder=False) for name in gone]
+        hub.create_commit(space, changes, commit_message=TITLE, repo_type="space")
     except HfHubHTTPError as e:
         raise DeployError(refusal(e.response.status_code, e.server_message or "no reason given")) from None
     except Exception as e:  # the Hub's client has changed its HTTP library more than once
         raise DeployError(f"The Hub cannot be reached ({type(e).__name__}): check the network and try again.") from None
+    for name in gone:
+        print(f"{'removed':>12}  {name}")
     return url
+
+
+def left_over(hub, space, files):
+    """What an earlier run has written to the Space and this one does not: the Hub knows the last commit of each file.
+
+    What anybody else has put there, or has changed since, stays.
+    """
+    there = hub.list_repo_tree(space, recursive=True, expand=True, repo_type="space")
+    try:
+        there = [f for f in there if isinstance(f, RepoFile) and f.path not in files]
+    except EntryNotFoundError:  # nothing has ever been there
+        return []
+    return [f.path for f in there if f.last_commit and f.last_commit.title == TITLE]
 
 
 def refusal(status, said):
@@ -101,7 +136,9 @@ def refusal(status, said):
         return f"The Hub refuses this token for this Space ({said}): it must be allowed to write there."
     if status == 402:
         return f"The Hub asks for a paid plan ({said}): a free account can add --hardware zero-a10g."
-    return f"The Hub answered {status} ({said}): try again later."
+    if status == 429 or status >= 500:
+        return f"The Hub answered {status} ({said}): try again later."
+    return f"The Hub refuses this Space ({said}): put that right and start again."
 
 
 def main(argv=None):

@@ -64,7 +64,8 @@ def fetch_photo(web, url, sha256=None, patience=60):
 
 def small_jpeg(data):
     """The photo in `data` upright, in RGB, at most `SIDE` pixels a side, as bytes of a JPEG. Raises `PhotoError`."""
-    im = open_photo(io.BytesIO(data), side=4 * SIDE)  # shrunk in two steps only where one would take much memory
+    # Shrunk in two steps only where one would take much memory.
+    im = open_photo(io.BytesIO(data), side=4 * SIDE, long_side=8 * SIDE)
     im.thumbnail((SIDE, SIDE))
     return as_jpeg(im, quality=88)
 
@@ -79,7 +80,7 @@ class Web(requests.Session):
         super().__init__()
         self.seconds, self.pauses, self.max_redirects = seconds, pauses, 5
         self.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})  # photos are compressed already
-        self.announced, self.announcing = {}, threading.Lock()
+        self.pauses_of, self.agreeing = {}, threading.Lock()  # by host: when its pause ends, and seconds waited so far
         self.pool = ThreadPool(WORKERS)  # after Ctrl-C, Python would wait for the threads of an executor
         for scheme in ("http://", "https://"):
             self.mount(scheme, GuardedAdapter(allowed, seconds, WORKERS))
@@ -91,18 +92,21 @@ class Web(requests.Session):
     def fetch(self, url, params=None, patience=60):
         """The body of the answer, up to `MAX_BYTES` bytes. Safe from several threads.
 
-        A server that gives no answer is asked again; one that says how long to wait is waited for, unless it is more
-        than `patience` seconds. Raises `DownloadError`, or `TryLater` when that was all in vain.
+        A server that gives no answer is asked again; one that says how long to wait is waited for, up to `patience`
+        seconds, once for all workers. Raises `DownloadError`, or `TryLater` when that was all in vain.
         """
+        left = patience
         for pause in self.pauses:
             try:
-                return self.fetch_once(url, params)
+                body = self.fetch_once(url, params)
+                self.pauses_of.pop(urlsplit(url).hostname, None)
+                return body
             except TryLater as e:
-                if (e.wait or 0) > patience:
-                    raise
                 if e.wait:
-                    self.announce(urlsplit(url).hostname, e.wait)
-                time.sleep(e.wait or pause)
+                    if e.wait > left:
+                        raise
+                    left -= (pause := self.agree(urlsplit(url).hostname, e, patience))
+                time.sleep(pause)
         return self.fetch_once(url, params)
 
     def fetch_once(self, url, params=None):
@@ -130,12 +134,21 @@ class Web(requests.Session):
                 raise TryLater(f"not complete after {self.seconds} seconds", math.inf)  # now it would take as long
         return bytes(body)
 
-    def announce(self, host, seconds):
-        """Say once, not once per worker, that a server asks to wait."""
-        with self.announcing:
-            if time.monotonic() > self.announced.get(host, 0):
-                self.announced[host] = time.monotonic() + seconds
-                tqdm.write(f"{host} asks to wait {seconds:.0f} seconds: waiting (Ctrl-C stops; what has come is kept)")
+    def agree(self, host, busy, patience):
+        """Seconds to wait for a host that asks for it, in one pause of all workers, which is announced once.
+
+        Raises `busy` when the host has had `patience` seconds and given no answer since: at once for all other photos.
+        """
+        with self.agreeing:
+            now, (end, waited) = time.monotonic(), self.pauses_of.get(host, (0, 0))
+            if now >= end:
+                if waited + busy.wait > patience:
+                    raise busy
+                end, waited = now + busy.wait, waited + busy.wait
+                self.pauses_of[host] = end, waited
+                asks = f"{host} asks to wait {busy.wait:.0f} seconds"
+                tqdm.write(f"{asks}: waiting (Ctrl-C stops; what has come is kept)")
+            return end - now
 
 
 def seconds_to_wait(resp):

@@ -18,15 +18,23 @@ def find_host():
 def check_address(host, port):
     """The host as Gradio takes it, IPv6 in brackets; port 0 stands for any.
 
-    Raises `OSError` where nobody can listen, at once: Gradio would try a hundred ports, for minutes.
+    Raises an `OSError` without a number at once where nobody can listen: Gradio would try a hundred ports, for minutes.
     """
     host = host.strip("[]")
     six = ":" in host
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if six else socket.AF_INET).close()
-    except (OverflowError, TypeError, UnicodeError) as e:  # a number or name that none can have
+    except (OSError, OverflowError, TypeError, UnicodeError) as e:  # also of a number or name that none can have
         raise OSError(str(e)) from None
     return f"[{host}]" if six else host
+
+
+def no_page(e):
+    """What to do about an `OSError` that keeps the page from its start, in a sentence."""
+    if e.errno is None:  # of `check_address`, or of Gradio, which has found no free port
+        return "This port or address cannot be used: leave out --port and --host, or name others."
+    reason = f"{e.strerror}: {e.filename}" if e.filename else e.strerror
+    return f"The page cannot start ({reason}): put that right and start again."
 
 
 def satisfy_zerogpu():

@@ -32,16 +32,19 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 HINT = "Please send a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC photo."
 
 
-def open_photo(file, side=SIDE):
+def open_photo(file, side=SIDE, long_side=None):
     """Decode `file` (a path or a binary file object) into an upright RGB photo on white, first frame only.
 
     Returns a PIL image in mode RGB whose shorter side has `side` pixels or more, but less than twice as many (small
-    photos keep their size).
+    photos keep their size). `long_side` is as many pixels as the longer side needs, whatever `side` says: a panorama
+    that is wide enough need not be high.
     Raises `PhotoError` when the file is no photo, is damaged, has too many pixels, or cannot be read.
     """
     try:
         with Image.open(file, formats=FORMATS) as im:
             check_size(im)
+            if long_side:
+                side = min(side, long_side * min(im.size) // max(im.size))
             im.draft("RGB", (side, side))  # JPEG only: decodes at 1/2, 1/4 or 1/8, never below `side`
             im.load()
             ImageOps.exif_transpose(im, in_place=True)

@@ -21,7 +21,7 @@ from bears.errors import ExportError, PhotoError
 from bears.tidy import STOPS
 
 ROOT = Path(__file__).parent.parent
-COMMAND = [sys.executable, "-m", "bears.process"]
+COMMAND = [sys.executable, "-u", "-m", "bears.process"]  # -u: what it prints is in the log at once
 
 
 class Manager(BaseManager):
@@ -34,41 +34,46 @@ class PredictorProcess:
     def __init__(self, file, trust=False):
         self.file, self.trust = Path(file).absolute(), trust
         self.starting = threading.Lock()
-        self.process = None
+        self.latest = None
 
     def start(self):
-        """Start the process if there is none, or if it has died; returns what speaks for the `Predictor` in it.
-
-        Raises `ExportError` when it cannot start.
-        """
+        """Start a process if there is none, or if it has died; returns the `Started` one. Raises `ExportError`."""
         with self.starting:
-            if self.process is None or self.process.poll() is not None:
-                key = secrets.token_hex()
-                self.process = subprocess.Popen(
-                    COMMAND, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-                )
-                job = {"file": str(self.file), "trust": self.trust, "key": key}
-                print(json.dumps(job), file=self.process.stdin, flush=True)
-                if not (address := self.process.stdout.readline()):
-                    raise ExportError("The model's process could not start; it may have said why above.")
-                address = json.loads(address)
-                manager = Manager(tuple(address) if isinstance(address, list) else address, key.encode())
-                manager.connect()
-                self.predictor = manager.predictor()
-            return self.predictor
+            if self.latest is None or self.latest.process.poll() is not None:
+                self.latest = Started(self.file, self.trust)
+            return self.latest
 
     def load(self):
         """Wait until the model is loaded. Raises `ExportError`."""
-        predictor = self.start()
-        with self.unless_it_died(ExportError("The model stopped while it was loaded: most likely the memory is full.")):
-            predictor.load()
+        asked = self.start()
+        stopped = ExportError("The model stopped while it was loaded: most likely the memory is full.")
+        with asked.unless_it_died(stopped):
+            asked.predictor.load()
 
     def predict(self, file):
         """`Predictor.predict`; also raises `PhotoError` when the process died while it had the photo."""
-        predictor = self.start()
+        asked = self.start()
         again = PhotoError("The model stopped at this moment and starts anew", "Please send the photo again.")
-        with self.unless_it_died(again):
-            return predictor.predict(file)
+        with asked.unless_it_died(again):
+            return asked.predictor.predict(file)
+
+
+class Started:
+    """One process, from its start to its end; `predictor` speaks for the `Predictor` in it."""
+
+    def __init__(self, file, trust):
+        """Raises `ExportError` when it cannot start."""
+        job = {"file": str(file), "trust": trust, "key": secrets.token_hex()}
+        try:
+            self.process = subprocess.Popen(COMMAND, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            print(json.dumps(job), file=self.process.stdin, flush=True)
+            with self.process.stdout as pipe:
+                address = json.loads(pipe.readline())
+            manager = Manager(tuple(address) if isinstance(address, list) else address, job["key"].encode())
+            manager.connect()
+            self.predictor = manager.predictor()
+        except (EOFError, OSError, ValueError):  # no room for it, or it ended while it started
+            raise ExportError("The model's process could not start; it may have said why above.") from None
 
     @contextlib.contextmanager
     def unless_it_died(self, error):
@@ -83,14 +88,18 @@ class PredictorProcess:
             raise error from None
 
 
-def serve(file, trust, key):
-    """What the other process does: answer calls until the first process is gone, however it went."""
+def serve(pipe, file, trust, key):
+    """What the other process does: answer calls until the first process is gone, however it went.
+
+    The first line in `pipe` is the address for them.
+    """
     from bears.predictor import Predictor
 
     predictor = Predictor(file, trust)
     Manager.register("predictor", callable=lambda: predictor, exposed=("load", "predict"))
     server = Manager(authkey=key.encode()).get_server()
-    print(json.dumps(server.address), flush=True)
+    with pipe:
+        print(json.dumps(server.address), file=pipe)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.read()  # ends when the first process does
     shutil.rmtree(get_temp_dir(), ignore_errors=True)  # with the socket in it, which a sudden end would leave behind
@@ -102,4 +111,6 @@ Manager.register("predictor")
 if __name__ == "__main__":
     for stop in (signal.SIGINT, *STOPS):  # are for the first process, which takes this one along
         signal.signal(stop, signal.SIG_IGN)
-    serve(**json.loads(sys.stdin.readline()))
+    pipe = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a model prints belongs in the log: nobody reads the pipe once it has brought the address
+    serve(pipe, **json.loads(sys.stdin.readline()))

@@ -1,6 +1,7 @@
 """What the page says and shows follows the model: classes, subject and error come from export.json beside it."""
 
 import json
+import re
 
 
 def read_facts(model):
@@ -83,6 +84,20 @@ def about(facts):
 
 
 def find_examples(model, facts):
-    """Photos in `examples/` beside the export that are named for one of its classes, or `none`; sorted Paths."""
-    names = {*facts.get("classes", ()), "none"}
-    return [f for f in sorted((model.parent / "examples").glob("*.jpg")) if f.stem in names or not facts]
+    """Photos in `examples/` beside the export that are named for one of its classes, or `none`; sorted Paths.
+
+    Those that the README there lists belong together: a model that does not know all of their classes gets none.
+    """
+    folder, classes = model.parent / "examples", set(facts.get("classes", ()))
+    listed = listed_examples(folder)
+    others = set() if listed - {"none"} <= classes else listed
+    named = [f for f in sorted(folder.glob("*.jpg")) if f.stem in {*classes, "none"} or not facts]
+    return [f for f in named if f.stem not in others]
+
+
+def listed_examples(folder):
+    """The names, without `.jpg`, that README.md in `folder` has for photos there, as the bears' does; a set."""
+    try:
+        return set(re.findall(r"`([^`]+)\.jpg`", (folder / "README.md").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return set()

@@ -1,12 +1,13 @@
 """Another subject from photos to page, without changing code: drawn shapes instead of bears."""
 
+import shutil
 import subprocess
 import sys
 
 import pytest
 from bears.deploy import files_to_send
 from bears.photo import open_photo
-from bears.words import headline, page_title
+from bears.words import find_examples, headline, page_title
 from conftest import ROOT, Server
 from gradio_client import Client, handle_file
 from PIL import Image
@@ -88,7 +89,20 @@ def test_the_space_would_get_these_examples_and_nothing_about_bears(model):
     assert "MODEL_CARD.md" not in files and not any(name.endswith(".png") for name in files)
     card = files["README.md"].decode()
     assert "# Disc or square shape?" in card and "32 photos" in card and "sdk: gradio" in card
-    assert "bear" not in card.lower()
+    assert "bear" not in card.lower() and "General Public License" not in card
+
+
+def test_the_examples_that_a_readme_lists_are_for_a_model_of_all_their_classes(tmp_path):
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    (tmp_path / "examples" / "otter.jpg").touch()
+
+    def offered(*classes):
+        return [f.stem for f in find_examples(tmp_path / "export.pkl", {"classes": classes} if classes else {})]
+
+    assert offered("black", "grizzly", "teddy") == ["black", "grizzly", "none", "teddy"]
+    assert offered("black", "otter") == offered() == ["otter"]
+    (tmp_path / "examples" / "README.md").unlink()  # without it, photos are what their names say
+    assert offered("otter") == ["none", "otter"]
 
 
 def test_without_a_subject_the_classes_stand_alone():

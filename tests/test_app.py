@@ -1,5 +1,6 @@
 """app.py as its visitors meet it: a real server, asked by a real gradio_client."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -70,6 +71,21 @@ def test_a_port_that_is_taken_ends_in_one_sentence(server):
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     [line] = [line for line in result.stderr.splitlines() if line]
     assert line.startswith("app.py: This port or address cannot be used")
+
+
+LOSE = "import os; folder = os.environ['GRADIO_TEMP_DIR']; os.rename(folder, folder + '2'); open(folder, 'w').close()"
+
+
+@pytest.mark.parametrize("lose", ["", LOSE], ids=["at once", "later"])
+def test_a_folder_that_cannot_be_used_is_not_called_a_port(tmp_path, lose):
+    folder = tmp_path / "photos"
+    if not lose:
+        folder.touch()
+    env = {**os.environ, "GRADIO_TEMP_DIR": str(folder)}
+    command = [sys.executable, "-c", f"import app; {lose}\napp.serve(app.demo, app.args)"]
+    result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    [line] = [line for line in result.stderr.splitlines() if line]
+    assert result.returncode == 1 and line.startswith("app.py: The page cannot start (") and str(folder) in line
 
 
 def has_ipv6():

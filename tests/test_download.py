@@ -2,14 +2,29 @@
 
 import io
 import itertools
+import os
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
-from bears.download import MAX_BYTES, Web, fetch_photo, fetch_photos, small_jpeg
+from bears.download import MAX_BYTES, WORKERS, Web, fetch_photo, fetch_photos, small_jpeg
 from bears.errors import DownloadError, TryLater
+from conftest import ROOT
 from PIL import Image
 from webserver import WebServer, draw_photo
+
+SHRINK = """
+import sys
+from pathlib import Path
+from bears.download import small_jpeg
+from conftest import memory
+
+before = memory("self", "VmHWM")
+small_jpeg(Path(sys.argv[1]).read_bytes())
+print(memory("self", "VmHWM") - before)
+"""
 
 
 @pytest.fixture
@@ -154,6 +169,27 @@ def test_waits_as_long_as_the_server_asks_and_says_so_once(web, web_server, caps
     assert capsys.readouterr().out.count("127.0.0.1 asks to wait 1 second") == 1
 
 
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": 1}], ids=["without a time", "with one"])
+def test_host_that_stays_busy_is_waited_for_once_and_not_once_per_photo(web, web_server, headers, monkeypatch, capsys):
+    monkeypatch.setattr("bears.download.TOO_MANY", 1)
+    web_server.pages |= {f"/{i}.jpg": lambda handler: handler.answer(b"", 429, headers) for i in range(12)}
+    wanted = [{"url": web_server.url(path)} for path in web_server.pages]
+    wanted.append({"url": f"http://localhost:{web_server.server_port}/there.jpg"})  # another host
+    web_server.pages["/there.jpg"] = draw_photo(0)
+    *busy, there = [photo for _, photo in fetch_photos(web, wanted, patience=1)]
+    assert len(web_server.asked) <= 12 + WORKERS + 1
+    assert {str(photo) for photo in busy} == {"the server answers 429: wait 1 seconds"} and len(there) == 2
+    assert capsys.readouterr().out.count("127.0.0.1 asks to wait") == 1
+
+
+def test_photo_that_stays_busy_is_waited_for_once_although_its_host_answers_others(web, web_server):
+    web_server.pages |= {f"/{i}.jpg": draw_photo(i) for i in range(4)}
+    web_server.pages["/busy.jpg"] = lambda handler: handler.answer(b"", 429, {"Retry-After": 1})
+    wanted = [{"url": web_server.url(path)} for path in ("/busy.jpg", "/0.jpg", "/1.jpg", "/2.jpg", "/3.jpg")]
+    (_, busy), *_ = fetch_photos(web, wanted, patience=1)
+    assert isinstance(busy, TryLater) and web_server.asked.count("/busy.jpg") == 2
+
+
 @pytest.mark.parametrize("headers", [{"Retry-After": 3600}, {"Retry-After": "Fri, 31 Dec 2100 23:59:59 GMT"}, {}])
 def test_does_not_wait_longer_than_it_has_patience(web, web_server, headers):
     web_server.pages["/busy"] = lambda handler: handler.answer(b"", 429, headers)
@@ -192,3 +228,16 @@ def test_photo_is_kept_small_upright_and_in_rgb():
         assert not im.getexif()
     with Image.open(io.BytesIO(small_jpeg(draw_photo(0, (60, 40), "PNG")))) as im:
         assert (im.format, im.size) == ("JPEG", (60, 40))
+
+
+def test_a_long_thin_photo_takes_no_more_memory_than_another(tmp_path):
+    Image.new("L", (40_000, 2_100)).save(tmp_path / "thin.jpg")  # a byte a pixel here, four once it is in RGB
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    command = [sys.executable, "-c", SHRINK, tmp_path / "thin.jpg"]
+    result = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert int(result.stdout) < 100 * 2**20
+
+
+def test_a_panorama_keeps_its_whole_length():
+    with Image.open(io.BytesIO(small_jpeg(draw_photo(0, (18_000, 1_000))))) as im:
+        assert im.size == (512, 28)

@@ -16,8 +16,10 @@ from pathlib import Path
 
 import pytest
 import requests
+import torch
 from bears.inference import Model
 from bears.photo import open_photo
+from bears.process import PredictorProcess
 from conftest import ROOT, Server, memory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -224,6 +226,59 @@ def test_the_page_survives_the_model_and_starts_it_again(tmp_path):
         assert sentences[1][1] == "Teddy bear, 99% sure"
     finally:
         server.close()
+
+
+@pytest.fixture
+def own_process():
+    """Makes a `PredictorProcess` of an export, without a page, and ends what it has started."""
+    made = []
+
+    def make(*args):
+        made.append(PredictorProcess(*args))
+        return made[-1]
+
+    yield make
+    for predictor in made:
+        with predictor.latest.process as process:
+            process.kill()
+
+
+def test_every_caller_of_a_model_that_dies_is_asked_to_send_the_photo_again(own_process):
+    predictor = own_process(ROOT / "export.pkl")
+
+    def ask(_):
+        try:
+            return predictor.predict(ROOT / "examples" / "teddy.jpg")
+        except Exception as e:
+            predictor.start()  # as the next visitor does
+            return e
+
+    with ThreadPoolExecutor(32) as pool:
+        dying = predictor.start().process
+        answers = pool.map(ask, range(32))
+        time.sleep(1)  # all of them wait for the model, which takes longer to load
+        with dying:
+            dying.kill()
+        refused = {str(answer) for answer in answers if not isinstance(answer, tuple)}  # not those that came too late
+    assert refused == {"The model stopped at this moment and starts anew. Please send the photo again."}
+
+
+def test_a_model_that_prints_is_heard_in_the_log_and_goes_on(own_process, tmp_path, capfd):
+    class Loud:
+        """A pickle that prints more than a pipe holds when it is opened; what it opens as is no Learner."""
+
+        def __reduce__(self):
+            return print, ("." * 100_000,)
+
+    torch.save(Loud(), tmp_path / "loud.pkl")
+    predictor = own_process(tmp_path / "loud.pkl", True)
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(predictor.load)
+        try:
+            assert "cannot be opened here" in str(loading.exception(60))
+        finally:
+            predictor.latest.process.kill()  # or the thread would wait for ever
+    assert capfd.readouterr().err.startswith("." * 100_000)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT], ids=lambda s: s.name)

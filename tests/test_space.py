@@ -56,7 +56,10 @@ def test_requirements_resolve_together_with_what_the_builder_installs():
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """Answers as the Hub does when a Space is created and a commit is made, and keeps what it is sent."""
+    """Answers as the Hub does when a Space is created, listed and a commit is made, and keeps what it is sent.
+
+    `files` of the server is a dict from path to the title of the last commit that has changed it.
+    """
 
     status = 200
 
@@ -76,7 +79,16 @@ class Hub(http.server.BaseHTTPRequestHandler):
             objects = json.loads(body)["objects"]
             upload = {"upload": {"href": f"{self.server.url}/store/{objects[0]['oid']}"}}
             return self.reply({"transfer": "basic", "objects": [{**o, "actions": upload} for o in objects]})
+        if self.path == "/api/validate-yaml":  # of the card
+            return self.reply({"errors": [], "warnings": []})
         self.server.commit = [json.loads(line) for line in body.splitlines()]
+        [title] = [line["value"]["summary"] for line in self.server.commit if line["key"] == "header"]
+        for line in self.server.commit:
+            if line["key"] == "deletedFile":
+                if not self.server.files.pop(line["value"]["path"], None):
+                    return self.reply({"error": "A file to delete does not exist"}, 404)
+            elif line["key"] != "header":
+                self.server.files[line["value"]["path"]] = title
         self.reply({"commitUrl": f"{self.server.url}/spaces/me/bears/commit/1", "commitOid": "1", "success": True})
 
     def do_PUT(self):
@@ -84,13 +96,23 @@ class Hub(http.server.BaseHTTPRequestHandler):
         self.reply({})
 
     def do_GET(self):
-        self.reply({"id": "me/bears", "name": "me", "type": "user"})
+        path, _, query = self.path.partition("?")
+        if path != "/api/spaces/me/bears/tree/main":
+            return self.reply({"id": "me/bears", "name": "me", "type": "user"})
+        if not self.server.files:
+            return self.reply({"error": "There is nothing on main"}, 404, {"X-Error-Code": "EntryNotFound"})
+        files = [{"type": "file", "path": path, "size": 1, "oid": "1"} for path in self.server.files]
+        if "expand=true" in query.lower():
+            for file in files:
+                commit = {"id": "1", "title": self.server.files[file["path"]], "date": "2026-11-24T00:00:00.000Z"}
+                file["lastCommit"] = commit
+        self.reply(files)
 
-    def reply(self, answer, status=200):
+    def reply(self, answer, status=200, headers=()):
         data = json.dumps(answer).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
+        for name, value in {"Content-Type": "application/json", "Content-Length": len(data), **dict(headers)}.items():
+            self.send_header(name, str(value))
         self.end_headers()
         self.wfile.write(data)
 
@@ -101,7 +123,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def hub():
     hub = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    hub.url, hub.calls, hub.status = f"http://127.0.0.1:{hub.server_port}", [], 200
+    hub.url, hub.calls, hub.status, hub.files = f"http://127.0.0.1:{hub.server_port}", [], 200, {}
     thread = threading.Thread(target=hub.serve_forever, args=[0.05])
     thread.start()
     yield hub
@@ -130,6 +152,30 @@ def test_deploy_creates_the_space_and_sends_every_file(hub):
     assert "spaces/me/bears/" in card["thumbnail"] and card["sdk_version"] == version("gradio")
 
 
+def test_deploy_removes_what_it_has_sent_before_and_nothing_else(hub, tmp_path):
+    (tmp_path / "export.pkl").touch()
+    (tmp_path / "export.json").write_text('{"classes": ["disc", "square"]}')
+    env = {"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_secret"}
+    assert deploy("me/bears", **env).returncode == 0
+    before = set(hub.files)
+    assert {"MODEL_CARD.md", "bears/pictures/page.png", "examples/none.jpg", "examples/README.md"} < before
+    del hub.files["MODEL_CARD.md"]  # the owner of the Space has deleted it, changed another and added a third
+    hub.files |= {"bears/pictures/page.png": "Update page.png", "examples/mine.jpg": "Upload mine.jpg"}
+    result = deploy("me/bears", "--model", str(tmp_path), **env)
+    assert result.returncode == 0, result.stderr
+    sent = set(files_to_send("me/bears", tmp_path / "export.pkl"))
+    assert set(hub.files) == sent | {"bears/pictures/page.png", "examples/mine.jpg"}
+    removed = {line.split()[1] for line in result.stdout.splitlines() if "removed" in line}
+    assert removed == before - sent - {"MODEL_CARD.md", "bears/pictures/page.png"} != set()
+
+
+def test_the_photos_of_this_repository_go_with_their_licence():
+    files = files_to_send("me/bears", ROOT / "export.pkl")
+    assert files["examples/README.md"] == ROOT / "examples" / "README.md"
+    assert {f"examples/{f.name}" for f in (ROOT / "examples").iterdir()} == {f for f in files if "examples/" in f}
+    assert "GNU General Public License, version 2" in files["README.md"].decode()
+
+
 def test_dry_run_lists_files_and_sizes_and_sends_nothing(hub):
     result = deploy("me/bears", "--dry-run", HF_ENDPOINT=hub.url, HF_TOKEN="hf_secret")
     assert result.returncode == 0 and not hub.calls
@@ -149,7 +195,16 @@ def test_a_folder_stands_for_the_export_in_it():
     assert deploy("me/bears", "--dry-run", "--model", str(ROOT)).stdout == deploy("me/bears", "--dry-run").stdout != ""
 
 
-@pytest.mark.parametrize("status, sentence", [(403, "refuses this token"), (402, "zero-a10g"), (500, "answered 500")])
+@pytest.mark.parametrize(
+    "status, sentence",
+    [
+        (400, "refuses this Space (You may not do this): put that right"),
+        (402, "zero-a10g"),
+        (403, "refuses this token"),
+        (429, "answered 429 (You may not do this): try again later"),
+        (500, "answered 500 (You may not do this): try again later"),
+    ],
+)
 def test_what_the_hub_refuses_ends_in_one_sentence(hub, status, sentence):
     hub.status = status
     result = deploy("me/bears", HF_ENDPOINT=hub.url, HF_TOKEN="hf_secret")
