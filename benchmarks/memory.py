@@ -3,7 +3,9 @@
     python benchmarks/memory.py --data photos --picture bears/pictures/memory.png    # prints the table of the README
     python benchmarks/memory.py --data photos --photos 100                           # on so many of them, to be quick
 
-The copies are links in a temporary folder, so they are twins of each other. Needs Linux or macOS.
+No photo is there twice: each is a piece of one of yours, half as wide and high, from a place drawn at random, turned
+and enlarged. The search for near-duplicates is also measured alone, on hashes of noise, up to 64 times as many.
+Needs Linux or macOS.
 """
 
 import argparse
@@ -12,23 +14,40 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
+import tracemalloc
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
 matplotlib.use("Agg")
+from bears.data import TWIN_BITS, in_threads
+from bears.near import connect
+from bears.photo import open_photo
 from matplotlib import pyplot as plt
 
 ROOT = Path(__file__).parent.parent
 TIMES = (1, 4, 16)
 
 
-def link_photos(files, folder, times):
-    """Fill `folder` with so many links to each of the `files`, in folders named for their classes."""
-    for file in files:
-        (folder / file.parent.name).mkdir(parents=True, exist_ok=True)
+def write_pieces(files, folder, times):
+    """Fill `folder` with so many different pieces of each of the `files`, in folders named for their classes."""
+
+    def write_some(file):
+        dice, photo = random.Random(str(file.name)), open_photo(file)
+        width, height = photo.width // 2, photo.height // 2
         for i in range(times):
-            (folder / file.parent.name / f"{file.stem}_{i}{file.suffix}").symlink_to(file.resolve())
+            x, y = dice.randint(0, width), dice.randint(0, height)
+            piece = photo.resize(photo.size, box=(x, y, x + width, y + height)).rotate(
+                dice.choice((0, 90, 180, 270)), expand=True
+            )
+            piece.save(folder / file.parent.name / f"{file.stem}_{i}.jpg")
+
+    for label in {file.parent.name for file in files}:
+        (folder / label).mkdir(parents=True)
+    list(in_threads(write_some, files))
 
 
 def train(folder):
@@ -48,9 +67,22 @@ def measure(files):
     figures = []
     for times in TIMES:
         with tempfile.TemporaryDirectory() as folder:
-            link_photos(files, Path(folder) / "photos", times)
+            write_pieces(files, Path(folder) / "photos", times)
             figures.append(train(Path(folder)))
     return [[value / values[0] for value in values] for values in zip(*figures)]
+
+
+def search(count):
+    """Peak memory in megabytes and processor seconds of the search for near-duplicates among hashes of noise."""
+    hashes = np.random.default_rng(0).integers(0, 2**16, (2, count, 4), np.uint16)
+    start = time.process_time()
+    connect(*hashes, TWIN_BITS)
+    seconds = time.process_time() - start
+    tracemalloc.start()
+    connect(*hashes, TWIN_BITS)
+    peak = tracemalloc.get_traced_memory()[1] / 1e6
+    tracemalloc.stop()
+    return peak, seconds
 
 
 def draw(counts, memory, file):
@@ -79,6 +111,11 @@ def main():
         print("| {:,} | {:.2f} | {:.2f} |".format(*row))
     if args.picture:
         draw(counts, memory, args.picture)
+    print("\n| photos | search for near-duplicates: MB | processor seconds |\n| --- | --- | --- |")
+    counts.append(64 * len(files))
+    peaks, seconds = zip(*map(search, counts))
+    for count, peak, second in zip(counts, peaks, seconds):
+        print(f"| {count:,} | {peak:.1f} | {second / seconds[0]:.2f} |")
 
 
 if __name__ == "__main__":

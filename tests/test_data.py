@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from bears.data import TWIN_BITS, find_photos, grouped_folds
+from bears.data import TWIN_BITS, find_photos, grouped_folds, in_threads
 from bears.errors import DataError
 from bears.near import connect
 from bears.suspects import read_photos
@@ -61,6 +61,13 @@ def test_one_picture_taken_many_times_fills_no_memory():
     tracemalloc.start()
     assert len(set(connect(upright, mirrored, TWIN_BITS))) == 1
     assert tracemalloc.get_traced_memory()[1] < 30_000_000  # twenty-five million pairs are no part of it
+    tracemalloc.stop()
+
+
+def test_going_through_the_photos_keeps_nothing_of_them():
+    tracemalloc.start()
+    assert sum(in_threads(len, [b"photo"] * 20_000)) == 100_000
+    assert tracemalloc.get_traced_memory()[1] < 20_000 * 200
     tracemalloc.stop()
 
 

@@ -129,10 +129,15 @@ def test_confusion_matrix_and_losses_are_those_of_fastai(shapes):
 
 def test_memory_stays_flat_as_the_folder_grows(shapes):
     command = [sys.executable, ROOT / "benchmarks" / "memory.py", "--data", shapes]
-    table = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    rows = [[float(cell.replace(",", "")) for cell in line.strip("| ").split("|")] for line in table[2:]]
+    tables = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n\n")
+    rows, searches = (
+        [[float(cell.replace(",", "")) for cell in line.strip("| ").split("|")] for line in table.splitlines()[2:]]
+        for table in tables
+    )
     assert [photos for photos, _, _ in rows] == [32, 128, 512]
     assert rows[2][1] < 1.12 * rows[1][1]  # 384 photos more would add 300 MB, a fifth of the peak, if pixels stayed
+    assert [photos for photos, _, _ in searches] == [32, 128, 512, 2048]
+    assert searches[3][1] < 1.2 * searches[0][1]
 
 
 def test_report_shows_all_pictures(trained):
