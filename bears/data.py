@@ -180,7 +180,8 @@ def group_twins(files):
     Returns an int array of shape (len(files),): photos with the same number are twins. A crop of a photo
     changes the hash too much to be found.
     """
-    hashes = list(in_threads(phash_both_ways, files))
+    with in_place(files):
+        hashes = list(in_threads(phash_both_ways, files))
     position = {both: i for i, both in enumerate(dict.fromkeys(hashes))}  # copies are looked up once
     upright, mirrored = np.hsplit(np.frombuffer(b"".join(position), np.uint16).reshape(-1, 8), 2)
     groups = connect(upright, mirrored, TWIN_BITS)
@@ -232,10 +233,12 @@ def check_split(files, train_idx):
 
 @contextmanager
 def in_place(files):
-    """Whatever fails in here because a photo has gone meanwhile is a `DataError` that names it."""
+    """Whatever fails in here because a photo has gone or changed since it was verified is a `DataError`."""
     try:
         yield
-    except Exception:
+    except Exception as e:
         if gone := [f for f in files if not os.path.isfile(f)]:
-            raise DataError(f"{gone[0]} has gone while training ran: start again, which goes on without it.") from None
+            raise DataError(f"{gone[0]} has gone meanwhile: start again, which goes on without it.") from None
+        if isinstance(e, PhotoError):
+            raise DataError(f"A photo has changed meanwhile ({e.reason}): start again.") from None
         raise

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from bears import ood
 from bears.calibration import cross_calibrated
-from bears.data import find_photos, group_twins, grouped_folds
+from bears.data import find_photos, group_twins, grouped_folds, in_place
 from bears.learner import (
     ARCH,
     LINEAR_HEAD,
@@ -53,8 +53,9 @@ def find_suspects(folder, leave_out=None, seed=42):
     does. Raises `DataError` when the folder is not one to train on.
     """
     files, dropped = find_photos(folder, leave_out)
-    learn, features, targets = read_photos(files)
-    return rank(Path(folder), files, features, targets, learn.dls.vocab, seed), dropped
+    with in_place(files):
+        learn, features, targets = read_photos(files)
+        return rank(Path(folder), files, features, targets, learn.dls.vocab, seed), dropped
 
 
 def rank(folder, files, features, targets, vocab, seed=42):

@@ -3,10 +3,11 @@
 import shutil
 import time
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
-from bears.data import TWIN_BITS, find_photos, grouped_folds, in_threads
+from bears.data import TWIN_BITS, find_photos, group_twins, grouped_folds, in_threads
 from bears.errors import DataError
 from bears.near import connect
 from bears.suspects import read_photos
@@ -121,3 +122,13 @@ def test_cleaning_knows_every_class_also_when_every_second_photo_is_of_the_same(
     learn, features, targets = read_photos(files)
     assert list(learn.dls.vocab) == ["disc", "square"]
     assert targets.tolist() == [0, 1, 0, 1] and len(features) == 4
+
+
+@pytest.mark.parametrize("lose, sentence", [(Path.unlink, "has gone meanwhile"), (Path.touch, "changed meanwhile")])
+def test_a_photo_that_goes_or_breaks_before_it_is_compared_is_one_sentence(shapes, tmp_path, lose, sentence):
+    data = shutil.copytree(shapes, tmp_path / "data")
+    files = find_photos(data)[0]
+    files[3].write_bytes(b"")
+    lose(files[3])
+    with pytest.raises(DataError, match=sentence):
+        group_twins(files)

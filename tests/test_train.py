@@ -216,7 +216,7 @@ def test_a_photo_that_goes_while_training_runs_is_named(shapes, tmp_path, monkey
         return groups
 
     monkeypatch.setattr(train, "group_twins", group_twins_then_lose_one)
-    assert "square/04.jpg has gone" in fails("--data", data, "--out", tmp_path, *recipe)
+    assert "square/04.jpg has gone meanwhile" in fails("--data", data, "--out", tmp_path, *recipe)
     assert not (tmp_path / "export.pkl").exists()
 
 
