@@ -204,7 +204,7 @@ def test_the_list_ends_in_words_and_in_commands(planted, tmp_path, capsys, monke
     wrong, none, copies = map(int, re.fullmatch(SUM, found).groups())
     assert 1 <= wrong <= 5 and 1 <= none <= 3 and copies >= 1
     assert on == f'To put them right: python3 -m bears clean data --leave-out "{tmp_path}/my list.csv"'
-    assert further.endswith(f': python3 -m bears train --data data --leave-out "{tmp_path}/my list.csv"')
+    assert further.endswith(f': python3 -m bears train --data data --leave-out "{tmp_path}/my list.csv" --out my_model')
 
 
 @pytest.mark.parametrize("name", ["nowhere", "photo.jpg"])
@@ -341,5 +341,5 @@ def test_the_page_ends_in_words_and_in_commands(cleaner):  # comes last, since i
     assert server.log.read_text().splitlines()[-3:] == [
         "You have kept 0, moved 0 and set aside 1; the page can undo each of these steps, today or later.",
         f"To go on: python3 -m bears clean {data}",
-        f"To train on what is there: python3 -m bears train --data {data}",
+        f"To train on what is there: python3 -m bears train --data {data} --out my_model",
     ]
