@@ -12,22 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from bears.tidy import end_in_order, private_folder
-
-os.environ["GRADIO_TEMP_DIR"] = private_folder()
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # strangers' visits are nobody's statistics
-# After every answer Gradio sums up the latest 10,000 for a monitoring page, which we do not show.
-os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
-os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
-
-import gradio as gr
-from bears.errors import ExportError, NoModelError, PhotoError
 from bears.files import export_file
-from bears.hosts import check_address, satisfy_zerogpu, share
-from bears.process import PredictorProcess
-from bears.theme import CSS, JS, THEME
-from bears.uploads import received
-from bears.words import about, find_examples, headline, page_title, read_facts
+from bears.tidy import STOPS, begin, end_in_order, private_folder
 
 HERE = Path(__file__).parent
 MAX_FILE_SIZE = "25mb"
@@ -44,6 +30,24 @@ def parse_args(argv=None):
     parser.add_argument("--host", default=host, help=f"address to listen on (default: {host}; 0.0.0.0: all networks)")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
     return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    begin(parse_args)
+
+os.environ["GRADIO_TEMP_DIR"] = private_folder()
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # strangers' visits are nobody's statistics
+# After every answer Gradio sums up the latest 10,000 for a monitoring page, which we do not show.
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
+
+import gradio as gr
+from bears.errors import ExportError, NoModelError, PhotoError
+from bears.hosts import check_address, satisfy_zerogpu, share
+from bears.process import PredictorProcess
+from bears.theme import CSS, JS, THEME
+from bears.uploads import received
+from bears.words import about, find_examples, headline, page_title, read_facts
 
 
 def create_demo(model, trust=False):
@@ -104,7 +108,7 @@ def serve(demo, args):
     """Show the page while the model loads; a photo that comes earlier waits for it. Raises `ExportError`."""
     if not args.model.is_file():
         raise NoModelError(args.model)
-    end_in_order()
+    end_in_order(STOPS)
     demo.predictor.start()
     try:
         host = check_address(args.host, args.port or 0)

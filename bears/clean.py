@@ -9,18 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from bears.tidy import end_in_order, private_folder
-
-os.environ["GRADIO_TEMP_DIR"] = private_folder()
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-
-from bears.data import check_folder
-from bears.errors import DataError, WeightsError
-from bears.learner import no_bar_in_a_log
-from bears.moves import Moves
-from bears.review import CSS, Review, create_page
-from bears.suspects import find_suspects
-from bears.theme import THEME
+from bears.tidy import STOPS, begin, end_in_order, private_folder
 
 FIRST = 20  # photos of each class that `--list` prints
 
@@ -33,6 +22,21 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
+if __name__ == "__main__":
+    begin(parse_args)
+
+os.environ["GRADIO_TEMP_DIR"] = private_folder()
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+from bears.data import check_folder
+from bears.errors import DataError, WeightsError
+from bears.learner import no_bar_in_a_log
+from bears.moves import Moves
+from bears.review import CSS, Review, create_page
+from bears.suspects import find_suspects
+from bears.theme import THEME
+
+
 def print_suspects(review):
     for label in review.suspects:
         for place, s in enumerate(review.waiting(label)[:FIRST], 1):
@@ -41,7 +45,7 @@ def print_suspects(review):
 
 def serve(page):
     """Show the page to this machine and nobody else, since it moves files."""
-    end_in_order()
+    end_in_order(STOPS)
     try:
         page.launch(
             server_name="127.0.0.1",
@@ -78,6 +82,7 @@ def run(args):
 def main(argv=None):
     no_bar_in_a_log()
     try:
+        end_in_order()
         run(parse_args(argv))
     except (DataError, WeightsError) as e:
         sys.exit(f"bears.clean: {e}")

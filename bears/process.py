@@ -45,7 +45,7 @@ class PredictorProcess:
             if self.process is None or self.process.poll() is not None:
                 key = secrets.token_hex()
                 self.process = subprocess.Popen(
-                    COMMAND, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                    COMMAND, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
                 )
                 job = {"file": str(self.file), "trust": self.trust, "key": key}
                 print(json.dumps(job), file=self.process.stdin, flush=True)
