@@ -12,31 +12,17 @@ import sys
 import time
 from pathlib import Path
 
-from bears.tidy import end_in_order, private_folder
-
-os.environ["GRADIO_TEMP_DIR"] = private_folder()
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # strangers' visits are nobody's statistics
-# After every answer Gradio sums up the latest 10,000 for a monitoring page, which we do not show.
-os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
-os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
-
-import gradio as gr
-from bears.errors import ExportError, NoModelError, PhotoError
 from bears.files import export_file
-from bears.hosts import check_address, no_page, satisfy_zerogpu, share
-from bears.process import PredictorProcess
-from bears.theme import CSS, JS, THEME
-from bears.uploads import received
-from bears.words import about, find_examples, headline, page_title, read_facts
+from bears.tidy import STOPS, begin, end_in_order, prepare_gradio
 
-HERE = Path(__file__).parent
+MODEL = Path(__file__).with_name("export.pkl")
 MAX_FILE_SIZE = "25mb"
 WAITING = "Which one is it?"
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=export_file, default=HERE / "export.pkl", help="the export to serve")
+    parser.add_argument("--model", type=export_file, default=MODEL, help="the export to serve")
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
     parser.add_argument("--share", action="store_true", help="also print a public link, valid for a week")
     parser.add_argument("--mcp", action="store_true", help="also answer AI assistants, as a tool (MCP)")
@@ -44,6 +30,20 @@ def parse_args(argv=None):
     parser.add_argument("--host", default=host, help=f"address to listen on (default: {host}; 0.0.0.0: all networks)")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
     return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    begin(parse_args)
+
+prepare_gradio()
+
+import gradio as gr
+from bears.errors import ExportError, NoModelError, PhotoError
+from bears.hosts import check_address, no_page, satisfy_zerogpu, share
+from bears.process import PredictorProcess
+from bears.theme import CSS, JS, THEME
+from bears.uploads import received
+from bears.words import about, find_examples, headline, page_title, read_facts
 
 
 def create_demo(model, trust=False):
@@ -83,7 +83,7 @@ def create_demo(model, trust=False):
             with gr.Column(elem_id="answer"):
                 verdict = gr.Markdown(WAITING, elem_id="verdict")
                 label = gr.Label(label="How likely, if it is one of these", show_heading=False)
-                heatmap = gr.Image(
+                where = gr.Image(
                     label="Where it looked",
                     alt_text="Your photo, with the places that spoke for the answer in bright colours",
                     format="jpeg",
@@ -93,7 +93,7 @@ def create_demo(model, trust=False):
                 )
         gr.Markdown(about(facts), elem_id="about")
         photo.change(
-            predict, photo, [label, verdict, heatmap], api_name="predict", preprocess=False, concurrency_limit=32
+            predict, photo, [label, verdict, where], api_name="predict", preprocess=False, concurrency_limit=32
         )
     demo.queue(max_size=64)
     demo.predictor = predictor
@@ -104,11 +104,10 @@ def serve(demo, args):
     """Show the page while the model loads; a photo that comes earlier waits for it. Raises `ExportError`."""
     if not args.model.is_file():
         raise NoModelError(args.model)
-    end_in_order()
+    end_in_order(STOPS)
     demo.predictor.start()
     try:
-        host = check_address(args.host, args.port or 0)
-        launch(demo, host, args)
+        launch(demo, check_address(args.host, args.port or 0), args)
     except OSError as e:
         sys.exit(f"app.py: {no_page(e)}")
     print(f"The page is at {demo.local_url}", flush=True)
@@ -149,5 +148,5 @@ if __name__ == "__main__":
         serve(demo, args)
     except ExportError as e:
         sys.exit(f"app.py: {e}")
-    except KeyboardInterrupt:  # while the model loads
+    except KeyboardInterrupt:
         pass

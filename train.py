@@ -12,7 +12,6 @@ The lesson: https://course.fast.ai/Lessons/lesson2.html
 import argparse
 import json
 import shlex
-import signal
 import sys
 import time
 from dataclasses import dataclass, field
@@ -371,7 +370,7 @@ def main(argv=None):
     no_bar_in_a_log()
     with distributed.processes():
         try:
-            end_in_order([signal.SIGINT])
+            end_in_order()
             args = parse_args(argv)
             (run_compare if args.compare else run)(args)
         except (DataError, WeightsError, ExportError) as e:

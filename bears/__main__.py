@@ -1,67 +1,140 @@
 """Run any of the programs in a virtual environment of their own, which is set up first. Needs only Python.
 
-python3 -m bears app        # serve the model; what follows is passed on: python3 -m bears app --share
-python3 -m bears collect    # photos of your own classes
-python3 -m bears clean      # look through those that are probably wrong
-python3 -m bears train      # train.py
-python3 -m bears deploy     # to a Hugging Face Space
-python3 -m bears test       # the tests
+python3 -m bears app         # serve the model; what follows is passed on: python3 -m bears app --share
+python3 -m bears collect     # photos of your own classes
+python3 -m bears clean       # look through those that are probably wrong
+python3 -m bears train       # train.py
+python3 -m bears deploy      # to a Hugging Face Space
+python3 -m bears notebook    # the lesson, in Jupyter
+python3 -m bears test        # the tests
+python3 -m bears --version   # of this copy
 """
+
+from bears.tidy import ACCEPTED, ONLY_OPTIONS, begin, end_in_order
+
+if __name__ == "__main__":
+    begin()
 
 import hashlib
 import os
-import shutil
+import re
+import signal
 import subprocess
 import sys
 import venv
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+LOCK = ROOT / "requirements.lock"
 VENV = ROOT / ".venv"
-PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+BIN, EXE = (VENV / "Scripts", ".exe") if sys.platform == "win32" else (VENV / "bin", "")
+PYTHON, UV = BIN / f"python{EXE}", [BIN / f"uv{EXE}", "pip"]
+INTO = ["--python", PYTHON, "-c", LOCK]
+UNFINISHED = VENV / "unfinished"  # is there while packages are installed: an interruption may leave half of one
+# Each of these includes those before it.
+FILES = ["requirements.txt", "requirements-train.txt", "requirements-notebook.txt", "requirements-dev.txt"]
 COMMANDS = {
     "app": ("requirements.txt", ["app.py"]),
-    "collect": ("requirements.txt", ["-m", "bears.collect"]),
-    "clean": ("requirements.txt", ["-m", "bears.clean"]),
-    "train": ("requirements.txt", ["train.py"]),
+    "collect": ("requirements-train.txt", ["-m", "bears.collect"]),
+    "clean": ("requirements-train.txt", ["-m", "bears.clean"]),
+    "train": ("requirements-train.txt", ["train.py"]),
     "deploy": ("requirements.txt", ["-m", "bears.deploy"]),
-    "test": ("requirements-dev.txt", ["-m", "pytest"]),
+    "notebook": ("requirements-notebook.txt", ["-m", "bears.notebook"]),
+    "test": ("requirements-dev.txt", ["-m", "tests"]),
 }
+SIZE = "about 1.6 GB, a minute on an ordinary line; with an NVIDIA GPU 6 GB and some minutes"
+# What pip may be told of a company's mirror or proxy, and uv's words for it.
+SETTINGS = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE", "proxy": "HTTPS_PROXY"}
+PATIENCE = 8  # seconds for PyTorch's own index to answer
+AGAIN = "then give the same command again."
 
 
-def set_up(requirements):
-    """Install a requirements file into `.venv`, unless the same text was installed there before."""
-    done = VENV / f"{requirements}.installed"
-    wanted = hashlib.sha256(b"".join(f.read_bytes() for f in sorted(ROOT.glob("requirements*.txt")))).hexdigest()
-    alive = works()
-    if alive and done.exists() and done.read_text() == wanted:
-        return
-    print(f"Setting up {VENV} (once; torch alone is a few gigabytes on Linux)", flush=True)
-    if not alive:
-        create_venv()
-    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", ROOT / requirements]
-    if subprocess.run(pip).returncode:
-        sys.exit(f"Some of {requirements} could not be installed; pip says why above.")
-    done.write_text(wanted)
+def is_set_up(requirements):
+    """Whether `.venv` works and has what stands in a requirements file, which may have changed since."""
+    done = [VENV / f"{file}.installed" for file in FILES[FILES.index(requirements) :]]
+    return works(PYTHON, "-c", "") and any(f.is_file() and f.read_text() == fingerprint() for f in done)
 
 
-def works():
-    """Whether the virtual environment is there, and its Python still runs: an upgrade of the system's may break it."""
+def fingerprint():
+    return hashlib.sha256(b"".join(f.read_bytes() for f in sorted(ROOT.glob("requirements*")))).hexdigest()
+
+
+def works(*command):
+    """Whether a program of the virtual environment runs: an upgrade of the system's Python may break it."""
     try:
-        return subprocess.run([PYTHON, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
+        return call(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
     except OSError:
         return False
 
 
+def call(*command, **kwargs):
+    """`subprocess.run` in a session of its own, where Ctrl-C does not reach it: this program ends it without a word."""
+    return subprocess.run(command, start_new_session=True, **kwargs)
+
+
+def set_up(requirements):
+    """Install a requirements file into `.venv`, in whatever state that is."""
+    if not UNFINISHED.exists() and works(PYTHON, "-c", "") and works(*UV, "check", "--python", PYTHON):
+        print(f"Adding to {VENV} what is missing", flush=True)
+    else:
+        print(f"Setting up {VENV}, once ({SIZE})", flush=True)
+        create_venv()
+    UNFINISHED.touch()
+    done = install(requirements)
+    UNFINISHED.unlink()
+    if not done:
+        sys.exit(f"Some of {requirements} could not be installed; uv says why above: check the network, {AGAIN}")
+    (VENV / f"{requirements}.installed").write_text(fingerprint())
+
+
 def create_venv():
-    try:
-        venv.create(VENV, with_pip=True, clear=True, symlinks=sys.platform != "win32")
-    except subprocess.CalledProcessError:  # what Debian's Python does without the package
-        shutil.rmtree(VENV, ignore_errors=True)
+    """Make `.venv` anew, with uv in it, which installs everything else."""
+    if not find_spec("ensurepip"):  # which Debian keeps in a package of its own
         sys.exit(
             "This Python cannot make virtual environments: on Debian and Ubuntu, install the package python3-venv"
-            " (sudo apt install python3-venv), then give the same command again."
+            f" (sudo apt install python3-venv), {AGAIN}"
         )
+    venv.create(VENV, with_pip=True, clear=True, symlinks=sys.platform != "win32")
+    if call(PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", LOCK, "uv").returncode:
+        sys.exit(f"uv, which installs the rest, could not be fetched; pip says why above: check the network, {AGAIN}")
+
+
+def install(requirements):
+    """Let uv install the versions of the lock file, with PyTorch's builds for this machine; was it done?"""
+    env = {**pip_settings(), "UV_TORCH_BACKEND": "auto", **os.environ}
+    if not has_torch(env):
+        print("PyTorch's own index cannot be reached: taking PyPI's torch, on Linux with CUDA (6 GB)", flush=True)
+        del env["UV_TORCH_BACKEND"]
+    return call(*UV, "install", *INTO, "-r", ROOT / requirements, env=env).returncode == 0
+
+
+def has_torch(env):
+    """Whether the index with the builds of torch that `env` asks for answers, and has the version of the lock file."""
+    timeouts = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": str(PATIENCE)}
+    command = [*UV, "install", *INTO, "--dry-run", "--reinstall", "--no-deps", "torch", "torchvision"]
+    try:
+        return call(*command, env={**env, **timeouts}, stderr=subprocess.DEVNULL, timeout=PATIENCE).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def pip_settings():
+    """What pip is told of this machine's way to PyPI, as variables for uv."""
+    told = call(PYTHON, "-m", "pip", "config", "list", stdout=subprocess.PIPE, text=True).stdout
+    # Variables come first in that list, and count most.
+    pairs = re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", told, re.MULTILINE)[::-1]
+    return {SETTINGS[name]: value for name, value in pairs if name in SETTINGS}
+
+
+def version():
+    """Which commit this is a copy of, and which Python runs it."""
+    command = ["git", f"--git-dir={ROOT / '.git'}", "log", "-1", "--format=commit %h of %cs"]
+    try:
+        commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        commit = ""
+    return f"bears ({commit or 'without its git history'}), Python {sys.version.split()[0]}"
 
 
 def main(args):
@@ -69,22 +142,44 @@ def main(args):
         sys.exit(f"This needs Python 3.10 or newer; this is {sys.version.split()[0]}.")
     if args in (["--help"], ["-h"]):
         sys.exit(print(__doc__))
+    if args == ["--version"]:
+        sys.exit(print(version()))
     if not args or args[0] not in COMMANDS:
-        sys.exit(__doc__)
-    requirements, command = COMMANDS[args[0]]
-    set_up(requirements)
-    run([str(PYTHON), *command, *args[1:]])
+        sys.exit(f"There is no command {args[0]}. There are:\n\n{__doc__}" if args else __doc__)
+    try:
+        end_in_order()
+        start(*COMMANDS[args[0]], args[1:])
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on from here.", file=sys.stderr)
+        sys.exit(130)
+
+
+def start(requirements, command, args):
+    """Run a program with its arguments, once what it needs is installed."""
+    if not is_set_up(requirements):
+        ask([*command, *args])
+        try:
+            set_up(requirements)
+        except (OSError, ValueError, subprocess.CalledProcessError) as e:
+            remedy = f"move away what is there, see that there is room and that you may write there, {AGAIN}"
+            sys.exit(f"{VENV} cannot be made ({getattr(e, 'strerror', None) or e}): {remedy}")
+    run([str(PYTHON), *command, *args])
+
+
+def ask(command):
+    """Let a program refuse its options, or give its help, before minutes of set-up: that needs nothing installed."""
+    code = call(sys.executable, *command, cwd=ROOT, env={**os.environ, ONLY_OPTIONS: "1"}).returncode
+    if code != ACCEPTED:
+        sys.exit(code)
 
 
 def run(command):
     """Become that program where the system can do it, so that whoever stops this one stops that one."""
     if sys.platform != "win32":
         os.chdir(ROOT)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # until `begin`
         os.execv(command[0], command)
-    try:
-        sys.exit(subprocess.run(command, cwd=ROOT).returncode)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(subprocess.run(command, cwd=ROOT).returncode)
 
 
 if __name__ == "__main__":

@@ -5,23 +5,11 @@ python3 -m bears clean photos --list    # the 20 likeliest mistakes of each clas
 """
 
 import argparse
-import os
 import sys
 from collections import Counter
 from pathlib import Path
 
-from bears.tidy import end_in_order, private_folder
-
-os.environ["GRADIO_TEMP_DIR"] = private_folder()
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-
-from bears.data import check_folder
-from bears.errors import DataError, WeightsError
-from bears.learner import no_bar_in_a_log
-from bears.moves import Moves
-from bears.review import CSS, Review, create_page
-from bears.suspects import find_suspects
-from bears.theme import THEME
+from bears.tidy import STOPS, begin, end_in_order, prepare_gradio
 
 FIRST = 20  # photos of each class that `--list` prints
 
@@ -32,6 +20,20 @@ def parse_args(argv=None):
     parser.add_argument("--list", action="store_true", help=f"only print the first {FIRST} of each class")
     parser.add_argument("--leave-out", metavar="CSV", help="photos not to look at, as for train.py")
     return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    begin(parse_args)
+
+prepare_gradio()
+
+from bears.data import check_folder
+from bears.errors import DataError, WeightsError
+from bears.learner import no_bar_in_a_log
+from bears.moves import Moves
+from bears.review import CSS, Review, create_page
+from bears.suspects import find_suspects
+from bears.theme import THEME
 
 
 def print_suspects(review):
@@ -73,7 +75,7 @@ def say_next(args):
 
 def serve(page):
     """Show the page to this machine and nobody else, since it moves files."""
-    end_in_order()
+    end_in_order(STOPS)
     try:
         page.launch(
             server_name="127.0.0.1",
@@ -113,6 +115,7 @@ def run(args):
 def main(argv=None):
     no_bar_in_a_log()
     try:
+        end_in_order()
         run(parse_args(argv))
     except (DataError, WeightsError) as e:
         sys.exit(f"bears.clean: {e}")

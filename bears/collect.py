@@ -14,11 +14,7 @@ import time
 from itertools import islice
 from pathlib import Path
 
-from bears.attribution import Collection
-from bears.download import Web, fetch_photos
-from bears.errors import DataError, DownloadError, ExportError
-from bears.files import check_writable
-from tqdm import tqdm
+from bears.tidy import begin, end_in_order
 
 API = "https://api.openverse.org/v1/images/"
 PAGE_SIZE, MOST = 20, 240  # photos per page, and per query, that Openverse gives without a key
@@ -38,6 +34,16 @@ def parse_args(argv=None):
     if not 1 <= args.per_class <= MOST:
         parser.error(f"--per-class is a number from 1 to {MOST}, which is all that Openverse gives")
     return args
+
+
+if __name__ == "__main__":
+    begin(parse_args)
+
+from bears.attribution import Collection
+from bears.download import Web, fetch_photos
+from bears.errors import DataError, DownloadError, ExportError
+from bears.files import check_writable
+from tqdm import tqdm
 
 
 def openverse(query, web, api=API, pause=PAUSE):
@@ -111,6 +117,7 @@ def collect_class(label, results, per_class, collection, web):
 def main(argv=None, **kwargs):
     args = parse_args(argv)
     try:
+        end_in_order()
         collect(args.queries, args.to, args.per_class, **kwargs)
     except KeyboardInterrupt:
         sys.exit("bears.collect: stopped. What has come is kept; the same command goes on from here.")

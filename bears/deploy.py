@@ -12,14 +12,30 @@ import argparse
 import sys
 from pathlib import Path
 
-from bears.errors import DeployError
 from bears.files import export_file
+from bears.tidy import begin, end_in_order
+
+ROOT = Path(__file__).parent.parent
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("space", metavar="USER/NAME", help="the Space; it is created if it is not there")
+    parser.add_argument("--model", type=export_file, default=ROOT / "export.pkl", help="the export to serve")
+    parser.add_argument("--hardware", help="for a new Space; the Hub's own choice by default")
+    parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, send nothing")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    begin(parse_args)
+
+from bears.errors import DeployError
 from bears.words import about, find_examples, listed_examples, page_title, read_facts
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, SpaceCard, get_token
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 
-ROOT = Path(__file__).parent.parent
 # What the app opens when it runs, and what its page on the Hub shows. Training stays at home.
 MODULES = (
     *("__init__", "cpu", "errors", "export", "files", "heatmap", "hosts", "inference", "ood", "photo", "predictor"),
@@ -38,15 +54,6 @@ THEIR_LICENCE = (
 )
 TITLE = "python3 -m bears deploy"  # of our commits, and by which we know them again
 TOKEN = "There is no Hugging Face token: make one that may write at https://huggingface.co/settings/tokens,"
-
-
-def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("space", metavar="USER/NAME", help="the Space; it is created if it is not there")
-    parser.add_argument("--model", type=export_file, default=ROOT / "export.pkl", help="the export to serve")
-    parser.add_argument("--hardware", help="for a new Space; the Hub's own choice by default")
-    parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, send nothing")
-    return parser.parse_args(argv)
 
 
 def files_to_send(space, model):
@@ -144,6 +151,7 @@ def refusal(status, said):
 def main(argv=None):
     args = parse_args(argv)
     try:
+        end_in_order()
         validate_repo_id(args.space)
         if args.space.count("/") != 1:
             raise HFValidationError(f"{args.space} is not of the form USER/NAME")
@@ -153,6 +161,8 @@ def main(argv=None):
             print(f"The Space builds now: {send(args.space, files, args.hardware)}")
     except HFValidationError as e:
         sys.exit(f"bears.deploy: {e}. Name the Space like this: my-name/bears")
+    except KeyboardInterrupt:
+        sys.exit("bears.deploy: stopped. The same command goes on from here.")
     except DeployError as e:
         sys.exit(f"bears.deploy: {e}")
 

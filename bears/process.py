@@ -65,7 +65,9 @@ class Started:
         """Raises `ExportError` when it cannot start."""
         job = {"file": str(file), "trust": trust, "key": secrets.token_hex()}
         try:
-            self.process = subprocess.Popen(COMMAND, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            self.process = subprocess.Popen(
+                COMMAND, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+            )
             print(json.dumps(job), file=self.process.stdin, flush=True)
             with self.process.stdout as pipe:
                 address = json.loads(pipe.readline())

@@ -5,12 +5,13 @@ A visitor's photos lie in a private folder, which is gone when the program is.
 
 import atexit
 import os
-import shutil
 import signal
-import tempfile
+import sys
 
 STOPS = [s for s in signal.Signals if s.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
 PRIVATE = []  # folders to delete
+# Before it sets up what a program needs, the launcher asks it whether it accepts its options.
+ONLY_OPTIONS, ACCEPTED = "BEARS_ONLY_OPTIONS", 100  # an environment variable, an exit status
 
 
 def begin(parse_args=None):
@@ -24,6 +25,8 @@ def begin(parse_args=None):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     if parse_args and os.getenv("RANK", "0") == "0":
         parse_args()
+    if os.getenv(ONLY_OPTIONS):
+        sys.exit(ACCEPTED)
 
 
 def end_at_once(signum, frame):
@@ -32,11 +35,20 @@ def end_at_once(signum, frame):
     os._exit(128 + signum)
 
 
-def end_in_order(stops=STOPS):
-    """From now on Ctrl-C raises `KeyboardInterrupt`, and so do the signals of a stopped service or closed terminal."""
+def end_in_order(stops=()):
+    """From now on Ctrl-C raises `KeyboardInterrupt`; so do `stops`, as when a service or its terminal is closed."""
     for stop in (signal.SIGINT, *stops):
         if signal.getsignal(stop) in (signal.SIG_DFL, end_at_once):  # nohup ignores it
             signal.signal(stop, signal.default_int_handler)
+
+
+def prepare_gradio():
+    """Set the environment that Gradio reads when it is imported; what a host has set is kept."""
+    os.environ["GRADIO_TEMP_DIR"] = private_folder()
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # strangers' visits are nobody's statistics
+    # After every answer Gradio sums up the latest 10,000 for a monitoring page, which we do not show.
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 
 
 def private_folder():
@@ -45,13 +57,17 @@ def private_folder():
     Meant for `GRADIO_TEMP_DIR`, which Gradio reads when it is imported; what a host has set there is kept. By itself
     Gradio uses one folder for all users of a machine, which only the first of them may write to.
     """
-    if chosen := os.environ.get("GRADIO_TEMP_DIR"):
-        return chosen
+    if os.getenv("GRADIO_TEMP_DIR"):
+        return os.environ["GRADIO_TEMP_DIR"]
+    import tempfile  # late, since until `begin` Ctrl-C shows a traceback
+
     PRIVATE.append(tempfile.mkdtemp(prefix="photos-"))
     atexit.register(delete_private)
     return PRIVATE[-1]
 
 
 def delete_private():
+    import shutil
+
     for folder in PRIVATE:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,10 +18,37 @@ from webserver import WebServer
 ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT.parent / "shared" / "photos"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
+LIST = ["git", "-C", ROOT, "ls-files"]  # which fails in a copy without its history
+TRACKED = subprocess.run(LIST, capture_output=True, text=True).stdout.splitlines() if shutil.which("git") else []
+# What some tests need and not every machine has, and what to do about it.
+NEEDS = {
+    "a chromium, for the page as a visitor sees it": (CHROMIUM, "install the package chromium"),
+    "curl, for README's commands": (shutil.which("curl"), "install the package curl"),
+    "git's list of files": (TRACKED, "install git, and clone the repository with it"),
+    "root, who can become a user without permission": (IS_ROOT, "try them in a container"),
+    "the real photos in ../shared/photos": (PHOTOS.is_dir(), "they are not part of the repository"),
+}
+
+
+def needs(word):
+    """Skip a test where what it needs is missing."""
+    [(name, (there, _))] = [(name, need) for name, need in NEEDS.items() if name.startswith(word)]
+    return pytest.mark.skipif(not there, reason=f"needs {name}")
+
+
+def pytest_report_header():
+    missing = [f"  {name}: {remedy}" for name, (there, remedy) in NEEDS.items() if not there]
+    return ["Skipped here will be the tests that need", *missing] if missing else []
 
 
 def pytest_addoption(parser):
     parser.addoption("--fail-on-skip", action="store_true", help="a skipped test fails the run, as .ci/run wants it")
+
+
+def pytest_sessionstart():
+    # Until here Ctrl-C ended all at once; or it was ignored, as in a job in the background. Tests send it to programs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session):

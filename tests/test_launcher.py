@@ -1,15 +1,26 @@
 """The first seconds of every command: help without a wait, Ctrl-C without a traceback, a `.venv` in any state."""
 
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
-from conftest import ROOT
+import requests
+from bears.__main__ import COMMANDS, pip_settings
+from conftest import ROOT, free_port
 
 PROGRAMS = {
+    "app": ["app.py"],
+    "collect": ["-m", "bears.collect"],
+    "clean": ["-m", "bears.clean"],
     "train": ["train.py"],
+    "deploy": ["-m", "bears.deploy"],
 }
+needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -22,3 +33,156 @@ def test_help_and_refusals_come_before_slow_imports(program, option, status):
     assert result.returncode == status and "usage: " in result.stdout + result.stderr
     assert "bears.tidy" in imported
     assert not imported & {"torch", "gradio", "fastai", "numpy", "requests", "huggingface_hub"}
+
+
+@pytest.fixture
+def starts(tmp_path):
+    """Start a program as the launcher does, which lets Ctrl-C wait until the program heeds it."""
+    started = []
+
+    def start(command, **kwargs):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            log = (tmp_path / "log").open("w")
+            env = {**os.environ, "TMPDIR": str(tmp_path)}
+            kwargs = {"stdout": log, "stderr": log, "env": env, "start_new_session": True, **kwargs}
+            started.append((subprocess.Popen(command, **kwargs), log))
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        return started[-1][0]
+
+    yield start
+    for process, log in started:
+        process.kill()
+        process.wait()
+        log.close()
+
+
+@needs_posix
+@pytest.mark.parametrize("seconds", [0.05, 0.8])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["app.py"],
+        ["-m", "bears.collect", "con", "--to", "nowhere"],
+        ["-m", "bears.clean", "nowhere"],
+        ["train.py", "--data", "nowhere", "--out", "/tmp"],
+        ["-m", "bears.deploy", "me/bears", "--dry-run"],
+        ["-m", "tests", "--collect-only", "tests/test_photo.py"],
+    ],
+    ids=["app", "collect", "clean", "train", "deploy", "test"],
+)
+def test_ctrl_c_in_the_first_second_says_nothing_and_leaves_nothing(command, seconds, starts, tmp_path):
+    process = starts([sys.executable, *command], cwd=ROOT)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(60)
+    assert "Traceback" not in (tmp_path / "log").read_text()
+    assert not list(tmp_path.glob("photos-*"))
+
+
+@needs_posix
+def test_launcher_lets_ctrl_c_wait_until_the_program_heeds_it():
+    show = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []), flush=True)"
+    begin = f"from bears.tidy import begin; {show}; begin(); {show}"
+    code = f"import sys; from bears.__main__ import run; run([sys.executable, '-c', {begin!r}])"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["True", "False"]
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the launcher, with a program that needs one small package."""
+    (tmp_path / "bears").mkdir()
+    for name in ("__init__", "__main__", "tidy"):
+        shutil.copy(ROOT / "bears" / f"{name}.py", tmp_path / "bears")
+    program = "import sys\nfrom bears.tidy import begin\nbegin(lambda: sys.argv[1:] and sys.exit('refused'))\n"
+    (tmp_path / "app.py").write_text(f"{program}import iniconfig\nprint('it runs')\n")
+    (tmp_path / "requirements.txt").write_text("iniconfig\n")
+    shutil.copy(ROOT / "requirements.lock", tmp_path)
+    return tmp_path
+
+
+def launch(folder, *args, code="from bears.__main__ import main; main(['app'] + sys.argv[1:])"):
+    command = [sys.executable, "-c", f"import sys; {code}", *args]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
+
+
+def test_options_are_refused_before_anything_is_set_up(copy):
+    result = launch(copy, "--nonsense")
+    assert result.returncode == 1 and result.stderr == "refused\n"
+    assert not (copy / ".venv").exists()
+
+
+def test_a_file_in_the_place_of_the_virtual_environment_is_one_sentence_and_stays(copy):
+    (copy / ".venv").write_text("mine")
+    result = launch(copy)
+    [line] = result.stderr.splitlines()
+    assert result.returncode == 1 and "move away what is there" in line
+    assert (copy / ".venv").read_text() == "mine"
+
+
+def test_debian_without_its_package_for_virtual_environments_is_one_sentence(copy):
+    result = launch(copy, code="sys.modules['ensurepip'] = None; from bears.__main__ import main; main(['app'])")
+    [line] = result.stderr.splitlines()
+    assert result.returncode == 1 and "sudo apt install python3-venv" in line
+
+
+@needs_posix
+def test_a_virtual_environment_that_is_half_made_heals(copy, starts):
+    process = starts([sys.executable, "-m", "bears", "app"], cwd=copy)
+    while not (copy / ".venv" / "bin" / "python").exists() and process.poll() is None:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(30) == 130
+    assert (copy / "log").read_text().splitlines()[1:] == ["Stopped. The same command goes on from here."]
+
+    healed = launch(copy)
+    if "could not be" in healed.stderr:
+        pytest.skip("needs a package index")
+    assert healed.stdout.endswith("it runs\n"), healed.stderr
+    assert launch(copy).stdout == "it runs\n"  # at once
+
+    [metadata] = copy.glob(".venv/lib/*/site-packages/iniconfig-*/METADATA")
+    metadata.unlink()
+    (copy / "requirements.txt").write_text("iniconfig>=2\n")
+    assert launch(copy).stdout.endswith("it runs\n")
+
+
+def test_uv_goes_the_way_to_the_index_that_pip_is_told(monkeypatch):
+    monkeypatch.setattr("bears.__main__.PYTHON", sys.executable)
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example/simple")
+    assert pip_settings()["UV_DEFAULT_INDEX"] == "https://mirror.example/simple"
+
+
+@needs_posix
+def test_notebook_opens_in_jupyter(starts, tmp_path):
+    pytest.importorskip("jupyterlab")
+    port = free_port()
+    process = starts(
+        [sys.executable, "-m", "bears.notebook", "--no-browser", "--allow-root", "--port", str(port)], cwd=ROOT
+    )
+    while not (links := re.findall(r"http://127\S+/lab/tree/\S+", (tmp_path / "log").read_text())):
+        assert process.poll() is None
+        time.sleep(0.1)
+    page, token = links[0].split("?")
+    assert page.endswith("/notebooks/lesson.ipynb")
+    api = page.replace("/lab/tree/", "/api/contents/")
+    assert requests.get(f"{api}?{token}", timeout=30).json()["type"] == "notebook"
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(30) == 0 and "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_every_command_stands_in_the_help():
+    result = subprocess.run([sys.executable, "-m", "bears", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert all(f"python3 -m bears {command} " in result.stdout for command in COMMANDS)
+
+
+def test_an_unknown_command_is_named():
+    result = subprocess.run([sys.executable, "-m", "bears", "serve"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 1 and result.stderr.startswith("There is no command serve")
+
+
+def test_launcher_says_which_version_it_is():
+    result = subprocess.run([sys.executable, "-m", "bears", "--version"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0 and result.stdout.startswith("bears (")

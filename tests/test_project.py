@@ -3,24 +3,29 @@
 import re
 import subprocess
 import sys
+from itertools import product
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, TRACKED, needs
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+REQUIREMENTS = ["requirements.txt", *(f"requirements-{name}.txt" for name in ("train", "notebook", "dev"))]
 TOP_LEVEL = {
-    *("app.py", "train.py", "requirements.txt", "requirements-dev.txt", "export.pkl", "export.json", "pyproject.toml"),
+    *("app.py", "train.py", *REQUIREMENTS, "requirements.lock", "export.pkl", "export.json", "pyproject.toml"),
     *("README.md", "MODEL_CARD.md", "LICENSE", "bears", "examples", "tests", "benchmarks", "notebooks"),
     *(".ci", ".binder", ".gitignore"),
 }
 
 
+@needs("git")
 def test_top_level_holds_what_it_should_and_nothing_else():
-    assert {name.split("/")[0] for name in TRACKED if name} <= TOP_LEVEL
+    assert {name.split("/")[0] for name in TRACKED} <= TOP_LEVEL
 
 
+@needs("git")
 def test_every_file_is_small_enough_for_any_host():
-    assert all((ROOT / name).stat().st_size <= 10_000_000 for name in TRACKED if name and (ROOT / name).exists())
+    assert all((ROOT / name).stat().st_size <= 10_000_000 for name in TRACKED if (ROOT / name).exists())
 
 
 def test_readme_has_the_two_commands_and_ci_runs_the_same_test_command():
@@ -51,12 +56,40 @@ def test_launcher_becomes_the_program_so_that_stopping_one_stops_the_other():
 
 def test_requirements_name_no_other_index_and_pin_what_the_pickle_needs():
     lines = (ROOT / "requirements.txt").read_text().splitlines()
-    names = {re.split(r"[=><[]", line)[0].strip().lower(): line for line in lines if line and line[0] != "#"}
+    names = {Requirement(line).name.lower(): line for line in required("requirements.txt")}
     assert not any(line.startswith("-") for line in lines)
     for name in ("gradio", "fastai", "timm"):
         assert "==" in names[name]
     for name in ("torch", "torchvision", "pillow", "requests"):
         assert ">=" in names[name]
+
+
+def required(file):
+    """What a requirements file asks for, without the files that it includes."""
+    lines = [line.split("#")[0].strip() for line in (ROOT / file).read_text().splitlines()]
+    return [line for line in lines if line and not line.startswith("-")]
+
+
+def test_what_only_training_needs_is_not_installed_for_the_app():
+    names = {Requirement(line).name.lower() for line in required("requirements.txt")}
+    assert not names & {Requirement(line).name.lower() for file in REQUIREMENTS[1:] for line in required(file)}
+
+
+def test_lock_file_has_one_exact_version_of_everything_for_every_system():
+    locked = {}
+    for line in required("requirements.lock"):
+        locked.setdefault(canonicalize_name(Requirement(line).name), []).append(Requirement(line))
+    systems = product(("linux", "win32", "darwin"), ("3.10", "3.11", "3.12", "3.13", "3.14"))
+    systems = [{"sys_platform": s, "python_version": v, "python_full_version": f"{v}.9"} for s, v in systems]
+    for wanted in (Requirement(line) for file in REQUIREMENTS for line in required(file)):
+        for system in systems:
+            fits = [r for r in locked[canonicalize_name(wanted.name)] if not r.marker or r.marker.evaluate(system)]
+            [version] = [spec.version for r in fits for spec in r.specifier if spec.operator == "=="]
+            assert wanted.specifier.contains(version), wanted
+
+
+def test_lock_file_names_no_index():
+    assert not re.search(r"https?:|file:|index|/", "".join(required("requirements.lock")))
 
 
 @pytest.mark.parametrize("file", [f for f in TRACKED if f.endswith(".md")])

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, needs
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -18,8 +18,10 @@ def snippet(language, word):
 
 @pytest.mark.parametrize(
     "command",
-    [[sys.executable, "-c", snippet("python", "gradio_client")], ["bash", "-euc", snippet("sh", "curl")]],
-    ids=["gradio_client", "curl"],
+    [
+        pytest.param([sys.executable, "-c", snippet("python", "gradio_client")], id="gradio_client"),
+        pytest.param(["bash", "-euc", snippet("sh", "curl")], id="curl", marks=needs("curl")),
+    ],
 )
 def test_snippet_prints_the_verdict(server, command):
     command = [part.replace("http://127.0.0.1:7860", server.url.rstrip("/")) for part in command]

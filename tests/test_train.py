@@ -17,16 +17,12 @@ from bears.export import export, open_export
 from bears.inference import Model
 from bears.learner import LINEAR_HEAD, ahead, body_features, create_learner, fit_head, input_size, validation_logits
 from bears.report import Interpretation
-from conftest import ROOT
+from conftest import ROOT, needs
 from fastai.vision.all import ClassificationInterpretation, IndexSplitter, RandomSplitter, noop, parent_label
 from PIL import Image, ImageOps
 from torch import nn
 
 import train
-
-needs_root = pytest.mark.skipif(
-    sys.platform == "win32" or os.geteuid() != 0, reason="only root can become a user without permission"
-)
 
 
 def run(*args):
@@ -380,7 +376,7 @@ def test_a_name_that_is_not_text(shapes, tmp_path):
     assert "rename it" in message and message.isascii()
 
 
-@needs_root
+@needs("root")
 def test_no_permission_to_write(shapes, tmp_path):
     os.seteuid(65534)
     try:
@@ -441,7 +437,7 @@ def test_values_that_cannot_be_meant_are_refused(capsys, option, value, sentence
     assert sentence in capsys.readouterr().err
 
 
-@needs_root
+@needs("root")
 def test_a_class_that_may_not_be_read_is_not_passed_over(shapes, tmp_path_factory):
     data = shutil.copytree(shapes, tmp_path_factory.getbasetemp().parent.parent / f"data-{os.getpid()}")
     data.chmod(0o755)

@@ -1,0 +1,17 @@
+"""Open the lesson as a notebook, in Jupyter on this machine.
+
+python3 -m bears notebook                # what follows is passed on to Jupyter: --no-browser --port 8889
+"""
+
+import sys
+
+from bears.tidy import begin, end_in_order
+
+if __name__ == "__main__":
+    begin()
+
+from jupyterlab.labapp import main
+
+if __name__ == "__main__":
+    end_in_order()
+    sys.exit(main(["--LabApp.default_url=/lab/tree/notebooks/lesson.ipynb", *sys.argv[1:]]))

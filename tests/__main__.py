@@ -1,0 +1,13 @@
+"""What `python3 -m bears test` runs: pytest."""
+
+import sys
+
+from bears.tidy import begin
+
+if __name__ == "__main__":
+    begin()
+
+import pytest
+
+if __name__ == "__main__":
+    sys.exit(pytest.main())
