@@ -75,7 +75,7 @@ def call(*command, **kwargs):
 
 def set_up(requirements):
     """Install a requirements file into `.venv`, in whatever state that is."""
-    if not UNFINISHED.exists() and works(PYTHON, "-c", "") and works(*UV, "check", "--python", PYTHON):
+    if not UNFINISHED.exists() and works(PYTHON, "-m", "pip", "--version") and works(*UV, "check", "--python", PYTHON):
         print(f"Adding to {VENV} what is missing", flush=True)
     else:
         print(f"Setting up {VENV}, once ({SIZE})", flush=True)
