@@ -83,7 +83,7 @@ def create_demo(model, trust=False):
             with gr.Column(elem_id="answer"):
                 verdict = gr.Markdown(WAITING, elem_id="verdict")
                 label = gr.Label(label="How likely, if it is one of these", show_heading=False)
-                where = gr.Image(
+                cam = gr.Image(
                     label="Where it looked",
                     alt_text="Your photo, with the places that spoke for the answer in bright colours",
                     format="jpeg",
@@ -92,9 +92,7 @@ def create_demo(model, trust=False):
                     buttons=[],
                 )
         gr.Markdown(about(facts), elem_id="about")
-        photo.change(
-            predict, photo, [label, verdict, where], api_name="predict", preprocess=False, concurrency_limit=32
-        )
+        photo.change(predict, photo, [label, verdict, cam], api_name="predict", preprocess=False, concurrency_limit=32)
     demo.queue(max_size=64)
     demo.predictor = predictor
     return demo
