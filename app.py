@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from bears.files import export_file
-from bears.tidy import STOPS, begin, end_in_order, prepare_gradio
+from bears.lifecycle import STOPS, begin, end_in_order, prepare_gradio
 
 MODEL = Path(__file__).with_name("export.pkl")
 MAX_FILE_SIZE = "25mb"
@@ -38,12 +38,12 @@ if __name__ == "__main__":
 prepare_gradio()
 
 import gradio as gr
+from bears.app.hosts import check_address, no_page, satisfy_zerogpu, share
+from bears.app.look import CSS, JS, THEME
+from bears.app.process import PredictorProcess
+from bears.app.uploads import received
+from bears.app.wording import about, find_examples, headline, page_title, read_facts
 from bears.errors import ExportError, NoModelError, PhotoError
-from bears.hosts import check_address, no_page, satisfy_zerogpu, share
-from bears.process import PredictorProcess
-from bears.theme import CSS, JS, THEME
-from bears.uploads import received
-from bears.words import about, find_examples, headline, page_title, read_facts
 
 
 def create_demo(model, trust=False):

@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bears import ARCH
-from bears.tidy import begin, end_in_order
+from bears.lifecycle import begin, end_in_order
 
 HERE = Path(__file__).parent
 COMPARE = "only print a table of these backbones, trained on the same folds: resnet18,tf_efficientnet_lite0"
@@ -79,10 +79,16 @@ if __name__ == "__main__":
 
 import numpy as np
 import torch
-from bears import distributed, ood, report
-from bears.calibration import calibration_error, cross_calibrated, fit_temperature
-from bears.compare import compare
-from bears.data import (
+from bears import ood
+from bears.app.wording import errors
+from bears.errors import DataError, ExportError, WeightsError
+from bears.export import export, export_examples
+from bears.files import check_writable, write_whole
+from bears.photo import open_photo
+from bears.train import distributed, report
+from bears.train.calibration import calibration_error, cross_calibrated, fit_temperature
+from bears.train.compare import compare
+from bears.train.data import (
     check_split,
     count_labels,
     find_others,
@@ -92,10 +98,7 @@ from bears.data import (
     in_place,
     list_twins,
 )
-from bears.errors import DataError, ExportError, WeightsError
-from bears.export import export, export_examples
-from bears.files import check_writable, write_whole
-from bears.learner import (
+from bears.train.learner import (
     LINEAR_HEAD,
     VIEWS,
     augments,
@@ -113,9 +116,7 @@ from bears.learner import (
     out_of_fold,
     validation_logits,
 )
-from bears.photo import open_photo
-from bears.reproduce import shipped_photos
-from bears.words import errors
+from bears.train.shipped_photos import shipped_photos
 from fastai.vision.all import (
     CategoryBlock,
     DataBlock,

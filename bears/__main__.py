@@ -10,7 +10,7 @@ python3 -m bears test        # the tests
 python3 -m bears --version   # of this copy
 """
 
-from bears.tidy import ACCEPTED, ONLY_OPTIONS, begin, end_in_order
+from bears.lifecycle import ACCEPTED, ONLY_OPTIONS, begin, end_in_order
 
 if __name__ == "__main__":
     begin()

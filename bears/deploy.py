@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from bears.files import export_file
-from bears.tidy import begin, end_in_order
+from bears.lifecycle import begin, end_in_order
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,23 +30,16 @@ def parse_args(argv=None):
 if __name__ == "__main__":
     begin(parse_args)
 
+from bears.app.wording import about, find_examples, listed_examples, page_title, read_facts
 from bears.errors import DeployError
-from bears.words import about, find_examples, listed_examples, page_title, read_facts
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, SpaceCard, get_token
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 
-# What the app opens when it runs, and what its page on the Hub shows. Training stays at home.
-MODULES = (
-    *("__init__", "cpu", "errors", "export", "files", "heatmap", "hosts", "inference", "ood", "photo", "predictor"),
-    *("process", "theme", "tidy", "unpickler", "uploads", "words"),
-)
-FILES = [
-    *("app.py", "requirements.txt", "LICENSE"),
-    *(f"bears/{name}.py" for name in MODULES),
-]
+# What the app opens when it runs; collecting, training and cleaning stay at home.
+FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", "bears/app/*.*"]
 THE_BEARS = ["black", "grizzly", "teddy"]
-ABOUT_THE_BEARS = ["MODEL_CARD.md", "bears/pictures/*.png"]
+ABOUT_THE_BEARS = ["MODEL_CARD.md", "docs/pictures/*.png"]
 EXAMPLES = ROOT / "examples"
 THEIR_LICENCE = (
     "The photos in `examples/` are under the GNU General Public License, version 2, not under that of the app:"
@@ -87,7 +80,7 @@ def space_card(space, facts, shipped, examples):
     card.data.short_description = "What does the photo show, how surely, and why?"
     card.data.thumbnail = None
     if shipped:
-        card.data.thumbnail = f"https://huggingface.co/spaces/{space}/resolve/main/bears/pictures/page.png"
+        card.data.thumbnail = f"https://huggingface.co/spaces/{space}/resolve/main/docs/pictures/page.png"
     else:
         card.data.emoji = "📷"
         card.data.tags = [tag for tag in card.data.tags if tag != "bears"]

@@ -1,6 +1,6 @@
 """What cleaning finds, and what it is worth, on photos of which somebody has listed the wrong ones by eye.
 
-python benchmarks/clean.py --data photos --leave-out bears/left_out.csv --others photos_of_other_things
+python benchmarks/clean.py --data photos --leave-out bears/train/left_out.csv --others photos_of_other_things
 """
 
 import argparse
@@ -12,9 +12,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bears import ood
-from bears.data import find_others, find_photos, read_leave_out
-from bears.learner import body_features, no_bar_in_a_log
-from bears.suspects import judge, rank, read_photos
+from bears.clean.label_issues import judge, rank, read_photos
+from bears.train.data import find_others, find_photos, read_leave_out
+from bears.train.learner import body_features, no_bar_in_a_log
 
 
 def parse_args():

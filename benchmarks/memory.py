@@ -1,6 +1,6 @@
 """How does training grow with the folder? train.py on 1, 4 and 16 times the photos, as ratios to once.
 
-    python benchmarks/memory.py --data photos --picture bears/pictures/memory.png    # prints the table of the README
+    python benchmarks/memory.py --data photos --picture docs/pictures/memory.png    # prints the table of the README
     python benchmarks/memory.py --data photos --photos 100                           # on so many of them, to be quick
 
 No photo is there twice: each is a piece of one of yours, half as wide and high, from a place drawn at random, turned
@@ -23,9 +23,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 matplotlib.use("Agg")
-from bears.data import TWIN_BITS, in_threads
-from bears.near import connect
 from bears.photo import open_photo
+from bears.train.data import TWIN_BITS, in_threads
+from bears.train.near_duplicates import connect
 from matplotlib import pyplot as plt
 
 ROOT = Path(__file__).parent.parent

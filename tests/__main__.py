@@ -2,7 +2,7 @@
 
 import sys
 
-from bears.tidy import begin
+from bears.lifecycle import begin
 
 if __name__ == "__main__":
     begin()

@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from bears.app.wording import find_examples, headline, page_title
 from bears.deploy import files_to_send
 from bears.photo import open_photo
-from bears.words import find_examples, headline, page_title
 from conftest import ROOT, Server
 from gradio_client import Client, handle_file
 from PIL import Image

@@ -38,7 +38,7 @@ def open_page(server, browser):
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(server.url)
-        page.get_by_label("Example: teddy").wait_for()  # what bears/theme.py does to the page is done
+        page.get_by_label("Example: teddy").wait_for()  # what bears/app/look.py does to the page is done
         return page
 
     yield open_page

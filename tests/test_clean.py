@@ -10,12 +10,12 @@ import sys
 
 import pytest
 import requests
-from bears import clean
-from bears.data import find_photos, read_leave_out
+from bears.clean import __main__ as clean
+from bears.clean.decisions import COLUMNS, Moves
+from bears.clean.label_issues import find_suspects
+from bears.clean.page import Review, picture
 from bears.errors import DataError
-from bears.moves import COLUMNS, Moves
-from bears.review import Review, picture
-from bears.suspects import find_suspects
+from bears.train.data import find_photos, read_leave_out
 from conftest import ROOT, Server
 from PIL import Image, ImageColor, ImageOps
 from test_browser import DESKTOP, PHONE, serious_findings

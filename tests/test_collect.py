@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from bears.attribution import COLUMNS, Collection
-from bears.collect import class_folders, collect, main, openverse
+from bears.collect.__main__ import class_folders, collect, main, openverse
+from bears.collect.attribution import COLUMNS, Collection
 from bears.download import Web
 from bears.errors import DataError
 from conftest import ROOT
@@ -127,7 +127,7 @@ def test_same_photo_is_kept_once_and_in_the_first_class(site, tmp_path, capsys):
 SCRIPT = """
 import sys
 from functools import partial
-from bears.collect import main, openverse
+from bears.collect.__main__ import main, openverse
 from bears.download import Web
 
 api, port, *args = sys.argv[1:]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bears.data import TWIN_BITS, find_photos, group_twins, grouped_folds, in_threads
+from bears.clean.label_issues import read_photos
 from bears.errors import DataError
-from bears.near import connect
-from bears.suspects import read_photos
+from bears.train.data import TWIN_BITS, find_photos, group_twins, grouped_folds, in_threads
+from bears.train.near_duplicates import connect
 from scipy.sparse.csgraph import connected_components
 
 NOISE = np.random.default_rng(0)

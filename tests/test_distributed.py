@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from bears import distributed
 from bears.export import open_export
+from bears.train import distributed
 from conftest import ROOT, free_port
 from test_train import facts_of
 
@@ -18,7 +18,7 @@ import train
 SCRIPT = """
 import json, os, sys
 import torch
-from bears import distributed
+from bears.train import distributed
 from fastai.vision.all import Callback, DataLoaders, Learner, MSELossFlat, TfmdDL
 
 class Count(Callback):

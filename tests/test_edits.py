@@ -4,8 +4,8 @@ import importlib.util
 import json
 
 import pytest
-from bears import report
-from bears.inference import Model
+from bears.app.model import Model
+from bears.train import report
 from conftest import ROOT
 from PIL import Image
 

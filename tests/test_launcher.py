@@ -31,7 +31,7 @@ def test_help_and_refusals_come_before_slow_imports(program, option, status):
     result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     imported = {line.split("|")[-1].strip() for line in result.stderr.splitlines() if line.startswith("import time:")}
     assert result.returncode == status and "usage: " in result.stdout + result.stderr
-    assert "bears.tidy" in imported
+    assert "bears.lifecycle" in imported
     assert not imported & {"torch", "gradio", "fastai", "numpy", "requests", "huggingface_hub"}
 
 
@@ -84,7 +84,7 @@ def test_ctrl_c_in_the_first_second_says_nothing_and_leaves_nothing(command, sec
 @needs_posix
 def test_launcher_lets_ctrl_c_wait_until_the_program_heeds_it():
     show = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []), flush=True)"
-    begin = f"from bears.tidy import begin; {show}; begin(); {show}"
+    begin = f"from bears.lifecycle import begin; {show}; begin(); {show}"
     code = f"import sys; from bears.__main__ import run; run([sys.executable, '-c', {begin!r}])"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["True", "False"]
@@ -94,9 +94,9 @@ def test_launcher_lets_ctrl_c_wait_until_the_program_heeds_it():
 def copy(tmp_path):
     """A copy of the launcher, with a program that needs one small package."""
     (tmp_path / "bears").mkdir()
-    for name in ("__init__", "__main__", "tidy"):
+    for name in ("__init__", "__main__", "lifecycle"):
         shutil.copy(ROOT / "bears" / f"{name}.py", tmp_path / "bears")
-    program = "import sys\nfrom bears.tidy import begin\nbegin(lambda: sys.argv[1:] and sys.exit('refused'))\n"
+    program = "import sys\nfrom bears.lifecycle import begin\nbegin(lambda: sys.argv[1:] and sys.exit('refused'))\n"
     (tmp_path / "app.py").write_text(f"{program}import iniconfig\nprint('it runs')\n")
     (tmp_path / "requirements.txt").write_text("iniconfig\n")
     shutil.copy(ROOT / "requirements.lock", tmp_path)

@@ -8,10 +8,10 @@ import socket
 from functools import partial
 
 import pytest
-from bears.data import read_leave_out
 from bears.download import Web
 from bears.errors import DataError
-from bears.reproduce import PHOTOS, shipped_photos
+from bears.train.data import read_leave_out
+from bears.train.shipped_photos import PHOTOS, shipped_photos
 from conftest import ROOT
 from PIL import Image
 from webserver import draw_photo

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 import requests
 import torch
-from bears.inference import Model
+from bears.app.model import Model
+from bears.app.process import PredictorProcess
 from bears.photo import open_photo
-from bears.process import PredictorProcess
 from conftest import ROOT, Server, memory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -11,12 +11,20 @@ import numpy as np
 import pytest
 import torch
 from bears import ARCH
-from bears.data import find_photos, group_twins, grouped_folds
+from bears.app.model import Model
 from bears.errors import ExportError
 from bears.export import export, open_export
-from bears.inference import Model
-from bears.learner import LINEAR_HEAD, ahead, body_features, create_learner, fit_head, input_size, validation_logits
-from bears.report import Interpretation
+from bears.train.data import find_photos, group_twins, grouped_folds
+from bears.train.learner import (
+    LINEAR_HEAD,
+    ahead,
+    body_features,
+    create_learner,
+    fit_head,
+    input_size,
+    validation_logits,
+)
+from bears.train.report import Interpretation
 from conftest import ROOT, needs
 from fastai.vision.all import ClassificationInterpretation, IndexSplitter, RandomSplitter, noop, parent_label
 from PIL import Image, ImageOps

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 from bears import ood
-from bears.calibration import calibration_error, fit_temperature
-from bears.cpu import speed_up
-from bears.data import find_photos, group_twins, grouped_folds
+from bears.app.heatmap import activation_map, draw_heatmap
+from bears.app.model import Model
 from bears.export import open_export
-from bears.heatmap import activation_map, draw_heatmap
-from bears.inference import Model
-from bears.learner import body_features, count_errors, fit_head, out_of_fold
 from bears.photo import open_photo
+from bears.speed_up import speed_up
+from bears.train.calibration import calibration_error, fit_temperature
+from bears.train.data import find_photos, group_twins, grouped_folds
+from bears.train.learner import body_features, count_errors, fit_head, out_of_fold
 from conftest import ROOT
 from fastai.data.transforms import get_image_files, parent_label
 from PIL import Image

@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from bears.tidy import STOPS, begin, end_in_order, prepare_gradio
+from bears.lifecycle import STOPS, begin, end_in_order, prepare_gradio
 
 FIRST = 20  # photos of each class that `--list` prints
 
@@ -27,13 +27,13 @@ if __name__ == "__main__":
 
 prepare_gradio()
 
-from bears.data import check_folder
+from bears.app.look import THEME
+from bears.clean.decisions import Moves
+from bears.clean.label_issues import find_suspects
+from bears.clean.page import CSS, Review, create_page
 from bears.errors import DataError, WeightsError
-from bears.learner import no_bar_in_a_log
-from bears.moves import Moves
-from bears.review import CSS, Review, create_page
-from bears.suspects import find_suspects
-from bears.theme import THEME
+from bears.train.data import check_folder
+from bears.train.learner import no_bar_in_a_log
 
 
 def print_suspects(review):

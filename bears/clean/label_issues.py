@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from bears import ood
-from bears.calibration import cross_calibrated
-from bears.data import find_photos, group_twins, grouped_folds, in_place
-from bears.learner import (
+from bears.app.wording import percent
+from bears.train.calibration import cross_calibrated
+from bears.train.data import find_photos, group_twins, grouped_folds, in_place
+from bears.train.learner import (
     ARCH,
     LINEAR_HEAD,
     SIZE,
@@ -24,7 +25,6 @@ from bears.learner import (
     imagenet_classifier,
     out_of_fold,
 )
-from bears.words import percent
 from cleanlab.rank import get_label_quality_scores
 from fastai.data.transforms import parent_label
 from sklearn.neighbors import NearestNeighbors

@@ -18,10 +18,10 @@ from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 from bears.errors import ExportError, PhotoError
-from bears.tidy import STOPS
+from bears.lifecycle import STOPS
 
-ROOT = Path(__file__).parent.parent
-COMMAND = [sys.executable, "-u", "-m", "bears.process"]  # -u: what it prints is in the log at once
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-u", "-m", "bears.app.process"]  # -u: what it prints is in the log at once
 
 
 class Manager(BaseManager):
@@ -95,7 +95,7 @@ def serve(pipe, file, trust, key):
 
     The first line in `pipe` is the address for them.
     """
-    from bears.predictor import Predictor
+    from bears.app.batching import Predictor
 
     predictor = Predictor(file, trust)
     Manager.register("predictor", callable=lambda: predictor, exposed=("load", "predict"))

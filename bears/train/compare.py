@@ -7,10 +7,10 @@ import time
 import timeit
 from pathlib import Path
 
-from bears import distributed
 from bears.errors import WeightsError
 from bears.export import export, open_export
-from bears.learner import find_arch
+from bears.train import distributed
+from bears.train.learner import find_arch
 from fastai.vision.all import set_seed
 
 HEADER = "| backbone | error | 95% interval | export, MB | latency, ms | seconds |\n" + "| --- " * 6 + "|"

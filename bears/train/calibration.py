@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from bears.cpu import one_thread
+from bears.speed_up import one_thread
 from torch.nn.functional import cross_entropy
 
 

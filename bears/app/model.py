@@ -2,10 +2,10 @@
 
 import torch
 from bears import ood
-from bears.cpu import speed_up
+from bears.app.heatmap import activation_map, can_explain
 from bears.errors import ExportError
 from bears.export import open_export
-from bears.heatmap import activation_map, can_explain
+from bears.speed_up import speed_up
 from joblib import cpu_count
 from torch import nn
 

@@ -9,8 +9,8 @@ import threading
 import time
 from pathlib import Path
 
-from bears.data import SET_ASIDE
 from bears.errors import DataError
+from bears.train.data import SET_ASIDE
 
 COLUMNS = ("time", "action", "from", "to")  # the last two are paths below the folder, `class/file`
 

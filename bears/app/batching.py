@@ -5,7 +5,7 @@ import queue
 import threading
 from concurrent.futures import Future
 
-from bears.heatmap import draw_heatmap
+from bears.app.heatmap import draw_heatmap
 from bears.photo import open_photo
 from joblib import cpu_count
 
@@ -63,7 +63,7 @@ class Predictor:
 
     def work(self):
         try:
-            from bears.inference import Model  # imports torch and fastai: seconds in which photos can be opened
+            from bears.app.model import Model  # imports torch and fastai: seconds in which photos can be opened
 
             model = Model(self.file, self.trust)
         except Exception as e:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from bears.app.wording import errors, too_few
 from bears.errors import ExportError
-from bears.learner import augments
-from bears.words import errors, too_few
+from bears.train.learner import augments
 from fastai.interpret import ClassificationInterpretation
 from sklearn.metrics import confusion_matrix
 from torch.nn.functional import cross_entropy

@@ -10,8 +10,8 @@ from pathlib import Path
 import imagehash
 import numpy as np
 from bears.errors import DataError, PhotoError
-from bears.near import connect
 from bears.photo import EXTENSIONS, open_photo
+from bears.train.near_duplicates import connect
 from fastai.data.transforms import get_image_files, image_extensions, parent_label
 from PIL import ImageOps
 from sklearn.model_selection import StratifiedGroupKFold

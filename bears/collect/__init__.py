@@ -1,0 +1,1 @@
+"""Photos of your own classes, from Openverse or any other source, and who made them."""

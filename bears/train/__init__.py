@@ -1,0 +1,1 @@
+"""What train.py needs: photos and their folds, the network, calibrated probabilities, the report."""
