@@ -42,8 +42,9 @@ from bears.app.hosts import check_address, no_page, satisfy_zerogpu, share
 from bears.app.look import CSS, JS, THEME
 from bears.app.process import PredictorProcess
 from bears.app.uploads import received
-from bears.app.wording import about, find_examples, headline, page_title, read_facts
+from bears.app.wording import about, find_examples, headline, page_title
 from bears.errors import ExportError, NoModelError, PhotoError
+from bears.facts import read_facts
 
 
 def create_demo(model, trust=False):

@@ -3,7 +3,6 @@
     python train.py                           # the shipped model again: fetches its photos; writes export.pkl, reports/
     python train.py --data photos             # your own: one folder of photos per class
     python train.py --data photos --lesson    # the lesson to the letter, as in the lecture: ResNet-18, fine_tune(4)
-    python train.py --data photos --compare resnet18,tf_efficientnet_lite0    # a table of backbones
     accelerate launch train.py --data photos  # the same on several GPUs at once
 
 The lesson: https://course.fast.ai/Lessons/lesson2.html
@@ -23,7 +22,6 @@ from bears import ARCH
 from bears.lifecycle import begin, end_in_order
 
 HERE = Path(__file__).parent
-COMPARE = "only print a table of these backbones, trained on the same folds: resnet18,tf_efficientnet_lite0"
 LESSON = "the lesson's own recipe with ResNet-18: of the lecture (128 pixels; the default) or the book (224, augmented)"
 RECIPES = {None: "frozen body, linear head", "lecture": "lesson", "book": "lesson, as in the book"}
 PACKAGES = ("torch", "torchvision", "fastai", "timm", "pillow")
@@ -38,9 +36,6 @@ def parse_args(argv=None):
     parser.add_argument("--out", default=HERE, type=Path, help="folder for export.pkl, export.json and reports/")
     parser.add_argument("--lesson", nargs="?", const="lecture", choices=["lecture", "book"], help=LESSON)
     parser.add_argument("--arch", help=f"any torchvision or timm backbone (default: {ARCH}, or resnet18 for --lesson)")
-    parser.add_argument(
-        "--compare", metavar="NAMES", type=lambda names: names.replace(" ", "").split(","), help=COMPARE
-    )
     parser.add_argument("--no-pretrained", action="store_true", help="start from random weights, not from ImageNet")
     parser.add_argument("--cross-validate", metavar="K", type=int, help="folds of the error estimate (lesson: none)")
     parser.add_argument("--max-error", type=float, help="keep the old export and fail if the error is above this")
@@ -50,14 +45,9 @@ def parse_args(argv=None):
 
 def settle(parser, args):
     """Refuse options that contradict each other, and fill in those that follow from others; returns `args`."""
-    if args.compare and not all(args.compare):
-        parser.error("--compare takes names of backbones, with commas between them")
-    if args.compare and (args.arch or args.others or args.subject or args.max_error is not None):
-        parser.error("--compare exports nothing: leave out --arch, --others, --subject and --max-error")
     args.arch = args.arch or ("resnet18" if args.lesson else ARCH)
-    estimate = not args.lesson or args.compare  # of the error, by folds: the lesson can do without
     if args.cross_validate is None:
-        args.cross_validate = 5 if estimate else 0
+        args.cross_validate = 0 if args.lesson else 5
     if args.lesson and (args.others or args.subject):
         parser.error("--others and --subject belong to the default recipe, which learns to say that there is none")
     if args.data == "":
@@ -69,7 +59,7 @@ def settle(parser, args):
     if not args.data:
         args.leave_out = args.leave_out or HERE / "bears" / "left_out.csv"
         args.subject = args.subject or (None if args.lesson else "bear")
-    if args.cross_validate < 2 and (estimate or args.cross_validate):
+    if args.cross_validate < 2 and not (args.lesson and args.cross_validate == 0):
         parser.error("--cross-validate needs at least 2 folds")
     return args
 
@@ -80,14 +70,12 @@ if __name__ == "__main__":
 import numpy as np
 import torch
 from bears import ood
-from bears.app.wording import errors
 from bears.errors import DataError, ExportError, WeightsError
 from bears.export import export, export_examples
+from bears.facts import errors
 from bears.files import check_writable, write_whole
-from bears.photo import open_photo
 from bears.train import distributed, report
 from bears.train.calibration import calibration_error, cross_calibrated, fit_temperature
-from bears.train.compare import compare
 from bears.train.data import (
     check_split,
     count_labels,
@@ -106,6 +94,7 @@ from bears.train.learner import (
     cool,
     count_errors,
     create_learner,
+    default_dls,
     error_summary,
     find_arch,
     has_learnt,
@@ -195,23 +184,12 @@ def train_lesson(files, groups, args):
 # The default recipe: a frozen body, a linear head
 
 
-def default_dls(files, split, size):
-    """The lesson's DataBlock at the recipe's size, through our own door, with twins on one side of the split."""
-    bears = DataBlock(
-        blocks=(ImageBlock, CategoryBlock),
-        get_x=open_photo,
-        get_y=parent_label,
-        splitter=IndexSplitter(split[1]),
-        item_tfms=Resize(size),
-    )
-    return bears.dataloaders(files, bs=min(16, len(split[0])))
-
-
 def train_default(files, groups, args):
     """A head that has learnt from all photos, judged by heads that were trained alike, each on all folds but one."""
     pretrained = not args.no_pretrained
     folds = estimate_folds(files, groups, args)
-    dls = default_dls(files, folds[0], input_size(args.arch))
+    size = input_size(args.arch)
+    dls = default_dls(files, folds[0], item_tfms=Resize(size))
     learn = distributed.rank0_first(create_learner, dls, args.arch, pretrained, **LINEAR_HEAD)
     if body_learnt := has_learnt(learn):
         say("the body has learnt from the photos of the other folds, so the first fold alone judges")
@@ -360,20 +338,13 @@ def run(args):
     say_what_next(args)
 
 
-def run_compare(args):
-    """Print what the backbones of `--compare` do and cost; exports nothing."""
-    files, groups, _ = distributed.first(prepare, args)
-    with in_place(files):
-        compare(train, files, groups, args)
-
-
 def main(argv=None):
     no_bar_in_a_log()
     with distributed.processes():
         try:
             end_in_order()
             args = parse_args(argv)
-            (run_compare if args.compare else run)(args)
+            run(args)
         except (DataError, WeightsError, ExportError) as e:
             sys.exit(f"train.py: {e}")
         except KeyboardInterrupt:

@@ -30,8 +30,9 @@ def parse_args(argv=None):
 if __name__ == "__main__":
     begin(parse_args)
 
-from bears.app.wording import about, find_examples, listed_examples, page_title, read_facts
+from bears.app.wording import about, find_examples, listed_examples, page_title
 from bears.errors import DeployError
+from bears.facts import read_facts
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, SpaceCard, get_token
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id

@@ -11,8 +11,10 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from bears.collect.__main__ import class_folders, collect, main, openverse
+from bears.collect.__main__ import main
 from bears.collect.attribution import COLUMNS, Collection
+from bears.collect.openverse import openverse
+from bears.collect.photos import class_folders, collect
 from bears.download import Web
 from bears.errors import DataError
 from conftest import ROOT
@@ -127,7 +129,8 @@ def test_same_photo_is_kept_once_and_in_the_first_class(site, tmp_path, capsys):
 SCRIPT = """
 import sys
 from functools import partial
-from bears.collect.__main__ import main, openverse
+from bears.collect.__main__ import main
+from bears.collect.openverse import openverse
 from bears.download import Web
 
 api, port, *args = sys.argv[1:]
@@ -282,7 +285,7 @@ def test_number_of_photos_that_openverse_cannot_give(site, tmp_path, number, cap
 
 
 def test_collecting_needs_no_torch():
-    code = "import sys, bears.collect; sys.exit(bool({'torch', 'fastai'} & set(sys.modules)))"
+    code = "import sys, bears.collect.photos; sys.exit(bool({'torch', 'fastai'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 

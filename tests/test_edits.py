@@ -7,6 +7,7 @@ import pytest
 from bears.app.model import Model
 from bears.train import report
 from conftest import ROOT
+from fastai.vision.all import MultiCategoryBlock, parent_label
 from PIL import Image
 
 
@@ -34,11 +35,11 @@ def facts_after(train, data, out, *options):
     return json.loads((out / "export.json").read_text())
 
 
-AUGMENT = "item_tfms=RandomResizedCrop(224, min_scale=0.5), batch_tfms=aug_transforms(),"
+AUGMENT = "item_tfms=RandomResizedCrop(224, min_scale=0.5), batch_tfms=aug_transforms()"
 
 
 def test_augmentation_in_the_default_recipe_is_done(edited, shapes, tmp_path, capsys):
-    train = edited("        item_tfms=Resize(size),", f"        {AUGMENT}")
+    train = edited("item_tfms=Resize(size))", f"{AUGMENT})")
     asked = []
     compute = train.body_features
     train.body_features = lambda *args, augment=False: (
@@ -81,8 +82,8 @@ def test_a_body_that_was_unfrozen_is_judged_by_photos_that_it_never_saw(edited, 
     line = "    if body_learnt := has_learnt(learn):"
     train = edited(line, f"    learn.unfreeze()\n    learn.fit_one_cycle(1, 1e-4)\n{line}")
     seen = []
-    fine_tuned = train.default_dls
-    train.default_dls = lambda files, split, size: seen.extend(split[0]) or fine_tuned(files, split, size)
+    default_dls = train.default_dls
+    train.default_dls = lambda files, split, **tfms: seen.extend(split[0]) or default_dls(files, split, **tfms)
     facts = facts_after(train, shapes, tmp_path / "out")
     assert facts["cross_validation"]["folds"] == 1
     assert facts["cross_validation"]["photos"] == 32 - len(seen)
@@ -90,13 +91,7 @@ def test_a_body_that_was_unfrozen_is_judged_by_photos_that_it_never_saw(edited, 
 
 
 def test_several_labels_for_a_photo_are_refused_in_one_sentence(edited, shapes, tmp_path):
-    train = edited(
-        "        blocks=(ImageBlock, CategoryBlock),\n        get_x=open_photo,\n        get_y=parent_label,",
-        "        blocks=(ImageBlock, MultiCategoryBlock),\n        get_x=open_photo,\n"
-        "        get_y=lambda f: [parent_label(f), 'shape'],",
-    )
-    from fastai.vision.all import MultiCategoryBlock
-
-    train.MultiCategoryBlock = MultiCategoryBlock
+    train = edited("        blocks=(ImageBlock, CategoryBlock),", "        blocks=(ImageBlock, MultiCategoryBlock),")
+    train.MultiCategoryBlock, train.parent_label = MultiCategoryBlock, lambda file: [parent_label(file), "shape"]
     with pytest.raises(SystemExit, match="one label per photo: use CategoryBlock"):
-        train.main(["--data", str(shapes), "--out", str(tmp_path)])
+        train.main(["--data", str(shapes), "--out", str(tmp_path), "--lesson", "--no-pretrained"])

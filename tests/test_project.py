@@ -1,5 +1,6 @@
 """The repository keeps its promises: two commands, few files, nothing large, nothing that is not ours to give."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -97,3 +98,25 @@ def test_links_between_pages_lead_somewhere(file):
     text = (ROOT / file).read_text()
     for link in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", text):
         assert (ROOT / file).parent.joinpath(link).exists(), link
+
+
+ROOMS = ("collect", "train", "app")  # import what several commands share, but neither each other nor what is above them
+ABOVE = ("clean", "deploy", "notebook", "__main__")
+
+
+def imports(file):
+    """The modules that a Python file imports anywhere, `from a import b` as `a.b`."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "bears").rglob("*.py")), ids=lambda f: f.relative_to(ROOT).as_posix())
+def test_imports_run_one_way_and_no_library_imports_a_script(file):
+    room = file.relative_to(ROOT / "bears").with_suffix("").parts[0]
+    foreign = set(ROOMS + ABOVE) - {room}
+    forbidden = () if room in ABOVE else tuple(f"bears.{name}." for name in foreign)
+    wrong = [name for name in imports(file) if f"{name}.".startswith((*forbidden, "train.", "app."))]
+    assert not wrong, f"{file.name} imports {wrong}"

@@ -26,7 +26,7 @@ from bears.train.learner import (
 )
 from bears.train.report import Interpretation
 from conftest import ROOT, needs
-from fastai.vision.all import ClassificationInterpretation, IndexSplitter, RandomSplitter, noop, parent_label
+from fastai.vision.all import ClassificationInterpretation, IndexSplitter, RandomSplitter, Resize, noop, parent_label
 from PIL import Image, ImageOps
 from torch import nn
 
@@ -105,7 +105,7 @@ def test_links_to_photos_are_twins_numbered_as_the_photos_are(shapes, tmp_path):
 @pytest.mark.parametrize("arch", [ARCH, "mobilenet_v3_small", "vit_tiny_patch16_224"])
 def test_features_are_those_of_plain_fastai(shapes, arch):
     files = sorted(shapes.glob("*/*.jpg"))[::2]
-    dls = train.default_dls(files, (range(8), range(8, 16)), input_size(arch))
+    dls = train.default_dls(files, (range(8), range(8, 16)), Resize(input_size(arch)))
     learn = create_learner(dls, arch, pretrained=arch == ARCH, **LINEAR_HEAD)
     features = body_features(learn, files)
     assert features.shape == (16, learn.model[1][-1].in_features)
@@ -419,7 +419,6 @@ def test_help_describes_every_option(capsys):
         "out",
         "lesson",
         "arch",
-        "compare",
         "no-pretrained",
         "cross-validate",
         "max-error",
@@ -434,7 +433,6 @@ def test_help_describes_every_option(capsys):
         ("--cross-validate", "1", "at least 2 folds"),
         ("--max-error", "2", "0.02 for 2%"),
         ("--max-error", "nan", "0.02 for 2%"),
-        ("--compare", "resnet18,", "names of backbones"),
         ("--seed", "-1", "number from 0"),
         ("--data", "", "--data is empty"),
     ],

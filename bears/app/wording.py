@@ -1,15 +1,8 @@
 """What the page says and shows follows the model: classes, subject and error come from export.json beside it."""
 
-import json
 import re
 
-
-def read_facts(model):
-    """What train.py wrote about the model beside it (export.json), or nothing."""
-    try:
-        return dict(json.loads(model.with_suffix(".json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}
+from bears.facts import errors
 
 
 def page_title(facts):
@@ -40,24 +33,6 @@ def headline(probs, known, facts):
         return f"No {facts.get('subject') or either(list(probs))} here"
     label = max(probs, key=probs.get)
     return f"{full_name(label, facts.get('subject'))}, {percent(probs[label])} sure"
-
-
-def too_few(estimate):
-    """Whether an `error_summary` is of so few photos that its rate means nothing: it may be 30% more or less."""
-    low, high = estimate["interval_95"]
-    return high - low > 0.3
-
-
-def errors(estimate):
-    """What an `error_summary` says, in words."""
-    cases = f"took one for another in {estimate['errors']} of {estimate['photos']} cases"
-    if too_few(estimate):
-        return f"{cases}, too few to mean anything."
-    low, high = estimate["interval_95"]
-    return (
-        f"{cases}: an error of {estimate['error_rate']:.1%},"
-        f" on other photos like these most likely between {low:.1%} and {high:.1%}."
-    )
 
 
 def about(facts):

@@ -21,15 +21,15 @@ from bears.train.learner import (
     SIZE,
     body_features,
     create_learner,
+    default_dls,
     fit_head,
     imagenet_classifier,
     out_of_fold,
 )
 from cleanlab.rank import get_label_quality_scores
 from fastai.data.transforms import parent_label
+from fastai.vision.augment import Resize
 from sklearn.neighbors import NearestNeighbors
-
-from train import default_dls
 
 COPY = 0.2  # the highest score of a copy: it does less harm than what is plainly wrong
 NEAR = 0.3  # of the usual distance between photos: what is closer is a copy
@@ -88,7 +88,7 @@ def describe(guess, prob, likeness, stranger, odd, twin):
 def read_photos(files):
     """The recipe's Learner, untrained; what its body says of the photos (photos, n); their classes (photos,)."""
     # Nothing is trained on this split; fastai wants one, and takes the classes from its first part.
-    learn = create_learner(default_dls(files, (files, []), SIZE), **LINEAR_HEAD)
+    learn = create_learner(default_dls(files, (files, []), Resize(SIZE)), **LINEAR_HEAD)
     targets = torch.tensor([learn.dls.vocab.o2i[parent_label(f)] for f in files])
     return learn, body_features(learn, files), targets
 

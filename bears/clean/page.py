@@ -13,17 +13,7 @@ INTRO = """# {title}
 Those that most likely lie in the wrong class, show something else or are copies come first. Go on until they all look
 right. Nothing is deleted: what you set aside lies in `{folder}`, and every step can be undone.
 """
-CSS = """
-.gradio-container {width: 100% !important; max-width: 80rem !important; margin: 0 auto !important}
-#opinion p {font-size: 1.2rem; overflow-wrap: anywhere}
-#grid .grid-wrap {max-height: none}
-#grid .caption-label {
-  left: 0; right: 0; bottom: 0; max-width: none; padding: 0.1rem 0.4rem;
-  font-size: 0.8rem; text-align: left; white-space: normal; overflow-wrap: anywhere;
-  display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2;
-}
-@media (max-width: 40rem) {#grid .grid-container {grid-template-columns: 1fr 1fr !important}}
-"""
+CSS = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=64)

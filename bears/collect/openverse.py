@@ -1,0 +1,39 @@
+"""Openverse, the one source of photos that `collect` knows by itself: openly licensed ones, with their licences.
+
+https://api.openverse.org
+"""
+
+import json
+import time
+
+from bears.errors import DownloadError
+
+API = "https://api.openverse.org/v1/images/"
+PAGE_SIZE, MOST = 20, 240  # photos per page, and per query, that Openverse gives without a key
+PAUSE = 3  # seconds from page to page: it answers 20 times a minute
+PATIENCE = 24 * 3600  # seconds that we wait for it at most: it counts by the day, too
+
+
+def openverse(query, web, api=API, pause=PAUSE):
+    """Search Openverse; yields a dict per photo: its `url`, and what else is known of attribution.csv's `COLUMNS`.
+
+    Any other function like this is a source for `collect`, too. Raises `DownloadError`.
+    """
+    for page in range(1, MOST // PAGE_SIZE + 1):
+        start = time.monotonic()
+        answer = web.fetch(api, {"q": query, "page": page, "page_size": PAGE_SIZE}, patience=PATIENCE)
+        try:
+            answer = json.loads(answer)
+            yield from map(as_row, answer["results"])
+            if page >= answer["page_count"]:
+                return
+        except (ValueError, KeyError, TypeError):
+            raise DownloadError("what came is no answer of Openverse's API") from None
+        time.sleep(max(0, start + pause - time.monotonic()))
+
+
+def as_row(photo):
+    """What Openverse says of a photo, by the names of `COLUMNS`."""
+    row = {column: photo[column] or "" for column in ("title", "creator", "license_url", "url")}
+    license = f"{photo['license']} {photo['license_version'] or ''}".strip()
+    return row | {"license": license, "source": photo["foreign_landing_url"] or ""}

@@ -1,0 +1,57 @@
+"""Fill a folder with photos of each class that a search finds, and say whose they are."""
+
+import re
+from itertools import islice
+from pathlib import Path
+
+from bears.collect.attribution import Collection
+from bears.collect.openverse import PAGE_SIZE, openverse
+from bears.download import Web, fetch_photos
+from bears.errors import DataError, DownloadError
+from bears.files import check_writable
+from tqdm import tqdm
+
+ON_WINDOWS_A_DEVICE = r"(con|prn|aux|nul|com\d|lpt\d)"
+
+
+def class_folders(queries):
+    """A dict from class, which is also the name of its folder, to query. Raises `DataError` when two would be one."""
+    labels = {}
+    for query in queries:
+        label = " ".join(re.sub(r"[^\w-]", " ", query).split())[:60].strip(" -")
+        if not label or re.fullmatch(ON_WINDOWS_A_DEVICE, label.lower()):
+            raise DataError(f"“{query}” cannot be the name of a folder: search for other words.")
+        if label.lower() in (known.lower() for known in labels):
+            raise DataError(f"Two searches would share the folder {label}: leave out one of them.")
+        labels[label] = query
+    return labels
+
+
+def collect(queries, to, per_class=150, web=None, search=openverse):
+    """Fill the folder `to` with up to `per_class` photos for each of `queries`, each in a folder of its own.
+
+    `search(query, web)` is a generator like `openverse`. Raises `DataError`, `DownloadError` when the search fails,
+    and `ExportError` when `to` cannot be written to; what has come until then is kept.
+    """
+    labels = class_folders(queries)
+    check_writable(to, "--to")
+    collection = Collection(Path(to))
+    with web or Web() as web:
+        for label, query in labels.items():
+            collect_class(label, search(query, web), per_class, collection, web)
+            tqdm.write(f"{label}: {collection.count(label)} photos")
+
+
+def collect_class(label, results, per_class, collection, web):
+    """Keep the first `per_class` photos of `results` that can be had, a page at a time, in their order."""
+    missing = per_class - collection.count(label)
+    fresh = (result for result in results if not collection.has(result["url"], label))
+    with tqdm(total=per_class, initial=per_class - missing, desc=label, unit="photo", disable=None, leave=False) as bar:
+        while missing > 0 and (page := list(islice(fresh, min(missing, PAGE_SIZE)))):
+            for result, photo in fetch_photos(web, page):
+                if isinstance(photo, DownloadError):
+                    tqdm.write(f"{result['url']!r}: {photo}")
+                else:
+                    kept = collection.keep(label, result, *photo)
+                    missing -= kept
+                    bar.update(kept)

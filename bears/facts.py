@@ -1,0 +1,29 @@
+"""What train.py wrote about a model beside it (export.json), and how often it errs, in words."""
+
+import json
+
+
+def read_facts(model):
+    """What train.py wrote about the model beside it (export.json), or nothing."""
+    try:
+        return dict(json.loads(model.with_suffix(".json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def too_few(estimate):
+    """Whether an `error_summary` is of so few photos that its rate means nothing: it may be 30% more or less."""
+    low, high = estimate["interval_95"]
+    return high - low > 0.3
+
+
+def errors(estimate):
+    """What an `error_summary` says, in words."""
+    cases = f"took one for another in {estimate['errors']} of {estimate['photos']} cases"
+    if too_few(estimate):
+        return f"{cases}, too few to mean anything."
+    low, high = estimate["interval_95"]
+    return (
+        f"{cases}: an error of {estimate['error_rate']:.1%},"
+        f" on other photos like these most likely between {low:.1%} and {high:.1%}."
+    )

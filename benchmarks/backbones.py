@@ -1,0 +1,107 @@
+"""Backbones side by side, trained by train.py on the same folds: how often each errs, and what it costs.
+
+    python benchmarks/backbones.py resnet18,tf_efficientnet_lite0 --data photos    # further options as for train.py
+
+Prints a Markdown table, and exports nothing.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+import timeit
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bears.errors import DataError, WeightsError
+from bears.export import export, open_export
+from bears.train import distributed
+from bears.train.data import in_place
+from bears.train.learner import find_arch, no_bar_in_a_log
+from fastai.vision.all import set_seed
+
+import train
+
+HEADER = "| backbone | error | 95% interval | export, MB | latency, ms | seconds |\n" + "| --- " * 6 + "|"
+IGNORED = ("--arch", "--others", "--subject", "--max-error", "--out")
+
+
+def parse_args(argv=None):
+    """The names of the backbones, and what train.py makes of the other options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", type=lambda names: names.replace(" ", "").split(","), help="with commas between them")
+    args, others = parser.parse_known_args(argv)
+    if not all(args.names):
+        parser.error("names of backbones have commas between them, and none at the end")
+    if ignored := [option for option in others if option.split("=")[0] in IGNORED]:
+        parser.error(f"a comparison exports nothing: leave out {ignored[0]}")
+    folds = [] if any(option.startswith("--cross-validate") for option in others) else ["--cross-validate", "5"]
+    options = train.parse_args([*others, *folds])
+    if options.cross_validate < 2:
+        parser.error("--cross-validate needs at least 2 folds")
+    return args.names, options
+
+
+def compare(names, args):
+    """Train every backbone on the same folds, and print a Markdown table of them.
+
+    A backbone that cannot be downloaded is reported and passed over; raises `WeightsError` when that leaves none.
+    """
+    for arch in names:
+        find_arch(arch)  # an unknown name fails before the first training
+    files, groups, _ = distributed.first(train.prepare, args)
+    with in_place(files):
+        rows = [row for arch in names if (row := row_of(arch, files, groups, args))]
+    if not rows:
+        raise WeightsError("No backbone could be downloaded, so there is nothing to compare.")
+    print("", HEADER, *rows, sep="\n")
+
+
+def row_of(arch, files, groups, args):
+    """A line of the table, or nothing when the weights cannot be had."""
+    print(f"· training {arch}", flush=True)
+    set_seed(args.seed, reproducible=True)
+    start = time.monotonic()
+    try:
+        trained = train.train(files, groups, argparse.Namespace(**{**vars(args), "arch": arch}))
+    except WeightsError as e:
+        print(f"· {e}", flush=True)
+        return None
+    seconds = time.monotonic() - start
+    return row(arch, trained.facts["cross_validation"], *distributed.first(cost, trained.learn, files[0]), seconds)
+
+
+def cost(learn, photo):
+    """Megabytes of the export of `learn`, and the median milliseconds of its `predict` for `photo`, on the CPU."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "export.pkl"
+        export(learn, file)
+        size = file.stat().st_size
+        learn = open_export(file)
+    seconds = timeit.repeat(lambda: learn.predict(photo), number=1, repeat=11)
+    return size / 1e6, 1000 * statistics.median(seconds)
+
+
+def row(arch, errors, megabytes, milliseconds, seconds):
+    """A line of the table; `errors` is an `error_summary`."""
+    low, high = errors["interval_95"]
+    error = f"{errors['error_rate']:.1%} of {errors['photos']} | {low:.1%} to {high:.1%}"
+    return f"| {arch} | {error} | {megabytes:.1f} | {milliseconds:.0f} | {seconds:.0f} |"
+
+
+def main(argv=None):
+    no_bar_in_a_log()
+    names, args = parse_args(argv)
+    with distributed.processes():
+        try:
+            compare(names, args)
+        except (DataError, WeightsError) as e:
+            sys.exit(f"backbones.py: {e}")
+        except KeyboardInterrupt:
+            sys.exit("backbones.py: stopped.")
+
+
+if __name__ == "__main__":
+    main()
