@@ -40,10 +40,10 @@ def parse_args(argv=None):
     parser.add_argument("--cross-validate", metavar="K", type=int, help="folds of the error estimate (lesson: none)")
     parser.add_argument("--max-error", type=float, help="keep the old export and fail if the error is above this")
     parser.add_argument("--seed", type=int, default=42, help="two runs with one seed agree (default: 42)")
-    return settle(parser, parser.parse_args(argv))
+    return check_options(parser, parser.parse_args(argv))
 
 
-def settle(parser, args):
+def check_options(parser, args):
     """Refuse options that contradict each other, and fill in those that follow from others; returns `args`."""
     args.arch = args.arch or ("resnet18" if args.lesson else ARCH)
     if args.cross_validate is None:
@@ -70,7 +70,7 @@ if __name__ == "__main__":
 import numpy as np
 import torch
 from bears import ood
-from bears.errors import DataError, ExportError, WeightsError
+from bears.errors import BearsError, ExportError
 from bears.export import export, export_examples
 from bears.facts import errors
 from bears.files import check_writable, write_whole
@@ -89,9 +89,9 @@ from bears.train.data import (
 from bears.train.learner import (
     LINEAR_HEAD,
     VIEWS,
+    apply_temperature,
     augments,
     body_features,
-    cool,
     count_errors,
     create_learner,
     default_dls,
@@ -101,7 +101,7 @@ from bears.train.learner import (
     head_learner,
     imagenet_classifier,
     input_size,
-    no_bar_in_a_log,
+    no_progress_bar_in_logs,
     out_of_fold,
     validation_logits,
 )
@@ -195,13 +195,13 @@ def train_default(files, groups, args):
         say("the body has learnt from the photos of the other folds, so the first fold alone judges")
         folds = folds[:1]
 
-    features = distributed.in_shares(partial(body_features, learn), files)
+    features = distributed.split_between_processes(partial(body_features, learn), files)
     targets = torch.tensor([dls.vocab.o2i[parent_label(f)] for f in files])
     views = [features]
     if augments(dls):
         say(f"{VIEWS} random versions of each photo, as the DataBlock asks for")
         augmented = partial(body_features, learn, augment=True)
-        views += [distributed.in_shares(augmented, files) for _ in range(VIEWS)]
+        views += [distributed.split_between_processes(augmented, files) for _ in range(VIEWS)]
 
     def fit(split, quiet=True):
         head = head_learner(views, targets, split, len(dls.vocab), args.seed, quiet)
@@ -213,7 +213,7 @@ def train_default(files, groups, args):
     judged = np.sort(np.concatenate([valid for _, valid in folds]))
     truth = targets[judged]
     head = fit((range(len(files)), []))
-    learn.model[1][-1] = cool(head.model, fit_temperature(logits, truth))
+    learn.model[1][-1] = apply_temperature(head.model, fit_temperature(logits, truth))
     imagenet = None if body_learnt else imagenet_classifier(args.arch, pretrained)
     learn.ood, scores = ood.fit(features, targets.numpy(), groups, imagenet, args.seed)
 
@@ -225,7 +225,7 @@ def train_default(files, groups, args):
             **error_summary(*count_errors(logits, truth)),
             "calibration_error": round(calibration_error(probs, truth), 4),
         },
-        "none_of_them": {"threshold": round(learn.ood["threshold"], 4), "photos_that_pass": ood.PASS},
+        "none_of_them": {"threshold": round(learn.ood["threshold"], 4), "photos_that_pass": ood.ACCEPTED_SHARE},
     }
     if args.others:
         facts["none_of_them"]["others"], plots["others"] = judge_others(learn, args.others)
@@ -234,7 +234,7 @@ def train_default(files, groups, args):
 
 def judge_others(learn, files):
     """How many photos of other things pass for one of the classes, and their scores; no part of the training."""
-    scores = ood.score(learn.ood, distributed.in_shares(partial(body_features, learn), files)).numpy()
+    scores = ood.score(learn.ood, distributed.split_between_processes(partial(body_features, learn), files)).numpy()
     passed = [f.name for f, score in zip(files, scores) if score >= learn.ood["threshold"]]
     return {**error_summary(len(passed), len(files)), "passed": passed}, scores
 
@@ -302,8 +302,8 @@ def run(args):
     check_writable(args.out)
     find_arch(args.arch)  # an unknown one is refused before photos are read
     set_seed(args.seed, reproducible=True)
-    files, groups, found = distributed.first(prepare, args)
-    args.others = args.others and distributed.first(find_others, args.others)
+    files, groups, found = distributed.from_rank0(prepare, args)
+    args.others = args.others and distributed.from_rank0(find_others, args.others)
 
     recipe = RECIPES[args.lesson]
     say(f"training {args.arch} ({recipe})")
@@ -339,13 +339,13 @@ def run(args):
 
 
 def main(argv=None):
-    no_bar_in_a_log()
+    no_progress_bar_in_logs()
     with distributed.processes():
         try:
             end_in_order()
             args = parse_args(argv)
             run(args)
-        except (DataError, WeightsError, ExportError) as e:
+        except BearsError as e:
             sys.exit(f"train.py: {e}")
         except KeyboardInterrupt:
             sys.exit("train.py: stopped. Nothing was exported; photos that have been fetched are kept.")

@@ -31,7 +31,7 @@ if __name__ == "__main__":
     begin(parse_args)
 
 from bears.app.wording import about, find_examples, listed_examples, page_title
-from bears.errors import DeployError
+from bears.errors import BearsError, DeployError
 from bears.facts import read_facts
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, SpaceCard, get_token
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
@@ -157,7 +157,7 @@ def main(argv=None):
         sys.exit(f"bears.deploy: {e}. Name the Space like this: my-name/bears")
     except KeyboardInterrupt:
         sys.exit("bears.deploy: stopped. The same command goes on from here.")
-    except DeployError as e:
+    except BearsError as e:
         sys.exit(f"bears.deploy: {e}")
 
 

@@ -1,7 +1,11 @@
 """What can go wrong through nobody's bug; each message is one sentence that says what to do."""
 
 
-class PhotoError(ValueError):
+class BearsError(Exception):
+    """Whatever this project raises on purpose: each program shows its message, and no traceback."""
+
+
+class PhotoError(BearsError):
     """A photo that cannot be used: the `reason`, and a `hint` for those who have just sent it to the page.
 
     Only the hint ends in a full stop.
@@ -15,15 +19,15 @@ class PhotoError(ValueError):
         return f"{self.reason}. {self.hint}".strip()
 
 
-class DataError(ValueError):
+class DataError(BearsError):
     """Photos that nothing can be trained on."""
 
 
-class WeightsError(RuntimeError):
+class WeightsError(BearsError):
     """A backbone that does not exist or cannot be downloaded."""
 
 
-class ExportError(RuntimeError):
+class ExportError(BearsError):
     """An export that cannot be written or opened."""
 
 
@@ -34,11 +38,11 @@ class NoModelError(ExportError):
         super().__init__(f"There is no model {file}. Train one with train.py, or name another with --model.")
 
 
-class DeployError(RuntimeError):
+class DeployError(BearsError):
     """A Space that cannot be created or updated."""
 
 
-class DownloadError(RuntimeError):
+class DownloadError(BearsError):
     """A file that cannot be fetched from the web."""
 
 

@@ -23,7 +23,7 @@ from fastai.vision.augment import AffineCoordTfm
 from fasttransform import Pipeline
 
 
-class Halved:
+class HalfPrecision:
     """Pickles a model in half precision; unpickling calls torch's own `Module.float` on it, none of our code."""
 
     def __init__(self, model):
@@ -56,7 +56,7 @@ def for_inference(learn):
     lean.path = dls.path = "."
     if hasattr(learn, "ood"):
         lean.ood = learn.ood
-    lean.model = Halved(lean.model)
+    lean.model = HalfPrecision(lean.model)
     return lean
 
 

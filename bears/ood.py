@@ -13,8 +13,8 @@ from torch.nn.functional import normalize
 NEIGHBOURS = 5
 GALLERY = 800  # training photos to compare with: 2 MB of the export
 RIVALS = 64  # ImageNet's categories that come closest to the classes
-STRANGERS = 0.2  # of the training photos, at most, may look like rivals; of the bears it is 0.03
-PASS = 0.99  # of the training photos, so that on photos never seen at least 98% should pass
+MAX_RIVAL_SHARE = 0.2  # of the training photos, at most, may look like rivals; of the bears it is 0.03
+ACCEPTED_SHARE = 0.99  # of the training photos, so that on photos never seen at least 98% should pass
 
 
 def fit(features, labels, groups, classifier=None, seed=42):
@@ -23,16 +23,16 @@ def fit(features, labels, groups, classifier=None, seed=42):
     `features` is (photos, n), `labels` and `groups` (photos,) are arrays: classes, and twins as in `group_twins`;
     `classifier` is ImageNet's (weight, bias) on the same features, if the body came with one.
     """
-    chosen = spread(labels, seed)
+    chosen = sample_gallery(labels, seed)
     ood = {"gallery": normalize(features[chosen]).half()}
     if classifier is not None:
         ood |= own_and_rivals(features, labels, groups, *classifier)
     scores = left_out_scores(ood, features, groups, chosen)
-    ood["threshold"] = float(np.quantile(scores, 1 - PASS))
+    ood["threshold"] = float(np.quantile(scores, 1 - ACCEPTED_SHARE))
     return ood, scores
 
 
-def spread(labels, seed):
+def sample_gallery(labels, seed):
     """Positions of about `GALLERY` photos, or of all if they are no more, drawn at random but evenly from all classes.
 
     No class gets fewer than `NEIGHBOURS`, if it has them: its photos would be like none of their own.
@@ -51,7 +51,7 @@ def own_and_rivals(features, labels, groups, weight, bias):
     "dog" of a few dozen photos, the breeds that happen not to be there would be rivals.
     """
     guesses = (features @ weight.T + bias).argmax(dim=1).numpy()
-    own = {c for label in set(labels) for c in common(guesses[labels == label], groups[labels == label])}
+    own = {c for label in set(labels) for c in frequent_categories(guesses[labels == label], groups[labels == label])}
     if not own:
         return {}
     own = torch.tensor(sorted(own))
@@ -61,10 +61,10 @@ def own_and_rivals(features, labels, groups, weight, bias):
     rivals = closeness.topk(min(RIVALS, len(closeness))).indices
     both = torch.cat([own, rivals])
     opinion = {"own": len(own), "weight": weight[both].half(), "bias": bias[both].half()}
-    return opinion if (own_share(opinion, features) < 0.5).float().mean() <= STRANGERS else {}
+    return opinion if (own_share(opinion, features) < 0.5).float().mean() <= MAX_RIVAL_SHARE else {}
 
 
-def common(guesses, groups):
+def frequent_categories(guesses, groups):
     """Categories that are ImageNet's first guess for 3% of a class, and for three photos of it that are no twins."""
     for c in set(guesses.tolist()):
         photos = guesses == c

@@ -15,11 +15,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bears.errors import DataError, WeightsError
+from bears.errors import BearsError, WeightsError
 from bears.export import export, open_export
 from bears.train import distributed
 from bears.train.data import in_place
-from bears.train.learner import find_arch, no_bar_in_a_log
+from bears.train.learner import find_arch, no_progress_bar_in_logs
 from fastai.vision.all import set_seed
 
 import train
@@ -51,7 +51,7 @@ def compare(names, args):
     """
     for arch in names:
         find_arch(arch)  # an unknown name fails before the first training
-    files, groups, _ = distributed.first(train.prepare, args)
+    files, groups, _ = distributed.from_rank0(train.prepare, args)
     with in_place(files):
         rows = [row for arch in names if (row := row_of(arch, files, groups, args))]
     if not rows:
@@ -70,7 +70,7 @@ def row_of(arch, files, groups, args):
         print(f"· {e}", flush=True)
         return None
     seconds = time.monotonic() - start
-    return row(arch, trained.facts["cross_validation"], *distributed.first(cost, trained.learn, files[0]), seconds)
+    return row(arch, trained.facts["cross_validation"], *distributed.from_rank0(cost, trained.learn, files[0]), seconds)
 
 
 def cost(learn, photo):
@@ -92,12 +92,12 @@ def row(arch, errors, megabytes, milliseconds, seconds):
 
 
 def main(argv=None):
-    no_bar_in_a_log()
+    no_progress_bar_in_logs()
     names, args = parse_args(argv)
     with distributed.processes():
         try:
             compare(names, args)
-        except (DataError, WeightsError) as e:
+        except BearsError as e:
             sys.exit(f"backbones.py: {e}")
         except KeyboardInterrupt:
             sys.exit("backbones.py: stopped.")

@@ -12,9 +12,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bears import ood
-from bears.clean.label_issues import judge, rank, read_photos
+from bears.clean.label_issues import predict_out_of_fold, rank, read_photos
 from bears.train.data import find_others, find_photos, read_leave_out
-from bears.train.learner import body_features, no_bar_in_a_log
+from bears.train.learner import body_features, no_progress_bar_in_logs
 
 
 def parse_args():
@@ -37,12 +37,12 @@ def print_places(suspects, listed, first=20):
 
 def errors_and_passes(files, features, targets, others):
     """Which photos are taken for another class (photos,), and how many photos of other things pass for a class."""
-    probs, _, none = judge(files, features, targets)
+    probs, _, none = predict_out_of_fold(files, features, targets)
     return probs.argmax(axis=1) != targets.numpy(), int((ood.score(none, others) >= none["threshold"]).sum())
 
 
 def main():
-    no_bar_in_a_log()
+    no_progress_bar_in_logs()
     args = parse_args()
     files, _ = find_photos(args.data)
     listed = read_leave_out(args.leave_out)

@@ -28,14 +28,15 @@ class Count(Callback):
 with distributed.processes():
     if sys.argv[1:] and distributed.RANK:
         os._exit(9)
-    shares = distributed.in_shares(lambda files: torch.tensor([[f, distributed.RANK] for f in files]), range(5))
+    split = distributed.split_between_processes
+    shares = split(lambda files: torch.tensor([[f, distributed.RANK] for f in files]), range(5))
     items = [(torch.tensor([float(i)]), torch.tensor([2.0 * i + 1])) for i in range(16)]
     dls = DataLoaders(*[TfmdDL(items, bs=distributed.batch_size(16), num_workers=0) for _ in range(2)])
     torch.manual_seed(0)
     learn = Learner(dls, torch.nn.Linear(1, 1), loss_func=MSELossFlat(), cbs=Count())
     with distributed.training(learn):
         learn.fit(3)
-    seen = distributed.in_shares(lambda _: torch.tensor([learn.count.seen]), range(distributed.WORLD_SIZE))
+    seen = split(lambda _: torch.tensor([learn.count.seen]), range(distributed.WORLD_SIZE))
     print(json.dumps({
         "shares": shares.tolist(), "seen": seen.tolist(), "model": type(learn.model).__name__,
         "weights": [p.item() for p in learn.model.parameters()],
@@ -104,7 +105,7 @@ def test_what_all_processes_find_wrong_is_said_once(tmp_path):
 def test_a_launcher_that_starts_one_process_only_is_told_on(monkeypatch, capsys):
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")  # as `accelerate launch --cpu --num_processes 2` does
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    distributed.join()
+    distributed.init_processes()
     assert "one process only" in capsys.readouterr().out
 
 

@@ -17,11 +17,11 @@ from bears.export import export, open_export
 from bears.train.data import find_photos, group_twins, grouped_folds
 from bears.train.learner import (
     LINEAR_HEAD,
-    ahead,
     body_features,
     create_learner,
     fit_head,
     input_size,
+    prefetch,
     validation_logits,
 )
 from bears.train.report import Interpretation
@@ -116,7 +116,7 @@ def test_features_are_those_of_plain_fastai(shapes, arch):
 
 def test_batches_come_in_order_and_one_ahead():
     fetched = []
-    batches = ahead(fetched.append(i) or i for i in range(1, 6))
+    batches = prefetch(fetched.append(i) or i for i in range(1, 6))
     assert next(batches) == 1 and len(fetched) <= 2
     assert list(batches) == [2, 3, 4, 5]
 

@@ -123,7 +123,7 @@ def test_classes_of_too_many_categories_are_told_by_likeness_alone():
 
 def test_gallery_of_a_large_set_is_drawn_evenly_and_stays_small():
     labels = np.repeat([0, 1], [5000, 500])
-    chosen = ood.spread(labels, seed=42)
+    chosen = ood.sample_gallery(labels, seed=42)
     assert len(chosen) <= ood.GALLERY
     assert abs((labels[chosen] == 0).mean() - 0.5) < 0.01
 
@@ -131,7 +131,7 @@ def test_gallery_of_a_large_set_is_drawn_evenly_and_stays_small():
 @pytest.mark.parametrize("n", [37, 120, 196])
 def test_gallery_holds_the_neighbours_of_every_one_of_many_classes(n):
     labels = np.repeat(np.arange(n), 30)
-    counts = np.bincount(labels[ood.spread(labels, seed=42)])
+    counts = np.bincount(labels[ood.sample_gallery(labels, seed=42)])
     assert len(set(counts)) == 1 and counts[0] > ood.NEIGHBOURS
 
 

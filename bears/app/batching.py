@@ -72,7 +72,7 @@ class Predictor:
         self.loaded.set_result(None)
         while True:
             photos, answers = zip(*self.take())
-            settle(answers, model, list(photos), alone=self.callers == 1)
+            answer_all(answers, model, list(photos), alone=self.callers == 1)
 
     def take(self):
         """Wait for a photo, then take along all others that have come meanwhile."""
@@ -83,7 +83,7 @@ class Predictor:
         return batch
 
 
-def settle(answers, model, photos, alone):
+def answer_all(answers, model, photos, alone):
     """Give each Future its share of what the model says, or what it raises: somebody waits for every one."""
     try:
         for answer, result in zip(answers, model.ask(photos, alone), strict=True):

@@ -31,9 +31,9 @@ from bears.app.look import THEME
 from bears.clean.decisions import Moves
 from bears.clean.label_issues import find_suspects
 from bears.clean.page import CSS, Review, create_page
-from bears.errors import DataError, WeightsError
+from bears.errors import BearsError
 from bears.train.data import check_folder
-from bears.train.learner import no_bar_in_a_log
+from bears.train.learner import no_progress_bar_in_logs
 
 
 def print_suspects(review):
@@ -113,11 +113,11 @@ def run(args):
 
 
 def main(argv=None):
-    no_bar_in_a_log()
+    no_progress_bar_in_logs()
     try:
         end_in_order()
         run(parse_args(argv))
-    except (DataError, WeightsError) as e:
+    except BearsError as e:
         sys.exit(f"bears.clean: {e}")
     except KeyboardInterrupt:
         sys.exit("bears.clean: stopped. What was decided is kept.")

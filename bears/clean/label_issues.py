@@ -31,9 +31,9 @@ from fastai.data.transforms import parent_label
 from fastai.vision.augment import Resize
 from sklearn.neighbors import NearestNeighbors
 
-COPY = 0.2  # the highest score of a copy: it does less harm than what is plainly wrong
-NEAR = 0.3  # of the usual distance between photos: what is closer is a copy
-ODD = 0.5  # of the likeness to the other photos; most photos have more, and at most a tenth is called odd
+COPY_SCORE = 0.2  # the highest score of a copy: it does less harm than what is plainly wrong
+COPY_DISTANCE = 0.3  # of the usual distance between photos: what is closer is a copy
+ODD_LIKENESS = 0.5  # of the likeness to the other photos; most photos have more, and at most a tenth is called odd
 
 
 class Suspect(NamedTuple):
@@ -61,15 +61,15 @@ def find_suspects(folder, leave_out=None, seed=42):
 def rank(folder, files, features, targets, vocab, seed=42):
     """The ranking of `find_suspects`; features (photos, n) and targets (photos,) as `read_photos` returns them."""
     names = [f.relative_to(folder).as_posix() for f in files]
-    probs, likeness, none = judge(files, features, targets, seed)
+    probs, likeness, none = predict_out_of_fold(files, features, targets, seed)
     scores = get_label_quality_scores(targets.numpy(), probs) * likeness.clip(0, 1)
     twins = {i: names[j] for i, j in find_copies(features, scores).items()}
-    odd, suspects = min(ODD, np.quantile(likeness, 0.1)), []
+    odd, suspects = min(ODD_LIKENESS, np.quantile(likeness, 0.1)), []
     for i, name in enumerate(names):
         guess, twin = vocab[probs[i].argmax()], twins.get(i)
         stranger = bool(likeness[i] < none["threshold"])
         opinion = describe(guess, probs[i].max(), likeness[i], stranger, odd, twin)
-        score = min(float(scores[i]), COPY if twin else 1)
+        score = min(float(scores[i]), COPY_SCORE if twin else 1)
         suspects.append(Suspect(name, vocab[targets[i]], score, opinion, guess, twin, stranger))
     suspects.sort(key=lambda s: s.score)
     return {label: [s for s in suspects if s.label == label] for label in vocab}
@@ -93,7 +93,7 @@ def read_photos(files):
     return learn, body_features(learn, files), targets
 
 
-def judge(files, features, targets, seed=42):
+def predict_out_of_fold(files, features, targets, seed=42):
     """What those say of each photo that never saw it: probs (photos, classes), likeness (photos,), `ood.fit`'s dict."""
     groups = group_twins(files)
     folds = grouped_folds(files, groups, seed=seed)
@@ -111,5 +111,5 @@ def find_copies(features, scores):
     neighbours = NearestNeighbors(n_neighbors=min(5, len(scores) - 1), metric="cosine")
     distances, nearest = neighbours.fit(features).kneighbors()
     order = scores.argsort().argsort()
-    found = (distances < NEAR * np.median(distances[:, -1])) & (order[nearest] > order[:, None])
+    found = (distances < COPY_DISTANCE * np.median(distances[:, -1])) & (order[nearest] > order[:, None])
     return {i: nearest[i, found[i].argmax()] for i in np.flatnonzero(found.any(axis=1))}

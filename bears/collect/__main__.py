@@ -31,7 +31,7 @@ if __name__ == "__main__":
     begin(parse_args)
 
 from bears.collect.photos import collect
-from bears.errors import DataError, DownloadError, ExportError
+from bears.errors import BearsError, DownloadError
 
 
 def main(argv=None, **kwargs):
@@ -43,7 +43,7 @@ def main(argv=None, **kwargs):
         sys.exit("bears.collect: stopped. What has come is kept; the same command goes on from here.")
     except DownloadError as e:
         sys.exit(f"bears.collect: the search failed ({e}). What has come is kept; the same command goes on from here.")
-    except (DataError, ExportError) as e:
+    except BearsError as e:
         sys.exit(f"bears.collect: {e}")
 
 

@@ -24,7 +24,7 @@ def processes():
     A process that fails waits before it says so, since most likely the first one fails likewise: then the launcher
     ends them all, and there is one message. If it does not, this one speaks.
     """
-    join()
+    init_processes()
     try:
         yield
     except BaseException as e:
@@ -36,7 +36,7 @@ def processes():
         torch.distributed.destroy_process_group()
 
 
-def join():
+def init_processes():
     """Find out who is there, and set up how they talk: NCCL on GPUs, gloo without."""
     global RANK, WORLD_SIZE
     if not {"WORLD_SIZE", "ACCELERATE_MIXED_PRECISION"} & os.environ.keys():
@@ -87,7 +87,7 @@ def batch_size(bs):
     return max(2, bs // WORLD_SIZE)
 
 
-def first(func, *args):
+def from_rank0(func, *args):
     """What `func(*args)` returns to the first process, for all of them; the others wait for it."""
     result = [None if RANK else func(*args)]
     if WORLD_SIZE > 1:
@@ -106,7 +106,7 @@ def rank0_first(func, *args, **kwargs):
             torch.distributed.barrier()
 
 
-def in_shares(func, files):
+def split_between_processes(func, files):
     """`func(files)`, a tensor with a row for each file, of which each process computes a part."""
     if WORLD_SIZE == 1:
         return func(files)

@@ -49,7 +49,7 @@ LINEAR_HEAD = dict(concat_pool=False, lin_ftrs=[], ps=0, first_bn=False)
 VIEWS = 4  # random versions of each photo that a head learns from, where the DataBlock augments
 
 
-def no_bar_in_a_log():
+def no_progress_bar_in_logs():
     """Outside of a terminal a bar is one long line of noise, of which fastprogress prints the first letter anyway."""
     if not sys.stdout.isatty():
         fastprogress.NO_BAR, fastprogress.ConsoleProgressBar.fill = True, ""
@@ -160,7 +160,7 @@ def body_features(learn, files, augment=False):
     batches = learn.dls.test_dl(files, bs=16, num_workers=0)
     with torch.no_grad(), batches.dataset.set_split_idx(0 if augment else 1):
         # A plain tensor: fastai's own would go through Python once more at every layer.
-        features = [body(x.as_subclass(torch.Tensor)).cpu() for (x,) in progress_bar(ahead(batches), len(batches))]
+        features = [body(x.as_subclass(torch.Tensor)).cpu() for (x,) in progress_bar(prefetch(batches), len(batches))]
     return torch.cat(features)
 
 
@@ -175,7 +175,7 @@ def has_learnt(learn):
     return learn.opt is not None and any("grad_avg" in state for state in learn.opt.state.values())
 
 
-def ahead(batches):
+def prefetch(batches):
     """The same batches, while a thread prepares the next one: Pillow decodes outside Python's lock."""
     batches = iter(batches)
     with ThreadPoolExecutor(1) as pool:
@@ -226,7 +226,7 @@ def out_of_fold(heads, folds):
     return torch.cat(parts)[np.concatenate([valid for _, valid in folds]).argsort()]
 
 
-def cool(head, temperature):
+def apply_temperature(head, temperature):
     """Fold a temperature into a linear head, so that `learn.predict` gives calibrated probabilities."""
     with torch.no_grad():
         head.weight /= temperature
