@@ -51,7 +51,7 @@ def compare(names, args):
     """
     for arch in names:
         find_arch(arch)  # an unknown name fails before the first training
-    files, groups, _ = distributed.from_rank0(train.prepare, args)
+    files, groups, _ = distributed.from_rank0(train.get_photos, args)
     with in_place(files):
         rows = [row for arch in names if (row := row_of(arch, files, groups, args))]
     if not rows:
@@ -65,7 +65,8 @@ def row_of(arch, files, groups, args):
     set_seed(args.seed, reproducible=True)
     start = time.monotonic()
     try:
-        trained = train.train(files, groups, argparse.Namespace(**{**vars(args), "arch": arch}))
+        recipe = train.train_lesson if args.lesson else train.train_default
+        trained = recipe(files, groups, argparse.Namespace(**{**vars(args), "arch": arch}))
     except WeightsError as e:
         print(f"· {e}", flush=True)
         return None

@@ -79,7 +79,7 @@ def test_a_copy_is_found_and_names_its_original(suspects):
 
 
 def test_the_bears_that_were_left_out_by_eye_are_found(photos, tmp_path):
-    left_out = set(read_leave_out(ROOT / "bears" / "left_out.csv"))
+    left_out = set(read_leave_out(ROOT / "bears" / "train" / "left_out.csv"))
     for label in ("black", "grizzly", "teddy"):
         some = sorted((photos / "bears" / label).iterdir())[:25]
         (tmp_path / label).mkdir()

@@ -5,7 +5,6 @@ import json
 
 import pytest
 from bears.app.model import Model
-from bears.train import report
 from conftest import ROOT
 from fastai.vision.all import MultiCategoryBlock, parent_label
 from PIL import Image
@@ -39,51 +38,54 @@ AUGMENT = "item_tfms=RandomResizedCrop(224, min_scale=0.5), batch_tfms=aug_trans
 
 
 def test_augmentation_in_the_default_recipe_is_done(edited, shapes, tmp_path, capsys):
-    train = edited("item_tfms=Resize(size))", f"{AUGMENT})")
-    asked = []
-    compute = train.body_features
-    train.body_features = lambda *args, augment=False: (
-        asked.append((augment, compute(*args, augment=augment))) or asked[-1][1]
-    )
+    train = edited("item_tfms=Resize(input_size(args.arch))", AUGMENT)
+    seen, body_views = [], train.body_views
+    train.body_views = lambda *args: seen.extend(body_views(*args)) or seen
     facts = facts_after(train, shapes, tmp_path / "out", "--cross-validate", "2")
     assert facts["cross_validation"]["photos"] == 32
     assert "4 random versions of each photo" in capsys.readouterr().out
-    assert [augment for augment, _ in asked] == [False, True, True, True, True]
-    assert len({tuple(features[0].tolist()) for _, features in asked}) == 5  # no version is like another
+    assert len({tuple(features[0].tolist()) for features in seen}) == 5  # no version is like another, or the photo
 
 
 def test_another_backbone(edited, shapes, tmp_path):
-    train = edited('"resnet18" if args.lesson else ARCH', '"resnet34"')
-    assert facts_after(train, shapes, tmp_path / "out", "--no-pretrained")["arch"] == "resnet34"
+    train = edited(
+        "args.arch, metrics=error_rate, pretrained=not args.no_pretrained, **", '"resnet34", pretrained=False, **'
+    )
+    assert facts_after(train, shapes, tmp_path / "out", "--cross-validate", "2")["arch"] == "resnet34"
 
 
-@pytest.fixture
-def recorders(monkeypatch):
-    """The Recorder of each training of which a report was written."""
-    found, write = [], report.write
-    monkeypatch.setattr(report, "write", lambda *args: found.append(args[3]) or write(*args))
+def epochs(train):
+    """The numbers of epochs of the trainings that are shown from now on, a list that grows."""
+    found, show = [], train.show
+    train.show = lambda trained, folder: found.append(len(trained.recorder.values)) or show(trained, folder)
     return found
 
 
-def test_more_epochs_at_a_rate_from_lr_find(edited, shapes, tmp_path, recorders):
+def test_more_epochs_at_a_rate_from_lr_find(edited, shapes, tmp_path):
     train = edited("learn.fine_tune(4)", "learn.fine_tune(5, learn.lr_find(num_it=8, show_plot=False).valley)")
+    shown = epochs(train)
     facts_after(train, shapes, tmp_path / "out", "--lesson", "--arch", "resnet10t", "--no-pretrained")
-    assert [len(recorder.values) for recorder in recorders] == [5]
+    assert shown == [5]
 
 
-def test_more_epochs_at_a_rate_from_lr_find_in_the_default_recipe(edited, shapes, tmp_path, recorders):
+def test_more_epochs_at_a_rate_from_lr_find_in_the_default_recipe(edited, shapes, tmp_path):
     train = edited("head.fit_one_cycle(20, 1e-2)", "head.fit_one_cycle(30, head.lr_find(show_plot=False).valley)")
+    shown = epochs(train)
     facts = facts_after(train, shapes, tmp_path / "out", "--cross-validate", "2")
-    assert [len(recorder.values) for recorder in recorders] == [30]
-    assert facts["cross_validation"]["error_rate"] <= 0.2
+    assert shown == [30] and facts["cross_validation"]["error_rate"] <= 0.2
 
 
 def test_a_body_that_was_unfrozen_is_judged_by_photos_that_it_never_saw(edited, shapes, tmp_path, capsys):
-    line = "    if body_learnt := has_learnt(learn):"
+    line = "    if has_learnt(learn):"
     train = edited(line, f"    learn.unfreeze()\n    learn.fit_one_cycle(1, 1e-4)\n{line}")
-    seen = []
-    default_dls = train.default_dls
-    train.default_dls = lambda files, split, **tfms: seen.extend(split[0]) or default_dls(files, split, **tfms)
+    seen, get_dls = [], train.get_dls
+
+    def remember_what_it_saw(*args, **kwargs):
+        dls = get_dls(*args, **kwargs)
+        seen.extend(dls.train.items)
+        return dls
+
+    train.get_dls = remember_what_it_saw
     facts = facts_after(train, shapes, tmp_path / "out")
     assert facts["cross_validation"]["folds"] == 1
     assert facts["cross_validation"]["photos"] == 32 - len(seen)

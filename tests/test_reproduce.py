@@ -11,6 +11,7 @@ import pytest
 from bears.download import Web
 from bears.errors import DataError
 from bears.train.data import read_leave_out
+from bears.train.options import LEFT_OUT
 from bears.train.shipped_photos import PHOTOS, shipped_photos
 from conftest import ROOT
 from PIL import Image
@@ -63,7 +64,10 @@ def test_every_row_of_the_table_is_well_formed():
 def test_table_has_the_photos_of_the_shipped_model():
     with PHOTOS.open(newline="") as f:
         files = {row["file"] for row in csv.DictReader(f)}
-    facts, left_out = json.loads((ROOT / "export.json").read_text()), read_leave_out(ROOT / "bears" / "left_out.csv")
+    facts, left_out = (
+        json.loads((ROOT / "export.json").read_text()),
+        read_leave_out(LEFT_OUT),
+    )
     assert left_out.keys() <= files and left_out == facts["dropped"]
     counts = {label: sum(f.startswith(f"{label}/") for f in files - left_out.keys()) for label in facts["classes"]}
     assert counts == facts["counts"]
@@ -159,7 +163,7 @@ def test_folder_without_hard_links_gets_copies(fetch, tmp_path, monkeypatch):
 def test_train_without_photos_takes_those_of_the_shipped_model(fetch, monkeypatch, capsys):
     monkeypatch.setattr(train, "shipped_photos", fetch)
     args = train.parse_args([])
-    files, _, facts = train.prepare(args)
+    files, _, facts = train.get_photos(args)
     assert args.subject == "bear" and facts["counts"] == {"black": 6, "teddy": 6}
     assert files == sorted(fetch().glob("*/*.jpg"))
     assert "left_out.csv names 16 photos that are not in" in capsys.readouterr().out
@@ -177,4 +181,4 @@ def test_train_without_photos_and_network_is_one_sentence(tmp_path, monkeypatch)
 
 def test_lesson_without_photos_leaves_out_the_same_photos():
     args = train.parse_args(["--lesson"])
-    assert args.leave_out == ROOT / "bears" / "left_out.csv" and not args.subject
+    assert args.leave_out == LEFT_OUT and not args.subject

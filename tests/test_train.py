@@ -18,13 +18,14 @@ from bears.train.data import find_photos, group_twins, grouped_folds
 from bears.train.learner import (
     LINEAR_HEAD,
     body_features,
-    create_learner,
+    default_dls,
     fit_head,
     input_size,
     prefetch,
     validation_logits,
+    vision_learner,
 )
-from bears.train.report import Interpretation
+from bears.train.report import ClassificationInterpretation as Interpretation
 from conftest import ROOT, needs
 from fastai.vision.all import ClassificationInterpretation, IndexSplitter, RandomSplitter, Resize, noop, parent_label
 from PIL import Image, ImageOps
@@ -105,8 +106,8 @@ def test_links_to_photos_are_twins_numbered_as_the_photos_are(shapes, tmp_path):
 @pytest.mark.parametrize("arch", [ARCH, "mobilenet_v3_small", "vit_tiny_patch16_224"])
 def test_features_are_those_of_plain_fastai(shapes, arch):
     files = sorted(shapes.glob("*/*.jpg"))[::2]
-    dls = train.default_dls(files, (range(8), range(8, 16)), Resize(input_size(arch)))
-    learn = create_learner(dls, arch, pretrained=arch == ARCH, **LINEAR_HEAD)
+    dls = default_dls(files, (range(8), range(8, 16)), Resize(input_size(arch)))
+    learn = vision_learner(dls, arch, pretrained=arch == ARCH, **LINEAR_HEAD)
     features = body_features(learn, files)
     assert features.shape == (16, learn.model[1][-1].in_features)
     learn.model[1][-1] = nn.Identity()
@@ -123,7 +124,7 @@ def test_batches_come_in_order_and_one_ahead():
 
 def test_confusion_matrix_and_losses_are_those_of_fastai(shapes):
     files = sorted(shapes.glob("*/*.jpg"))
-    learn = create_learner(train.lesson_dls(files, RandomSplitter(seed=1)), "resnet10t", pretrained=False)
+    learn = vision_learner(train.get_dls(files, RandomSplitter(seed=1), Resize(128)), "resnet10t", pretrained=False)
     ours = Interpretation(learn, learn.dls.valid.items, *validation_logits(learn))
     with learn.no_bar():
         fastai = ClassificationInterpretation.from_learner(learn)
@@ -198,7 +199,7 @@ def test_the_lesson_as_in_the_book_and_a_class_whose_letters_no_font_here_has(sh
 
 
 def test_the_lesson_learns_in_folds_that_are_smaller_than_a_batch(shapes):
-    dls = train.lesson_dls(sorted(shapes.glob("*/*.jpg")), IndexSplitter(range(10, 30)))
+    dls = train.get_dls(sorted(shapes.glob("*/*.jpg")), IndexSplitter(range(10, 30)), Resize(128))
     assert len(dls.train) == 1 and dls.train.bs == 12
 
 

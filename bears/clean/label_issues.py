@@ -20,11 +20,11 @@ from bears.train.learner import (
     LINEAR_HEAD,
     SIZE,
     body_features,
-    create_learner,
     default_dls,
     fit_head,
     imagenet_classifier,
     out_of_fold,
+    vision_learner,
 )
 from cleanlab.rank import get_label_quality_scores
 from fastai.data.transforms import parent_label
@@ -88,7 +88,7 @@ def describe(guess, prob, likeness, stranger, odd, twin):
 def read_photos(files):
     """The recipe's Learner, untrained; what its body says of the photos (photos, n); their classes (photos,)."""
     # Nothing is trained on this split; fastai wants one, and takes the classes from its first part.
-    learn = create_learner(default_dls(files, (files, []), Resize(SIZE)), **LINEAR_HEAD)
+    learn = vision_learner(default_dls(files, (files, []), Resize(SIZE)), **LINEAR_HEAD)
     targets = torch.tensor([learn.dls.vocab.o2i[parent_label(f)] for f in files])
     return learn, body_features(learn, files), targets
 

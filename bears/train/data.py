@@ -11,6 +11,7 @@ import imagehash
 import numpy as np
 from bears.errors import DataError, PhotoError
 from bears.photo import EXTENSIONS, open_photo
+from bears.train import distributed
 from bears.train.near_duplicates import connect
 from fastai.data.transforms import get_image_files, image_extensions, parent_label
 from PIL import ImageOps
@@ -31,9 +32,13 @@ def find_photos(path, leave_out=None):
     Raises `DataError` when fewer than two classes, or a class with fewer than two photos, remain, and for names that
     are not UTF-8.
     """
+    return check_photos(path, get_image_files(path), leave_out)
+
+
+def check_photos(path, pictures, leave_out=None):
+    """`find_photos`, of the `pictures` that `get_image_files` has found below the folder `path`."""
     path = Path(path)
     check_folder(path)
-    pictures = get_image_files(path)
     found = sorted(f for f in pictures if f.parent != path and not is_ours(f, path))
     check_names(found)
     dropped = read_leave_out(leave_out) if leave_out else {}
@@ -222,13 +227,14 @@ def grouped_folds(files, groups, n_folds=5, seed=42):
 
 
 def check_split(files, train_idx):
-    """Refuse a split whose training part lacks a class: no network could learn it."""
+    """Refuse a split whose training part lacks a class: no network could learn it. Returns `train_idx`."""
     learnt = {parent_label(files[i]) for i in train_idx}
     if missing := sorted({parent_label(f) for f in files} - learnt):
         raise DataError(
             f"The lesson's random split takes all photos of the class {missing[0]} for validation:"
             " add photos to it, or leave out --lesson."
         )
+    return train_idx
 
 
 @contextmanager
@@ -242,3 +248,8 @@ def in_place(files):
         if isinstance(e, PhotoError):
             raise DataError(f"A photo has changed meanwhile ({e.reason}): start again.") from None
         raise
+
+
+def batch_size(bs, train_idx):
+    """How many photos make a batch in this process: `bs` in all processes together, or all photos that train."""
+    return distributed.batch_size(min(bs, len(train_idx)))

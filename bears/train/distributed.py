@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import wraps
 
 import numpy as np
 import torch
@@ -95,15 +96,31 @@ def from_rank0(func, *args):
     return result[0]
 
 
-def rank0_first(func, *args, **kwargs):
-    """fastai's `rank0_first`: one process calls `func` and downloads, then all others do, even if it failed."""
-    if RANK:
-        torch.distributed.barrier()
-    try:
-        return func(*args, **kwargs)
-    finally:
-        if WORLD_SIZE > 1 and not RANK:
+def rank0_first(func):
+    """Decorator after fastai's `rank0_first`: one process calls `func` and downloads, then the others do."""
+
+    @wraps(func)
+    def one_after_the_other(*args, **kwargs):
+        if RANK:
             torch.distributed.barrier()
+        try:
+            return func(*args, **kwargs)
+        finally:
+            if WORLD_SIZE > 1 and not RANK:
+                torch.distributed.barrier()
+
+    return one_after_the_other
+
+
+def together(fit):
+    """Decorator: all processes fit the Learner that is the first argument of `fit` together."""
+
+    @wraps(fit)
+    def fit_together(learn, *args, **kwargs):
+        with training(learn):
+            return fit(learn, *args, **kwargs)
+
+    return fit_together
 
 
 def split_between_processes(func, files):

