@@ -10,4 +10,7 @@ if __name__ == "__main__":
 import pytest
 
 if __name__ == "__main__":
-    sys.exit(pytest.main())
+    try:
+        sys.exit(pytest.main())
+    except KeyboardInterrupt:  # while pytest begins or ends; in between it says so itself
+        sys.exit(130)
