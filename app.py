@@ -59,13 +59,12 @@ def create_demo(model, trust=False):
         Args:
             photo: The photo, as an uploaded file: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.
 
-        Returns:
-            The probability of each class if it is one of them; the verdict in words, which starts with "No " when
+        Returns: The probability of each class if it is one of them; the verdict in words, which starts with "No " when
             the photo shows none of them; and the photo with a heat map of the places that spoke for the top class.
         """
+        start = time.monotonic()
         if photo is None:
             return None, WAITING, None
-        start = time.monotonic()
         try:
             probs, known, heatmap = predictor.predict(received(photo))
         except (PhotoError, ExportError) as e:

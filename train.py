@@ -88,7 +88,7 @@ def get_dls(files, splitter, item_tfms, batch_tfms=None, bs=64):
 
 
 def train_lesson(files, groups, args):
-    """The lesson's network, by the photos that its random split holds out."""
+    """The lesson's network, judged by the photos that its random split holds out."""
     item_tfms, batch_tfms, valid_pct = Resize(128), None, 0.3  # the lecture leaves augmentation to the next week
     if args.lesson == "book":
         item_tfms, batch_tfms, valid_pct = RandomResizedCrop(224, min_scale=0.5), aug_transforms(), 0.2
@@ -113,7 +113,7 @@ def fine_tune(learn):
 
 
 def train_default(files, groups, args):
-    """A frozen body, and a head that learns from all photos, by heads that each never saw one of the folds."""
+    """One head per fold, trained on the other folds, judges it; a last head, trained on all photos, is exported."""
     folds = estimate_folds(files, groups, args)
     dls = get_dls(files, IndexSplitter(folds[0][1]), item_tfms=Resize(input_size(args.arch)), bs=16)
     learn = vision_learner(dls, args.arch, metrics=error_rate, pretrained=not args.no_pretrained, **LINEAR_HEAD)
@@ -128,7 +128,7 @@ def train_default(files, groups, args):
         return head
 
     heads = [fit(split, quiet=i > 0) for i, split in enumerate(folds)]
-    learn.model[1][-1] = fit((range(len(files)), [])).model
+    learn.model[1][-1] = fit((range(len(files)), [])).model  # of all photos, none held out
     return judge_by_folds(learn, heads, folds, views[0], targets, files, groups, args)
 
 

@@ -1,12 +1,15 @@
 """The repository keeps its promises: two commands, few files, nothing large, nothing that is not ours to give."""
 
 import ast
+import io
 import re
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from itertools import product
 
 import pytest
+from bears.train.options import parse_args
 from conftest import ROOT, TRACKED, needs
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -14,7 +17,8 @@ from packaging.utils import canonicalize_name
 REQUIREMENTS = ["requirements.txt", *(f"requirements-{name}.txt" for name in ("train", "notebook", "dev"))]
 TOP_LEVEL = {
     *("app.py", "train.py", *REQUIREMENTS, "requirements.lock", "export.pkl", "export.json", "pyproject.toml"),
-    *("README.md", "MODEL_CARD.md", "LICENSE", "bears", "examples", "tests", "benchmarks", "notebooks", "docs"),
+    *("README.md", "MODEL_CARD.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"),
+    *("bears", "examples", "tests", "benchmarks", "notebooks", "docs"),
     *(".ci", ".binder", ".gitignore"),
 }
 
@@ -120,3 +124,17 @@ def test_imports_run_one_way_and_no_library_imports_a_script(file):
     forbidden = () if room in ABOVE else tuple(f"bears.{name}." for name in foreign)
     wrong = [name for name in imports(file) if f"{name}.".startswith((*forbidden, "train.", "app."))]
     assert not wrong, f"{file.name} imports {wrong}"
+
+
+def test_the_table_of_options_has_those_of_the_parser():
+    page = (ROOT / "docs" / "training.md").read_text()
+    with pytest.raises(SystemExit), redirect_stdout(io.StringIO()) as text:
+        parse_args("", ["--help"])
+    options = set(re.findall(r"--[a-z-]+", text.getvalue())) - {"--help"}
+    table = "".join(line.split(" | ")[0] for line in page.splitlines() if line.startswith("| `--"))
+    assert options == set(re.findall(r"--[a-z-]+", table))
+
+
+def test_train_and_app_stay_as_short_as_a_lesson():
+    assert len((ROOT / "train.py").read_text().splitlines()) <= 200
+    assert len((ROOT / "app.py").read_text().splitlines()) <= 150

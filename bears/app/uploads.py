@@ -1,6 +1,7 @@
 """Photos come in as uploads and in no other way: Gradio by itself opens what a caller of its API names.
 
 That is any picture on this machine by its path, `data:` addresses of any length, and whatever the web has.
+How large a file may be is MAX_FILE_SIZE in app.py, and how many pixels it may have is in bears/photo.py.
 """
 
 import contextlib

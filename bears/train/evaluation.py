@@ -28,7 +28,7 @@ class Trained:
     judged: list  # photos, each judged by a network that never saw it,
     logits: torch.Tensor  # what that said of them, (photos, classes),
     targets: torch.Tensor  # and the truth, (photos,)
-    recorder: Recorder  # the losses of the training
+    recorder: Recorder  # the losses of the training, or of the first fold's head
     facts: dict
     plots: dict = field(default_factory=dict)  # the keywords of `report.plot_trust`
 
