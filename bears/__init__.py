@@ -1,4 +1,4 @@
-"""What `app.py` and `train.py` both need. Run one of them through its own virtual environment: `python -m bears`."""
+"""What the programs of this repository need, a folder for each. `python3 -m bears` runs them."""
 
 import warnings
 

@@ -38,7 +38,13 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidat
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 
 # What the app opens when it runs; collecting, training and cleaning stay at home.
-FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", "bears/app/*.*"]
+FILES = [
+    "app.py",
+    "requirements.txt",
+    "LICENSE",
+    "bears/*.py",
+    *(f"bears/app/*.{kind}" for kind in ("py", "css", "js")),
+]
 THE_BEARS = ["black", "grizzly", "teddy"]
 ABOUT_THE_BEARS = ["MODEL_CARD.md", "docs/pictures/*.png"]
 EXAMPLES = ROOT / "examples"
@@ -122,11 +128,12 @@ def send(space, files, hardware):
 def left_over(hub, space, files):
     """What an earlier run has written to the Space and this one does not: the Hub knows the last commit of each file.
 
-    What anybody else has put there, or has changed since, stays.
+    What anybody else has put there, or has changed since, stays, and so does what the Hub itself writes in a commit
+    with large files.
     """
     there = hub.list_repo_tree(space, recursive=True, expand=True, repo_type="space")
     try:
-        there = [f for f in there if isinstance(f, RepoFile) and f.path not in files]
+        there = [f for f in there if isinstance(f, RepoFile) and f.path not in (*files, ".gitattributes")]
     except EntryNotFoundError:  # nothing has ever been there
         return []
     return [f.path for f in there if f.last_commit and f.last_commit.title == TITLE]

@@ -35,7 +35,10 @@ class NoModelError(ExportError):
     """An export that is not there."""
 
     def __init__(self, file):
-        super().__init__(f"There is no model {file}. Train one with train.py, or name another with --model.")
+        super().__init__(file)
+
+    def __str__(self):
+        return f"There is no model {self.args[0]}. Train one with train.py, or name another with --model."
 
 
 class DeployError(BearsError):

@@ -27,3 +27,17 @@ def errors(estimate):
         f"{cases}: an error of {estimate['error_rate']:.1%},"
         f" on other photos like these most likely between {low:.1%} and {high:.1%}."
     )
+
+
+def estimate(facts):
+    """The estimate of the error to go by: that of the folds if there is one, since it is of more photos."""
+    return facts.get("cross_validation") or facts["validation"]
+
+
+def error_sentence(facts):
+    """Who was asked, and how often that erred."""
+    if "cross_validation" in facts:
+        asked = "Networks trained in the same way, asked about photos that they had never seen,"
+    else:
+        asked = "Asked about photos that it had never seen, it"
+    return f"{asked} {errors(estimate(facts))}"

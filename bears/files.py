@@ -12,6 +12,11 @@ def export_file(name):
     return Path(name, "export.pkl") if os.path.isdir(name) else Path(name)
 
 
+def as_typed(path):
+    """A path as one types it on a command line."""
+    return f'"{path}"' if " " in str(path) else str(path)
+
+
 def check_writable(folder, option="--out"):
     """Find out before hours of work, not after, that a folder cannot take its results; `option` names another one."""
     try:

@@ -7,6 +7,8 @@ import atexit
 import os
 import signal
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 
 STOPS = [s for s in signal.Signals if s.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
 PRIVATE = []  # folders to delete
@@ -23,10 +25,20 @@ def begin(parse_args=None):
         signal.signal(signal.SIGINT, end_at_once)
     if hasattr(signal, "pthread_sigmask"):  # Ctrl-C waits until here if the launcher has started the program
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    if parse_args and os.getenv("RANK", "0") == "0":
-        parse_args()
+    if parse_args:
+        (parse_args if os.getenv("RANK", "0") == "0" else partial(parse_silently, parse_args))()
     if os.getenv(ONLY_OPTIONS):
         sys.exit(ACCEPTED)
+
+
+def parse_silently(parse_args):
+    """End after --help, as the first process does; what is wrong with the options, that one says, and ends all."""
+    try:
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+            parse_args()
+    except SystemExit as e:
+        if not e.code:
+            raise
 
 
 def end_at_once(signum, frame):

@@ -31,14 +31,16 @@ IGNORED = ("--arch", "--others", "--subject", "--max-error", "--out")
 def parse_args(argv=None):
     """The names of the backbones, and what train.py makes of the other options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", type=lambda names: names.replace(" ", "").split(","), help="with commas between them")
+    parser.add_argument(
+        "names", type=lambda names: names.replace(" ", "").split(","), help="first of all, with commas between them"
+    )
     args, others = parser.parse_known_args(argv)
     if not all(args.names):
         parser.error("names of backbones have commas between them, and none at the end")
     if ignored := [option for option in others if option.split("=")[0] in IGNORED]:
         parser.error(f"a comparison exports nothing: leave out {ignored[0]}")
     folds = [] if any(option.startswith("--cross-validate") for option in others) else ["--cross-validate", "5"]
-    options = train.parse_args([*others, *folds])
+    options = train.parse_args([*folds, *others])
     if options.cross_validate < 2:
         parser.error("--cross-validate needs at least 2 folds")
     return args.names, options

@@ -1,6 +1,7 @@
 """The shipped export.pkl: small, portable, and right about the examples."""
 
 import pathlib
+import pickle
 import pickletools
 import re
 import subprocess
@@ -9,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from bears.errors import NoModelError
 from bears.export import export, open_export
 from bears.photo import open_photo
 from conftest import ROOT
@@ -96,3 +98,8 @@ def test_there_is_an_example_of_every_class(learn):
 def test_is_right_about_the_examples(learn, photo):
     label, _, probs = learn.predict(open_photo(photo))
     assert label == photo.stem and probs.max() > 0.8
+
+
+def test_a_missing_model_is_the_same_sentence_in_another_process():
+    error = NoModelError("x.pkl")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error) and "There is no model x.pkl" in str(error)

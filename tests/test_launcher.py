@@ -186,3 +186,12 @@ def test_an_unknown_command_is_named():
 def test_launcher_says_which_version_it_is():
     result = subprocess.run([sys.executable, "-m", "bears", "--version"], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0 and result.stdout.startswith("bears (")
+
+
+@pytest.mark.parametrize("option, status", [("--help", 0), ("--sed", None)])
+def test_other_processes_of_accelerate_leave_the_options_to_the_first(option, status):
+    code = "from bears.lifecycle import begin; from bears.train.options import parse_args;"
+    code += f"begin(lambda: parse_args('', ['{option}'])); print('goes on')"
+    env = {**os.environ, "RANK": "1"}
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert result.stdout == ("goes on\n" if status is None else "") and not result.stderr

@@ -14,6 +14,7 @@ from bears.speed_up import speed_up
 from bears.train.calibration import calibration_error, fit_temperature
 from bears.train.data import find_photos, group_twins, grouped_folds
 from bears.train.learner import body_features, count_errors, fit_head, out_of_fold
+from bears.train.options import LEFT_OUT
 from conftest import ROOT
 from fastai.data.transforms import get_image_files, parent_label
 from PIL import Image
@@ -64,7 +65,7 @@ def test_heat_map_has_the_size_of_the_photo_and_marks_only_the_square_that_the_m
 @pytest.fixture(scope="module")
 def bears(photos, model):
     """The photos that the shipped model was trained on, and what its body says of them."""
-    files, dropped = find_photos(photos / "bears", ROOT / "bears" / "left_out.csv")
+    files, dropped = find_photos(photos / "bears", LEFT_OUT)
     assert dropped == FACTS["dropped"]
     return files, body_features(model.learn, files)
 

@@ -2,7 +2,7 @@
 
 import re
 
-from bears.facts import errors
+from bears.facts import error_sentence
 
 
 def page_title(facts):
@@ -41,10 +41,8 @@ def about(facts):
     if "arch" in facts:
         photos = sum(facts["counts"].values())
         lines.append(f"A neural network, built from {photos} photos to tell apart: {', '.join(facts['classes'])}.")
-    if folds := facts.get("cross_validation"):
-        lines.append(f"Networks trained in the same way, asked about photos that they had never seen, {errors(folds)}")
-    elif "validation" in facts:
-        lines.append(f"Asked about photos that it had never seen, it {errors(facts['validation'])}")
+    if {"cross_validation", "validation"} & facts.keys():
+        lines.append(error_sentence(facts))
     if "none_of_them" in facts:
         lines.append("It also says when a photo shows none of them, and can be wrong there, too.")
     lines.append(

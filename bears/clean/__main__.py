@@ -68,7 +68,7 @@ def sum_up_steps(before, after):
 def say_next(args):
     """The commands that may come next, to be typed as they stand."""
     words = [args.data, *(["--leave-out", args.leave_out] if args.leave_out else [])]
-    rest = " ".join(f'"{word}"' if " " in word else word for word in words)
+    rest = " ".join(map(as_typed, words))
     print(f"{'To put them right' if args.list else 'To go on'}: python3 -m bears clean {rest}")
     print(f"To train on what is there: python3 -m bears train --data {rest} --out my_model", flush=True)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from bears import ood
 from bears.app.wording import percent
 from bears.train.calibration import cross_calibrated
@@ -23,11 +22,11 @@ from bears.train.learner import (
     default_dls,
     fit_head,
     imagenet_classifier,
+    label_targets,
     out_of_fold,
     vision_learner,
 )
 from cleanlab.rank import get_label_quality_scores
-from fastai.data.transforms import parent_label
 from fastai.vision.augment import Resize
 from sklearn.neighbors import NearestNeighbors
 
@@ -89,8 +88,7 @@ def read_photos(files):
     """The recipe's Learner, untrained; what its body says of the photos (photos, n); their classes (photos,)."""
     # Nothing is trained on this split; fastai wants one, and takes the classes from its first part.
     learn = vision_learner(default_dls(files, (files, []), Resize(SIZE)), **LINEAR_HEAD)
-    targets = torch.tensor([learn.dls.vocab.o2i[parent_label(f)] for f in files])
-    return learn, body_features(learn, files), targets
+    return learn, body_features(learn, files), label_targets(learn.dls.vocab, files)
 
 
 def predict_out_of_fold(files, features, targets, seed=42):

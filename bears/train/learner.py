@@ -1,4 +1,4 @@
-"""The default recipe: a frozen ImageNet body, its features computed once, and a linear head on top of them.
+"""What the default recipe is made of: a frozen ImageNet body, its features computed once, a linear head on top.
 
 A few hundred photos are too few to retrain a network: `fine_tune` makes it forget what it knew, above all
 when batch norm retrains its statistics. So the body stays as ImageNet left it, and only the head learns.
@@ -57,7 +57,7 @@ def no_progress_bar_in_logs():
 
 
 def default_dls(files, split, item_tfms, batch_tfms=None):
-    """DataLoaders of the default recipe: through our own door, with twins on one side of the `split`.
+    """DataLoaders as the default recipe of train.py makes them, for those that need no more than its features.
 
     `split` is (train_idx, valid_idx), positions in `files`; the classes are those of the first part.
     """
@@ -104,7 +104,7 @@ def vision_learner(dls, arch=ARCH, pretrained=True, metrics=error_rate, **kwargs
     if pretrained:
         normalize_like(learn)
         learn.freeze()
-    learn.arch, learn.pretrained = arch, pretrained
+    learn.arch, learn.pretrained, learn.untrained = arch, pretrained, fingerprint(learn.model[0])
     return learn
 
 
@@ -194,8 +194,13 @@ def augments(dls):
 
 
 def has_learnt(learn):
-    """Whether `learn` was trained, and with it its body: its optimizer remembers steps, which `lr_find` takes back."""
-    return learn.opt is not None and any("grad_avg" in state for state in learn.opt.state.values())
+    """Whether the body of a `vision_learner` is no longer as it was made."""
+    return fingerprint(learn.model[0]) != learn.untrained
+
+
+def fingerprint(model):
+    """A number that changes with any weight or statistic of a network."""
+    return sum(values.double().abs().sum().item() for values in model.state_dict().values())
 
 
 def prefetch(batches):

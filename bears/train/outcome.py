@@ -1,14 +1,13 @@
 """The facts of a run: what goes into export.json, and what train.py says of them in words."""
 
 import json
-import shlex
 import sys
 import time
 from importlib.metadata import version
 
 from bears.errors import ExportError
-from bears.facts import errors
-from bears.files import write_whole
+from bears.facts import error_sentence, estimate
+from bears.files import as_typed, write_whole
 from bears.train.data import count_labels, list_twins
 from bears.train.options import ROOT
 
@@ -46,11 +45,6 @@ def describe_run(trained, found, args, start):
     }
 
 
-def estimate(facts):
-    """The estimate of the error to go by: that of the folds if there is one, since it is of more photos."""
-    return facts.get("cross_validation") or facts["validation"]
-
-
 def check_error(facts, max_error):
     """Raise `ExportError` when the model errs too often to be exported."""
     error_rate = estimate(facts)["error_rate"]
@@ -65,12 +59,12 @@ def write(file, facts):
 
 def say_how_good(facts, args):
     """What a student wants to know at the end: how good the model is, and where to read more."""
-    print(f"\nOn photos that it had not learnt from, it {errors(estimate(facts))}")
+    print(f"\n{error_sentence(facts)}")
     if others := facts.get("none_of_them", {}).get("others"):
         print(f"Of {others['photos']} photos of other things, {others['errors']} passed for one of the classes.")
     print(f"The report, with the photos that it got wrong: {args.out / 'reports' / 'index.html'}")
 
 
 def say_what_next(args):
-    model = "" if args.out.resolve() == ROOT else f" --model {shlex.quote(str(args.out / 'export.pkl'))}"
+    model = "" if args.out.resolve() == ROOT else f" --model {as_typed(args.out / 'export.pkl')}"
     print(f"The model: {args.out / 'export.pkl'}. See it answer: python3 -m bears app{model}")

@@ -159,7 +159,9 @@ def describe(facts):
     cv, none = facts.get("cross_validation"), facts.get("none_of_them")
     lines = [figure(facts["validation"], "validation error")] if "validation" in facts else []
     if cv:
-        lines.append(figure(cv, f"error over {cv['folds']} folds: each photo was judged by a head that never saw it"))
+        lines.append(
+            figure(cv, f"error over {cv['folds']} folds: each photo was judged by a network that never saw it")
+        )
     if none:
         lines.append("What was exported has learnt from all photos, so nothing here is its own answer about them.")
         lines.append(
@@ -169,7 +171,7 @@ def describe(facts):
         lines.append(f"Expected calibration error of the probabilities: {cv['calibration_error']}.")
     if none and "others" in none:
         others, names = none["others"], html.escape(", ".join(none["others"]["passed"]))
-        lines.append(f"Of {others['photos']} photos of other things, {others['errors']} pass: {names}")
+        lines.append(f"Of {others['photos']} photos of other things, {others['errors']} pass{names and ': '}{names}")
     return "".join(f"<p>{line}</p>" for line in lines)
 
 
