@@ -38,13 +38,7 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidat
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 
 # What the app opens when it runs; collecting, training and cleaning stay at home.
-FILES = [
-    "app.py",
-    "requirements.txt",
-    "LICENSE",
-    "bears/*.py",
-    *(f"bears/app/*.{kind}" for kind in ("py", "css", "js")),
-]
+FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", "bears/app/*.py", "bears/app/page.*"]
 THE_BEARS = ["black", "grizzly", "teddy"]
 ABOUT_THE_BEARS = ["MODEL_CARD.md", "docs/pictures/*.png"]
 EXAMPLES = ROOT / "examples"

@@ -31,9 +31,7 @@ IGNORED = ("--arch", "--others", "--subject", "--max-error", "--out")
 def parse_args(argv=None):
     """The names of the backbones, and what train.py makes of the other options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "names", type=lambda names: names.replace(" ", "").split(","), help="first of all, with commas between them"
-    )
+    parser.add_argument("names", type=lambda names: names.replace(" ", "").split(","), help="first, with commas")
     args, others = parser.parse_known_args(argv)
     if not all(args.names):
         parser.error("names of backbones have commas between them, and none at the end")

@@ -32,6 +32,7 @@ from bears.clean.decisions import Moves
 from bears.clean.label_issues import find_suspects
 from bears.clean.page import CSS, Review, create_page
 from bears.errors import BearsError
+from bears.files import as_typed
 from bears.train.data import check_folder
 from bears.train.learner import no_progress_bar_in_logs
 

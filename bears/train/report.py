@@ -159,9 +159,7 @@ def describe(facts):
     cv, none = facts.get("cross_validation"), facts.get("none_of_them")
     lines = [figure(facts["validation"], "validation error")] if "validation" in facts else []
     if cv:
-        lines.append(
-            figure(cv, f"error over {cv['folds']} folds: each photo was judged by a network that never saw it")
-        )
+        lines.append(figure(cv, f"error over {cv['folds']} folds, by networks that never saw the photos they judged"))
     if none:
         lines.append("What was exported has learnt from all photos, so nothing here is its own answer about them.")
         lines.append(
