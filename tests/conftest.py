@@ -125,6 +125,14 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture
+def no_workers(monkeypatch):
+    """fastai loads photos in this process: to start others takes longer than to load a few drawn photos."""
+    from fastai.torch_core import defaults  # not above: tests of the web need no torch
+
+    monkeypatch.setattr(defaults, "cpus", 0)
+
+
+@pytest.fixture
 def web_server():
     server = WebServer()
     yield server

@@ -9,6 +9,8 @@ from conftest import ROOT
 from fastai.vision.all import MultiCategoryBlock, parent_label
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("no_workers")
+
 
 @pytest.fixture
 def edited(tmp_path):

@@ -187,6 +187,7 @@ def test_the_lesson_to_the_letter(shapes, tmp_path):
     assert learn.predict(shapes / "disc" / "00.jpg")[0] in ("disc", "square")
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_the_lesson_as_in_the_book_and_a_class_whose_letters_no_font_here_has(shapes, tmp_path, capsys):
     data = shutil.copytree(shapes, tmp_path / "data")
     (data / "disc").rename(data / "🐻熊")
