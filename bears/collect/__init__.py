@@ -1,1 +1,1 @@
-"""Photos of your own classes, in one folder per search, from Openverse or any other source, and who made them."""
+"""Photos of your own classes, and who made them: `photos.py` fills the folders, `openverse.py` is where it searches."""
