@@ -20,6 +20,7 @@ parse_args = partial(options.parse_args, __doc__)
 if __name__ == "__main__":
     begin(parse_args)  # --help is answered before torch is imported, which takes seconds
 
+from bears.backbone import find_arch
 from bears.errors import BearsError
 from bears.export import export, export_examples
 from bears.files import check_writable
@@ -30,7 +31,6 @@ from bears.train.evaluation import estimate_folds, judge_by_folds, judge_by_vali
 from bears.train.learner import (
     LINEAR_HEAD,
     body_views,
-    find_arch,
     has_learnt,
     head_learner,
     input_size,

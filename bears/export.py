@@ -7,13 +7,12 @@ open. Here the standard library's pickle stores plain imports only, and the weig
 import io
 import pickle
 import warnings
-import zipfile
 from copy import deepcopy
 from pathlib import Path
 
 import torch
-from bears import unpickler
-from bears.errors import ExportError, NoModelError
+from bears.description import Undescribed, add_description, describe, open_described
+from bears.errors import BearsError, ExportError, NoModelError
 from bears.files import check_writable, write_whole
 from bears.photo import as_jpeg, open_photo
 from fastai.callback.progress import ProgressCallback
@@ -36,12 +35,28 @@ class HalfPrecision:
 def export(learn, file):
     """`learn.export(file)`, but portable, at half the size, and moved into place only when it is complete.
 
-    Raises `ExportError`, with the previous file untouched, when `file` cannot be written.
+    The file says what it is (bears/description.py), so that `open_export` need not trust it; a network with layers of
+    somebody's own cannot, which is printed. Raises `ExportError`, with the previous file untouched, when `file` cannot
+    be written.
     """
+    data = as_bytes(lean := for_inference(learn))
+    try:
+        data = add_description(data, describe(lean, data))
+        open_described(io.BytesIO(data))
+    except Exception as e:  # anything may be in a network that somebody has made
+        why = e if isinstance(e, BearsError) else f"{type(e).__name__}: {' '.join(str(e).split()):.200}"
+        print(f"· {file} needs --trust-model to be opened, since app.py cannot build what is in it: {why}")
+    write_whole(file, data)
+
+
+def as_bytes(learn):
+    """What `learn.export` writes, with the weights in half precision and without Python bytecode."""
     Path.__module__ = "pathlib"  # Python 3.13 would name pathlib._local, which no other Python has
-    buffer = io.BytesIO()
-    torch.save(for_inference(learn), buffer, pickle_module=pickle, pickle_protocol=4)
-    write_whole(file, buffer.getvalue())
+    buffer, model = io.BytesIO(), learn.model
+    learn.model = HalfPrecision(model)
+    torch.save(learn, buffer, pickle_module=pickle, pickle_protocol=4)
+    learn.model = model
+    return buffer.getvalue()
 
 
 def for_inference(learn):
@@ -52,11 +67,12 @@ def for_inference(learn):
             setattr(dl, name, Pipeline([tfm for tfm in getattr(dl, name).fs if not is_augmentation(tfm)]))
         for tl in dl.dataset.tls:
             without_traces(tl)
-    lean = Learner(dls, learn.model.cpu(), loss_func=learn.loss_func, metrics=learn.metrics)
+    model = learn.model.cpu().to(memory_format=torch.contiguous_format)
+    lean = Learner(dls, model, loss_func=learn.loss_func, metrics=learn.metrics)
     lean.path = dls.path = "."
-    if hasattr(learn, "ood"):
-        lean.ood = learn.ood
-    lean.model = HalfPrecision(lean.model)
+    for name in ("arch", "ood"):
+        if hasattr(learn, name):
+            setattr(lean, name, getattr(learn, name))
     return lean
 
 
@@ -90,29 +106,23 @@ def without_traces(tl):
 
 
 def open_export(file, trust=False):
-    """`load_learner(file)` on the CPU, ready for `predict` and without its progress bar.
+    """The Learner in `file`, on the CPU, ready for `predict` and without its progress bar.
 
-    Opens what `export` writes; any other fastai export only with `trust`, since a pickle can run any code.
-    Raises `ExportError` when there is no such file, it does not open here, or it asks for more than it needs.
+    What `export` has written is built from its description, without running any of it; any other fastai export opens
+    only with `trust`, since a pickle can run any code. Raises `ExportError`.
     """
     try:
-        if not trust:
-            check_archive(file)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # fastai warns that pickles run code; see bears/unpickler.py
-            learn = load_learner(file, pickle_module=pickle if trust else unpickler)
+        learn = load_pickle(file) if trust else open_described(file)
     except FileNotFoundError:
         raise NoModelError(file) from None
-    except ExportError:
-        raise
-    except unpickler.Refused as e:
+    except Undescribed:
         raise ExportError(
-            f"{file} was not opened, because it asks for {e}, which no export of train.py does."
-            " If you trust whoever made it, add --trust-model."
+            f"{file} was not opened, because it does not say what it is, as the exports of train.py do, and may run any"
+            " code. If you trust whoever made it, add --trust-model."
         ) from None
     except UnboundLocalError:  # how fastai's load_learner reports a module that is not installed
         raise ExportError(f"{file} needs a package that is not installed here. Train it again with train.py.") from None
-    except Exception as e:  # a damaged or foreign pickle raises anything
+    except Exception as e:  # a damaged or foreign file raises anything
         reason = " ".join(str(e).split()) or "no reason given"
         raise ExportError(
             f"{file} cannot be opened here ({type(e).__name__}: {reason:.200}). Train it again with train.py."
@@ -123,10 +133,8 @@ def open_export(file, trust=False):
     return learn
 
 
-def check_archive(file):
-    """Refuse what never reaches the unpickler: torch.load runs TorchScript by itself, and older formats elsewhere."""
-    with open(file, "rb") as f:
-        if not zipfile.is_zipfile(f):
-            raise ExportError(f"{file} cannot be opened here: it is damaged, or no export of train.py.")
-        if any(name.endswith("constants.pkl") for name in zipfile.ZipFile(f).namelist()):
-            raise unpickler.Refused("TorchScript")
+def load_pickle(file):
+    """fastai's `load_learner`, without its warning that a pickle can run code: to come here is to know that."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return load_learner(file, pickle_module=pickle)

@@ -15,11 +15,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from bears.backbone import find_arch
 from bears.errors import BearsError, WeightsError
 from bears.export import export, open_export
 from bears.train import distributed
 from bears.train.data import in_place
-from bears.train.learner import find_arch, no_progress_bar_in_logs
+from bears.train.learner import no_progress_bar_in_logs
 from fastai.vision.all import set_seed
 
 import train

@@ -7,6 +7,7 @@ from bears.errors import ExportError
 from bears.export import open_export
 from bears.speed_up import speed_up
 from joblib import cpu_count
+from PIL import Image
 from torch import nn
 
 CORES = cpu_count()  # what a container may use, not what its host has
@@ -21,6 +22,17 @@ class Model:
             raise ExportError(f"{file} is no image classifier of vision_learner: it has no body and head.")
         speed_up(self.learn.model.eval())
         self.learn.model[0].register_forward_hook(self.keep_features)
+        self.try_out(file)
+
+    def try_out(self, file):
+        """Raises `ExportError` when the model cannot answer: a file may say what no photo fits."""
+        try:
+            probs = self.ask_many([Image.new("RGB", (320, 240))])
+            self.are_known(), self.explain(probs)
+        except Exception as e:  # as many kinds as there are layers
+            raise ExportError(f"{file} cannot answer ({type(e).__name__}). Train it again with train.py.") from None
+        if probs.shape != (1, len(self.learn.dls.vocab)) or not probs.isfinite().all():
+            raise ExportError(f"{file} gives no probability of each of its classes. Train it again with train.py.")
 
     def keep_features(self, body, inputs, output):
         """Forward hook: what the body made of the latest batch, (photos, n, h, w)."""

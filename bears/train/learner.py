@@ -7,12 +7,12 @@ when batch norm retrains its statistics. So the body stays as ImageNet left it, 
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from difflib import get_close_matches
 
 import numpy as np
 import timm
 import torch
 from bears import ARCH
+from bears.backbone import find_arch
 from bears.errors import DataError, WeightsError
 from bears.photo import open_photo
 from bears.speed_up import one_thread, speed_up
@@ -38,11 +38,9 @@ from fastai.vision.all import (
     parent_label,
     set_seed,
 )
-from fastai.vision.learner import model_meta
 from fastprogress import fastprogress, progress_bar
 from scipy.stats import binomtest
 from torch import nn
-from torchvision import models
 
 SIZE = 256  # pixels; on these photos 128 errs twice as often, and more than 256 gains nothing
 # fastai’s own options for the plainest head: average pooling and one linear layer.
@@ -106,20 +104,6 @@ def vision_learner(dls, arch=ARCH, pretrained=True, metrics=error_rate, **kwargs
         learn.freeze()
     learn.arch, learn.pretrained, learn.untrained = arch, pretrained, fingerprint(learn.model[0])
     return learn
-
-
-def find_arch(name):
-    """What `vision_learner` takes for the backbone called `name`: a torchvision function or a timm name."""
-    if name in (names := models.list_models(module=models)):
-        arch = models.get_model_builder(name)
-        if arch in model_meta:
-            return arch
-        if not timm.is_model(name):
-            return lambda pretrained: arch(weights="DEFAULT" if pretrained else None)
-    if timm.is_model(name):
-        return name
-    similar = ", ".join(get_close_matches(name, dict.fromkeys([*names, *timm.list_models()]))) or f"{ARCH}, resnet18"
-    raise WeightsError(f"Neither torchvision nor timm has a backbone {name}. There is, for example: {similar}.")
 
 
 def input_size(arch):
