@@ -137,7 +137,7 @@ def launch(demo, host, args):
 args = parse_args(None if __name__ == "__main__" else [])
 gpu = satisfy_zerogpu()
 try:
-    demo = create_demo(args.model, args.trust_model)
+    demo = create_demo(args.model, args.trust_model or os.getenv("TRUST_MODEL") == "1")  # as deploy sets it on a Space
 except OSError as e:  # Gradio copies the examples to its folder
     sys.exit(f"app.py: {no_page(e)}")
 

@@ -22,6 +22,7 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("space", metavar="USER/NAME", help="the Space; it is created if it is not there")
     parser.add_argument("--model", type=export_file, default=ROOT / "export.pkl", help="the export to serve")
+    parser.add_argument("--trust-model", action="store_true", help="an export that app.py opens with this option only")
     parser.add_argument("--hardware", help="for a new Space; the Hub's own choice by default")
     parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, send nothing")
     return parser.parse_args(argv)
@@ -65,6 +66,13 @@ def files_to_send(space, model):
     return {"README.md": card, **files, **examples, "export.pkl": model, "export.json": beside}
 
 
+def check_opens(model, trust):
+    """Raises `ExportError` when the Space could not open the export, or could not answer with it."""
+    from bears.app.model import Model  # torch takes seconds: refusals that need no model come first
+
+    Model(model, trust)
+
+
 def examples_to_send(model, facts):
     """The photos that the page offers and, with any of this repository's own, the file that states their licence."""
     photos = find_examples(model, facts)
@@ -98,14 +106,19 @@ def show(files):
     print(f"{sum(sizes.values()):>12,}  bytes in {len(sizes)} files")
 
 
-def send(space, files, hardware):
-    """Create the Space if need be and make one commit of `files`; returns its address. Raises `DeployError`."""
+def check_token():
     if not get_token():
         raise DeployError(f"{TOKEN} and run `.venv/bin/hf auth login`.")
+
+
+def send(space, files, hardware, trust=False):
+    """Create the Space if need be and make one commit of `files`; returns its address. Raises `DeployError`."""
     disable_progress_bars()
     hub = HfApi()
     try:
         url = hub.create_repo(space, repo_type="space", space_sdk="gradio", space_hardware=hardware, exist_ok=True)
+        if trust:
+            hub.add_space_variable(space, "TRUST_MODEL", "1")
         gone = left_over(hub, space, files)
         changes = [CommitOperationAdd(name, f) for name, f in files.items()]
         changes += [CommitOperationDelete(name, is_folder=False) for name in gone]
@@ -153,7 +166,9 @@ def main(argv=None):
         files = files_to_send(args.space, args.model)
         show(files)
         if not args.dry_run:
-            print(f"The Space builds now: {send(args.space, files, args.hardware)}")
+            check_token()
+            check_opens(args.model, args.trust_model)
+            print(f"The Space builds now: {send(args.space, files, args.hardware, args.trust_model)}")
     except HFValidationError as e:
         sys.exit(f"bears.deploy: {e}. Name the Space like this: my-name/bears")
     except KeyboardInterrupt:

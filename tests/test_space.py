@@ -14,9 +14,11 @@ from importlib.metadata import version
 import pytest
 import requests
 import yaml
-from bears.deploy import TITLE, files_to_send
+from bears.deploy import TITLE, files_to_send, send
+from bears.errors import DeployError
+from bears.export import open_export
 from conftest import ROOT, Server
-from huggingface_hub import SpaceCard, metadata_load
+from huggingface_hub import SpaceCard, constants, metadata_load
 from test_security import answer
 
 TEDDY = (ROOT / "examples" / "teddy.jpg").read_bytes()
@@ -71,6 +73,9 @@ class Hub(http.server.BaseHTTPRequestHandler):
         if self.path == "/api/repos/create":
             self.server.created = json.loads(body)
             return self.reply({"url": f"{self.server.url}/spaces/me/bears"})
+        if self.path == "/api/spaces/me/bears/variables":
+            self.server.variables = json.loads(body)
+            return self.reply({})
         if "/preupload/" in self.path:
             files = [f["path"] for f in json.loads(body)["files"]]
             modes = [{"path": f, "uploadMode": "lfs" if f.endswith(".pkl") else "regular"} for f in files]
@@ -153,7 +158,7 @@ def test_deploy_creates_the_space_and_sends_every_file(hub):
 
 
 def test_deploy_removes_what_it_has_sent_before_and_nothing_else(hub, tmp_path):
-    (tmp_path / "export.pkl").touch()
+    shutil.copy(ROOT / "export.pkl", tmp_path)
     (tmp_path / "export.json").write_text('{"classes": ["disc", "square"]}')
     env = {"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_secret"}
     assert deploy("me/bears", **env).returncode == 0
@@ -168,6 +173,22 @@ def test_deploy_removes_what_it_has_sent_before_and_nothing_else(hub, tmp_path):
     assert set(hub.files) == sent | {"docs/pictures/page.png", "examples/mine.jpg", ".gitattributes"}
     removed = {line.split()[1] for line in result.stdout.splitlines() if "removed" in line}
     assert removed == before - sent - {"MODEL_CARD.md", "docs/pictures/page.png"} != set()
+
+
+def test_an_export_that_needs_trust_is_sent_only_with_it_and_the_space_is_told(hub, tmp_path):
+    learn = open_export(ROOT / "export.pkl")
+    learn.path = tmp_path
+    learn.export("export.pkl")  # as fastai does it
+    shutil.copy(ROOT / "export.json", tmp_path)
+    args, env = ("me/bears", "--model", tmp_path / "export.pkl"), {"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_secret"}
+    result = deploy(*args, **env)
+    [line] = result.stderr.splitlines()
+    assert result.returncode == 1 and "add --trust-model" in line and not hub.calls
+    assert deploy(*args, "--trust-model", **env).returncode == 0
+    assert hub.variables == {"key": "TRUST_MODEL", "value": "1"}
+    server = Server(tmp_path / "log", "--model", str(tmp_path), env={"TRUST_MODEL": "1"})
+    server.wait_for("The model is ready", 60)
+    server.close()
 
 
 def test_the_photos_of_this_repository_go_with_their_licence():
@@ -206,11 +227,14 @@ def test_a_folder_stands_for_the_export_in_it():
         (500, "answered 500 (You may not do this): try again later"),
     ],
 )
-def test_what_the_hub_refuses_ends_in_one_sentence(hub, status, sentence):
+def test_what_the_hub_refuses_is_one_sentence(hub, status, sentence, monkeypatch):
     hub.status = status
-    result = deploy("me/bears", HF_ENDPOINT=hub.url, HF_TOKEN="hf_secret")
-    [line] = result.stderr.splitlines()
-    assert result.returncode == 1 and line.startswith("bears.deploy: ") and sentence in line
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with pytest.raises(DeployError) as error:
+        send("me/bears", {"a.txt": b"a"}, None)
+    assert sentence in str(error.value)
 
 
 @pytest.mark.parametrize(
