@@ -26,12 +26,12 @@ from bears.export import export, export_examples
 from bears.files import check_writable
 from bears.photo import open_photo
 from bears.train import distributed, outcome, report
-from bears.train.data import batch_size, check_photos, check_split, find_others, group_twins, in_place
-from bears.train.evaluation import estimate_folds, judge_by_folds, judge_by_validation
+from bears.train.data import batch_size, check_photos, check_split, find_others, group_near_duplicates, in_place
+from bears.train.evaluation import estimate_folds, evaluate_by_folds, evaluate_by_validation
 from bears.train.learner import (
     LINEAR_HEAD,
     body_views,
-    has_learnt,
+    body_was_trained,
     head_learner,
     input_size,
     label_targets,
@@ -63,7 +63,7 @@ def get_photos(args):
     path = args.data or shipped_photos()
     # In the place of `verify_images`: it opens photos as the page does, says why one cannot be used, and deletes none.
     files, dropped = check_photos(path, get_image_files(path), args.leave_out)
-    groups = group_twins(files)
+    groups = group_near_duplicates(files)
     return files, groups, outcome.describe_photos(files, dropped, groups, args)
 
 
@@ -101,7 +101,7 @@ def train_lesson(files, groups, args):
 
     learn = fit(RandomSplitter(valid_pct, seed=42))
     folds = estimate_folds(files, groups, args) if args.cross_validate else []
-    return judge_by_validation(learn, lambda valid: fit(IndexSplitter(valid)), folds)
+    return evaluate_by_validation(learn, lambda valid: fit(IndexSplitter(valid)), folds)
 
 
 @distributed.together
@@ -117,8 +117,10 @@ def train_default(files, groups, args):
     folds = estimate_folds(files, groups, args)
     dls = get_dls(files, IndexSplitter(folds[0][1]), item_tfms=Resize(input_size(args.arch)), bs=16)
     learn = vision_learner(dls, args.arch, metrics=error_rate, pretrained=not args.no_pretrained, **LINEAR_HEAD)
-    if has_learnt(learn):  # only if you train it here, for example by learn.unfreeze() and learn.fit_one_cycle(2, 1e-4)
-        outcome.say("the body has learnt from the photos of the other folds, so the first fold alone judges")
+    if body_was_trained(
+        learn
+    ):  # only if you train it here, for example by learn.unfreeze() and learn.fit_one_cycle(2, 1e-4)
+        outcome.print_step("the body has learnt from the photos of the other folds, so the first fold alone judges")
         folds = folds[:1]
     views, targets = body_views(learn, files), label_targets(dls.vocab, files)
 
@@ -129,7 +131,7 @@ def train_default(files, groups, args):
 
     heads = [fit(split, quiet=i > 0) for i, split in enumerate(folds)]
     learn.model[1][-1] = fit((range(len(files)), [])).model  # of all photos, none held out
-    return judge_by_folds(learn, heads, folds, views[0], targets, files, groups, args)
+    return evaluate_by_folds(learn, heads, folds, views[0], targets, files, groups, args)
 
 
 # show_batch, ClassificationInterpretation, plot_confusion_matrix, plot_top_losses
@@ -170,7 +172,7 @@ def run(args):
     set_seed(args.seed, reproducible=True)
     files, groups, found = distributed.from_rank0(get_photos, args)
     args.others = args.others and distributed.from_rank0(find_others, args.others)
-    outcome.say(f"training {args.arch} ({outcome.RECIPES[args.lesson]})")
+    outcome.print_step(f"training {args.arch} ({outcome.RECIPES[args.lesson]})")
     with in_place(files):
         trained = (train_lesson if args.lesson else train_default)(files, groups, args)
         if distributed.RANK:
@@ -178,10 +180,10 @@ def run(args):
         interp = show(trained, args.out / "reports")
         facts = outcome.describe_run(trained, found, args, start)
         report.write(args.out / "reports", facts)
-        outcome.say_how_good(facts, args)
+        outcome.print_summary(facts, args)
         outcome.check_error(facts, args.max_error)
         save_model(trained.learn, interp, facts, args.out)
-    outcome.say_what_next(args)
+    outcome.print_next_command(args)
 
 
 def main(argv=None):

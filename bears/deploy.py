@@ -46,7 +46,7 @@ THEIR_LICENCE = (
     "The photos in `examples/` are under the GNU General Public License, version 2, not under that of the app:"
     " see [their README](examples/README.md)."
 )
-TITLE = "python3 -m bears deploy"  # of our commits, and by which we know them again
+COMMIT_MESSAGE = "python3 -m bears deploy"  # of every commit of this command, which knows them again by it
 TOKEN = "There is no Hugging Face token: make one that may write at https://huggingface.co/settings/tokens,"
 
 
@@ -109,7 +109,7 @@ def send(space, files, hardware):
         gone = left_over(hub, space, files)
         changes = [CommitOperationAdd(name, f) for name, f in files.items()]
         changes += [CommitOperationDelete(name, is_folder=False) for name in gone]
-        hub.create_commit(space, changes, commit_message=TITLE, repo_type="space")
+        hub.create_commit(space, changes, commit_message=COMMIT_MESSAGE, repo_type="space")
     except HfHubHTTPError as e:
         raise DeployError(refusal(e.response.status_code, e.server_message or "no reason given")) from None
     except Exception as e:  # the Hub's client has changed its HTTP library more than once
@@ -130,7 +130,7 @@ def left_over(hub, space, files):
         there = [f for f in there if isinstance(f, RepoFile) and f.path not in (*files, ".gitattributes")]
     except EntryNotFoundError:  # nothing has ever been there
         return []
-    return [f.path for f in there if f.last_commit and f.last_commit.title == TITLE]
+    return [f.path for f in there if f.last_commit and f.last_commit.title == COMMIT_MESSAGE]
 
 
 def refusal(status, said):

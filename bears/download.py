@@ -26,7 +26,7 @@ from urllib3.util import Retry
 
 WORKERS = 4  # downloads at a time: hosts of free photos frown on more
 MAX_BYTES = 20 * 10**6  # of one file
-SIDE = 512  # pixels of the longer side of a photo that is kept: twice what the model sees
+LONG_SIDE = 512  # pixels of the longer side of a photo that is kept: twice what the model sees
 BUSY = {429, 500, 502, 503, 504}  # answers that may be better at another time
 TOO_MANY = 60  # seconds to wait after "429 Too Many Requests" that does not say how long
 USER_AGENT = f"bears-lesson-2/1.0 (https://course.fast.ai/Lessons/lesson2.html) {requests.utils.default_user_agent()}"
@@ -70,10 +70,13 @@ def fetch_photo(web, url, sha256=None, patience=60):
 
 
 def small_jpeg(data):
-    """The photo in `data` upright, in RGB, at most `SIDE` pixels a side, as bytes of a JPEG. Raises `PhotoError`."""
+    """The photo in `data` upright, in RGB, at most `LONG_SIDE` pixels a side, as bytes of a JPEG.
+
+    Raises `PhotoError`.
+    """
     # Shrunk in two steps only where one would take much memory.
-    im = open_photo(io.BytesIO(data), side=4 * SIDE, long_side=8 * SIDE)
-    im.thumbnail((SIDE, SIDE))
+    im = open_photo(io.BytesIO(data), side=4 * LONG_SIDE, long_side=8 * LONG_SIDE)
+    im.thumbnail((LONG_SIDE, LONG_SIDE))
     return as_jpeg(im, quality=88)
 
 

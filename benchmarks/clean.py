@@ -12,7 +12,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bears import ood
-from bears.clean.label_issues import predict_out_of_fold, rank, read_photos
+from bears.clean.ranking import predict_out_of_fold, rank, read_photos
 from bears.train.data import find_others, find_photos, read_leave_out
 from bears.train.learner import body_features, no_progress_bar_in_logs
 
@@ -25,9 +25,9 @@ def parse_args():
     return parser.parse_args()
 
 
-def print_places(suspects, listed, first=20):
+def print_places(ranking, listed, first=20):
     """Where the ranking has the listed photos in their class, and how many of them are among the `first`."""
-    places = {s.name: (place, s) for ranked in suspects.values() for place, s in enumerate(ranked, 1)}
+    places = {s.name: (place, s) for ranked in ranking.values() for place, s in enumerate(ranked, 1)}
     for name, reason in listed.items():
         place, suspect = places[name]
         print(f"{place:>3}. {name}  {suspect.opinion}  ({reason})")

@@ -78,7 +78,7 @@ def test_more_epochs_at_a_rate_from_lr_find_in_the_default_recipe(edited, shapes
 
 
 def test_a_body_that_was_unfrozen_is_judged_by_photos_that_it_never_saw(edited, shapes, tmp_path, capsys):
-    line = "    if has_learnt(learn):"
+    line = "    if body_was_trained(learn):"
     train = edited(line, f"    learn.unfreeze()\n    learn.fit_one_cycle(1, 1e-4)\n{line}")
     seen, get_dls = [], train.get_dls
 

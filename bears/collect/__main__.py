@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bears.collect.openverse import MOST
+from bears.collect.openverse import MAX_RESULTS
 from bears.lifecycle import begin, end_in_order
 
 
@@ -19,11 +19,11 @@ def parse_args(argv=None):
     parser.add_argument("queries", metavar="QUERY", nargs="+", help="what to search for; the name of its class, too")
     parser.add_argument("--to", metavar="DIR", type=Path, required=True, help="folder for one folder per class")
     parser.add_argument(
-        "--per-class", type=int, metavar="N", default=150, help=f"photos, {MOST} at most (default: 150)"
+        "--per-class", type=int, metavar="N", default=150, help=f"photos, {MAX_RESULTS} at most (default: 150)"
     )
     args = parser.parse_args(argv)
-    if not 1 <= args.per_class <= MOST:
-        parser.error(f"--per-class is a number from 1 to {MOST}, which is all that Openverse gives")
+    if not 1 <= args.per_class <= MAX_RESULTS:
+        parser.error(f"--per-class is a number from 1 to {MAX_RESULTS}, which is all that Openverse gives")
     return args
 
 

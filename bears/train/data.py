@@ -1,4 +1,4 @@
-"""Photos in one folder per class: which can be opened, which are twins, which are held out."""
+"""Photos in one folder per class: which can be opened, which are near-duplicates, which are held out."""
 
 import csv
 import os
@@ -21,7 +21,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 image_extensions.update(EXTENSIONS)
 
 SET_ASIDE = "set-aside"  # where `bears.clean` puts photos that are not to be used
-TWIN_BITS = 10  # perceptual hashes of 64 bits that differ in no more show the same photo
+MAX_HASH_DISTANCE = 10  # perceptual hashes of 64 bits that differ in no more show the same photo
 
 
 def find_photos(path, leave_out=None):
@@ -50,7 +50,7 @@ def check_photos(path, pictures, leave_out=None):
     dropped = {name: dropped[name] for name in names.values() if name in dropped}
     dropped |= {names[f]: reason for f, reason in unreadable.items()}
     files = [f for f in kept if f not in unreadable]
-    say_what_is_odd(path, found, loose=sum(f.parent == path for f in pictures))
+    print_slips(path, found, loose=sum(f.parent == path for f in pictures))
     check_classes(path, found, files)
     return files, dropped
 
@@ -86,7 +86,7 @@ def is_ours(file, path):
     return (home / "export.pkl").exists() or (home / "reports" / "batch.png").exists()  # written by a refused run, too
 
 
-def say_what_is_odd(path, found, loose):
+def print_slips(path, found, loose):
     """What may be a slip: photos in no folder, folders without photos, in one another, or of the same class."""
     folders = sorted({f.parent for f in found})
     if loose:
@@ -179,17 +179,17 @@ def count_labels(files):
     return dict(zip(labels.tolist(), counts.tolist()))
 
 
-def group_twins(files):
+def group_near_duplicates(files):
     """Group exact and near duplicates, mirrored ones too, by their perceptual hash (pHash, 64 bits).
 
-    Returns an int array of shape (len(files),): photos with the same number are twins. A crop of a photo
+    Returns an int array of shape (len(files),): photos with the same number are near-duplicates. A crop of a photo
     changes the hash too much to be found.
     """
     with in_place(files):
         hashes = list(in_threads(phash_both_ways, files))
     position = {both: i for i, both in enumerate(dict.fromkeys(hashes))}  # copies are looked up once
     upright, mirrored = np.hsplit(np.frombuffer(b"".join(position), np.uint16).reshape(-1, 8), 2)
-    groups = connect(upright, mirrored, TWIN_BITS)
+    groups = connect(upright, mirrored, MAX_HASH_DISTANCE)
     return groups[[position[both] for both in hashes]]
 
 
@@ -199,16 +199,16 @@ def phash_both_ways(file):
     return np.packbits([imagehash.phash(im).hash, imagehash.phash(ImageOps.mirror(im)).hash]).tobytes()
 
 
-def list_twins(files, groups):
-    """The groups of two or more twins, as lists of `class/name`, for the report."""
-    twins = {}
+def list_near_duplicates(files, groups):
+    """The groups of two or more near-duplicates, as lists of `class/name`, for the report."""
+    members = {}
     for file, group in zip(files, groups):
-        twins.setdefault(group, []).append(f"{file.parent.name}/{file.name}")
-    return sorted(names for names in twins.values() if len(names) > 1)
+        members.setdefault(group, []).append(f"{file.parent.name}/{file.name}")
+    return sorted(names for names in members.values() if len(names) > 1)
 
 
 def grouped_folds(files, groups, n_folds=5, seed=42):
-    """Split `files` into folds that keep the classes' shares and never part twins.
+    """Split `files` into folds that keep the classes' shares and never part near-duplicates.
 
     Returns a list of at most `n_folds` pairs (train_idx, valid_idx), arrays of positions in `files`;
     a class with fewer different photos than folds gets that many folds.

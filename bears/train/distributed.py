@@ -15,7 +15,7 @@ import torch
 from fastai.torch_core import default_device, defaults
 
 RANK, WORLD_SIZE = 0, 1  # which process this is, and of how many
-PATIENCE = 5  # seconds that a failing process gives the first one to fail likewise, and to say so
+GRACE_PERIOD = 5  # seconds that a failing process gives the first one to fail likewise, and to say so
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def processes():
         yield
     except BaseException as e:
         if RANK and getattr(e, "code", 1):
-            time.sleep(PATIENCE)
+            time.sleep(GRACE_PERIOD)
             sys.stderr = sys.__stderr__
         raise
     if WORLD_SIZE > 1:

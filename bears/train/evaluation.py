@@ -10,9 +10,9 @@ from bears.train.data import grouped_folds
 from bears.train.learner import (
     apply_temperature,
     body_features,
+    body_was_trained,
     count_errors,
     error_summary,
-    has_learnt,
     imagenet_classifier,
     out_of_fold,
     validation_logits,
@@ -41,7 +41,7 @@ def estimate_folds(files, groups, args):
     return folds
 
 
-def judge_by_validation(learn, fit, folds):
+def evaluate_by_validation(learn, fit, folds):
     """A Learner by the photos that its split holds out, and by `folds`, if any; `fit(valid)` trains it anew on one."""
     logits, targets = validation_logits(learn)
     facts = {"validation": error_summary(*count_errors(logits, targets))}
@@ -51,7 +51,7 @@ def judge_by_validation(learn, fit, folds):
     return Trained(learn, learn.dls.valid.items, logits, targets, learn.recorder, facts)
 
 
-def judge_by_folds(learn, heads, folds, features, targets, files, groups, args):
+def evaluate_by_folds(learn, heads, folds, features, targets, files, groups, args):
     """A Learner whose head has learnt from all photos, by `heads` that were trained alike, each on all folds but one.
 
     Makes its probabilities fit what those say (`fit_temperature`), and adds to it what `ood.score` needs.
@@ -59,7 +59,7 @@ def judge_by_folds(learn, heads, folds, features, targets, files, groups, args):
     judged = np.sort(np.concatenate([valid for _, valid in folds]))
     logits, truth = out_of_fold(heads, folds), targets[judged]
     apply_temperature(learn.model[1][-1], fit_temperature(logits, truth))
-    imagenet = imagenet_classifier(learn.arch, learn.pretrained and not has_learnt(learn))
+    imagenet = imagenet_classifier(learn.arch, learn.pretrained and not body_was_trained(learn))
     learn.ood, scores = ood.fit(features, targets.numpy(), groups, imagenet, args.seed)
 
     probs = cross_calibrated(logits, truth, folds)
@@ -71,11 +71,11 @@ def judge_by_folds(learn, heads, folds, features, targets, files, groups, args):
         "none_of_them": {"threshold": round(learn.ood["threshold"], 4), "photos_that_pass": ood.ACCEPTED_SHARE},
     }
     if args.others:
-        facts["none_of_them"]["others"], plots["others"] = judge_others(learn, args.others)
+        facts["none_of_them"]["others"], plots["others"] = evaluate_others(learn, args.others)
     return Trained(learn, [files[i] for i in judged], logits, truth, heads[0].recorder, facts, plots)
 
 
-def judge_others(learn, files):
+def evaluate_others(learn, files):
     """How many photos of other things pass for one of the classes, and their scores; no part of the training."""
     scores = ood.score(learn.ood, body_features(learn, files)).numpy()
     passed = [f.name for f, score in zip(files, scores) if score >= learn.ood["threshold"]]

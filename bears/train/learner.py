@@ -177,7 +177,7 @@ def augments(dls):
     return any(isinstance(tfm, RandTransform) and not isinstance(tfm, Resize) for tfm in tfms)
 
 
-def has_learnt(learn):
+def body_was_trained(learn):
     """Whether the body of a `vision_learner` is no longer as it was made."""
     return fingerprint(learn.model[0]) != learn.untrained
 

@@ -8,25 +8,25 @@ from importlib.metadata import version
 from bears.errors import ExportError
 from bears.facts import error_sentence, estimate
 from bears.files import as_typed, write_whole
-from bears.train.data import count_labels, list_twins
+from bears.train.data import count_labels, list_near_duplicates
 from bears.train.options import ROOT
 
 RECIPES = {None: "frozen body, linear head", "lecture": "lesson", "book": "lesson, as in the book"}
 PACKAGES = ("torch", "torchvision", "fastai", "timm", "pillow")
 
 
-def say(stage):
+def print_step(stage):
     print(f"· {stage}", flush=True)
 
 
 def describe_photos(files, dropped, groups, args):
     """The facts about the photos, which are said, too."""
-    facts = {"counts": count_labels(files), "dropped": dropped, "twins": list_twins(files, groups)}
-    say(f"{len(files)} photos: " + ", ".join(f"{n} {label}" for label, n in facts["counts"].items()))
+    facts = {"counts": count_labels(files), "dropped": dropped, "near_duplicates": list_near_duplicates(files, groups)}
+    print_step(f"{len(files)} photos: " + ", ".join(f"{n} {label}" for label, n in facts["counts"].items()))
     for name, reason in dropped.items():
-        say(f"left out {name}: {reason}")
-    twins = f"{len(facts['twins'])} groups of near-duplicates"
-    say(f"{twins}, which the lesson's random split may part" if args.lesson else f"{twins}, each kept in one fold")
+        print_step(f"left out {name}: {reason}")
+    fate = "which the lesson's random split may part" if args.lesson else "each kept in one fold"
+    print_step(f"{len(facts['near_duplicates'])} groups of near-duplicates, {fate}")
     return facts
 
 
@@ -57,7 +57,7 @@ def write(file, facts):
     write_whole(file, json.dumps(facts, indent=2).encode() + b"\n")
 
 
-def say_how_good(facts, args):
+def print_summary(facts, args):
     """What a student wants to know at the end: how good the model is, and where to read more."""
     print(f"\n{error_sentence(facts)}")
     if others := facts.get("none_of_them", {}).get("others"):
@@ -65,6 +65,6 @@ def say_how_good(facts, args):
     print(f"The report, with the photos that it got wrong: {args.out / 'reports' / 'index.html'}")
 
 
-def say_what_next(args):
+def print_next_command(args):
     model = "" if args.out.resolve() == ROOT else f" --model {as_typed(args.out / 'export.pkl')}"
     print(f"The model: {args.out / 'export.pkl'}. See it answer: python3 -m bears app{model}")
