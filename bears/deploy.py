@@ -9,11 +9,10 @@ A plain `git push` does not do: the Hub refuses binary files in it.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from bears.files import export_file
-from bears.lifecycle import begin, end_in_order
+from bears.lifecycle import begin, ends_in_words
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,7 +30,7 @@ if __name__ == "__main__":
     begin(parse_args)
 
 from bears.app.wording import about, find_examples, listed_examples, page_title
-from bears.errors import BearsError, DeployError
+from bears.errors import DeployError
 from bears.facts import read_facts
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, SpaceCard, get_token
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
@@ -48,6 +47,15 @@ THEIR_LICENCE = (
 )
 COMMIT_MESSAGE = "python3 -m bears deploy"  # of every commit of this command, which knows them again by it
 TOKEN = "There is no Hugging Face token: make one that may write at https://huggingface.co/settings/tokens,"
+
+
+def check_name(space):
+    try:
+        validate_repo_id(space)
+        if space.count("/") != 1:
+            raise HFValidationError(f"{space} is not of the form USER/NAME")
+    except HFValidationError as e:
+        raise DeployError(f"{e}. Name the Space like this: my-name/bears") from None
 
 
 def files_to_send(space, model):
@@ -145,21 +153,12 @@ def refusal(status, said):
 
 def main(argv=None):
     args = parse_args(argv)
-    try:
-        end_in_order()
-        validate_repo_id(args.space)
-        if args.space.count("/") != 1:
-            raise HFValidationError(f"{args.space} is not of the form USER/NAME")
+    with ends_in_words("bears.deploy", "The same command goes on from here."):
+        check_name(args.space)
         files = files_to_send(args.space, args.model)
         show(files)
         if not args.dry_run:
             print(f"The Space builds now: {send(args.space, files, args.hardware)}")
-    except HFValidationError as e:
-        sys.exit(f"bears.deploy: {e}. Name the Space like this: my-name/bears")
-    except KeyboardInterrupt:
-        sys.exit("bears.deploy: stopped. The same command goes on from here.")
-    except BearsError as e:
-        sys.exit(f"bears.deploy: {e}")
 
 
 if __name__ == "__main__":
