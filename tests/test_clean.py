@@ -21,8 +21,8 @@ from PIL import Image, ImageColor, ImageOps
 from test_browser import DESKTOP, PHONE, serious_findings
 
 SUM = (
-    r"Of 33 photos to look at, (\d+) may lie in the wrong class, (\d+) may show none of the classes, and (\d+) may be"
-    r" copies\."
+    r"Of 33 photos to look at, (\d+) may be near-duplicates, (\d+) may show none of the classes,"
+    r" (\d+) may lie in the wrong class\."
 )
 
 
@@ -201,7 +201,7 @@ def test_the_list_ends_in_words_and_in_commands(planted, tmp_path, capsys, monke
     monkeypatch.chdir(planted.parent)
     clean.main(["--list", planted.name, "--leave-out", str(tmp_path / "my list.csv")])
     *_, found, on, further = capsys.readouterr().out.splitlines()
-    wrong, none, copies = map(int, re.fullmatch(SUM, found).groups())
+    copies, none, wrong = map(int, re.fullmatch(SUM, found).groups())
     assert 1 <= wrong <= 5 and 1 <= none <= 3 and copies >= 1
     assert on == f'To put them right: python3 -m bears clean data --leave-out "{tmp_path}/my list.csv"'
     assert further.endswith(f': python3 -m bears train --data data --leave-out "{tmp_path}/my list.csv" --out my_model')

@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from bears.lifecycle import STOP_SIGNALS, begin, end_in_order, prepare_gradio
+from bears.lifecycle import STOP_SIGNALS, begin, end_in_order, ends_in_words, prepare_gradio
 
 LISTED = 20  # photos of each class that `--list` prints
 
@@ -28,10 +28,10 @@ if __name__ == "__main__":
 prepare_gradio()
 
 from bears.app.look import THEME
+from bears.clean.checks import CHECKS
 from bears.clean.decisions import Decisions
 from bears.clean.page import CSS, Review, create_page
 from bears.clean.ranking import rank_folder
-from bears.errors import BearsError
 from bears.files import as_typed
 from bears.train.data import check_folder
 from bears.train.learner import no_progress_bar_in_logs
@@ -45,13 +45,9 @@ def print_ranking(review):
 
 def sum_up(review):
     """What the ranking holds, as a sentence."""
-    waiting = [s for label in review.ranking for s in review.waiting(label)]
-    wrong = sum(s.guess != s.label and not s.stranger for s in waiting)
-    none, copies = sum(s.stranger for s in waiting), sum(s.near_duplicate is not None for s in waiting)
-    return (
-        f"Of {len(waiting)} photos to look at, {wrong} may lie in the wrong class, {none} may show none of the classes,"
-        f" and {copies} may be copies."
-    )
+    waiting = [photo for label in review.ranking for photo in review.waiting(label)]
+    counts = [f"{sum(check in photo.found_by for photo in waiting)} {check}" for check in CHECKS]
+    return f"Of {len(waiting)} photos to look at, {', '.join(counts)}."
 
 
 def sum_up_steps(before, after):
@@ -115,13 +111,8 @@ def run(args):
 
 def main(argv=None):
     no_progress_bar_in_logs()
-    try:
-        end_in_order()
+    with ends_in_words("bears.clean", "What was decided is kept."):
         run(parse_args(argv))
-    except BearsError as e:
-        sys.exit(f"bears.clean: {e}")
-    except KeyboardInterrupt:
-        sys.exit("bears.clean: stopped. What was decided is kept.")
 
 
 if __name__ == "__main__":
