@@ -12,6 +12,7 @@ import multiprocessing
 import socket
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from multiprocessing.pool import ThreadPool
 from urllib.parse import urlsplit
@@ -32,7 +33,7 @@ TOO_MANY = 60  # seconds to wait after "429 Too Many Requests" that does not say
 USER_AGENT = f"bears-lesson-2/1.0 (https://course.fast.ai/Lessons/lesson2.html) {requests.utils.default_user_agent()}"
 
 
-def fetch_photos(web, wanted, patience=60):
+def fetch_photos(web: "Web", wanted: Iterable[dict], patience=60) -> Iterator[tuple]:
     """Fetch photos, several at a time; `wanted` are dicts with a `url` and, if the file is known, its `sha256`.
 
     Yields pairs in the order of `wanted`: the dict, and what `fetch_photo` returned or the `DownloadError` it raised.
@@ -99,7 +100,7 @@ class Web(requests.Session):
         self.pool.terminate()
         super().close()
 
-    def fetch(self, url, params=None, patience=60):
+    def fetch(self, url: str, params=None, patience=60) -> bytes:
         """The body of the answer, up to `MAX_BYTES` bytes. Safe from several threads.
 
         A server that gives no answer is asked again; one that says how long to wait is waited for, up to `patience`

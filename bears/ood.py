@@ -8,6 +8,8 @@ is like a bear in every other way.
 
 import numpy as np
 import torch
+from numpy import ndarray
+from torch import Tensor
 from torch.nn.functional import normalize
 
 NEIGHBOURS = 5
@@ -17,7 +19,7 @@ MAX_RIVAL_SHARE = 0.2  # of the training photos, at most, may look like rivals; 
 ACCEPTED_SHARE = 0.99  # of the training photos, so that on photos never seen at least 98% should pass
 
 
-def fit(features, labels, groups, classifier=None, seed=42):
+def fit(features: Tensor, labels: ndarray, groups: ndarray, classifier=None, seed=42) -> tuple[dict, ndarray]:
     """Everything that `score` needs, as a dict of half-precision tensors and floats, and the scores that it fitted.
 
     `features` is (photos, n), `labels` and `groups` (photos,) are arrays: classes, and the numbers of
@@ -72,7 +74,7 @@ def frequent_categories(guesses, groups):
             yield c
 
 
-def score(detector, features, allowed=None):
+def score(detector: dict, features: Tensor, allowed=None) -> Tensor:
     """How much each photo is like the training photos, float32 of shape (photos,); 1 is identical, 0 is not at all.
 
     `allowed` (photos, gallery) says which training photos a photo may be compared with.

@@ -27,18 +27,18 @@ def parse_args():
 
 def print_places(ranking, listed, first=20):
     """Where the ranking has the listed photos in their class, and how many of them are among the `first`."""
-    places = {s.name: (place, s) for ranked in ranking.values() for place, s in enumerate(ranked, 1)}
+    places = {photo.name: (place, photo) for ranked in ranking.values() for place, photo in enumerate(ranked, 1)}
     for name, reason in listed.items():
-        place, suspect = places[name]
-        print(f"{place:>3}. {name}  {suspect.opinion}  ({reason})")
+        place, photo = places[name]
+        print(f"{place:>3}. {name}  {photo.opinion}  ({reason})")
     found = sum(places[name][0] <= first for name in listed)
     print(f"{found} of {len(listed)} are among the first {first} of their class")
 
 
 def errors_and_passes(files, features, targets, others):
     """Which photos are taken for another class (photos,), and how many photos of other things pass for a class."""
-    probs, _, none = predict_out_of_fold(files, features, targets)
-    return probs.argmax(axis=1) != targets.numpy(), int((ood.score(none, others) >= none["threshold"]).sum())
+    probs, _, detector = predict_out_of_fold(files, features, targets)
+    return probs.argmax(axis=1) != targets.numpy(), int((ood.score(detector, others) >= detector["threshold"]).sum())
 
 
 def main():

@@ -24,8 +24,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 matplotlib.use("Agg")
 from bears.photo import open_photo
-from bears.train.data import MAX_HASH_DISTANCE, in_threads
-from bears.train.near_duplicates import connect
+from bears.train.data import in_threads
+from bears.train.near_duplicates import MAX_HASH_DISTANCE, connect
 from matplotlib import pyplot as plt
 
 ROOT = Path(__file__).parent.parent

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from bears.clean.ranking import read_photos
 from bears.errors import DataError
-from bears.train.data import MAX_HASH_DISTANCE, find_photos, group_near_duplicates, grouped_folds, in_threads
-from bears.train.near_duplicates import connect
+from bears.train.data import find_photos, grouped_folds, in_threads
+from bears.train.near_duplicates import MAX_HASH_DISTANCE, connect, group_near_duplicates
 from scipy.sparse.csgraph import connected_components
 
 NOISE = np.random.default_rng(0)

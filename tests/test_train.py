@@ -14,17 +14,18 @@ from bears import ARCH
 from bears.app.model import Model
 from bears.errors import ExportError
 from bears.export import export, open_export
-from bears.train.data import find_photos, group_near_duplicates, grouped_folds
+from bears.train.data import find_photos, grouped_folds
 from bears.train.learner import (
     LINEAR_HEAD,
+    Features,
     body_features,
-    default_dls,
     fit_head,
     input_size,
     prefetch,
     validation_logits,
     vision_learner,
 )
+from bears.train.near_duplicates import group_near_duplicates
 from bears.train.report import ClassificationInterpretation as Interpretation
 from conftest import ROOT, needs
 from fastai.vision.all import ClassificationInterpretation, IndexSplitter, RandomSplitter, Resize, noop, parent_label
@@ -106,7 +107,7 @@ def test_links_to_photos_are_near_duplicates_numbered_as_the_photos_are(shapes, 
 @pytest.mark.parametrize("arch", [ARCH, "mobilenet_v3_small", "vit_tiny_patch16_224"])
 def test_features_are_those_of_plain_fastai(shapes, arch):
     files = sorted(shapes.glob("*/*.jpg"))[::2]
-    dls = default_dls(files, (range(8), range(8, 16)), Resize(input_size(arch)))
+    dls = train.get_dls(files, IndexSplitter(range(4, 12)), Resize(input_size(arch)), bs=8)
     learn = vision_learner(dls, arch, pretrained=arch == ARCH, **LINEAR_HEAD)
     features = body_features(learn, files)
     assert features.shape == (16, learn.model[1][-1].in_features)
@@ -234,7 +235,7 @@ def test_the_exported_head_has_seen_every_photo_and_those_that_judge_have_not(tr
     weight = learn.model[1][-1].weight.flatten()
     some_photos = grouped_folds(files, group_near_duplicates(files), 2)[0][0]
     for learnt_from, alike in ((range(len(files)), True), (some_photos, False)):
-        head = fit_head([features], targets, (learnt_from, []), n_out=2, seed=42, quiet=True)
+        head = fit_head(Features(features, targets), (learnt_from, []), seed=42, quiet=True)
         likeness = torch.cosine_similarity(head.model.weight.flatten(), weight, dim=0)
         assert bool(likeness > 0.999) is alike
 
@@ -243,7 +244,8 @@ def test_a_head_leaves_the_number_of_threads_as_it_was():
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        fit_head([torch.rand(4, 8)], torch.tensor([0, 1, 0, 1]), (range(4), []), n_out=2, seed=1, quiet=True, epochs=1)
+        features = Features(torch.rand(4, 8), torch.tensor([0, 1, 0, 1]))
+        fit_head(features, (range(4), []), seed=1, quiet=True, epochs=1)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)

@@ -12,8 +12,9 @@ from bears.export import open_export
 from bears.photo import open_photo
 from bears.speed_up import speed_up
 from bears.train.calibration import calibration_error, fit_temperature
-from bears.train.data import find_photos, group_near_duplicates, grouped_folds
-from bears.train.learner import body_features, count_errors, fit_head, out_of_fold
+from bears.train.data import find_photos, grouped_folds
+from bears.train.learner import Features, body_features, count_errors, fit_head, out_of_fold
+from bears.train.near_duplicates import group_near_duplicates
 from bears.train.options import LEFT_OUT
 from conftest import ROOT
 from fastai.data.transforms import get_image_files, parent_label
@@ -74,7 +75,7 @@ def test_the_error_over_the_folds_is_what_the_pages_state(bears, model):
     files, features = bears
     targets = torch.tensor([model.learn.dls.vocab.o2i[parent_label(f)] for f in files])
     folds = grouped_folds(files, group_near_duplicates(files), seed=FACTS["seed"])
-    heads = [fit_head([features], targets, split, n_out=3, seed=FACTS["seed"], quiet=True) for split in folds]
+    heads = [fit_head(Features(features, targets), split, seed=FACTS["seed"], quiet=True) for split in folds]
     errors, photos = count_errors(out_of_fold(heads, folds), targets)
     assert photos == FACTS["cross_validation"]["photos"]
     assert abs(errors - FACTS["cross_validation"]["errors"]) <= 1  # the body of the file is stored in half precision

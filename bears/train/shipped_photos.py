@@ -23,7 +23,7 @@ MIN_PHOTOS = 2  # photos of a class, the least that can be trained on
 WHAT_TO_DO = "check the network and start again, which goes on from here, or name your own photos with --data."
 
 
-def shipped_photos(table=PHOTOS, root=None, web=None):
+def shipped_photos(table=PHOTOS, root=None, web=None) -> Path:
     """The folder, with one folder per class, of the photos that `table` lists; what is not in the cache is fetched.
 
     The cache lies in `root` (default: fastai's folder for data). Photos that are gone from the web are reported.
