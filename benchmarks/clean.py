@@ -12,7 +12,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bears import ood
-from bears.clean.ranking import predict_out_of_fold, rank, read_photos
+from bears.clean.ranking import measure, predict_out_of_fold, rank, read_photos
 from bears.train.data import find_others, find_photos, read_leave_out
 from bears.train.learner import body_features, no_progress_bar_in_logs
 
@@ -49,7 +49,7 @@ def main():
     kept = np.array([i for i, f in enumerate(files) if f.relative_to(args.data).as_posix() not in listed])
     learn, features, targets = read_photos(files)
     others = body_features(learn, find_others(args.others))
-    print_places(rank(args.data, files, features, targets, learn.dls.vocab), listed)
+    print_places(rank(measure(args.data, files, features, targets, learn.dls.vocab)), listed)
 
     before, passed_before = errors_and_passes(files, features, targets, others)
     after, passed_after = errors_and_passes([files[i] for i in kept], features[kept], targets[kept], others)

@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import requests
 from bears.clean import __main__ as clean
+from bears.clean.checks import CHECKS, Finding
 from bears.clean.decisions import COLUMNS, Decisions
 from bears.clean.page import Review, picture
-from bears.clean.ranking import rank_folder
+from bears.clean.ranking import measure, rank, rank_folder, read_photos
 from bears.errors import DataError
+from bears.photo import open_photo
 from bears.train.data import find_photos, read_leave_out
 from conftest import ROOT, Server
 from PIL import Image, ImageColor, ImageOps
@@ -38,8 +41,16 @@ def planted(shapes, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ranking(planted):
-    return rank_folder(planted)[0]
+def measured(planted):
+    """What the checks are told about the planted photos."""
+    files, _ = find_photos(planted)
+    learn, features, targets = read_photos(files)
+    return measure(planted, files, features, targets, learn.dls.vocab)
+
+
+@pytest.fixture(scope="module")
+def ranking(measured):
+    return rank(measured)
 
 
 @pytest.fixture
@@ -76,6 +87,18 @@ def test_a_copy_is_found_and_names_its_original(ranking):
     assert copies in ({"disc/05.jpg": "disc/mirrored.png"}, {"disc/mirrored.png": "disc/05.jpg"})
     [copy] = [s for s in ranking["disc"] if s.near_duplicate]
     assert copy.opinion.startswith(f"nearly the same photo as {copy.near_duplicate}") and copy in ranking["disc"][:6]
+
+
+def test_one_more_check_is_one_more_entry(measured, planted, monkeypatch):
+    def too_bright(photos):
+        found = np.array([np.mean(open_photo(file)) > 250 for file in photos.files])
+        return Finding(found, np.where(found, 1e-9, 1), ["too bright" if bright else "" for bright in found])
+
+    monkeypatch.setitem(CHECKS, "may be too bright", too_bright)
+    ranking = rank(measured)
+    worst = ranking["square"][0]
+    assert worst.name == "square/white.png" and worst.opinion.endswith("too bright") and worst.score < 1e-8
+    assert "1 may be too bright" in clean.sum_up(Review(Decisions(planted), ranking))
 
 
 def test_the_bears_that_were_left_out_by_eye_are_found(photos, tmp_path):

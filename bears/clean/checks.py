@@ -22,8 +22,9 @@ class Photos:
 
     files: list[Path]
     names: list[str]  # paths below the folder, `class/file`
-    labels: list[str]  # the classes whose folders they lie in
-    guesses: list[str]  # the classes that they look most like,
+    vocab: list[str]  # the classes
+    labels: list[str]  # those whose folders the photos lie in
+    guesses: list[str]  # those that the photos look most like,
     certainty: np.ndarray  # how probable these are, (photos,),
     confidence: np.ndarray  # and how probable the labels are, (photos,); cleanlab calls it self-confidence
     likeness: np.ndarray  # to the other photos, (photos,): 1 is identical, 0 is not alike at all,

@@ -54,12 +54,11 @@ def rank_folder(folder, leave_out=None, seed=42) -> tuple[dict[str, list[RankedP
     files, dropped = find_photos(folder, leave_out)
     with explain_lost_photos(files):
         learn, features, targets = read_photos(files)
-        return rank(Path(folder), files, features, targets, learn.dls.vocab, seed), dropped
+        return rank(measure(Path(folder), files, features, targets, learn.dls.vocab, seed)), dropped
 
 
-def rank(folder: Path, files: list[Path], features, targets, vocab, seed=42) -> dict[str, list[RankedPhoto]]:
-    """The ranking of `rank_folder`; features (photos, n) and targets (photos,) as `read_photos` returns them."""
-    photos = measure(folder, files, features, targets, vocab, seed)
+def rank(photos: Photos) -> dict[str, list[RankedPhoto]]:
+    """A dict from every class to all its photos, worst first."""
     findings = {name: check(photos) for name, check in CHECKS.items()}
     scores = np.prod([finding.scores for finding in findings.values()], axis=0)
     ranked = []
@@ -67,21 +66,19 @@ def rank(folder: Path, files: list[Path], features, targets, vocab, seed=42) -> 
         opinion = "; ".join(finding.says[i] for finding in findings.values() if finding.says[i])
         found_by = frozenset(name for name, finding in findings.items() if finding.found[i])
         better = photos.near_duplicates.get(i)
-        other = None if better is None else photos.names[better]
-        ranked.append(
-            RankedPhoto(
-                photos.names[i], photos.labels[i], float(scores[i]), opinion, found_by, photos.guesses[i], other
-            )
-        )
-    return {label: [photo for photo in ranked if photo.label == label] for label in vocab}
+        better = None if better is None else photos.names[better]
+        place = photos.names[i], photos.labels[i]
+        ranked.append(RankedPhoto(*place, float(scores[i]), opinion, found_by, photos.guesses[i], better))
+    return {label: [photo for photo in ranked if photo.label == label] for label in photos.vocab}
 
 
-def measure(folder, files, features, targets, vocab, seed) -> Photos:
-    """What the checks need to know about the photos."""
+def measure(folder: Path, files: list[Path], features, targets, vocab, seed=42) -> Photos:
+    """What the checks need to know; features (photos, n), targets (photos,) and vocab are those of `read_photos`."""
     probs, likeness, detector = predict_out_of_fold(files, features, targets, seed)
     return Photos(
         files=files,
         names=[f.relative_to(folder).as_posix() for f in files],
+        vocab=list(vocab),
         labels=[vocab[i] for i in targets],
         guesses=[vocab[i] for i in probs.argmax(axis=1)],
         certainty=probs.max(axis=1),
