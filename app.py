@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from bears.files import export_file
-from bears.lifecycle import STOPS, begin, end_in_order, prepare_gradio
+from bears.lifecycle import STOP_SIGNALS, begin, end_in_order, prepare_gradio
 
 MODEL = Path(__file__).with_name("export.pkl")
 MAX_FILE_SIZE = "25mb"
@@ -102,7 +102,7 @@ def serve(demo, args):
     """Show the page while the model loads; a photo that comes earlier waits for it. Raises `ExportError`."""
     if not args.model.is_file():
         raise NoModelError(args.model)
-    end_in_order(STOPS)
+    end_in_order(STOP_SIGNALS)
     demo.predictor.start()
     try:
         launch(demo, check_address(args.host, args.port or 0), args)

@@ -8,11 +8,10 @@
 The lesson: https://course.fast.ai/Lessons/lesson2.html
 """
 
-import sys
 import time
 from functools import partial
 
-from bears.lifecycle import begin, end_in_order
+from bears.lifecycle import begin, ends_in_words
 from bears.train import options
 
 parse_args = partial(options.parse_args, __doc__)
@@ -21,23 +20,24 @@ if __name__ == "__main__":
     begin(parse_args)  # --help is answered before torch is imported, which takes seconds
 
 from bears.backbone import find_arch
-from bears.errors import BearsError
 from bears.export import export, export_examples
 from bears.files import check_writable
 from bears.photo import open_photo
 from bears.train import distributed, outcome, report
-from bears.train.data import batch_size, check_photos, check_split, find_others, group_twins, in_place
-from bears.train.evaluation import estimate_folds, judge_by_folds, judge_by_validation
+from bears.train.data import batch_size, check_split, explain_lost_photos, find_others, select_photos
+from bears.train.evaluation import detect_none_of_them, evaluate_by_folds, evaluate_by_validation, split_into_folds
 from bears.train.learner import (
+    EPOCHS,
     LINEAR_HEAD,
-    body_views,
-    has_learnt,
+    LR,
+    body_was_trained,
+    compute_features,
     head_learner,
     input_size,
-    label_targets,
     no_progress_bar_in_logs,
     vision_learner,
 )
+from bears.train.near_duplicates import group_near_duplicates
 from bears.train.shipped_photos import shipped_photos
 from fastai.vision.all import (
     CategoryBlock,
@@ -59,11 +59,11 @@ from fastai.vision.all import (
 
 
 def get_photos(args):
-    """All photos that can be used; which of them are near-duplicates; what there is to say about them."""
+    """All photos that can be used; the number of the group of near-duplicates that each is in; facts about them."""
     path = args.data or shipped_photos()
     # In the place of `verify_images`: it opens photos as the page does, says why one cannot be used, and deletes none.
-    files, dropped = check_photos(path, get_image_files(path), args.leave_out)
-    groups = group_twins(files)
+    files, dropped = select_photos(path, get_image_files(path), args.leave_out)
+    groups = group_near_duplicates(files)
     return files, groups, outcome.describe_photos(files, dropped, groups, args)
 
 
@@ -80,8 +80,9 @@ def get_dls(files, splitter, item_tfms, batch_tfms=None, bs=64):
         item_tfms=item_tfms,
         batch_tfms=batch_tfms,
     )
-    train_idx = check_split(files, splitter(files)[0])
-    return bears.dataloaders(files, bs=batch_size(bs, train_idx))
+    train_idx, _ = splitter(files)
+    check_split(files, train_idx)
+    return bears.dataloaders(files, bs=batch_size(bs, len(train_idx)))
 
 
 # vision_learner, fine_tune: the lesson to the letter
@@ -100,8 +101,8 @@ def train_lesson(files, groups, args):
         return learn
 
     learn = fit(RandomSplitter(valid_pct, seed=42))
-    folds = estimate_folds(files, groups, args) if args.cross_validate else []
-    return judge_by_validation(learn, lambda valid: fit(IndexSplitter(valid)), folds)
+    folds = split_into_folds(files, groups, args) if args.cross_validate else []
+    return evaluate_by_validation(learn, lambda valid: fit(IndexSplitter(valid)), folds)
 
 
 @distributed.together
@@ -114,42 +115,44 @@ def fine_tune(learn):
 
 def train_default(files, groups, args):
     """One head per fold, trained on the other folds, judges it; a last head, trained on all photos, is exported."""
-    folds = estimate_folds(files, groups, args)
+    folds = split_into_folds(files, groups, args)
     dls = get_dls(files, IndexSplitter(folds[0][1]), item_tfms=Resize(input_size(args.arch)), bs=16)
+    # LINEAR_HEAD: fastai's options for a head of average pooling and one linear layer.
     learn = vision_learner(dls, args.arch, metrics=error_rate, pretrained=not args.no_pretrained, **LINEAR_HEAD)
-    if has_learnt(learn):  # only if you train it here, for example by learn.unfreeze() and learn.fit_one_cycle(2, 1e-4)
-        outcome.say("the body has learnt from the photos of the other folds, so the first fold alone judges")
+    if body_was_trained(learn):  # if you train it above this line: learn.unfreeze(), learn.fit_one_cycle(2, 1e-4)
+        outcome.print_step("the body has learnt from the photos of the other folds, so the first fold alone judges")
         folds = folds[:1]
-    views, targets = body_views(learn, files), label_targets(dls.vocab, files)
+    features = compute_features(learn, files)
 
-    def fit(split, quiet=True):
-        head = head_learner(views, targets, split, len(dls.vocab), args.seed, quiet)
-        head.fit_one_cycle(20, 1e-2)
+    def fit(train_idx, valid_idx, quiet=True):
+        head = head_learner(features, (train_idx, valid_idx), args.seed, quiet)
+        head.fit_one_cycle(EPOCHS, LR)
         return head
 
-    heads = [fit(split, quiet=i > 0) for i, split in enumerate(folds)]
-    learn.model[1][-1] = fit((range(len(files)), [])).model  # of all photos, none held out
-    return judge_by_folds(learn, heads, folds, views[0], targets, files, groups, args)
+    heads = [fit(*fold, quiet=i > 0) for i, fold in enumerate(folds)]
+    learn.model[1][-1] = fit(range(len(files)), []).model
+    result = evaluate_by_folds(learn, heads, folds, files, features.targets)
+    return detect_none_of_them(result, features, groups, args)
 
 
 # show_batch, ClassificationInterpretation, plot_confusion_matrix, plot_top_losses
 
 
-def show(trained, folder):
+def show(result, folder):
     """The lesson's pictures, for the report in `folder`; returns the interpretation."""
-    learn = trained.learn
+    learn = result.learn
     with learn.no_bar(), report.pictures(folder) as save:
         learn.dls.show_batch(max_n=9, figsize=(8, 8))
         save("batch")
-        trained.recorder.plot_loss(skip_start=0, ax=plt.figure(figsize=(8, 4)).gca())
+        result.loss_recorder.plot_loss(skip_start=0, ax=plt.figure(figsize=(8, 4)).gca())
         save("learning_curve")
-        interp = report.ClassificationInterpretation(learn, trained.judged, trained.logits, trained.targets)
+        interp = report.ClassificationInterpretation(learn, result.files, result.logits, result.targets)
         interp.plot_confusion_matrix(figsize=(5, 5))
         save("confusion_matrix")
         interp.plot_top_losses(min(9, len(interp.losses)), figsize=(13, 12))
         save("top_losses")
-        if trained.plots:
-            report.plot_trust(save, **trained.plots)
+        if result.plots:
+            report.plot_trust(save, **result.plots)
     return interp
 
 
@@ -168,32 +171,27 @@ def run(args):
     check_writable(args.out)
     find_arch(args.arch)  # an unknown one is refused before photos are read
     set_seed(args.seed, reproducible=True)
-    files, groups, found = distributed.from_rank0(get_photos, args)
+    files, groups, photo_facts = distributed.from_rank0(get_photos, args)
     args.others = args.others and distributed.from_rank0(find_others, args.others)
-    outcome.say(f"training {args.arch} ({outcome.RECIPES[args.lesson]})")
-    with in_place(files):
-        trained = (train_lesson if args.lesson else train_default)(files, groups, args)
+    outcome.print_step(f"training {args.arch} ({outcome.RECIPES[args.lesson]})")
+    with explain_lost_photos(files):
+        result = (train_lesson if args.lesson else train_default)(files, groups, args)
         if distributed.RANK:
             return
-        interp = show(trained, args.out / "reports")
-        facts = outcome.describe_run(trained, found, args, start)
+        interp = show(result, args.out / "reports")
+        facts = outcome.describe_run(result, photo_facts, args, start)
         report.write(args.out / "reports", facts)
-        outcome.say_how_good(facts, args)
+        outcome.print_summary(facts, args)
         outcome.check_error(facts, args.max_error)
-        save_model(trained.learn, interp, facts, args.out)
-    outcome.say_what_next(args)
+        save_model(result.learn, interp, facts, args.out)
+    outcome.print_next_command(args)
 
 
 def main(argv=None):
     no_progress_bar_in_logs()
-    with distributed.processes():
-        try:
-            end_in_order()
-            run(parse_args(argv))
-        except BearsError as e:
-            sys.exit(f"train.py: {e}")
-        except KeyboardInterrupt:
-            sys.exit("train.py: stopped. Nothing was exported; photos that have been fetched are kept.")
+    kept = "Nothing was exported; photos that have been fetched are kept."
+    with distributed.processes(), ends_in_words("train.py", kept):
+        run(parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ COMMANDS = {
 SIZE = "about 1.6 GB, a minute on an ordinary line; with an NVIDIA GPU 6 GB and some minutes"
 # What pip may be told of a company's mirror or proxy, and uv's words for it.
 SETTINGS = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE", "proxy": "HTTPS_PROXY"}
-PATIENCE = 8  # seconds for PyTorch's own index to answer
+INDEX_TIMEOUT = 8  # seconds for PyTorch's own index to answer
 AGAIN = "then give the same command again."
 
 
@@ -111,10 +111,10 @@ def install(requirements):
 
 def has_torch(env):
     """Whether the index with the builds of torch that `env` asks for answers, and has the version of the lock file."""
-    timeouts = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": str(PATIENCE)}
+    timeouts = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": str(INDEX_TIMEOUT)}
     command = [*UV, "install", *INTO, "--dry-run", "--reinstall", "--no-deps", "torch", "torchvision"]
     try:
-        return call(*command, env={**env, **timeouts}, stderr=subprocess.DEVNULL, timeout=PATIENCE).returncode == 0
+        return call(*command, env={**env, **timeouts}, stderr=subprocess.DEVNULL, timeout=INDEX_TIMEOUT).returncode == 0
     except subprocess.TimeoutExpired:
         return False
 

@@ -1,5 +1,6 @@
 """Backbones by name: every one of torchvision's and timm's, as fastai's `vision_learner` takes them."""
 
+from collections.abc import Callable
 from difflib import get_close_matches
 
 import timm
@@ -10,7 +11,7 @@ from torch import nn
 from torchvision import models
 
 
-def find_arch(name):
+def find_arch(name: str) -> str | Callable:
     """What `vision_learner` takes for the backbone called `name`: a torchvision function or a timm name."""
     if name in (names := models.list_models(module=models)):
         arch = models.get_model_builder(name)
@@ -24,7 +25,7 @@ def find_arch(name):
     raise WeightsError(f"Neither torchvision nor timm has a backbone {name}. There is, for example: {similar}.")
 
 
-def create_body(name):
+def create_body(name: str) -> nn.Module:
     """The backbone called `name` without its classifier, untrained, as `vision_learner` cuts it."""
     arch, head = find_arch(name), nn.Identity()
     if isinstance(arch, str):

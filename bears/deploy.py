@@ -9,11 +9,10 @@ A plain `git push` does not do: the Hub refuses binary files in it.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from bears.files import export_file
-from bears.lifecycle import begin, end_in_order
+from bears.lifecycle import begin, ends_in_words
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,7 +31,7 @@ if __name__ == "__main__":
     begin(parse_args)
 
 from bears.app.wording import about, find_examples, listed_examples, page_title
-from bears.errors import BearsError, DeployError
+from bears.errors import DeployError
 from bears.facts import read_facts
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, SpaceCard, get_token
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
@@ -47,8 +46,17 @@ THEIR_LICENCE = (
     "The photos in `examples/` are under the GNU General Public License, version 2, not under that of the app:"
     " see [their README](examples/README.md)."
 )
-TITLE = "python3 -m bears deploy"  # of our commits, and by which we know them again
+COMMIT_MESSAGE = "python3 -m bears deploy"  # of every commit of this command, which knows them again by it
 TOKEN = "There is no Hugging Face token: make one that may write at https://huggingface.co/settings/tokens,"
+
+
+def check_name(space):
+    try:
+        validate_repo_id(space)
+        if space.count("/") != 1:
+            raise HFValidationError(f"{space} is not of the form USER/NAME")
+    except HFValidationError as e:
+        raise DeployError(f"{e}. Name the Space like this: my-name/bears") from None
 
 
 def files_to_send(space, model):
@@ -122,7 +130,7 @@ def send(space, files, hardware, trust=False):
         gone = left_over(hub, space, files)
         changes = [CommitOperationAdd(name, f) for name, f in files.items()]
         changes += [CommitOperationDelete(name, is_folder=False) for name in gone]
-        hub.create_commit(space, changes, commit_message=TITLE, repo_type="space")
+        hub.create_commit(space, changes, commit_message=COMMIT_MESSAGE, repo_type="space")
     except HfHubHTTPError as e:
         raise DeployError(refusal(e.response.status_code, e.server_message or "no reason given")) from None
     except Exception as e:  # the Hub's client has changed its HTTP library more than once
@@ -143,7 +151,7 @@ def left_over(hub, space, files):
         there = [f for f in there if isinstance(f, RepoFile) and f.path not in (*files, ".gitattributes")]
     except EntryNotFoundError:  # nothing has ever been there
         return []
-    return [f.path for f in there if f.last_commit and f.last_commit.title == TITLE]
+    return [f.path for f in there if f.last_commit and f.last_commit.title == COMMIT_MESSAGE]
 
 
 def refusal(status, said):
@@ -158,23 +166,14 @@ def refusal(status, said):
 
 def main(argv=None):
     args = parse_args(argv)
-    try:
-        end_in_order()
-        validate_repo_id(args.space)
-        if args.space.count("/") != 1:
-            raise HFValidationError(f"{args.space} is not of the form USER/NAME")
+    with ends_in_words("bears.deploy", "The same command goes on from here."):
+        check_name(args.space)
         files = files_to_send(args.space, args.model)
         show(files)
         if not args.dry_run:
             check_token()
             check_opens(args.model, args.trust_model)
             print(f"The Space builds now: {send(args.space, files, args.hardware, args.trust_model)}")
-    except HFValidationError as e:
-        sys.exit(f"bears.deploy: {e}. Name the Space like this: my-name/bears")
-    except KeyboardInterrupt:
-        sys.exit("bears.deploy: stopped. The same command goes on from here.")
-    except BearsError as e:
-        sys.exit(f"bears.deploy: {e}")
 
 
 if __name__ == "__main__":

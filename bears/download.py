@@ -12,6 +12,7 @@ import multiprocessing
 import socket
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from multiprocessing.pool import ThreadPool
 from urllib.parse import urlsplit
@@ -26,13 +27,13 @@ from urllib3.util import Retry
 
 WORKERS = 4  # downloads at a time: hosts of free photos frown on more
 MAX_BYTES = 20 * 10**6  # of one file
-SIDE = 512  # pixels of the longer side of a photo that is kept: twice what the model sees
+LONG_SIDE = 512  # pixels of the longer side of a photo that is kept: twice what the model sees
 BUSY = {429, 500, 502, 503, 504}  # answers that may be better at another time
 TOO_MANY = 60  # seconds to wait after "429 Too Many Requests" that does not say how long
 USER_AGENT = f"bears-lesson-2/1.0 (https://course.fast.ai/Lessons/lesson2.html) {requests.utils.default_user_agent()}"
 
 
-def fetch_photos(web, wanted, patience=60):
+def fetch_photos(web: "Web", wanted: Iterable[dict], patience=60) -> Iterator[tuple]:
     """Fetch photos, several at a time; `wanted` are dicts with a `url` and, if the file is known, its `sha256`.
 
     Yields pairs in the order of `wanted`: the dict, and what `fetch_photo` returned or the `DownloadError` it raised.
@@ -70,10 +71,13 @@ def fetch_photo(web, url, sha256=None, patience=60):
 
 
 def small_jpeg(data):
-    """The photo in `data` upright, in RGB, at most `SIDE` pixels a side, as bytes of a JPEG. Raises `PhotoError`."""
+    """The photo in `data` upright, in RGB, at most `LONG_SIDE` pixels a side, as bytes of a JPEG.
+
+    Raises `PhotoError`.
+    """
     # Shrunk in two steps only where one would take much memory.
-    im = open_photo(io.BytesIO(data), side=4 * SIDE, long_side=8 * SIDE)
-    im.thumbnail((SIDE, SIDE))
+    im = open_photo(io.BytesIO(data), side=4 * LONG_SIDE, long_side=8 * LONG_SIDE)
+    im.thumbnail((LONG_SIDE, LONG_SIDE))
     return as_jpeg(im, quality=88)
 
 
@@ -96,7 +100,7 @@ class Web(requests.Session):
         self.pool.terminate()
         super().close()
 
-    def fetch(self, url, params=None, patience=60):
+    def fetch(self, url: str, params=None, patience=60) -> bytes:
         """The body of the answer, up to `MAX_BYTES` bytes. Safe from several threads.
 
         A server that gives no answer is asked again; one that says how long to wait is waited for, up to `patience`

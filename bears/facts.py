@@ -1,9 +1,10 @@
 """What train.py wrote about a model beside it (export.json), and how often it errs, in words."""
 
 import json
+from pathlib import Path
 
 
-def read_facts(model):
+def read_facts(model: Path) -> dict:
     """What train.py wrote about the model beside it (export.json), or nothing."""
     try:
         return dict(json.loads(model.with_suffix(".json").read_text(encoding="utf-8")))
@@ -11,16 +12,16 @@ def read_facts(model):
         return {}
 
 
-def too_few(estimate):
+def too_uncertain(estimate: dict) -> bool:
     """Whether an `error_summary` is of so few photos that its rate means nothing: it may be 30% more or less."""
     low, high = estimate["interval_95"]
     return high - low > 0.3
 
 
-def errors(estimate):
+def errors(estimate: dict) -> str:
     """What an `error_summary` says, in words."""
     cases = f"took one for another in {estimate['errors']} of {estimate['photos']} cases"
-    if too_few(estimate):
+    if too_uncertain(estimate):
         return f"{cases}, too few to mean anything."
     low, high = estimate["interval_95"]
     return (
@@ -29,12 +30,12 @@ def errors(estimate):
     )
 
 
-def estimate(facts):
+def estimate(facts: dict) -> dict:
     """The estimate of the error to go by: that of the folds if there is one, since it is of more photos."""
     return facts.get("cross_validation") or facts["validation"]
 
 
-def error_sentence(facts):
+def error_sentence(facts: dict) -> str:
     """Who was asked, and how often that erred."""
     if "cross_validation" in facts:
         asked = "Networks trained in the same way, asked about photos that they had never seen,"

@@ -7,17 +7,17 @@ from pathlib import Path
 from bears.errors import ExportError
 
 
-def export_file(name):
+def export_file(name: str) -> Path:
     """The path of an export by its own name, or by that of the folder it lies in."""
     return Path(name, "export.pkl") if os.path.isdir(name) else Path(name)
 
 
-def as_typed(path):
+def as_typed(path: Path | str) -> str:
     """A path as one types it on a command line."""
     return f'"{path}"' if " " in str(path) else str(path)
 
 
-def check_writable(folder, option="--out"):
+def check_writable(folder: Path, option="--out") -> None:
     """Find out before hours of work, not after, that a folder cannot take its results; `option` names another one."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -27,7 +27,7 @@ def check_writable(folder, option="--out"):
         raise ExportError(f"{folder} cannot be written to ({e.strerror}): name another folder with {option}.") from None
 
 
-def write_whole(file, data):
+def write_whole(file: Path, data: bytes) -> None:
     """Write bytes to a temporary file beside `file` and move it into place, so that no reader sees half of it."""
     part = Path(f"{file}.part")
     try:

@@ -7,10 +7,13 @@ import atexit
 import os
 import signal
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import partial
 
-STOPS = [s for s in signal.Signals if s.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
+from bears.errors import BearsError
+
+STOP_SIGNALS = [s for s in signal.Signals if s.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
 PRIVATE = []  # folders to delete
 # Before it sets up what a program needs, the launcher asks it whether it accepts its options.
 ONLY_OPTIONS, ACCEPTED = "BEARS_ONLY_OPTIONS", 100  # an environment variable, an exit status
@@ -52,6 +55,18 @@ def end_in_order(stops=()):
     for stop in (signal.SIGINT, *stops):
         if signal.getsignal(stop) in (signal.SIG_DFL, end_at_once):  # nohup ignores it
             signal.signal(stop, signal.default_int_handler)
+
+
+@contextmanager
+def ends_in_words(program: str, kept="") -> Iterator[None]:
+    """`program` ends in one sentence when a `BearsError` or Ctrl-C stops it; `kept` says what Ctrl-C leaves behind."""
+    try:
+        end_in_order()
+        yield
+    except BearsError as e:
+        sys.exit(f"{program}: {e}")
+    except KeyboardInterrupt:
+        sys.exit(f"{program}: stopped. {kept}".strip())
 
 
 def prepare_gradio():

@@ -8,6 +8,8 @@ is like a bear in every other way.
 
 import numpy as np
 import torch
+from numpy import ndarray
+from torch import Tensor
 from torch.nn.functional import normalize
 
 NEIGHBOURS = 5
@@ -17,19 +19,19 @@ MAX_RIVAL_SHARE = 0.2  # of the training photos, at most, may look like rivals; 
 ACCEPTED_SHARE = 0.99  # of the training photos, so that on photos never seen at least 98% should pass
 
 
-def fit(features, labels, groups, classifier=None, seed=42):
+def fit(features: Tensor, labels: ndarray, groups: ndarray, classifier=None, seed=42) -> tuple[dict, ndarray]:
     """Everything that `score` needs, as a dict of half-precision tensors and floats, and the scores that it fitted.
 
-    `features` is (photos, n), `labels` and `groups` (photos,) are arrays: classes, and twins as in `group_twins`;
-    `classifier` is ImageNet's (weight, bias) on the same features, if the body came with one.
+    `features` is (photos, n), `labels` and `groups` (photos,) are arrays: classes, and the numbers of
+    `group_near_duplicates`; `classifier` is ImageNet's (weight, bias) on the same features, if the body came with one.
     """
     chosen = sample_gallery(labels, seed)
-    ood = {"gallery": normalize(features[chosen]).half()}
+    detector = {"gallery": normalize(features[chosen]).half()}
     if classifier is not None:
-        ood |= own_and_rivals(features, labels, groups, *classifier)
-    scores = left_out_scores(ood, features, groups, chosen)
-    ood["threshold"] = float(np.quantile(scores, 1 - ACCEPTED_SHARE))
-    return ood, scores
+        detector |= own_and_rivals(features, labels, groups, *classifier)
+    scores = left_out_scores(detector, features, groups, chosen)
+    detector["threshold"] = float(np.quantile(scores, 1 - ACCEPTED_SHARE))
+    return detector, scores
 
 
 def sample_gallery(labels, seed):
@@ -65,34 +67,34 @@ def own_and_rivals(features, labels, groups, weight, bias):
 
 
 def frequent_categories(guesses, groups):
-    """Categories that are ImageNet's first guess for 3% of a class, and for three photos of it that are no twins."""
+    """Categories that ImageNet sees first in 3% of a class, and in three photos of it that are no near-duplicates."""
     for c in set(guesses.tolist()):
         photos = guesses == c
         if photos.mean() >= 0.03 and len(set(groups[photos])) >= 3:
             yield c
 
 
-def score(ood, features, allowed=None):
+def score(detector: dict, features: Tensor, allowed=None) -> Tensor:
     """How much each photo is like the training photos, float32 of shape (photos,); 1 is identical, 0 is not at all.
 
     `allowed` (photos, gallery) says which training photos a photo may be compared with.
     """
-    similarity = normalize(features) @ ood["gallery"].float().T
+    similarity = normalize(features) @ detector["gallery"].float().T
     if allowed is not None:
         similarity[~allowed] = -1
     likeness = similarity.topk(min(NEIGHBOURS, similarity.shape[1]), dim=1).values.mean(dim=1)
-    return likeness * own_share(ood, features)
+    return likeness * own_share(detector, features)
 
 
-def own_share(ood, features):
+def own_share(detector, features):
     """Probability that ImageNet gives to the classes' own categories, against their rivals; 1 if it is unknown."""
-    if "own" not in ood:
+    if "own" not in detector:
         return torch.ones(len(features))
-    probs = (features @ ood["weight"].float().T + ood["bias"].float()).softmax(dim=1)
-    return probs[:, : ood["own"]].sum(dim=1)
+    probs = (features @ detector["weight"].float().T + detector["bias"].float()).softmax(dim=1)
+    return probs[:, : detector["own"]].sum(dim=1)
 
 
-def left_out_scores(ood, features, groups, chosen):
-    """Scores of the training photos, each compared with all but itself and its twins."""
+def left_out_scores(detector, features, groups, chosen):
+    """Scores of the training photos, each compared with all but itself and its near-duplicates."""
     allowed = torch.tensor(groups[:, None] != groups[None, chosen])
-    return score(ood, features, allowed).numpy()
+    return score(detector, features, allowed).numpy()

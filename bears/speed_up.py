@@ -6,6 +6,7 @@ Training computes its features the same way.
 import ctypes
 import gc
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -17,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 MALLOPT = {-3: 2**30, -1: 2**30, -8: 2}
 
 
-def speed_up(model):
+def speed_up(model: nn.Module) -> None:
     """Change a model in eval mode, in place, so that it gives the same answers sooner."""
     fuse(model)
     replace(model, same_padding)
@@ -91,7 +92,7 @@ def pointwise(conv):
 
 
 @contextmanager
-def one_thread():
+def one_thread() -> Iterator[None]:
     """On matrices as small as a head's, more threads wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

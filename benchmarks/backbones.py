@@ -16,10 +16,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bears.backbone import find_arch
-from bears.errors import BearsError, WeightsError
+from bears.errors import WeightsError
 from bears.export import export, open_export
+from bears.lifecycle import ends_in_words
 from bears.train import distributed
-from bears.train.data import in_place
+from bears.train.data import explain_lost_photos
 from bears.train.learner import no_progress_bar_in_logs
 from fastai.vision.all import set_seed
 
@@ -53,7 +54,7 @@ def compare(names, args):
     for arch in names:
         find_arch(arch)  # an unknown name fails before the first training
     files, groups, _ = distributed.from_rank0(train.get_photos, args)
-    with in_place(files):
+    with explain_lost_photos(files):
         rows = [row for arch in names if (row := row_of(arch, files, groups, args))]
     if not rows:
         raise WeightsError("No backbone could be downloaded, so there is nothing to compare.")
@@ -67,12 +68,12 @@ def row_of(arch, files, groups, args):
     start = time.monotonic()
     try:
         recipe = train.train_lesson if args.lesson else train.train_default
-        trained = recipe(files, groups, argparse.Namespace(**{**vars(args), "arch": arch}))
+        result = recipe(files, groups, argparse.Namespace(**{**vars(args), "arch": arch}))
     except WeightsError as e:
         print(f"· {e}", flush=True)
         return None
     seconds = time.monotonic() - start
-    return row(arch, trained.facts["cross_validation"], *distributed.from_rank0(cost, trained.learn, files[0]), seconds)
+    return row(arch, result.facts["cross_validation"], *distributed.from_rank0(cost, result.learn, files[0]), seconds)
 
 
 def cost(learn, photo):
@@ -96,13 +97,8 @@ def row(arch, errors, megabytes, milliseconds, seconds):
 def main(argv=None):
     no_progress_bar_in_logs()
     names, args = parse_args(argv)
-    with distributed.processes():
-        try:
-            compare(names, args)
-        except BearsError as e:
-            sys.exit(f"backbones.py: {e}")
-        except KeyboardInterrupt:
-            sys.exit("backbones.py: stopped.")
+    with distributed.processes(), ends_in_words("backbones.py"):
+        compare(names, args)
 
 
 if __name__ == "__main__":

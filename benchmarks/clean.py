@@ -12,7 +12,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bears import ood
-from bears.clean.label_issues import predict_out_of_fold, rank, read_photos
+from bears.clean.ranking import measure, predict_out_of_fold, rank, read_photos
 from bears.train.data import find_others, find_photos, read_leave_out
 from bears.train.learner import body_features, no_progress_bar_in_logs
 
@@ -25,20 +25,20 @@ def parse_args():
     return parser.parse_args()
 
 
-def print_places(suspects, listed, first=20):
+def print_places(ranking, listed, first=20):
     """Where the ranking has the listed photos in their class, and how many of them are among the `first`."""
-    places = {s.name: (place, s) for ranked in suspects.values() for place, s in enumerate(ranked, 1)}
+    places = {photo.name: (place, photo) for ranked in ranking.values() for place, photo in enumerate(ranked, 1)}
     for name, reason in listed.items():
-        place, suspect = places[name]
-        print(f"{place:>3}. {name}  {suspect.opinion}  ({reason})")
+        place, photo = places[name]
+        print(f"{place:>3}. {name}  {photo.opinion}  ({reason})")
     found = sum(places[name][0] <= first for name in listed)
     print(f"{found} of {len(listed)} are among the first {first} of their class")
 
 
 def errors_and_passes(files, features, targets, others):
     """Which photos are taken for another class (photos,), and how many photos of other things pass for a class."""
-    probs, _, none = predict_out_of_fold(files, features, targets)
-    return probs.argmax(axis=1) != targets.numpy(), int((ood.score(none, others) >= none["threshold"]).sum())
+    probs, _, detector = predict_out_of_fold(files, features, targets)
+    return probs.argmax(axis=1) != targets.numpy(), int((ood.score(detector, others) >= detector["threshold"]).sum())
 
 
 def main():
@@ -49,7 +49,7 @@ def main():
     kept = np.array([i for i, f in enumerate(files) if f.relative_to(args.data).as_posix() not in listed])
     learn, features, targets = read_photos(files)
     others = body_features(learn, find_others(args.others))
-    print_places(rank(args.data, files, features, targets, learn.dls.vocab), listed)
+    print_places(rank(measure(args.data, files, features, targets, learn.dls.vocab)), listed)
 
     before, passed_before = errors_and_passes(files, features, targets, others)
     after, passed_after = errors_and_passes([files[i] for i in kept], features[kept], targets[kept], others)

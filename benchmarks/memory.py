@@ -24,8 +24,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 matplotlib.use("Agg")
 from bears.photo import open_photo
-from bears.train.data import TWIN_BITS, in_threads
-from bears.train.near_duplicates import connect
+from bears.train.data import in_threads
+from bears.train.near_duplicates import MAX_HASH_DISTANCE, connect
 from matplotlib import pyplot as plt
 
 ROOT = Path(__file__).parent.parent
@@ -76,10 +76,10 @@ def search(count):
     """Peak memory in megabytes and processor seconds of the search for near-duplicates among hashes of noise."""
     hashes = np.random.default_rng(0).integers(0, 2**16, (2, count, 4), np.uint16)
     start = time.process_time()
-    connect(*hashes, TWIN_BITS)
+    connect(*hashes, MAX_HASH_DISTANCE)
     seconds = time.process_time() - start
     tracemalloc.start()
-    connect(*hashes, TWIN_BITS)
+    connect(*hashes, MAX_HASH_DISTANCE)
     peak = tracemalloc.get_traced_memory()[1] / 1e6
     tracemalloc.stop()
     return peak, seconds

@@ -8,21 +8,24 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import requests
 from bears.clean import __main__ as clean
-from bears.clean.decisions import COLUMNS, Moves
-from bears.clean.label_issues import find_suspects
+from bears.clean.checks import CHECKS, Finding
+from bears.clean.decisions import COLUMNS, Decisions
 from bears.clean.page import Review, picture
+from bears.clean.ranking import measure, rank, rank_folder, read_photos
 from bears.errors import DataError
+from bears.photo import open_photo
 from bears.train.data import find_photos, read_leave_out
 from conftest import ROOT, Server
 from PIL import Image, ImageColor, ImageOps
 from test_browser import DESKTOP, PHONE, serious_findings
 
 SUM = (
-    r"Of 33 photos to look at, (\d+) may lie in the wrong class, (\d+) may show none of the classes, and (\d+) may be"
-    r" copies\."
+    r"Of 33 photos to look at, (\d+) may be near-duplicates, (\d+) may show none of the classes,"
+    r" (\d+) may lie in the wrong class\."
 )
 
 
@@ -38,8 +41,16 @@ def planted(shapes, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def suspects(planted):
-    return find_suspects(planted)[0]
+def measured(planted):
+    """What the checks are told about the planted photos."""
+    files, _ = find_photos(planted)
+    learn, features, targets = read_photos(files)
+    return measure(planted, files, features, targets, learn.dls.vocab)
+
+
+@pytest.fixture(scope="module")
+def ranking(measured):
+    return rank(measured)
 
 
 @pytest.fixture
@@ -52,30 +63,42 @@ def files(folder):
     return {f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("*.*g") if f.is_file()}
 
 
-def test_every_photo_is_ranked_in_its_class_worst_first(suspects, planted):
-    assert list(suspects) == ["disc", "square"]
-    for label, ranked in suspects.items():
+def test_every_photo_is_ranked_in_its_class_worst_first(ranking, planted):
+    assert list(ranking) == ["disc", "square"]
+    for label, ranked in ranking.items():
         assert {s.name for s in ranked} == {f"{label}/{f.name}" for f in (planted / label).iterdir()}
         scores = [s.score for s in ranked]
         assert scores == sorted(scores) and scores[0] >= 0 and scores[-1] <= 1
 
 
-def test_a_photo_in_the_wrong_class_is_found(suspects):
-    place = [s.name for s in suspects["disc"]].index("disc/square.jpg")
+def test_a_photo_in_the_wrong_class_is_found(ranking):
+    place = [s.name for s in ranking["disc"]].index("disc/square.jpg")
     assert place < 4
-    assert suspects["disc"][place].guess == "square" and "looks like square" in suspects["disc"][place].opinion
+    assert ranking["disc"][place].guess == "square" and "looks like square" in ranking["disc"][place].opinion
 
 
-def test_a_photo_of_something_else_is_found(suspects):
-    assert suspects["square"][0].name == "square/white.png"
-    assert "shows none of them" in suspects["square"][0].opinion
+def test_a_photo_of_something_else_is_found(ranking):
+    assert ranking["square"][0].name == "square/white.png"
+    assert "shows none of them" in ranking["square"][0].opinion
 
 
-def test_a_copy_is_found_and_names_its_original(suspects):
-    copies = {s.name: s.twin for ranked in suspects.values() for s in ranked if s.twin}
+def test_a_copy_is_found_and_names_its_original(ranking):
+    copies = {s.name: s.near_duplicate for ranked in ranking.values() for s in ranked if s.near_duplicate}
     assert copies in ({"disc/05.jpg": "disc/mirrored.png"}, {"disc/mirrored.png": "disc/05.jpg"})
-    [copy] = [s for s in suspects["disc"] if s.twin]
-    assert copy.opinion.startswith(f"nearly the same photo as {copy.twin}") and copy in suspects["disc"][:6]
+    [copy] = [s for s in ranking["disc"] if s.near_duplicate]
+    assert copy.opinion.startswith(f"nearly the same photo as {copy.near_duplicate}") and copy in ranking["disc"][:6]
+
+
+def test_one_more_check_is_one_more_entry(measured, planted, monkeypatch):
+    def too_bright(photos):
+        found = np.array([np.mean(open_photo(file)) > 250 for file in photos.files])
+        return Finding(found, np.where(found, 1e-9, 1), ["too bright" if bright else "" for bright in found])
+
+    monkeypatch.setitem(CHECKS, "may be too bright", too_bright)
+    ranking = rank(measured)
+    worst = ranking["square"][0]
+    assert worst.name == "square/white.png" and worst.opinion.endswith("too bright") and worst.score < 1e-8
+    assert "1 may be too bright" in clean.sum_up(Review(Decisions(planted), ranking))
 
 
 def test_the_bears_that_were_left_out_by_eye_are_found(photos, tmp_path):
@@ -85,7 +108,7 @@ def test_the_bears_that_were_left_out_by_eye_are_found(photos, tmp_path):
         (tmp_path / label).mkdir()
         for file in {*some, *(photos / "bears" / name for name in left_out if name.startswith(label))}:
             shutil.copy(file, tmp_path / label)
-    ranked = find_suspects(tmp_path)[0]
+    ranked = rank_folder(tmp_path)[0]
     assert ranked["grizzly"][0].name == "grizzly/14ec1d3fbc32.jpg"  # the placeholder
     first = {s.name for s in ranked["teddy"][:12]}
     assert "teddy/39c447c5e3d0.jpg" in first  # the cat
@@ -93,10 +116,10 @@ def test_the_bears_that_were_left_out_by_eye_are_found(photos, tmp_path):
 
 
 def test_keep_move_and_set_aside(data):
-    before, moves = files(data), Moves(data)
-    moves.keep("disc/00.jpg")
-    moves.move("disc/square.jpg", "square")
-    moves.set_aside("square/white.png")
+    before, decisions = files(data), Decisions(data)
+    decisions.keep("disc/00.jpg")
+    decisions.move("disc/square.jpg", "square")
+    decisions.set_aside("square/white.png")
     after = files(data)
     assert after["square/square.jpg"] == before["disc/square.jpg"] and "disc/square.jpg" not in after
     assert after["set-aside/square/white.png"] == before["square/white.png"] and "square/white.png" not in after
@@ -104,38 +127,38 @@ def test_keep_move_and_set_aside(data):
 
 
 def test_training_does_not_see_what_was_set_aside(data):
-    Moves(data).set_aside("square/white.png")
+    Decisions(data).set_aside("square/white.png")
     found = {f.relative_to(data).as_posix() for f in find_photos(data)[0]}
     assert "square/00.jpg" in found and not any("white.png" in name for name in found)
 
 
 def test_every_step_can_be_taken_back_after_a_restart_too(data):
     before = files(data)
-    Moves(data).move("disc/square.jpg", "square")
-    Moves(data).set_aside("square/square.jpg")
-    Moves(data).keep("disc/00.jpg")
-    assert [Moves(data).undo()["action"] for _ in range(3)] == ["keep", "set aside", "move"]
+    Decisions(data).move("disc/square.jpg", "square")
+    Decisions(data).set_aside("square/square.jpg")
+    Decisions(data).keep("disc/00.jpg")
+    assert [Decisions(data).undo()["action"] for _ in range(3)] == ["keep", "set aside", "move"]
     assert files(data) == before
-    assert Moves(data).undo() is None and Moves(data).steps() == []
-    log = Moves(data).read()
+    assert Decisions(data).undo() is None and Decisions(data).steps() == []
+    log = Decisions(data).read()
     assert tuple(log[0]) == COLUMNS and [row["action"] for row in log].count("undo") == 3
 
 
-def test_a_photo_that_was_decided_about_does_not_come_back(data, suspects):
-    Moves(data).keep("square/white.png")
-    Moves(data).set_aside("square/00.jpg")
-    left = {s.name for s in Review(Moves(data), suspects).waiting("square")}
-    assert left == {s.name for s in suspects["square"]} - {"square/white.png", "square/00.jpg"}
-    Moves(data).undo()
-    assert "square/00.jpg" in {s.name for s in Review(Moves(data), suspects).waiting("square")}
+def test_a_photo_that_was_decided_about_does_not_come_back(data, ranking):
+    Decisions(data).keep("square/white.png")
+    Decisions(data).set_aside("square/00.jpg")
+    left = {s.name for s in Review(Decisions(data), ranking).waiting("square")}
+    assert left == {s.name for s in ranking["square"]} - {"square/white.png", "square/00.jpg"}
+    Decisions(data).undo()
+    assert "square/00.jpg" in {s.name for s in Review(Decisions(data), ranking).waiting("square")}
 
 
 def test_nothing_is_overwritten(data):
-    before, moves = files(data), Moves(data)
-    moves.move("disc/00.jpg", "square")
-    moves.move("disc/square.jpg", "square")
+    before, decisions = files(data), Decisions(data)
+    decisions.move("disc/00.jpg", "square")
+    decisions.move("disc/square.jpg", "square")
     shutil.copy(data / "disc" / "01.jpg", data / "disc" / "00.jpg")
-    moves.move("disc/00.jpg", "square")
+    decisions.move("disc/00.jpg", "square")
     after = files(data)
     assert after["square/00.jpg"] == before["square/00.jpg"]
     assert after["square/00-2.jpg"] == before["disc/00.jpg"]
@@ -143,10 +166,10 @@ def test_nothing_is_overwritten(data):
 
 
 def test_taking_a_step_back_overwrites_nothing_either(data):
-    before, moves = files(data), Moves(data)
-    moves.set_aside("disc/00.jpg")
+    before, decisions = files(data), Decisions(data)
+    decisions.set_aside("disc/00.jpg")
     shutil.copy(data / "disc" / "01.jpg", data / "disc" / "00.jpg")
-    moves.undo()
+    decisions.undo()
     after = files(data)
     assert after["disc/00.jpg"] == before["disc/01.jpg"] and after["disc/00-2.jpg"] == before["disc/00.jpg"]
 
@@ -155,36 +178,36 @@ def test_taking_a_step_back_overwrites_nothing_either(data):
 def test_nothing_outside_of_the_folder_is_touched(data, name):
     (data.parent / "outside.jpg").write_bytes(b"mine")
     (data / "disc" / "link.jpg").symlink_to(data.parent / "outside.jpg")
-    moves = Moves(data)
-    for step in (moves.keep, moves.set_aside, lambda name: moves.move(name, "square")):
+    decisions = Decisions(data)
+    for step in (decisions.keep, decisions.set_aside, lambda name: decisions.move(name, "square")):
         with pytest.raises(DataError, match="outside"):
             step(name)
     with pytest.raises(DataError, match="outside"):
-        moves.move("disc/00.jpg", "../..")
-    assert (data.parent / "outside.jpg").read_bytes() == b"mine" and not moves.log.exists()
+        decisions.move("disc/00.jpg", "../..")
+    assert (data.parent / "outside.jpg").read_bytes() == b"mine" and not decisions.log.exists()
 
 
 def test_a_photo_that_went_away_is_a_sentence(data):
     with pytest.raises(DataError, match="no longer there"):
-        Moves(data).set_aside("disc/nothing.jpg")
+        Decisions(data).set_aside("disc/nothing.jpg")
 
 
 def test_a_damaged_log_is_a_sentence(data):
-    moves = Moves(data)
-    moves.set_aside("disc/00.jpg")
-    moves.log.write_text("when,what\nnow,that\n")
+    decisions = Decisions(data)
+    decisions.set_aside("disc/00.jpg")
+    decisions.log.write_text("when,what\nnow,that\n")
     with pytest.raises(DataError, match="rename it"):
-        moves.undo()
+        decisions.undo()
 
 
 def test_a_folder_that_cannot_be_written_to_is_a_sentence_and_moves_nothing(data):
-    moves = Moves(data)
-    moves.log.mkdir(parents=True)  # stands in the way for every user, root too
+    decisions = Decisions(data)
+    decisions.log.mkdir(parents=True)  # stands in the way for every user, root too
     with pytest.raises(DataError, match="stays where it is"):
-        moves.set_aside("disc/00.jpg")
+        decisions.set_aside("disc/00.jpg")
     assert (data / "disc" / "00.jpg").exists()
     with pytest.raises(DataError, match="rename it"):
-        moves.steps()
+        decisions.steps()
 
 
 def test_the_list_says_what_is_wrong(planted, capsys):
@@ -201,7 +224,7 @@ def test_the_list_ends_in_words_and_in_commands(planted, tmp_path, capsys, monke
     monkeypatch.chdir(planted.parent)
     clean.main(["--list", planted.name, "--leave-out", str(tmp_path / "my list.csv")])
     *_, found, on, further = capsys.readouterr().out.splitlines()
-    wrong, none, copies = map(int, re.fullmatch(SUM, found).groups())
+    copies, none, wrong = map(int, re.fullmatch(SUM, found).groups())
     assert 1 <= wrong <= 5 and 1 <= none <= 3 and copies >= 1
     assert on == f'To put them right: python3 -m bears clean data --leave-out "{tmp_path}/my list.csv"'
     assert further.endswith(f': python3 -m bears train --data data --leave-out "{tmp_path}/my list.csv" --out my_model')
@@ -232,7 +255,7 @@ def test_ctrl_c_while_it_judges_is_a_sentence(planted):
 def test_a_photo_of_a_nested_folder_moves_to_the_class_that_there_is(data):
     (data / "disc" / "more").mkdir()
     shutil.copy(data / "square" / "00.jpg", data / "disc" / "more" / "mine.jpg")
-    Moves(data).move("disc/more/mine.jpg", "square")
+    Decisions(data).move("disc/more/mine.jpg", "square")
     assert (data / "square" / "mine.jpg").exists()
 
 
@@ -300,16 +323,16 @@ def test_the_page_is_for_this_machine_only(cleaner):
 
 
 def test_only_what_was_decided_this_time_and_still_holds_is_summed_up(data):
-    moves = Moves(data)
-    moves.keep("disc/00.jpg")
-    before = moves.steps()
-    assert clean.sum_up_steps(before, moves.steps()) == "Nothing new was decided."
-    moves.keep("disc/01.jpg")
-    moves.keep("disc/02.jpg")
-    moves.move("disc/square.jpg", "square")
-    moves.undo()
-    moves.set_aside("square/white.png")
-    assert "kept 2, moved 0 and set aside 1;" in clean.sum_up_steps(before, moves.steps())
+    decisions = Decisions(data)
+    decisions.keep("disc/00.jpg")
+    before = decisions.steps()
+    assert clean.sum_up_steps(before, decisions.steps()) == "Nothing new was decided."
+    decisions.keep("disc/01.jpg")
+    decisions.keep("disc/02.jpg")
+    decisions.move("disc/square.jpg", "square")
+    decisions.undo()
+    decisions.set_aside("square/white.png")
+    assert "kept 2, moved 0 and set aside 1;" in clean.sum_up_steps(before, decisions.steps())
 
 
 def test_a_photo_that_was_changed_is_shown_as_it_is_now(tmp_path):
@@ -324,18 +347,18 @@ def test_a_photo_that_was_changed_is_shown_as_it_is_now(tmp_path):
 def test_a_link_to_a_photo_is_not_moved(data):
     (data / "disc" / "link.jpg").symlink_to(data / "square" / "00.jpg")
     with pytest.raises(DataError, match="is a link"):
-        Moves(data).set_aside("disc/link.jpg")
+        Decisions(data).set_aside("disc/link.jpg")
     assert (data / "square" / "00.jpg").is_file() and (data / "disc" / "link.jpg").is_symlink()
 
 
 def test_what_was_set_aside_in_a_folder_below_is_no_photo_of_a_class(data, tmp_path):
-    Moves(data).set_aside("disc/00.jpg")
+    Decisions(data).set_aside("disc/00.jpg")
     assert tmp_path / "data" / "set-aside" / "disc" / "00.jpg" not in find_photos(tmp_path)[0]
 
 
 def test_the_page_ends_in_words_and_in_commands(cleaner):  # comes last, since it stops the page
     data, server = cleaner
-    Moves(data).set_aside("disc/00.jpg")
+    Decisions(data).set_aside("disc/00.jpg")
     server.process.send_signal(signal.SIGINT)
     assert server.process.wait(20) == 0
     assert server.log.read_text().splitlines()[-3:] == [

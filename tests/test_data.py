@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bears.clean.label_issues import read_photos
+from bears.clean.ranking import read_photos
 from bears.errors import DataError
-from bears.train.data import TWIN_BITS, find_photos, group_twins, grouped_folds, in_threads
-from bears.train.near_duplicates import connect
+from bears.train.data import find_photos, grouped_folds, in_threads
+from bears.train.near_duplicates import MAX_HASH_DISTANCE, connect, group_near_duplicates
 from scipy.sparse.csgraph import connected_components
 
 NOISE = np.random.default_rng(0)
@@ -30,7 +30,7 @@ def blurred(hashes, share):
 def each_with_all_others(upright, mirrored):
     upright, mirrored = (np.unpackbits(h.view(np.uint8), axis=1) * 2.0 - 1 for h in (upright, mirrored))
     agree = np.maximum(upright @ upright.T, upright @ mirrored.T)
-    return connected_components(agree >= 64 - 2 * TWIN_BITS)[1]
+    return connected_components(agree >= 64 - 2 * MAX_HASH_DISTANCE)[1]
 
 
 @pytest.mark.parametrize("share", [0.02, 0.05, 0.08, 0.12])
@@ -38,7 +38,7 @@ def test_near_duplicates_are_those_that_a_comparison_of_each_with_all_others_fin
     upright, mirrored = blurred(np.repeat(noise(60), 10, axis=1), share)
     mirrored[::3] = blurred(np.roll(upright, 7, axis=0), share)[::3]  # some are mirror images of some others
     order = NOISE.permutation(600)
-    groups = connect(upright[order], mirrored[order], TWIN_BITS)
+    groups = connect(upright[order], mirrored[order], MAX_HASH_DISTANCE)
     assert groups.tolist() == each_with_all_others(upright[order], mirrored[order]).tolist()
     assert 1 <= len(set(groups)) < 600
 
@@ -47,10 +47,10 @@ def test_four_times_the_photos_take_about_four_times_the_time_and_hardly_more_me
     seconds, peaks = [], []
     for hashes in (noise(1000), noise(4000)):
         start = time.process_time()
-        assert len(set(connect(*hashes, TWIN_BITS))) >= 0.99 * hashes.shape[1]
+        assert len(set(connect(*hashes, MAX_HASH_DISTANCE))) >= 0.99 * hashes.shape[1]
         seconds.append(time.process_time() - start)
         tracemalloc.start()
-        connect(*hashes, TWIN_BITS)
+        connect(*hashes, MAX_HASH_DISTANCE)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert seconds[1] < 8 * seconds[0]  # of all pairs there are sixteen times as many
@@ -60,7 +60,7 @@ def test_four_times_the_photos_take_about_four_times_the_time_and_hardly_more_me
 def test_one_picture_taken_many_times_fills_no_memory():
     upright, mirrored = blurred(np.repeat(noise(1), 5000, axis=1), 0.05)
     tracemalloc.start()
-    assert len(set(connect(upright, mirrored, TWIN_BITS))) == 1
+    assert len(set(connect(upright, mirrored, MAX_HASH_DISTANCE))) == 1
     assert tracemalloc.get_traced_memory()[1] < 30_000_000  # twenty-five million pairs are no part of it
     tracemalloc.stop()
 
@@ -131,4 +131,4 @@ def test_a_photo_that_goes_or_breaks_before_it_is_compared_is_one_sentence(shape
     files[3].write_bytes(b"")
     lose(files[3])
     with pytest.raises(DataError, match=sentence):
-        group_twins(files)
+        group_near_duplicates(files)

@@ -29,14 +29,14 @@ with distributed.processes():
     if sys.argv[1:] and distributed.RANK:
         os._exit(9)
     split = distributed.split_between_processes
-    shares = split(lambda files: torch.tensor([[f, distributed.RANK] for f in files]), range(5))
+    shares = split(lambda files: torch.tensor([[f, distributed.RANK] for f in files]))(range(5))
     items = [(torch.tensor([float(i)]), torch.tensor([2.0 * i + 1])) for i in range(16)]
     dls = DataLoaders(*[TfmdDL(items, bs=distributed.batch_size(16), num_workers=0) for _ in range(2)])
     torch.manual_seed(0)
     learn = Learner(dls, torch.nn.Linear(1, 1), loss_func=MSELossFlat(), cbs=Count())
     with distributed.training(learn):
         learn.fit(3)
-    seen = split(lambda _: torch.tensor([learn.count.seen]), range(distributed.WORLD_SIZE))
+    seen = split(lambda _: torch.tensor([learn.count.seen]))(range(distributed.WORLD_SIZE))
     print(json.dumps({
         "shares": shares.tolist(), "seen": seen.tolist(), "model": type(learn.model).__name__,
         "weights": [p.item() for p in learn.model.parameters()],

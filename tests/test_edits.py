@@ -41,12 +41,13 @@ AUGMENT = "item_tfms=RandomResizedCrop(224, min_scale=0.5), batch_tfms=aug_trans
 
 def test_augmentation_in_the_default_recipe_is_done(edited, shapes, tmp_path, capsys):
     train = edited("item_tfms=Resize(input_size(args.arch))", AUGMENT)
-    seen, body_views = [], train.body_views
-    train.body_views = lambda *args: seen.extend(body_views(*args)) or seen
+    seen, compute_features = [], train.compute_features
+    train.compute_features = lambda *args: seen.append(compute_features(*args)) or seen[0]
     facts = facts_after(train, shapes, tmp_path / "out", "--cross-validate", "2")
     assert facts["cross_validation"]["photos"] == 32
     assert "4 random versions of each photo" in capsys.readouterr().out
-    assert len({tuple(features[0].tolist()) for features in seen}) == 5  # no version is like another, or the photo
+    versions = [seen[0].photos, *seen[0].augmented]
+    assert len({tuple(features[0].tolist()) for features in versions}) == 5  # no version is like another, or the photo
 
 
 def test_another_backbone(edited, shapes, tmp_path):
@@ -59,7 +60,7 @@ def test_another_backbone(edited, shapes, tmp_path):
 def epochs(train):
     """The numbers of epochs of the trainings that are shown from now on, a list that grows."""
     found, show = [], train.show
-    train.show = lambda trained, folder: found.append(len(trained.recorder.values)) or show(trained, folder)
+    train.show = lambda result, folder: found.append(len(result.loss_recorder.values)) or show(result, folder)
     return found
 
 
@@ -71,14 +72,14 @@ def test_more_epochs_at_a_rate_from_lr_find(edited, shapes, tmp_path):
 
 
 def test_more_epochs_at_a_rate_from_lr_find_in_the_default_recipe(edited, shapes, tmp_path):
-    train = edited("head.fit_one_cycle(20, 1e-2)", "head.fit_one_cycle(30, head.lr_find(show_plot=False).valley)")
+    train = edited("head.fit_one_cycle(EPOCHS, LR)", "head.fit_one_cycle(30, head.lr_find(show_plot=False).valley)")
     shown = epochs(train)
     facts = facts_after(train, shapes, tmp_path / "out", "--cross-validate", "2")
     assert shown == [30] and facts["cross_validation"]["error_rate"] <= 0.2
 
 
 def test_a_body_that_was_unfrozen_is_judged_by_photos_that_it_never_saw(edited, shapes, tmp_path, capsys):
-    line = "    if has_learnt(learn):"
+    line = "    if body_was_trained(learn):"
     train = edited(line, f"    learn.unfreeze()\n    learn.fit_one_cycle(1, 1e-4)\n{line}")
     seen, get_dls = [], train.get_dls
 

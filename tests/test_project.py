@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from contextlib import redirect_stdout
+from importlib.metadata import packages_distributions
 from itertools import product
 
 import pytest
@@ -115,6 +116,47 @@ def imports(file):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+# Whose imports a requirements file is for; each includes those before it.
+PROGRAMS = {
+    "requirements.txt": ["app.py", "bears/deploy.py", "bears/app/*.py"],
+    "requirements-train.txt": [
+        "train.py",
+        "bears/train/*.py",
+        "bears/clean/*.py",
+        "bears/collect/*.py",
+        "benchmarks/*.py",
+    ],
+    "requirements-notebook.txt": ["bears/notebook.py"],
+    "requirements-dev.txt": ["tests/*.py"],
+}
+OPTIONAL = {"accelerate", "spaces"}  # imported where they are needed; for the tests they are installed
+
+
+def reached(files):
+    """Those files, and all of `bears` that they import, directly or not."""
+    found, new = set(), set(files)
+    while new:
+        found |= new
+        modules = {part for file in new for name in imports(file) for part in (name, name.rpartition(".")[0])}
+        paths = {ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in modules if name.startswith("bears.")}
+        new = {path for path in paths if path.exists()} - found
+    return found
+
+
+@pytest.mark.parametrize("file", REQUIREMENTS)
+def test_packages_that_the_code_imports_are_named_in_the_requirements(file):
+    included = REQUIREMENTS[: REQUIREMENTS.index(file) + 1]
+    named = {canonicalize_name(Requirement(line).name) for name in included for line in required(name)}
+    files = reached(path for pattern in PROGRAMS[file] for path in ROOT.glob(pattern))
+    modules = {name.split(".")[0] for path in files for name in imports(path)} - OPTIONAL
+    ours = {path.stem for folder in (".", "tests", "benchmarks") for path in ROOT.glob(f"{folder}/*.py")} | {"bears"}
+    distributions, missing = packages_distributions(), set()
+    for module in modules - ours - sys.stdlib_module_names:
+        if not named & {canonicalize_name(name) for name in distributions.get(module, [module])}:
+            missing.add(module)
+    assert not missing
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "bears").rglob("*.py")), ids=lambda f: f.relative_to(ROOT).as_posix())

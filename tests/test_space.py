@@ -14,7 +14,7 @@ from importlib.metadata import version
 import pytest
 import requests
 import yaml
-from bears.deploy import TITLE, files_to_send, send
+from bears.deploy import COMMIT_MESSAGE, files_to_send, send
 from bears.errors import DeployError
 from bears.export import open_export
 from conftest import ROOT, Server
@@ -166,7 +166,7 @@ def test_deploy_removes_what_it_has_sent_before_and_nothing_else(hub, tmp_path):
     assert {"MODEL_CARD.md", "docs/pictures/page.png", "examples/none.jpg", "examples/README.md"} < before
     del hub.files["MODEL_CARD.md"]  # the owner of the Space has deleted it, changed another and added a third
     hub.files |= {"docs/pictures/page.png": "Update page.png", "examples/mine.jpg": "Upload mine.jpg"}
-    hub.files[".gitattributes"] = TITLE  # which the Hub changes itself in a commit with large files
+    hub.files[".gitattributes"] = COMMIT_MESSAGE  # which the Hub changes itself in a commit with large files
     result = deploy("me/bears", "--model", str(tmp_path), **env)
     assert result.returncode == 0, result.stderr
     sent = set(files_to_send("me/bears", tmp_path / "export.pkl"))

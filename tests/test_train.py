@@ -14,17 +14,18 @@ from bears import ARCH
 from bears.app.model import Model
 from bears.errors import ExportError
 from bears.export import export, open_export
-from bears.train.data import find_photos, group_twins, grouped_folds
+from bears.train.data import find_photos, grouped_folds
 from bears.train.learner import (
     LINEAR_HEAD,
+    Features,
     body_features,
-    default_dls,
     fit_head,
     input_size,
     prefetch,
     validation_logits,
     vision_learner,
 )
+from bears.train.near_duplicates import group_near_duplicates
 from bears.train.report import ClassificationInterpretation as Interpretation
 from conftest import ROOT, needs
 from fastai.vision.all import ClassificationInterpretation, IndexSplitter, RandomSplitter, Resize, noop, parent_label
@@ -81,32 +82,32 @@ def test_unreadable_photo_is_reported_and_stays_where_it_is(trained):
     assert (data / "disc" / "broken.jpg").read_bytes() == b"not a photo"
 
 
-def test_copies_and_mirror_images_are_twins(trained):
-    twins = [set(group) for group in trained[2]["twins"]]
-    assert {"disc/00.jpg", "disc/copy.jpg"} in twins
-    assert {"square/00.jpg", "square/mirrored.png"} in twins
+def test_copies_and_mirror_images_are_near_duplicates(trained):
+    found = [set(group) for group in trained[2]["near_duplicates"]]
+    assert {"disc/00.jpg", "disc/copy.jpg"} in found
+    assert {"square/00.jpg", "square/mirrored.png"} in found
 
 
-def test_no_fold_parts_twins(trained):
+def test_no_fold_parts_near_duplicates(trained):
     files, _ = find_photos(trained[0])
-    groups = group_twins(files)
+    groups = group_near_duplicates(files)
     for train_idx, valid_idx in grouped_folds(files, groups):
         assert not set(groups[train_idx]) & set(groups[valid_idx])
         assert {parent_label(files[i]) for i in valid_idx} == {"disc", "square"}
 
 
-def test_links_to_photos_are_twins_numbered_as_the_photos_are(shapes, tmp_path):
+def test_links_to_photos_are_near_duplicates_numbered_as_the_photos_are(shapes, tmp_path):
     files = sorted(shapes.glob("*/*.jpg"))
     links = [tmp_path / f"{i}{f.parent.name}{f.name}" for i in range(3) for f in files]
     for link, file in zip(links, files * 3):
         link.symlink_to(file)
-    assert group_twins(links).tolist() == group_twins(files).tolist() * 3
+    assert group_near_duplicates(links).tolist() == group_near_duplicates(files).tolist() * 3
 
 
 @pytest.mark.parametrize("arch", [ARCH, "mobilenet_v3_small", "vit_tiny_patch16_224"])
 def test_features_are_those_of_plain_fastai(shapes, arch):
     files = sorted(shapes.glob("*/*.jpg"))[::2]
-    dls = default_dls(files, (range(8), range(8, 16)), Resize(input_size(arch)))
+    dls = train.get_dls(files, IndexSplitter(range(4, 12)), Resize(input_size(arch)), bs=8)
     learn = vision_learner(dls, arch, pretrained=arch == ARCH, **LINEAR_HEAD)
     features = body_features(learn, files)
     assert features.shape == (16, learn.model[1][-1].in_features)
@@ -216,12 +217,12 @@ def test_the_lesson_needs_photos_of_every_class_to_learn_from(shapes, tmp_path):
 def test_a_photo_that_goes_while_training_runs_is_named(shapes, tmp_path, monkeypatch, recipe):
     data = shutil.copytree(shapes, tmp_path / "data")
 
-    def group_twins_then_lose_one(files):
-        groups = group_twins(files)
+    def group_then_lose_one(files):
+        groups = group_near_duplicates(files)
         files[20].unlink()
         return groups
 
-    monkeypatch.setattr(train, "group_twins", group_twins_then_lose_one)
+    monkeypatch.setattr(train, "group_near_duplicates", group_then_lose_one)
     assert "square/04.jpg has gone meanwhile" in fails("--data", data, "--out", tmp_path, *recipe)
     assert not (tmp_path / "export.pkl").exists()
 
@@ -232,8 +233,9 @@ def test_the_exported_head_has_seen_every_photo_and_those_that_judge_have_not(tr
     features = body_features(learn, files)
     targets = torch.tensor([learn.dls.vocab.o2i[parent_label(f)] for f in files])
     weight = learn.model[1][-1].weight.flatten()
-    for learnt_from, alike in ((range(len(files)), True), (grouped_folds(files, group_twins(files), 2)[0][0], False)):
-        head = fit_head([features], targets, (learnt_from, []), n_out=2, seed=42, quiet=True)
+    some_photos = grouped_folds(files, group_near_duplicates(files), 2)[0][0]
+    for learnt_from, alike in ((range(len(files)), True), (some_photos, False)):
+        head = fit_head(Features(features, targets), (learnt_from, []), seed=42, quiet=True)
         likeness = torch.cosine_similarity(head.model.weight.flatten(), weight, dim=0)
         assert bool(likeness > 0.999) is alike
 
@@ -242,7 +244,8 @@ def test_a_head_leaves_the_number_of_threads_as_it_was():
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        fit_head([torch.rand(4, 8)], torch.tensor([0, 1, 0, 1]), (range(4), []), n_out=2, seed=1, quiet=True, epochs=1)
+        features = Features(torch.rand(4, 8), torch.tensor([0, 1, 0, 1]))
+        fit_head(features, (range(4), []), seed=1, quiet=True, epochs=1)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)

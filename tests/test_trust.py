@@ -12,8 +12,9 @@ from bears.export import open_export
 from bears.photo import open_photo
 from bears.speed_up import speed_up
 from bears.train.calibration import calibration_error, fit_temperature
-from bears.train.data import find_photos, group_twins, grouped_folds
-from bears.train.learner import body_features, count_errors, fit_head, out_of_fold
+from bears.train.data import find_photos, grouped_folds
+from bears.train.learner import Features, body_features, count_errors, fit_head, out_of_fold
+from bears.train.near_duplicates import group_near_duplicates
 from bears.train.options import LEFT_OUT
 from conftest import ROOT
 from fastai.data.transforms import get_image_files, parent_label
@@ -73,8 +74,8 @@ def bears(photos, model):
 def test_the_error_over_the_folds_is_what_the_pages_state(bears, model):
     files, features = bears
     targets = torch.tensor([model.learn.dls.vocab.o2i[parent_label(f)] for f in files])
-    folds = grouped_folds(files, group_twins(files), seed=FACTS["seed"])
-    heads = [fit_head([features], targets, split, n_out=3, seed=FACTS["seed"], quiet=True) for split in folds]
+    folds = grouped_folds(files, group_near_duplicates(files), seed=FACTS["seed"])
+    heads = [fit_head(Features(features, targets), split, seed=FACTS["seed"], quiet=True) for split in folds]
     errors, photos = count_errors(out_of_fold(heads, folds), targets)
     assert photos == FACTS["cross_validation"]["photos"]
     assert abs(errors - FACTS["cross_validation"]["errors"]) <= 1  # the body of the file is stored in half precision
@@ -83,7 +84,7 @@ def test_the_error_over_the_folds_is_what_the_pages_state(bears, model):
 def test_99_percent_of_the_training_photos_pass_each_compared_with_all_others(bears, model):
     files, features = bears
     everywhere = np.arange(len(files))
-    scores = ood.left_out_scores(model.learn.ood, features, group_twins(files), everywhere)
+    scores = ood.left_out_scores(model.learn.ood, features, group_near_duplicates(files), everywhere)
     assert (scores >= model.learn.ood["threshold"]).mean() == pytest.approx(0.99, abs=0.002)
 
 
@@ -94,13 +95,13 @@ def test_of_other_things_at_most_1_in_200_pass_for_a_bear(photos, model):
     assert passed == FACTS["none_of_them"]["others"]["errors"] <= 0.005 * len(files)
 
 
-def test_twins_of_a_photo_do_not_vouch_for_it(shapes):
+def test_near_duplicates_of_a_photo_do_not_vouch_for_it(shapes):
     features = torch.eye(12)
-    labels, twins = np.repeat([0, 1], 6), np.arange(12)
-    _, alone = ood.fit(features, labels, twins)
+    labels, groups = np.repeat([0, 1], 6), np.arange(12)
+    _, alone = ood.fit(features, labels, groups)
     assert alone.max() == pytest.approx(0, abs=1e-3)  # orthogonal to all others
     copied = torch.cat([features, features])
-    groups = np.concatenate([twins, twins])
+    groups = np.concatenate([groups, groups])
     _, alone = ood.fit(copied, np.concatenate([labels, labels]), groups)
     assert alone.max() == pytest.approx(0, abs=1e-3)
 
@@ -149,9 +150,9 @@ def test_temperature_undoes_overconfidence():
     assert calibration_error(logits.softmax(1), targets) < 0.02
 
 
-def test_grouping_ignores_what_cannot_be_twins(shapes):
+def test_grouping_ignores_what_cannot_be_near_duplicates(shapes):
     files, _ = find_photos(shapes)
-    assert len(set(group_twins(files))) == len(files)
+    assert len(set(group_near_duplicates(files))) == len(files)
 
 
 def test_no_error_on_a_few_photos_is_no_certainty():

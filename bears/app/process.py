@@ -18,7 +18,7 @@ from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 from bears.errors import ExportError, PhotoError
-from bears.lifecycle import STOPS
+from bears.lifecycle import STOP_SIGNALS
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-u", "-m", "bears.app.process"]  # -u: what it prints is in the log at once
@@ -111,7 +111,7 @@ def serve(pipe, file, trust, key):
 Manager.register("predictor")
 
 if __name__ == "__main__":
-    for stop in (signal.SIGINT, *STOPS):  # are for the first process, which takes this one along
+    for stop in (signal.SIGINT, *STOP_SIGNALS):  # are for the first process, which takes this one along
         signal.signal(stop, signal.SIG_IGN)
     pipe = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a model prints belongs in the log: nobody reads the pipe once it has brought the address

@@ -1,11 +1,12 @@
 """What the page says and shows follows the model: classes, subject and error come from export.json beside it."""
 
 import re
+from pathlib import Path
 
 from bears.facts import error_sentence
 
 
-def page_title(facts):
+def page_title(facts: dict) -> str:
     """`Black, grizzly or teddy bear?`"""
     return full_name(either(facts.get("classes") or ["What is it"]), facts.get("subject")) + "?"
 
@@ -22,12 +23,12 @@ def full_name(label, subject):
     return name[:1].upper() + name[1:]
 
 
-def percent(prob):
+def percent(prob: float) -> str:
     """`99%` for 0.998: the verdict is rounded down, and never 100%, since no model is ever that sure."""
     return f"{min(99, int(100 * prob))}%"
 
 
-def headline(probs, known, facts):
+def headline(probs: dict[str, float], known: bool, facts: dict) -> str:
     """The verdict in words, `Teddy bear, 99% sure`."""
     if not known:
         return f"No {facts.get('subject') or either(list(probs))} here"
@@ -35,7 +36,7 @@ def headline(probs, known, facts):
     return f"{full_name(label, facts.get('subject'))}, {percent(probs[label])} sure"
 
 
-def about(facts):
+def about(facts: dict) -> str:
     """What the model is, how often it errs and what it is not for, in Markdown."""
     lines = []
     if "arch" in facts:
@@ -56,7 +57,7 @@ def about(facts):
     return "## What answers here\n" + " ".join(lines)
 
 
-def find_examples(model, facts):
+def find_examples(model: Path, facts: dict) -> list[Path]:
     """Photos in `examples/` beside the export that are named for one of its classes, or `none`; sorted Paths.
 
     Those that the README there lists belong together: a model that does not know all of their classes gets none.
@@ -68,7 +69,7 @@ def find_examples(model, facts):
     return [f for f in named if f.stem not in others]
 
 
-def listed_examples(folder):
+def listed_examples(folder: Path) -> set[str]:
     """The names, without `.jpg`, that README.md in `folder` has for photos there, as the bears' does; a set."""
     try:
         return set(re.findall(r"`([^`]+)\.jpg`", (folder / "README.md").read_text(encoding="utf-8")))

@@ -9,15 +9,15 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from bears.lifecycle import STOPS, begin, end_in_order, prepare_gradio
+from bears.lifecycle import STOP_SIGNALS, begin, end_in_order, ends_in_words, prepare_gradio
 
-FIRST = 20  # photos of each class that `--list` prints
+LISTED = 20  # photos of each class that `--list` prints
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="folder that holds one folder of photos per class")
-    parser.add_argument("--list", action="store_true", help=f"only print the first {FIRST} of each class")
+    parser.add_argument("--list", action="store_true", help=f"only print the first {LISTED} of each class")
     parser.add_argument("--leave-out", metavar="CSV", help="photos not to look at, as for train.py")
     return parser.parse_args(argv)
 
@@ -28,34 +28,30 @@ if __name__ == "__main__":
 prepare_gradio()
 
 from bears.app.look import THEME
-from bears.clean.decisions import Moves
-from bears.clean.label_issues import find_suspects
+from bears.clean.checks import CHECKS
+from bears.clean.decisions import Decisions
 from bears.clean.page import CSS, Review, create_page
-from bears.errors import BearsError
+from bears.clean.ranking import rank_folder
 from bears.files import as_typed
 from bears.train.data import check_folder
 from bears.train.learner import no_progress_bar_in_logs
 
 
-def print_suspects(review):
-    for label in review.suspects:
-        for place, s in enumerate(review.waiting(label)[:FIRST], 1):
+def print_ranking(review):
+    for label in review.ranking:
+        for place, s in enumerate(review.waiting(label)[:LISTED], 1):
             print(f"{place:>3}. {s.name}  {s.opinion}")
 
 
 def sum_up(review):
     """What the ranking holds, as a sentence."""
-    waiting = [s for label in review.suspects for s in review.waiting(label)]
-    wrong = sum(s.guess != s.label and not s.stranger for s in waiting)
-    none, copies = sum(s.stranger for s in waiting), sum(s.twin is not None for s in waiting)
-    return (
-        f"Of {len(waiting)} photos to look at, {wrong} may lie in the wrong class, {none} may show none of the classes,"
-        f" and {copies} may be copies."
-    )
+    waiting = [photo for label in review.ranking for photo in review.waiting(label)]
+    counts = [f"{sum(check in photo.found_by for photo in waiting)} {check}" for check in CHECKS]
+    return f"Of {len(waiting)} photos to look at, {', '.join(counts)}."
 
 
 def sum_up_steps(before, after):
-    """What has been decided since `Moves` had the steps `before`, as a sentence."""
+    """What has been decided since `Decisions` had the steps `before`, as a sentence."""
     new = Counter(tuple(step.items()) for step in after) - Counter(tuple(step.items()) for step in before)
     done = Counter(dict(step)["action"] for step in new.elements())
     if not done:
@@ -66,7 +62,7 @@ def sum_up_steps(before, after):
     )
 
 
-def say_next(args):
+def print_next_commands(args):
     """The commands that may come next, to be typed as they stand."""
     words = [args.data, *(["--leave-out", args.leave_out] if args.leave_out else [])]
     rest = " ".join(map(as_typed, words))
@@ -76,7 +72,7 @@ def say_next(args):
 
 def serve(page):
     """Show the page to this machine and nobody else, since it moves files."""
-    end_in_order(STOPS)
+    end_in_order(STOP_SIGNALS)
     try:
         page.launch(
             server_name="127.0.0.1",
@@ -97,31 +93,26 @@ def serve(page):
 
 def run(args):
     check_folder(Path(args.data))
-    moves = Moves(args.data)
-    before = moves.steps()  # a damaged log is better found before the photos are judged
+    decisions = Decisions(args.data)
+    before = decisions.steps()  # a damaged log is better found before the photos are judged
     print("Judging the photos; that takes about as long as training", flush=True)
-    suspects, dropped = find_suspects(args.data, args.leave_out)
+    ranking, dropped = rank_folder(args.data, args.leave_out)
     for name, reason in dropped.items():
         print(f"left out {name}: {reason}")
-    review = Review(moves, suspects)
+    review = Review(decisions, ranking)
     if args.list:
-        print_suspects(review)
+        print_ranking(review)
         print(sum_up(review))
     else:
         serve(create_page(review))
-        print(sum_up_steps(before, moves.steps()))
-    say_next(args)
+        print(sum_up_steps(before, decisions.steps()))
+    print_next_commands(args)
 
 
 def main(argv=None):
     no_progress_bar_in_logs()
-    try:
-        end_in_order()
+    with ends_in_words("bears.clean", "What was decided is kept."):
         run(parse_args(argv))
-    except BearsError as e:
-        sys.exit(f"bears.clean: {e}")
-    except KeyboardInterrupt:
-        sys.exit("bears.clean: stopped. What was decided is kept.")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from bears.train.data import SET_ASIDE
 COLUMNS = ("time", "action", "from", "to")  # the last two are paths below the folder, `class/file`
 
 
-class Moves:
+class Decisions:
     """The steps taken on the photos below `folder`, logged in `folder/set-aside/log.csv`."""
 
     def __init__(self, folder):

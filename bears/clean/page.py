@@ -10,8 +10,8 @@ from bears.photo import SIDE, open_photo
 BATCH = 12  # photos in the grid
 TITLE = "Which photos are wrong?"
 INTRO = """# {title}
-Those that most likely lie in the wrong class, show something else or are copies come first. Go on until they all look
-right. Nothing is deleted: what you set aside lies in `{folder}`, and every step can be undone.
+Those that most likely lie in the wrong class, show something else or are near-duplicates come first. Go on until they
+all look right. Nothing is deleted: what you set aside lies in `{folder}`, and every step can be undone.
 """
 CSS = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 
@@ -28,21 +28,21 @@ def picture(path, side=SIDE):
 
 
 class Review:
-    """What is still to be looked at: the ranking of `find_suspects` without the photos that `Moves` knows of."""
+    """What is still to be looked at: the ranking of `rank_folder` without the photos that `Decisions` knows of."""
 
-    def __init__(self, moves, suspects):
-        self.moves = moves
-        self.suspects = suspects
+    def __init__(self, decisions, ranking):
+        self.decisions = decisions
+        self.ranking = ranking
 
     def path(self, name):
         """The path of a photo of the ranking, or nothing if it is no longer there."""
-        path = self.moves.folder / name
+        path = self.decisions.folder / name
         return path if path.is_file() else None
 
     def waiting(self, label):
         """The photos of a class that nobody has decided about, the likeliest mistakes first."""
-        seen = {step["to"] for step in self.moves.steps()}
-        return [s for s in self.suspects[label] if s.name not in seen and self.path(s.name)]
+        seen = {step["to"] for step in self.decisions.steps()}
+        return [s for s in self.ranking[label] if s.name not in seen and self.path(s.name)]
 
     def place(self, label, name):
         """Where a photo stands among those that wait; the first place if it is not among them."""
@@ -59,28 +59,28 @@ def show(review, label, place=0):
     place = max(0, min(place, len(waiting) - 1))
     first = place - place % BATCH
     batch = waiting[first : first + BATCH]
-    grid = [(picture(review.moves.folder / s.name, 180), s.opinion) for s in batch]
+    grid = [(picture(review.decisions.folder / s.name, 180), s.opinion) for s in batch]
     return (
         label,
         *show_photo(review, waiting[place] if waiting else None),
-        "\n".join(f"- {step['action']} `{step['from']}`" for step in review.moves.steps()[:-11:-1]),
+        "\n".join(f"- {step['action']} `{step['from']}`" for step in review.decisions.steps()[:-11:-1]),
         f"Photos {first + 1} to {first + len(batch)} of {len(waiting)} in {label}" if waiting else "",
         gr.Gallery(grid, selected_index=place - first if waiting else None),
     )
 
 
 def show_photo(review, chosen):
-    """The chosen photo: name, picture, its copy, what is to be said of it, the class to move it to, the buttons."""
+    """The chosen photo: name, picture, near-duplicate, what is to be said of it, class to move it to, buttons."""
     buttons = [gr.Button(interactive=chosen is not None) for _ in ("keep", "set aside", "move")]
     if chosen is None:
         return None, None, gr.Image(visible=False), "Every photo of this class was looked at.", gr.Dropdown(), *buttons
-    others = [label for label in review.suspects if label != chosen.label]
-    twin = chosen.twin and review.path(chosen.twin)
-    gone = " (That photo is no longer there.)" if chosen.twin and not twin else ""
+    others = [label for label in review.ranking if label != chosen.label]
+    other = chosen.near_duplicate and review.path(chosen.near_duplicate)
+    gone = " (That photo is no longer there.)" if chosen.near_duplicate and not other else ""
     return (
         chosen.name,
-        picture(review.moves.folder / chosen.name),
-        gr.Image(twin and picture(twin), visible=bool(twin)),
+        picture(review.decisions.folder / chosen.name),
+        gr.Image(other and picture(other), visible=bool(other)),
         f"**{chosen.name}**: {chosen.opinion}{gone}",
         gr.Dropdown(others, value=chosen.guess if chosen.guess in others else others[0]),
         *buttons,
@@ -116,13 +116,13 @@ def act(review, step, label, name, goal):
 
 def undo(review, label):
     """Take back the latest step and show its photo."""
-    step = review.moves.undo()
+    step = review.decisions.undo()
     if not step:
         gr.Info("There is nothing to undo.")
         return show(review, label)
     gr.Info(f"{step['from']} is back.")
     old = Path(step["from"]).parent.name
-    label = old if old in review.suspects else label
+    label = old if old in review.ranking else label
     return show(review, label, review.place(label, step["from"]))
 
 
@@ -136,9 +136,9 @@ def turn(review, pages, label, name):
 
 def create_page(review):
     """The page, as a `gr.Blocks`, on a `Review`."""
-    moves, labels = review.moves, list(review.suspects)
+    decisions, labels = review.decisions, list(review.ranking)
     with gr.Blocks(title=TITLE) as page:
-        gr.Markdown(INTRO.format(title=TITLE, folder=moves.log.parent))
+        gr.Markdown(INTRO.format(title=TITLE, folder=decisions.log.parent))
         label = gr.Radio(labels, value=labels[0], label="Class")
         name = gr.State()
         with gr.Row():
@@ -158,9 +158,9 @@ def create_page(review):
             (grid.select, choose, [label, name]),
             (previous.click, partial(turn, review, -1), [label, name]),
             (following.click, partial(turn, review, 1), [label, name]),
-            (keep.click, partial(act, review, lambda name, _: moves.keep(name)), [label, name, goal]),
-            (aside.click, partial(act, review, lambda name, _: moves.set_aside(name)), [label, name, goal]),
-            (move.click, partial(act, review, moves.move), [label, name, goal]),
+            (keep.click, partial(act, review, lambda name, _: decisions.keep(name)), [label, name, goal]),
+            (aside.click, partial(act, review, lambda name, _: decisions.set_aside(name)), [label, name, goal]),
+            (move.click, partial(act, review, decisions.move), [label, name, goal]),
             (back.click, partial(undo, review), [label]),
         ):
             event(explained(handler), inputs, outputs, api_visibility="private")
@@ -172,7 +172,7 @@ def create_desk(labels):
     plain = dict(height=360, interactive=False, buttons=[], format="jpeg")
     with gr.Row():
         photo = gr.Image(label="Photo", alt_text="The chosen photo", **plain)
-        twin = gr.Image(label="Nearly the same", alt_text="Its copy", visible=False, **plain)
+        other = gr.Image(label="Nearly the same", alt_text="Its near-duplicate", visible=False, **plain)
     opinion = gr.Markdown(elem_id="opinion")
     with gr.Row():
         keep = gr.Button("Keep", variant="primary", min_width=100)
@@ -182,7 +182,7 @@ def create_desk(labels):
         goal = gr.Dropdown(labels, label="Class to move it to", container=False, min_width=100)
     back = gr.Button("Undo")
     steps = gr.Markdown()
-    return photo, twin, opinion, goal, keep, aside, move, back, steps
+    return photo, other, opinion, goal, keep, aside, move, back, steps
 
 
 def create_grid():

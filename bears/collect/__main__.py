@@ -7,11 +7,12 @@ The same command goes on where an earlier run was interrupted. https://openverse
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from bears.collect.openverse import MOST
-from bears.lifecycle import begin, end_in_order
+from bears.collect.openverse import MAX_RESULTS
+from bears.lifecycle import begin, ends_in_words
+
+KEPT = "What has come is kept; the same command goes on from here."
 
 
 def parse_args(argv=None):
@@ -19,11 +20,11 @@ def parse_args(argv=None):
     parser.add_argument("queries", metavar="QUERY", nargs="+", help="what to search for; the name of its class, too")
     parser.add_argument("--to", metavar="DIR", type=Path, required=True, help="folder for one folder per class")
     parser.add_argument(
-        "--per-class", type=int, metavar="N", default=150, help=f"photos, {MOST} at most (default: 150)"
+        "--per-class", type=int, metavar="N", default=150, help=f"photos, {MAX_RESULTS} at most (default: 150)"
     )
     args = parser.parse_args(argv)
-    if not 1 <= args.per_class <= MOST:
-        parser.error(f"--per-class is a number from 1 to {MOST}, which is all that Openverse gives")
+    if not 1 <= args.per_class <= MAX_RESULTS:
+        parser.error(f"--per-class is a number from 1 to {MAX_RESULTS}, which is all that Openverse gives")
     return args
 
 
@@ -31,20 +32,16 @@ if __name__ == "__main__":
     begin(parse_args)
 
 from bears.collect.photos import collect
-from bears.errors import BearsError, DownloadError
+from bears.errors import DownloadError
 
 
 def main(argv=None, **kwargs):
     args = parse_args(argv)
-    try:
-        end_in_order()
-        collect(args.queries, args.to, args.per_class, **kwargs)
-    except KeyboardInterrupt:
-        sys.exit("bears.collect: stopped. What has come is kept; the same command goes on from here.")
-    except DownloadError as e:
-        sys.exit(f"bears.collect: the search failed ({e}). What has come is kept; the same command goes on from here.")
-    except BearsError as e:
-        sys.exit(f"bears.collect: {e}")
+    with ends_in_words("bears.collect", KEPT):
+        try:
+            collect(args.queries, args.to, args.per_class, **kwargs)
+        except DownloadError as e:
+            raise DownloadError(f"the search failed ({e}). {KEPT}") from None
 
 
 if __name__ == "__main__":

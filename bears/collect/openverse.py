@@ -9,9 +9,9 @@ import time
 from bears.errors import DownloadError
 
 API = "https://api.openverse.org/v1/images/"
-PAGE_SIZE, MOST = 20, 240  # photos per page, and per query, that Openverse gives without a key
+PAGE_SIZE, MAX_RESULTS = 20, 240  # photos per page, and per query, that Openverse gives without a key
 PAUSE = 3  # seconds from page to page: it answers 20 times a minute
-PATIENCE = 24 * 3600  # seconds that we wait for it at most: it counts by the day, too
+MAX_WAIT = 24 * 3600  # seconds that we wait for it at most: it counts by the day, too
 
 
 def openverse(query, web, api=API, pause=PAUSE):
@@ -19,9 +19,9 @@ def openverse(query, web, api=API, pause=PAUSE):
 
     Any other function like this is a source for `collect`, too. Raises `DownloadError`.
     """
-    for page in range(1, MOST // PAGE_SIZE + 1):
+    for page in range(1, MAX_RESULTS // PAGE_SIZE + 1):
         start = time.monotonic()
-        answer = web.fetch(api, {"q": query, "page": page, "page_size": PAGE_SIZE}, patience=PATIENCE)
+        answer = web.fetch(api, {"q": query, "page": page, "page_size": PAGE_SIZE}, patience=MAX_WAIT)
         try:
             answer = json.loads(answer)
             yield from map(as_row, answer["results"])

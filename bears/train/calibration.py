@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from bears.speed_up import one_thread
+from bears.train.data import Split
 from torch.nn.functional import cross_entropy
 
 
@@ -31,7 +32,7 @@ def calibration_error(probs, targets, bins=15):
     return float(sum(gaps) / len(targets))
 
 
-def cross_calibrated(logits, targets, folds):
+def cross_calibrated(logits: torch.Tensor, targets: torch.Tensor, folds: list[Split]) -> torch.Tensor:
     """Probabilities (photos, classes) of out-of-fold logits, each fold cooled by what fits the others."""
     probs, judged = torch.empty_like(logits), np.sort(np.concatenate([valid for _, valid in folds]))
     for _, valid in folds:

@@ -1,30 +1,28 @@
-"""Photos in one folder per class: which can be opened, which are twins, which are held out."""
+"""Photos in one folder per class: which can be opened, and which are held out."""
 
 import csv
 import os
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
-import imagehash
 import numpy as np
 from bears.errors import DataError, PhotoError
 from bears.photo import EXTENSIONS, open_photo
 from bears.train import distributed
-from bears.train.near_duplicates import connect
 from fastai.data.transforms import get_image_files, image_extensions, parent_label
-from PIL import ImageOps
 from sklearn.model_selection import StratifiedGroupKFold
 
 # Python does not know every phone's format by name, and `get_image_files` asks Python.
 image_extensions.update(EXTENSIONS)
 
+Split = tuple[Sequence[int], Sequence[int]]  # train_idx, valid_idx: positions of photos
 SET_ASIDE = "set-aside"  # where `bears.clean` puts photos that are not to be used
-TWIN_BITS = 10  # perceptual hashes of 64 bits that differ in no more show the same photo
 
 
-def find_photos(path, leave_out=None):
+def find_photos(path: Path, leave_out=None) -> tuple[list[Path], dict[str, str]]:
     """Find the photos of every class below the folder `path`, one folder per class.
 
     `leave_out` names a CSV file with columns `file` (relative to `path`) and `reason`.
@@ -32,10 +30,10 @@ def find_photos(path, leave_out=None):
     Raises `DataError` when fewer than two classes, or a class with fewer than two photos, remain, and for names that
     are not UTF-8.
     """
-    return check_photos(path, get_image_files(path), leave_out)
+    return select_photos(path, get_image_files(path), leave_out)
 
 
-def check_photos(path, pictures, leave_out=None):
+def select_photos(path: Path, pictures: Iterable[Path], leave_out=None) -> tuple[list[Path], dict[str, str]]:
     """`find_photos`, of the `pictures` that `get_image_files` has found below the folder `path`."""
     path = Path(path)
     check_folder(path)
@@ -50,12 +48,12 @@ def check_photos(path, pictures, leave_out=None):
     dropped = {name: dropped[name] for name in names.values() if name in dropped}
     dropped |= {names[f]: reason for f, reason in unreadable.items()}
     files = [f for f in kept if f not in unreadable]
-    say_what_is_odd(path, found, loose=sum(f.parent == path for f in pictures))
+    print_slips(path, found, loose=sum(f.parent == path for f in pictures))
     check_classes(path, found, files)
     return files, dropped
 
 
-def check_folder(path):
+def check_folder(path: Path) -> None:
     """Refuse what is no folder, and folders in it that may not be read: nobody would miss their photos."""
 
     def refuse(e):
@@ -86,7 +84,7 @@ def is_ours(file, path):
     return (home / "export.pkl").exists() or (home / "reports" / "batch.png").exists()  # written by a refused run, too
 
 
-def say_what_is_odd(path, found, loose):
+def print_slips(path, found, loose):
     """What may be a slip: photos in no folder, folders without photos, in one another, or of the same class."""
     folders = sorted({f.parent for f in found})
     if loose:
@@ -107,7 +105,7 @@ def nested(folders):
     return {f: parent for f in folders for parent in f.parents if parent in folders}
 
 
-def find_others(path):
+def find_others(path: Path) -> list[Path]:
     """Find the photos of other things below the folder `path`; those that cannot be opened do not count."""
     files = sorted(get_image_files(path)) if Path(path).is_dir() else []
     unreadable = verify_photos(files)
@@ -117,7 +115,7 @@ def find_others(path):
     return files
 
 
-def read_leave_out(file):
+def read_leave_out(file: Path) -> dict[str, str]:
     """Read a CSV file with columns `file` and `reason` into a dict."""
     try:
         with open(file, newline="", encoding="utf-8-sig") as f:  # Excel begins its files with a mark
@@ -140,7 +138,7 @@ def verify_photos(files):
     return {f: reason for f, reason in zip(files, in_threads(why_not, files)) if reason}
 
 
-def in_threads(function, files):
+def in_threads(function: Callable, files: Sequence) -> Iterator:
     """`map` in threads, since Pillow decodes outside Python's lock; an executor keeps a kilobyte for every photo."""
     with ThreadPool() as pool:
         yield from pool.imap(function, files, chunksize=16)
@@ -157,10 +155,10 @@ def check_classes(path, found, files):
         )
     for label in classes:
         if counts.get(label, 0) < 2:
-            raise DataError(too_few(path, label, counts.get(label, 0), {f.parent for f in found}))
+            raise DataError(advice_on_small_class(path, label, counts.get(label, 0), {f.parent for f in found}))
 
 
-def too_few(path, label, count, folders):
+def advice_on_small_class(path, label, count, folders):
     """What to do about a class of less than two photos: often its folder was not meant to be a class."""
     has = f"{count} readable photo{'s' * (count != 1)}"
     for folder, parent in nested(folders).items():
@@ -179,36 +177,8 @@ def count_labels(files):
     return dict(zip(labels.tolist(), counts.tolist()))
 
 
-def group_twins(files):
-    """Group exact and near duplicates, mirrored ones too, by their perceptual hash (pHash, 64 bits).
-
-    Returns an int array of shape (len(files),): photos with the same number are twins. A crop of a photo
-    changes the hash too much to be found.
-    """
-    with in_place(files):
-        hashes = list(in_threads(phash_both_ways, files))
-    position = {both: i for i, both in enumerate(dict.fromkeys(hashes))}  # copies are looked up once
-    upright, mirrored = np.hsplit(np.frombuffer(b"".join(position), np.uint16).reshape(-1, 8), 2)
-    groups = connect(upright, mirrored, TWIN_BITS)
-    return groups[[position[both] for both in hashes]]
-
-
-def phash_both_ways(file):
-    """pHash of a photo and of its mirror image: 64 bits each, as 16 bytes."""
-    im = open_photo(file, side=128).convert("L")
-    return np.packbits([imagehash.phash(im).hash, imagehash.phash(ImageOps.mirror(im)).hash]).tobytes()
-
-
-def list_twins(files, groups):
-    """The groups of two or more twins, as lists of `class/name`, for the report."""
-    twins = {}
-    for file, group in zip(files, groups):
-        twins.setdefault(group, []).append(f"{file.parent.name}/{file.name}")
-    return sorted(names for names in twins.values() if len(names) > 1)
-
-
-def grouped_folds(files, groups, n_folds=5, seed=42):
-    """Split `files` into folds that keep the classes' shares and never part twins.
+def grouped_folds(files: list[Path], groups: np.ndarray, n_folds=5, seed=42) -> list[Split]:
+    """Split `files` into folds that keep the classes' shares and never part near-duplicates.
 
     Returns a list of at most `n_folds` pairs (train_idx, valid_idx), arrays of positions in `files`;
     a class with fewer different photos than folds gets that many folds.
@@ -226,19 +196,18 @@ def grouped_folds(files, groups, n_folds=5, seed=42):
     return folds
 
 
-def check_split(files, train_idx):
-    """Refuse a split whose training part lacks a class: no network could learn it. Returns `train_idx`."""
+def check_split(files: list[Path], train_idx: Iterable[int]) -> None:
+    """Refuse a split whose training part lacks a class: no network could learn it."""
     learnt = {parent_label(files[i]) for i in train_idx}
     if missing := sorted({parent_label(f) for f in files} - learnt):
         raise DataError(
             f"The lesson's random split takes all photos of the class {missing[0]} for validation:"
             " add photos to it, or leave out --lesson."
         )
-    return train_idx
 
 
 @contextmanager
-def in_place(files):
+def explain_lost_photos(files: list[Path]) -> Iterator[None]:
     """Whatever fails in here because a photo has gone or changed since it was verified is a `DataError`."""
     try:
         yield
@@ -250,6 +219,6 @@ def in_place(files):
         raise
 
 
-def batch_size(bs, train_idx):
-    """How many photos make a batch in this process: `bs` in all processes together, or all photos that train."""
-    return distributed.batch_size(min(bs, len(train_idx)))
+def batch_size(bs: int, n_train: int) -> int:
+    """How many photos make a batch in this process: `bs` in all processes together, or all `n_train` that train."""
+    return distributed.batch_size(min(bs, n_train))

@@ -6,21 +6,23 @@ Started plainly there is one process, everything here steps aside, and accelerat
 import os
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import wraps
+from typing import Any
 
 import numpy as np
 import torch
 from fastai.torch_core import default_device, defaults
 
 RANK, WORLD_SIZE = 0, 1  # which process this is, and of how many
-PATIENCE = 5  # seconds that a failing process gives the first one to fail likewise, and to say so
+GRACE_PERIOD = 5  # seconds that a failing process gives the first one to fail likewise, and to say so
 
 
 @contextmanager
-def processes():
-    """Join the other processes that a launcher started, if one did. Only the first is heard: nobody reads in chorus.
+def processes() -> Iterator[None]:
+    """Join the other processes that a launcher started, if one did. Only the first one prints.
 
     A process that fails waits before it says so, since most likely the first one fails likewise: then the launcher
     ends them all, and there is one message. If it does not, this one speaks.
@@ -30,7 +32,7 @@ def processes():
         yield
     except BaseException as e:
         if RANK and getattr(e, "code", 1):
-            time.sleep(PATIENCE)
+            time.sleep(GRACE_PERIOD)
             sys.stderr = sys.__stderr__
         raise
     if WORLD_SIZE > 1:
@@ -83,12 +85,12 @@ def training(learn):
         yield
 
 
-def batch_size(bs):
+def batch_size(bs: int) -> int:
     """What each process takes of a batch of `bs`, at least 2 for batch norm's sake."""
     return max(2, bs // WORLD_SIZE)
 
 
-def from_rank0(func, *args):
+def from_rank0(func: Callable, *args) -> Any:
     """What `func(*args)` returns to the first process, for all of them; the others wait for it."""
     result = [None if RANK else func(*args)]
     if WORLD_SIZE > 1:
@@ -112,7 +114,7 @@ def rank0_first(func):
     return one_after_the_other
 
 
-def together(fit):
+def together(fit: Callable) -> Callable:
     """Decorator: all processes fit the Learner that is the first argument of `fit` together."""
 
     @wraps(fit)
@@ -123,11 +125,17 @@ def together(fit):
     return fit_together
 
 
-def split_between_processes(func, files):
-    """`func(files)`, a tensor with a row for each file, of which each process computes a part."""
-    if WORLD_SIZE == 1:
-        return func(files)
-    start, stop = np.linspace(0, len(files), WORLD_SIZE + 1).astype(int)[RANK : RANK + 2]
-    shares = [None] * WORLD_SIZE
-    torch.distributed.all_gather_object(shares, func(files[start:stop]) if start < stop else None)
-    return torch.cat([share for share in shares if share is not None])
+def split_between_processes(func):
+    """Decorator: of `func(files)`, a tensor with a row for each file, each process computes a part."""
+
+    @wraps(func)
+    def compute_together(files, *args, **kwargs):
+        if WORLD_SIZE == 1:
+            return func(files, *args, **kwargs)
+        start, stop = np.linspace(0, len(files), WORLD_SIZE + 1).astype(int)[RANK : RANK + 2]
+        parts = [None] * WORLD_SIZE
+        part = func(files[start:stop], *args, **kwargs) if start < stop else None
+        torch.distributed.all_gather_object(parts, part)
+        return torch.cat([part for part in parts if part is not None])
+
+    return compute_together

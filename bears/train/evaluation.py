@@ -1,18 +1,22 @@
 """What a recipe's network is worth, judged by photos that it, or one trained in the same way, never saw."""
 
+from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
 from bears import ood
 from bears.train.calibration import calibration_error, cross_calibrated, fit_temperature
-from bears.train.data import grouped_folds
+from bears.train.data import Split, grouped_folds
 from bears.train.learner import (
+    Features,
     apply_temperature,
     body_features,
+    body_was_trained,
     count_errors,
     error_summary,
-    has_learnt,
     imagenet_classifier,
     out_of_fold,
     validation_logits,
@@ -21,61 +25,68 @@ from fastai.learner import Learner, Recorder
 
 
 @dataclass
-class Trained:
-    """What a recipe returns: a Learner to export, and what was found out about it."""
+class Result:
+    """What a recipe returns: a Learner to export, and what photos that took no part in its training say of it."""
 
     learn: Learner
-    judged: list  # photos, each judged by a network that never saw it,
-    logits: torch.Tensor  # what that said of them, (photos, classes),
-    targets: torch.Tensor  # and the truth, (photos,)
-    recorder: Recorder  # the losses of the training, or of the first fold's head
-    facts: dict
+    files: list[Path]  # those photos,
+    logits: torch.Tensor  # what a network that never saw them says of each, (photos, classes),
+    targets: torch.Tensor  # and their classes, (photos,)
+    loss_recorder: Recorder  # of the training, or of that of the first fold's head
+    facts: dict  # for export.json
     plots: dict = field(default_factory=dict)  # the keywords of `report.plot_trust`
 
 
-def estimate_folds(files, groups, args):
-    """The folds of the error estimate; says so when there are fewer than `args` ask for."""
+def split_into_folds(files: list[Path], groups: np.ndarray, args: Namespace) -> list[Split]:
+    """`grouped_folds`, as many as `args` ask for; says so when there are fewer."""
     folds = grouped_folds(files, groups, args.cross_validate, args.seed)
     if len(folds) < args.cross_validate:
         print(f"· only {len(folds)} folds, since a class has no more different photos; the more it gets, the better")
     return folds
 
 
-def judge_by_validation(learn, fit, folds):
+def evaluate_by_validation(learn: Learner, fit: Callable[..., Learner], folds: list[Split]) -> Result:
     """A Learner by the photos that its split holds out, and by `folds`, if any; `fit(valid)` trains it anew on one."""
     logits, targets = validation_logits(learn)
     facts = {"validation": error_summary(*count_errors(logits, targets))}
     if folds:
         counts = [count_errors(*validation_logits(fit(valid))) for _, valid in folds]
         facts["cross_validation"] = {"folds": len(folds), **error_summary(*map(sum, zip(*counts)))}
-    return Trained(learn, learn.dls.valid.items, logits, targets, learn.recorder, facts)
+    return Result(learn, learn.dls.valid.items, logits, targets, learn.recorder, facts)
 
 
-def judge_by_folds(learn, heads, folds, features, targets, files, groups, args):
+def evaluate_by_folds(
+    learn: Learner, heads: list[Learner], folds: list[Split], files: list[Path], targets: torch.Tensor
+) -> Result:
     """A Learner whose head has learnt from all photos, by `heads` that were trained alike, each on all folds but one.
 
-    Makes its probabilities fit what those say (`fit_temperature`), and adds to it what `ood.score` needs.
+    Makes the probabilities of its head fit what those say (`fit_temperature`).
     """
     judged = np.sort(np.concatenate([valid for _, valid in folds]))
-    logits, truth = out_of_fold(heads, folds), targets[judged]
-    apply_temperature(learn.model[1][-1], fit_temperature(logits, truth))
-    imagenet = imagenet_classifier(learn.arch, learn.pretrained and not has_learnt(learn))
-    learn.ood, scores = ood.fit(features, targets.numpy(), groups, imagenet, args.seed)
+    logits, targets = out_of_fold(heads, folds), targets[judged]
+    apply_temperature(learn.model[1][-1], fit_temperature(logits, targets))
+    probs = cross_calibrated(logits, targets, folds)
+    facts = {"cross_validation": {"folds": len(folds), **error_summary(*count_errors(logits, targets))}}
+    facts["cross_validation"]["calibration_error"] = round(calibration_error(probs, targets), 4)
+    plots = {"probs": probs, "targets": targets}
+    return Result(learn, [files[i] for i in judged], logits, targets, heads[0].recorder, facts, plots)
 
-    probs = cross_calibrated(logits, truth, folds)
-    plots = {"probs": probs, "targets": truth, "scores": scores, "threshold": learn.ood["threshold"]}
-    estimate = error_summary(*count_errors(logits, truth))
-    calibration = round(calibration_error(probs, truth), 4)
-    facts = {
-        "cross_validation": {"folds": len(folds), **estimate, "calibration_error": calibration},
-        "none_of_them": {"threshold": round(learn.ood["threshold"], 4), "photos_that_pass": ood.ACCEPTED_SHARE},
-    }
+
+def detect_none_of_them(result: Result, features: Features, groups: np.ndarray, args: Namespace) -> Result:
+    """Add what `ood.score` needs to the Learner of a result, and how that judges photos of other things, if any."""
+    learn, targets = result.learn, features.targets.numpy()
+    imagenet = imagenet_classifier(learn.arch, learn.pretrained and not body_was_trained(learn))
+    learn.ood, scores = ood.fit(features.photos, targets, groups, imagenet, args.seed)
+    threshold = learn.ood["threshold"]
+    facts = {"threshold": round(threshold, 4), "photos_that_pass": ood.ACCEPTED_SHARE}
+    result.plots |= {"scores": scores, "threshold": threshold}
     if args.others:
-        facts["none_of_them"]["others"], plots["others"] = judge_others(learn, args.others)
-    return Trained(learn, [files[i] for i in judged], logits, truth, heads[0].recorder, facts, plots)
+        facts["others"], result.plots["others"] = evaluate_others(learn, args.others)
+    result.facts["none_of_them"] = facts
+    return result
 
 
-def judge_others(learn, files):
+def evaluate_others(learn: Learner, files: list[Path]) -> tuple[dict, np.ndarray]:
     """How many photos of other things pass for one of the classes, and their scores; no part of the training."""
     scores = ood.score(learn.ood, body_features(learn, files)).numpy()
     passed = [f.name for f, score in zip(files, scores) if score >= learn.ood["threshold"]]

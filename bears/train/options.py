@@ -10,7 +10,7 @@ LEFT_OUT = Path(__file__).with_name("left_out.csv")  # of the bears
 LESSON = "the lesson's own recipe with ResNet-18: of the lecture (128 pixels; the default) or the book (224, augmented)"
 
 
-def parse_args(description, argv=None):
+def parse_args(description: str, argv=None) -> argparse.Namespace:
     """The options of train.py, checked; `description` is what `--help` says above them."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder of one folder of photos per class (default: the bears, from the web)")
@@ -24,11 +24,13 @@ def parse_args(description, argv=None):
     parser.add_argument("--cross-validate", metavar="K", type=int, help="folds of the error estimate (lesson: none)")
     parser.add_argument("--max-error", type=float, help="keep the old export and fail if the error is above this")
     parser.add_argument("--seed", type=int, default=42, help="two runs with one seed agree (default: 42)")
-    return check_options(parser, parser.parse_args(argv))
+    args = parser.parse_args(argv)
+    check_options(parser, args)
+    return args
 
 
 def check_options(parser, args):
-    """Refuse options that contradict each other, and fill in those that follow from others; returns `args`."""
+    """Refuse options that contradict each other, and fill in those that follow from others."""
     args.arch = args.arch or ("resnet18" if args.lesson else ARCH)
     if args.cross_validate is None:
         args.cross_validate = 0 if args.lesson else 5
@@ -45,4 +47,3 @@ def check_options(parser, args):
         args.subject = args.subject or (None if args.lesson else "bear")
     if args.cross_validate < 2 and not (args.lesson and args.cross_validate == 0):
         parser.error("--cross-validate needs at least 2 folds")
-    return args

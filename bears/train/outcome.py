@@ -3,61 +3,66 @@
 import json
 import sys
 import time
+from argparse import Namespace
 from importlib.metadata import version
+from pathlib import Path
 
+import numpy as np
 from bears.errors import ExportError
 from bears.facts import error_sentence, estimate
 from bears.files import as_typed, write_whole
-from bears.train.data import count_labels, list_twins
+from bears.train.data import count_labels
+from bears.train.evaluation import Result
+from bears.train.near_duplicates import list_near_duplicates
 from bears.train.options import ROOT
 
 RECIPES = {None: "frozen body, linear head", "lecture": "lesson", "book": "lesson, as in the book"}
 PACKAGES = ("torch", "torchvision", "fastai", "timm", "pillow")
 
 
-def say(stage):
+def print_step(stage: str) -> None:
     print(f"· {stage}", flush=True)
 
 
-def describe_photos(files, dropped, groups, args):
+def describe_photos(files: list[Path], dropped: dict[str, str], groups: np.ndarray, args: Namespace) -> dict:
     """The facts about the photos, which are said, too."""
-    facts = {"counts": count_labels(files), "dropped": dropped, "twins": list_twins(files, groups)}
-    say(f"{len(files)} photos: " + ", ".join(f"{n} {label}" for label, n in facts["counts"].items()))
+    facts = {"counts": count_labels(files), "dropped": dropped, "near_duplicates": list_near_duplicates(files, groups)}
+    print_step(f"{len(files)} photos: " + ", ".join(f"{n} {label}" for label, n in facts["counts"].items()))
     for name, reason in dropped.items():
-        say(f"left out {name}: {reason}")
-    twins = f"{len(facts['twins'])} groups of near-duplicates"
-    say(f"{twins}, which the lesson's random split may part" if args.lesson else f"{twins}, each kept in one fold")
+        print_step(f"left out {name}: {reason}")
+    fate = "which the lesson's random split may part" if args.lesson else "each kept in one fold"
+    print_step(f"{len(facts['near_duplicates'])} groups of near-duplicates, {fate}")
     return facts
 
 
-def describe_run(trained, found, args, start):
+def describe_run(result: Result, photo_facts: dict, args: Namespace, start: float) -> dict:
     """All facts about a run that began at `start` (seconds, `time.monotonic`), for export.json and the report."""
     return {
-        "classes": list(trained.learn.dls.vocab),
+        "classes": list(result.learn.dls.vocab),
         "subject": args.subject,
         "recipe": RECIPES[args.lesson],
-        "arch": trained.learn.arch,
+        "arch": result.learn.arch,
         "seed": args.seed,
-        **found,
-        **trained.facts,
+        **photo_facts,
+        **result.facts,
         "versions": {"python": sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
         "seconds": round(time.monotonic() - start),
     }
 
 
-def check_error(facts, max_error):
+def check_error(facts: dict, max_error: float | None) -> None:
     """Raise `ExportError` when the model errs too often to be exported."""
     error_rate = estimate(facts)["error_rate"]
     if max_error is not None and error_rate > max_error:
         raise ExportError(f"The error {error_rate:.1%} is above --max-error {max_error:.1%}: nothing was exported.")
 
 
-def write(file, facts):
+def write(file: Path, facts: dict) -> None:
     """Write export.json. Raises `ExportError`."""
     write_whole(file, json.dumps(facts, indent=2).encode() + b"\n")
 
 
-def say_how_good(facts, args):
+def print_summary(facts: dict, args: Namespace) -> None:
     """What a student wants to know at the end: how good the model is, and where to read more."""
     print(f"\n{error_sentence(facts)}")
     if others := facts.get("none_of_them", {}).get("others"):
@@ -65,6 +70,6 @@ def say_how_good(facts, args):
     print(f"The report, with the photos that it got wrong: {args.out / 'reports' / 'index.html'}")
 
 
-def say_what_next(args):
+def print_next_command(args: Namespace) -> None:
     model = "" if args.out.resolve() == ROOT else f" --model {as_typed(args.out / 'export.pkl')}"
     print(f"The model: {args.out / 'export.pkl'}. See it answer: python3 -m bears app{model}")

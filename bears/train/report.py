@@ -3,14 +3,18 @@
 import html
 import json
 import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 from bears.errors import ExportError
-from bears.facts import errors, too_few
+from bears.facts import errors, too_uncertain
+from bears.files import write_whole
 from fastai import interpret
 from sklearn.metrics import confusion_matrix
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 matplotlib.use("Agg")  # no window: training also runs where there is no screen
@@ -71,12 +75,12 @@ class ClassificationInterpretation(interpret.ClassificationInterpretation):
         probs = self.probs[idxs]
         return inputs.cpu(), probs, self.targets[idxs], probs.argmax(dim=1), self.losses[idxs]
 
-    def confusion_matrix(self):
+    def confusion_matrix(self) -> np.ndarray:
         return confusion_matrix(self.targets, self.probs.argmax(dim=1), labels=range(len(self.vocab)))
 
 
 @contextmanager
-def pictures(folder):
+def pictures(folder: Path) -> Iterator[Callable]:
     """Make the report's `folder` ready for the `PICTURES`; gives a function that saves the current plot by its name.
 
     Matplotlib warns of letters that its font lacks and of curves of one point: a student can do nothing about it.
@@ -94,15 +98,12 @@ def pictures(folder):
         raise ExportError(f"The report in {folder} cannot be written ({e.strerror}); nothing was exported.") from None
 
 
-def write(folder, facts):
+def write(folder: Path, facts: dict) -> None:
     """Write `index.html`, which shows the pictures in `folder` and the dict `facts`. Raises `ExportError`."""
-    try:
-        (folder / "index.html").write_text(page(folder, facts), encoding="utf-8")
-    except OSError as e:
-        raise ExportError(f"The report in {folder} cannot be written ({e.strerror}); nothing was exported.") from None
+    write_whole(folder / "index.html", page(folder, facts).encode())
 
 
-def plot_trust(save, probs, targets, scores, threshold, others=()):
+def plot_trust(save: Callable, probs: Tensor, targets: Tensor, scores: np.ndarray, threshold: float, others=()) -> None:
     """Plot `calibration`, of out-of-fold `probs` (photos, classes), and `scores` of all photos and of other things."""
     confidence, guess = probs.max(dim=1)
     right = (guess == targets).float().numpy()
@@ -156,26 +157,27 @@ def page(folder, facts):
 
 def describe(facts):
     """The estimates as paragraphs: those of every recipe, then those that only the default one has."""
-    cv, none = facts.get("cross_validation"), facts.get("none_of_them")
+    cv, none_of_them = facts.get("cross_validation"), facts.get("none_of_them")
     lines = [figure(facts["validation"], "validation error")] if "validation" in facts else []
     if cv:
         lines.append(figure(cv, f"error over {cv['folds']} folds, by networks that never saw the photos they judged"))
-    if none:
+    if none_of_them:
         lines.append("What was exported has learnt from all photos, so nothing here is its own answer about them.")
         lines.append(
-            f"A photo shows none of the classes when its likeness to the training photos is below {none['threshold']};"
-            f" {none['photos_that_pass']:.0%} of them pass, each compared with all others."
+            "A photo shows none of the classes when its likeness to the training photos is below"
+            f" {none_of_them['threshold']}; {none_of_them['photos_that_pass']:.0%} of them pass, each compared with all"
+            " others."
         )
         lines.append(f"Expected calibration error of the probabilities: {cv['calibration_error']}.")
-    if none and "others" in none:
-        others, names = none["others"], html.escape(", ".join(none["others"]["passed"]))
+    if others := (none_of_them or {}).get("others"):
+        names = html.escape(", ".join(others["passed"]))
         lines.append(f"Of {others['photos']} photos of other things, {others['errors']} pass{names and ': '}{names}")
     return "".join(f"<p>{line}</p>" for line in lines)
 
 
 def figure(estimate, what):
     """An `error_summary` in large print, with its interval."""
-    if too_few(estimate):
+    if too_uncertain(estimate):
         return f'<span class="figure">?</span> {what}: it {errors(estimate)}'
     low, high = estimate["interval_95"]
     return (

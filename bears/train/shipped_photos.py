@@ -18,12 +18,12 @@ from fastai.data.external import fastai_path
 from tqdm import tqdm
 
 PHOTOS = Path(__file__).with_name("photos.csv")
-PATIENCE = 3600  # seconds that we wait at most when a server asks to
-FEWEST = 2  # photos of a class, the least that can be trained on
+MAX_WAIT = 3600  # seconds that we wait at most when a server asks to
+MIN_PHOTOS = 2  # photos of a class, the least that can be trained on
 WHAT_TO_DO = "check the network and start again, which goes on from here, or name your own photos with --data."
 
 
-def shipped_photos(table=PHOTOS, root=None, web=None):
+def shipped_photos(table=PHOTOS, root=None, web=None) -> Path:
     """The folder, with one folder per class, of the photos that `table` lists; what is not in the cache is fetched.
 
     The cache lies in `root` (default: fastai's folder for data). Photos that are gone from the web are reported.
@@ -82,7 +82,7 @@ def fetch_missing(rows, folder, web):
     print(f"· fetching {len(rows)} photos ({size / 1e6:.0f} MB) into {folder}", flush=True)
     gone, silent = {}, 0
     with web, tqdm(total=len(rows), unit="photo", disable=None, leave=False) as bar:
-        for row, photo in fetch_photos(web, rows, PATIENCE):
+        for row, photo in fetch_photos(web, rows, MAX_WAIT):
             silent = silent + 1 if isinstance(photo, TryLater) else 0
             if silent == min(WORKERS, len(rows)):
                 raise photo
@@ -106,7 +106,7 @@ def check_classes(rows, cache):
     """Refuse to go on with fewer classes than the table has."""
     counts = Counter(row["label"] for row in rows if row["sha256"] in cache)
     for label in sorted({row["label"] for row in rows}):
-        if counts[label] < FEWEST:
+        if counts[label] < MIN_PHOTOS:
             raise DataError(f"Only {counts[label]} photos of the class {label} can be had from the web: {WHAT_TO_DO}")
 
 

@@ -1,0 +1,107 @@
+"""Rank the photos of a folder by how wrong they seem: what `bears.clean.checks` say of them, put together.
+
+The lesson's `ImageClassifierCleaner` sorts by the loss of the very model that was trained on those photos. Here no
+photo is judged by a head that has seen it, and `bears.ood` is asked, too: what shows none of the classes is often
+taken for one of them with full confidence.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from bears import ood
+from bears.clean.checks import CHECKS, Photos
+from bears.photo import open_photo
+from bears.train.calibration import cross_calibrated
+from bears.train.data import explain_lost_photos, find_photos, grouped_folds
+from bears.train.learner import (
+    ARCH,
+    LINEAR_HEAD,
+    SIZE,
+    Features,
+    body_features,
+    fit_head,
+    imagenet_classifier,
+    label_targets,
+    out_of_fold,
+    vision_learner,
+)
+from bears.train.near_duplicates import group_near_duplicates
+from fastai.data.block import CategoryBlock, DataBlock
+from fastai.data.transforms import IndexSplitter, parent_label
+from fastai.learner import Learner
+from fastai.vision.augment import Resize
+from fastai.vision.data import ImageBlock
+
+
+class RankedPhoto(NamedTuple):
+    name: str  # path below the folder, `class/file`
+    label: str  # the class whose folder it lies in
+    score: float  # from 0, certainly wrong, to 1
+    opinion: str  # what the checks say of it
+    found_by: frozenset[str]  # those of `CHECKS` that count it
+    guess: str  # the class that it looks most like
+    near_duplicate: str | None  # the better photo that it is nearly the same as, `class/file`
+
+
+def rank_folder(folder, leave_out=None, seed=42) -> tuple[dict[str, list[RankedPhoto]], dict[str, str]]:
+    """Rank the photos below `folder`, one folder per class (`find_photos`), by how wrong they seem.
+
+    Returns a dict from every class to all its photos, worst first, and `dropped` as `find_photos` does.
+    Raises `DataError` when the folder is not one to train on.
+    """
+    files, dropped = find_photos(folder, leave_out)
+    with explain_lost_photos(files):
+        learn, features, targets = read_photos(files)
+        return rank(measure(Path(folder), files, features, targets, learn.dls.vocab, seed)), dropped
+
+
+def rank(photos: Photos) -> dict[str, list[RankedPhoto]]:
+    """A dict from every class to all its photos, worst first."""
+    findings = {name: check(photos) for name, check in CHECKS.items()}
+    scores = np.prod([finding.scores for finding in findings.values()], axis=0)
+    ranked = []
+    for i in scores.argsort(kind="stable"):
+        opinion = "; ".join(finding.says[i] for finding in findings.values() if finding.says[i])
+        found_by = frozenset(name for name, finding in findings.items() if finding.found[i])
+        better = photos.near_duplicates.get(i)
+        better = None if better is None else photos.names[better]
+        place = photos.names[i], photos.labels[i]
+        ranked.append(RankedPhoto(*place, float(scores[i]), opinion, found_by, photos.guesses[i], better))
+    return {label: [photo for photo in ranked if photo.label == label] for label in photos.vocab}
+
+
+def measure(folder: Path, files: list[Path], features, targets, vocab, seed=42) -> Photos:
+    """What the checks need to know; features (photos, n), targets (photos,) and vocab are those of `read_photos`."""
+    probs, likeness, detector = predict_out_of_fold(files, features, targets, seed)
+    return Photos(
+        files=files,
+        names=[f.relative_to(folder).as_posix() for f in files],
+        vocab=list(vocab),
+        labels=[vocab[i] for i in targets],
+        guesses=[vocab[i] for i in probs.argmax(axis=1)],
+        certainty=probs.max(axis=1),
+        confidence=probs[range(len(files)), targets],
+        likeness=likeness,
+        threshold=detector["threshold"],
+        features=features,
+    )
+
+
+def read_photos(files: list[Path]) -> tuple[Learner, torch.Tensor, torch.Tensor]:
+    """The recipe's Learner, untrained; what its body says of the photos (photos, n); their classes (photos,)."""
+    # A second DataBlock beside the lesson's: that one must stand in train.py, which nothing in bears/ imports.
+    bears = DataBlock((ImageBlock, CategoryBlock), get_x=open_photo, get_y=parent_label, splitter=IndexSplitter([]))
+    learn = vision_learner(bears.new(item_tfms=Resize(SIZE)).dataloaders(files, bs=min(16, len(files))), **LINEAR_HEAD)
+    return learn, body_features(learn, files), label_targets(learn.dls.vocab, files)
+
+
+def predict_out_of_fold(files, features, targets, seed=42) -> tuple[np.ndarray, np.ndarray, dict]:
+    """What those say of each photo that never saw it: probs (photos, classes), likeness (photos,), `ood.fit`'s dict."""
+    groups = group_near_duplicates(files)
+    folds = grouped_folds(files, groups, seed=seed)
+    heads = [fit_head(Features(features, targets), split, seed, quiet=True) for split in folds]
+    probs = cross_calibrated(out_of_fold(heads, folds), targets, folds)
+    detector, likeness = ood.fit(features, targets.numpy(), groups, imagenet_classifier(ARCH), seed)
+    return probs.numpy(), likeness, detector
