@@ -177,7 +177,7 @@ def describe(learn, data):
         ood=fitted and {name: value for name, value in fitted.items() if not isinstance(value, torch.Tensor)},
         tensors=find_records(tensors_of(learn.model, fitted), data),
     )
-    if repr(create_network(description, "meta")) != repr(learn.model):
+    if repr(outline(description)) != repr(learn.model):
         raise Indescribable(f"a network that is not {description.arch} as it comes")
     return description
 
@@ -262,7 +262,7 @@ def build(archive):
         raise ExportError("it asks for more than it holds")
     tensors = {name: read_tensor(archive, record) for name, record in description.tensors.items()}
     # Shapes alone at first: no network is allocated that is larger than what the file holds.
-    check_shapes(create_network(description, "meta").state_dict(), description)
+    check_shapes(outline(description).state_dict(), description)
     model = create_network(description)
     model.load_state_dict(with_prefix(tensors, "model."))
     learn = Learner(create_dls(description), model, loss_func=getattr(losses, description.loss_func)())
@@ -276,10 +276,18 @@ def with_prefix(tensors, prefix):
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
-def create_network(description, device="cpu"):
-    with torch.device(device):
-        head = nn.Sequential(*(create_part(layer, LAYERS) for layer in description.head))
-        return nn.Sequential(create_body(description.arch), head)
+def outline(description):
+    """The network without any memory for its weights."""
+    try:
+        with torch.device("meta"):
+            return create_network(description)
+    except NotImplementedError:  # torchvision's RegNet computes its sizes with tensors
+        return create_network(description)
+
+
+def create_network(description):
+    head = nn.Sequential(*(create_part(layer, LAYERS) for layer in description.head))
+    return nn.Sequential(create_body(description.arch), head)
 
 
 def check_shapes(state, description):

@@ -9,6 +9,7 @@ import pickle
 import warnings
 from copy import deepcopy
 from pathlib import Path
+from random import Random
 
 import torch
 from bears.description import Undescribed, add_description, describe, open_described
@@ -60,11 +61,18 @@ def as_bytes(learn):
 
 
 def for_inference(learn):
-    """A Learner with what `predict` needs of `learn`: no photos, augmentation, optimizer, paths or code of ours."""
+    """A Learner with what `predict` needs of `learn`: no photos, augmentation, optimizer, paths or code of ours.
+
+    Nor is there anything of chance in it: the same weights make the same file.
+    """
     dls = learn.dls.new_empty()
     for dl in dls.loaders:
+        dl.rng = Random(0)
         for name in ("after_item", "after_batch"):
-            setattr(dl, name, Pipeline([tfm for tfm in getattr(dl, name).fs if not is_augmentation(tfm)]))
+            tfms = [tfm for tfm in getattr(dl, name).fs if not is_augmentation(tfm)]
+            setattr(dl, name, Pipeline(tfms))
+            for tfm in tfms:
+                vars(tfm).pop("pcts", None)  # where Resize has cut its latest photo
         for tl in dl.dataset.tls:
             without_traces(tl)
     model = learn.model.cpu().to(memory_format=torch.contiguous_format)

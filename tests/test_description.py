@@ -140,6 +140,7 @@ CHANGED = {
     "resnet18": lambda: dict(arch="resnet18", lin_ftrs=[64, 32], bn_final=True),
     "vit": lambda: dict(arch="test_vit", item_tfms=fastai.Resize(160)),
     "torchvision's": lambda: dict(arch="mobilenet_v3_small", ps=0.1, first_bn=False),
+    "regnet": lambda: dict(arch="regnet_x_400mf"),
     "smoothed": lambda: dict(loss_func=fastai.LabelSmoothingCrossEntropy()),
     "own head": lambda: dict(
         custom_head=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(), nn.Linear(WIDTH, 2)),
@@ -163,6 +164,14 @@ def test_the_shipped_model_answers_as_load_learner_does():
         assert torch.equal(ours.predict(photo)[2], fastais.predict(photo)[2])
     assert all(torch.equal(value, fastais.ood[name]) for name, value in ours.ood.items() if torch.is_tensor(value))
     assert {name for name in ours.ood} == {name for name in fastais.ood}
+
+
+def test_the_same_weights_make_the_same_file(learner, tmp_path):
+    for file in ("one.pkl", "two.pkl"):
+        learn = learner(**LINEAR_HEAD)
+        learn.dls.one_batch()  # at random
+        export(learn, tmp_path / file)
+    assert (tmp_path / "one.pkl").read_bytes() == (tmp_path / "two.pkl").read_bytes()
 
 
 class Mine(nn.Module):
