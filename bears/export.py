@@ -16,6 +16,7 @@ from bears.description import Undescribed, add_description, describe, open_descr
 from bears.errors import BearsError, ExportError, NoModelError
 from bears.files import check_writable, write_whole
 from bears.photo import as_jpeg, open_photo
+from fastai import interpret
 from fastai.callback.progress import ProgressCallback
 from fastai.data.transforms import parent_label
 from fastai.learner import Learner, load_learner
@@ -33,7 +34,7 @@ class HalfPrecision:
         return torch.nn.Module.float, (deepcopy(self.model).half(),)
 
 
-def export(learn, file):
+def export(learn: Learner, file: Path) -> None:
     """`learn.export(file)`, but portable, at half the size, and moved into place only when it is complete.
 
     The file says what it is (bears/description.py), so that `open_export` need not trust it; a network with layers of
@@ -89,7 +90,7 @@ def is_augmentation(tfm):
     return tfm.size is None if isinstance(tfm, AffineCoordTfm) else tfm.split_idx == 0
 
 
-def export_examples(interp, folder):
+def export_examples(interp: interpret.Interpretation, folder: Path) -> None:
     """Save a photo of each class that has none in `folder` yet, for the page to offer: `folder/LABEL.jpg`.
 
     It takes the photo with the smallest loss in `interp`, upright and without the camera's
@@ -113,7 +114,7 @@ def without_traces(tl):
             tfm.encodes.clear_cache(reregister=False)
 
 
-def open_export(file, trust=False):
+def open_export(file: Path, trust=False) -> Learner:
     """The Learner in `file`, on the CPU, ready for `predict` and without its progress bar.
 
     What `export` has written is built from its description, without running any of it; any other fastai export opens

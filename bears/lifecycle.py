@@ -19,7 +19,7 @@ PRIVATE = []  # folders to delete
 ONLY_OPTIONS, ACCEPTED = "BEARS_ONLY_OPTIONS", 100  # an environment variable, an exit status
 
 
-def begin(parse_args=None):
+def begin(parse_args=None) -> None:
     """What a program does first, before its slow imports: answer --help, refuse wrong options, heed Ctrl-C.
 
     Of several processes that `accelerate launch` starts, the first one speaks for all.
@@ -50,7 +50,7 @@ def end_at_once(signum, frame):
     os._exit(128 + signum)
 
 
-def end_in_order(stops=()):
+def end_in_order(stops=()) -> None:
     """From now on Ctrl-C raises `KeyboardInterrupt`; so do `stops`, as when a service or its terminal is closed."""
     for stop in (signal.SIGINT, *stops):
         if signal.getsignal(stop) in (signal.SIG_DFL, end_at_once):  # nohup ignores it
@@ -69,7 +69,7 @@ def ends_in_words(program: str, kept="") -> Iterator[None]:
         sys.exit(f"{program}: stopped. {kept}".strip())
 
 
-def prepare_gradio():
+def prepare_gradio() -> None:
     """Set the environment that Gradio reads when it is imported; what a host has set is kept."""
     os.environ["GRADIO_TEMP_DIR"] = private_folder()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # strangers' visits are nobody's statistics

@@ -6,6 +6,8 @@ decoded in full although they are bombs), so both are kept away from files that 
 
 import io
 import warnings
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pillow_heif
@@ -32,7 +34,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 HINT = "Please send a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC photo."
 
 
-def open_photo(file, side=SIDE, long_side=None):
+def open_photo(file: Path | BinaryIO, side=SIDE, long_side=None) -> Image.Image:
     """Decode `file` (a path or a binary file object) into an upright RGB photo on white, first frame only.
 
     Returns a PIL image in mode RGB whose shorter side has `side` pixels or more, but less than twice as many (small

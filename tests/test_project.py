@@ -168,6 +168,29 @@ def test_imports_run_one_way_and_no_library_imports_a_script(file):
     assert not wrong, f"{file.name} imports {wrong}"
 
 
+def signature(node):
+    """The names of what a function takes without a default and without a type hint, and `return`, if it has no hint."""
+    args = [*node.args.posonlyargs, *node.args.args]
+    needed = args[: len(args) - len(node.args.defaults)]
+    needed += [arg for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults) if default is None]
+    bare = [arg.arg for arg in needed if arg.arg != "self" and not arg.annotation]
+    return bare if node.returns else [*bare, "return"]
+
+
+def test_functions_that_another_folder_uses_have_type_hints():
+    programs = [ROOT / "train.py", ROOT / "app.py", *ROOT.glob("benchmarks/*.py"), *ROOT.glob("bears/**/*.py")]
+    users, bare = {}, {}
+    for file in programs:
+        for name in imports(file):
+            users.setdefault(name, set()).add(file.parent)
+    for file in ROOT.glob("bears/**/*.py"):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            name = ".".join([*file.relative_to(ROOT).with_suffix("").parts, getattr(node, "name", "")])
+            if isinstance(node, ast.FunctionDef) and users.get(name, set()) - {file.parent} and signature(node):
+                bare[name] = signature(node)
+    assert not bare
+
+
 def test_the_table_of_options_has_those_of_the_parser():
     page = (ROOT / "docs" / "training.md").read_text()
     with pytest.raises(SystemExit), redirect_stdout(io.StringIO()) as text:

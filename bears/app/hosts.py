@@ -2,9 +2,10 @@
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
-from gradio import networking, tunneling
+from gradio import Blocks, networking, tunneling
 
 
 def find_host():
@@ -15,7 +16,7 @@ def find_host():
         return "Binder"
 
 
-def check_address(host, port):
+def check_address(host: str, port: int) -> str:
     """The host as Gradio takes it, IPv6 in brackets; port 0 stands for any.
 
     Raises an `OSError` without a number at once where nobody can listen: Gradio would try a hundred ports, for minutes.
@@ -29,7 +30,7 @@ def check_address(host, port):
     return f"[{host}]" if six else host
 
 
-def no_page(e):
+def no_page(e: Exception) -> str:
     """What to do about an `OSError` that keeps the page from its start, in a sentence."""
     if e.errno is None:  # of `check_address`, or of Gradio, which has found no free port
         return "This port or address cannot be used: leave out --port and --host, or name others."
@@ -37,7 +38,7 @@ def no_page(e):
     return f"The page cannot start ({reason}): put that right and start again."
 
 
-def satisfy_zerogpu():
+def satisfy_zerogpu() -> Callable | None:
     """Give ZeroGPU the one GPU function without which it stops an app; ours needs no GPU and takes none.
 
     https://huggingface.co/docs/hub/spaces-zerogpu
@@ -48,7 +49,7 @@ def satisfy_zerogpu():
         return spaces.GPU(lambda: None)
 
 
-def share(demo):
+def share(demo: Blocks) -> str:
     """Open Gradio's tunnel to the launched `demo`; returns a sentence with the public link, or why there is none."""
     if host := find_host():
         return f"Warning: --share is ignored, since {host} has given this page a public address already."

@@ -36,21 +36,21 @@ class PredictorProcess:
         self.starting = threading.Lock()
         self.latest = None
 
-    def start(self):
+    def start(self) -> "Started":
         """Start a process if there is none, or if it has died; returns the `Started` one. Raises `ExportError`."""
         with self.starting:
             if self.latest is None or self.latest.process.poll() is not None:
                 self.latest = Started(self.file, self.trust)
             return self.latest
 
-    def load(self):
+    def load(self) -> None:
         """Wait until the model is loaded. Raises `ExportError`."""
         asked = self.start()
         stopped = ExportError("The model stopped while it was loaded: most likely the memory is full.")
         with asked.unless_it_died(stopped):
             asked.predictor.load()
 
-    def predict(self, file):
+    def predict(self, file: str) -> tuple:
         """`Predictor.predict`; also raises `PhotoError` when the process died while it had the photo."""
         asked = self.start()
         again = PhotoError("The model stopped at this moment and starts anew", "Please send the photo again.")

@@ -12,7 +12,7 @@ import gradio as gr
 from gradio import processing_utils, utils
 
 
-def received(photo):
+def received(photo: dict) -> str:
     """The path of an uploaded photo, from Gradio's `ImageData`; refuses everything that is not an upload."""
     path, folder = photo.get("path") or "", os.path.realpath(utils.get_upload_folder())
     with contextlib.suppress(OSError, ValueError):  # a path that no file can have

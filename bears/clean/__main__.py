@@ -64,8 +64,8 @@ def sum_up_steps(before, after):
 
 def print_next_commands(args):
     """The commands that may come next, to be typed as they stand."""
-    words = [args.data, *(["--leave-out", args.leave_out] if args.leave_out else [])]
-    rest = " ".join(map(as_typed, words))
+    options = [args.data, *(["--leave-out", args.leave_out] if args.leave_out else [])]
+    rest = " ".join(map(as_typed, options))
     print(f"{'To put them right' if args.list else 'To go on'}: python3 -m bears clean {rest}")
     print(f"To train on what is there: python3 -m bears train --data {rest} --out my_model", flush=True)
 

@@ -59,6 +59,7 @@ def near_duplicate(photos: Photos) -> Finding:
 
 
 def none_of_the_classes(photos: Photos) -> Finding:
+    """By `bears.ood`; photos that are merely unlike the others are said to be, but not counted."""
     unlike = photos.likeness < min(UNLIKE, np.quantile(photos.likeness, 0.1))
     says = [f"unlike the others ({int(100 * x)}% alike)" if u else "" for x, u in zip(photos.likeness, unlike)]
     says = ["shows none of them" if none else words for none, words in zip(photos.show_none, says)]
@@ -66,6 +67,7 @@ def none_of_the_classes(photos: Photos) -> Finding:
 
 
 def wrong_class(photos: Photos) -> Finding:
+    """By the probability of the label, according to a head that never saw the photo."""
     found = (np.array(photos.guesses) != photos.labels) & ~photos.show_none
     says = [f"looks like {guess}, {percent(prob)}" for guess, prob in zip(photos.guesses, photos.certainty)]
     says = ["" if none else words for none, words in zip(photos.show_none, says)]

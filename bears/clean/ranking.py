@@ -72,7 +72,9 @@ def rank(photos: Photos) -> dict[str, list[RankedPhoto]]:
     return {label: [photo for photo in ranked if photo.label == label] for label in photos.vocab}
 
 
-def measure(folder: Path, files: list[Path], features, targets, vocab, seed=42) -> Photos:
+def measure(
+    folder: Path, files: list[Path], features: torch.Tensor, targets: torch.Tensor, vocab: list[str], seed=42
+) -> Photos:
     """What the checks need to know; features (photos, n), targets (photos,) and vocab are those of `read_photos`."""
     probs, likeness, detector = predict_out_of_fold(files, features, targets, seed)
     return Photos(
@@ -97,7 +99,9 @@ def read_photos(files: list[Path]) -> tuple[Learner, torch.Tensor, torch.Tensor]
     return learn, body_features(learn, files), label_targets(learn.dls.vocab, files)
 
 
-def predict_out_of_fold(files, features, targets, seed=42) -> tuple[np.ndarray, np.ndarray, dict]:
+def predict_out_of_fold(
+    files: list[Path], features: torch.Tensor, targets: torch.Tensor, seed=42
+) -> tuple[np.ndarray, np.ndarray, dict]:
     """What those say of each photo that never saw it: probs (photos, classes), likeness (photos,), `ood.fit`'s dict."""
     groups = group_near_duplicates(files)
     folds = grouped_folds(files, groups, seed=seed)

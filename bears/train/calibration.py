@@ -33,7 +33,7 @@ def calibration_error(probs, targets, bins=15):
 
 
 def cross_calibrated(logits: torch.Tensor, targets: torch.Tensor, folds: list[Split]) -> torch.Tensor:
-    """Probabilities (photos, classes) of out-of-fold logits, each fold cooled by what fits the others."""
+    """Probabilities (photos, classes) of out-of-fold logits, each fold with the temperature that fits the others."""
     probs, judged = torch.empty_like(logits), np.sort(np.concatenate([valid for _, valid in folds]))
     for _, valid in folds:
         rows = np.searchsorted(judged, valid)

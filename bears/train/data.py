@@ -127,7 +127,7 @@ def read_leave_out(file: Path) -> dict[str, str]:
 
 
 def verify_photos(files):
-    """`verify_images`, through our own door and with the reason: a dict of the files that cannot be opened."""
+    """`verify_images`, but by `open_photo`: a dict from each file that cannot be opened to the reason."""
 
     def why_not(file):
         try:

@@ -226,7 +226,7 @@ def head_learner(features: Features, split: Split, seed: int, quiet=False) -> Le
     return learn
 
 
-def fit_head(features: Features, split, seed: int, quiet=False, epochs=EPOCHS, lr=LR) -> Learner:
+def fit_head(features: Features, split: Split, seed: int, quiet=False, epochs=EPOCHS, lr=LR) -> Learner:
     """A `head_learner` that was trained with `fit_one_cycle(epochs, lr)`."""
     learn = head_learner(features, split, seed, quiet)
     learn.fit_one_cycle(epochs, lr)

@@ -55,15 +55,15 @@ class Bands:
     def __init__(self, hashes, radius):
         self.hashes, self.radius = hashes, radius
         self.flips = np.flatnonzero(radius // 4 >= BITS)
-        self.band = np.arange(4)[:, None] << 16  # every band has drawers of its own
-        drawers = (hashes.T + self.band).ravel()
-        self.content = drawers.argsort(kind="stable") % max(1, len(hashes))
-        self.starts = np.concatenate([[0], np.bincount(drawers, minlength=4 << 16).cumsum()])
+        self.band = np.arange(4)[:, None] << 16  # every band has buckets of its own
+        buckets = (hashes.T + self.band).ravel()
+        self.content = buckets.argsort(kind="stable") % max(1, len(hashes))
+        self.starts = np.concatenate([[0], np.bincount(buckets, minlength=4 << 16).cumsum()])
 
     def near(self, hash):
         """Positions of the hashes near one, of shape (4,); some come more than once."""
-        drawers = ((hash[:, None] ^ self.flips) + self.band).ravel()
-        starts, ends = self.starts[drawers], self.starts[drawers + 1]
+        buckets = ((hash[:, None] ^ self.flips) + self.band).ravel()
+        starts, ends = self.starts[buckets], self.starts[buckets + 1]
         counts = ends - starts
         found = self.content[np.arange(counts.sum()) + np.repeat(ends - counts.cumsum(), counts)]
         return found[BITS[self.hashes[found] ^ hash].sum(axis=1) <= self.radius]

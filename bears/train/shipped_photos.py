@@ -56,7 +56,7 @@ def fastai_folder():
 
 
 def read_cache(folder):
-    """A dict from the SHA-256 of an original to its small copy; copies that have changed since are thrown away.
+    """A dict from the SHA-256 of an original to its small copy; copies that have changed since are deleted.
 
     The name of a copy holds the hash of the original and its own.
     """
