@@ -8,8 +8,8 @@ import pytest
 from bears.app.wording import find_examples, headline, page_title
 from bears.deploy import files_to_send
 from bears.photo import open_photo
-from conftest import ROOT, Server
 from gradio_client import Client, handle_file
+from helpers import ROOT, Server
 from PIL import Image
 
 LABELS = {"disc", "square"}

@@ -8,7 +8,7 @@ import time
 
 import pytest
 import requests
-from conftest import ROOT, free_port, memory
+from helpers import ROOT, free_port, memory
 
 BASE = "/user/some-name-1a2b3c/"
 EXAMPLES = ROOT / "examples"

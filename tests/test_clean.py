@@ -19,9 +19,8 @@ from bears.clean.ranking import measure, rank, rank_folder, read_photos
 from bears.errors import DataError
 from bears.photo import open_photo
 from bears.train.data import find_photos, read_leave_out
-from conftest import ROOT, Server
+from helpers import DESKTOP, PHONE, ROOT, Server, serious_findings
 from PIL import Image, ImageColor, ImageOps
-from test_browser import DESKTOP, PHONE, serious_findings
 
 SUM = (
     r"Of 33 photos to look at, (\d+) may be near-duplicates, (\d+) may show none of the classes,"

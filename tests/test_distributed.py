@@ -9,8 +9,7 @@ import sys
 import pytest
 from bears.export import open_export
 from bears.train import distributed
-from conftest import ROOT, free_port
-from test_train import facts_of
+from helpers import ROOT, facts_of, free_port
 
 import train
 

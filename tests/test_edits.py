@@ -5,8 +5,8 @@ import json
 
 import pytest
 from bears.app.model import Model
-from conftest import ROOT
 from fastai.vision.all import MultiCategoryBlock, parent_label
+from helpers import ROOT
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("no_workers")

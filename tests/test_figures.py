@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
 FACTS = json.loads((ROOT / "export.json").read_text())
 PAGES = [ROOT / "README.md", ROOT / "MODEL_CARD.md"]

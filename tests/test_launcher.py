@@ -11,7 +11,7 @@ import time
 import pytest
 import requests
 from bears.__main__ import COMMANDS, pip_settings
-from conftest import ROOT, free_port
+from helpers import ROOT, free_port
 
 PROGRAMS = {
     "app": ["app.py"],

@@ -3,7 +3,7 @@
 import pytest
 import requests
 from anyio.from_thread import start_blocking_portal
-from conftest import ROOT, Server
+from helpers import ROOT, Server
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 

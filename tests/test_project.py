@@ -11,7 +11,7 @@ from itertools import product
 
 import pytest
 from bears.train.options import parse_args
-from conftest import ROOT, TRACKED, needs
+from helpers import ROOT, TRACKED, needs
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 

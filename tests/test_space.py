@@ -17,9 +17,8 @@ import yaml
 from bears.deploy import COMMIT_MESSAGE, files_to_send, send
 from bears.errors import DeployError
 from bears.export import open_export
-from conftest import ROOT, Server
+from helpers import ROOT, Server, answer
 from huggingface_hub import SpaceCard, constants, metadata_load
-from test_security import answer
 
 TEDDY = (ROOT / "examples" / "teddy.jpg").read_bytes()
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}

@@ -1,6 +1,5 @@
 """train.py from a folder of photos to an export, and each thing that can be wrong with the folder."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -27,8 +26,8 @@ from bears.train.learner import (
 )
 from bears.train.near_duplicates import group_near_duplicates
 from bears.train.report import ClassificationInterpretation as Interpretation
-from conftest import ROOT, needs
 from fastai.vision.all import ClassificationInterpretation, IndexSplitter, RandomSplitter, Resize, noop, parent_label
+from helpers import ROOT, facts_of, needs
 from PIL import Image, ImageOps
 from torch import nn
 
@@ -39,10 +38,6 @@ def run(*args):
     """Run train.py; returns the facts that it writes beside the export."""
     train.main([str(arg) for arg in args])
     return facts_of(args[args.index("--out") + 1])
-
-
-def facts_of(folder):
-    return json.loads((folder / "export.json").read_text())
 
 
 def fails(*args):
