@@ -185,7 +185,9 @@ def test_an_unknown_command_is_named():
 
 def test_launcher_says_which_version_it_is():
     result = subprocess.run([sys.executable, "-m", "bears", "--version"], cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0 and result.stdout.startswith("bears (")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    [latest, *_] = re.findall(r"^## (\S+)", changes, re.MULTILINE)
+    assert result.returncode == 0 and result.stdout.startswith(f"bears {latest} (")
 
 
 @pytest.mark.parametrize("option, status", [("--help", 0), ("--sed", None)])
