@@ -197,3 +197,9 @@ def test_other_processes_of_accelerate_leave_the_options_to_the_first(option, st
     env = {**os.environ, "RANK": "1"}
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     assert result.stdout == ("goes on\n" if status is None else "") and not result.stderr
+
+
+def test_gradio_waits_for_nothing_that_jupyter_brings():
+    code = "from bears.lifecycle import prepare_gradio; prepare_gradio(); import jsonschema, sys; print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "jsonschema" in result.stdout.split() and "lark" not in result.stdout.split()
