@@ -1,5 +1,6 @@
 import os
 import signal
+import subprocess
 
 os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
 
@@ -28,6 +29,30 @@ def pytest_sessionfinish(session):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if session.config.getoption("--fail-on-skip") and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+# A test that uses one of these fixtures or functions starts a server, a browser, a training or another program.
+SLOW = {
+    *("server", "shared", "mcp_url", "app_url", "browser", "cleaner", "own_process", "starts", "half_run", "outputs"),
+    *("trained", "edited", "shapes_model", "suspects", "photos"),
+    *("subprocess", "Server", "launch", "deploy", "compare", "run_training"),
+}
+
+
+def pytest_collection_modifyitems(items):
+    """Mark those tests: `-m "not slow"` leaves the ones that answer while you wait."""
+    for item in items:
+        if SLOW & {*item.fixturenames, *item.function.__code__.co_names}:
+            item.add_marker("slow")
+
+
+@pytest.fixture(autouse=True)
+def quick_tests_start_no_program(request, monkeypatch):
+    def refuse(command, *args, **kwargs):
+        pytest.fail(f"starts {command}: add what does so to SLOW in tests/conftest.py, or mark the test as slow")
+
+    if not request.node.get_closest_marker("slow"):
+        monkeypatch.setattr(subprocess, "Popen", refuse)
 
 
 @pytest.fixture(scope="session")
@@ -59,12 +84,20 @@ def server(tmp_path_factory):
     server.close()
 
 
-@pytest.fixture
-def no_workers(monkeypatch):
+@pytest.fixture(scope="session")
+def no_workers():
     """fastai loads photos in this process: to start others takes longer than to load a few drawn photos."""
     from fastai.torch_core import defaults  # not above: tests of the web need no torch
 
-    monkeypatch.setattr(defaults, "cpus", 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(defaults, "cpus", 0)
+        yield
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Without those of the report, which take longer than a tiny training; other tests look at them."""
+    monkeypatch.setattr("matplotlib.pyplot.savefig", lambda *args, **kwargs: None)
 
 
 @pytest.fixture

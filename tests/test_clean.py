@@ -209,6 +209,7 @@ def test_a_folder_that_cannot_be_written_to_is_a_sentence_and_moves_nothing(data
         decisions.steps()
 
 
+@pytest.mark.slow
 def test_the_list_says_what_is_wrong(planted, capsys):
     clean.main(["--list", str(planted)])
     said, discs, squares = capsys.readouterr().out.split("  1. ")
@@ -218,6 +219,7 @@ def test_the_list_says_what_is_wrong(planted, capsys):
     assert discs.count("unlike the others") + squares.count("unlike the others") <= 4  # of 34
 
 
+@pytest.mark.slow
 def test_the_list_ends_in_words_and_in_commands(planted, tmp_path, capsys, monkeypatch):
     (tmp_path / "my list.csv").write_text("file,reason\ndisc/00.jpg,blurred\n")
     monkeypatch.chdir(planted.parent)
