@@ -10,6 +10,7 @@ from importlib.metadata import packages_distributions
 from itertools import product
 
 import pytest
+import yaml
 from bears.train.options import parse_args
 from helpers import ROOT, TRACKED, needs
 from packaging.requirements import Requirement
@@ -44,6 +45,14 @@ def test_readme_has_the_two_commands_and_ci_runs_the_same_test_command():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "python3 -m bears app" in readme and "python3 -m bears test" in readme
     assert "python3 -m bears test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_github_runs_what_contributors_run():
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
+    (everything, *_, ci), (quick, *_, tests) = ((job["strategy"]["matrix"], *job["steps"]) for job in jobs.values())
+    assert ci["run"] == ".ci/run" and everything["python"] == ["3.10", "3.12", "3.14"]
+    command = tests["run"].replace("python ", "python3 ")  # as it is called on Windows, too
+    assert f"{command} " in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8") and len(quick["os"]) == 2
 
 
 @pytest.mark.parametrize("args", [[], ["nonsense"]])
