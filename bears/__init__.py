@@ -2,6 +2,8 @@
 
 import warnings
 
+__version__ = "0.2.0"
+
 # torch 2.14 announces, at every import of fastai, that it will drop what two of fastai's activations use.
 warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=FutureWarning)
 

@@ -10,6 +10,7 @@ python3 -m bears test        # the tests
 python3 -m bears --version   # of this copy
 """
 
+from bears import __version__
 from bears.lifecycle import ACCEPTED, ONLY_OPTIONS, begin, end_in_order
 
 if __name__ == "__main__":
@@ -128,13 +129,13 @@ def pip_settings():
 
 
 def version():
-    """Which commit this is a copy of, and which Python runs it."""
+    """The version, which commit this is a copy of, and which Python runs it."""
     command = ["git", f"--git-dir={ROOT / '.git'}", "log", "-1", "--format=commit %h of %cs"]
     try:
         commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
     except OSError:
         commit = ""
-    return f"bears ({commit or 'without its git history'}), Python {sys.version.split()[0]}"
+    return f"bears {__version__} ({commit or 'without its git history'}), Python {sys.version.split()[0]}"
 
 
 def main(args):

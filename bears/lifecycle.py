@@ -76,6 +76,8 @@ def prepare_gradio() -> None:
     # After every answer Gradio sums up the latest 10,000 for a monitoring page, which we do not show.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
+    # Jupyter brings this for a check that nobody here needs; with it, Gradio takes half as long again to be imported.
+    sys.modules.setdefault("rfc3987_syntax", None)
 
 
 def private_folder():

@@ -1,7 +1,7 @@
 """How does training grow with the folder? train.py on 1, 4 and 16 times the photos, as ratios to once.
 
     python benchmarks/memory.py --data photos --picture docs/pictures/memory.png    # the tables of docs/training.md
-    python benchmarks/memory.py --data photos --photos 100                           # on so many of them, to be quick
+    python benchmarks/memory.py --data photos --photos 100 --arch resnet18           # what else is given, train.py gets
 
 No photo is there twice: each is a piece of one of yours, half as wide and high, from a place drawn at random, turned
 and enlarged. The search for near-duplicates is also measured alone, on hashes of noise, up to 64 times as many.
@@ -29,7 +29,6 @@ from bears.train.near_duplicates import MAX_HASH_DISTANCE, connect
 from matplotlib import pyplot as plt
 
 ROOT = Path(__file__).parent.parent
-TIMES = (1, 4, 16)
 
 
 def write_pieces(files, folder, times):
@@ -50,9 +49,9 @@ def write_pieces(files, folder, times):
     list(in_threads(write_some, files))
 
 
-def train(folder):
+def train(folder, options):
     """Peak memory of the largest process (in the system's own unit) and processor seconds of a run of train.py."""
-    command = [sys.executable, ROOT / "train.py", "--data", folder / "photos", "--out", folder / "out"]
+    command = [sys.executable, ROOT / "train.py", "--data", folder / "photos", "--out", folder / "out", *options]
     with open(folder / "log", "w+") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
@@ -62,13 +61,13 @@ def train(folder):
     return usage.ru_maxrss, usage.ru_utime + usage.ru_stime
 
 
-def measure(files):
-    """Peak memory and processor seconds at each of the `TIMES`, as ratios to the first: lists of as many floats."""
+def measure(files, all_times, options):
+    """Peak memory and processor seconds with so many times the photos, as ratios to the first: lists of floats."""
     figures = []
-    for times in TIMES:
+    for times in all_times:
         with tempfile.TemporaryDirectory() as folder:
             write_pieces(files, Path(folder) / "photos", times)
-            figures.append(train(Path(folder)))
+            figures.append(train(Path(folder), options))
     return [[value / values[0] for value in values] for values in zip(*figures)]
 
 
@@ -100,12 +99,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, type=Path, help="folder that holds one folder of photos per class")
     parser.add_argument("--photos", type=int, help="use so many of them, drawn at random (default: all)")
+    parser.add_argument("--times", type=int, nargs="+", default=[1, 4, 16], help="train on so many times the photos")
     parser.add_argument("--picture", type=Path, help="draw the curve into this PNG file")
-    args = parser.parse_args()
+    args, options = parser.parse_known_args()
     files = sorted(args.data.glob("*/*"))
     files = random.Random(0).sample(files, min(args.photos or len(files), len(files)))
-    counts = [len(files) * times for times in TIMES]
-    memory, seconds = measure(files)
+    counts = [len(files) * times for times in args.times]
+    memory, seconds = measure(files, args.times, options)
     print("| photos | peak memory | processor seconds |\n| --- | --- | --- |")
     for row in zip(counts, memory, seconds):
         print("| {:,} | {:.2f} | {:.2f} |".format(*row))

@@ -1,40 +1,14 @@
 import os
-import re
-import shutil
 import signal
-import socket
 import subprocess
-import sys
-import time
-from pathlib import Path
 
 os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
 
 import numpy as np
 import pytest
+from helpers import CHROMIUM, NEEDS, PHOTOS, Server
 from PIL import Image, ImageDraw
 from webserver import WebServer
-
-ROOT = Path(__file__).parent.parent
-PHOTOS = ROOT.parent / "shared" / "photos"
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
-LIST = ["git", "-C", ROOT, "ls-files"]  # which fails in a copy without its history
-TRACKED = subprocess.run(LIST, capture_output=True, text=True).stdout.splitlines() if shutil.which("git") else []
-# What some tests need and not every machine has, and what to do about it.
-NEEDS = {
-    "a chromium, for the page as a visitor sees it": (CHROMIUM, "install the package chromium"),
-    "curl, for README's commands": (shutil.which("curl"), "install the package curl"),
-    "git's list of files": (TRACKED, "install git, and clone the repository with it"),
-    "root, who can become a user without permission": (IS_ROOT, "try them in a container"),
-    "the real photos in ../shared/photos": (PHOTOS.is_dir(), "they are not part of the repository"),
-}
-
-
-def needs(word):
-    """Skip a test where what it needs is missing."""
-    [(name, (there, _))] = [(name, need) for name, need in NEEDS.items() if name.startswith(word)]
-    return pytest.mark.skipif(not there, reason=f"needs {name}")
 
 
 def pytest_report_header():
@@ -55,6 +29,30 @@ def pytest_sessionfinish(session):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if session.config.getoption("--fail-on-skip") and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+# A test that uses one of these fixtures or functions starts a server, a browser, a training or another program.
+SLOW = {
+    *("server", "shared", "mcp_url", "app_url", "browser", "cleaner", "own_process", "starts", "half_run", "outputs"),
+    *("trained", "edited", "shapes_model", "suspects", "photos"),
+    *("subprocess", "Server", "launch", "deploy", "compare", "run_training"),
+}
+
+
+def pytest_collection_modifyitems(items):
+    """Mark those tests: `-m "not slow"` leaves the ones that answer while you wait."""
+    for item in items:
+        if SLOW & {*item.fixturenames, *item.function.__code__.co_names}:
+            item.add_marker("slow")
+
+
+@pytest.fixture(autouse=True)
+def quick_tests_start_no_program(request, monkeypatch):
+    def refuse(command, *args, **kwargs):
+        pytest.fail(f"starts {command}: add what does so to SLOW in tests/conftest.py, or mark the test as slow")
+
+    if not request.node.get_closest_marker("slow"):
+        monkeypatch.setattr(subprocess, "Popen", refuse)
 
 
 @pytest.fixture(scope="session")
@@ -79,44 +77,6 @@ def shapes(tmp_path_factory):
     return folder
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def memory(pid, field="VmRSS"):
-    """Bytes that a process and all its children have in memory, or had at their peaks (`VmHWM`)."""
-    process = Path(f"/proc/{pid}")
-    own = int(re.search(rf"{field}:\s+(\d+)", (process / "status").read_text())[1]) * 1024
-    children = " ".join(f.read_text() for f in process.glob("task/*/children")).split()
-    return own + sum(memory(child, field) for child in children)
-
-
-class Server:
-    """`python app.py` as a user starts it, on a free port of this machine."""
-
-    def __init__(self, log, *args, app=ROOT / "app.py", env=(), seconds=60):
-        self.log = log
-        env = {**os.environ, "GRADIO_SERVER_PORT": str(free_port()), **dict(env)}
-        command = [sys.executable, "-u", str(app), *args]
-        with log.open("w") as out:
-            self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=env)
-        self.url = self.wait_for(r"http://\S+:\d+", seconds)
-
-    def wait_for(self, pattern, seconds):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and self.process.poll() is None:
-            if match := re.search(pattern, self.log.read_text()):
-                return match[0]
-            time.sleep(0.1)
-        raise AssertionError(f"app.py never printed {pattern}:\n{self.log.read_text()}")
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait(20)
-
-
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("server") / "log")
@@ -124,12 +84,20 @@ def server(tmp_path_factory):
     server.close()
 
 
-@pytest.fixture
-def no_workers(monkeypatch):
+@pytest.fixture(scope="session")
+def no_workers():
     """fastai loads photos in this process: to start others takes longer than to load a few drawn photos."""
     from fastai.torch_core import defaults  # not above: tests of the web need no torch
 
-    monkeypatch.setattr(defaults, "cpus", 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(defaults, "cpus", 0)
+        yield
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Without those of the report, which take longer than a tiny training; other tests look at them."""
+    monkeypatch.setattr("matplotlib.pyplot.savefig", lambda *args, **kwargs: None)
 
 
 @pytest.fixture

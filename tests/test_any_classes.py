@@ -8,8 +8,8 @@ import pytest
 from bears.app.wording import find_examples, headline, page_title
 from bears.deploy import files_to_send
 from bears.photo import open_photo
-from conftest import ROOT, Server
 from gradio_client import Client, handle_file
+from helpers import ROOT, Server
 from PIL import Image
 
 LABELS = {"disc", "square"}
@@ -17,7 +17,7 @@ GPS = 0x8825  # EXIF's tag for where a photo was taken
 
 
 @pytest.fixture(scope="module")
-def model(shapes, tmp_path_factory):
+def shapes_model(shapes, tmp_path_factory):
     """An export of train.py, run as a user does; every photo says where it was taken."""
     folder = tmp_path_factory.mktemp("shapes")
     exif = Image.Exif()
@@ -34,27 +34,27 @@ def model(shapes, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shapes_server(model, tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("server") / "log", "--model", str(model))
+def shapes_server(shapes_model, tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("server") / "log", "--model", str(shapes_model))
     yield server
     server.close()
 
 
-def test_an_example_of_each_class_lies_beside_the_export_without_what_the_camera_noted(model):
-    assert {f.stem for f in (model.parent / "examples").iterdir()} == LABELS
-    for file in (model.parent / "examples").iterdir():
+def test_an_example_of_each_class_lies_beside_the_export_without_what_the_camera_noted(shapes_model):
+    assert {f.stem for f in (shapes_model.parent / "examples").iterdir()} == LABELS
+    for file in (shapes_model.parent / "examples").iterdir():
         with Image.open(file) as im:
             assert im.size == (96, 96) and GPS not in im.getexif() and "comment" not in im.info
 
 
-def test_an_example_that_is_there_already_is_kept(model, tmp_path):
+def test_an_example_that_is_there_already_is_kept(shapes_model, tmp_path):
     from bears.export import export_examples  # imports torch
 
     class Interp:
         """Only what is asked of fastai's `Interpretation`: the files, smallest loss first."""
 
         def top_losses(self, largest, items):
-            return None, None, sorted((model.parent.parent / "photos").glob("*/*.jpg"))
+            return None, None, sorted((shapes_model.parent.parent / "photos").glob("*/*.jpg"))
 
     (tmp_path / "disc.jpg").write_bytes(b"mine")
     export_examples(Interp(), tmp_path)
@@ -83,8 +83,8 @@ def test_what_is_none_of_these_classes_is_named_so(shapes_server):
     assert {c["label"] for c in label["confidences"]} == LABELS
 
 
-def test_the_space_would_get_these_examples_and_nothing_about_bears(model):
-    files = files_to_send("me/shapes", model)
+def test_the_space_would_get_these_examples_and_nothing_about_bears(shapes_model):
+    files = files_to_send("me/shapes", shapes_model)
     assert {name for name in files if name.startswith("examples/")} == {f"examples/{label}.jpg" for label in LABELS}
     assert "MODEL_CARD.md" not in files and not any(name.endswith(".png") for name in files)
     card = files["README.md"].decode()

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 import requests
-from conftest import ROOT, Server
 from gradio_client import Client, handle_file
+from helpers import ROOT, Server
 from PIL import Image
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))

@@ -8,7 +8,7 @@ import time
 
 import pytest
 import requests
-from conftest import ROOT, free_port, memory
+from helpers import ROOT, free_port, memory
 
 BASE = "/user/some-name-1a2b3c/"
 EXAMPLES = ROOT / "examples"
@@ -77,7 +77,9 @@ def test_an_example_is_answered(page):
 
 
 def test_badge_opens_the_app_and_not_a_list_of_notebooks():
-    badge = re.search(r"https://mybinder.org/v2/gh/\S+/HEAD\?urlpath=(\S+)\)", (ROOT / "README.md").read_text())
+    badge = re.search(
+        r"https://mybinder.org/v2/gh/\S+/HEAD\?urlpath=(\S+)\)", (ROOT / "README.md").read_text(encoding="utf-8")
+    )
     assert badge[1] == "bears/"
 
 

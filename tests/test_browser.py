@@ -7,15 +7,11 @@ import signal
 
 import pytest
 import requests
-from axe_playwright_python.sync_playwright import Axe
-from conftest import ROOT, Server
+from helpers import DESKTOP, PHONE, ROOT, Server, model_process, serious_findings, upload
 from PIL import Image
-from test_security import model_process, upload
 
 EXAMPLES = ROOT / "examples"
 TEDDY = EXAMPLES / "teddy.jpg"
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 SCREENS = {
     f"{name}-{scheme}": {**screen, "color_scheme": scheme}
     for name, screen in (("desktop", DESKTOP), ("phone", PHONE))
@@ -149,16 +145,6 @@ def test_the_page_says_what_answers_and_that_nobody_should_trust_it_with_their_s
     with page.expect_popup() as popup:
         page.get_by_role("link", name="the API").click()
     popup.value.get_by_text("/predict").first.wait_for()
-
-
-def serious_findings(page):
-    """What axe-core finds serious once the page has come to rest: colours that fade have less contrast meanwhile."""
-    for _ in range(10):
-        found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
-        if not found:
-            break
-        page.wait_for_timeout(500)
-    return [f"{v['id']}: {v['help']}: {[node['html'] for node in v['nodes']]}" for v in found]
 
 
 @pytest.mark.parametrize("photo", [None, TEDDY], ids=["empty", "answered"])

@@ -19,9 +19,8 @@ from bears.clean.ranking import measure, rank, rank_folder, read_photos
 from bears.errors import DataError
 from bears.photo import open_photo
 from bears.train.data import find_photos, read_leave_out
-from conftest import ROOT, Server
+from helpers import DESKTOP, PHONE, ROOT, Server, serious_findings
 from PIL import Image, ImageColor, ImageOps
-from test_browser import DESKTOP, PHONE, serious_findings
 
 SUM = (
     r"Of 33 photos to look at, (\d+) may be near-duplicates, (\d+) may show none of the classes,"
@@ -210,6 +209,7 @@ def test_a_folder_that_cannot_be_written_to_is_a_sentence_and_moves_nothing(data
         decisions.steps()
 
 
+@pytest.mark.slow
 def test_the_list_says_what_is_wrong(planted, capsys):
     clean.main(["--list", str(planted)])
     said, discs, squares = capsys.readouterr().out.split("  1. ")
@@ -219,6 +219,7 @@ def test_the_list_says_what_is_wrong(planted, capsys):
     assert discs.count("unlike the others") + squares.count("unlike the others") <= 4  # of 34
 
 
+@pytest.mark.slow
 def test_the_list_ends_in_words_and_in_commands(planted, tmp_path, capsys, monkeypatch):
     (tmp_path / "my list.csv").write_text("file,reason\ndisc/00.jpg,blurred\n")
     monkeypatch.chdir(planted.parent)

@@ -17,7 +17,7 @@ from bears.collect.openverse import openverse
 from bears.collect.photos import class_folders, collect
 from bears.download import Web
 from bears.errors import DataError
-from conftest import ROOT
+from helpers import ROOT
 from PIL import Image
 from webserver import draw_photo
 

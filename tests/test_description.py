@@ -17,8 +17,8 @@ from bears.description import ARCHIVE, DESCRIPTION
 from bears.errors import ExportError
 from bears.export import export, load_pickle, open_export
 from bears.train.learner import LINEAR_HEAD, vision_learner
-from conftest import ROOT
 from fastai.vision import all as fastai
+from helpers import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image

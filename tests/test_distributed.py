@@ -9,8 +9,7 @@ import sys
 import pytest
 from bears.export import open_export
 from bears.train import distributed
-from conftest import ROOT, free_port
-from test_train import facts_of
+from helpers import ROOT, facts_of, free_port
 
 import train
 
@@ -71,7 +70,7 @@ def test_two_processes_of_the_default_recipe_make_the_model_of_one(shapes, tmp_p
 
 
 def test_two_processes_train_the_lesson(shapes, tmp_path):
-    recipe = ["--lesson", "--no-pretrained", "--arch", "resnet10t"]
+    recipe = ["--lesson", "--no-pretrained", "--arch", "test_resnet"]
     result = launch("train.py", "--data", shapes, "--out", tmp_path, *recipe)
     assert result.returncode == 0, result.stderr
     assert facts_of(tmp_path)["validation"]["photos"] == int(0.3 * 32)

@@ -11,7 +11,7 @@ import time
 import pytest
 from bears.download import MAX_BYTES, WORKERS, Web, fetch_photo, fetch_photos, small_jpeg
 from bears.errors import DownloadError, TryLater
-from conftest import ROOT
+from helpers import ROOT
 from PIL import Image
 from webserver import WebServer, draw_photo
 
@@ -19,7 +19,7 @@ SHRINK = """
 import sys
 from pathlib import Path
 from bears.download import small_jpeg
-from conftest import memory
+from helpers import memory
 
 before = memory("self", "VmHWM")
 small_jpeg(Path(sys.argv[1]).read_bytes())

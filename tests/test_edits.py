@@ -5,11 +5,12 @@ import json
 
 import pytest
 from bears.app.model import Model
-from conftest import ROOT
 from fastai.vision.all import MultiCategoryBlock, parent_label
+from helpers import ROOT
 from PIL import Image
 
-pytestmark = pytest.mark.usefixtures("no_workers")
+pytestmark = pytest.mark.usefixtures("no_workers", "no_pictures")
+TINY = ["--arch", "test_resnet", "--no-pretrained"]  # timm's network for tests
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_augmentation_in_the_default_recipe_is_done(edited, shapes, tmp_path, ca
     train = edited("item_tfms=Resize(input_size(args.arch))", AUGMENT)
     seen, compute_features = [], train.compute_features
     train.compute_features = lambda *args: seen.append(compute_features(*args)) or seen[0]
-    facts = facts_after(train, shapes, tmp_path / "out", "--cross-validate", "2")
+    facts = facts_after(train, shapes, tmp_path / "out", "--cross-validate", "2", *TINY)
     assert facts["cross_validation"]["photos"] == 32
     assert "4 random versions of each photo" in capsys.readouterr().out
     versions = [seen[0].photos, *seen[0].augmented]
@@ -67,7 +68,7 @@ def epochs(train):
 def test_more_epochs_at_a_rate_from_lr_find(edited, shapes, tmp_path):
     train = edited("learn.fine_tune(4)", "learn.fine_tune(5, learn.lr_find(num_it=8, show_plot=False).valley)")
     shown = epochs(train)
-    facts_after(train, shapes, tmp_path / "out", "--lesson", "--arch", "resnet10t", "--no-pretrained")
+    facts_after(train, shapes, tmp_path / "out", "--lesson", *TINY)
     assert shown == [5]
 
 
@@ -89,7 +90,7 @@ def test_a_body_that_was_unfrozen_is_judged_by_photos_that_it_never_saw(edited, 
         return dls
 
     train.get_dls = remember_what_it_saw
-    facts = facts_after(train, shapes, tmp_path / "out")
+    facts = facts_after(train, shapes, tmp_path / "out", *TINY)
     assert facts["cross_validation"]["folds"] == 1
     assert facts["cross_validation"]["photos"] == 32 - len(seen)
     assert "the first fold alone judges" in capsys.readouterr().out

@@ -13,7 +13,7 @@ import pytest
 from bears.errors import NoModelError
 from bears.export import export, open_export
 from bears.photo import open_photo
-from conftest import ROOT
+from helpers import ROOT
 
 EXPORT = ROOT / "export.pkl"
 EXAMPLES = [f for f in sorted((ROOT / "examples").glob("*.jpg")) if f.stem != "none"]

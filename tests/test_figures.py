@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
-FACTS = json.loads((ROOT / "export.json").read_text())
+FACTS = json.loads((ROOT / "export.json").read_text(encoding="utf-8"))
 PAGES = [ROOT / "README.md", ROOT / "MODEL_CARD.md"]
 
 
@@ -18,7 +18,12 @@ def phrase(facts):
 @pytest.mark.parametrize("page", PAGES, ids=lambda f: f.name)
 @pytest.mark.parametrize("facts", [FACTS["cross_validation"], FACTS["none_of_them"]["others"]], ids=phrase)
 def test_pages_state_the_figures_of_the_shipped_model(page, facts):
-    assert phrase(facts) in page.read_text()
+    assert phrase(facts) in page.read_text(encoding="utf-8")
+
+
+def test_table_of_recipes_states_the_error_of_the_default():
+    found = FACTS["cross_validation"]
+    assert f"| {found['error_rate']:.1%} of {found['photos']} (five folds) |" in PAGES[0].read_text(encoding="utf-8")
 
 
 def test_shipped_model_errs_as_little_as_promised():

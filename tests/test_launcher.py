@@ -11,7 +11,7 @@ import time
 import pytest
 import requests
 from bears.__main__ import COMMANDS, pip_settings
-from conftest import ROOT, free_port
+from helpers import ROOT, free_port
 
 PROGRAMS = {
     "app": ["app.py"],
@@ -149,6 +149,7 @@ def test_a_virtual_environment_that_is_half_made_heals(copy, starts):
     assert launch(copy).stdout.endswith("it runs\n")
 
 
+@pytest.mark.slow
 def test_uv_goes_the_way_to_the_index_that_pip_is_told(monkeypatch):
     monkeypatch.setattr("bears.__main__.PYTHON", sys.executable)
     monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example/simple")
@@ -185,7 +186,9 @@ def test_an_unknown_command_is_named():
 
 def test_launcher_says_which_version_it_is():
     result = subprocess.run([sys.executable, "-m", "bears", "--version"], cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0 and result.stdout.startswith("bears (")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    [latest, *_] = re.findall(r"^## (\S+)", changes, re.MULTILINE)
+    assert result.returncode == 0 and result.stdout.startswith(f"bears {latest} (")
 
 
 @pytest.mark.parametrize("option, status", [("--help", 0), ("--sed", None)])
@@ -195,3 +198,9 @@ def test_other_processes_of_accelerate_leave_the_options_to_the_first(option, st
     env = {**os.environ, "RANK": "1"}
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     assert result.stdout == ("goes on\n" if status is None else "") and not result.stderr
+
+
+def test_gradio_waits_for_nothing_that_jupyter_brings():
+    code = "from bears.lifecycle import prepare_gradio; prepare_gradio(); import jsonschema, sys; print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "jsonschema" in result.stdout.split() and "lark" not in result.stdout.split()

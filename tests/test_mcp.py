@@ -3,7 +3,7 @@
 import pytest
 import requests
 from anyio.from_thread import start_blocking_portal
-from conftest import ROOT, Server
+from helpers import ROOT, Server
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
@@ -11,18 +11,18 @@ TEDDY = ROOT / "examples" / "teddy.jpg"
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
+def mcp_url(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("mcp") / "log", "--mcp")
     yield server.url
     server.close()
 
 
-def ask(url, question):
+def ask(mcp_url, question):
     """The answer of the coroutine function `question` to a session with the server."""
 
     async def session():
         async with (
-            streamable_http_client(f"{url}/gradio_api/mcp/") as (read, write, _),
+            streamable_http_client(f"{mcp_url}/gradio_api/mcp/") as (read, write, _),
             ClientSession(read, write) as session,
         ):
             await session.initialize()
@@ -32,19 +32,19 @@ def ask(url, question):
         return portal.call(session)
 
 
-def test_there_is_one_tool_and_its_description_says_what_it_does(url):
-    [tool] = ask(url, lambda session: session.list_tools()).tools
+def test_there_is_one_tool_and_its_description_says_what_it_does(mcp_url):
+    [tool] = ask(mcp_url, lambda session: session.list_tools()).tools
     assert tool.name.endswith("predict") and list(tool.inputSchema["properties"]) == ["photo"]
     assert tool.description.startswith("Say how likely a photo shows each of the model's classes")
     assert "HEIC" in str(tool.inputSchema)
 
 
-def test_the_tool_answers_for_an_uploaded_photo(url):
+def test_the_tool_answers_for_an_uploaded_photo(mcp_url):
     with TEDDY.open("rb") as photo:
-        [path] = requests.post(f"{url}/gradio_api/upload", files={"files": photo}, timeout=30).json()
-    answer = ask(url, lambda s: call(s, f"{url}/gradio_api/file={path}"))
+        [path] = requests.post(f"{mcp_url}/gradio_api/upload", files={"files": photo}, timeout=30).json()
+    answer = ask(mcp_url, lambda s: call(s, f"{mcp_url}/gradio_api/file={path}"))
     text = " ".join(part.text for part in answer.content if part.type == "text")
-    assert not answer.isError and "Teddy bear, 99% sure" in text and f"{url}/gradio_api/file=" in text
+    assert not answer.isError and "Teddy bear, 99% sure" in text and f"{mcp_url}/gradio_api/file=" in text
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_the_tool_answers_for_an_uploaded_photo(url):
     [f"file={ROOT}/examples/teddy.jpg", "file=/etc/passwd", "https://example.com/teddy.jpg"],
     ids=["example", "passwd", "web"],
 )
-def test_the_tool_opens_nothing_else(url, photo):
-    photo = photo if photo.startswith("http") else f"{url}/gradio_api/{photo}"
-    answer = ask(url, lambda s: call(s, photo))
+def test_the_tool_opens_nothing_else(mcp_url, photo):
+    photo = photo if photo.startswith("http") else f"{mcp_url}/gradio_api/{photo}"
+    answer = ask(mcp_url, lambda s: call(s, photo))
     assert answer.isError and "Please upload the photo itself" in answer.content[0].text
-    assert requests.get(f"{url}/gradio_api/file=/etc/passwd", timeout=30).status_code == 403
+    assert requests.get(f"{mcp_url}/gradio_api/file=/etc/passwd", timeout=30).status_code == 403
 
 
 async def call(session, photo):

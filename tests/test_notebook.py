@@ -4,7 +4,7 @@ import shutil
 
 import nbformat
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 from nbclient import NotebookClient
 
 NOTEBOOK = ROOT / "notebooks" / "lesson.ipynb"
@@ -32,7 +32,7 @@ def test_it_shows_a_batch_the_confusion_matrix_the_top_losses_and_the_bear(outpu
 
 
 def test_it_is_committed_with_its_pictures_and_without_a_path_of_the_machine_that_made_them():
-    text = NOTEBOOK.read_text()
+    text = NOTEBOOK.read_text(encoding="utf-8")
     assert text.count('"image/png"') >= 4 and len(text) < 1_000_000
     assert "site-packages" not in text and "/home/" not in text and "/tmp/" not in text
 

@@ -10,8 +10,9 @@ from importlib.metadata import packages_distributions
 from itertools import product
 
 import pytest
+import yaml
 from bears.train.options import parse_args
-from conftest import ROOT, TRACKED, needs
+from helpers import ROOT, TRACKED, needs
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -20,7 +21,7 @@ TOP_LEVEL = {
     *("app.py", "train.py", *REQUIREMENTS, "requirements.lock", "export.pkl", "export.json", "pyproject.toml"),
     *("README.md", "MODEL_CARD.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"),
     *("bears", "examples", "tests", "benchmarks", "notebooks", "docs"),
-    *(".ci", ".binder", ".gitignore"),
+    *(".ci", ".github", ".binder", ".gitignore"),
 }
 
 
@@ -30,14 +31,28 @@ def test_top_level_holds_what_it_should_and_nothing_else():
 
 
 @needs("git")
+def test_the_account_of_the_badge_is_the_one_thing_to_fill_in():
+    texts = [(ROOT / name).read_bytes() for name in TRACKED if name.endswith((".md", ".py", ".yml", ".ipynb"))]
+    assert sum(text.count("owner".upper().encode()) for text in texts) == 1
+
+
+@needs("git")
 def test_every_file_is_small_enough_for_any_host():
     assert all((ROOT / name).stat().st_size <= 10_000_000 for name in TRACKED if (ROOT / name).exists())
 
 
 def test_readme_has_the_two_commands_and_ci_runs_the_same_test_command():
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "python3 -m bears app" in readme and "python3 -m bears test" in readme
-    assert "python3 -m bears test" in (ROOT / ".ci" / "run").read_text()
+    assert "python3 -m bears test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_github_runs_what_contributors_run():
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
+    (everything, *_, ci), (quick, *_, tests) = ((job["strategy"]["matrix"], *job["steps"]) for job in jobs.values())
+    assert ci["run"] == ".ci/run" and everything["python"] == ["3.10", "3.12", "3.14"]
+    command = tests["run"].replace("python ", "python3 ")  # as it is called on Windows, too
+    assert f"{command} " in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8") and len(quick["os"]) == 2
 
 
 @pytest.mark.parametrize("args", [[], ["nonsense"]])
@@ -61,7 +76,7 @@ def test_launcher_becomes_the_program_so_that_stopping_one_stops_the_other():
 
 
 def test_requirements_name_no_other_index_and_pin_what_the_pickle_needs():
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     names = {Requirement(line).name.lower(): line for line in required("requirements.txt")}
     assert not any(line.startswith("-") for line in lines)
     for name in ("gradio", "fastai", "timm"):
@@ -72,7 +87,7 @@ def test_requirements_name_no_other_index_and_pin_what_the_pickle_needs():
 
 def required(file):
     """What a requirements file asks for, without the files that it includes."""
-    lines = [line.split("#")[0].strip() for line in (ROOT / file).read_text().splitlines()]
+    lines = [line.split("#")[0].strip() for line in (ROOT / file).read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if line and not line.startswith("-")]
 
 
@@ -100,7 +115,7 @@ def test_lock_file_names_no_index():
 
 @pytest.mark.parametrize("file", [f for f in TRACKED if f.endswith(".md")])
 def test_links_between_pages_lead_somewhere(file):
-    text = (ROOT / file).read_text()
+    text = (ROOT / file).read_text(encoding="utf-8")
     for link in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", text):
         assert (ROOT / file).parent.joinpath(link).exists(), link
 
@@ -192,7 +207,7 @@ def test_functions_that_another_folder_uses_have_type_hints():
 
 
 def test_the_table_of_options_has_those_of_the_parser():
-    page = (ROOT / "docs" / "training.md").read_text()
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     with pytest.raises(SystemExit), redirect_stdout(io.StringIO()) as text:
         parse_args("", ["--help"])
     options = set(re.findall(r"--[a-z-]+", text.getvalue())) - {"--help"}
@@ -201,5 +216,5 @@ def test_the_table_of_options_has_those_of_the_parser():
 
 
 def test_train_and_app_stay_as_short_as_a_lesson():
-    assert len((ROOT / "train.py").read_text().splitlines()) <= 200
-    assert len((ROOT / "app.py").read_text().splitlines()) <= 150
+    assert len((ROOT / "train.py").read_text(encoding="utf-8").splitlines()) <= 200
+    assert len((ROOT / "app.py").read_text(encoding="utf-8").splitlines()) <= 150

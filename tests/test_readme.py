@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, needs
+from helpers import ROOT, needs
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

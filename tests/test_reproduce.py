@@ -13,7 +13,7 @@ from bears.errors import DataError
 from bears.train.data import read_leave_out
 from bears.train.options import LEFT_OUT
 from bears.train.shipped_photos import PHOTOS, shipped_photos
-from conftest import ROOT
+from helpers import ROOT
 from PIL import Image
 from webserver import draw_photo
 

@@ -3,9 +3,7 @@
 import base64
 import http.server
 import io
-import json
 import os
-import re
 import signal
 import stat
 import threading
@@ -20,25 +18,12 @@ import torch
 from bears.app.model import Model
 from bears.app.process import PredictorProcess
 from bears.photo import open_photo
-from conftest import ROOT, Server, memory
+from helpers import FILE_DATA, ROOT, Server, answer, call, memory, model_process, upload
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 TEDDY = (ROOT / "examples" / "teddy.jpg").read_bytes()
-FILE_DATA = {"meta": {"_type": "gradio.FileData"}}
-
-
-def upload(server, data, name="photo.jpg"):
-    [path] = requests.post(f"{server.url}/gradio_api/upload", files={"files": (name, data)}, timeout=30).json()
-    return {"path": path, **FILE_DATA}
-
-
-def call(server, photo):
-    """The events that `/call` streams, as text."""
-    url = f"{server.url}/gradio_api/call/predict"
-    event = requests.post(url, json={"data": [photo]}, timeout=30).json()["event_id"]
-    return requests.get(f"{url}/{event}", timeout=60).text
 
 
 def run(server, photo):
@@ -64,22 +49,6 @@ def join(server, photo):
 
 
 WAYS_IN = [call, run, join]
-
-
-def answer(server, data, name="photo.jpg"):
-    """Label, confidences and headline for an uploaded photo, or the sentence that refuses it."""
-    text = call(server, upload(server, data, name))
-    event, data = re.search(r"event: (complete|error)\ndata: (.*)", text).groups()  # heartbeats may come before
-    if event == "complete":
-        label, headline, _ = json.loads(data)
-        return label, headline
-    return json.loads(data)["error"]
-
-
-def model_process(server):
-    pid = server.process.pid
-    [child] = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(child)
 
 
 @pytest.mark.parametrize("way", WAYS_IN)
@@ -281,7 +250,9 @@ def test_a_model_that_prints_is_heard_in_the_log_and_goes_on(own_process, tmp_pa
     assert capfd.readouterr().err.startswith("." * 100_000)
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "how", [s for s in signal.Signals if s.name in ("SIGTERM", "SIGKILL", "SIGINT")], ids=lambda s: s.name
+)
 def test_the_model_goes_when_the_server_goes(tmp_path, how):
     server = Server(tmp_path / "log")
     server.wait_for("The model is ready", 60)

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 import requests
-from conftest import Server
 from gradio import tunneling
+from helpers import Server
 
 NO_NETWORK = {
     "HTTPS_PROXY": "http://127.0.0.1:9",

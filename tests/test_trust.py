@@ -16,8 +16,8 @@ from bears.train.data import find_photos, grouped_folds
 from bears.train.learner import Features, body_features, count_errors, fit_head, out_of_fold
 from bears.train.near_duplicates import group_near_duplicates
 from bears.train.options import LEFT_OUT
-from conftest import ROOT
 from fastai.data.transforms import get_image_files, parent_label
+from helpers import ROOT
 from PIL import Image
 
 FACTS = json.loads((ROOT / "export.json").read_text())

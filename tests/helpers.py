@@ -1,0 +1,121 @@
+"""What the tests of several files use; fixtures are in conftest.py."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+ROOT = Path(__file__).parent.parent
+PHOTOS = ROOT.parent / "shared" / "photos"
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
+LIST = ["git", "-C", ROOT, "ls-files"]  # which fails in a copy without its history
+TRACKED = subprocess.run(LIST, capture_output=True, text=True).stdout.splitlines() if shutil.which("git") else []
+# What some tests need and not every machine has, and what to do about it.
+NEEDS = {
+    "a chromium, for the page as a visitor sees it": (CHROMIUM, "install the package chromium"),
+    "curl, for README's commands": (shutil.which("curl"), "install the package curl"),
+    "git's list of files": (TRACKED, "install git, and clone the repository with it"),
+    "root, who can become a user without permission": (IS_ROOT, "try them in a container"),
+    "the real photos in ../shared/photos": (PHOTOS.is_dir(), "they are not part of the repository"),
+}
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+DESKTOP = {"viewport": {"width": 1280, "height": 900}}
+FILE_DATA = {"meta": {"_type": "gradio.FileData"}}
+
+
+def needs(word):
+    """Skip a test where what it needs is missing."""
+    [(name, (there, _))] = [(name, need) for name, need in NEEDS.items() if name.startswith(word)]
+    return pytest.mark.skipif(not there, reason=f"needs {name}")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def memory(pid, field="VmRSS"):
+    """Bytes that a process and all its children have in memory, or had at their peaks (`VmHWM`)."""
+    process = Path(f"/proc/{pid}")
+    own = int(re.search(rf"{field}:\s+(\d+)", (process / "status").read_text())[1]) * 1024
+    children = " ".join(f.read_text() for f in process.glob("task/*/children")).split()
+    return own + sum(memory(child, field) for child in children)
+
+
+class Server:
+    """`python app.py` as a user starts it, on a free port of this machine."""
+
+    def __init__(self, log, *args, app=ROOT / "app.py", env=(), seconds=60):
+        self.log = log
+        env = {**os.environ, "GRADIO_SERVER_PORT": str(free_port()), **dict(env)}
+        command = [sys.executable, "-u", str(app), *args]
+        with log.open("w") as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=env)
+        self.url = self.wait_for(r"http://\S+:\d+", seconds)
+
+    def wait_for(self, pattern, seconds):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if match := re.search(pattern, self.log.read_text()):
+                return match[0]
+            time.sleep(0.1)
+        raise AssertionError(f"app.py never printed {pattern}:\n{self.log.read_text()}")
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+
+def upload(server, data, name="photo.jpg"):
+    [path] = requests.post(f"{server.url}/gradio_api/upload", files={"files": (name, data)}, timeout=30).json()
+    return {"path": path, **FILE_DATA}
+
+
+def call(server, photo):
+    """The events that `/call` streams, as text."""
+    url = f"{server.url}/gradio_api/call/predict"
+    event = requests.post(url, json={"data": [photo]}, timeout=30).json()["event_id"]
+    return requests.get(f"{url}/{event}", timeout=60).text
+
+
+def answer(server, data, name="photo.jpg"):
+    """Label, confidences and headline for an uploaded photo, or the sentence that refuses it."""
+    text = call(server, upload(server, data, name))
+    event, data = re.search(r"event: (complete|error)\ndata: (.*)", text).groups()  # heartbeats may come before
+    if event == "complete":
+        label, headline, _ = json.loads(data)
+        return label, headline
+    return json.loads(data)["error"]
+
+
+def model_process(server):
+    pid = server.process.pid
+    [child] = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(child)
+
+
+def facts_of(folder):
+    """What train.py has written beside the export."""
+    return json.loads((folder / "export.json").read_text())
+
+
+def serious_findings(page):
+    """What axe-core finds serious once the page has come to rest: colours that fade have less contrast meanwhile."""
+    from axe_playwright_python.sync_playwright import Axe  # not every test that imports this file needs it
+
+    for _ in range(10):
+        found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+        if not found:
+            break
+        page.wait_for_timeout(500)
+    return [f"{v['id']}: {v['help']}: {[node['html'] for node in v['nodes']]}" for v in found]
