@@ -31,11 +31,11 @@ def pytest_sessionfinish(session):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-# A test that uses one of these fixtures or functions starts a server, a browser, a training or another program.
+# A test that uses one of these starts a server, a browser or another program, or trains or measures a network.
 SLOW = {
     *("server", "shared", "mcp_url", "app_url", "browser", "cleaner", "own_process", "starts", "half_run", "outputs"),
-    *("trained", "edited", "shapes_model", "suspects", "photos"),
-    *("subprocess", "Server", "launch", "deploy", "compare", "run_training"),
+    *("trained", "edited", "shapes_model", "measured", "learner", "photos"),
+    *("subprocess", "Server", "launch", "deploy", "compare", "run_training", "vision_learner", "speed_up"),
 }
 
 
