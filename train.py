@@ -25,7 +25,13 @@ from bears.files import check_writable
 from bears.photo import open_photo
 from bears.train import distributed, outcome, report
 from bears.train.data import batch_size, check_split, explain_lost_photos, find_others, select_photos
-from bears.train.evaluation import detect_none_of_them, evaluate_by_folds, evaluate_by_validation, split_into_folds
+from bears.train.evaluation import (
+    evaluate_by_folds,
+    evaluate_by_validation,
+    evaluate_detector,
+    fit_detector,
+    split_into_folds,
+)
 from bears.train.learner import (
     EPOCHS,
     LINEAR_HEAD,
@@ -123,6 +129,7 @@ def train_default(files, groups, args):
         outcome.print_step("the body has learnt from the photos of the other folds, so the first fold alone judges")
         folds = folds[:1]
     features = compute_features(learn, files)
+    scores = fit_detector(learn, features, groups, args)  # of "none of the classes"
 
     def fit(train_idx, valid_idx, quiet=True):
         head = head_learner(features, (train_idx, valid_idx), args.seed, quiet)
@@ -132,7 +139,7 @@ def train_default(files, groups, args):
     heads = [fit(*fold, quiet=i > 0) for i, fold in enumerate(folds)]
     learn.model[1][-1] = fit(range(len(files)), []).model
     result = evaluate_by_folds(learn, heads, folds, files, features.targets)
-    return detect_none_of_them(result, features, groups, args)
+    return evaluate_detector(result, scores, args)
 
 
 # show_batch, ClassificationInterpretation, plot_confusion_matrix, plot_top_losses

@@ -4,7 +4,14 @@ Two questions to the frozen body decide (out-of-distribution detection). Is the 
 mean cosine similarity to its five nearest of them (Sun et al. 2022, https://arxiv.org/abs/2204.06507). And does
 ImageNet see in it what it sees in the training photos, rather than one of the categories that come closest: a panda
 is like a bear in every other way.
+
+Photos from the web are good ones, and a score that knows no others turns away what a camera sees by night. So the
+training photos count a second time, as bad copies of themselves (bears/train/degrade.py): half of those to compare with
+are copies, and the thresholds are quantiles of the scores of copies (split conformal prediction, Vovk et al. 2005: of
+photos that are as bad as the copies, that share is turned away; of better ones, fewer).
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,36 +20,52 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 NEIGHBOURS = 5
-GALLERY = 800  # training photos to compare with: 2 MB of the export
-RIVALS = 64  # ImageNet's categories that come closest to the classes
+GALLERY = 800  # training photos and copies to compare with: 2 MB of the export
+RIVALS = 256  # ImageNet's categories that come closest to the classes
 MAX_RIVAL_SHARE = 0.2  # of the training photos, at most, may look like rivals; of the bears it is 0.03
-ACCEPTED_SHARE = 0.99  # of the training photos, so that on photos never seen at least 98% should pass
+SHARE_POWER = 0.25  # ImageNet is often wrong about bad photos: its opinion counts, but is no veto
+TURNED_AWAY = 0.04  # of the copies: "none of the classes"
+UNSURE = 0.06  # of the copies, those that are turned away included: "not sure"
+TURNED_AWAY_WITHOUT_COPIES = 0.01  # of the training photos
 
 
-def fit(features: Tensor, labels: ndarray, groups: ndarray, classifier=None, seed=42) -> tuple[dict, ndarray]:
-    """Everything that `score` needs, as a dict of half-precision tensors and floats, and the scores that it fitted.
+def fit(
+    features: Tensor, labels: ndarray, groups: ndarray, classifier=None, seed=42, copies: Sequence[Tensor] = ()
+) -> tuple[dict, ndarray]:
+    """Everything that `score` needs, as a dict of half-precision tensors and floats; the groups of its gallery.
 
     `features` is (photos, n), `labels` and `groups` (photos,) are arrays: classes, and the numbers of
-    `group_near_duplicates`; `classifier` is ImageNet's (weight, bias) on the same features, if the body came with one.
+    `group_near_duplicates`; `classifier` is ImageNet's (weight, bias) on the same features, if the body came with one;
+    `copies` are the features of bad copies of the same photos, each (photos, n).
     """
-    chosen = sample_gallery(labels, seed)
-    detector = {"gallery": normalize(features[chosen]).half()}
+    gallery = sample_gallery(labels, seed, GALLERY // 2 if copies else GALLERY)
+    detector, gallery_groups = {"gallery": features[gallery]}, groups[gallery]
+    if copies:
+        their_groups, copies = np.tile(groups, len(copies)), torch.cat(list(copies))
+        gallery = sample_gallery(np.tile(labels, len(copies) // len(labels)), seed, GALLERY // 2)
+        detector["gallery"] = torch.cat([detector["gallery"], copies[gallery]])
+        gallery_groups = np.concatenate([gallery_groups, their_groups[gallery]])
+    detector["gallery"] = normalize(detector["gallery"]).half()
     if classifier is not None:
         detector |= own_and_rivals(features, labels, groups, *classifier)
-    scores = left_out_scores(detector, features, groups, chosen)
-    detector["threshold"] = float(np.quantile(scores, 1 - ACCEPTED_SHARE))
-    return detector, scores
+    if len(copies):
+        scores = left_out_scores(detector, copies, their_groups, gallery_groups)
+        detector |= {"threshold": float(np.quantile(scores, TURNED_AWAY)), "sure": float(np.quantile(scores, UNSURE))}
+    else:
+        scores = left_out_scores(detector, features, groups, gallery_groups)
+        detector["threshold"] = detector["sure"] = float(np.quantile(scores, TURNED_AWAY_WITHOUT_COPIES))
+    return detector, gallery_groups
 
 
-def sample_gallery(labels, seed):
-    """Positions of about `GALLERY` photos, or of all if they are no more, drawn at random but evenly from all classes.
+def sample_gallery(labels, seed, size=GALLERY):
+    """Positions of about `size` photos, or of all if they are no more, drawn at random but evenly from all classes.
 
     No class gets fewer than `NEIGHBOURS`, if it has them: its photos would be like none of their own.
     """
-    if len(labels) <= GALLERY:
+    if len(labels) <= size:
         return np.arange(len(labels))
     rng, classes = np.random.default_rng(seed), np.unique(labels)
-    share = max(NEIGHBOURS + 1, GALLERY // len(classes))
+    share = max(NEIGHBOURS + 1, size // len(classes))
     return np.sort(np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:share] for c in classes]))
 
 
@@ -83,7 +106,7 @@ def score(detector: dict, features: Tensor, allowed=None) -> Tensor:
     if allowed is not None:
         similarity[~allowed] = -1
     likeness = similarity.topk(min(NEIGHBOURS, similarity.shape[1]), dim=1).values.mean(dim=1)
-    return likeness * own_share(detector, features)
+    return likeness.clamp(min=0) * own_share(detector, features) ** SHARE_POWER
 
 
 def own_share(detector, features):
@@ -94,7 +117,7 @@ def own_share(detector, features):
     return probs[:, : detector["own"]].sum(dim=1)
 
 
-def left_out_scores(detector, features, groups, chosen):
-    """Scores of the training photos, each compared with all but itself and its near-duplicates."""
-    allowed = torch.tensor(groups[:, None] != groups[None, chosen])
+def left_out_scores(detector: dict, features: Tensor, groups: ndarray, gallery_groups: ndarray) -> ndarray:
+    """Scores of training photos or their copies, each compared with all but itself and its near-duplicates."""
+    allowed = torch.tensor(groups[:, None] != gallery_groups[None])
     return score(detector, features, allowed).numpy()

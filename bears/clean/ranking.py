@@ -107,5 +107,5 @@ def predict_out_of_fold(
     folds = grouped_folds(files, groups, seed=seed)
     heads = [fit_head(Features(features, targets), split, seed, quiet=True) for split in folds]
     probs = cross_calibrated(out_of_fold(heads, folds), targets, folds)
-    detector, likeness = ood.fit(features, targets.numpy(), groups, imagenet_classifier(ARCH), seed)
-    return probs.numpy(), likeness, detector
+    detector, gallery_groups = ood.fit(features, targets.numpy(), groups, imagenet_classifier(ARCH), seed)
+    return probs.numpy(), ood.left_out_scores(detector, features, groups, gallery_groups), detector

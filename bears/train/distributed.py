@@ -126,7 +126,7 @@ def together(fit: Callable) -> Callable:
 
 
 def split_between_processes(func):
-    """Decorator: of `func(files)`, a tensor with a row for each file, each process computes a part."""
+    """Decorator: of `func(files)`, a tensor or a list with a row for each file, each process computes a part."""
 
     @wraps(func)
     def compute_together(files, *args, **kwargs):
@@ -136,6 +136,7 @@ def split_between_processes(func):
         parts = [None] * WORLD_SIZE
         part = func(files[start:stop], *args, **kwargs) if start < stop else None
         torch.distributed.all_gather_object(parts, part)
-        return torch.cat([part for part in parts if part is not None])
+        parts = [part for part in parts if part is not None]
+        return torch.cat(parts) if torch.is_tensor(parts[0]) else [row for part in parts for row in part]
 
     return compute_together

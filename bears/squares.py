@@ -1,0 +1,205 @@
+"""Look at the whole photo: at all squares that cover it, for one pass of the network and a little more.
+
+`Resize` shows a network the middle square alone, and a bear at the edge is not there. The network is convolutional, so
+one pass over the whole photo holds what it makes of every square: the squares are pooled from its map.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from bears import ood
+from fastai.data.transforms import ToTensor
+from fastai.learner import Learner
+from fastai.vision.augment import Resize, ResizeMethod
+from fastai.vision.core import PILImage
+from fasttransform import Pipeline, Transform
+from PIL import Image
+from torch import nn
+
+MAX_RATIO = 3  # of the longer side to the shorter; what is beyond that is cut off at both ends
+CLOSER = 7 / 4  # times the size of the first look has the second: what is small or far away grows by as much
+
+
+@dataclass
+class Answer:
+    """What a model makes of one photo."""
+
+    probs: torch.Tensor  # of each class, (classes,)
+    box: tuple[int, int, int, int]  # the square that the answer is about: left, top, right, bottom in pixels
+    score: float | None = None  # how sure it is that there is any class, as `ood.score`; None: nothing was fitted
+    fmap: torch.Tensor | None = None  # what the body made of that square, (n, h, w)
+
+
+class WholePhoto(Transform):
+    """In the place of fastai's `Resize`: the shorter side is `size` pixels, the longer one a whole number of cells."""
+
+    order = Resize.order
+
+    def __init__(self, size, cell):
+        self.size, self.cell = size, cell
+
+    def encodes(self, photo: PILImage):
+        photo = photo.crop(visible(photo.size))
+        return photo.resize(self.target(photo.size), Image.Resampling.BILINEAR)
+
+    def target(self, size):
+        """(width, height) in pixels that a photo of such a size gets."""
+        return tuple(max(self.size, round(side * self.size / min(size) / self.cell) * self.cell) for side in size)
+
+
+def visible(size):
+    """The box (left, top, right, bottom) of a photo of such a size that is looked at."""
+    cut = [max(0, side - MAX_RATIO * min(size)) // 2 for side in size]
+    return *cut, size[0] - cut[0], size[1] - cut[1]
+
+
+def cover(n, side, stride=None):
+    """Starts of the fewest squares of `side` cells that cover `n`, evenly spread, at most `stride` apart.
+
+    Without a `stride` their number is odd, so that the middle square is one of them.
+    """
+    if stride:
+        count = -(-(n - side) // stride) + 1
+    else:
+        count = -(-n // side)
+        count += count % 2 == 0
+    return sorted({round(start) for start in np.linspace(0, n - side, count)})
+
+
+def places(fmaps, side, stride=None):
+    """The (top, left) cells of the squares that cover maps (photos, n, h, w)."""
+    return [(y, x) for y in cover(fmaps.shape[-2], side, stride) for x in cover(fmaps.shape[-1], side, stride)]
+
+
+class SurestSquare(nn.Module):
+    """In the place of the head's average pooling: that of the square which is surest to show a class.
+
+    `found` is, for each photo of the latest batch, its score, the map of the square, and where that is, in cells.
+    """
+
+    def __init__(self, pool, fitted, side):
+        super().__init__()
+        self.pool, self.fitted, self.side, self.stride, self.found = pool, fitted, side, None, []
+
+    def forward(self, fmaps):
+        corners = places(fmaps, self.side, self.stride)
+        squares = [fmaps[..., y : y + self.side, x : x + self.side] for y, x in corners]
+        pooled = torch.stack([self.pool(square) for square in squares], dim=1)
+        scores = ood.score(self.fitted, pooled.flatten(0, 1).flatten(1)).view(pooled.shape[:2])
+        best = scores.argmax(dim=1)
+        self.found = [(scores[i, k].item(), squares[k][i], corners[k]) for i, k in enumerate(best.tolist())]
+        return pooled[torch.arange(len(best)), best]
+
+
+def open_eyes(learn: Learner, predict: Callable):
+    """`WholePhotos` where the Learner can do that, else `MiddleSquare`."""
+    whole = getattr(learn, "ood", None) is not None and can_see_whole(learn)
+    return (WholePhotos if whole else MiddleSquare)(learn, predict)
+
+
+def predict_batch(learn: Learner, photos: list[Image.Image]) -> torch.Tensor:
+    """What `learn.predict` does, for several photos of one size at once: probabilities (photos, classes)."""
+    with torch.no_grad():
+        [batch] = learn.dls.test_dl(photos, bs=len(photos), num_workers=0).one_batch()
+        # A plain tensor: fastai's own would go through Python once more at every layer.
+        return learn.loss_func.activation(learn.model(batch.as_subclass(torch.Tensor)))
+
+
+class WholePhotos:
+    """Looks at whole photos through a Learner, which it changes: `learn.predict` then answers for the surest square.
+
+    Where no square is sure, it looks a second time and closer. `predict` is a function from photos of one size to what
+    the Learner says of them, (photos, classes).
+    """
+
+    def __init__(self, learn: Learner, predict: Callable):
+        self.fitted, self.predict, head = learn.ood, predict, learn.model[1]
+        self.size, self.side = plain_size(learn), cells(learn)
+        self.whole = WholePhoto(self.size, self.size // self.side)
+        head[0] = self.surest = SurestSquare(head[0], self.fitted, self.side)
+        for dl in learn.dls.loaders:
+            dl.after_item = Pipeline([self.whole, ToTensor()])
+
+    def ask(self, photos: list[Image.Image]) -> list[Answer]:
+        answers = self.look(photos, self.size)
+        unsure = [i for i, answer in enumerate(answers) if answer.score < self.fitted["sure"]]
+        closer = self.look([photos[i] for i in unsure], round(CLOSER * self.side) * self.whole.cell, self.side // 2)
+        for i, again in zip(unsure, closer):
+            answers[i] = max(answers[i], again, key=lambda answer: answer.score)
+        return answers
+
+    def look(self, photos, size, stride=None):
+        self.whole.size, self.surest.stride = size, stride
+        shapes = [self.whole.target(photo.crop(visible(photo.size)).size) for photo in photos]
+        answers = {}
+        for shape in set(shapes):
+            which = [i for i, other in enumerate(shapes) if other == shape]
+            rows = self.predict([photos[i] for i in which])
+            for i, row, (score, fmap, corner) in zip(which, rows, self.surest.found):
+                answers[i] = Answer(row, self.box(photos[i].size, shape, corner), score, fmap)
+        return [answers[i] for i in range(len(photos))]
+
+    def box(self, size, shape, corner):
+        """Where in a photo of that size a square is that lies at `corner` of the map of a picture of that shape."""
+        left, top, right, bottom = visible(size)
+        scale = (right - left) / shape[0], (bottom - top) / shape[1]
+        start = [c * self.whole.cell * s for c, s in zip(corner[::-1], scale)]
+        side = [self.side * self.whole.cell * s for s in scale]
+        x, y = left + round(start[0]), top + round(start[1])
+        return x, y, min(right, x + round(side[0])), min(bottom, y + round(side[1]))
+
+
+class MiddleSquare:
+    """Looks at what the DataBlock of a Learner makes of photos, for most the middle square; asked as `WholePhotos`."""
+
+    def __init__(self, learn, predict):
+        self.learn, self.predict = learn, predict
+        learn.model[0].register_forward_hook(self.keep)
+
+    def keep(self, body, inputs, output):
+        self.fmaps = output
+
+    def ask(self, photos: list[Image.Image]) -> list[Answer]:
+        rows, fitted = self.predict(photos), getattr(self.learn, "ood", None)
+        scores = [None] * len(photos)
+        if fitted is not None:
+            scores = ood.score(fitted, self.learn.model[1][:-1](self.fmaps)).tolist()
+        return [Answer(row, middle(photo.size), *rest) for row, photo, *rest in zip(rows, photos, scores, self.fmaps)]
+
+
+def middle(size):
+    """The box of the middle square of a photo of such a size."""
+    side = min(size)
+    left, top = (size[0] - side) // 2, (size[1] - side) // 2
+    return left, top, left + side, top + side
+
+
+def has_linear_head(learn: Learner) -> bool:
+    """Whether the head is average pooling, flattening and one linear layer, all of which can be done for any square."""
+    return [type(layer).__name__ for layer in learn.model[1]] == ["AdaptiveAvgPool2d", "Flatten", "Linear"]
+
+
+def plain_size(learn: Learner) -> int | None:
+    """The side in pixels of the middle square that the DataBlock cuts out of a photo, if it does no more than that."""
+    tfms = [tfm for tfm in learn.dls.valid.after_item.fs if not isinstance(tfm, ToTensor)]
+    if [type(tfm) for tfm in tfms] != [Resize] or tfms[0].method != ResizeMethod.Crop:
+        return None
+    width, height = tfms[0].size
+    return width if width == height else None
+
+
+def cells(learn: Learner) -> int:
+    """How many cells a side has of the map that the body makes of such a square."""
+    x = torch.zeros(1, 3, *2 * [plain_size(learn)], device=next(learn.model.parameters()).device)
+    body = learn.model[0].eval()
+    with torch.no_grad():
+        return body(x).shape[-1]
+
+
+def can_see_whole(learn: Learner) -> bool:
+    """Whether a Learner can look at all squares of a photo: a convolutional body on plain squares, a linear head."""
+    if not (has_linear_head(learn) and (size := plain_size(learn))):
+        return False
+    return size % cells(learn) == 0 and cells(learn) > 1
