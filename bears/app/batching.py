@@ -34,16 +34,16 @@ class Predictor:
     def predict(self, file):
         """What the model makes of the photo in `file`; a triple.
 
-        `probs` is a dict from label to probability, `known` says whether the photo shows any of the classes at all,
-        `heatmap` is the photo with the evidence for the top class laid over it, or nothing.
+        `probs` is a dict from label to probability, `in_distribution` says whether the photo shows any of the classes
+        at all, `heatmap` is the photo with the evidence for the top class laid over it, or nothing.
         Raises `PhotoError` and `ExportError`.
         """
         with self.counted():
             with self.opening:
                 photo = open_photo(file)
             self.load()
-            probs, known, cam = self.submit(photo).result()
-            return probs, known, draw_heatmap(photo, cam)
+            probs, in_distribution, cam = self.submit(photo).result()
+            return probs, in_distribution, draw_heatmap(photo, cam)
 
     @contextlib.contextmanager
     def counted(self):
@@ -56,7 +56,7 @@ class Predictor:
                 self.callers -= 1
 
     def submit(self, photo):
-        """Queue an upright RGB PIL image for the model; returns a Future of (probs, known, cam)."""
+        """Queue an upright RGB PIL image for the model; returns a Future of (probs, in_distribution, cam)."""
         answer = Future()
         self.waiting.put((photo, answer))
         return answer
