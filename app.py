@@ -66,10 +66,10 @@ def create_demo(model, trust=False):
         if photo is None:
             return None, WAITING, None
         try:
-            probs, known, heatmap = predictor.predict(received(photo))
+            probs, in_distribution, heatmap = predictor.predict(received(photo))
         except (PhotoError, ExportError) as e:
             raise gr.Error(str(e), duration=None, print_exception=False) from None
-        verdict = headline(probs, known, facts)
+        verdict = headline(probs, in_distribution, facts)
         print(f"{time.strftime('%X')} {verdict} in {time.monotonic() - start:.3f} s", flush=True)
         return probs, verdict, heatmap
 

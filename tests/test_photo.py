@@ -7,6 +7,7 @@ import time
 import tracemalloc
 import zlib
 
+import hostile
 import numpy as np
 import pytest
 from bears.errors import PhotoError
@@ -136,6 +137,40 @@ def test_bomb_is_refused_before_it_is_decoded(side):
     assert "megapixels" in refusal(bomb)
     assert time.process_time() - start < 0.5 and tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("make", hostile.REFUSED, ids=lambda make: make.__name__)
+def test_a_small_file_that_costs_much_is_refused_by_a_look_at_it(make):
+    data = make()
+    start = time.process_time()
+    refusal(data)
+    assert time.process_time() - start < 0.5
+
+
+def test_the_type_of_a_table_of_strips_hides_nothing():
+    assert "holds more" in refusal(hostile.tiff_of_many_strips(kind=1))
+
+
+def test_real_files_have_tables_scans_and_comments_too():
+    noise = Image.effect_noise((3000, 600), 50).convert("RGB")
+    for format, kwargs in (
+        ("TIFF", {"strip_size": 1}),
+        ("TIFF", {"big_tiff": True, "icc_profile": bytes(2**20)}),
+        ("GIF", {"comment": b"x" * 50_000}),
+        ("JPEG", {"progressive": True, "icc_profile": bytes(2**18)}),
+    ):
+        assert min(open_photo(saved(noise, format, **kwargs)).size) >= 360
+
+
+def test_a_baseline_jpeg_may_have_more_pixels_than_others():
+    grey = saved(Image.new("L", (8000, 8000)), "JPEG").getvalue()
+    assert open_photo(io.BytesIO(grey)).size == (500, 500)
+    assert "megapixels" in refusal(saved(Image.new("L", (8000, 8000)), "JPEG", progressive=True).getvalue())
+
+
+def test_a_panorama_keeps_no_more_pixels_than_other_photos():
+    width, height = open_photo(io.BytesIO(hostile.png_that_is_thin())).size
+    assert height >= 360 and width * height <= 20 * 360**2 and width / height == pytest.approx(20, abs=0.1)
 
 
 def test_a_thread_of_pixels_is_refused():

@@ -208,8 +208,7 @@ def own_process():
 
     yield make
     for predictor in made:
-        with predictor.latest.process as process:
-            process.kill()
+        predictor.close()
 
 
 def test_every_caller_of_a_model_that_dies_is_asked_to_send_the_photo_again(own_process):
@@ -246,7 +245,7 @@ def test_a_model_that_prints_is_heard_in_the_log_and_goes_on(own_process, tmp_pa
         try:
             assert "cannot be opened here" in str(loading.exception(60))
         finally:
-            predictor.latest.process.kill()  # or the thread would wait for ever
+            predictor.close()  # or the thread would wait for ever
     assert capfd.readouterr().err.startswith("." * 100_000)
 
 

@@ -31,10 +31,10 @@ def model():
 
 def test_one_photo_and_many_give_the_same_answers(model):
     photos = [open_photo(f) for f in EXAMPLES]
-    for (probs, known, cam), alone in zip(model.ask(photos), photos):
-        [(lone_probs, lone_known, lone_cam)] = model.ask([alone])
+    for (probs, in_distribution, cam), alone in zip(model.ask(photos), photos):
+        [(lone_probs, lone_in, lone_cam)] = model.ask([alone])
         assert probs == pytest.approx(lone_probs, abs=1e-4)
-        assert known is lone_known is True
+        assert in_distribution is lone_in is True
         assert np.allclose(cam, lone_cam, atol=1e-3)
 
 

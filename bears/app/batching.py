@@ -1,19 +1,27 @@
-"""Ask one model for many people at once: photos that wait together go through it in one batch."""
+"""Ask one model for many people at once: photos that wait together go through it in one batch.
+
+This module is also the program of the process that has the model, which bears/app/process.py starts.
+"""
 
 import contextlib
+import json
+import os
 import queue
+import shutil
+import signal
+import sys
 import threading
 from concurrent.futures import Future
+from multiprocessing.managers import BaseManager
+from multiprocessing.util import get_temp_dir
 
-from bears.app.heatmap import draw_heatmap
-from bears.photo import open_photo
-from joblib import cpu_count
+from bears.lifecycle import STOP_SIGNALS
 
 MAX_BATCH = 4  # a larger batch is no faster on two cores and takes more memory
 
 
 class Predictor:
-    """Answers any number of threads at once: one more thread owns the model, photos are opened one per core.
+    """Answers any number of threads at once: one more thread owns the model.
 
     The worker takes whatever photos are waiting, up to `MAX_BATCH`, so that a busy model runs full batches and an
     idle one never lets a lone photo wait. Photos that come before the model is loaded wait for it.
@@ -22,7 +30,6 @@ class Predictor:
     def __init__(self, file, trust=False):
         self.file, self.trust = file, trust
         self.waiting = queue.SimpleQueue()
-        self.opening = threading.Semaphore(cpu_count())
         self.loaded = Future()
         self.callers, self.counting = 0, threading.Lock()  # in `predict` just now
         threading.Thread(target=self.work, daemon=True).start()
@@ -31,19 +38,15 @@ class Predictor:
         """Wait until the model is loaded. Raises `ExportError`."""
         self.loaded.result()
 
-    def predict(self, file):
-        """What the model makes of the photo in `file`; a triple.
+    def predict(self, photo):
+        """What the model makes of an upright RGB PIL image; a triple.
 
-        `probs` is a dict from label to probability, `known` says whether the photo shows any of the classes at all,
-        `heatmap` is the photo with the evidence for the top class laid over it, or nothing.
-        Raises `PhotoError` and `ExportError`.
+        `probs` is a dict from label to probability, `in_distribution` says whether the photo shows any of the classes
+        at all, `cam` is an activation map of the top class, or nothing. Raises `ExportError`.
         """
         with self.counted():
-            with self.opening:
-                photo = open_photo(file)
             self.load()
-            probs, known, cam = self.submit(photo).result()
-            return probs, known, draw_heatmap(photo, cam)
+            return self.submit(photo).result()
 
     @contextlib.contextmanager
     def counted(self):
@@ -56,7 +59,7 @@ class Predictor:
                 self.callers -= 1
 
     def submit(self, photo):
-        """Queue an upright RGB PIL image for the model; returns a Future of (probs, known, cam)."""
+        """Queue an upright RGB PIL image for the model; returns a Future of (probs, in_distribution, cam)."""
         answer = Future()
         self.waiting.put((photo, answer))
         return answer
@@ -92,3 +95,31 @@ def answer_all(answers, model, photos, alone):
         for answer in answers:
             if not answer.done():
                 answer.set_exception(e)
+
+
+class Manager(BaseManager):
+    """Carries calls and answers between the two processes, through a local socket that needs a key."""
+
+
+def serve(pipe, file, trust, key):
+    """What the other process does: answer calls until the first process is gone, however it went.
+
+    The first line in `pipe` is the address for them, and the folder that the address may lie in.
+    """
+    predictor = Predictor(file, trust)
+    Manager.register("predictor", callable=lambda: predictor, exposed=("load", "predict"))
+    server = Manager(authkey=key.encode()).get_server()
+    with pipe:
+        print(json.dumps([server.address, get_temp_dir()]), file=pipe)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()  # ends when the first process does
+    shutil.rmtree(get_temp_dir(), ignore_errors=True)  # with the socket in it, which a sudden end would leave behind
+    os._exit(0)  # whatever the model is at
+
+
+if __name__ == "__main__":
+    for stop in (signal.SIGINT, *STOP_SIGNALS):  # are for the first process, which takes this one along
+        signal.signal(stop, signal.SIG_IGN)
+    pipe = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a model prints belongs in the log: nobody reads the pipe once it has brought the address
+    serve(pipe, **json.loads(sys.stdin.readline()))

@@ -1,4 +1,4 @@
-"""What an export makes of photos: probabilities, whether it knows such photos at all, and where it looked."""
+"""What an export makes of photos: probabilities, whether they are of its distribution at all, and where it looked."""
 
 import torch
 from bears import ood
@@ -28,7 +28,7 @@ class Model:
         """Raises `ExportError` when the model cannot answer: a file may say what no photo fits."""
         try:
             probs = self.ask_many([Image.new("RGB", (320, 240))])
-            self.are_known(), self.explain(probs)
+            self.in_distribution(), self.explain(probs)
         except Exception as e:  # as many kinds as there are layers
             raise ExportError(f"{file} cannot answer ({type(e).__name__}). Train it again with train.py.") from None
         if probs.shape != (1, len(self.learn.dls.vocab)) or not probs.isfinite().all():
@@ -39,10 +39,10 @@ class Model:
         self.features = output
 
     def ask(self, photos, alone=True):
-        """Triples (probs, known, cam) for a list of RGB PIL images; `alone` says that nobody else is waiting."""
+        """Triples (probs, in_distribution, cam) for a list of RGB PIL images; `alone`: nobody else is waiting."""
         rows = self.ask_one(*photos) if alone and len(photos) == 1 else self.ask_many(photos)
         probs = [dict(zip(self.learn.dls.vocab, row.tolist())) for row in rows]
-        return list(zip(probs, self.are_known(), self.explain(rows)))
+        return list(zip(probs, self.in_distribution(), self.explain(rows)))
 
     def ask_one(self, photo):
         """The lesson's `learn.predict`, on all cores."""
@@ -57,7 +57,7 @@ class Model:
             # A plain tensor: fastai's own would go through Python once more at every layer.
             return self.learn.loss_func.activation(self.learn.model(batch.as_subclass(torch.Tensor)))
 
-    def are_known(self):
+    def in_distribution(self):
         """Whether each photo of the latest batch shows any class at all; taken for granted if nothing was fitted."""
         fitted = getattr(self.learn, "ood", None)
         if fitted is None:

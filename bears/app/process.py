@@ -1,61 +1,99 @@
 """Keep the model in a process of its own, so that the page answers while the model thinks, loads or crashes.
 
 Python runs one thread at a time (its "global interpreter lock"): in one process, uploads and the network would wait
-for each other at every step. And should a hostile file ever bring a decoder down, only this process goes with it.
+for each other at every step. The model gets small pictures, which the processes of bears/app/openers.py have opened.
 """
 
 import contextlib
 import json
-import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import threading
-from multiprocessing.managers import BaseManager
-from multiprocessing.util import get_temp_dir
+import time
 from pathlib import Path
 
+from bears.app.batching import MAX_BATCH, Manager
+from bears.app.callers import find_caller
+from bears.app.heatmap import draw_heatmap
+from bears.app.openers import Openers, end_after
 from bears.errors import ExportError, PhotoError
-from bears.lifecycle import STOP_SIGNALS
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-u", "-m", "bears.app.process"]  # -u: what it prints is in the log at once
+MAX_OPEN = 3 * MAX_BATCH  # photos in memory: in the model, ready for it, and on their way; all others wait as files
+LOADING, ANSWERING = 600, 60  # seconds that the model may take for either, before it is ended and started again
+COMMAND = [sys.executable, "-u", "-m", "bears.app.batching"]  # -u: what it prints is in the log at once
 
-
-class Manager(BaseManager):
-    """Carries calls and answers between the two processes, through a local socket that needs a key."""
+Manager.register("predictor")
 
 
 class PredictorProcess:
-    """A `Predictor` that lives in another process; safe from any number of threads, started by the first call."""
+    """A `Predictor` that lives in another process; safe from any number of threads.
+
+    `start` it before the first call. The process is started again whenever it ends, until `close`.
+    """
 
     def __init__(self, file, trust=False):
         self.file, self.trust = Path(file).absolute(), trust
+        self.openers = Openers()
+        self.open_at_once = threading.Semaphore(MAX_OPEN)
         self.starting = threading.Lock()
-        self.latest = None
+        self.latest, self.closed = None, False
 
     def start(self) -> "Started":
-        """Start a process if there is none, or if it has died; returns the `Started` one. Raises `ExportError`."""
+        """Start all processes that do not run; returns the `Started` one of the model. Raises `ExportError`."""
         with self.starting:
-            if self.latest is None or self.latest.process.poll() is not None:
+            if self.closed:
+                raise ExportError("The page is closing.")
+            if self.latest is None:
+                self.openers.start()
+                self.latest = Started(self.file, self.trust)
+                threading.Thread(target=self.start_again, daemon=True).start()
+            elif self.latest.process.poll() is not None:
                 self.latest = Started(self.file, self.trust)
             return self.latest
+
+    def start_again(self):
+        """Wait for the model's process to end, and start another one; a thread does so as long as this program runs."""
+        while not self.closed:
+            ended = self.latest
+            ended.process.wait()
+            ended.close()
+            time.sleep(1)  # one that ends as soon as it starts leaves the core to the page
+            with contextlib.suppress(ExportError):  # the next photo says why
+                self.start()
 
     def load(self) -> None:
         """Wait until the model is loaded. Raises `ExportError`."""
         asked = self.start()
         stopped = ExportError("The model stopped while it was loaded: most likely the memory is full.")
         with asked.unless_it_died(stopped):
-            asked.predictor.load()
+            asked.load()
 
     def predict(self, file: str) -> tuple:
-        """`Predictor.predict`; also raises `PhotoError` when the process died while it had the photo."""
-        asked = self.start()
+        """What the model makes of the photo in `file`; a triple.
+
+        `probs` is a dict from label to probability, `in_distribution` says whether the photo shows any of the classes
+        at all, `heatmap` is the photo with the evidence for the top class laid over it, or nothing.
+        Raises `ExportError`; and `PhotoError`, also when the model stopped while it had the photo.
+        """
         again = PhotoError("The model stopped at this moment and starts anew", "Please send the photo again.")
-        with asked.unless_it_died(again):
-            return asked.predictor.predict(file)
+        hung_up = find_caller()
+        with self.open_at_once:
+            photo = self.openers.open(file, hung_up)
+            asked = self.start()
+            with asked.unless_it_died(again):
+                probs, in_distribution, cam = asked.predict(photo)
+            return probs, in_distribution, draw_heatmap(photo, cam)
+
+    def close(self):
+        """End all processes."""
+        with self.starting:
+            self.closed = True
+            self.openers.close()
+            if self.latest:
+                self.latest.close()
 
 
 class Started:
@@ -63,6 +101,7 @@ class Started:
 
     def __init__(self, file, trust):
         """Raises `ExportError` when it cannot start."""
+        self.loaded = False
         job = {"file": str(file), "trust": trust, "key": secrets.token_hex()}
         try:
             self.process = subprocess.Popen(
@@ -70,12 +109,31 @@ class Started:
             )
             print(json.dumps(job), file=self.process.stdin, flush=True)
             with self.process.stdout as pipe:
-                address = json.loads(pipe.readline())
+                address, self.folder = json.loads(pipe.readline())
             manager = Manager(tuple(address) if isinstance(address, list) else address, job["key"].encode())
             manager.connect()
             self.predictor = manager.predictor()
         except (EOFError, OSError, ValueError):  # no room for it, or it ended while it started
             raise ExportError("The model's process could not start; it may have said why above.") from None
+
+    def load(self):
+        """`Predictor.load`; a process that takes too long is ended."""
+        if not self.loaded:
+            with end_after(LOADING, self.process):
+                self.predictor.load()
+            self.loaded = True
+
+    def predict(self, photo):
+        """`Predictor.predict`; a process that gives no answer is ended."""
+        self.load()
+        with end_after(ANSWERING, self.process):
+            return self.predictor.predict(photo)
+
+    def close(self):
+        """End the process if it runs, and remove its socket."""
+        self.process.kill()
+        with contextlib.suppress(OSError), self.process:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextlib.contextmanager
     def unless_it_died(self, error):
@@ -88,31 +146,3 @@ class Started:
             if self.process.poll() is None:
                 raise
             raise error from None
-
-
-def serve(pipe, file, trust, key):
-    """What the other process does: answer calls until the first process is gone, however it went.
-
-    The first line in `pipe` is the address for them.
-    """
-    from bears.app.batching import Predictor
-
-    predictor = Predictor(file, trust)
-    Manager.register("predictor", callable=lambda: predictor, exposed=("load", "predict"))
-    server = Manager(authkey=key.encode()).get_server()
-    with pipe:
-        print(json.dumps(server.address), file=pipe)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    sys.stdin.read()  # ends when the first process does
-    shutil.rmtree(get_temp_dir(), ignore_errors=True)  # with the socket in it, which a sudden end would leave behind
-    os._exit(0)  # whatever the model is at
-
-
-Manager.register("predictor")
-
-if __name__ == "__main__":
-    for stop in (signal.SIGINT, *STOP_SIGNALS):  # are for the first process, which takes this one along
-        signal.signal(stop, signal.SIG_IGN)
-    pipe = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a model prints belongs in the log: nobody reads the pipe once it has brought the address
-    serve(pipe, **json.loads(sys.stdin.readline()))

@@ -28,9 +28,9 @@ def percent(prob: float) -> str:
     return f"{min(99, int(100 * prob))}%"
 
 
-def headline(probs: dict[str, float], known: bool, facts: dict) -> str:
+def headline(probs: dict[str, float], in_distribution: bool, facts: dict) -> str:
     """The verdict in words, `Teddy bear, 99% sure`."""
-    if not known:
+    if not in_distribution:
         return f"No {facts.get('subject') or either(list(probs))} here"
     label = max(probs, key=probs.get)
     return f"{full_name(label, facts.get('subject'))}, {percent(probs[label])} sure"

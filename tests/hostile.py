@@ -1,0 +1,64 @@
+"""Small files that cost much: each is a picture to its decoder, and more than a photo may cost."""
+
+import io
+import struct
+
+from PIL import Image
+
+
+def saved(im, format, **kwargs):
+    file = io.BytesIO()
+    im.save(file, format, **kwargs)
+    return file.getvalue()
+
+
+def jpeg_of_many_scans(side=7000, scans=300):
+    """All but the first few scans refine the same bit of every pixel."""
+    data = saved(Image.new("L", (side, side), 128), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * scans + data[-2:]
+
+
+def jpeg_of_separate_components(side=14140):
+    """Grey, as red, green and blue, each in a scan of its own, two bits per block of 64 pixels."""
+    small = saved(Image.new("L", (8, 8), 128), "JPEG", optimize=True)
+    frame, tables, scan = small.index(b"\xff\xc0"), small.index(b"\xff\xc4"), small.index(b"\xff\xda")
+    components = b"".join(bytes([i, 0x11, 0]) for i in (1, 2, 3))
+    header = struct.pack(">HHBHHB", 0xFFC0, 17, 8, side, side, 3) + components
+    pixels = bytes((-(-side // 8)) ** 2 // 4)
+    scans = b"".join(struct.pack(">HH6B", 0xFFDA, 8, 1, i, 0, 0, 63, 0) + pixels for i in (1, 2, 3))
+    return small[:frame] + header + small[tables:scan] + scans + b"\xff\xd9"
+
+
+def jpeg_of_many_comments(comments=5_000_000):
+    """Pillow keeps each of them; nothing but the deadline stops it."""
+    data = saved(Image.new("L", (8, 8)), "JPEG")
+    return data[:2] + b"\xff\xfe\0\2" * comments + data[2:]
+
+
+def tiff_of_many_strips(strips=2**18, kind=4):
+    tags = [(256, 3, 1, 64), (257, 3, 1, 64), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
+    tags += [(273, kind, strips, 8 + 2 + 12 * 8 + 4), (278, 3, 1, 1), (279, 4, 1, 64)]
+    entries = b"".join(struct.pack("<HHLL", *tag) for tag in tags)
+    return b"II*\0" + struct.pack("<LH", 8, len(tags)) + entries + bytes(4) + struct.pack("<L", 8) * strips
+
+
+def gif_of_many_comments(comments=520_000):
+    data = saved(Image.new("P", (64, 64)), "GIF")
+    frame = 13 + (3 << (data[10] & 7) + 1 if data[10] & 128 else 0)
+    return data[:frame] + b"!\xfe\1a\0" * comments + data[frame:]
+
+
+def png_that_is_thin():
+    return saved(Image.new("RGB", (14_380, 719)), "PNG")
+
+
+def avif_that_lies(side=8192):
+    """Its header says 64 x 64."""
+    data = saved(Image.new("L", (side, side)), "AVIF", speed=10)
+    size = data.index(b"ispe") + 8
+    return data[:size] + struct.pack(">LL", 64, 64) + data[size + 8 :]
+
+
+# Those that are refused by a look at them.
+REFUSED = [jpeg_of_many_scans, jpeg_of_separate_components, tiff_of_many_strips, gif_of_many_comments]

@@ -1,0 +1,170 @@
+"""Processes that open photos, and the model's: one that runs out of time or memory is replaced, its caller is told."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import hostile
+import pytest
+import requests
+from bears.app import openers, process
+from bears.errors import PhotoError
+from helpers import ROOT, Server, answer, memory, upload
+from PIL import Image
+
+pytestmark = pytest.mark.slow
+TEDDY = ROOT / "examples" / "teddy.jpg"
+LITTLE_MEMORY = ["sh", "-c", f'ulimit -v 250000; exec "{sys.executable}" -m bears.app.open_photos']
+
+
+def waits():
+    return False
+
+
+@pytest.fixture
+def one_opener(monkeypatch):
+    monkeypatch.setattr(openers, "cpu_count", lambda: 1)
+    made = openers.Openers()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def slow(tmp_path):
+    file = tmp_path / "slow.jpg"
+    file.write_bytes(hostile.jpeg_of_many_comments())
+    return file
+
+
+def refusal(one_opener, file, hung_up=waits):
+    """The sentence that refuses `file`; then the next photo is opened by another process."""
+    one_opener.start()
+    [before] = [opener.process for opener in one_opener.all]
+    with pytest.raises(PhotoError) as error:
+        one_opener.open(file, hung_up)
+    with Image.open(TEDDY) as photo:
+        assert one_opener.open(TEDDY, waits).size == photo.size
+    assert before.poll() is not None
+    return str(error.value)
+
+
+def test_a_photo_that_takes_too_long(one_opener, slow, monkeypatch):
+    monkeypatch.setattr(openers, "DEADLINE", 2)
+    start = time.monotonic()
+    assert refusal(one_opener, slow) == "This photo takes too long to open. Please send a smaller copy."
+    assert time.monotonic() - start < 8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot limit what a process may have")
+def test_a_photo_that_takes_too_much_memory(one_opener, tmp_path, monkeypatch):
+    monkeypatch.setattr(openers, "COMMAND", LITTLE_MEMORY)
+    Image.new("1", (7000, 7000)).save(tmp_path / "large.png")
+    sentence = "This photo takes too much memory to open. Please send a smaller copy."
+    assert refusal(one_opener, tmp_path / "large.png") == sentence
+
+
+def test_a_caller_who_hangs_up_frees_the_place(one_opener, slow):
+    start = time.monotonic()
+    refusal(one_opener, slow, lambda: True)
+    assert time.monotonic() - start < 8
+
+
+def test_a_process_that_ends_with_a_photo_in_it(one_opener, slow):
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(refusal, one_opener, slow)
+        time.sleep(1)
+        one_opener.all[0].process.kill()
+        assert waiting.result() == (
+            "The program that opened this photo stopped. Please send it again, or a smaller copy."
+        )
+
+
+def test_many_callers_get_their_own_photos(tmp_path):
+    made = openers.Openers()
+    files = [tmp_path / f"{i}.png" for i in range(40)]
+    for i, file in enumerate(files):
+        Image.new("RGB", (30 + i, 30), (i, 0, 0)).save(file)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            photos = list(pool.map(made.open, files, [waits] * 40))
+    finally:
+        made.close()
+    assert [(photo.width - 30, photo.getpixel((0, 0))) for photo in photos] == [(i, (i, 0, 0)) for i in range(40)]
+
+
+def test_they_import_no_torch():
+    code = "import sys, bears.app.open_photos; print(not {'torch', 'gradio', 'fastai'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "True"
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("processes") / "log")
+    server.wait_for("The model is ready", 60)
+    yield server
+    server.close()
+
+
+def test_hostile_photos_cost_other_visitors_no_time_and_the_machine_no_memory(own_server):
+    refused = [make() for make in hostile.REFUSED]
+    costly = [*refused, hostile.avif_that_lies()] * 2 + [hostile.png_that_is_thin()] * 40
+    assert answer(own_server, TEDDY.read_bytes())[1] == "Teddy bear, 99% sure"
+    before = memory(own_server.process.pid)
+    with ThreadPoolExecutor(60) as pool:
+        asked = [pool.submit(answer, own_server, data) for data in costly]
+        start = time.monotonic()
+        assert answer(own_server, TEDDY.read_bytes())[1] == "Teddy bear, 99% sure"
+        seconds, peaks = time.monotonic() - start, []
+        while not all(one.done() for one in asked):
+            peaks.append(memory(own_server.process.pid))
+            time.sleep(0.2)
+    answers = [one.result() for one in asked]
+    for sentence in answers[: len(refused)]:
+        assert re.search(r"scans|megapixels|holds more", sentence)
+    assert all(isinstance(result, tuple) for result in answers[-40:])
+    assert seconds < 30 and max(peaks) - before < 1_000_000_000
+    assert "Traceback" not in own_server.log.read_text()
+
+
+def test_a_visitor_who_hangs_up_makes_nobody_wait(own_server):
+    slow, url = hostile.jpeg_of_many_comments(), f"{own_server.url}/gradio_api/call/predict"
+    for _ in range(6):
+        photo = upload(own_server, slow)
+        event = requests.post(url, json={"data": [photo]}, timeout=60).json()["event_id"]
+        requests.get(f"{url}/{event}", stream=True, timeout=60).close()
+    start = time.monotonic()
+    assert answer(own_server, TEDDY.read_bytes())[1] == "Teddy bear, 99% sure"
+    assert time.monotonic() - start < openers.DEADLINE
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    made = process.PredictorProcess(ROOT / "export.pkl")
+    made.load()
+    yield made
+    made.close()
+
+
+def test_a_model_that_gives_no_answer_is_ended_and_started_again(predictor, monkeypatch):
+    monkeypatch.setattr(process, "ANSWERING", 2)
+    os.kill(predictor.latest.process.pid, signal.SIGSTOP)
+    with pytest.raises(PhotoError) as error:
+        predictor.predict(TEDDY)
+    assert str(error.value) == "The model stopped at this moment and starts anew. Please send the photo again."
+    monkeypatch.undo()
+    assert predictor.predict(TEDDY)[0]["teddy"] > 0.99
+
+
+def test_a_model_that_dies_is_started_again_before_anybody_asks(predictor):
+    died = predictor.start()
+    died.process.kill()
+    for _ in range(300):
+        if predictor.latest is not died:
+            break
+        time.sleep(0.1)
+    assert predictor.latest.process.poll() is None and not Path(died.folder).exists()
