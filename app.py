@@ -60,16 +60,16 @@ def create_demo(model, trust=False):
             photo: The photo, as an uploaded file: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.
 
         Returns: The probability of each class if it is one of them; the verdict in words, which starts with "No " when
-            the photo shows none of them; and the photo with a heat map of the places that spoke for the top class.
+            the photo shows none of them and "Not sure" when it may; the photo with a map of what spoke for the class.
         """
         start = time.monotonic()
         if photo is None:
             return None, WAITING, None
         try:
-            probs, in_distribution, heatmap = predictor.predict(received(photo))
+            probs, certainty, heatmap = predictor.predict(received(photo))
         except (PhotoError, ExportError) as e:
             raise gr.Error(str(e), duration=None, print_exception=False) from None
-        verdict = headline(probs, in_distribution, facts)
+        verdict = headline(probs, certainty, facts)
         print(f"{time.strftime('%X')} {verdict} in {time.monotonic() - start:.3f} s", flush=True)
         return probs, verdict, heatmap
 

@@ -25,13 +25,7 @@ from bears.files import check_writable
 from bears.photo import open_photo
 from bears.train import distributed, outcome, report
 from bears.train.data import batch_size, check_split, explain_lost_photos, find_others, select_photos
-from bears.train.evaluation import (
-    evaluate_by_folds,
-    evaluate_by_validation,
-    evaluate_detector,
-    fit_detector,
-    split_into_folds,
-)
+from bears.train.evaluation import evaluate_by_folds, evaluate_by_validation, split_into_folds
 from bears.train.learner import (
     EPOCHS,
     LINEAR_HEAD,
@@ -43,6 +37,7 @@ from bears.train.learner import (
     no_progress_bar_in_logs,
     vision_learner,
 )
+from bears.train.none_of_them import evaluate_detector, fit_detector
 from bears.train.near_duplicates import group_near_duplicates
 from bears.train.shipped_photos import shipped_photos
 from fastai.vision.all import (

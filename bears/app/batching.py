@@ -39,11 +39,7 @@ class Predictor:
         self.loaded.result()
 
     def predict(self, photo):
-        """What the model makes of an upright RGB PIL image; a triple.
-
-        `probs` is a dict from label to probability, `in_distribution` says whether the photo shows any of the classes
-        at all, `cam` is an activation map of the top class, or nothing. Raises `ExportError`.
-        """
+        """What `Model.ask` says of an upright RGB PIL image. Raises `ExportError`."""
         with self.counted():
             self.load()
             return self.submit(photo).result()
@@ -59,7 +55,7 @@ class Predictor:
                 self.callers -= 1
 
     def submit(self, photo):
-        """Queue an upright RGB PIL image for the model; returns a Future of (probs, in_distribution, cam)."""
+        """Queue an upright RGB PIL image for the model; returns a Future of what `Model.ask` says of it."""
         answer = Future()
         self.waiting.put((photo, answer))
         return answer

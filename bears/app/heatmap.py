@@ -10,28 +10,22 @@ from PIL import Image, ImageColor
 INFERNO = ["#000004", "#280b54", "#65156e", "#9f2a63", "#d44842", "#f57d15", "#fac127", "#fcffa4"]
 
 
-def can_explain(head):
-    """Whether `head` is average pooling, flattening and one linear layer, the only one with an exact map."""
-    return [type(layer).__name__ for layer in head] == ["AdaptiveAvgPool2d", "Flatten", "Linear"]
-
-
 def activation_map(fmap, linear, label):
     """Evidence for class number `label` at each place, float32 of shape (h, w), from the body's map (n, h, w)."""
     return (linear.weight[label] @ fmap.flatten(1)).view(fmap.shape[1:]).detach().numpy()
 
 
-def draw_heatmap(photo, cam):
-    """Lay `cam` over the upright RGB `photo`: bright where the evidence is, in the square that the model saw."""
+def draw_heatmap(photo, cam, box):
+    """Lay `cam` over the square `box` of the upright RGB `photo`: bright where the evidence is."""
     if cam is None:
         return None
+    left, top, right, bottom = box
     heat = Image.fromarray(np.uint8(255 * np.clip(cam / max(cam.max(), 1e-6), 0, 1)))
-    side = min(photo.size)
-    heat = heat.resize((side, side), Image.Resampling.BICUBIC)
+    heat = heat.resize((right - left, bottom - top), Image.Resampling.BICUBIC)
     colours = heat.copy()
     colours.putpalette(PALETTE)
     out = photo.copy()
-    corner = (photo.width - side) // 2, (photo.height - side) // 2
-    out.paste(colours.convert("RGB"), corner, heat.point(lambda v: 80 + v // 2))
+    out.paste(colours.convert("RGB"), (left, top), heat.point(lambda v: 80 + v // 2))
     return out
 
 

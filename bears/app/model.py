@@ -1,11 +1,12 @@
-"""What an export makes of photos: probabilities, whether they are of its distribution at all, and where it looked."""
+"""What an export makes of photos: probabilities, whether they show any of the classes at all, and where it looked."""
 
 import torch
-from bears import ood
-from bears.app.heatmap import activation_map, can_explain
+from bears.app.heatmap import activation_map
+from bears.app.wording import NONE, SURE, UNSURE
 from bears.errors import ExportError
 from bears.export import open_export
 from bears.speed_up import speed_up
+from bears.squares import has_linear_head, open_eyes, predict_batch
 from joblib import cpu_count
 from PIL import Image
 from torch import nn
@@ -21,52 +22,48 @@ class Model:
         if not (isinstance(self.learn.model, nn.Sequential) and len(self.learn.model) == 2):
             raise ExportError(f"{file} is no image classifier of vision_learner: it has no body and head.")
         speed_up(self.learn.model.eval())
-        self.learn.model[0].register_forward_hook(self.keep_features)
+        self.alone = False
         self.try_out(file)
 
     def try_out(self, file):
-        """Raises `ExportError` when the model cannot answer: a file may say what no photo fits."""
+        """Look through the model; raises `ExportError` when it cannot answer: a file may say what no photo fits."""
         try:
-            probs = self.ask_many([Image.new("RGB", (320, 240))])
-            self.in_distribution(), self.explain(probs)
+            self.explains = has_linear_head(self.learn)
+            self.eyes = open_eyes(self.learn, self.predict)
+            [answer] = self.eyes.ask([Image.new("RGB", (320, 240))])
+            self.explain(answer), self.certainty(answer)
         except Exception as e:  # as many kinds as there are layers
             raise ExportError(f"{file} cannot answer ({type(e).__name__}). Train it again with train.py.") from None
-        if probs.shape != (1, len(self.learn.dls.vocab)) or not probs.isfinite().all():
+        if answer.probs.shape != (len(self.learn.dls.vocab),) or not answer.probs.isfinite().all():
             raise ExportError(f"{file} gives no probability of each of its classes. Train it again with train.py.")
 
-    def keep_features(self, body, inputs, output):
-        """Forward hook: what the body made of the latest batch, (photos, n, h, w)."""
-        self.features = output
-
     def ask(self, photos, alone=True):
-        """Triples (probs, in_distribution, cam) for a list of RGB PIL images; `alone`: nobody else is waiting."""
-        rows = self.ask_one(*photos) if alone and len(photos) == 1 else self.ask_many(photos)
-        probs = [dict(zip(self.learn.dls.vocab, row.tolist())) for row in rows]
-        return list(zip(probs, self.in_distribution(), self.explain(rows)))
+        """What it makes of RGB PIL images, a tuple for each; `alone` says that nobody else is waiting.
 
-    def ask_one(self, photo):
-        """The lesson's `learn.predict`, on all cores."""
-        torch.set_num_threads(CORES)
-        return self.learn.predict(photo)[2][None]
+        That is the probability of each class, a dict; `SURE`, `UNSURE` or `NONE` of them; the activation map of the top
+        class, (h, w), or None; and the square that all this is about: left, top, right, bottom in pixels.
+        """
+        self.alone = alone
+        return [
+            (dict(zip(self.learn.dls.vocab, a.probs.tolist())), self.certainty(a), self.explain(a), a.box)
+            for a in self.eyes.ask(photos)
+        ]
 
-    def ask_many(self, photos):
-        """What `learn.predict` does, for all photos at once, on half the cores: the others open the next photos."""
-        torch.set_num_threads(max(1, CORES // 2))
-        with torch.no_grad():
-            [batch] = self.learn.dls.test_dl(photos, bs=len(photos), num_workers=0).one_batch()
-            # A plain tensor: fastai's own would go through Python once more at every layer.
-            return self.learn.loss_func.activation(self.learn.model(batch.as_subclass(torch.Tensor)))
+    def predict(self, photos):
+        """Probabilities (photos, classes): the lesson's `learn.predict`, or the same for several photos at once."""
+        if self.alone and len(photos) == 1:
+            torch.set_num_threads(CORES)
+            return self.learn.predict(photos[0])[2][None]
+        torch.set_num_threads(max(1, CORES // 2))  # the others open the next photos
+        return predict_batch(self.learn, photos)
 
-    def in_distribution(self):
-        """Whether each photo of the latest batch shows any class at all; taken for granted if nothing was fitted."""
-        fitted = getattr(self.learn, "ood", None)
-        if fitted is None:
-            return [True] * len(self.features)
-        return (ood.score(fitted, self.learn.model[1][:-1](self.features)) >= fitted["threshold"]).tolist()
+    def certainty(self, answer):
+        """Whether a photo shows any class at all; taken for granted if nothing was fitted."""
+        if answer.score is None:
+            return SURE
+        fitted = self.learn.ood
+        return NONE if answer.score < fitted["threshold"] else UNSURE if answer.score < fitted["sure"] else SURE
 
-    def explain(self, rows):
-        """Activation map of the top class of each photo of the latest batch, or nothing if the head has none."""
-        head = self.learn.model[1]
-        if not can_explain(head):
-            return [None] * len(rows)
-        return [activation_map(fmap, head[-1], row.argmax()) for fmap, row in zip(self.features, rows)]
+    def explain(self, answer):
+        """Activation map of the top class, or nothing if the head has none."""
+        return activation_map(answer.fmap, self.learn.model[1][-1], answer.probs.argmax()) if self.explains else None

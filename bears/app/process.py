@@ -74,8 +74,9 @@ class PredictorProcess:
     def predict(self, file: str) -> tuple:
         """What the model makes of the photo in `file`; a triple.
 
-        `probs` is a dict from label to probability, `in_distribution` says whether the photo shows any of the classes
-        at all, `heatmap` is the photo with the evidence for the top class laid over it, or nothing.
+        `probs` is a dict from label to probability, `certainty` says whether the photo shows any of the classes at all
+        (`wording.SURE`, `UNSURE` or `NONE`), `heatmap` is the photo with the evidence for the top class laid over the
+        square that this is about, or nothing.
         Raises `ExportError`; and `PhotoError`, also when the model stopped while it had the photo.
         """
         again = PhotoError("The model stopped at this moment and starts anew", "Please send the photo again.")
@@ -84,8 +85,8 @@ class PredictorProcess:
             photo = self.openers.open(file, hung_up)
             asked = self.start()
             with asked.unless_it_died(again):
-                probs, in_distribution, cam = asked.predict(photo)
-            return probs, in_distribution, draw_heatmap(photo, cam)
+                probs, certainty, cam, box = asked.predict(photo)
+            return probs, certainty, draw_heatmap(photo, cam, box)
 
     def close(self):
         """End all processes."""

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from bears.facts import error_sentence
 
+NONE, UNSURE, SURE = "none", "unsure", "sure"  # whether a photo shows any of the classes
+
 
 def page_title(facts: dict) -> str:
     """`Black, grizzly or teddy bear?`"""
@@ -28,12 +30,21 @@ def percent(prob: float) -> str:
     return f"{min(99, int(100 * prob))}%"
 
 
-def headline(probs: dict[str, float], in_distribution: bool, facts: dict) -> str:
-    """The verdict in words, `Teddy bear, 99% sure`."""
-    if not in_distribution:
+def headline(probs: dict[str, float], certainty: str, facts: dict) -> str:
+    """The verdict in words: `Teddy bear, 99% sure`, `Not sure: perhaps a teddy bear` or `No bear here`."""
+    if certainty == NONE:
         return f"No {facts.get('subject') or either(list(probs))} here"
     label = max(probs, key=probs.get)
-    return f"{full_name(label, facts.get('subject'))}, {percent(probs[label])} sure"
+    name = full_name(label, facts.get("subject"))
+    if certainty == UNSURE:
+        return f"Not sure: perhaps {with_article(name)}"
+    return f"{name}, {percent(probs[label])} sure"
+
+
+def with_article(name):
+    """`a teddy bear` for `Teddy bear`; what is written in capitals stays so."""
+    name = name if name[1:2].isupper() else name[:1].lower() + name[1:]
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def about(facts: dict) -> str:

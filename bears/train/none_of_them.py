@@ -1,0 +1,73 @@
+"""Fit what says that a photo shows none of the classes, and find out how often that is wrong."""
+
+from argparse import Namespace
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from bears import ood
+from bears.photo import open_photo
+from bears.speed_up import speed_up
+from bears.squares import Answer, open_eyes, predict_batch
+from bears.train.evaluation import Result
+from bears.train.learner import Features, body_was_trained, error_summary, imagenet_classifier
+from fastai.learner import Learner
+from fastprogress import progress_bar
+
+
+def fit_detector(learn: Learner, features: Features, groups: np.ndarray, args: Namespace) -> np.ndarray:
+    """Give a Learner what `ood.score` needs, and `features` the surest square of each photo; returns its score.
+
+    Each photo is compared with all but itself and its near-duplicates.
+    """
+    imagenet = imagenet_classifier(learn.arch, learn.pretrained and not body_was_trained(learn))
+    labels = features.targets.numpy()
+    learn.ood, gallery_groups = ood.fit(features.photos, labels, groups, imagenet, args.seed, features.copies)
+    squares = features.squares or features.photos[:, None]
+    owners = np.repeat(np.arange(len(squares)), [len(square) for square in squares])
+    squares = torch.cat(list(squares))
+    scores = ood.left_out_scores(learn.ood, squares, groups[owners], gallery_groups)
+    order = np.lexsort((-scores, owners))
+    surest = order[np.unique(owners[order], return_index=True)[1]]
+    features.judged = squares[surest]
+    return scores[surest]
+
+
+def evaluate_detector(result: Result, scores: np.ndarray, args: Namespace) -> Result:
+    """Add to a result how many photos of the classes the app turns away, and how many of other things it does not.
+
+    `scores` are those of `fit_detector`.
+    """
+    detector = result.learn.ood
+    facts = {
+        "threshold": round(detector["threshold"], 4),
+        "sure": round(detector["sure"], 4),
+        "photos_that_pass": round(float((scores >= detector["threshold"]).mean()), 4),
+        "photos_unsure": round(float(((scores >= detector["threshold"]) & (scores < detector["sure"])).mean()), 4),
+    }
+    result.plots |= {"scores": scores, "threshold": detector["threshold"]}
+    if args.others:
+        facts["others"], result.plots["others"] = evaluate_others(result.learn, args.others)
+    result.facts["none_of_them"] = facts
+    return result
+
+
+def evaluate_others(learn: Learner, files: list[Path]) -> tuple[dict, np.ndarray]:
+    """How many photos of other things pass for one of the classes, and their scores; no part of the training."""
+    scores = np.array([answer.score for answer in ask(learn, files)])
+    passed = [f.name for f, score in zip(files, scores) if score >= learn.ood["threshold"]]
+    return {**error_summary(len(passed), len(files)), "passed": passed}, scores
+
+
+def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:
+    """What an app would say of photos with a copy of the Learner."""
+    copy = Learner(learn.dls.new_empty(), deepcopy(learn.model).cpu(), loss_func=learn.loss_func)
+    copy.dls.cpu()
+    copy.ood = learn.ood
+    eyes = open_eyes(copy, partial(predict_batch, copy))
+    speed_up(copy.model.eval())
+    for file in progress_bar(files):
+        yield from eyes.ask([open_photo(file)])
