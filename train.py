@@ -37,8 +37,8 @@ from bears.train.learner import (
     no_progress_bar_in_logs,
     vision_learner,
 )
-from bears.train.none_of_them import evaluate_detector, fit_detector
 from bears.train.near_duplicates import group_near_duplicates
+from bears.train.none_of_them import evaluate_detector, fit_detector
 from bears.train.shipped_photos import shipped_photos
 from fastai.vision.all import (
     CategoryBlock,
