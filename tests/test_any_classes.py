@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from bears.app.wording import find_examples, headline, page_title
+from bears.app.wording import NONE, SURE, UNSURE, find_examples, headline, page_title
 from bears.deploy import files_to_send
 from bears.photo import open_photo
 from gradio_client import Client, handle_file
@@ -107,6 +107,13 @@ def test_the_examples_that_a_readme_lists_are_for_a_model_of_all_their_classes(t
 
 def test_without_a_subject_the_classes_stand_alone():
     assert page_title({"classes": ["disc", "square"]}) == "Disc or square?"
-    assert headline({"disc": 0.2, "square": 0.8}, True, {}) == "Square, 80% sure"
-    assert headline({"disc": 0.2, "square": 0.8}, False, {}) == "No disc or square here"
-    assert headline({"disc": 0.0, "square": 1.0}, True, {}) == "Square, 99% sure"
+    probs = {"disc": 0.2, "square": 0.8}
+    assert headline(probs, SURE, {}) == "Square, 80% sure"
+    assert headline(probs, NONE, {}) == "No disc or square here"
+    assert headline(probs, UNSURE, {}) == "Not sure: perhaps a square"
+    assert (
+        headline({"sea otter": 0.9, "owl": 0.1}, UNSURE, {"subject": "animal"})
+        == "Not sure: perhaps a sea otter animal"
+    )
+    assert headline({"EGG": 0.9, "owl": 0.1}, UNSURE, {}) == "Not sure: perhaps an EGG"
+    assert headline({"disc": 0.0, "square": 1.0}, SURE, {}) == "Square, 99% sure"

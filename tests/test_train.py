@@ -194,7 +194,7 @@ def test_the_lesson_as_in_the_book_and_a_class_whose_letters_no_font_here_has(sh
     assert facts["recipe"] == "lesson, as in the book" and facts["classes"] == ["square", "🐻熊"]
     assert facts["validation"]["photos"] == int(0.2 * 32)
     assert "the lesson's random split may part" in capsys.readouterr().out
-    [(probs, _, _)] = Model(tmp_path / "export.pkl").ask([Image.new("RGB", (300, 200))])
+    [(probs, *_)] = Model(tmp_path / "export.pkl").ask([Image.new("RGB", (300, 200))])
     assert sum(probs.values()) == pytest.approx(1)  # with the augmentation it opens as any other
 
 
@@ -255,7 +255,7 @@ def test_a_head_leaves_the_number_of_threads_as_it_was():
 def test_any_timm_or_torchvision_backbone(shapes, tmp_path, arch):
     facts = run_training("--data", shapes, "--out", tmp_path, "--arch", arch, "--no-pretrained", "--cross-validate", 2)
     assert facts["arch"] == arch
-    [(probs, _, _)] = Model(tmp_path / "export.pkl").ask([Image.new("RGB", (300, 200))])
+    [(probs, *_)] = Model(tmp_path / "export.pkl").ask([Image.new("RGB", (300, 200))])
     assert sum(probs.values()) == pytest.approx(1)
 
 

@@ -1,6 +1,7 @@
 """The shipped model knows when there is no bear, means its probabilities, and shows where it looked."""
 
 import json
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -8,15 +9,17 @@ import torch
 from bears import ood
 from bears.app.heatmap import activation_map, draw_heatmap
 from bears.app.model import Model
+from bears.app.wording import NONE, SURE
 from bears.export import open_export
 from bears.photo import open_photo
 from bears.speed_up import speed_up
 from bears.train.calibration import calibration_error, fit_temperature
 from bears.train.data import find_photos, grouped_folds
-from bears.train.learner import Features, body_features, count_errors, fit_head, out_of_fold
+from bears.train.learner import compute_features, count_errors, fingerprint, fit_head, out_of_fold
 from bears.train.near_duplicates import group_near_duplicates
+from bears.train.none_of_them import fit_detector
 from bears.train.options import LEFT_OUT
-from fastai.data.transforms import get_image_files, parent_label
+from fastai.data.transforms import get_image_files
 from helpers import ROOT
 from PIL import Image
 
@@ -31,10 +34,10 @@ def model():
 
 def test_one_photo_and_many_give_the_same_answers(model):
     photos = [open_photo(f) for f in EXAMPLES]
-    for (probs, in_distribution, cam), alone in zip(model.ask(photos), photos):
-        [(lone_probs, lone_in, lone_cam)] = model.ask([alone])
+    for (probs, certainty, cam, box), photo in zip(model.ask(photos, alone=False), photos):
+        [(lone_probs, lone_certainty, lone_cam, lone_box)] = model.ask([photo])
         assert probs == pytest.approx(lone_probs, abs=1e-4)
-        assert in_distribution is lone_in is True
+        assert certainty == lone_certainty == SURE and box == lone_box
         assert np.allclose(cam, lone_cam, atol=1e-3)
 
 
@@ -48,62 +51,76 @@ def test_the_faster_network_says_the_same_whatever_the_size(sides):
 
 
 def test_heat_map_is_exact_its_mean_is_the_score_of_the_class(model):
-    model.ask([open_photo(EXAMPLES[0])])
-    pool, flatten, linear = model.learn.model[1]
-    [logits] = linear(flatten(pool(model.features)))
+    [answer] = model.eyes.ask([open_photo(EXAMPLES[0])])
+    linear = model.learn.model[1][-1]
+    logits = linear(answer.fmap.mean(dim=(1, 2)))
+    assert torch.allclose(logits.softmax(0), answer.probs, atol=1e-4)
     for label, logit in enumerate(logits):
-        cam = activation_map(model.features[0], linear, label)
+        cam = activation_map(answer.fmap, linear, label)
         assert cam.mean() + linear.bias[label].item() == pytest.approx(logit.item(), abs=1e-3)
 
 
-def test_heat_map_has_the_size_of_the_photo_and_marks_only_the_square_that_the_model_saw():
+def test_heat_map_has_the_size_of_the_photo_and_marks_only_the_square_that_is_meant():
     photo = Image.new("RGB", (300, 200), "white")
-    heat = draw_heatmap(photo, np.eye(8, dtype=np.float32))
+    heat = draw_heatmap(photo, np.eye(8, dtype=np.float32), (90, 0, 290, 200))
     assert heat.size == photo.size
-    assert heat.getpixel((10, 100)) == (255, 255, 255) != heat.getpixel((150, 100))
+    assert heat.getpixel((10, 100)) == (255, 255, 255) != heat.getpixel((200, 100))
 
 
 @pytest.fixture(scope="module")
-def bears(photos, model):
-    """The photos that the shipped model was trained on, and what its body says of them."""
+def recipe(photos, model):
+    """What train.py makes of the photos that the shipped model was trained on, once more."""
     files, dropped = find_photos(photos / "bears", LEFT_OUT)
     assert dropped == FACTS["dropped"]
-    return files, body_features(model.learn, files)
+    learn = open_export(ROOT / "export.pkl")
+    learn.arch, learn.pretrained, learn.untrained = FACTS["arch"], True, fingerprint(learn.model[0])
+    features, groups = compute_features(learn, files), group_near_duplicates(files)
+    scores = fit_detector(learn, features, groups, Namespace(seed=FACTS["seed"]))
+    return learn, features, grouped_folds(files, groups, seed=FACTS["seed"]), scores
 
 
-def test_the_error_over_the_folds_is_what_the_pages_state(bears, model):
-    files, features = bears
-    targets = torch.tensor([model.learn.dls.vocab.o2i[parent_label(f)] for f in files])
-    folds = grouped_folds(files, group_near_duplicates(files), seed=FACTS["seed"])
-    heads = [fit_head(Features(features, targets), split, seed=FACTS["seed"], quiet=True) for split in folds]
-    errors, photos = count_errors(out_of_fold(heads, folds), targets)
+def test_the_error_over_the_folds_is_what_the_pages_state(recipe):
+    _, features, folds, _ = recipe
+    heads = [fit_head(features, split, seed=FACTS["seed"], quiet=True) for split in folds]
+    errors, photos = count_errors(out_of_fold(heads, folds), features.targets)
     assert photos == FACTS["cross_validation"]["photos"]
     assert abs(errors - FACTS["cross_validation"]["errors"]) <= 1  # the body of the file is stored in half precision
 
 
-def test_99_percent_of_the_training_photos_pass_each_compared_with_all_others(bears, model):
-    files, features = bears
-    everywhere = np.arange(len(files))
-    scores = ood.left_out_scores(model.learn.ood, features, group_near_duplicates(files), everywhere)
-    assert (scores >= model.learn.ood["threshold"]).mean() == pytest.approx(0.99, abs=0.002)
+def test_the_detector_is_the_one_that_the_pages_speak_of(recipe, model):
+    learn, _, _, scores = recipe
+    for name in ("threshold", "sure"):
+        assert learn.ood[name] == pytest.approx(model.learn.ood[name], abs=0.01)
+    passed = (scores >= learn.ood["threshold"]).mean()
+    assert passed == pytest.approx(FACTS["none_of_them"]["photos_that_pass"], abs=0.003) >= 0.98
 
 
 def test_of_other_things_at_most_1_in_200_pass_for_a_bear(photos, model):
-    files = sorted(get_image_files(photos / "not_bears"))
-    scores = ood.score(model.learn.ood, body_features(model.learn, files))
-    passed = int((scores >= model.learn.ood["threshold"]).sum())
-    assert passed == FACTS["none_of_them"]["others"]["errors"] <= 0.005 * len(files)
+    files, others = sorted(get_image_files(photos / "not_bears")), FACTS["none_of_them"]["others"]
+    assert others["photos"] == len(files) and others["errors"] <= 0.005 * len(files)
+    certainty = {f.name: model.ask([open_photo(f)])[0][1] for f in files if f.name in others["passed"]}
+    assert NONE not in certainty.values()
+    assert all(model.ask([open_photo(f)])[0][1] == NONE for f in files[::12] if f.name not in others["passed"])
 
 
-def test_near_duplicates_of_a_photo_do_not_vouch_for_it(shapes):
-    features = torch.eye(12)
-    labels, groups = np.repeat([0, 1], 6), np.arange(12)
-    _, alone = ood.fit(features, labels, groups)
-    assert alone.max() == pytest.approx(0, abs=1e-3)  # orthogonal to all others
-    copied = torch.cat([features, features])
-    groups = np.concatenate([groups, groups])
-    _, alone = ood.fit(copied, np.concatenate([labels, labels]), groups)
-    assert alone.max() == pytest.approx(0, abs=1e-3)
+def test_near_duplicates_of_a_photo_do_not_vouch_for_it():
+    for copies in (1, 2):
+        features, groups = torch.eye(12).repeat(copies, 1), np.tile(np.arange(12), copies)
+        fitted, gallery_groups = ood.fit(features, np.repeat([0, 1], len(groups) // 2), groups)
+        scores = ood.left_out_scores(fitted, features, groups, gallery_groups)
+        assert scores.max() == pytest.approx(0, abs=1e-3)  # orthogonal to all others
+
+
+def test_copies_of_a_photo_do_not_vouch_for_it_and_set_the_thresholds():
+    features, groups, labels = torch.eye(40), np.arange(40), np.repeat([0, 1], 20)
+    fitted, gallery_groups = ood.fit(features, labels, groups, copies=[features, features])
+    assert len(fitted["gallery"]) == len(gallery_groups) == 120
+    assert ood.left_out_scores(fitted, features, groups, gallery_groups).max() == pytest.approx(0, abs=1e-3)
+    copies = [features + 0.2, features + torch.linspace(0, 1, 40)[:, None]]
+    fitted, gallery_groups = ood.fit(features, labels, groups, copies=copies)
+    scores = ood.left_out_scores(fitted, torch.cat(copies), np.tile(groups, 2), gallery_groups)
+    assert (scores < fitted["threshold"]).mean() == pytest.approx(ood.TURNED_AWAY, abs=0.02)
+    assert (scores < fitted["sure"]).mean() == pytest.approx(ood.UNSURE, abs=0.02)
 
 
 def test_classes_that_imagenet_has_no_word_for_are_told_by_likeness_alone():
