@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from bears.files import export_file
-from bears.lifecycle import STOP_SIGNALS, begin, end_in_order, prepare_gradio
+from bears.lifecycle import STOP_SIGNALS, begin, end_in_order, end_page, prepare_gradio
 
 MODEL = Path(__file__).with_name("export.pkl")
 MAX_FILE_SIZE = "25mb"
@@ -38,6 +38,7 @@ if __name__ == "__main__":
 prepare_gradio()
 
 import gradio as gr
+from bears.app.guard import protected
 from bears.app.hosts import check_address, no_page, satisfy_zerogpu, share
 from bears.app.look import CSS, JS, THEME
 from bears.app.process import PredictorProcess
@@ -73,7 +74,7 @@ def create_demo(model, trust=False):
         print(f"{time.strftime('%X')} {verdict} in {time.monotonic() - start:.3f} s", flush=True)
         return probs, verdict, heatmap
 
-    with gr.Blocks(title=page_title(facts), delete_cache=(600, 3600)) as demo:
+    with gr.Blocks(title=page_title(facts)) as demo:
         gr.Markdown(f"# {page_title(facts)}\nDrop a photo, paste one or take one.")
         with gr.Row(elem_id="page"):
             with gr.Column(elem_id="question"):
@@ -93,7 +94,7 @@ def create_demo(model, trust=False):
                 )
         gr.Markdown(about(facts), elem_id="about")
         photo.change(predict, photo, [label, verdict, cam], api_name="predict", preprocess=False, concurrency_limit=32)
-    demo.queue(max_size=64)
+    demo.queue(max_size=64, api_open=False)
     demo.predictor = predictor
     return demo
 
@@ -113,7 +114,7 @@ def serve(demo, args):
     print("The model is ready.", flush=True)
     if args.share:
         print(share(demo), flush=True)
-    demo.block_thread()
+    time.sleep(10**8)  # until a signal ends it
 
 
 def launch(demo, host, args):
@@ -123,14 +124,12 @@ def launch(demo, host, args):
         server_port=args.port,
         share=False,
         mcp_server=args.mcp,
-        max_file_size=MAX_FILE_SIZE,
-        enable_monitoring=False,
-        run_history=False,  # on a shared computer the next visitor would see it
         css=CSS,
         theme=THEME,
         js=JS,
         prevent_thread_lock=True,
         quiet=True,
+        **protected(demo, host, args.share, MAX_FILE_SIZE),
     )
 
 
@@ -147,4 +146,4 @@ if __name__ == "__main__":
     except ExportError as e:
         sys.exit(f"app.py: {e}")
     except KeyboardInterrupt:
-        pass
+        end_page(demo)

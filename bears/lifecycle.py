@@ -4,6 +4,7 @@ A visitor's photos lie in a private folder, which is gone when the program is.
 """
 
 import atexit
+import logging
 import os
 import signal
 import sys
@@ -71,7 +72,10 @@ def ends_in_words(program: str, kept="") -> Iterator[None]:
 
 def prepare_gradio() -> None:
     """Set the environment that Gradio reads when it is imported; what a host has set is kept."""
-    os.environ["GRADIO_TEMP_DIR"] = private_folder()
+    try:
+        os.environ["GRADIO_TEMP_DIR"] = private_folder()
+    except OSError as e:
+        sys.exit(f"app.py: The page cannot start ({e.strerror}: {e.filename}): put that right and start again.")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # strangers' visits are nobody's statistics
     # After every answer Gradio sums up the latest 10,000 for a monitoring page, which we do not show.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
@@ -83,14 +87,12 @@ def prepare_gradio() -> None:
 def private_folder():
     """Make a folder that nobody else on this machine may read, and that is deleted when the program ends.
 
-    Meant for `GRADIO_TEMP_DIR`, which Gradio reads when it is imported; what a host has set there is kept. By itself
-    Gradio uses one folder for all users of a machine, which only the first of them may write to.
+    Meant for `GRADIO_TEMP_DIR`, which Gradio reads when it is imported; the folder is in the one that a host has set
+    there. By itself Gradio uses one folder for all users of a machine, which only the first of them may write to.
     """
-    if os.getenv("GRADIO_TEMP_DIR"):
-        return os.environ["GRADIO_TEMP_DIR"]
     import tempfile  # late, since until `begin` Ctrl-C shows a traceback
 
-    PRIVATE.append(tempfile.mkdtemp(prefix="photos-"))
+    PRIVATE.append(tempfile.mkdtemp(prefix="photos-", dir=os.getenv("GRADIO_TEMP_DIR") or None))
     atexit.register(delete_private)
     return PRIVATE[-1]
 
@@ -99,4 +101,25 @@ def delete_private():
     import shutil
 
     for folder in PRIVATE:
-        shutil.rmtree(folder, ignore_errors=True)
+        for _ in range(10):  # a thread may still write into it
+            shutil.rmtree(folder, ignore_errors=True)
+            if not os.path.exists(folder):
+                break
+
+
+def end_page(demo) -> None:
+    """Close a page, launched or not, and end: Python by itself would wait for all who wait for an answer."""
+    for stop in (signal.SIGINT, *STOP_SIGNALS):
+        signal.signal(stop, signal.SIG_IGN)
+    if demo.is_running:
+        logging.getLogger("uvicorn.error").disabled = True  # it would show a traceback of each who is cut off
+        demo.server.config.timeout_graceful_shutdown = 1  # second
+        demo.close(verbose=False)
+    demo.predictor.close()
+    from gradio.tunneling import CURRENT_TUNNELS
+
+    for tunnel in CURRENT_TUNNELS:
+        tunnel.kill()
+    delete_private()
+    sys.stdout.flush()
+    os._exit(0)

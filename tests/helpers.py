@@ -76,21 +76,30 @@ class Server:
         self.process.wait(20)
 
 
+def send(server, data, name="photo.jpg"):
+    return requests.post(f"{server.url}/gradio_api/upload", files={"files": (name, data)}, timeout=60)
+
+
 def upload(server, data, name="photo.jpg"):
-    [path] = requests.post(f"{server.url}/gradio_api/upload", files={"files": (name, data)}, timeout=30).json()
+    [path] = send(server, data, name).json()
     return {"path": path, **FILE_DATA}
 
 
 def call(server, photo):
-    """The events that `/call` streams, as text."""
+    """The events that `/call` streams, as text, or why it does not."""
     url = f"{server.url}/gradio_api/call/predict"
-    event = requests.post(url, json={"data": [photo]}, timeout=30).json()["event_id"]
-    return requests.get(f"{url}/{event}", timeout=60).text
+    asked = requests.post(url, json={"data": [photo]}, timeout=30)
+    return requests.get(f"{url}/{asked.json()['event_id']}", timeout=60).text if asked.ok else asked.text
 
 
 def answer(server, data, name="photo.jpg"):
     """Label, confidences and headline for an uploaded photo, or the sentence that refuses it."""
-    text = call(server, upload(server, data, name))
+    sent = send(server, data, name)
+    if sent.status_code == 400:
+        return sent.text
+    text = call(server, {"path": sent.json()[0], **FILE_DATA})
+    if text.startswith("{"):
+        return json.loads(text)["detail"]
     event, data = re.search(r"event: (complete|error)\ndata: (.*)", text).groups()  # heartbeats may come before
     if event == "complete":
         label, headline, _ = json.loads(data)

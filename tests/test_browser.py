@@ -1,12 +1,14 @@
 """The page in a real browser, on a desktop and a phone, in light and dark, for eyes, keyboards and screen readers."""
 
 import base64
+import contextlib
 import io
+import json
 import os
 import signal
+from http.client import HTTPConnection
 
 import pytest
-import requests
 from helpers import DESKTOP, PHONE, ROOT, Server, model_process, serious_findings, upload
 from PIL import Image
 
@@ -133,7 +135,6 @@ def test_a_file_that_is_no_photo_is_refused_in_one_sentence(open_page, tmp_path)
     page = open_page(PHONE)
     page.set_input_files("input[type=file]", tmp_path / "photo.jpg")
     page.get_by_text("This file is not a photo that can be opened here.").wait_for()
-    page.locator("#answer").get_by_label("Clear").nth(1).click()
     page.set_input_files("input[type=file]", TEDDY)
     answered(page)
 
@@ -169,6 +170,14 @@ def test_every_control_can_be_reached_and_used_by_keyboard(open_page):
     answered(page, "Black bear, 9")
 
 
+def ask_from(client, server, photo):
+    """The status of the answer to one of this machine's addresses."""
+    with contextlib.closing(HTTPConnection(server.url.split("/")[2], source_address=(client, 0), timeout=30)) as http:
+        body, headers = json.dumps({"data": [photo]}), {"Content-Type": "application/json"}
+        http.request("POST", "/gradio_api/call/predict", body, headers)
+        return http.getresponse().status
+
+
 def test_a_busy_server_says_so(tmp_path, browser):
     server = Server(tmp_path / "log")
     model = model_process(server)
@@ -176,8 +185,9 @@ def test_a_busy_server_says_so(tmp_path, browser):
     try:
         photo = upload(server, TEDDY.read_bytes())
         joined = 0
-        while requests.post(f"{server.url}/gradio_api/call/predict", json={"data": [photo]}, timeout=30).ok:
-            joined += 1
+        for client in range(2, 8):  # each of whom gets some places
+            while ask_from(f"127.0.0.{client}", server, photo) == 200:
+                joined += 1
         assert 64 <= joined < 200
         page = browser.new_page()
         page.goto(server.url)

@@ -1,13 +1,16 @@
 """The share link: `--share` prints it, or one sentence that says what to do, and the page stays up either way."""
 
+import os
+import signal
 import stat
 import sys
 
 import pytest
 import requests
 from gradio import tunneling
-from helpers import Server
+from helpers import ROOT, Server, model_process, upload
 
+TEDDY = (ROOT / "examples" / "teddy.jpg").read_bytes()
 NO_NETWORK = {
     "HTTPS_PROXY": "http://127.0.0.1:9",
     "HTTP_PROXY": "http://127.0.0.1:9",
@@ -45,7 +48,7 @@ def test_share_prints_the_public_link_to_where_the_page_is(shared, tmp_path):
     put_tunnel_program(tmp_path, "start proxy success: http://abc.gradio.live/")
     server, said = shared("Public link", "--host", "localhost", GRADIO_SHARE_SERVER_ADDRESS="127.0.0.1:9")
     assert "https://abc.gradio.live/ " in said and " -i localhost " in said
-    assert requests.get(server.url, timeout=30).ok
+    assert requests.get(server.url, headers={"Host": "abc.gradio.live"}, timeout=30).ok
 
 
 def test_without_the_tunnel_program_one_sentence_says_where_to_put_it(shared, tmp_path):
@@ -71,4 +74,22 @@ def test_with_a_closed_network_one_sentence_says_what_to_check(shared, tmp_path)
 def test_on_a_public_host_the_flag_is_ignored_with_a_warning(shared, env, host):
     server, said = shared("Warning: --share is ignored", **env)
     assert host in said
-    assert requests.get(server.url, timeout=30).ok
+    page = requests.get(f"{server.url}/config", headers={"Host": "my.page", "X-Forwarded-Host": "my.page"}, timeout=30)
+    assert page.json()["root"] == "http://my.page"  # what the host says of the address
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="stops a process")
+def test_on_a_space_a_client_is_who_its_proxy_says_and_not_what_the_client_says(shared):
+    server, _ = shared("Warning: --share is ignored", SYSTEM="spaces")
+    photo, model = upload(server, TEDDY), model_process(server)
+    os.kill(model, signal.SIGSTOP)  # nobody is answered
+
+    def ask(chain):
+        ask, headers = f"{server.url}/gradio_api/call/predict", {"X-Forwarded-For": chain}
+        return requests.post(ask, json={"data": [photo]}, headers=headers, timeout=30).status_code
+
+    try:
+        assert [ask(f"9.9.9.{i}, 1.2.3.4, 10.0.0.{i}") for i in range(25)] == [200] * 24 + [429]
+        assert ask("1.2.3.5, 10.0.0.1") == 200
+    finally:
+        os.kill(model, signal.SIGCONT)

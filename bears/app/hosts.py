@@ -1,5 +1,6 @@
 """Where the page can stand in the open: behind a share link, on Hugging Face Spaces, with ZeroGPU or not, on Binder."""
 
+import ipaddress
 import os
 import socket
 from collections.abc import Callable
@@ -14,6 +15,27 @@ def find_host():
         return "a Hugging Face Space"
     if any(name.startswith("BINDER_") for name in os.environ):
         return "Binder"
+
+
+def behind_proxy(share: bool) -> str | None:
+    """The addresses of the proxy that all requests come through, as uvicorn's FORWARDED_ALLOW_IPS, or None."""
+    if find_host() == "a Hugging Face Space":
+        return "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10"
+    if find_host() or share or os.getenv("GRADIO_ROOT_PATH"):  # Jupyter's proxy, or Gradio's tunnel
+        return "127.0.0.1,::1"
+
+
+def local_names(host: str) -> set[str]:
+    """The names of a page that only this machine can reach, by its address; of any other, nothing.
+
+    Whoever comes with another name has been led here by a web page that wants to read this one (DNS rebinding).
+    """
+    host = host.strip("[]")
+    try:
+        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    return {host, "localhost", "127.0.0.1", "::1"} if local else set()
 
 
 def check_address(host: str, port: int) -> str:

@@ -2,19 +2,130 @@
 
 That is any picture on this machine by its path, `data:` addresses of any length, and whatever the web has.
 How large a file may be is MAX_FILE_SIZE in app.py, and how many pixels it may have is in bears/photo.py.
+The `data:` addresses of AI assistants (MCP) become uploads before they come here.
 """
 
 import contextlib
 import os
+import shutil
+import threading
+import time
+from pathlib import Path
 from urllib.parse import unquote
 
 import gradio as gr
-from gradio import processing_utils, utils
+from bears.photo import FORMATS, HINT
+from gradio import processing_utils, route_utils, utils
+from PIL import Image
+from starlette.formparsers import MultiPartException
+
+MAX_HELD = 4 * 2**30  # bytes of all files together
+RESERVE = 200 * 2**20  # bytes of the disk that stay free for whatever else runs here
+AGE = 3600  # seconds that a file is kept
+HASTE = 60  # seconds that it is kept at least, when there is little room
+PERIOD = 5  # seconds between two sweeps
+LEAST = 2**16  # bytes that a file counts for at least: the time that a sweep takes goes by their number
+
+NO_ROOM = "There is no room for more photos at the moment. Please come back in a minute."
+NO_PHOTO = f"This file is not a photo that can be opened here. {HINT}"
+
+
+class Store:
+    """The folder in which Gradio keeps photos and heat maps; what was in it before, such as examples, stays in it."""
+
+    def __init__(self, folder, listed=()):
+        """`listed` are Gradio's own sets of the paths in it, which grow for ever by themselves."""
+        self.folder, self.listed, self.held = Path(folder), listed, 0
+        self.kept = {file for file, _ in self.files()}
+
+    def files(self):
+        """Pairs of path and `stat`, oldest first."""
+        found = []
+        for folder, _, names in os.walk(self.folder):
+            for file in (os.path.join(folder, name) for name in names):
+                with contextlib.suppress(OSError):  # gone meanwhile
+                    found.append((file, os.stat(file)))
+        return sorted(found, key=lambda pair: pair[1].st_mtime)
+
+    def take(self, size):
+        """Count so many bytes that are about to be written; returns whether there is room for them."""
+        self.held += size
+        return self.held <= MAX_HELD and shutil.disk_usage(self.folder).free >= size + RESERVE
+
+    def sweep(self):
+        """Delete what is old; when the room is half used up, also the oldest of what is younger."""
+        files = [(file, stat) for file, stat in self.files() if file not in self.kept]
+        held, now = sum(max(LEAST, stat.st_size) for _, stat in files), time.time()
+        room = min(MAX_HELD, held + shutil.disk_usage(self.folder).free - RESERVE)
+        for file, stat in files:
+            age = now - stat.st_mtime
+            if age > AGE or (age > HASTE and held > room / 2):
+                with contextlib.suppress(OSError):
+                    os.remove(file)
+                    held -= max(LEAST, stat.st_size)
+                    if (parent := os.path.dirname(file)) != str(self.folder):
+                        os.rmdir(parent)  # each upload has a folder, which stays while others lie in it
+        self.held = held
+        for paths in self.listed:
+            paths.difference_update([path for path in list(paths) if not os.path.exists(path)])
+
+    def keep_sweeping(self):
+        """Sweep from now on, in a thread."""
+
+        def work():
+            while True:
+                time.sleep(PERIOD)
+                with contextlib.suppress(OSError):  # the folder is gone, since the program ends
+                    self.sweep()
+
+        threading.Thread(target=work, daemon=True).start()
+
+
+class PhotoParser(route_utils.GradioMultiPartParser):
+    """Gradio's parser of an upload, which takes in nothing but photos, and leaves nothing behind when it fails."""
+
+    def on_headers_finished(self):
+        super().on_headers_finished()
+        self.begin = b""
+        if self._current_part.file is None:
+            raise MultiPartException("Please send photos as files.")
+
+    def on_part_data(self, data, start, end):
+        if len(self.begin) < 16:
+            self.begin += data[start : min(end, start + 16)]
+            self.check(enough=16)
+        super().on_part_data(data, start, end)
+
+    def on_part_end(self):
+        self.check(enough=0)
+        super().on_part_end()
+
+    def check(self, enough):
+        if len(self.begin) >= enough and not begins_a_photo(self.begin):
+            raise MultiPartException(NO_PHOTO)
+
+    async def parse(self):
+        try:
+            return await super().parse()
+        except BaseException:  # also of a client that hangs up, and of a full disk
+            for file in self._files_to_close_on_error:
+                with contextlib.suppress(OSError):  # what was not yet written
+                    file.close()
+                Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def begins_a_photo(data):
+    """Whether a file that begins with these bytes, 16 or all that it has, can be of one of the FORMATS."""
+    Image.init()
+    return any(Image.OPEN[name][1](data[:16]) is True for name in FORMATS)
 
 
 def received(photo: dict) -> str:
     """The path of an uploaded photo, from Gradio's `ImageData`; refuses everything that is not an upload."""
     path, folder = photo.get("path") or "", os.path.realpath(utils.get_upload_folder())
+    if shutil.disk_usage(folder).free < RESERVE / 2:  # the heat map will be written there
+        raise gr.Error(NO_ROOM, print_exception=False)
     with contextlib.suppress(OSError, ValueError):  # a path that no file can have
         if utils.is_in_or_equal(os.path.realpath(path), folder):
             return path
@@ -33,3 +144,4 @@ async def refuse_links(url, cache_dir):
 
 
 processing_utils.async_ssrf_protected_download = refuse_links
+route_utils.GradioMultiPartParser = PhotoParser

@@ -1,0 +1,359 @@
+"""What stands between strangers and the page: which requests there are, how large, how slow and how many at a time.
+
+One ASGI middleware, since each of these must be known before Gradio sees the request or reads its body.
+"""
+
+import contextlib
+import errno
+import ipaddress
+import os
+import time
+from collections import Counter, deque
+from urllib.parse import parse_qs
+
+import anyio
+import gradio as gr
+import orjson
+from bears.app.connections import MAX_OF_ONE_CLIENT, limit_connections
+from bears.app.hosts import behind_proxy, local_names
+from bears.app.uploads import NO_ROOM, Store
+from gradio import utils
+from gradio.data_classes import PredictBody
+from gradio.route_utils import get_hostname
+from gradio.routes import file_upload_statuses
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, PlainTextResponse
+
+MAX_JSON = 10**6  # bytes of a question
+MAX_BODIES = 100 * 10**6  # bytes of all questions together that are held in memory
+JSON_SECONDS, UPLOAD_SECONDS = 15, 120  # until a body is here
+MAX_PLACES = 24  # of one client in the queue, which has 64, and 32 that are being answered
+MAX_NAME = 64  # characters of what a client calls its session or its upload
+MAX_REMEMBERED = 1000  # sessions and uploads
+LINES = 10  # a second in the log, about what was refused
+
+# Every route that the page, gradio_client, README's curl and hosts ask for; {} stands for one more part of a path.
+ROUTES = """/ /config /favicon.ico /manifest.json /pwa_icon /pwa_icon/{} /robots.txt /theme.css
+    /gradio_api/info /gradio_api/openapi.json /gradio_api/app_id /gradio_api/startup-events /gradio_api/theme.css
+    /gradio_api/upload /gradio_api/upload_progress /gradio_api/heartbeat/{} /gradio_api/cancel /gradio_api/reset
+    /gradio_api/queue/join /gradio_api/queue/data /gradio_api/call/{} /gradio_api/call/{}/{} /gradio_api/run/{}
+    /gradio_api/mcp /gradio_api/mcp/{} /gradio_api/mcp/messages/{}"""
+ROUTES = {tuple(route.split("/")[1:]) for route in ROUTES.split()}
+FOLDERS = ("/assets/", "/static/", "/svelte/", "/gradio_api/file=")
+MCP = "/gradio_api/mcp"
+ASKS = ("/gradio_api/queue/join", "/gradio_api/call/", "/gradio_api/run/")
+FIELDS = ("data", "session_hash", "fn_index", "trigger_id", "event_data")
+
+# What Gradio's writing meets at the end of the disk, of what may be written, or of the descriptors.
+NO_MORE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG, errno.EMFILE, errno.ENFILE}
+
+# Gradio's page has scripts and styles in itself, and makes functions of text. Any site may frame it, as Spaces do.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
+    "font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
+)
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "content-security-policy": POLICY,
+}
+
+
+class Refused(Exception):
+    """A request that is not answered: an HTTP status, a sentence that says what to do, and in how many seconds."""
+
+    def __init__(self, status, sentence, retry_after=None, logged=True):
+        super().__init__(sentence)
+        self.status, self.logged = status, logged
+        self.headers = {"retry-after": str(retry_after)} if retry_after else {}
+
+
+class Guard:
+    """ASGI middleware for Gradio's app; its methods raise `Refused`.
+
+    `store` is where uploads go, of `max_file_size` bytes each. `hosts` are the only names that the page answers to,
+    or nothing if it has any. `forwarded` says that a proxy stands before it, whose word on its name counts.
+    """
+
+    def __init__(self, app, store, max_file_size, hosts=(), forwarded=False):
+        self.app, self.store, self.max_file_size = app, store, max_file_size
+        self.hosts, self.forwarded = set(hosts), forwarded
+        self.requests, self.asking = Counter(), Counter()  # by client
+        self.bodies, self.lines = 0, deque([0] * LINES, LINES)
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        started = False
+
+        async def guarded_send(message):
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        path, client = scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/") or "/", address(scope)
+        try:
+            self.check(scope, path, client)
+            with counted(self.requests, client):
+                await self.answer(scope, path, client, receive, guarded_send)
+        except ClientDisconnect:
+            pass
+        except Refused as e:
+            if started:
+                raise
+            await self.refuse(e, path)(scope, receive, guarded_send)
+        except OSError as e:
+            if started or e.errno not in NO_MORE:
+                raise
+            await self.refuse(Refused(507, NO_ROOM, retry_after=60), path)(scope, receive, guarded_send)
+
+    def refuse(self, error, path):
+        """The response to a refused request, and a line in the log; LINES in a second: that lies on a disk, too."""
+        if error.logged and time.monotonic() - self.lines[0] > 1:
+            self.lines.append(time.monotonic())
+            print(f"{time.strftime('%X')} {error.status} for {path[:80]!r}: {error}", flush=True)
+        if path == "/gradio_api/upload":  # as Gradio's page and clients look for the sentence
+            return PlainTextResponse(str(error), error.status, error.headers)
+        return JSONResponse({"detail": str(error)}, error.status, error.headers)
+
+    def check(self, scope, path, client):
+        """Is this a request that anybody has reason to send?"""
+        headers = MutableHeaders(scope=scope)
+        if self.hosts and get_hostname(headers.get("host", "")) not in self.hosts:
+            raise Refused(421, "This page has another address: please open the one that app.py has printed.")
+        for name in ("x-gradio-server", *(() if self.forwarded else ("x-forwarded-host", "x-forwarded-proto"))):
+            del headers[name]  # each would change what the page says that its address is
+        if not (is_route(path) or path.startswith(FOLDERS)):
+            raise Refused(404, "There is nothing at this address.", logged=False)  # robots ask for anything
+        if self.requests[client] >= MAX_OF_ONE_CLIENT:
+            raise Refused(429, "You have too many requests open: please wait for their answers.", retry_after=10)
+
+    async def answer(self, scope, path, client, receive, send):
+        """Read what must be read first, and let Gradio answer."""
+        if path == "/gradio_api/info":  # what Gradio says without a page, it says to all as it did to the first
+            scope["query_string"] += b"&page="
+        if scope["method"] != "POST":
+            check_names(scope, path)
+            return await self.app(scope, receive, send)
+        forget(scope["app"].get_blocks()._queue)
+        if path == "/gradio_api/upload":
+            return await self.app(scope, self.upload(scope, receive), send)
+        mcp = path.startswith(MCP)
+        limit, seconds = (self.max_file_size * 4 // 3 + MAX_JSON, UPLOAD_SECONDS) if mcp else (MAX_JSON, JSON_SECONDS)
+        async with self.read(scope, receive, limit, seconds) as body:
+            if mcp:
+                self.take(len(body))
+                return await self.app(scope, replay(body, receive), send)
+            question = check_question(body)
+            if not path.startswith(ASKS):
+                return await self.app(scope, replay(body, receive), send)
+            fn = check_function(scope["app"].get_blocks(), path, question)
+            body = orjson.dumps({name: question[name] for name in FIELDS if name in question})
+            direct = not fn.queue or path.startswith("/gradio_api/run/")  # where Gradio refuses what has a queue
+            with contextlib.nullcontext() if direct else self.place(scope["app"].get_blocks()._queue, client):
+                await self.app(scope, replay(body, receive), send)
+
+    def take(self, size):
+        """Count so many bytes that are about to be stored."""
+        if not self.store.take(size):
+            raise Refused(507, NO_ROOM, retry_after=60)
+
+    def upload(self, scope, receive):
+        """A `receive` that gives the body of an upload while it is small and fast enough and there is room for it."""
+        sentence = f"File size exceeded maximum allowed size of {self.max_file_size} bytes."
+        limit, size, more = self.max_file_size + 2**16, 0, True  # a part has a head, too
+        check_length(scope, limit, sentence)
+        self.take(0)
+        deadline = anyio.current_time() + UPLOAD_SECONDS
+
+        async def receive_upload():
+            nonlocal size, more
+            message = await in_time(receive, deadline) if more else await receive()
+            more = more and message.get("more_body", False)
+            if part := len(message.get("body", b"")):
+                size += part
+                if size > limit:
+                    raise Refused(413, sentence)
+                self.take(part)
+            return message
+
+        return receive_upload
+
+    @contextlib.asynccontextmanager
+    async def read(self, scope, receive, limit, seconds):
+        """The whole body, as bytes; all that are read at the same time are bounded, too."""
+        sentence = f"This may have {limit:,} bytes at most. Please send photos by upload."
+        check_length(scope, limit, sentence)
+        body, more, deadline = bytearray(), True, anyio.current_time() + seconds
+        try:
+            while more:
+                message = await in_time(receive, deadline)
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                body += message.get("body", b"")
+                self.bodies += len(message.get("body", b""))
+                more = message.get("more_body", False)
+                if len(body) > limit:
+                    raise Refused(413, sentence)
+                if self.bodies > MAX_BODIES:
+                    raise Refused(503, "Too much comes in at the moment: please send this again.", retry_after=10)
+            yield bytes(body)
+        finally:
+            self.bodies -= len(body)
+
+    @contextlib.contextmanager
+    def place(self, queue, client):
+        """Let `client` join the queue if it does not hold too many places already."""
+        events, waiting = list(queue.event_ids_to_events.values()), queue.pending_event_ids_session
+        events = [event for event in events if event._id in waiting.get(event.session_hash, ())]  # not yet answered
+        held = sum(address(event.request.scope) == client for event in events)
+        if held + self.asking[client] >= MAX_PLACES:
+            sentence = f"You have {MAX_PLACES} photos in the queue: please wait for an answer, or for ten seconds."
+            raise Refused(429, sentence, retry_after=10)
+        with counted(self.asking, client):
+            yield
+
+
+@contextlib.contextmanager
+def counted(counter, client):
+    """One more of `client` in a Counter, as long as it takes."""
+    counter[client] += 1
+    try:
+        yield
+    finally:
+        counter[client] -= 1
+        if not counter[client]:
+            del counter[client]
+
+
+def address(scope):
+    """Who sends a request: an IPv4 address, or the network of an IPv6 one, of which everybody has millions."""
+    host = (scope.get("client") or ("",))[0]
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return str(ip if ip.version == 4 else ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
+
+
+def is_route(path):
+    """Whether `path` is one of the ROUTES."""
+    parts = path.split("/")[1:]
+    return any(len(parts) == len(r) and all(b in ("{}", a) for a, b in zip(parts, r)) for r in ROUTES)
+
+
+def check_length(scope, limit, sentence):
+    """Refuse a body whose sender says that it is too long before any of it is read."""
+    length = Headers(scope=scope).get("content-length", "0")
+    if not length.isdecimal() or int(length) > limit:
+        raise Refused(413, sentence)
+
+
+async def in_time(receive, deadline):
+    """`receive`, but only until `deadline`, by anyio's clock."""
+    try:
+        with anyio.fail_after(max(0, deadline - anyio.current_time())):
+            return await receive()
+    except TimeoutError:
+        raise Refused(408, "This took too long to arrive: please send it again, or less of it.") from None
+
+
+def replay(body, receive):
+    """A `receive` that gives a body which has been read already."""
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again():
+        return messages.pop() if messages else await receive()
+
+    return receive_again
+
+
+def check_names(scope, path):
+    """Refuse names that are too long to be remembered, and events and sessions that do not exist."""
+    *_, api, last = ["", *path.split("/")]
+    query = parse_qs(scope["query_string"].decode("latin-1"))
+    names = [name for key in ("session_hash", "upload_id") for name in query.get(key, ())]
+    if any(len(name) > MAX_NAME for name in names) or (api == "heartbeat" and len(last) > MAX_NAME):
+        raise Refused(400, f"A name of a session or an upload has {MAX_NAME} characters at most.")
+    queue = scope["app"].get_blocks()._queue
+    if path == "/gradio_api/queue/data" and not set(names) <= queue.pending_messages_per_session.keys():
+        raise Refused(404, "There is no such session: please join the queue first.")
+    if path.startswith("/gradio_api/call/"):
+        events = {event for events in list(queue.pending_event_ids_session.values()) for event in events}
+        if last not in events:
+            raise Refused(404, "There is no such event: please ask again.")
+
+
+def check_question(body):
+    """The JSON object in `body`, a dict, whose names are short enough to be remembered."""
+    try:
+        question = orjson.loads(body)
+        orjson.dumps(question)  # fails when it is nested deeper than Python goes
+    except (ValueError, TypeError):
+        question = None
+    if not isinstance(question, dict):
+        raise Refused(400, "Please send one JSON object.")
+    for name in ("session_hash", "event_id"):
+        value = question.get(name)
+        if value is not None and not (isinstance(value, str) and len(value) <= MAX_NAME):
+            raise Refused(400, f"{name} is a string of {MAX_NAME} characters at most.")
+    return question
+
+
+def check_function(blocks, path, question):
+    """The function of the page that a question is for, a Gradio `BlockFunction`, if it can take the question."""
+    name, number = path.split("/")[-1], question.get("fn_index")
+    by_name = path.startswith("/gradio_api/call/") or (number is None and name != "join")
+    found = [fn for fn in blocks.fns.values() if (fn.api_name == name if by_name else fn._id == number)]
+    if not found:
+        raise Refused(404, "There is no such function: please see the page of the API.")
+    [fn] = found
+    try:
+        data = PredictBody.model_validate(question).data
+        if len(data) != len(fn.inputs):
+            raise ValueError
+        for component, value in zip(fn.inputs, data):
+            if isinstance(component, gr.Dataset) and not (
+                type(value) is int and value in range(len(component.samples))
+            ):
+                raise ValueError
+            if value is not None and component.data_model:
+                component.data_model.model_validate(value)
+    except ValueError:  # pydantic's is one, too
+        raise Refused(400, "This is not what the function takes: please see the page of the API.") from None
+    return fn
+
+
+def forget(queue):
+    """Drop what Gradio remembers for ever: sessions without an event, and how far each upload has come."""
+    for session in list(queue.pending_event_ids_session)[:-MAX_REMEMBERED]:
+        if not queue.pending_event_ids_session[session]:
+            del queue.pending_event_ids_session[session]
+    for kept in (file_upload_statuses._signals, file_upload_statuses._statuses):
+        for upload in list(kept)[:-MAX_REMEMBERED]:
+            kept.pop(upload, None)
+
+
+def protected(demo, host, share, max_file_size):
+    """What `demo.launch` needs to stand among strangers, as keyword arguments; `host` is the address to listen on."""
+    behind = behind_proxy(share)
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", behind or "")  # whom uvicorn believes where a request comes from
+    limit_connections(proxied=behind is not None)
+    store = Store(os.environ["GRADIO_TEMP_DIR"], demo.temp_file_sets)
+    store.keep_sweeping()
+    hosts = () if behind is not None else local_names(host)
+    guard = Middleware(Guard, store, utils._parse_file_size(max_file_size), hosts, behind is not None)
+    return {
+        "app_kwargs": {"middleware": [guard]},
+        "max_file_size": max_file_size,
+        "enable_monitoring": False,
+        "run_history": False,  # on a shared computer the next visitor would see it
+        "state_session_capacity": 100,  # each is a copy of the page, which has no state that anybody would miss
+    }
