@@ -31,33 +31,21 @@ class Predictor:
         self.file, self.trust = file, trust
         self.waiting = queue.SimpleQueue()
         self.loaded = Future()
-        self.callers, self.counting = 0, threading.Lock()  # in `predict` just now
         threading.Thread(target=self.work, daemon=True).start()
 
     def load(self):
         """Wait until the model is loaded. Raises `ExportError`."""
         self.loaded.result()
 
-    def predict(self, photo):
-        """What `Model.ask` says of an upright RGB PIL image. Raises `ExportError`."""
-        with self.counted():
-            self.load()
-            return self.submit(photo).result()
+    def predict(self, photo, alone):
+        """What `Model.ask` says of an upright RGB PIL image; `alone`: nobody else is here. Raises `ExportError`."""
+        self.load()
+        return self.submit(photo, alone).result()
 
-    @contextlib.contextmanager
-    def counted(self):
-        with self.counting:
-            self.callers += 1
-        try:
-            yield
-        finally:
-            with self.counting:
-                self.callers -= 1
-
-    def submit(self, photo):
-        """Queue an upright RGB PIL image for the model; returns a Future of what `Model.ask` says of it."""
+    def submit(self, photo, alone):
+        """Queue a photo for the model; returns a Future of what `Model.ask` says of it."""
         answer = Future()
-        self.waiting.put((photo, answer))
+        self.waiting.put((photo, alone, answer))
         return answer
 
     def work(self):
@@ -70,8 +58,8 @@ class Predictor:
             return
         self.loaded.set_result(None)
         while True:
-            photos, answers = zip(*self.take())
-            answer_all(answers, model, list(photos), alone=self.callers == 1)
+            photos, alone, answers = zip(*self.take())
+            answer_all(answers, model, list(photos), all(alone))
 
     def take(self):
         """Wait for a photo, then take along all others that have come meanwhile."""

@@ -38,6 +38,7 @@ class PredictorProcess:
         self.file, self.trust = Path(file).absolute(), trust
         self.openers = Openers()
         self.open_at_once = threading.Semaphore(MAX_OPEN)
+        self.callers, self.counting = 0, threading.Lock()  # in `predict` just now
         self.starting = threading.Lock()
         self.latest, self.closed = None, False
 
@@ -81,12 +82,22 @@ class PredictorProcess:
         """
         again = PhotoError("The model stopped at this moment and starts anew", "Please send the photo again.")
         hung_up = find_caller()
-        with self.open_at_once:
+        with self.counted(), self.open_at_once:
             photo = self.openers.open(file, hung_up)
             asked = self.start()
             with asked.unless_it_died(again):
-                probs, certainty, cam, box = asked.predict(photo)
+                probs, certainty, cam, box = asked.predict(photo, alone=self.callers == 1)
             return probs, certainty, draw_heatmap(photo, cam, box)
+
+    @contextlib.contextmanager
+    def counted(self):
+        with self.counting:
+            self.callers += 1
+        try:
+            yield
+        finally:
+            with self.counting:
+                self.callers -= 1
 
     def close(self):
         """End all processes."""
@@ -124,11 +135,11 @@ class Started:
                 self.predictor.load()
             self.loaded = True
 
-    def predict(self, photo):
+    def predict(self, photo, alone):
         """`Predictor.predict`; a process that gives no answer is ended."""
         self.load()
         with end_after(ANSWERING, self.process):
-            return self.predictor.predict(photo)
+            return self.predictor.predict(photo, alone)
 
     def close(self):
         """End the process if it runs, and remove its socket."""
