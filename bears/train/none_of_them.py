@@ -64,10 +64,16 @@ def evaluate_others(learn: Learner, files: list[Path]) -> tuple[dict, np.ndarray
 
 def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:
     """What an app would say of photos with a copy of the Learner."""
+    copy = as_in_app(learn)
+    eyes = open_eyes(copy, partial(predict_batch, copy))
+    for file in progress_bar(files):
+        yield from eyes.ask([open_photo(file)])
+
+
+def as_in_app(learn: Learner) -> Learner:
+    """A copy of a Learner as an app would have it: on the CPU, fast, without photos."""
     copy = Learner(learn.dls.new_empty(), deepcopy(learn.model).cpu(), loss_func=learn.loss_func)
     copy.dls.cpu()
     copy.ood = learn.ood
-    eyes = open_eyes(copy, partial(predict_batch, copy))
     speed_up(copy.model.eval())
-    for file in progress_bar(files):
-        yield from eyes.ask([open_photo(file)])
+    return copy

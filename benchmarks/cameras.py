@@ -1,0 +1,143 @@
+"""How many bears does a model recognise on photos of cameras, and how often does it take something else for one?
+
+    python benchmarks/cameras.py                                # the bears' model; prints the tables of MODEL_CARD.md
+    python benchmarks/cameras.py --model my_model/export.pkl --data DIR
+    git worktree add ../old COMMIT                              # an older model, asked by the code of its time
+    PYTHONPATH=../old python benchmarks/cameras.py --model ../old/export.pkl
+
+DIR holds `camp/camp.csv`, a table of photos beside it, with the columns `file`, `label` (bear, teddy, other),
+`conditions` (day, dusk, night...), `camera_trap` (yes, no) and `repo`, where the photo comes from; `photos/not_bears`,
+photos of other things; and `photos/bears`, a folder per class, of which every eighth is shown 400 pixels wide at the
+left of a grey picture of 1280 x 720. (The bears' model has learnt from these, but never seen them so.)
+"""
+
+import argparse
+import csv
+import statistics
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from PIL import Image
+from scipy.stats import binomtest
+
+ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT))  # behind PYTHONPATH
+
+from bears.app.model import Model
+from bears.errors import BearsError, DataError
+from bears.photo import open_photo
+from bears.train.data import find_others, find_photos
+
+SCREEN, WIDTH, GREY = (1280, 720), 400, (120, 130, 110)
+COLUMNS = ("real bear", "not sure: real bear", "teddy, sure or not", "no bear")
+HEADER = f"| photos | number | {' | '.join(COLUMNS)} | real bear, sure or not |\n{'| --- ' * 7}|"
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=ROOT / "export.pkl", help="the bears', or another")
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help="see above")
+    return parser.parse_args(argv)
+
+
+def read_table(file):
+    """The rows of the table, those of clips left out. Raises `DataError`."""
+    try:
+        with open(file, newline="", encoding="utf-8") as f:
+            rows = [row | {"file": file.parent / row["file"]} for row in csv.DictReader(f)]
+            return [row for row in rows if row["file"].suffix != ".mp4"]
+    except (OSError, KeyError) as e:
+        raise DataError(f"{file} cannot be read ({type(e).__name__}): name another folder with --data.") from None
+
+
+def answer(model, photo):
+    """Which of `COLUMNS` a photo falls into."""
+    [(probs, certainty, *_)] = model.ask([photo])
+    if certainty in ("none", False):  # older models answer yes or no
+        return "no bear"
+    if max(probs, key=probs.get) == "teddy":
+        return "teddy, sure or not"
+    return "not sure: real bear" if certainty == "unsure" else "real bear"
+
+
+def ask_about_cameras(model, rows):
+    """A Counter of the answers for each group that photos of cameras fall into, by its name."""
+    groups = defaultdict(Counter)
+    for row in rows:
+        camera = "trail camera" if row["camera_trap"] == "yes" else "elsewhere"
+        group, said = f"{row['label']}, {camera}", answer(model, open_photo(row["file"]))
+        light = row["conditions"].split("-")[0]
+        names = [group, f"{group}, {light}", f"{group}, from {row['repo']}"]
+        for name in names if row["label"] == "bear" else names[:1]:
+            groups[name][said] += 1
+    return dict(sorted(groups.items()))
+
+
+def ask_about_postcards(model, files):
+    """The same, of postcards that lie at the left of a picture."""
+    groups = defaultdict(Counter)
+    for file in files:
+        kind = "teddies" if file.parent.name == "teddy" else "real bears"
+        groups[f"{kind} of postcards, at the left"][answer(model, at_left(open_photo(file)))] += 1
+    return groups
+
+
+def at_left(photo):
+    """A photo at the left of an empty picture, as before a camera that somebody walks past."""
+    scene = Image.new("RGB", SCREEN, GREY)
+    small = photo.resize((WIDTH, round(WIDTH * photo.height / photo.width)))
+    scene.paste(small, (0, (scene.height - small.height) // 2))
+    return scene
+
+
+def print_row(name, said):
+    total, real = said.total(), said["real bear"] + said["not sure: real bear"]
+    interval = binomtest(real, total).proportion_ci(method="wilson")
+    share = f"{real / total:.0%} ({interval.low:.0%} to {interval.high:.0%})"
+    print(f"| {name} | {total} | {' | '.join(str(said[column]) for column in COLUMNS)} | {share} |", flush=True)
+
+
+def print_costs(model):
+    """Processor time of looking once at a square, once at a whole photo, and twice, as ratios to the first."""
+    photo = open_photo(ROOT / "examples" / "grizzly.jpg")
+    square = photo.resize((512, 512))
+    looks = {
+        "a square, once": square,
+        "16:9, once": at_left(square),
+        "a square, twice": Image.new("RGB", square.size, GREY),
+        "16:9, twice": Image.new("RGB", SCREEN, GREY),
+    }
+    costs = {name: statistics.median(seconds(model, photo) for _ in range(11)) for name, photo in looks.items()}
+    print("\n| look at | processor time |\n| --- | --- |")
+    for name, cost in costs.items():
+        print(f"| {name} | {cost / costs['a square, once']:.1f} |")
+
+
+def seconds(model, photo):
+    start = time.process_time()
+    model.ask([photo])
+    return time.process_time() - start
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    try:
+        rows = read_table(args.data / "camp" / "camp.csv")
+        others = find_others(args.data / "photos" / "not_bears")
+        postcards, _ = find_photos(args.data / "photos" / "bears", ROOT / "bears" / "train" / "left_out.csv")
+        model = Model(args.model)
+    except BearsError as e:
+        sys.exit(f"cameras.py: {e}")
+    print(HEADER)
+    for name, said in ask_about_cameras(model, rows).items():
+        print_row(name, said)
+    print_row("other things", Counter(answer(model, open_photo(file)) for file in others))
+    for name, said in ask_about_postcards(model, postcards[::8]).items():
+        print_row(name, said)
+    print_costs(model)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""What do bad photos cost? Errors, and photos turned away, under six kinds of ImageNet-C's corruptions.
+
+    python benchmarks/corruptions.py                  # the bears; prints the tables of MODEL_CARD.md
+    python benchmarks/corruptions.py --plain          # without bad copies, and of the middle square alone
+    python benchmarks/corruptions.py --data photos    # your own; further options as for train.py
+
+Every fourth photo is judged by an app that knows all folds but its own: head, gallery and thresholds. Strengths are
+those of Hendrycks and Dietterich (2019, https://arxiv.org/abs/1903.12261), at 256 pixels of the shorter side.
+"""
+
+import argparse
+import io
+import sys
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bears import ood
+from bears.lifecycle import ends_in_words
+from bears.photo import open_photo
+from bears.squares import MiddleSquare, open_eyes, predict_batch
+from bears.train.degrade import as_image
+from bears.train.evaluation import split_into_folds
+from bears.train.learner import (
+    LINEAR_HEAD,
+    Features,
+    compute_features,
+    fit_head,
+    input_size,
+    no_progress_bar_in_logs,
+    vision_learner,
+)
+from bears.train.none_of_them import as_in_app, fit_detector
+from fastai.vision.all import IndexSplitter, Resize, set_seed
+
+import train
+
+SIDE = 256  # pixels of the shorter side; ImageNet-C has 224
+
+
+def noise(photo, deviation, rng):
+    pixels = np.asarray(photo) / 255
+    return as_image(pixels + rng.normal(0, deviation, pixels.shape))
+
+
+def blur(photo, deviation, rng):
+    return as_image(gaussian_filter(np.asarray(photo) / 255, (deviation, deviation, 0), mode="nearest"))
+
+
+def darkness(photo, less, rng):
+    """ImageNet-C's brightness, of which there is less here, not more."""
+    pixels = np.asarray(photo) / 255
+    brightness = pixels.max(axis=2, keepdims=True).clip(1e-6)
+    return as_image(pixels * (brightness - less).clip(0) / brightness)
+
+
+def contrast(photo, share, rng):
+    pixels = np.asarray(photo) / 255
+    mean = pixels.mean(axis=(0, 1))
+    return as_image((pixels - mean) * share + mean)
+
+
+def jpeg(photo, quality, rng):
+    photo.save(file := io.BytesIO(), "JPEG", quality=quality)
+    return Image.open(file).convert("RGB")
+
+
+def pixelate(photo, share, rng):
+    few = photo.resize([int(side * share) for side in photo.size], Image.Resampling.BOX)
+    return few.resize(photo.size, Image.Resampling.BOX)
+
+
+STRENGTHS = {  # of each kind, for severities 1 to 5
+    noise: (0.08, 0.12, 0.18, 0.26, 0.38),
+    blur: (1, 2, 3, 4, 6),
+    darkness: (0.1, 0.2, 0.3, 0.4, 0.5),
+    contrast: (0.4, 0.3, 0.2, 0.1, 0.05),
+    jpeg: (25, 18, 15, 10, 7),
+    pixelate: (0.6, 0.5, 0.4, 0.3, 0.25),
+}
+
+
+def parse_args(argv=None):
+    """How to judge, and what train.py makes of the other options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--every", type=int, default=4, metavar="N", help="judge every Nth photo (default: 4)")
+    parser.add_argument("--plain", action="store_true", help="no bad copies, and the middle square, as in version 0.1")
+    args, others = parser.parse_known_args(argv)
+    if args.every < 1:
+        parser.error("--every is 1 or more")
+    return argparse.Namespace(**vars(train.parse_args(others)), every=args.every, plain=args.plain)
+
+
+def apps(files, groups, args):
+    """For each fold the positions of its photos, and a Learner that was trained on all others, with its eyes."""
+    folds = split_into_folds(files, groups, args)
+    dls = train.get_dls(files, IndexSplitter(folds[0][1]), item_tfms=Resize(input_size(args.arch)), bs=16)
+    learn = vision_learner(dls, args.arch, pretrained=not args.no_pretrained, **LINEAR_HEAD)
+    features = compute_features(learn, files)
+    for known, valid in folds:
+        some = Features(features.photos[known], features.targets[known])
+        if not args.plain:
+            some.squares = [features.squares[i] for i in known] if features.squares else ()
+            some.copies = [copy[known] for copy in features.copies]
+        fit_detector(learn, some, groups[known], args)
+        learn.model[1][-1] = fit_head(some, (range(len(known)), []), args.seed, quiet=True).model
+        app = as_in_app(learn)
+        yield valid, app, (MiddleSquare if args.plain else open_eyes)(app, partial(predict_batch, app))
+
+
+def judge(files, groups, args):
+    """Two Counters, of errors and of photos turned away, by kind and severity, and how many photos were judged."""
+    errors, turned_away, judged = Counter(), Counter(), 0
+    for valid, app, eyes in apps(files, groups, args):
+        chosen = [files[i] for i in valid if i % args.every == 0]
+        judged += len(chosen)
+        photos = [small(open_photo(file)) for file in chosen]
+        labels = np.array([file.parent.name for file in chosen])
+        vocab, threshold = np.array(app.dls.vocab), app.ood["threshold"]
+        for kind, severity, bad in corrupted(photos):
+            answers = eyes.ask(bad)
+            errors[kind, severity] += int((vocab[[a.probs.argmax() for a in answers]] != labels).sum())
+            turned_away[kind, severity] += sum(a.score < threshold for a in answers)
+        print(f"· judged {judged} photos", flush=True)
+    return errors, turned_away, judged
+
+
+def small(photo):
+    """A photo whose shorter side has `SIDE` pixels."""
+    return photo.resize([round(side * SIDE / min(photo.size)) for side in photo.size], Image.Resampling.BILINEAR)
+
+
+def corrupted(photos):
+    """The photos as they are, and at each severity of each kind: triples of its name, the severity and the photos."""
+    yield "none", 0, photos
+    for kind, strengths in STRENGTHS.items():
+        for severity, strength in enumerate(strengths, 1):
+            bad = [kind(photo, strength, np.random.default_rng(i)) for i, photo in enumerate(photos)]
+            yield kind.__name__, severity, bad
+
+
+def print_table(title, counts, photos):
+    """Shares of the photos as a Markdown table, a line for each kind."""
+    print(f"\n| {title}, of {photos} photos | 1 | 2 | 3 | 4 | 5 |\n" + "| --- " * 6 + "|")
+    for kind in STRENGTHS:
+        shares = [f"{counts[kind.__name__, severity] / photos:.1%}" for severity in range(1, 6)]
+        print(f"| {kind.__name__} | {' | '.join(shares)} |")
+    print(f"\nof the photos as they are: {counts['none', 0]}")
+
+
+def main(argv=None):
+    no_progress_bar_in_logs()
+    args = parse_args(argv)
+    with ends_in_words("corruptions.py"):
+        if args.plain:
+            ood.RIVALS, ood.SHARE_POWER = 64, 1
+        set_seed(args.seed, reproducible=True)
+        files, groups, _ = train.get_photos(args)
+        errors, turned_away, photos = judge(files, groups, args)
+    print_table("wrong class", errors, photos)
+    print_table("turned away", turned_away, photos)
+
+
+if __name__ == "__main__":
+    main()
