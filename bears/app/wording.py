@@ -56,10 +56,13 @@ def about(facts: dict) -> str:
     if {"cross_validation", "validation"} & facts.keys():
         lines.append(error_sentence(facts))
     if "none_of_them" in facts:
-        lines.append("It also says when a photo shows none of them, and can be wrong there, too.")
+        lines.append(
+            "It also says when a photo shows none of them, and can be wrong there, too."
+            " “Not sure” is its answer to photos that look hardly better to it than those."
+        )
     lines.append(
-        "The bright places of “Where it looked” spoke for the class at the top of the list, even when the answer is"
-        " that it is none of them.\n\n"
+        "The answer is about the coloured square of “Where it looked”. Its bright places spoke for the class at the top"
+        " of the list, even when the answer is that it is none of them.\n\n"
         "**Do not trust it with anybody’s safety.** A photo by night, from afar or of something it has never seen can"
         " fool it.\n\n"
         "Your photo is used for this answer only and deleted within two hours."
