@@ -129,7 +129,7 @@ def plot_trust(save: Callable, probs: Tensor, targets: Tensor, scores: np.ndarra
     ax.set(xlabel="Score (bears/ood.py)", ylabel="Photos", yscale="log")
     ax.yaxis.set_major_formatter("{x:g}")  # powers of ten would be TeX, which is off: names of photos are none
     ax.yaxis.set_minor_formatter("")
-    ax.legend()
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
     save("scores")
 
 
@@ -165,7 +165,7 @@ def describe(facts):
         lines.append("What was exported has learnt from all photos, so nothing here is its own answer about them.")
         lines.append(
             "A photo shows none of the classes when its likeness to the training photos is below"
-            f" {none_of_them['threshold']}; {none_of_them['photos_that_pass']:.0%} of them pass, each compared with all"
+            f" {none_of_them['threshold']}; {none_of_them['photos_that_pass']:.1%} of them pass, each compared with all"
             " others."
         )
         lines.append(f"Expected calibration error of the probabilities: {cv['calibration_error']}.")
