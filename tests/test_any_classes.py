@@ -111,9 +111,6 @@ def test_without_a_subject_the_classes_stand_alone():
     assert headline(probs, SURE, {}) == "Square, 80% sure"
     assert headline(probs, NONE, {}) == "No disc or square here"
     assert headline(probs, UNSURE, {}) == "Not sure: perhaps a square"
-    assert (
-        headline({"sea otter": 0.9, "owl": 0.1}, UNSURE, {"subject": "animal"})
-        == "Not sure: perhaps a sea otter animal"
-    )
+    assert headline({"sea": 0.9, "river": 0.1}, UNSURE, {"subject": "otter"}) == "Not sure: perhaps a sea otter"
     assert headline({"EGG": 0.9, "owl": 0.1}, UNSURE, {}) == "Not sure: perhaps an EGG"
     assert headline({"disc": 0.0, "square": 1.0}, SURE, {}) == "Square, 99% sure"

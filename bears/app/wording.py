@@ -57,8 +57,7 @@ def about(facts: dict) -> str:
         lines.append(error_sentence(facts))
     if "none_of_them" in facts:
         lines.append(
-            "It also says when a photo shows none of them, and can be wrong there, too."
-            " “Not sure” is its answer to photos that look hardly better to it than those."
+            "It also says when a photo shows none of them, or when it is not sure, and can be wrong there, too."
         )
     lines.append(
         "The answer is about the coloured square of “Where it looked”. Its bright places spoke for the class at the top"
