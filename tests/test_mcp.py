@@ -53,18 +53,18 @@ def data_address(data):
     return "data:image/jpeg;base64," + base64.b64encode(data).decode()
 
 
-def test_the_tool_answers_for_a_photo_that_comes_along_as_a_data_address(url):
-    answer = ask(url, lambda s: call(s, data_address(TEDDY.read_bytes())))
+def test_the_tool_answers_for_a_photo_that_comes_along_as_a_data_address(mcp_url):
+    answer = ask(mcp_url, lambda s: call(s, data_address(TEDDY.read_bytes())))
     assert not answer.isError and "Teddy bear, 99% sure" in str(answer.content)
 
 
-def test_a_data_address_that_holds_no_photo_is_refused(url):
-    answer = ask(url, lambda s: call(s, data_address(b"not a photo")))
+def test_a_data_address_that_holds_no_photo_is_refused(mcp_url):
+    answer = ask(mcp_url, lambda s: call(s, data_address(b"not a photo")))
     assert answer.isError and "400 Bad Request" in answer.content[0].text
 
 
-def test_a_data_address_is_as_long_as_an_upload_may_be(url):
-    response = requests.post(f"{url}/gradio_api/mcp/", data=data_address(bytes(26 * 2**20)), timeout=60)
+def test_a_data_address_is_as_long_as_an_upload_may_be(mcp_url):
+    response = requests.post(f"{mcp_url}/gradio_api/mcp/", data=data_address(bytes(26 * 2**20)), timeout=60)
     assert response.status_code == 413 and "bytes at most" in response.text
 
 
