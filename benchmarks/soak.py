@@ -29,7 +29,7 @@ from PIL import Image, ImageOps
 
 ROOT = Path(__file__).parent.parent
 KILL_EVERY = 20  # seconds
-AGAIN = "send the photo again"  # what callers read whose process has been killed
+AGAIN = ("send the photo again", "send it again")  # what callers read whose process has been killed
 
 
 def good_photos():
@@ -180,7 +180,7 @@ def visit(app, photos, hostile, expected, end):
             continue
         name = dice.choice(list(photos))
         answer = app.ask(photos[name])
-        while isinstance(answer, str) and AGAIN in answer:
+        while isinstance(answer, str) and any(again in answer for again in AGAIN):
             told["asked to send the photo again"] += 1
             answer = app.ask(photos[name])
         told["lost" if answer is None else "right" if close(answer, expected[name]) else "wrong"] += 1
