@@ -4,7 +4,6 @@ A visitor's photos lie in a private folder, which is gone when the program is.
 """
 
 import atexit
-import logging
 import os
 import signal
 import sys
@@ -97,7 +96,7 @@ def private_folder():
     return PRIVATE[-1]
 
 
-def delete_private():
+def delete_private() -> None:
     import shutil
 
     for folder in PRIVATE:
@@ -105,21 +104,3 @@ def delete_private():
             shutil.rmtree(folder, ignore_errors=True)
             if not os.path.exists(folder):
                 break
-
-
-def end_page(demo) -> None:
-    """Close a page, launched or not, and end: Python by itself would wait for all who wait for an answer."""
-    for stop in (signal.SIGINT, *STOP_SIGNALS):
-        signal.signal(stop, signal.SIG_IGN)
-    if demo.is_running:
-        logging.getLogger("uvicorn.error").disabled = True  # it would show a traceback of each who is cut off
-        demo.server.config.timeout_graceful_shutdown = 1  # second
-        demo.close(verbose=False)
-    demo.predictor.close()
-    from gradio.tunneling import CURRENT_TUNNELS
-
-    for tunnel in CURRENT_TUNNELS:
-        tunnel.kill()
-    delete_private()
-    sys.stdout.flush()
-    os._exit(0)

@@ -341,7 +341,7 @@ def forget(queue):
             kept.pop(upload, None)
 
 
-def protected(demo, host, share, max_file_size):
+def protected(demo: gr.Blocks, host: str, share: bool, max_file_size: str) -> dict:
     """What `demo.launch` needs to stand among strangers, as keyword arguments; `host` is the address to listen on."""
     behind = behind_proxy(share)
     os.environ.setdefault("FORWARDED_ALLOW_IPS", behind or "")  # whom uvicorn believes where a request comes from

@@ -1,11 +1,15 @@
 """Where the page can stand in the open: behind a share link, on Hugging Face Spaces, with ZeroGPU or not, on Binder."""
 
 import ipaddress
+import logging
 import os
+import signal
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from bears.lifecycle import STOP_SIGNALS, delete_private
 from gradio import Blocks, networking, tunneling
 
 
@@ -84,3 +88,19 @@ def share(demo: Blocks) -> str:
         else:
             todo = f"check the network and start again, or save {tunneling.BINARY_URL} as {tunneling.BINARY_PATH}"
         return f"There is no public link ({type(e).__name__}): {todo}. The page is still at {demo.local_url}"
+
+
+def end_page(demo: Blocks) -> None:
+    """Close a page, launched or not, and end: Python by itself would wait for all who wait for an answer."""
+    for stop in (signal.SIGINT, *STOP_SIGNALS):
+        signal.signal(stop, signal.SIG_IGN)
+    if demo.is_running:
+        logging.getLogger("uvicorn.error").disabled = True  # it would show a traceback of each who is cut off
+        demo.server.config.timeout_graceful_shutdown = 1  # second
+        demo.close(verbose=False)
+    demo.predictor.close()
+    for tunnel in tunneling.CURRENT_TUNNELS:
+        tunnel.kill()
+    delete_private()
+    sys.stdout.flush()
+    os._exit(0)
