@@ -41,6 +41,10 @@ class NoModelError(ExportError):
         return f"There is no model {self.args[0]}. Train one with train.py, or name another with --model."
 
 
+class PredictError(BearsError):
+    """Photos or detections that there is nothing to say about."""
+
+
 class DeployError(BearsError):
     """A Space that cannot be created or updated."""
 

@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bears.errors import ExportError
@@ -29,9 +31,16 @@ def check_writable(folder: Path, option="--out") -> None:
 
 def write_whole(file: Path, data: bytes) -> None:
     """Write bytes to a temporary file beside `file` and move it into place, so that no reader sees half of it."""
+    with whole(file) as part:
+        part.write_bytes(data)
+
+
+@contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """`write_whole` for what is too much to have in memory: the block writes the Path that it is given."""
     part = Path(f"{file}.part")
     try:
-        part.write_bytes(data)
+        yield part
         os.replace(part, file)
     except OSError as e:
         part.unlink(missing_ok=True)

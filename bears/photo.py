@@ -177,7 +177,7 @@ def to_8_bits(pixels):
     return np.clip(pixels / scale, 0, 255).astype(np.uint8)
 
 
-def shrink(im, side):
+def shrink(im: Image.Image, side: int) -> Image.Image:
     """Average blocks of pixels until the shorter side is less than twice `side`; a small photo stays as it is."""
     factor = min(im.size) // side
     if factor < 2:
