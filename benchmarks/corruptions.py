@@ -37,7 +37,7 @@ from bears.train.learner import (
     vision_learner,
 )
 from bears.train.none_of_them import as_in_app, fit_detector
-from fastai.vision.all import IndexSplitter, Resize, set_seed
+from fastai.vision.all import IndexSplitter, Resize, chunked, set_seed
 
 import train
 
@@ -124,7 +124,7 @@ def judge(files, groups, args):
         labels = np.array([file.parent.name for file in chosen])
         vocab, threshold = np.array(app.dls.vocab), app.ood["threshold"]
         for kind, severity, bad in corrupted(photos):
-            answers = eyes.ask(bad)
+            answers = [answer for few in chunked(bad, 16) for answer in eyes.ask(few)]
             errors[kind, severity] += int((vocab[[a.probs.argmax() for a in answers]] != labels).sum())
             turned_away[kind, severity] += sum(a.score < threshold for a in answers)
         print(f"· judged {judged} photos", flush=True)
