@@ -4,6 +4,7 @@ python3 -m bears app         # serve the model; what follows is passed on: pytho
 python3 -m bears collect     # photos of your own classes
 python3 -m bears clean       # look through those that are probably wrong
 python3 -m bears train       # train.py
+python3 -m bears predict     # what a folder of photos shows, as a table
 python3 -m bears deploy      # to a Hugging Face Space
 python3 -m bears notebook    # the lesson, in Jupyter
 python3 -m bears test        # the tests
@@ -40,6 +41,7 @@ COMMANDS = {
     "collect": ("requirements-train.txt", ["-m", "bears.collect"]),
     "clean": ("requirements-train.txt", ["-m", "bears.clean"]),
     "train": ("requirements-train.txt", ["train.py"]),
+    "predict": ("requirements.txt", ["-m", "bears.predict"]),
     "deploy": ("requirements.txt", ["-m", "bears.deploy"]),
     "notebook": ("requirements-notebook.txt", ["-m", "bears.notebook"]),
     "test": ("requirements-dev.txt", ["-m", "tests"]),

@@ -18,6 +18,7 @@ PROGRAMS = {
     "collect": ["-m", "bears.collect"],
     "clean": ["-m", "bears.clean"],
     "train": ["train.py"],
+    "predict": ["-m", "bears.predict"],
     "deploy": ["-m", "bears.deploy"],
 }
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")
@@ -67,10 +68,11 @@ def starts(tmp_path):
         ["-m", "bears.collect", "con", "--to", "nowhere"],
         ["-m", "bears.clean", "nowhere"],
         ["train.py", "--data", "nowhere", "--out", "/tmp"],
+        ["-m", "bears.predict", "nowhere"],
         ["-m", "bears.deploy", "me/bears", "--dry-run"],
         ["-m", "tests", "--collect-only", "tests/test_photo.py"],
     ],
-    ids=["app", "collect", "clean", "train", "deploy", "test"],
+    ids=["app", "collect", "clean", "train", "predict", "deploy", "test"],
 )
 def test_ctrl_c_in_the_first_second_says_nothing_and_leaves_nothing(command, seconds, starts, tmp_path):
     process = starts([sys.executable, *command], cwd=ROOT)

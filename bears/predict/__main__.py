@@ -1,0 +1,80 @@
+"""Classify all photos of a folder, as a table (CSV); or the animals that MegaDetector has found in them, in its JSON.
+
+python3 -m bears predict my_photos                                       # writes predictions.csv
+python3 -m bears predict my_photos --model my_model/export.pkl           # your own classes
+python3 -m bears predict my_photos --detections md.json --to named.json  # for Timelapse and its kin
+
+The same command goes on where an earlier run was interrupted.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from bears.files import export_file
+from bears.lifecycle import begin, ends_in_words
+
+MODEL = Path(__file__).parents[2] / "export.pkl"
+KEPT = "What is done is kept; the same command goes on from here."
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", metavar="PHOTOS", type=Path, help="a folder, with all folders in it; or one photo")
+    parser.add_argument("--model", type=export_file, default=MODEL, help="the export to ask")
+    parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
+    parser.add_argument("--detections", metavar="JSON", type=Path, help="what MegaDetector has found in that folder")
+    parser.add_argument("--to", metavar="FILE", type=Path, help="what to write (default: predictions.csv or .json)")
+    args = parser.parse_args(argv)
+    args.to = args.to or Path("predictions.json" if args.detections else "predictions.csv")
+    return args
+
+
+if __name__ == "__main__":
+    begin(parse_args)
+
+if "LOCAL_WORLD_SIZE" in os.environ:  # processes of one machine share its cores; joblib's `cpu_count` reads this
+    cores = (os.cpu_count() or 1) // int(os.environ["LOCAL_WORLD_SIZE"])
+    os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(max(1, cores)))
+
+from bears.app.model import Model
+from bears.errors import PredictError
+from bears.files import as_typed, check_writable
+from bears.predict.ask import ask_all
+from bears.predict.detections import Detections
+from bears.predict.journal import Journal, digest
+from bears.predict.photos import Photos
+from bears.train import distributed
+
+
+def run(args):
+    if args.to.exists():
+        raise PredictError(f"{args.to} is there already: move it away, or name another file with --to.")
+    task = Detections(args.detections, args.photos) if args.detections else Photos(args.photos)
+    check_writable(args.to.parent, option="--to")
+    model = Model(args.model, args.trust_model)
+    journal = Journal(args.to, {"model": digest(args.model), "photos": str(args.photos), **task.about})
+    todo = distributed.from_rank0(journal.remaining, task.keys)
+    if len(todo) < len(task.keys):
+        print(f"Going on: {len(task.keys) - len(todo):,} of {len(task.keys):,} {task.unit} are done", flush=True)
+    if todo:
+        distributed.split_between_processes(ask_all)(todo, len(todo), task, model, args.model, journal)
+    if not distributed.RANK:
+        if missing := journal.remaining(task.keys):
+            raise PredictError(
+                f"{len(missing):,} {task.unit} have no row beside {args.to}: name a folder with --to that all machines"
+                " share, and give the same command again."
+            )
+        failed = task.write(args.to, journal.rows(), model, args.model)
+        journal.delete()
+        print(f"{len(task.keys):,} {task.unit}, {failed:,} of which could not be opened, are in {as_typed(args.to)}")
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    with distributed.processes(), ends_in_words("bears.predict", KEPT):
+        run(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Ask a model about many photos, the next of which are opened meanwhile."""
+
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
+from bears.app.model import CORES
+from bears.errors import PhotoError
+from bears.facts import read_facts
+from bears.train import distributed
+
+BATCH = 4  # pictures that go through the network at once: more are no faster on a processor
+OPENERS = max(1, CORES // 2)  # threads that open photos while the model has the other cores
+AHEAD = 2 * OPENERS  # photos that wait for the model, opened
+EVERY = 60  # seconds between two lines of progress, once it has run for as long
+
+
+def opened(keys, open_key):
+    """Each key with what `open_key` makes of it, or the `PhotoError` that it raises; a few are opened ahead."""
+    with ThreadPoolExecutor(OPENERS) as pool:
+        waiting = deque()
+        for key in keys:
+            waiting.append((key, pool.submit(open_key, key)))
+            if len(waiting) > AHEAD:
+                yield result(*waiting.popleft())
+        while waiting:
+            yield result(*waiting.popleft())
+
+
+def result(key, future):
+    try:
+        return key, future.result()
+    except PhotoError as e:
+        return key, e
+
+
+def ask_all(keys, total, task, model, file, journal):
+    """Put a row for each key into the journal; `total` counts the keys of all processes. Returns nothing."""
+    facts, progress = read_facts(file), Progress(total, task.unit)
+    with journal.appending() as append:
+        for key, pictures in opened(keys, task.open):
+            if isinstance(pictures, PhotoError):
+                append(key, pictures.reason)
+            else:
+                answers = [a for i in range(0, len(pictures), BATCH) for a in model.ask(pictures[i : i + BATCH], False)]
+                append(key, *task.row(answers, facts))
+            progress.count()
+    progress.print()
+    return []
+
+
+class Progress:
+    """How far all processes are, by how far this one is."""
+
+    def __init__(self, total, unit):
+        self.total, self.unit = total, unit
+        self.done, self.start, self.next = 0, time.monotonic(), 5
+
+    def count(self):
+        self.done += distributed.WORLD_SIZE
+        elapsed = time.monotonic() - self.start
+        if elapsed >= self.next:
+            self.next = elapsed + min(elapsed, EVERY)
+            self.print()
+
+    def print(self):
+        rate = self.done / max(0.001, time.monotonic() - self.start)
+        left = max(0, self.total - self.done) / max(rate, 1e-9) / 60
+        done = min(self.done, self.total)
+        print(f"{done:,} of {self.total:,} {self.unit}, {rate:.1f} a second, {left:.0f} minutes to go", flush=True)

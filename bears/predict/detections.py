@@ -1,0 +1,115 @@
+"""Animals that MegaDetector has found: each is cut out of its photo and named in MegaDetector's own JSON.
+
+The format: https://lila.science/megadetector-output-format
+"""
+
+import json
+import math
+
+from bears import __version__
+from bears.app.wording import NONE, SURE, headline
+from bears.errors import PredictError
+from bears.facts import read_facts
+from bears.files import write_whole
+from bears.photo import SIDE, open_photo, shrink
+from bears.predict.journal import digest
+
+MIN_CONF = 0.2  # of a detection that is looked at, MegaDetector 5's own recommendation; Timelapse may ask for more
+MARGIN = 0.1  # of a box's longer side, on all sides: boxes are tight, and the photos it has learnt from are not
+
+
+class Detections:
+    """The photos in which MegaDetector has found animals; the keys are their positions in its file."""
+
+    unit = "photos with animals"
+
+    def __init__(self, file, folder):
+        if not folder.is_dir():
+            raise PredictError(f"There is no folder {folder}: name the one that MegaDetector has searched.")
+        self.folder, self.doc, self.about = folder, read_detections(file), {"detections": digest(file)}
+        self.keys = [i for i in range(len(self.doc["images"])) if self.animals(i)]
+
+    def animals(self, i):
+        """The detections in an image that are looked at."""
+        names, detections = self.doc["detection_categories"], self.doc["images"][i].get("detections") or []
+        return [d for d in detections if names.get(d["category"]) == "animal" and d["conf"] >= MIN_CONF]
+
+    def open(self, i):
+        """A picture of each animal, with as many pixels as the page's photos have, if the photo has them."""
+        boxes = [animal["bbox"] for animal in self.animals(i)]
+        smallest = max(0.001, min(max(box[2:]) for box in boxes))
+        # Cameras and Windows write names with backslashes.
+        photo = open_photo(self.folder / self.doc["images"][i]["file"].replace("\\", "/"), math.ceil(SIDE / smallest))
+        return [shrink(photo.crop(around(box, photo.size)), SIDE) for box in boxes]
+
+    def row(self, answers, facts):
+        return [[classifications(probs, certainty) for probs, certainty, *_ in answers]]
+
+    def write(self, to, rows, model, file):
+        """Write what MegaDetector has written, with names; returns how many photos could not be opened."""
+        for detection in (d for image in self.doc["images"] for d in image.get("detections") or []):
+            detection.pop("classifications", None)  # of another classifier
+        failures = {}
+        for i, found in rows:
+            if isinstance(found, str):
+                failures[self.doc["images"][i]["file"]] = found
+                continue
+            for animal, pairs in zip(self.animals(i), found):
+                animal["classifications"] = pairs
+        self.doc.pop("classification_category_descriptions", None)
+        self.doc["classification_categories"] = dict(enumerate(categories(model.learn.dls.vocab, read_facts(file))))
+        self.doc["info"]["classifier"] = f"bears {__version__}, {file.name} {digest(file)}"
+        write_whole(to, json.dumps(self.doc, indent=1).encode())
+        # The format has no place for the reason beside detections, which stay.
+        for name, reason in failures.items():
+            print(f"not named: {name} ({reason})")
+        return len(failures)
+
+
+def read_detections(file):
+    """MegaDetector's JSON, a dict in which everything is that `Detections` takes for granted."""
+    try:
+        doc = json.loads(file.read_bytes())
+        doc["info"].get, doc["detection_categories"].get
+        for image in doc["images"]:
+            image["file"].encode()
+            for detection in image.get("detections") or []:
+                x, y, width, height = detection["bbox"]
+                doc["detection_categories"].get(detection["category"])
+                if not (detection["conf"] >= 0 and math.isfinite(x + y + width + height)):
+                    raise ValueError
+        return doc
+    except OSError as e:
+        raise PredictError(f"{file} cannot be read ({e.strerror}): name the JSON that MegaDetector wrote.") from None
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        raise PredictError(
+            f"{file} is not in MegaDetector's format (https://lila.science/megadetector-output-format): name the JSON"
+            " that it wrote."
+        ) from None
+
+
+def around(box, size):
+    """The square around a box, as far as it lies in a photo of `size`: left, top, right, bottom in pixels.
+
+    A box is x, y, width and height as parts of the upright photo: MegaDetector turns photos as their EXIF data say.
+    """
+    x, y, width, height = (part * side for part, side in zip(box, 2 * size))
+    half = (0.5 + MARGIN) * max(width, height)
+    starts = [center - half for center in (x + width / 2, y + height / 2)]
+    left, top = (min(max(0, math.floor(start)), side - 1) for start, side in zip(starts, size))
+    right, bottom = (min(math.ceil(start + 2 * half), side) for start, side in zip(starts, size))
+    return left, top, max(right, left + 1), max(bottom, top + 1)
+
+
+def categories(classes, facts):
+    """What an animal may be named: a class, perhaps a class, or none of them."""
+    return [*classes, *(f"perhaps {label}" for label in classes), headline(dict.fromkeys(classes, 0), NONE, facts)]
+
+
+def classifications(probs, certainty):
+    """The positions of `categories`, as text, with a probability of each, the largest first."""
+    if certainty == NONE:
+        return [[str(2 * len(probs)), 1.0]]
+    first = 0 if certainty == SURE else len(probs)
+    pairs = [[str(i), round(prob, 4)] for i, prob in enumerate(probs.values(), first)]
+    return sorted(pairs, key=lambda pair: -pair[1])

@@ -1,0 +1,199 @@
+"""`python3 -m bears predict`: every photo of a folder, or every animal that MegaDetector has found in it."""
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from bears.photo import SIDE
+from bears.predict import __main__ as predict
+from bears.predict.detections import Detections, around
+from helpers import ROOT, facts_of
+from PIL import Image
+from test_distributed import launch
+
+CLASSES = facts_of(ROOT)["classes"]
+VERDICTS = {"black": "Black bear, ", "grizzly": "Grizzly bear, ", "teddy": "Teddy bear, "}
+needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")
+
+
+def read(table):
+    with table.open(newline="", encoding="utf-8") as f:
+        return list(csv.DictReader(f))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, shapes):
+    """The examples and a drawn photo in folders, one of them damaged, and what is no photo."""
+    folder = tmp_path_factory.mktemp("card")
+    (folder / "DCIM" / "100").mkdir(parents=True)
+    for label in CLASSES:
+        shutil.copy(ROOT / "examples" / f"{label}.jpg", folder / "DCIM" / "100")
+    shutil.copy(shapes / "disc" / "00.jpg", folder / "DCIM" / "DISC 1, à côté.JPG")
+    data = (ROOT / "examples" / "teddy.jpg").read_bytes()
+    (folder / "DCIM" / "broken.jpg").write_bytes(data[: len(data) // 2])
+    (folder / "notes.txt").write_text("no photo")
+    (folder / "._teddy.jpg").write_bytes(b"what a Mac leaves behind")
+    return folder
+
+
+def test_each_photo_of_a_folder_gets_a_row_and_a_damaged_one_the_reason(folder, tmp_path, capsys):
+    predict.main([str(folder), "--to", str(tmp_path / "table.csv")])
+    rows = read(tmp_path / "table.csv")
+    names = ["DISC 1, à côté.JPG", "broken.jpg"]
+    assert [row["file"] for row in rows] == [
+        *(f"DCIM/100/{label}.jpg" for label in CLASSES),
+        *(f"DCIM/{n}" for n in names),
+    ]
+    for label, row in zip(CLASSES, rows):
+        assert row["verdict"].startswith(VERDICTS[label]) and row["certainty"] == "sure"
+        assert float(row[label]) > 0.5 and sum(float(row[other]) for other in CLASSES) == pytest.approx(1, abs=0.001)
+    *_, disc, broken = rows
+    assert (disc["verdict"], disc["certainty"]) == ("No bear here", "none")
+    assert broken["verdict"] == "This photo is damaged or incomplete" and broken["certainty"] == broken["teddy"] == ""
+    assert "5 of 5 photos, " in (said := capsys.readouterr().out) and " a second" in said
+    assert "5 photos, 1 of which could not be opened, are in" in said
+    assert [f.name for f in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_one_photo_can_be_named(tmp_path):
+    predict.main([str(ROOT / "examples" / "teddy.jpg"), "--to", str(tmp_path / "table.csv")])
+    [row] = read(tmp_path / "table.csv")
+    assert row["file"] == "teddy.jpg" and row["verdict"] == "Teddy bear, 99% sure"
+
+
+@needs_posix
+def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(shapes, tmp_path, capsys):
+    card, table, part = tmp_path / "card", tmp_path / "table.csv", tmp_path / "table.csv.1.part"
+    for i in range(2):
+        shutil.copytree(shapes / "disc", card / str(i))
+    options = [str(card), "--to", str(table)]
+    command = [sys.executable, "-m", "bears.predict", *options]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stderr=subprocess.PIPE) as process:
+        while not (part.exists() and part.read_text().count("\n") > 1) and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert said == "bears.predict: stopped. What is done is kept; the same command goes on from here.\n"
+    done = part.read_text().count("\n") - 1
+    assert 0 < done < 32 and not table.exists()
+    with part.open("a") as f:
+        f.write('["1/15.jpg", "No be')  # as a power cut leaves it
+    predict.main(options)
+    assert f"Going on: {done} of 32 photos are done" in capsys.readouterr().out
+    predict.main([str(card), "--to", str(tmp_path / "at_once.csv")])
+    assert table.read_bytes() == (tmp_path / "at_once.csv").read_bytes()
+    assert [row["file"] for row in read(table)] == [f"{i}/{n:02}.jpg" for i in range(2) for n in range(16)]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """A folder with a large photo, taken with the camera held upright, of a small teddy; and MegaDetector's JSON."""
+    folder = tmp_path_factory.mktemp("scene")
+    scene = Image.new("RGB", (2400, 3200), "darkgreen")
+    with Image.open(ROOT / "examples" / "teddy.jpg") as teddy:
+        side = min(teddy.size)
+        scene.paste(teddy.crop((0, 0, side, side)).resize((480, 480)), (1900, 2700))
+    scene.paste("white", (0, 0, 500, 500))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    scene.transpose(Image.Transpose.ROTATE_90).save(folder / "scene.jpg", exif=exif)
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    teddy, white = [1900 / 2400, 2700 / 3200, 480 / 2400, 480 / 3200], [0, 0, 500 / 2400, 500 / 3200]
+    detections = [
+        {"category": "2", "conf": 0.9, "bbox": white},
+        {"category": "1", "conf": 0.95, "bbox": teddy, "classifications": [["7", 0.5]]},
+        {"category": "1", "conf": 0.1, "bbox": white, "classifications": [["7", 0.5]]},
+        {"category": "1", "conf": 0.3, "bbox": white},
+    ]
+    images = [
+        {"file": "scene.jpg", "detections": detections},
+        {"file": "empty.jpg", "detections": []},
+        {"file": "broken.jpg", "detections": [{"category": "1", "conf": 0.8, "bbox": white}]},
+        {"file": "unread.jpg", "detections": None, "failure": "Failure image access"},
+    ]
+    doc = {
+        "info": {"format_version": "1.5", "detector": "md_v5a.0.0.pt"},
+        "detection_categories": {"1": "animal", "2": "person", "3": "vehicle"},
+        "classification_categories": {"7": "fox"},
+        "images": images,
+    }
+    (folder / "md.json").write_text(json.dumps(doc))
+    return folder
+
+
+def test_animals_that_megadetector_has_found_are_named_in_its_file(scene, tmp_path, capsys):
+    predict.main([str(scene), "--detections", str(scene / "md.json"), "--to", str(tmp_path / "named.json")])
+    before, after = (json.loads(f.read_text()) for f in (scene / "md.json", tmp_path / "named.json"))
+    names = after.pop("classification_categories")
+    assert [*names.values()] == [*CLASSES, *(f"perhaps {label}" for label in CLASSES), "No bear here"]
+    person, teddy, doubtful, white = after["images"][0]["detections"]
+    scores = teddy.pop("classifications")
+    assert names[scores[0][0]] == "teddy" and [s for _, s in scores] == sorted((s for _, s in scores), reverse=True)
+    assert [names[i] for i, _ in white.pop("classifications")] == ["No bear here"]
+    assert not {"classifications"} & {*person, *doubtful}
+    assert after["info"].pop("classifier").startswith("bears ")
+    del before["classification_categories"]
+    for detection in before["images"][0]["detections"]:
+        detection.pop("classifications", None)
+    assert after == before
+    said = capsys.readouterr().out
+    assert "not named: broken.jpg (This file is not a photo that can be opened here)" in said
+    assert "2 photos with animals, 1 of which could not be opened, are in" in said
+
+
+def test_two_processes_write_what_one_does(folder, tmp_path):
+    predict.main([str(folder), "--to", str(tmp_path / "one.csv")])
+    result = launch("-m", "bears.predict", folder, "--to", tmp_path / "two.csv")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("are in") == 1
+    assert (tmp_path / "two.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
+    assert {f.name for f in tmp_path.iterdir()} == {"one.csv", "two.csv"}
+
+
+def test_a_small_animal_has_the_pixels_that_the_photo_has(scene):
+    pictures = Detections(scene / "md.json", scene).open(0)
+    assert all(SIDE <= min(picture.size) < 2 * SIDE for picture in pictures)
+
+
+@pytest.mark.parametrize(
+    "box, square",
+    [
+        ([0.4, 0.4, 0.2, 0.1], (380, 330, 620, 571)),  # 200 x 100 pixels, and a tenth of 200 on all sides
+        ([0.9, 0.0, 0.1, 0.1], (890, 0, 1000, 110)),
+        ([2.0, -3.0, 0.1, 0.0], (999, 0, 1000, 1)),  # nonsense has a pixel
+    ],
+)
+def test_an_animal_is_cut_out_with_a_margin_as_a_square(box, square):
+    assert around(box, (1000, 1000)) == pytest.approx(square, abs=1)
+
+
+@pytest.mark.parametrize(
+    "args, said",
+    [
+        (["nowhere"], "nowhere cannot be read (No such file or directory): change that, or name another folder."),
+        (["."], "There are no photos in .: name another folder."),
+        (["photo.jpg", "--to", "mine.csv"], "mine.csv is there already: move it away, or name another file with --to."),
+        (["photo.jpg", "--to", "old.csv"], "old.csv.1.part is of a run with another model or other photos: give that"),
+        (["photo.jpg", "--model", "none.pkl"], "There is no model none.pkl."),
+        ([".", "--detections", "none.json"], "none.json cannot be read (No such file or directory): name the JSON"),
+        ([".", "--detections", "mine.csv"], "mine.csv is not in MegaDetector's format"),
+        ([".", "--detections", "list.json"], "list.json is not in MegaDetector's format"),
+        (["photo.jpg", "--detections", "list.json"], "There is no folder photo.jpg: name the one that MegaDetector"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(args, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text("mine")
+    (tmp_path / "old.csv.1.part").write_text('{"model": "another"}\n')
+    (tmp_path / "list.json").write_text('[{"file": "a.jpg", "detections": []}]')
+    if "photo.jpg" in args:
+        shutil.copy(ROOT / "examples" / "teddy.jpg", tmp_path / "photo.jpg")
+    with pytest.raises(SystemExit, match=r"^bears\.predict: ") as e:
+        predict.main(args)
+    assert str(e.value).startswith(f"bears.predict: {said}") and "\n" not in str(e.value)
+    assert (tmp_path / "mine.csv").read_text() == "mine"
