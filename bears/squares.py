@@ -68,7 +68,7 @@ def cover(n, side, stride=None):
     return sorted({round(start) for start in np.linspace(0, n - side, count)})
 
 
-def places(fmaps, side, stride=None):
+def places(fmaps: torch.Tensor, side: int, stride: int | None = None) -> list[tuple[int, int]]:
     """The (top, left) cells of the squares that cover maps (photos, n, h, w)."""
     return [(y, x) for y in cover(fmaps.shape[-2], side, stride) for x in cover(fmaps.shape[-1], side, stride)]
 
@@ -93,7 +93,7 @@ class SurestSquare(nn.Module):
         return pooled[torch.arange(len(best)), best]
 
 
-def open_eyes(learn: Learner, predict: Callable):
+def open_eyes(learn: Learner, predict: Callable) -> "WholePhotos | MiddleSquare":
     """`WholePhotos` where the Learner can do that, else `MiddleSquare`."""
     whole = getattr(learn, "ood", None) is not None and can_see_whole(learn)
     return (WholePhotos if whole else MiddleSquare)(learn, predict)

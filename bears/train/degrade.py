@@ -67,7 +67,7 @@ def small(photo, rng):
     return scene
 
 
-def as_image(pixels):
+def as_image(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(np.uint8(255 * np.clip(pixels, 0, 1)))
 
 
