@@ -69,8 +69,7 @@ def test_one_photo_can_be_named(tmp_path):
 @needs_posix
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(shapes, tmp_path, capsys):
     card, table, part = tmp_path / "card", tmp_path / "table.csv", tmp_path / "table.csv.1.part"
-    for i in range(2):
-        shutil.copytree(shapes / "disc", card / str(i))
+    shutil.copytree(shapes / "disc", card)
     options = [str(card), "--to", str(table)]
     command = [sys.executable, "-m", "bears.predict", *options]
     with subprocess.Popen(command, cwd=ROOT, text=True, stderr=subprocess.PIPE) as process:
@@ -80,14 +79,15 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(shapes, tmp_path
         said = process.communicate(timeout=60)[1]
     assert said == "bears.predict: stopped. What is done is kept; the same command goes on from here.\n"
     done = part.read_text().count("\n") - 1
-    assert 0 < done < 32 and not table.exists()
+    assert 0 < done < 16 and not table.exists()
     with part.open("a") as f:
-        f.write('["1/15.jpg", "No be')  # as a power cut leaves it
+        f.write('["15.jpg", "No be')  # as a power cut leaves it
+    shutil.copy(part, tmp_path / "table.csv.2.part")  # as two runs at once leave it
     predict.main(options)
-    assert f"Going on: {done} of 32 photos are done" in capsys.readouterr().out
+    assert f"Going on: {done} of 16 photos are done" in capsys.readouterr().out
     predict.main([str(card), "--to", str(tmp_path / "at_once.csv")])
     assert table.read_bytes() == (tmp_path / "at_once.csv").read_bytes()
-    assert [row["file"] for row in read(table)] == [f"{i}/{n:02}.jpg" for i in range(2) for n in range(16)]
+    assert [row["file"] for row in read(table)] == [f"{n:02}.jpg" for n in range(16)]
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,13 @@ def test_two_processes_write_what_one_does(folder, tmp_path):
     assert result.stdout.count("are in") == 1
     assert (tmp_path / "two.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
     assert {f.name for f in tmp_path.iterdir()} == {"one.csv", "two.csv"}
+
+
+def test_machines_that_do_not_share_a_disk_are_told_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(predict.distributed, "split_between_processes", lambda func: lambda *args: [])
+    with pytest.raises(SystemExit, match=r"1 of 1 photos have no row beside .* on a disk that all machines share"):
+        predict.main([str(ROOT / "examples" / "teddy.jpg"), "--to", str(tmp_path / "table.csv")])
+    assert not (tmp_path / "table.csv").exists()
 
 
 def test_a_small_animal_has_the_pixels_that_the_photo_has(scene):

@@ -62,8 +62,8 @@ def run(args):
     if not distributed.RANK:
         if missing := journal.remaining(task.keys):
             raise PredictError(
-                f"{len(missing):,} {task.unit} have no row beside {args.to}: name a folder with --to that all machines"
-                " share, and give the same command again."
+                f"{len(missing):,} of {len(task.keys):,} {task.unit} have no row beside {args.to}: name a file with"
+                " --to on a disk that all machines share, and start again."
             )
         failed = task.write(args.to, journal.rows(), model, args.model)
         journal.delete()

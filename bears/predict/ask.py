@@ -9,7 +9,7 @@ from bears.errors import PhotoError
 from bears.facts import read_facts
 from bears.train import distributed
 
-BATCH = 4  # pictures that go through the network at once: more are no faster on a processor
+BATCH = 4  # pictures of one photo that go through the network at once; an answer does not depend on other photos
 OPENERS = max(1, CORES // 2)  # threads that open photos while the model has the other cores
 AHEAD = 2 * OPENERS  # photos that wait for the model, opened
 EVERY = 60  # seconds between two lines of progress, once it has run for as long
