@@ -75,6 +75,8 @@ def prepare_gradio() -> None:
         os.environ["GRADIO_TEMP_DIR"] = private_folder()
     except OSError as e:
         sys.exit(f"app.py: The page cannot start ({e.strerror}: {e.filename}): put that right and start again.")
+    # A folder that torch makes wherever it is imported.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(os.environ["GRADIO_TEMP_DIR"], "torch"))
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # strangers' visits are nobody's statistics
     # After every answer Gradio sums up the latest 10,000 for a monitoring page, which we do not show.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
