@@ -23,7 +23,7 @@ NEIGHBOURS = 5
 GALLERY = 800  # training photos and copies to compare with: 2 MB of the export
 RIVALS = 256  # ImageNet's categories that come closest to the classes
 MAX_RIVAL_SHARE = 0.2  # of the training photos, at most, may look like rivals; of the bears it is 0.03
-SHARE_POWER = 0.25  # ImageNet is often wrong about bad photos: its opinion counts, but is no veto
+SHARE_POWER = 0.25  # ImageNet is often wrong about bad photos: where these count, its opinion does, but is no veto
 TURNED_AWAY = 0.04  # of the copies: "none of the classes"
 UNSURE = 0.06  # of the copies, those that are turned away included: "not sure"
 TURNED_AWAY_WITHOUT_COPIES = 0.01  # of the training photos
@@ -49,6 +49,7 @@ def fit(
     if classifier is not None:
         detector |= own_and_rivals(features, labels, groups, *classifier)
     if len(copies):
+        detector["share_power"] = SHARE_POWER
         scores = left_out_scores(detector, copies, their_groups, gallery_groups)
         detector |= {"threshold": float(np.quantile(scores, TURNED_AWAY)), "sure": float(np.quantile(scores, UNSURE))}
     else:
@@ -106,7 +107,7 @@ def score(detector: dict, features: Tensor, allowed=None) -> Tensor:
     if allowed is not None:
         similarity[~allowed] = -1
     likeness = similarity.topk(min(NEIGHBOURS, similarity.shape[1]), dim=1).values.mean(dim=1)
-    return likeness.clamp(min=0) * own_share(detector, features) ** SHARE_POWER
+    return likeness.clamp(min=0) * own_share(detector, features) ** detector.get("share_power", 1)
 
 
 def own_share(detector, features):

@@ -14,6 +14,7 @@ from PIL import Image
 
 EXAMPLES = ROOT / "examples"
 TEDDY = EXAMPLES / "teddy.jpg"
+RATE = f"{json.loads((ROOT / 'export.json').read_text())['cross_validation']['error_rate']:.1%}"
 SCREENS = {
     f"{name}-{scheme}": {**screen, "color_scheme": scheme}
     for name, screen in (("desktop", DESKTOP), ("phone", PHONE))
@@ -142,7 +143,7 @@ def test_a_file_that_is_no_photo_is_refused_in_one_sentence(open_page, tmp_path)
 def test_the_page_says_what_answers_and_that_nobody_should_trust_it_with_their_safety(open_page):
     page = open_page()
     text = page.locator("#about").inner_text()
-    assert "774 photos" in text and "0.9%" in text and "Do not trust it with anybody’s safety" in text
+    assert "774 photos" in text and RATE in text and "Do not trust it with anybody’s safety" in text
     with page.expect_popup() as popup:
         page.get_by_role("link", name="the API").click()
     popup.value.get_by_text("/predict").first.wait_for()
@@ -167,7 +168,7 @@ def test_every_control_can_be_reached_and_used_by_keyboard(open_page):
             break
     assert any("Drop Image Here" in name or "upload" in name.lower() for name in names)
     page.keyboard.press("Enter")
-    answered(page, "Black bear, 9")
+    answered(page, "Black bear, ")
 
 
 def ask_from(client, server, photo):
