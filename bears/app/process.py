@@ -21,7 +21,7 @@ from bears.app.openers import Openers, end_after
 from bears.errors import ExportError, PhotoError
 
 ROOT = Path(__file__).parents[2]
-MAX_OPEN = 3 * MAX_BATCH  # photos in memory: in the model, ready for it, and on their way; all others wait as files
+MAX_OPEN = 2 * MAX_BATCH  # photos in memory, in the model or ready for it; all others wait as files
 LOADING, ANSWERING = 600, 60  # seconds that the model may take for either, before it is ended and started again
 COMMAND = [sys.executable, "-u", "-m", "bears.app.batching"]  # -u: what it prints is in the log at once
 
