@@ -21,7 +21,8 @@ from torch.nn.functional import normalize
 
 NEIGHBOURS = 5
 GALLERY = 800  # training photos and copies to compare with: 2 MB of the export
-RIVALS = 256  # ImageNet's categories that come closest to the classes
+RIVALS = 256  # ImageNet's categories that come closest to the classes,
+RIVALS_OF_GOOD_PHOTOS = 64  # and where there are no copies
 MAX_RIVAL_SHARE = 0.2  # of the training photos, at most, may look like rivals; of the bears it is 0.03
 SHARE_POWER = 0.25  # ImageNet is often wrong about bad photos: where these count, its opinion does, but is no veto
 TURNED_AWAY = 0.04  # of the copies: "none of the classes"
@@ -47,7 +48,8 @@ def fit(
         gallery_groups = np.concatenate([gallery_groups, their_groups[gallery]])
     detector["gallery"] = normalize(detector["gallery"]).half()
     if classifier is not None:
-        detector |= own_and_rivals(features, labels, groups, *classifier)
+        rivals = RIVALS if len(copies) else RIVALS_OF_GOOD_PHOTOS
+        detector |= own_and_rivals(features, labels, groups, *classifier, rivals)
     if len(copies):
         detector["share_power"] = SHARE_POWER
         scores = left_out_scores(detector, copies, their_groups, gallery_groups)
@@ -70,7 +72,7 @@ def sample_gallery(labels, seed, size=GALLERY):
     return np.sort(np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:share] for c in classes]))
 
 
-def own_and_rivals(features, labels, groups, weight, bias):
+def own_and_rivals(features, labels, groups, weight, bias, rivals):
     """ImageNet's categories that the training photos show, and those that come closest to them.
 
     Nothing when ImageNet has no word for the classes, or so many that most are missing among the photos: to a class
@@ -84,8 +86,7 @@ def own_and_rivals(features, labels, groups, weight, bias):
     directions = normalize(weight - weight.mean(dim=0))
     closeness = (directions @ directions[own].T).amax(dim=1)
     closeness[own] = -1
-    rivals = closeness.topk(min(RIVALS, len(closeness))).indices
-    both = torch.cat([own, rivals])
+    both = torch.cat([own, closeness.topk(min(rivals, len(closeness))).indices])
     opinion = {"own": len(own), "weight": weight[both].half(), "bias": bias[both].half()}
     return opinion if (own_share(opinion, features) < 0.5).float().mean() <= MAX_RIVAL_SHARE else {}
 

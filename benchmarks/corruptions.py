@@ -21,7 +21,6 @@ from scipy.ndimage import gaussian_filter
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bears import ood
 from bears.lifecycle import ends_in_words
 from bears.photo import open_photo
 from bears.squares import MiddleSquare, open_eyes, predict_batch
@@ -158,8 +157,6 @@ def main(argv=None):
     no_progress_bar_in_logs()
     args = parse_args(argv)
     with ends_in_words("corruptions.py"):
-        if args.plain:
-            ood.RIVALS, ood.SHARE_POWER = 64, 1
         set_seed(args.seed, reproducible=True)
         files, groups, _ = train.get_photos(args)
         errors, turned_away, photos = judge(files, groups, args)

@@ -31,8 +31,6 @@ def test_corruptions_get_worse_with_their_severity():
 @pytest.mark.slow
 @pytest.mark.parametrize("plain", [[], ["--plain"]])
 def test_corruptions_print_two_tables_of_photos_that_no_app_has_seen(shapes, no_workers, monkeypatch, capsys, plain):
-    monkeypatch.setattr(corruptions.ood, "RIVALS", corruptions.ood.RIVALS)  # which --plain changes
-    monkeypatch.setattr(corruptions.ood, "SHARE_POWER", corruptions.ood.SHARE_POWER)
     monkeypatch.setattr(corruptions, "STRENGTHS", {k: STRENGTHS[k] for k in (corruptions.noise, corruptions.jpeg)})
     options = ["--no-pretrained", "--arch", "mobilenetv3_small_050", "--cross-validate", "2", "--every", "8"]
     corruptions.main(["--data", str(shapes), *options, *plain])
