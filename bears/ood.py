@@ -39,24 +39,22 @@ def fit(
     `group_near_duplicates`; `classifier` is ImageNet's (weight, bias) on the same features, if the body came with one;
     `copies` are the features of bad copies of the same photos, each (photos, n).
     """
-    gallery = sample_gallery(labels, seed, GALLERY // 2 if copies else GALLERY)
-    detector, gallery_groups = {"gallery": features[gallery]}, groups[gallery]
+    chosen = sample_gallery(labels, seed, GALLERY // 2 if copies else GALLERY)
+    gallery, gallery_groups = features[chosen], groups[chosen]
+    judged, judged_groups = features, groups  # those that the thresholds follow
+    rivals, power, shares = RIVALS_OF_GOOD_PHOTOS, 1, (TURNED_AWAY_WITHOUT_COPIES, TURNED_AWAY_WITHOUT_COPIES)
     if copies:
-        their_groups, copies = np.tile(groups, len(copies)), torch.cat(list(copies))
-        gallery = sample_gallery(np.tile(labels, len(copies) // len(labels)), seed, GALLERY // 2)
-        detector["gallery"] = torch.cat([detector["gallery"], copies[gallery]])
-        gallery_groups = np.concatenate([gallery_groups, their_groups[gallery]])
-    detector["gallery"] = normalize(detector["gallery"]).half()
+        judged, judged_groups = torch.cat(list(copies)), np.tile(groups, len(copies))
+        rivals, power, shares = RIVALS, SHARE_POWER, (TURNED_AWAY, UNSURE)
+        chosen = sample_gallery(np.tile(labels, len(copies)), seed, GALLERY // 2)
+        gallery = torch.cat([gallery, judged[chosen]])
+        gallery_groups = np.concatenate([gallery_groups, judged_groups[chosen]])
+    detector = {"gallery": normalize(gallery).half()}
     if classifier is not None:
-        rivals = RIVALS if len(copies) else RIVALS_OF_GOOD_PHOTOS
         detector |= own_and_rivals(features, labels, groups, *classifier, rivals)
-    if len(copies):
-        detector["share_power"] = SHARE_POWER
-        scores = left_out_scores(detector, copies, their_groups, gallery_groups)
-        detector |= {"threshold": float(np.quantile(scores, TURNED_AWAY)), "sure": float(np.quantile(scores, UNSURE))}
-    else:
-        scores = left_out_scores(detector, features, groups, gallery_groups)
-        detector["threshold"] = detector["sure"] = float(np.quantile(scores, TURNED_AWAY_WITHOUT_COPIES))
+    detector["share_power"] = power
+    scores = left_out_scores(detector, judged, judged_groups, gallery_groups)
+    detector["threshold"], detector["sure"] = (float(np.quantile(scores, share)) for share in shares)
     return detector, gallery_groups
 
 
@@ -108,7 +106,7 @@ def score(detector: dict, features: Tensor, allowed=None) -> Tensor:
     if allowed is not None:
         similarity[~allowed] = -1
     likeness = similarity.topk(min(NEIGHBOURS, similarity.shape[1]), dim=1).values.mean(dim=1)
-    return likeness.clamp(min=0) * own_share(detector, features) ** detector.get("share_power", 1)
+    return likeness.clamp(min=0) * own_share(detector, features) ** detector["share_power"]
 
 
 def own_share(detector, features):

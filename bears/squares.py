@@ -14,11 +14,13 @@ from fastai.data.transforms import ToTensor
 from fastai.learner import Learner
 from fastai.vision.augment import Resize, ResizeMethod
 from fastai.vision.core import PILImage
+from fastcore.basics import chunked
 from fasttransform import Pipeline, Transform
 from PIL import Image
 from torch import nn
 
 MAX_RATIO = 3  # of the longer side to the shorter; what is beyond that is cut off at both ends
+MAX_PIXELS = 1_200_000  # that go through the network at once: four ordinary photos at the second look
 CLOSER = 7 / 4  # times the size of the first look has the second: what is small or far away grows by as much
 
 
@@ -41,12 +43,13 @@ class WholePhoto(Transform):
         self.size, self.cell = size, cell
 
     def encodes(self, photo: PILImage):
-        photo = photo.crop(visible(photo.size))
-        return photo.resize(self.target(photo.size), Image.Resampling.BILINEAR)
+        return photo.crop(visible(photo.size)).resize(self.target(photo.size), Image.Resampling.BILINEAR)
 
     def target(self, size):
         """(width, height) in pixels that a photo of such a size gets."""
-        return tuple(max(self.size, round(side * self.size / min(size) / self.cell) * self.cell) for side in size)
+        left, top, right, bottom = visible(size)
+        sides = right - left, bottom - top
+        return tuple(max(self.size, round(side * self.size / min(size) / self.cell) * self.cell) for side in sides)
 
 
 def visible(size):
@@ -68,9 +71,11 @@ def cover(n, side, stride=None):
     return sorted({round(start) for start in np.linspace(0, n - side, count)})
 
 
-def places(fmaps: torch.Tensor, side: int, stride: int | None = None) -> list[tuple[int, int]]:
-    """The (top, left) cells of the squares that cover maps (photos, n, h, w)."""
-    return [(y, x) for y in cover(fmaps.shape[-2], side, stride) for x in cover(fmaps.shape[-1], side, stride)]
+def cut(fmaps: torch.Tensor, side: int, stride: int | None = None) -> tuple[list, list[torch.Tensor]]:
+    """The squares that cover maps (photos, n, h, w): their (top, left) cells, and of each its part of the maps."""
+    tops, lefts = (cover(n, side, stride) for n in fmaps.shape[-2:])
+    corners = [(y, x) for y in tops for x in lefts]
+    return corners, [fmaps[..., y : y + side, x : x + side] for y, x in corners]
 
 
 class SurestSquare(nn.Module):
@@ -84,8 +89,7 @@ class SurestSquare(nn.Module):
         self.pool, self.fitted, self.side, self.stride, self.found = pool, fitted, side, None, []
 
     def forward(self, fmaps):
-        corners = places(fmaps, self.side, self.stride)
-        squares = [fmaps[..., y : y + self.side, x : x + self.side] for y, x in corners]
+        corners, squares = cut(fmaps, self.side, self.stride)
         pooled = torch.stack([self.pool(square) for square in squares], dim=1)
         scores = ood.score(self.fitted, pooled.flatten(0, 1).flatten(1)).view(pooled.shape[:2])
         best = scores.argmax(dim=1)
@@ -95,8 +99,8 @@ class SurestSquare(nn.Module):
 
 def open_eyes(learn: Learner, predict: Callable) -> "WholePhotos | MiddleSquare":
     """`WholePhotos` where the Learner can do that, else `MiddleSquare`."""
-    whole = getattr(learn, "ood", None) is not None and can_see_whole(learn)
-    return (WholePhotos if whole else MiddleSquare)(learn, predict)
+    grid = getattr(learn, "ood", None) is not None and find_grid(learn)
+    return WholePhotos(learn, predict, *grid) if grid else MiddleSquare(learn, predict)
 
 
 def predict_batch(learn: Learner, photos: list[Image.Image]) -> torch.Tensor:
@@ -111,12 +115,12 @@ class WholePhotos:
     """Looks at whole photos through a Learner, which it changes: `learn.predict` then answers for the surest square.
 
     Where no square is sure, it looks a second time and closer. `predict` is a function from photos of one size to what
-    the Learner says of them, (photos, classes).
+    the Learner says of them, (photos, classes); `size` and `side` are those of `find_grid`.
     """
 
-    def __init__(self, learn: Learner, predict: Callable):
+    def __init__(self, learn: Learner, predict: Callable, size: int, side: int):
         self.fitted, self.predict, head = learn.ood, predict, learn.model[1]
-        self.size, self.side = plain_size(learn), cells(learn)
+        self.size, self.side = size, side
         self.whole = WholePhoto(self.size, self.size // self.side)
         head[0] = self.surest = SurestSquare(head[0], self.fitted, self.side)
         for dl in learn.dls.loaders:
@@ -132,13 +136,13 @@ class WholePhotos:
 
     def look(self, photos, size, stride=None):
         self.whole.size, self.surest.stride = size, stride
-        shapes = [self.whole.target(photo.crop(visible(photo.size)).size) for photo in photos]
-        answers = {}
-        for shape in set(shapes):
-            which = [i for i, other in enumerate(shapes) if other == shape]
-            rows = self.predict([photos[i] for i in which])
-            for i, row, (score, fmap, corner) in zip(which, rows, self.surest.found):
-                answers[i] = Answer(row, self.box(photos[i].size, shape, corner), score, fmap)
+        shapes, answers = [self.whole.target(photo.size) for photo in photos], {}
+        for width, height in set(shapes):
+            alike = [i for i, shape in enumerate(shapes) if shape == (width, height)]
+            for which in chunked(alike, max(1, MAX_PIXELS // (width * height))):
+                rows = self.predict([photos[i] for i in which])
+                for i, row, (score, fmap, corner) in zip(which, rows, self.surest.found):
+                    answers[i] = Answer(row, self.box(photos[i].size, shapes[i], corner), score, fmap)
         return [answers[i] for i in range(len(photos))]
 
     def box(self, size, shape, corner):
@@ -190,16 +194,19 @@ def plain_size(learn: Learner) -> int | None:
     return width if width == height else None
 
 
-def cells(learn: Learner) -> int:
-    """How many cells a side has of the map that the body makes of such a square."""
-    x = torch.zeros(1, 3, *2 * [plain_size(learn)], device=next(learn.model.parameters()).device)
+def cells(learn: Learner, size: int) -> int:
+    """How many cells a side has of the map that the body makes of a square of `size` pixels a side."""
+    x = torch.zeros(1, 3, size, size, device=next(learn.model.parameters()).device)
     body = learn.model[0].eval()
     with torch.no_grad():
         return body(x).shape[-1]
 
 
-def can_see_whole(learn: Learner) -> bool:
-    """Whether a Learner can look at all squares of a photo: a convolutional body on plain squares, a linear head."""
-    if not (has_linear_head(learn) and (size := plain_size(learn))):
-        return False
-    return size % cells(learn) == 0 and cells(learn) > 1
+def find_grid(learn: Learner) -> tuple[int, int] | None:
+    """How large a Learner's square is, in pixels and in cells of its map, if it can look at all squares of a photo.
+
+    That takes a convolutional body on plain squares, and a linear head.
+    """
+    if has_linear_head(learn) and (size := plain_size(learn)):
+        side = cells(learn, size)
+        return (size, side) if side > 1 and size % side == 0 else None

@@ -58,9 +58,8 @@ class Predictor:
             return
         self.loaded.set_result(None)
         while True:
-            for batch in split_panoramas(self.take()):
-                photos, alone, answers = zip(*batch)
-                answer_all(answers, model, list(photos), all(alone))
+            photos, alone, answers = zip(*self.take())
+            answer_all(answers, model, list(photos), all(alone))
 
     def take(self):
         """Wait for a photo, then take along all others that have come meanwhile."""
@@ -69,12 +68,6 @@ class Predictor:
             while len(batch) < MAX_BATCH:
                 batch.append(self.waiting.get_nowait())
         return batch
-
-
-def split_panoramas(batch):
-    """The photos one by one if one of them is a panorama: the network holds all of it, as much as of many photos."""
-    panorama = any(max(photo.size) > 3 * min(photo.size) for photo, *_ in batch)
-    return [[one] for one in batch] if panorama else [batch]
 
 
 def answer_all(answers, model, photos, alone):

@@ -5,7 +5,7 @@ when batch norm retrains its statistics. So the body stays as ImageNet left it, 
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from bears import ARCH
 from bears.backbone import find_arch
 from bears.errors import DataError, WeightsError
 from bears.speed_up import one_thread, speed_up
-from bears.squares import WholePhoto, can_see_whole, cells, places, plain_size
+from bears.squares import WholePhoto, cut, find_grid
 from bears.train import distributed
 from bears.train.data import Split
 from bears.train.degrade import Degrade
@@ -150,70 +150,63 @@ class Features:
 
 def compute_features(learn: Learner, files: Sequence[Path]) -> Features:
     """The features of photos, of bad copies and, where the DataBlock augments, of random versions of each."""
-    features_of, augmented, squares = feature_extractor(learn), [], ()
-    if can_see_whole(learn):
-        squares = square_features(learn)(files)
+    body, augmented, squares = fast_body(learn), [], ()
+    if grid := find_grid(learn):
+        squares = square_features(files, learn, body[0], *grid)
         photos = torch.stack([square[len(square) // 2] for square in squares])
     else:
-        photos = features_of(files)
+        photos = pooled_features(files, learn, body)
     print(f"· {COPIES} bad copies of each photo, as a camera by night or from afar would make them", flush=True)
-    copies = [features_of(files, degrade=Degrade(version)) for version in range(COPIES)]
+    copies = [pooled_features(files, learn, body, degrade=Degrade(version)) for version in range(COPIES)]
     if augments(learn.dls):
         print(f"· {VERSIONS} random versions of each photo, as the DataBlock asks for", flush=True)
-        augmented = [features_of(files, augment=True) for _ in range(VERSIONS)]
+        augmented = [pooled_features(files, learn, body, augment=True) for _ in range(VERSIONS)]
     return Features(photos, label_targets(learn.dls.vocab, files), squares, copies, augmented)
 
 
 def body_features(learn: Learner, files: Sequence[Path]) -> torch.Tensor:
     """What the body says of each photo: pooled features, float32 of shape (len(files), n)."""
-    return feature_extractor(learn)(files)
+    return pooled_features(files, learn, fast_body(learn))
 
 
-def feature_extractor(learn: Learner) -> Callable[..., torch.Tensor]:
-    """A function of files that returns `body_features`, through one fast copy of the body.
+def fast_body(learn):
+    """A copy of the body, then of the head's layers but for the last one, on the Learner's device.
 
-    Batch norm uses the statistics that it has, so a photo's features never change and are computed once; `augment=True`
-    lets the random transforms of the training photos act, for a version of them that differs each time.
+    Batch norm uses the statistics that it has, so a photo's features never change and are computed once.
     """
     body = deepcopy(nn.Sequential(learn.model[0], *learn.model[1][:-1])).to(learn.dls.device).eval()
     if learn.dls.device.type == "cpu":
         speed_up(body)
-
-    @distributed.split_between_processes
-    def features_of(files, augment=False, degrade=None):
-        batches = learn.dls.test_dl(files, bs=16, num_workers=0)
-        if degrade:
-            batches.after_item = Pipeline([*batches.after_item.fs, degrade])
-        with torch.no_grad(), batches.dataset.set_split_idx(0 if augment else 1):
-            coming = progress_bar(prefetch(batches), len(batches))
-            # A plain tensor: fastai's own would go through Python once more at every layer.
-            return torch.cat([body(x.as_subclass(torch.Tensor)).cpu() for (x,) in coming])
-
-    return features_of
+    return body
 
 
-def square_features(learn: Learner) -> Callable[..., list[torch.Tensor]]:
-    """A function of files that returns the features of all squares of each photo, (squares, n)."""
-    size, side = plain_size(learn), cells(learn)
-    body = deepcopy(learn.model[0]).to(learn.dls.device).eval()
-    if learn.dls.device.type == "cpu":
-        speed_up(body)
+@distributed.split_between_processes
+def pooled_features(files, learn, body, augment=False, degrade=None):
+    """`body_features`, by a `fast_body`, of photos to which `degrade` is done.
 
-    @distributed.split_between_processes
-    def features_of(files):
-        batches = learn.dls.test_dl(files, bs=1, num_workers=0)
-        batches.after_item = Pipeline([WholePhoto(size, size // side), ToTensor()])
-        with torch.no_grad():
-            coming = progress_bar(prefetch(batches), len(batches))
-            return [pool_squares(body(x.as_subclass(torch.Tensor)), side).cpu() for (x,) in coming]
-
-    return features_of
+    `augment` lets the random transforms of the training photos act, for a version of them that differs each time.
+    """
+    batches = learn.dls.test_dl(files, bs=16, num_workers=0)
+    if degrade:
+        batches.after_item = Pipeline([*batches.after_item.fs, degrade])
+    with batches.dataset.set_split_idx(0 if augment else 1):
+        return torch.cat([features.cpu() for features in each_batch(batches, body)])
 
 
-def pool_squares(fmaps, side):
-    """The features of all squares of a photo, (squares, n), from its map (1, n, h, w)."""
-    squares = [fmaps[0, :, y : y + side, x : x + side] for y, x in places(fmaps, side)]
-    return torch.stack([square.mean(dim=(1, 2)) for square in squares])
+@distributed.split_between_processes
+def square_features(files, learn, body, size, side):
+    """The features of all squares of each photo, a list of (squares, n); `size` and `side` as `find_grid` has them."""
+    batches = learn.dls.test_dl(files, bs=1, num_workers=0)
+    batches.after_item = Pipeline([WholePhoto(size, size // side), ToTensor()])
+    maps = each_batch(batches, body)
+    return [torch.cat([square.mean(dim=(2, 3)) for square in cut(fmaps, side)[1]]).cpu() for fmaps in maps]
+
+
+@torch.no_grad()
+def each_batch(batches, body):
+    """What `body` makes of each of the batches, with a bar that shows how far it is."""
+    for (x,) in progress_bar(prefetch(batches), len(batches)):
+        yield body(x.as_subclass(torch.Tensor))  # a plain tensor: fastai's own goes through Python at every layer
 
 
 def augments(dls: DataLoaders) -> bool:

@@ -27,13 +27,11 @@ def fit_detector(learn: Learner, features: Features, groups: np.ndarray, args: N
     labels = features.targets.numpy()
     learn.ood, gallery_groups = ood.fit(features.photos, labels, groups, imagenet, args.seed, features.copies)
     squares = features.squares or features.photos[:, None]
-    owners = np.repeat(np.arange(len(squares)), [len(square) for square in squares])
-    squares = torch.cat(list(squares))
-    scores = ood.left_out_scores(learn.ood, squares, groups[owners], gallery_groups)
-    order = np.lexsort((-scores, owners))
-    surest = order[np.unique(owners[order], return_index=True)[1]]
-    features.judged = squares[surest]
-    return scores[surest]
+    counts = [len(square) for square in squares]
+    scores = ood.left_out_scores(learn.ood, torch.cat(list(squares)), np.repeat(groups, counts), gallery_groups)
+    scores = np.split(scores, np.cumsum(counts)[:-1])
+    features.judged = torch.stack([square[score.argmax()] for square, score in zip(squares, scores)])
+    return np.array([score.max() for score in scores])
 
 
 def evaluate_detector(result: Result, scores: np.ndarray, args: Namespace) -> Result:
