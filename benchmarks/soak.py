@@ -1,20 +1,18 @@
 """Does the page hold? Clients ask for minutes, with good photos and traps, while its processes are killed one by one.
 
-    python benchmarks/soak.py                           # ten minutes, eight clients: the figures of README.md
+    python benchmarks/soak.py                           # ten minutes, eight clients
     python benchmarks/soak.py --minutes 1 --clients 2   # to see that it works
 
 Every answer is compared with what the same photo got before. Fails when one is wrong or lost. Needs Linux.
 """
 
 import argparse
-import io
 import json
 import os
 import random
 import re
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -28,6 +26,10 @@ import requests
 from PIL import Image, ImageOps
 
 ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT / "tests"))
+
+import hostile
+
 KILL_EVERY = 20  # seconds
 AGAIN = ("send the photo again", "send it again")  # what callers read whose process has been killed
 
@@ -44,14 +46,8 @@ def good_photos():
                 "turned": im.rotate(10),
                 "small": im.resize(third),
             }.items():
-                photos[f"{file.stem}, {name}"] = encode(version, "PNG")
+                photos[f"{file.stem}, {name}"] = hostile.saved(version, "PNG")
     return photos
-
-
-def encode(im, format, **options):
-    out = io.BytesIO()
-    im.save(out, format, **options)
-    return out.getvalue()
 
 
 def traps():
@@ -66,29 +62,13 @@ def traps():
         "a text": b"not a photo",
         "half a photo": teddy[: len(teddy) // 2],
         "a broken photo": bytes(broken),
-        "noise that begins like a PNG": encode(Image.new("L", (1, 1)), "PNG")[:16] + dice.randbytes(100_000),
-        "400 megapixels": encode(Image.new("1", (20_000, 20_000)), "PNG"),
-        "long and thin": encode(Image.new("L", (14_380, 719)), "PNG"),
-        "300 scans": many_scans(),
-        "a GIF of comments": encode(Image.new("L", (64, 64)), "GIF")[:-1] + b"!\xfe" + (b"\xff" + bytes(255)) * 10_000,
-        "a TIFF of strips": many_strips(125_000),
+        "noise that begins like a PNG": hostile.saved(Image.new("L", (1, 1)), "PNG")[:16] + dice.randbytes(100_000),
+        "400 megapixels": hostile.saved(Image.new("1", (20_000, 20_000)), "PNG"),
+        "long and thin": hostile.png_that_is_thin(),
+        "300 scans": hostile.jpeg_of_many_scans(side=800),
+        "a GIF of comments": hostile.gif_of_many_comments(),
+        "a TIFF of strips": hostile.tiff_of_many_strips(),
     }
-
-
-def many_scans():
-    """A progressive JPEG whose last refinement comes 300 times."""
-    data = encode(Image.effect_noise((800, 600), 60).convert("RGB"), "JPEG", progressive=True)
-    last = data.rindex(b"\xff\xda")
-    return data[:last] + data[last:-2] * 300 + data[-2:]
-
-
-def many_strips(count):
-    """A TIFF of 64 x 64 pixels, with lists of strips far longer than they need be."""
-    end = 8 + 2 + 9 * 12 + 4
-    tags = [(256, 1, 64), (257, 1, 64), (258, 1, 8), (259, 1, 1), (262, 1, 1), (273, count, end), (277, 1, 1)]
-    tags += [(278, 1, 1), (279, count, end + 4 * count)]
-    entries = b"".join(struct.pack("<HHII", tag, 4, n, value) for tag, n, value in tags)
-    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + struct.pack("<I", 8) * 2 * count
 
 
 class App:
@@ -170,12 +150,12 @@ def kill_some(app, stop, killed):
                 pass
 
 
-def visit(app, photos, hostile, expected, end):
+def visit(app, photos, bad, expected, end):
     """One client, until `end`; returns how often it was told what, a Counter."""
     told, dice = Counter(), random.Random()
     while time.monotonic() < end:
         if dice.random() < 0.25:
-            answer = app.ask(hostile[dice.choice(list(hostile))])
+            answer = app.ask(bad[dice.choice(list(bad))])
             told["lost" if answer is None else "traps refused" if isinstance(answer, str) else "traps answered"] += 1
             continue
         name = dice.choice(list(photos))
@@ -201,7 +181,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--clients", type=int, default=8)
     args = parser.parse_args()
-    photos, hostile, stop, killed = good_photos(), traps(), threading.Event(), []
+    photos, bad, stop, killed = good_photos(), traps(), threading.Event(), []
     with tempfile.TemporaryDirectory() as folder:
         app = App(folder)
         try:
@@ -211,7 +191,7 @@ def main():
                 before = app.figures()
                 pool.submit(kill_some, app, stop, killed)
                 end = time.monotonic() + 60 * args.minutes
-                clients = [pool.submit(visit, app, photos, hostile, expected, end) for _ in range(args.clients)]
+                clients = [pool.submit(visit, app, photos, bad, expected, end) for _ in range(args.clients)]
                 told = sum((client.result() for client in clients), Counter())
                 stop.set()
             app.ask(photos["teddy, as it is"])  # whatever was killed last is back

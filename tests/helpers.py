@@ -44,12 +44,15 @@ def free_port():
         return s.getsockname()[1]
 
 
+def children(pid):
+    """The numbers of the processes that a process has started, as strings."""
+    return " ".join(f.read_text() for f in Path(f"/proc/{pid}/task").glob("*/children")).split()
+
+
 def memory(pid, field="VmRSS"):
     """Bytes that a process and all its children have in memory, or had at their peaks (`VmHWM`)."""
-    process = Path(f"/proc/{pid}")
-    own = int(re.search(rf"{field}:\s+(\d+)", (process / "status").read_text())[1]) * 1024
-    children = " ".join(f.read_text() for f in process.glob("task/*/children")).split()
-    return own + sum(memory(child, field) for child in children)
+    own = int(re.search(rf"{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) * 1024
+    return own + sum(memory(child, field) for child in children(pid))
 
 
 class Server:
@@ -108,8 +111,8 @@ def answer(server, data, name="photo.jpg"):
 
 
 def model_process(server):
-    children = " ".join(f.read_text() for f in Path(f"/proc/{server.process.pid}/task").glob("*/children")).split()
-    [model] = [pid for pid in children if "bears.app.batching" in Path(f"/proc/{pid}/cmdline").read_text()]
+    started = children(server.process.pid)
+    [model] = [pid for pid in started if "bears.app.batching" in Path(f"/proc/{pid}/cmdline").read_text()]
     return int(model)
 
 
