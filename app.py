@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from bears.files import export_file
-from bears.lifecycle import STOP_SIGNALS, begin, end_in_order, prepare_gradio
+from bears.lifecycle import STOP_SIGNALS, begin, end_in_order, no_page, prepare_gradio
 
 MODEL = Path(__file__).with_name("export.pkl")
 MAX_FILE_SIZE = "25mb"
@@ -39,7 +39,7 @@ prepare_gradio()
 
 import gradio as gr
 from bears.app.guard import protected
-from bears.app.hosts import check_address, end_page, no_page, satisfy_zerogpu, share
+from bears.app.hosts import check_address, end_page, satisfy_zerogpu, share
 from bears.app.look import CSS, JS, THEME
 from bears.app.process import PredictorProcess
 from bears.app.uploads import received

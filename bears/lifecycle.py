@@ -69,12 +69,20 @@ def ends_in_words(program: str, kept="") -> Iterator[None]:
         sys.exit(f"{program}: stopped. {kept}".strip())
 
 
-def prepare_gradio() -> None:
+def no_page(e: Exception) -> str:
+    """What to do about an `OSError` that keeps the page from its start, in a sentence."""
+    if e.errno is None:  # of `check_address`, or of Gradio, which has found no free port
+        return "This port or address cannot be used: leave out --port and --host, or name others."
+    reason = f"{e.strerror}: {e.filename}" if e.filename else e.strerror
+    return f"The page cannot start ({reason}): put that right and start again."
+
+
+def prepare_gradio(program="app.py") -> None:
     """Set the environment that Gradio reads when it is imported; what a host has set is kept."""
     try:
         os.environ["GRADIO_TEMP_DIR"] = private_folder()
     except OSError as e:
-        sys.exit(f"app.py: The page cannot start ({e.strerror}: {e.filename}): put that right and start again.")
+        sys.exit(f"{program}: {no_page(e)}")
     # A folder that torch makes wherever it is imported.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(os.environ["GRADIO_TEMP_DIR"], "torch"))
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # strangers' visits are nobody's statistics

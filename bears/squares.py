@@ -14,7 +14,6 @@ from fastai.data.transforms import ToTensor
 from fastai.learner import Learner
 from fastai.vision.augment import Resize, ResizeMethod
 from fastai.vision.core import PILImage
-from fastcore.basics import chunked
 from fasttransform import Pipeline, Transform
 from PIL import Image
 from torch import nn
@@ -139,7 +138,8 @@ class WholePhotos:
         shapes, answers = [self.whole.target(photo.size) for photo in photos], {}
         for width, height in set(shapes):
             alike = [i for i, shape in enumerate(shapes) if shape == (width, height)]
-            for which in chunked(alike, max(1, MAX_PIXELS // (width * height))):
+            few = max(1, MAX_PIXELS // (width * height))
+            for which in (alike[start : start + few] for start in range(0, len(alike), few)):
                 rows = self.predict([photos[i] for i in which])
                 for i, row, (score, fmap, corner) in zip(which, rows, self.surest.found):
                     answers[i] = Answer(row, self.box(photos[i].size, shapes[i], corner), score, fmap)

@@ -56,14 +56,6 @@ def check_address(host: str, port: int) -> str:
     return f"[{host}]" if six else host
 
 
-def no_page(e: Exception) -> str:
-    """What to do about an `OSError` that keeps the page from its start, in a sentence."""
-    if e.errno is None:  # of `check_address`, or of Gradio, which has found no free port
-        return "This port or address cannot be used: leave out --port and --host, or name others."
-    reason = f"{e.strerror}: {e.filename}" if e.filename else e.strerror
-    return f"The page cannot start ({reason}): put that right and start again."
-
-
 def satisfy_zerogpu() -> Callable | None:
     """Give ZeroGPU the one GPU function without which it stops an app; ours needs no GPU and takes none.
 

@@ -25,7 +25,7 @@ def parse_args(argv=None):
 if __name__ == "__main__":
     begin(parse_args)
 
-prepare_gradio()
+prepare_gradio("bears.clean")
 
 from bears.app.look import THEME
 from bears.clean.checks import CHECKS
