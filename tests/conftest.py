@@ -33,8 +33,8 @@ def pytest_sessionfinish(session):
 
 # A test that uses one of these starts a server, a browser or another program, or trains or measures a network.
 SLOW = {
-    *("server", "shared", "mcp_url", "app_url", "browser", "cleaner", "own_process", "starts", "half_run", "outputs"),
-    *("trained", "edited", "shapes_model", "measured", "learner", "photos"),
+    *("server", "shared", "small", "mcp_url", "app_url", "browser", "cleaner", "own_process", "starts", "half_run"),
+    *("outputs", "trained", "edited", "shapes_model", "measured", "learner", "photos"),
     *("subprocess", "Server", "launch", "deploy", "compare", "run_training", "vision_learner", "speed_up"),
 }
 

@@ -16,6 +16,7 @@ from helpers import ROOT, facts_of
 from PIL import Image
 from test_distributed import launch
 
+pytestmark = pytest.mark.slow  # nearly every one opens the model
 CLASSES = facts_of(ROOT)["classes"]
 VERDICTS = {"black": "Black bear, ", "grizzly": "Grizzly bear, ", "teddy": "Teddy bear, "}
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")
