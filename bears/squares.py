@@ -21,6 +21,7 @@ from torch import nn
 MAX_RATIO = 3  # of the longer side to the shorter; what is beyond that is cut off at both ends
 MAX_PIXELS = 1_200_000  # that go through the network at once: four ordinary photos at the second look
 CLOSER = 7 / 4  # times the size of the first look has the second: what is small or far away grows by as much
+HOPELESS = 1 / 2  # of the threshold: no bear was found at the second look that scored less at the first one
 
 
 @dataclass
@@ -113,8 +114,8 @@ def predict_batch(learn: Learner, photos: list[Image.Image]) -> torch.Tensor:
 class WholePhotos:
     """Looks at whole photos through a Learner, which it changes: `learn.predict` then answers for the surest square.
 
-    Where no square is sure, it looks a second time and closer. `predict` is a function from photos of one size to what
-    the Learner says of them, (photos, classes); `size` and `side` are those of `find_grid`.
+    Where that is not sure, and not hopeless, it looks a second time and closer. `predict` is a function from photos of
+    one size to what the Learner says of them, (photos, classes); `size` and `side` are those of `find_grid`.
     """
 
     def __init__(self, learn: Learner, predict: Callable, size: int, side: int):
@@ -127,7 +128,8 @@ class WholePhotos:
 
     def ask(self, photos: list[Image.Image]) -> list[Answer]:
         answers = self.look(photos, self.size)
-        unsure = [i for i, answer in enumerate(answers) if answer.score < self.fitted["sure"]]
+        hopeless = HOPELESS * self.fitted["threshold"]
+        unsure = [i for i, answer in enumerate(answers) if hopeless <= answer.score < self.fitted["sure"]]
         closer = self.look([photos[i] for i in unsure], round(CLOSER * self.side) * self.whole.cell, self.side // 2)
         for i, again in zip(unsure, closer):
             answers[i] = max(answers[i], again, key=lambda answer: answer.score)

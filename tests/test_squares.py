@@ -57,14 +57,18 @@ def test_a_square_photo_gets_the_answer_of_load_learner(model):
     assert list(probs.values()) == pytest.approx(expected.tolist(), abs=1e-4) and box == (0, 0, 300, 300)
 
 
-def test_only_an_unsure_photo_is_looked_at_a_second_time(model):
+def test_only_a_photo_that_may_show_a_class_is_looked_at_a_second_time(model):
     sides, predict = [], model.eyes.predict
     model.eyes.predict = lambda photos: sides.append(model.eyes.whole.size) or predict(photos)
+    hopeless, unsure = Image.new("RGB", (640, 480), "grey"), Image.new("RGB", (640, 480), "grey")
+    unsure.paste(open_photo(GRIZZLY).resize((110, 95)), (300, 200))
     try:
-        model.ask([open_photo(GRIZZLY)])
-        assert sides == [256]
-        model.ask([open_photo(GRIZZLY), Image.new("RGB", (320, 240), "grey")], alone=False)
-        assert sorted(sides[1:]) == [256, 256, 448]
+        for photo, looked_at in ((open_photo(GRIZZLY), [256]), (hopeless, [256]), (unsure, [256, 448])):
+            model.ask([photo])
+            assert sides == looked_at
+            sides.clear()
+        model.ask([hopeless, unsure, hopeless], alone=False)
+        assert sides == [256, 448]
     finally:
         model.eyes.predict = predict
 
