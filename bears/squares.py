@@ -19,7 +19,7 @@ from PIL import Image
 from torch import nn
 
 MAX_RATIO = 3  # of the longer side to the shorter; what is beyond that is cut off at both ends
-MAX_PIXELS = 1_200_000  # that go through the network at once: four ordinary photos at the second look
+MAX_PIXELS = 600_000  # that go through the network at once, which takes memory: two ordinary photos at the second look
 CLOSER = 7 / 4  # times the size of the first look has the second: what is small or far away grows by as much
 HOPELESS = 1 / 2  # of the threshold: no bear was found at the second look that scored less at the first one
 
