@@ -17,7 +17,6 @@ from bears.lifecycle import STOP_SIGNALS, begin, end_in_order, no_page, prepare_
 
 MODEL = Path(__file__).with_name("export.pkl")
 MAX_FILE_SIZE = "25mb"
-WAITING = "Which one is it?"
 
 
 def parse_args(argv=None):
@@ -40,10 +39,11 @@ prepare_gradio()
 import gradio as gr
 from bears.app.guard import protected
 from bears.app.hosts import check_address, end_page, satisfy_zerogpu, share
-from bears.app.look import CSS, JS, THEME
+from bears.app.index import begin_with
+from bears.app.look import CSS, HTML, ICON, JS, THEME
 from bears.app.process import PredictorProcess
 from bears.app.uploads import received
-from bears.app.wording import about, find_examples, headline, page_title
+from bears.app.wording import about, example_name, find_examples, headline, invitation, page_title
 from bears.errors import ExportError, NoModelError, PhotoError
 from bears.facts import read_facts
 
@@ -51,7 +51,9 @@ from bears.facts import read_facts
 def create_demo(model, trust=False):
     """The page, as a `gr.Blocks`, that serves the export `model`; `trust` lets it be any pickle."""
     facts = read_facts(model)
-    examples = [str(f) for f in find_examples(model, facts)]
+    examples = [(str(f), example_name(f, facts)) for f in find_examples(model, facts)]
+    gr.set_static_paths([f for f, _ in examples])
+    begin_with(invitation(facts), examples[0][0] if examples else None)
     predictor = PredictorProcess(model, trust)
 
     def predict(photo):
@@ -65,7 +67,7 @@ def create_demo(model, trust=False):
         """
         start = time.monotonic()
         if photo is None:
-            return None, WAITING, None
+            return None, None, None
         try:
             probs, certainty, heatmap = predictor.predict(received(photo))
         except (PhotoError, ExportError) as e:
@@ -75,24 +77,14 @@ def create_demo(model, trust=False):
         return probs, verdict, heatmap
 
     with gr.Blocks(title=page_title(facts)) as demo:
-        gr.Markdown(f"# {page_title(facts)}\nDrop a photo, paste one or take one.")
-        with gr.Row(elem_id="page"):
-            with gr.Column(elem_id="question"):
-                photo = gr.Image(label="Photo", type="filepath", height=320, alt_text="Your photo")
-                if examples:
-                    gr.Examples(examples, photo, label="Or try one of these", elem_id="examples")
-            with gr.Column(elem_id="answer"):
-                verdict = gr.Markdown(WAITING, elem_id="verdict")
-                label = gr.Label(label="How likely, if it is one of these", show_heading=False)
-                cam = gr.Image(
-                    label="Where it looked",
-                    alt_text="Your photo, with the places that spoke for the answer in bright colours",
-                    format="jpeg",
-                    height=240,
-                    interactive=False,
-                    buttons=[],
-                )
+        gr.Markdown(f"# {page_title(facts)}", elem_id="title")
+        gr.HTML(html_template=HTML, js_on_load=JS, examples=examples, elem_id="page")  # asks /predict, as programs do
         gr.Markdown(about(facts), elem_id="about")
+        with gr.Row(visible=False):  # what /predict takes and gives
+            photo = gr.Image(label="Photo", type="filepath")
+            label = gr.Label(label="Probabilities")
+            verdict = gr.Textbox(label="Verdict")
+            cam = gr.Image(label="Where it looked", format="jpeg")
         photo.change(predict, photo, [label, verdict, cam], api_name="predict", preprocess=False, concurrency_limit=32)
     demo.queue(max_size=64, api_open=False)
     demo.predictor = predictor
@@ -126,7 +118,7 @@ def launch(demo, host, args):
         mcp_server=args.mcp,
         css=CSS,
         theme=THEME,
-        js=JS,
+        favicon_path=ICON,
         prevent_thread_lock=True,
         quiet=True,
         **protected(demo, host, args.share, MAX_FILE_SIZE),

@@ -4,9 +4,15 @@ from pathlib import Path
 
 import gradio as gr
 
-THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
+THEME = gr.themes.Soft(
+    primary_hue="emerald",
+    neutral_hue="stone",
+    font=["system-ui", "sans-serif"],
+    font_mono=["ui-monospace", "monospace"],
+).set(
     body_background_fill="*neutral_100",
     button_primary_background_fill="*primary_700",
+    button_primary_background_fill_dark="*primary_700",
     checkbox_label_background_fill_selected="*primary_700",
     color_accent="*primary_700",
     block_label_text_color="*primary_800",
@@ -17,5 +23,5 @@ THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospac
     body_text_color_subdued_dark="*neutral_300",
 )
 
-CSS = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-JS = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+ICON = Path(__file__).with_name("icon.svg")
+CSS, HTML, JS = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "html", "js"))

@@ -1,30 +1,180 @@
-() => {
-    // What Gradio leaves without a name for screen readers.
-    const name = () => {
-        document.querySelectorAll('[aria-label="Empty value"]').forEach(e => e.role = "img")
-        document.querySelectorAll(".gallery-item").forEach(e =>
-            e.ariaLabel = "Example: " + e.querySelector("img")?.src.split("/").pop().split(".")[0])
-    }
-    name()
-    new MutationObserver(name).observe(document.body, {childList: true, subtree: true})
-    // A browser may not know what kind of file IMG_0001.HEIC is. Gradio would refuse it; app.py opens it and sees.
-    const unknown = files => [...files ?? []].some(f => !f.type)
-    const asImages = files => {
-        const images = new DataTransfer()
-        for (const f of files) images.items.add(f.type ? f : new File([f], f.name, {type: "image/unknown"}))
-        return images
-    }
-    document.addEventListener("change", e => {
-        if (unknown(e.target.files)) e.target.files = asImages(e.target.files).files
-    }, true)
-    document.addEventListener("drop", e => {
-        if (!unknown(e.dataTransfer?.files)) return
-        e.stopImmediatePropagation()
-        e.preventDefault()
-        const dataTransfer = asImages(e.dataTransfer.files)
-        e.target.dispatchEvent(new DragEvent("drop", {bubbles: true, cancelable: true, dataTransfer}))
-    }, true)
-    // A ?view=api link opens nothing in Gradio 6.31 until its own button is switched off and on.
-    const api = document.querySelector(".show-api")
-    if (location.search.includes("view=api")) [1, 2].forEach(() => api?.click())
+// The page: one photo comes in, whichever way, and one answer goes out. It asks as every program does, by the API.
+// `element` is what page.html has made, `props.examples` are [path, name] of photos on the server.
+
+const LONG_SIDE = 1024 // pixels of what is sent: a phone's photo has four times as many, and the network sees 256
+const SHOWN = 5 // classes
+const OFFLINE = "The page cannot reach its server. Please check your connection and try again."
+const BUSY = "Too many people are asking at the moment. Please try again in a minute."
+const STOPPED = "This photo got no answer. Please try again."
+
+const find = name => element.querySelector(name)
+const photo = find(".yours"), video = find("video"), input = find("input"), verdict = find(".verdict")
+const api = window.gradio_config.root + window.gradio_config.api_prefix
+const touch = matchMedia("(pointer: coarse)").matches
+let asking = new AbortController()
+
+const show = state => {
+    element.dataset.state = state
+    for (const track of state != "camera" && video.srcObject ? video.srcObject.getTracks() : []) track.stop()
+    video.hidden = state != "camera"
+    photo.hidden = ["empty", "camera"].includes(state)
 }
+
+const say = (state, sentence) => {
+    verdict.textContent = sentence
+    show(state)
+    if (sentence) verdict.scrollIntoView({block: "nearest"})
+}
+
+// Look at one file, and stop looking at any other.
+const give = async file => {
+    asking.abort()
+    asking = new AbortController()
+    const {signal} = asking
+    URL.revokeObjectURL(photo.src)
+    delete element.dataset.unseen
+    photo.src = URL.createObjectURL(file)
+    find(".map").open = false
+    say("looking", "Looking…")
+    try {
+        const answer = await ask(await shrink(file), signal)
+        if (!signal.aborted) tell(...answer)
+    } catch (error) {
+        if (!signal.aborted) say("refused", error instanceof TypeError ? OFFLINE : error.message)
+    }
+}
+photo.addEventListener("error", () => element.dataset.unseen = "")
+
+// The photo as a JPEG of at most LONG_SIDE; as it is where it is no larger, or the browser cannot open it, as HEIC.
+const shrink = async file => {
+    const bitmap = await createImageBitmap(file, {imageOrientation: "from-image"}).catch(() => null)
+    const scale = bitmap ? LONG_SIDE / Math.max(bitmap.width, bitmap.height) : 1
+    if (scale >= 1) return file
+    const canvas = document.createElement("canvas"), context = canvas.getContext("2d")
+    canvas.width = Math.max(1, Math.round(bitmap.width * scale))
+    canvas.height = Math.max(1, Math.round(bitmap.height * scale))
+    context.fillStyle = "white" // behind what is transparent, as the server has it
+    context.fillRect(0, 0, canvas.width, canvas.height)
+    context.imageSmoothingQuality = "high"
+    context.drawImage(bitmap, 0, 0, canvas.width, canvas.height)
+    bitmap.close()
+    return await new Promise(done => canvas.toBlob(blob => done(blob ?? file), "image/jpeg", 0.9))
+}
+
+// What /predict answers; throws an Error with a sentence, or a TypeError when the server is not there.
+const ask = async (file, signal) => {
+    const body = new FormData()
+    body.append("files", file, file.name || "photo.jpg")
+    const sent = await fetch(`${api}/upload`, {method: "POST", body, signal})
+    if (!sent.ok) throw Error(await sent.text())
+    const [path] = await sent.json()
+    const data = [{path, meta: {_type: "gradio.FileData"}}], headers = {"Content-Type": "application/json"}
+    const url = `${api}/call/predict`
+    const asked = await fetch(url, {method: "POST", headers, body: JSON.stringify({data}), signal})
+    if (asked.status == 503) throw Error(BUSY)
+    const question = await asked.json()
+    if (!asked.ok) throw Error(question.detail)
+    return await listen(`${url}/${question.event_id}`, signal)
+}
+
+const listen = (url, signal) => new Promise((done, fail) => {
+    const stream = new EventSource(url)
+    const close = () => stream.close()
+    signal.addEventListener("abort", close)
+    stream.addEventListener("complete", e => done(JSON.parse(e.data), close()))
+    stream.addEventListener("error", e =>
+        fail(e.data ? Error(JSON.parse(e.data)?.error ?? STOPPED) : new TypeError("no connection"), close()))
+})
+
+const tell = (probs, sentence, map) => {
+    const kind = sentence.endsWith(" sure") ? "sure" : sentence.startsWith("Not sure:") ? "unsure" : "none"
+    const rows = probs.confidences.map(({label, confidence}) => {
+        const row = document.createElement("li"), [name, bar, percent] = ["span", "div", "span"].map(tag =>
+            row.appendChild(document.createElement(tag)))
+        name.textContent = label
+        bar.style.setProperty("--prob", confidence)
+        percent.textContent = confidence < 0.01 ? "under 1%" : `${Math.min(99, Math.floor(100 * confidence))}%`
+        return row
+    })
+    find(".probs").replaceChildren(...rows)
+    find(".all").textContent = `Show all ${rows.length}`
+    element.dataset.many = rows.length > SHOWN ? "folded" : ""
+    find(".map").hidden = !map || kind == "none" // nothing spoke for an answer that is none of them
+    if (map) find(".map img").src = `${api}/file=${map.path}`
+    element.dataset.kind = kind
+    say("answered", sentence)
+}
+find(".all").addEventListener("click", () => element.dataset.many = "")
+
+const restart = () => {
+    asking.abort()
+    say("empty", "")
+    find(".choose").focus()
+}
+find(".another").addEventListener("click", restart)
+
+// Every way in. The browser's own camera is better than a page's, where there is one.
+find(".choose").addEventListener("click", () => {
+    input.removeAttribute("capture")
+    input.click()
+})
+find(".take").addEventListener("click", async () => {
+    if (touch) {
+        input.setAttribute("capture", "environment")
+        return input.click()
+    }
+    try {
+        video.srcObject = await navigator.mediaDevices.getUserMedia({video: {facingMode: "environment"}})
+        say("camera", "")
+    } catch {
+        say("refused", "The camera cannot be used here. Please choose a photo.")
+    }
+})
+find(".take").hidden = !touch && !navigator.mediaDevices
+find(".shoot").addEventListener("click", () => {
+    if (!video.videoWidth) return // its first picture is still to come
+    const canvas = document.createElement("canvas")
+    canvas.width = video.videoWidth
+    canvas.height = video.videoHeight
+    canvas.getContext("2d").drawImage(video, 0, 0)
+    canvas.toBlob(blob => give(new File([blob], "photo.jpg", {type: "image/jpeg"})), "image/jpeg", 0.95)
+})
+input.addEventListener("change", () => {
+    if (input.files[0]) give(input.files[0])
+    input.value = "" // or the same file once more is no change
+})
+const take = (e, transfer) => {
+    if (!transfer || (e.type == "paste" && !transfer.files.length)) return
+    e.preventDefault()
+    delete element.dataset.dragged
+    if (transfer.files.length) give(transfer.files[0])
+    else say("refused", "This is a link. Please save the photo itself, and drop that.")
+}
+addEventListener("paste", e => take(e, e.clipboardData), true)
+addEventListener("drop", e => take(e, e.dataTransfer), true)
+addEventListener("dragover", e => {
+    e.preventDefault() // or a drop would open the file instead of this page
+    element.dataset.dragged = ""
+}, true)
+addEventListener("dragleave", e => {
+    if (!e.relatedTarget) delete element.dataset.dragged
+}, true)
+
+for (const [path, name] of props.examples) {
+    const button = document.createElement("button"), image = button.appendChild(document.createElement("img"))
+    button.ariaLabel = `Example: ${name}`
+    image.src = `${api}/file=${path}`
+    image.alt = ""
+    button.addEventListener("click", async () => {
+        const file = await fetch(image.src).then(sent => sent.blob()).catch(() => null)
+        if (file) give(new File([file], "example.jpg", {type: file.type}))
+        else say("refused", OFFLINE)
+    })
+    find(".examples").append(button)
+}
+find(".examples").hidden = !props.examples.length
+document.documentElement.lang = "en" // whatever the browser prefers: Gradio changes it, the page's words do not
+new MutationObserver(() => document.documentElement.lang == "en" || (document.documentElement.lang = "en"))
+    .observe(document.documentElement, {attributeFilter: ["lang"]})
+document.querySelector("#first")?.remove()
+show("empty")

@@ -8,9 +8,22 @@ from bears.facts import error_sentence
 NONE, UNSURE, SURE = "none", "unsure", "sure"  # whether a photo shows any of the classes
 
 
+MANY = 5  # classes that a sentence can name
+
+
 def page_title(facts: dict) -> str:
-    """`Black, grizzly or teddy bear?`"""
-    return full_name(either(facts.get("classes") or ["What is it"]), facts.get("subject")) + "?"
+    """`Black, grizzly or teddy bear?`, or `Which bear is it?` when there are many."""
+    classes, subject = facts.get("classes") or ["What is it"], facts.get("subject")
+    return f"Which {subject or 'one'} is it?" if len(classes) > MANY else full_name(either(classes), subject) + "?"
+
+
+def invitation(facts: dict) -> str:
+    """What the page is for, for somebody who has not seen it."""
+    classes, subject = facts.get("classes", ()), facts.get("subject")
+    if not classes or len(classes) > MANY:
+        return f"Show a photo, and read which {subject or 'one'} it is, or that it is none."
+    name = full_name(either(classes), subject)
+    return f"Show a photo, and read how likely it is {with_article(name)}, or none of them."
 
 
 def either(labels):
@@ -33,7 +46,7 @@ def percent(prob: float) -> str:
 def headline(probs: dict[str, float], certainty: str, facts: dict) -> str:
     """The verdict in words: `Teddy bear, 99% sure`, `Not sure: perhaps a teddy bear` or `No bear here`."""
     if certainty == NONE:
-        return f"No {facts.get('subject') or either(list(probs))} here"
+        return f"No {facts['subject']} here" if facts.get("subject") else none_of(list(probs))
     label = max(probs, key=probs.get)
     name = full_name(label, facts.get("subject"))
     if certainty == UNSURE:
@@ -41,10 +54,21 @@ def headline(probs: dict[str, float], certainty: str, facts: dict) -> str:
     return f"{name}, {percent(probs[label])} sure"
 
 
+def none_of(labels):
+    """`No disc or square here`, or `None of them` when there are many."""
+    return "None of them" if len(labels) > MANY else f"No {either(labels)} here"
+
+
 def with_article(name):
     """`a teddy bear` for `Teddy bear`; what is written in capitals stays so."""
     name = name if name[1:2].isupper() else name[:1].lower() + name[1:]
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def example_name(file: Path, facts: dict) -> str:
+    """`Teddy bear` for `teddy.jpg`, `No bear` for `none.jpg`."""
+    subject = facts.get("subject")
+    return f"No {subject or 'such thing'}" if file.stem == "none" else full_name(file.stem, subject)
 
 
 def about(facts: dict) -> str:
@@ -60,8 +84,7 @@ def about(facts: dict) -> str:
             "It also says when a photo shows none of them, or when it is not sure, and can be wrong there, too."
         )
     lines.append(
-        "The answer is about the coloured square of “Where it looked”. Its bright places spoke for the class at the top"
-        " of the list, even when the answer is that it is none of them.\n\n"
+        "“Where it looked” shows the square of the photo that the answer is about; its bright places spoke for it.\n\n"
         "**Do not trust it with anybody’s safety.** A photo by night, from afar or of something it has never seen can"
         " fool it.\n\n"
         "Your photo is used for this answer only and deleted within two hours."

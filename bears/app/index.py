@@ -1,0 +1,32 @@
+"""What a browser, and the preview of a link, get before Gradio's scripts are there: names, a picture, first words."""
+
+import re
+
+import jinja2
+from gradio import routes
+
+# https://ogp.me; the root of the address is known only when somebody asks
+HEAD = """<meta charset="utf-8" />
+<meta name="description" content="{{ own.description }}" />
+<meta property="og:type" content="website" />
+<meta property="og:title" content="{{ config['title'] }}" />
+<meta property="og:description" content="{{ own.description }}" />
+{% if own.picture %}<meta property="og:image" content="{{ config['root'] }}/gradio_api/file={{ own.picture }}" />{% endif %}
+<meta name="twitter:card" content="summary" />"""
+# Lies above the page without a place in it, so that nothing moves when bears/app/page.js removes it.
+FIRST = """<div id="first" style="position: absolute; width: 100%; text-align: center; font-family: system-ui, sans-serif">
+<h1 style="font-size: 1.75rem; line-height: 1.2">{{ config['title'] }}</h1><p>One moment…</p></div>
+<gradio-app"""
+
+
+def begin_with(description: str, picture: str | None) -> None:
+    """Let Gradio's page begin with words about this one, and its links show `picture`, a path that it serves."""
+    env = routes.templates.env
+    gradio_loader, env.globals["own"] = env.loader, {"description": description, "picture": picture}
+
+    def load(name):
+        source, *_ = gradio_loader.get_source(env, name)
+        source = re.sub(r'<meta\s+(property="og:|name="twitter:)[^>]*>', "", source)
+        return source.replace('<meta charset="utf-8" />', HEAD, 1).replace("<gradio-app", FIRST, 1)
+
+    env.loader = jinja2.FunctionLoader(load)
