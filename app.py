@@ -42,7 +42,7 @@ from bears.app.hosts import check_address, end_page, satisfy_zerogpu, share
 from bears.app.index import begin_with
 from bears.app.look import CSS, HTML, ICON, JS, THEME
 from bears.app.process import PredictorProcess
-from bears.app.uploads import received
+from bears.app.uploads import only_uploads, received
 from bears.app.wording import about, example_name, find_examples, headline, invitation, page_title
 from bears.errors import ExportError, NoModelError, PhotoError
 from bears.facts import read_facts
@@ -81,7 +81,7 @@ def create_demo(model, trust=False):
         gr.HTML(html_template=HTML, js_on_load=JS, examples=examples, elem_id="page")  # asks /predict, as programs do
         gr.Markdown(about(facts), elem_id="about")
         with gr.Row(visible=False):  # what /predict takes and gives
-            photo = gr.Image(label="Photo", type="filepath")
+            photo = only_uploads(gr.Image(label="Photo", type="filepath"))
             label = gr.Label(label="Probabilities")
             verdict = gr.Textbox(label="Verdict")
             cam = gr.Image(label="Where it looked", format="jpeg")

@@ -11,11 +11,17 @@ HEAD = """<meta charset="utf-8" />
 <meta property="og:type" content="website" />
 <meta property="og:title" content="{{ config['title'] }}" />
 <meta property="og:description" content="{{ own.description }}" />
-{% if own.picture %}<meta property="og:image" content="{{ config['root'] }}/gradio_api/file={{ own.picture }}" />{% endif %}
-<meta name="twitter:card" content="summary" />"""
+{% if own.picture %}
+<meta property="og:image" content="{{ config['root'] }}/gradio_api/file={{ own.picture | urlencode }}" />
+{% endif %}
+<meta name="twitter:card" content="summary" />
+<style>.gradio-container {width: 100% !important; max-width: 40rem !important; margin: 0 auto !important}</style>"""
 # Lies above the page without a place in it, so that nothing moves when bears/app/page.js removes it.
-FIRST = """<div id="first" style="position: absolute; width: 100%; text-align: center; font-family: system-ui, sans-serif">
-<h1 style="font-size: 1.75rem; line-height: 1.2">{{ config['title'] }}</h1><p>One moment…</p></div>
+FIRST = """
+<div id="first" style="position: absolute; width: 100%; text-align: center; font-family: system-ui, sans-serif">
+    <h1 style="font-size: 1.75rem; line-height: 1.2">{{ config['title'] }}</h1>
+    <p>One moment…</p>
+</div>
 <gradio-app"""
 
 

@@ -11,6 +11,7 @@ from joblib import cpu_count
 from PIL import Image
 from torch import nn
 
+LIKELY = 0.5  # a class that is less likely than all others together is no verdict
 CORES = cpu_count()  # what a container may use, not what its host has
 
 
@@ -59,10 +60,11 @@ class Model:
 
     def certainty(self, answer):
         """Whether a photo shows any class at all; taken for granted if nothing was fitted."""
-        if answer.score is None:
-            return SURE
-        fitted = self.learn.ood
-        return NONE if answer.score < fitted["threshold"] else UNSURE if answer.score < fitted["sure"] else SURE
+        fitted = self.learn.ood if answer.score is not None else {"threshold": 0, "sure": 0}
+        score = answer.score or 0
+        if score < fitted["threshold"]:
+            return NONE
+        return SURE if score >= fitted["sure"] and answer.probs.max() >= LIKELY else UNSURE
 
     def explain(self, answer):
         """Activation map of the top class, or nothing if the head has none."""

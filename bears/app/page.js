@@ -11,6 +11,7 @@ const find = name => element.querySelector(name)
 const photo = find(".yours"), video = find("video"), input = find("input"), verdict = find(".verdict")
 const api = window.gradio_config.root + window.gradio_config.api_prefix
 const touch = matchMedia("(pointer: coarse)").matches
+const served = path => `${api}/file=${path.split("/").map(encodeURIComponent).join("/")}`
 let asking = new AbortController()
 
 const show = state => {
@@ -100,7 +101,7 @@ const tell = (probs, sentence, map) => {
     find(".all").textContent = `Show all ${rows.length}`
     element.dataset.many = rows.length > SHOWN ? "folded" : ""
     find(".map").hidden = !map || kind == "none" // nothing spoke for an answer that is none of them
-    if (map) find(".map img").src = `${api}/file=${map.path}`
+    if (map) find(".map img").src = served(map.path)
     element.dataset.kind = kind
     say("answered", sentence)
 }
@@ -163,7 +164,7 @@ addEventListener("dragleave", e => {
 for (const [path, name] of props.examples) {
     const button = document.createElement("button"), image = button.appendChild(document.createElement("img"))
     button.ariaLabel = `Example: ${name}`
-    image.src = `${api}/file=${path}`
+    image.src = served(path)
     image.alt = ""
     button.addEventListener("click", async () => {
         const file = await fetch(image.src).then(sent => sent.blob()).catch(() => null)
@@ -173,6 +174,8 @@ for (const [path, name] of props.examples) {
     find(".examples").append(button)
 }
 find(".examples").hidden = !props.examples.length
+// A ?view=api link opens nothing in Gradio 6.31 until its own button is switched off and on.
+if (location.search.includes("view=api")) [1, 2].forEach(() => document.querySelector(".show-api")?.click())
 document.documentElement.lang = "en" // whatever the browser prefers: Gradio changes it, the page's words do not
 new MutationObserver(() => document.documentElement.lang == "en" || (document.documentElement.lang = "en"))
     .observe(document.documentElement, {attributeFilter: ["lang"]})

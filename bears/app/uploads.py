@@ -132,6 +132,14 @@ def received(photo: dict) -> str:
     raise gr.Error("Please upload the photo itself: links and other files are not opened.", print_exception=False)
 
 
+def only_uploads(component: gr.Image) -> gr.Image:
+    """Let the page of the API describe this input as `received` takes it: Gradio's own example is a link."""
+    info = {**component.api_info(), "additional_description": "A file with a photo; web addresses are not opened."}
+    component.api_info = lambda: info
+    component.example_payload = lambda: {"path": "photo.jpg", "meta": {"_type": "gradio.FileData"}}
+    return component
+
+
 async def refuse_links(url, cache_dir):
     """Takes the place of Gradio's download of any web address that an API caller sends as a photo.
 
