@@ -51,9 +51,10 @@ from bears.facts import read_facts
 def create_demo(model, trust=False):
     """The page, as a `gr.Blocks`, that serves the export `model`; `trust` lets it be any pickle."""
     facts = read_facts(model)
+    says = invitation(facts)
     examples = [(str(f), example_name(f, facts)) for f in find_examples(model, facts)]
     gr.set_static_paths([f for f, _ in examples])
-    begin_with(invitation(facts), examples[0][0] if examples else None)
+    begin_with(says, examples[0][0] if examples else None)
     predictor = PredictorProcess(model, trust)
 
     def predict(photo):
@@ -76,6 +77,7 @@ def create_demo(model, trust=False):
         print(f"{time.strftime('%X')} {verdict} in {time.monotonic() - start:.3f} s", flush=True)
         return probs, verdict, heatmap
 
+    predict.__name__ = f"identify_{facts.get('subject') or 'photo'}"  # as AI assistants call it
     with gr.Blocks(title=page_title(facts)) as demo:
         gr.Markdown(f"# {page_title(facts)}", elem_id="title")
         gr.HTML(html_template=HTML, js_on_load=JS, examples=examples, elem_id="page")  # asks /predict, as programs do
@@ -85,8 +87,8 @@ def create_demo(model, trust=False):
             label = gr.Label(label="Probabilities")
             verdict = gr.Textbox(label="Verdict")
             cam = gr.Image(label="Where it looked", format="jpeg")
-        photo.change(predict, photo, [label, verdict, cam], api_name="predict", preprocess=False, concurrency_limit=32)
-    demo.queue(max_size=64, api_open=False)
+        photo.change(predict, photo, [label, verdict, cam], api_name="predict", api_description=says, preprocess=False)
+    demo.queue(max_size=64, api_open=False, default_concurrency_limit=32)
     demo.predictor = predictor
     return demo
 
@@ -111,6 +113,8 @@ def serve(demo, args):
 
 def launch(demo, host, args):
     """Put the page online, and return at once."""
+    if args.mcp:
+        from bears.app import assistant  # noqa: F401
     demo.launch(
         server_name=host,
         server_port=args.port,

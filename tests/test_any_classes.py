@@ -68,10 +68,10 @@ def test_the_page_speaks_of_these_classes(shapes_server, browser):
     page.get_by_role("heading", name="Disc or square shape?").wait_for()
     text = page.locator("#about").inner_text()
     assert "32 photos" in text and "disc, square" in text and "bear" not in page.content().lower()
-    page.locator("button.gallery-item").nth(1).click()
-    assert page.locator("button.gallery-item").count() == 2
+    page.get_by_label("Example: Square shape").click()
+    assert page.locator(".examples button").count() == 2
     page.get_by_text("Square shape, ").wait_for()
-    page.locator("#answer img").wait_for()
+    page.get_by_text("Where it looked", exact=True).wait_for()
     page.close()
 
 

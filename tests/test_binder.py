@@ -52,7 +52,7 @@ def page(app_url, browser):
     page, failed = browser.new_page(), []
     page.on("response", lambda r: failed.append(f"{r.status} {r.url}") if r.status >= 400 else None)
     page.goto(f"{app_url}?token=secret")
-    page.get_by_text("Drop Image Here").wait_for(timeout=60_000)
+    page.get_by_text("Drop a photo here").wait_for(timeout=60_000)
     yield page
     page.close()
     assert not [f for f in failed if not f.endswith("/manifest.json")]  # of an app to install, which this is not
@@ -63,16 +63,18 @@ def test_the_page_knows_where_it_is(page):
 
 
 def test_an_uploaded_photo_is_answered_with_its_heat_map(page):
-    page.set_input_files("input[type=file]", EXAMPLES / "teddy.jpg")
+    page.set_input_files("#page input[type=file]", EXAMPLES / "teddy.jpg")
     page.get_by_text("Teddy bear, 99% sure").wait_for(timeout=60_000)
-    heatmap = page.locator("#answer img")
+    page.get_by_text("Where it looked", exact=True).click()
+    heatmap = page.locator(".map img")
     heatmap.wait_for()
     assert f"{BASE}bears/gradio_api/file=" in heatmap.get_attribute("src")
-    page.wait_for_function("document.querySelector('#answer img').naturalWidth > 100")
+    page.wait_for_function("document.querySelector('.map img').naturalWidth > 100")
 
 
 def test_an_example_is_answered(page):
-    page.locator("button.gallery-item").nth(1).click()
+    page.get_by_role("button", name="Another photo").click()
+    page.get_by_label("Example: Grizzly bear").click()
     page.get_by_text("Grizzly bear, 99% sure").wait_for(timeout=60_000)
 
 

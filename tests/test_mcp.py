@@ -1,6 +1,7 @@
 """AI assistants can ask the model too: `--mcp` serves the prediction as a tool, here called by a real MCP client."""
 
 import base64
+import json
 
 import pytest
 import requests
@@ -36,8 +37,10 @@ def ask(mcp_url, question):
 
 def test_there_is_one_tool_and_its_description_says_what_it_does(mcp_url):
     [tool] = ask(mcp_url, lambda session: session.list_tools()).tools
-    assert tool.name.endswith("predict") and list(tool.inputSchema["properties"]) == ["photo"]
-    assert tool.description.startswith("Say how likely a photo shows each of the model's classes")
+    assert tool.name.endswith("identify_bear") and list(tool.inputSchema["properties"]) == ["photo"]
+    assert tool.description.startswith(
+        "Show a photo, and read how likely it is a black, grizzly or teddy bear, or none"
+    )
     assert "HEIC" in str(tool.inputSchema)
 
 
@@ -45,8 +48,9 @@ def test_the_tool_answers_for_an_uploaded_photo(mcp_url):
     with TEDDY.open("rb") as photo:
         [path] = requests.post(f"{mcp_url}/gradio_api/upload", files={"files": photo}, timeout=30).json()
     answer = ask(mcp_url, lambda s: call(s, f"{mcp_url}/gradio_api/file={path}"))
-    text = " ".join(part.text for part in answer.content if part.type == "text")
-    assert not answer.isError and "Teddy bear, 99% sure" in text and f"{mcp_url}/gradio_api/file=" in text
+    verdict, probs, *heatmap = answer.content
+    assert not answer.isError and verdict.text == "Teddy bear, 99% sure" and json.loads(probs.text)["teddy"] > 0.99
+    assert [part.type for part in heatmap] == ["image", "text"] and heatmap[0].mimeType == "image/jpeg"
 
 
 def data_address(data):

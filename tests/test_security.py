@@ -106,14 +106,6 @@ def test_no_web_address_is_fetched(server, way):
     assert not hits and "links" in text  # Gradio's own guard, which lets public addresses pass, says something else
 
 
-def test_no_web_address_is_fetched_through_the_examples_either(server):
-    link = {"path": "https://example.com/teddy.jpg", **FILE_DATA}
-    session, load = uuid.uuid4().hex, f"{server.url}/gradio_api/run/load_example"
-    assert requests.post(load, json={"data": [0], "session_hash": session}, timeout=30).ok
-    assert requests.post(load, json={"data": [link], "session_hash": session}, timeout=30).status_code == 400
-    assert "links are not opened" in join(server, link, session)
-
-
 @pytest.mark.parametrize("path", ["app.py", "export.pkl", "export.json", "bears/photo.py", "examples/../app.py"])
 @pytest.mark.parametrize(
     "route", ["/gradio_api/file={root}/{path}", "/gradio_api/file={path}", "/file={path}", "/{path}"]

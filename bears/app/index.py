@@ -2,8 +2,7 @@
 
 import re
 
-import jinja2
-from gradio import routes
+from gradio.routes import templates
 
 # https://ogp.me; the root of the address is known only when somebody asks
 HEAD = """<meta charset="utf-8" />
@@ -27,12 +26,13 @@ FIRST = """
 
 def begin_with(description: str, picture: str | None) -> None:
     """Let Gradio's page begin with words about this one, and its links show `picture`, a path that it serves."""
-    env = routes.templates.env
-    gradio_loader, env.globals["own"] = env.loader, {"description": description, "picture": picture}
+    loader = templates.env.loader
+    gradio_source = loader.get_source
+    templates.env.globals["own"] = {"description": description, "picture": picture}
 
-    def load(name):
-        source, *_ = gradio_loader.get_source(env, name)
+    def get_source(env, name):
+        source, *rest = gradio_source(env, name)
         source = re.sub(r'<meta\s+(property="og:|name="twitter:)[^>]*>', "", source)
-        return source.replace('<meta charset="utf-8" />', HEAD, 1).replace("<gradio-app", FIRST, 1)
+        return source.replace('<meta charset="utf-8" />', HEAD, 1).replace("<gradio-app", FIRST, 1), *rest
 
-    env.loader = jinja2.FunctionLoader(load)
+    loader.get_source = get_source

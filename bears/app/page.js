@@ -9,7 +9,7 @@ const STOPPED = "This photo got no answer. Please try again."
 
 const find = name => element.querySelector(name)
 const photo = find(".yours"), video = find("video"), input = find("input"), verdict = find(".verdict")
-const api = window.gradio_config.root + window.gradio_config.api_prefix
+const api = new URL("gradio_api", document.baseURI).href
 const touch = matchMedia("(pointer: coarse)").matches
 const served = path => `${api}/file=${path.split("/").map(encodeURIComponent).join("/")}`
 let asking = new AbortController()
