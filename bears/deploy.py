@@ -97,7 +97,7 @@ def space_card(space, facts, shipped, examples):
     card.data.short_description = "What does the photo show, how surely, and why?"
     card.data.thumbnail = None
     if shipped:
-        card.data.thumbnail = f"https://huggingface.co/spaces/{space}/resolve/main/docs/pictures/page.png"
+        card.data.thumbnail = f"https://huggingface.co/spaces/{space}/resolve/main/docs/pictures/page.jpg"
     else:
         card.data.emoji = "📷"
         card.data.tags = [tag for tag in card.data.tags if tag != "bears"]
