@@ -195,7 +195,7 @@ def fit(im, pixels):
     return im.resize((int(im.width * scale), int(im.height * scale))) if scale < 1 else im
 
 
-def as_jpeg(im, quality):
+def as_jpeg(im: Image.Image, quality: int) -> bytes:
     """An RGB photo as the bytes of a JPEG of that `quality`, from 1 to 95."""
     jpeg = io.BytesIO()
     im.save(jpeg, "JPEG", quality=quality)

@@ -30,7 +30,7 @@ prepare_gradio("bears.clean")
 from bears.app.look import THEME
 from bears.clean.checks import CHECKS
 from bears.clean.decisions import Decisions
-from bears.clean.page import CSS, Review, create_page
+from bears.clean.page import Review, create_page
 from bears.clean.ranking import rank_folder
 from bears.files import as_typed
 from bears.train.data import check_folder
@@ -70,9 +70,10 @@ def print_next_commands(args):
     print(f"To train on what is there: python3 -m bears train --data {rest} --out my_model", flush=True)
 
 
-def serve(page):
-    """Show the page to this machine and nobody else, since it moves files."""
-    end_in_order(STOP_SIGNALS)
+def serve(review):
+    """Show the page, which it returns, to this machine and nobody else, since it moves files."""
+    page, wanted = create_page(review)
+    begin()  # Ctrl-C while Gradio starts its threads would leave a traceback
     try:
         page.launch(
             server_name="127.0.0.1",
@@ -80,31 +81,35 @@ def serve(page):
             enable_monitoring=False,
             run_history=False,
             footer_links=[],
-            css=CSS,
             theme=THEME,
             prevent_thread_lock=True,
             quiet=True,
+            **wanted,
         )
     except OSError:  # Gradio looks for a free one from 7860 on, or takes that of GRADIO_SERVER_PORT
         sys.exit("bears.clean: There is no free port for the page: end another page and start again.")
+    end_in_order(STOP_SIGNALS)
     print(f"The page is at {page.local_url}", flush=True)
-    page.block_thread()
+    return page
 
 
 def run(args):
     check_folder(Path(args.data))
     decisions = Decisions(args.data)
     before = decisions.steps()  # a damaged log is better found before the photos are judged
+    review = Review(decisions)
+    page = None if args.list else serve(review)
     print("Judging the photos; that takes about as long as training", flush=True)
-    ranking, dropped = rank_folder(args.data, args.leave_out)
+    review.ranking, dropped = rank_folder(args.data, args.leave_out, progress=review.note)
+    if sys.stdout.isatty():
+        print()  # fastprogress leaves the line of its bar open
     for name, reason in dropped.items():
         print(f"left out {name}: {reason}")
-    review = Review(decisions, ranking)
     if args.list:
         print_ranking(review)
-        print(sum_up(review))
-    else:
-        serve(create_page(review))
+    print(sum_up(review), flush=True)
+    if page:
+        page.block_thread()
         print(sum_up_steps(before, decisions.steps()))
     print_next_commands(args)
 

@@ -74,11 +74,12 @@ def wrong_class(photos: Photos) -> Finding:
     return Finding(found, photos.confidence, says)
 
 
+NEAR_DUPLICATE, WRONG_CLASS = "may be near-duplicates", "may lie in the wrong class"
 # By what the photos that each finds are said to be, in the order in which they speak of a photo.
 CHECKS = {
-    "may be near-duplicates": near_duplicate,
+    NEAR_DUPLICATE: near_duplicate,
     "may show none of the classes": none_of_the_classes,
-    "may lie in the wrong class": wrong_class,
+    WRONG_CLASS: wrong_class,
 }
 
 

@@ -38,10 +38,13 @@ class Decisions:
         """Move a photo to where training does not look."""
         self.take("set aside", name, f"{SET_ASIDE}/{name}")
 
-    def undo(self):
-        """Take back the latest step that can be taken back; returns it, or nothing if there is none."""
+    def undo(self, name=None):
+        """Take back the latest step, or the latest with the photo that was called `name` before it.
+
+        Returns the step, or nothing if there is none that can be taken back.
+        """
         with self.lock:
-            if steps := self.steps():
+            if steps := [step for step in self.steps() if name in (None, step["from"])]:
                 self.take("undo", steps[-1]["to"], steps[-1]["from"])
                 return steps[-1]
 

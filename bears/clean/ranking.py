@@ -5,13 +5,14 @@ photo is judged by a head that has seen it, and `bears.ood` is asked, too: what 
 taken for one of them with full confidence.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from bears import ood
-from bears.clean.checks import CHECKS, Photos
+from bears.clean.checks import CHECKS, NEAR_DUPLICATE, WRONG_CLASS, Photos
 from bears.photo import open_photo
 from bears.train.calibration import cross_calibrated
 from bears.train.data import explain_lost_photos, find_photos, grouped_folds
@@ -44,16 +45,41 @@ class RankedPhoto(NamedTuple):
     guess: str  # the class that it looks most like
     near_duplicate: str | None  # the better photo that it is nearly the same as, `class/file`
 
+    @property
+    def group(self) -> str:
+        """`look wrong`, `near-duplicates`, which do less harm, or `look right`."""
+        if self.found_by - {NEAR_DUPLICATE}:
+            return "look wrong"
+        return "near-duplicates" if self.found_by else "look right"
 
-def rank_folder(folder, leave_out=None, seed=42) -> tuple[dict[str, list[RankedPhoto]], dict[str, str]]:
+    @property
+    def suggestion(self) -> tuple[str, str]:
+        """What to do, `keep`, `set aside` or `move`, and the class to move it to, or ""."""
+        if self.found_by == {WRONG_CLASS}:
+            return "move", self.guess
+        return "set aside" if self.found_by else "keep", ""
+
+
+def rank_folder(
+    folder, leave_out=None, seed=42, progress: Callable[[int, int], None] | None = None
+) -> tuple[dict[str, list[RankedPhoto]], dict[str, str]]:
     """Rank the photos below `folder`, one folder per class (`find_photos`), by how wrong they seem.
 
+    `progress` is told how many photos were read, of how many, whenever one more is.
     Returns a dict from every class to all its photos, worst first, and `dropped` as `find_photos` does.
     Raises `DataError` when the folder is not one to train on.
     """
     files, dropped = find_photos(folder, leave_out)
+    read = set()
+
+    def open_and_tell(file):
+        if progress:
+            read.add(file)
+            progress(len(read), len(files))
+        return open_photo(file)
+
     with explain_lost_photos(files):
-        learn, features, targets = read_photos(files)
+        learn, features, targets = read_photos(files, open_and_tell)
         return rank(measure(Path(folder), files, features, targets, learn.dls.vocab, seed)), dropped
 
 
@@ -91,10 +117,10 @@ def measure(
     )
 
 
-def read_photos(files: list[Path]) -> tuple[Learner, torch.Tensor, torch.Tensor]:
+def read_photos(files: list[Path], opener: Callable = open_photo) -> tuple[Learner, torch.Tensor, torch.Tensor]:
     """The recipe's Learner, untrained; what its body says of the photos (photos, n); their classes (photos,)."""
     # A second DataBlock beside the lesson's: that one must stand in train.py, which nothing in bears/ imports.
-    bears = DataBlock((ImageBlock, CategoryBlock), get_x=open_photo, get_y=parent_label, splitter=IndexSplitter([]))
+    bears = DataBlock((ImageBlock, CategoryBlock), get_x=opener, get_y=parent_label, splitter=IndexSplitter([]))
     learn = vision_learner(bears.new(item_tfms=Resize(SIZE)).dataloaders(files, bs=min(16, len(files))), **LINEAR_HEAD)
     return learn, body_features(learn, files), label_targets(learn.dls.vocab, files)
 
