@@ -61,7 +61,7 @@ from fastai.vision.all import (
 
 def get_photos(args):
     """All photos that can be used; the number of the group of near-duplicates that each is in; facts about them."""
-    path = args.data or shipped_photos()
+    path = args.data = args.data or shipped_photos()
     # In the place of `verify_images`: it opens photos as the page does, says why one cannot be used, and deletes none.
     files, dropped = select_photos(path, get_image_files(path), args.leave_out)
     groups = group_near_duplicates(files)
@@ -134,27 +134,25 @@ def train_default(files, groups, args):
     heads = [fit(*fold, quiet=i > 0) for i, fold in enumerate(folds)]
     learn.model[1][-1] = fit(range(len(files)), []).model
     result = evaluate_by_folds(learn, heads, folds, files, features.targets)
-    return evaluate_detector(result, scores, args)
+    return evaluate_detector(result, files, scores, args)
 
 
-# show_batch, ClassificationInterpretation, plot_confusion_matrix, plot_top_losses
+# show_batch, ClassificationInterpretation
 
 
-def show(result, folder):
-    """The lesson's pictures, for the report in `folder`; returns the interpretation."""
-    learn = result.learn
-    with learn.no_bar(), report.pictures(folder) as save:
+def show(result, facts, args):
+    """The report, with the lesson's pictures; returns the interpretation."""
+    learn, plots = result.learn, {}
+    with learn.no_bar(), report.pictures():
         learn.dls.show_batch(max_n=9, figsize=(8, 8))
-        save("batch")
-        result.loss_recorder.plot_loss(skip_start=0, ax=plt.figure(figsize=(8, 4)).gca())
-        save("learning_curve")
+        plots["batch"] = report.svg()
+        result.loss_recorder.plot_loss(skip_start=0, ax=plt.figure(figsize=(6.5, 3.5)).gca())
+        plots["learning_curve"] = report.svg()
         interp = report.ClassificationInterpretation(learn, result.files, result.logits, result.targets)
-        interp.plot_confusion_matrix(figsize=(5, 5))
-        save("confusion_matrix")
-        interp.plot_top_losses(min(9, len(interp.losses)), figsize=(13, 12))
-        save("top_losses")
-        if result.plots:
-            report.plot_trust(save, **result.plots)
+        if result.scores:
+            plots |= report.plot_trust(interp.probs, interp.targets, **result.scores)
+    # In the place of `plot_confusion_matrix` and `plot_top_losses`: a table, and all wrong photos with their names.
+    report.write(args, facts, result, interp, plots)
     return interp
 
 
@@ -180,9 +178,8 @@ def run(args):
         result = (train_lesson if args.lesson else train_default)(files, groups, args)
         if distributed.RANK:
             return
-        interp = show(result, args.out / "reports")
         facts = outcome.describe_run(result, photo_facts, args, start)
-        report.write(args.out / "reports", facts)
+        interp = show(result, facts, args)
         outcome.print_summary(facts, args)
         outcome.check_error(facts, args.max_error)
         save_model(result.learn, interp, facts, args.out)

@@ -61,7 +61,7 @@ def test_another_backbone(edited, shapes, tmp_path):
 def epochs(train):
     """The numbers of epochs of the trainings that are shown from now on, a list that grows."""
     found, show = [], train.show
-    train.show = lambda result, folder: found.append(len(result.loss_recorder.values)) or show(result, folder)
+    train.show = lambda result, *rest: found.append(len(result.loss_recorder.values)) or show(result, *rest)
     return found
 
 

@@ -1,12 +1,14 @@
 """train.py from a folder of photos to an export, and each thing that can be wrong with the folder."""
 
+import base64
+import io
 import os
+import re
 import shutil
 import subprocess
 import sys
 import warnings
 
-import numpy as np
 import pytest
 import torch
 from bears import ARCH
@@ -28,7 +30,7 @@ from bears.train.learner import (
 from bears.train.near_duplicates import group_near_duplicates
 from bears.train.report import ClassificationInterpretation as Interpretation
 from fastai.vision.all import ClassificationInterpretation, IndexSplitter, RandomSplitter, Resize, noop, parent_label
-from helpers import ROOT, facts_of, needs
+from helpers import DESKTOP, PHONE, ROOT, facts_of, needs, serious_findings
 from PIL import Image, ImageOps
 from torch import nn
 
@@ -144,21 +146,65 @@ def test_memory_stays_flat_as_the_folder_grows(shapes):
     assert searches[2][1] < 1.2 * searches[0][1]
 
 
-def test_report_shows_all_pictures(trained):
-    reports = trained[1] / "reports"
-    page = (reports / "index.html").read_text()
-    assert "error over 2 folds" in page and "calibration error" in page and "disc/broken.jpg" in page
-    for name in ("batch", "learning_curve", "confusion_matrix", "top_losses"):
-        assert f'src="{name}.png"' in page
-        with Image.open(reports / f"{name}.png") as im:
-            assert im.width > 300
+@pytest.fixture(params=[(screen, scheme) for screen in (DESKTOP, PHONE) for scheme in ("light", "dark")])
+def report(trained, browser, request):
+    """The report of the default recipe in a browser, on a desktop and a phone, in light and dark."""
+    screen, scheme = request.param
+    with browser.new_context(**screen, color_scheme=scheme, permissions=["clipboard-read"]) as context:
+        page = context.new_page()
+        page.goto((trained[1] / "reports" / "index.html").as_uri())
+        yield page
+
+
+def test_the_report_is_one_file_with_all_pictures_for_every_screen_and_eye(trained, report):
+    assert [f.name for f in (trained[1] / "reports").iterdir()] == ["index.html"]
+    assert not serious_findings(report)
+    assert report.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert len(report.locator("figure").all()) == 4
+    ink = report.evaluate("getComputedStyle(document.body).color")
+    for figure in report.locator("figure").all():  # letters that follow dark mode
+        fills = figure.locator("svg text").evaluate_all("texts => texts.map(text => getComputedStyle(text).fill)")
+        assert fills and set(fills) == {ink}
+
+
+def test_the_report_says_what_to_expect_why_and_what_to_type_next(trained, report):
+    facts = trained[2]["cross_validation"]
+    expected = f"{facts['error_rate']:.1%}" if facts["errors"] else f"fewer than {facts['interval_95'][1]:.1%}"
+    assert report.get_by_role("heading", level=1).text_content() == f"Expect {expected} errors on photos like yours"
+    assert "Why this is the figure to believe" in report.inner_text("main")
+    report.get_by_role("button", name="Copy").last.click()
+    report.get_by_role("button", name="Copied").wait_for()
+    copied = report.evaluate("navigator.clipboard.readText()")
+    assert copied == f"python3 -m bears app --model {trained[1] / 'export.pkl'}"
+    left_out = report.get_by_text("disc/broken.jpg", exact=True)
+    assert not left_out.is_visible()
+    report.get_by_text("Photos left out: 1").click()
+    assert left_out.is_visible()
 
 
 def test_learning_curve_shows_a_curve(trained):
-    with Image.open(trained[1] / "reports" / "learning_curve.png") as im:
-        pixels = np.asarray(im.convert("RGB")).astype(int)
-    blue = (np.abs(pixels - (31, 119, 180)).max(axis=2) < 30).any(axis=0)  # matplotlib's first colour
-    assert blue.mean() > 0.5
+    page = (trained[1] / "reports" / "index.html").read_text()
+    curve = page.partition('aria-label="Loss while training"')[2].partition("</svg>")[0]
+    width = float(re.search(r'viewBox="0 0 ([\d.]+)', curve)[1])
+    blue = re.search(r'<path d="([^"]+)"[^>]*stroke: #1f77b4', curve)[1]  # matplotlib's first colour
+    points = [float(x) for x in re.findall(r"[ML] ([\d.]+)", blue)]
+    assert max(points) - min(points) > 0.5 * width
+
+
+def table_of(out):
+    """The rows of the confusion matrix in a report: class, photos, recall, precision, and what they were taken for."""
+    page = (out / "reports" / "index.html").read_text()
+    rows = page.partition("<tbody>")[2].partition("</tbody>")[0].split("<tr>")[1:]
+    return [re.findall(r"<t[dh][^>]*>([^<]*)", row) for row in rows]
+
+
+def photos_of(out):
+    """The photos that a report shows: a list of (name, caption)."""
+    page = (out / "reports" / "index.html").read_text()
+    shown = re.findall(r'<img src="data:image/jpeg;base64,([^"]+)"[^>]*><b>([^<]+)</b><code>([^<]+)', page)
+    for jpeg, _, _ in shown:
+        assert max(Image.open(io.BytesIO(base64.b64decode(jpeg))).size) >= 96
+    return [(name, caption) for _, caption, name in shown]
 
 
 def test_export_predicts_what_it_was_trained_on(trained):
@@ -191,10 +237,11 @@ def test_the_lesson_as_in_the_book_and_a_class_whose_letters_no_font_here_has(sh
     data = shutil.copytree(shapes, tmp_path / "data")
     (data / "disc").rename(data / "🐻熊")
     recipe = ["--lesson", "book", "--arch", "test_resnet", "--no-pretrained"]
-    facts = run_training("--data", data, "--out", tmp_path, *recipe)
+    facts = run_training("--data", data, "--out", tmp_path, *recipe, "--cross-validate", 2)
     assert facts["recipe"] == "lesson, as in the book" and facts["classes"] == ["square", "🐻熊"]
     assert facts["validation"]["photos"] == int(0.2 * 32)
     assert "the lesson's random split may part" in capsys.readouterr().out
+    assert [(label, total) for label, total, *_ in table_of(tmp_path)] == [("square", "16"), ("🐻熊", "16")]
     [(probs, *_)] = Model(tmp_path / "export.pkl").ask([Image.new("RGB", (300, 200))])
     assert sum(probs.values()) == pytest.approx(1)  # with the augmentation it opens as any other
 
@@ -292,16 +339,26 @@ def test_the_list_may_come_from_excel_on_windows(shapes, tmp_path):
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_photos_of_other_things_are_counted_when_they_pass(trained, shapes, tmp_path):
+def test_photos_of_other_things_are_counted_and_the_report_shows_all_that_is_wrong(trained, shapes, tmp_path):
+    data = shutil.copytree(shapes, tmp_path / "data")
+    (data / "disc" / "00.jpg").rename(data / "square" / "a disc.jpg")
     others = tmp_path / "others"
     shutil.copytree(shapes / "disc", others / "members")
     Image.new("RGB", (99, 99), "white").save(others / "white.png")
     options = ["--cross-validate", 2, "--others", others, "--subject", "shape"]
-    facts = run_training("--data", shapes, "--out", tmp_path, *options)
+    facts = run_training("--data", data, "--out", tmp_path, *options)
     assert facts["none_of_them"]["others"]["photos"] == 17
     assert "white.png" not in facts["none_of_them"]["others"]["passed"]
     assert len(facts["none_of_them"]["others"]["passed"]) >= 14
     assert facts["subject"] == "shape"
+    shown = photos_of(tmp_path)
+    [wrong] = [caption for name, caption in shown if name == "square/a disc.jpg" and caption.endswith("% sure")]
+    assert wrong.startswith("square, taken for disc, ")
+    assert sum(caption.endswith("% sure") for _, caption in shown) == facts["cross_validation"]["errors"]
+    others = [name for name, caption in shown if caption.startswith("taken for ")]
+    assert others == facts["none_of_them"]["others"]["passed"]
+    turned_away = [name for name, caption in shown if caption.endswith("taken for none")]
+    assert len(turned_away) == round((1 - facts["none_of_them"]["photos_that_pass"]) * 32)
 
 
 def test_no_photos_of_other_things(shapes, tmp_path, capsys):

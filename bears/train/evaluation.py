@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,9 @@ class Result:
     targets: torch.Tensor  # and their classes, (photos,)
     loss_recorder: Recorder  # of the training, or of that of the first fold's head
     facts: dict  # for export.json
-    plots: dict = field(default_factory=dict)  # the keywords of `report.plot_trust`
+    scores: dict = field(default_factory=dict)  # the keywords of `report.plot_trust`: how sure that there is any class,
+    turned_away: list[Path] = field(default_factory=list)  # the photos that score too low for that,
+    passed: list[tuple[Path, str]] = field(default_factory=list)  # and the other things that do not, with their classes
 
 
 def split_into_folds(files: list[Path], groups: np.ndarray, args: Namespace) -> list[Split]:
@@ -42,12 +45,18 @@ def split_into_folds(files: list[Path], groups: np.ndarray, args: Namespace) -> 
 
 def evaluate_by_validation(learn: Learner, fit: Callable[..., Learner], folds: list[Split]) -> Result:
     """A Learner by the photos that its split holds out, and by `folds`, if any; `fit(valid)` trains it anew on one."""
-    logits, targets = validation_logits(learn)
+    files, logits, targets = judge_held_out(learn)
     facts = {"validation": error_summary(*count_errors(logits, targets))}
     if folds:
-        counts = [count_errors(*validation_logits(fit(valid))) for _, valid in folds]
-        facts["cross_validation"] = {"folds": len(folds), **error_summary(*map(sum, zip(*counts)))}
-    return Result(learn, learn.dls.valid.items, logits, targets, learn.recorder, facts)
+        files, logits, targets = zip(*(judge_held_out(fit(valid)) for _, valid in folds))
+        files, logits, targets = list(chain(*files)), torch.cat(logits), torch.cat(targets)
+        facts["cross_validation"] = {"folds": len(folds), **error_summary(*count_errors(logits, targets))}
+    return Result(learn, files, logits, targets, learn.recorder, facts)
+
+
+def judge_held_out(learn):
+    """The photos that a Learner's split holds out, what it says of them (photos, classes), and their classes."""
+    return list(learn.dls.valid.items), *validation_logits(learn)
 
 
 def evaluate_by_folds(
@@ -63,5 +72,4 @@ def evaluate_by_folds(
     probs = cross_calibrated(logits, targets, folds)
     facts = {"cross_validation": {"folds": len(folds), **error_summary(*count_errors(logits, targets))}}
     facts["cross_validation"]["calibration_error"] = round(calibration_error(probs, targets), 4)
-    plots = {"probs": probs, "targets": targets}
-    return Result(learn, [files[i] for i in judged], logits, targets, heads[0].recorder, facts, plots)
+    return Result(learn, [files[i] for i in judged], probs.log(), targets, heads[0].recorder, facts)

@@ -34,10 +34,10 @@ def fit_detector(learn: Learner, features: Features, groups: np.ndarray, args: N
     return np.array([score.max() for score in scores])
 
 
-def evaluate_detector(result: Result, scores: np.ndarray, args: Namespace) -> Result:
-    """Add to a result how many photos of the classes the app turns away, and how many of other things it does not.
+def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, args: Namespace) -> Result:
+    """Add to a result which photos of the classes the app turns away, and which of other things it does not.
 
-    `scores` are those of `fit_detector`.
+    `scores` are those of `fit_detector`, of all `files`.
     """
     detector = result.learn.ood
     facts = {
@@ -46,18 +46,22 @@ def evaluate_detector(result: Result, scores: np.ndarray, args: Namespace) -> Re
         "photos_that_pass": round(float((scores >= detector["threshold"]).mean()), 4),
         "photos_unsure": round(float(((scores >= detector["threshold"]) & (scores < detector["sure"])).mean()), 4),
     }
-    result.plots |= {"scores": scores, "threshold": detector["threshold"]}
-    if args.others:
-        facts["others"], result.plots["others"] = evaluate_others(result.learn, args.others)
+    result.scores = {"scores": scores, "threshold": detector["threshold"]}
+    result.turned_away = [files[i] for i in scores.argsort() if scores[i] < detector["threshold"]]
     result.facts["none_of_them"] = facts
+    if args.others:
+        answers = list(ask(result.learn, args.others))
+        result.scores["others"] = np.array([answer.score for answer in answers])
+        result.passed = find_passed(result.learn, args.others, answers)
+        passed = [f.name for f, _ in result.passed]
+        facts["others"] = {**error_summary(len(passed), len(answers)), "passed": passed}
     return result
 
 
-def evaluate_others(learn: Learner, files: list[Path]) -> tuple[dict, np.ndarray]:
-    """How many photos of other things pass for one of the classes, and their scores; no part of the training."""
-    scores = np.array([answer.score for answer in ask(learn, files)])
-    passed = [f.name for f, score in zip(files, scores) if score >= learn.ood["threshold"]]
-    return {**error_summary(len(passed), len(files)), "passed": passed}, scores
+def find_passed(learn: Learner, files: list[Path], answers: list[Answer]) -> list[tuple[Path, str]]:
+    """The photos of other things that pass for one of the classes, each with that class; no part of the training."""
+    judged = zip(files, answers)
+    return [(f, learn.dls.vocab[a.probs.argmax()]) for f, a in judged if a.score >= learn.ood["threshold"]]
 
 
 def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:

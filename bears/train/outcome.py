@@ -71,5 +71,16 @@ def print_summary(facts: dict, args: Namespace) -> None:
 
 
 def print_next_command(args: Namespace) -> None:
+    print(f"The model: {args.out / 'export.pkl'}. See it answer: {app_command(args)}")
+
+
+def app_command(args: Namespace) -> str:
+    """What to type to see the model answer."""
     model = "" if args.out.resolve() == ROOT else f" --model {as_typed(args.out / 'export.pkl')}"
-    print(f"The model: {args.out / 'export.pkl'}. See it answer: python3 -m bears app{model}")
+    return f"python3 -m bears app{model}"
+
+
+def clean_command(args: Namespace) -> str:
+    """What to type to put the photos right."""
+    leave_out = f" --leave-out {as_typed(args.leave_out)}" if args.leave_out else ""
+    return f"python3 -m bears clean {as_typed(args.data)}{leave_out}"

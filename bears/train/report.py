@@ -1,17 +1,23 @@
-"""The lesson's pictures of a training run, as PNG files and one HTML page that shows them with the figures."""
+"""What a training run is worth, as one HTML page: what to expect, what went wrong, the lesson's pictures."""
 
-import html
+import base64
+import io
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
+from string import Template
 
 import matplotlib
 import numpy as np
-from bears.errors import ExportError
-from bears.facts import errors, too_uncertain
-from bears.files import write_whole
+from bears.facts import errors, estimate, too_uncertain
+from bears.files import check_writable, write_whole
+from bears.photo import as_jpeg, open_photo
+from bears.train import outcome
+from bears.train.evaluation import Result
 from fastai import interpret
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
@@ -22,40 +28,25 @@ from matplotlib import pyplot as plt
 
 plt.rcParams["text.parse_math"] = False  # a class may be called US$ or 5%
 
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
-  h1, h2 {{ line-height: 1.2 }} h2 {{ margin-top: 2.5rem }}
-  img {{ max-width: 100%; height: auto }}
-  .figure {{ font-size: 2.5rem; font-weight: 700 }}
-  table {{ border-collapse: collapse }} td, th {{ padding: .3rem 1rem .3rem 0; text-align: left; vertical-align: top }}
-  pre {{ background: #f4f4f4; padding: 1rem; overflow-x: auto; font-size: 13px }}
-  @media (prefers-color-scheme: dark) {{
-    body {{ background: #1b1b1b; color: #eee }} pre {{ background: #2a2a2a }} img {{ background: #fff }}
-  }}
-</style>
-<h1>{title}</h1>
-{estimates}
-<table><tr><th>Class<th>Photos</tr>{counts}</table>
-{pictures}
-<h2>Left out</h2>
-{dropped}
-<h2>All figures</h2>
-<pre>{facts}</pre>
-</html>
-"""
+PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+# Black becomes the colour of the page's text, in which lies no white; text stays text, in the page's font.
+STYLE = {"figure.facecolor": "none", "axes.facecolor": "none", "legend.frameon": False, "svg.fonttype": "none"}
+NO_NOTES = dict.fromkeys(["Creator", "Date", "Format", "Type"])
 PICTURES = {
-    "batch": "A batch of photos, with their classes",
-    "learning_curve": "Loss while training",
-    "confusion_matrix": "Which class is taken for which",
-    "top_losses": "The photos with the highest loss",
-    "calibration": "Do its probabilities mean what they say",
-    "scores": "How it tells that a photo shows none of the classes",
+    "calibration": (
+        "Do its probabilities mean what they say?",
+        "On the dotted line they do: of all answers given with 80%, four in five are right. On average they are off by"
+        " {calibration_error:.1%} (expected calibration error).",
+    ),
+    "scores": (
+        "How it tells that a photo shows none of the classes",
+        "By its likeness to the training photos. Each of these was compared with all others, not with itself.",
+    ),
+    "learning_curve": ("Loss while training", "It should fall, and then stay low."),
+    "batch": ("Some of the photos as the network sees them", "Each with its class, which is the name of its folder."),
 }
+THUMBNAIL = 280  # pixels of the longer side: sharp on most screens
+MANY = 8  # classes, from which on their names stand upright above the table
 
 
 class ClassificationInterpretation(interpret.ClassificationInterpretation):
@@ -69,42 +60,41 @@ class ClassificationInterpretation(interpret.ClassificationInterpretation):
         super().__init__(learn, dl, cross_entropy(logits, targets, reduction="none"))
         self.probs, self.targets = logits.softmax(dim=1), targets
 
-    def __getitem__(self, idxs):
-        files = [self.dl.items[i] for i in idxs]
-        inputs, _ = self.learn.dls.test_dl(files, with_labels=True, bs=len(files), num_workers=0).one_batch()
-        probs = self.probs[idxs]
-        return inputs.cpu(), probs, self.targets[idxs], probs.argmax(dim=1), self.losses[idxs]
+    def wrong(self) -> list[int]:
+        """Positions of the photos that were taken for another class, the greatest loss first."""
+        guesses = self.probs.argmax(dim=1)
+        return [i for i in self.top_losses()[1].tolist() if guesses[i] != self.targets[i]]
 
     def confusion_matrix(self) -> np.ndarray:
         return confusion_matrix(self.targets, self.probs.argmax(dim=1), labels=range(len(self.vocab)))
 
 
+# Pictures
+
+
 @contextmanager
-def pictures(folder: Path) -> Iterator[Callable]:
-    """Make the report's `folder` ready for the `PICTURES`; gives a function that saves the current plot by its name.
+def pictures() -> Iterator[None]:
+    """Plots are drawn in here so that `svg` suits the page, by day and by night.
 
     Matplotlib warns of letters that its font lacks and of curves of one point: a student can do nothing about it.
-    Raises `ExportError` when the folder cannot be written to.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in PICTURES:
-            (folder / f"{name}.png").unlink(missing_ok=True)
-        with warnings.catch_warnings():
-            for message in ("Glyph .* missing", "Attempting to set identical", "Matplotlib currently does not support"):
-                warnings.filterwarnings("ignore", message)
-            yield lambda name: save(folder / f"{name}.png")
-    except OSError as e:
-        raise ExportError(f"The report in {folder} cannot be written ({e.strerror}); nothing was exported.") from None
+    with warnings.catch_warnings(), plt.rc_context(STYLE):
+        for message in ("Glyph .* missing", "Attempting to set identical", "Matplotlib currently does not support"):
+            warnings.filterwarnings("ignore", message)
+        yield
 
 
-def write(folder: Path, facts: dict) -> None:
-    """Write `index.html`, which shows the pictures in `folder` and the dict `facts`. Raises `ExportError`."""
-    write_whole(folder / "index.html", page(folder, facts).encode())
+def svg() -> str:
+    """The current plot as an SVG element in the colour of the text around it, and no longer the current one."""
+    file = io.StringIO()
+    plt.savefig(file, format="svg", bbox_inches="tight", dpi=144, metadata=NO_NOTES)
+    plt.close("all")
+    text = file.getvalue()
+    return text[text.find("<svg") :].replace("#000000", "currentColor")
 
 
-def plot_trust(save: Callable, probs: Tensor, targets: Tensor, scores: np.ndarray, threshold: float, others=()) -> None:
-    """Plot `calibration`, of out-of-fold `probs` (photos, classes), and `scores` of all photos and of other things."""
+def plot_trust(probs: Tensor, targets: Tensor, scores: np.ndarray, threshold: float, others=()) -> dict[str, str]:
+    """Plots of `probs` (photos, classes) of photos not learnt from, and of the `scores` of photos and other things."""
     confidence, guess = probs.max(dim=1)
     right = (guess == targets).float().numpy()
     edges = np.linspace(0, 1, 11)
@@ -118,69 +108,206 @@ def plot_trust(save: Callable, probs: Tensor, targets: Tensor, scores: np.ndarra
         ax.annotate((bins == b).sum(), (x, y), xytext=(0, -16), textcoords="offset points", ha="center")
     ax.set(xlabel="How sure it is (below each point: photos)", ylabel="How often it is right")
     ax.set(xlim=(0, 1.03), ylim=(0, 1.03))
-    save("calibration")
+    calibration = svg()
 
-    _, ax = plt.subplots(figsize=(8, 4))
+    _, ax = plt.subplots(figsize=(6.5, 3.5))
     edges = np.linspace(0, 1, 51)
-    ax.hist(scores, edges, label=f"{len(scores)} photos of the classes", alpha=0.7)
+    ax.hist(scores, edges, histtype="stepfilled", label=f"{len(scores)} photos of the classes", alpha=0.7)
     if len(others):
-        ax.hist(others, edges, label=f"{len(others)} photos of other things", alpha=0.7)
+        ax.hist(others, edges, histtype="stepfilled", label=f"{len(others)} photos of other things", alpha=0.7)
     ax.axvline(threshold, color="black", linestyle="dashed", label=f"below {threshold:.2f}: none of the classes")
     ax.set(xlabel="Score (bears/ood.py)", ylabel="Photos", yscale="log")
     ax.yaxis.set_major_formatter("{x:g}")  # powers of ten would be TeX, which is off: names of photos are none
     ax.yaxis.set_minor_formatter("")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
-    save("scores")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1))
+    return {"calibration": calibration, "scores": svg()}
 
 
-def save(file):
-    plt.savefig(file, bbox_inches="tight", dpi=100)
-    plt.close("all")
+# The page
 
 
-def page(folder, facts):
-    rows = "".join(f"<tr><td>{html.escape(label)}<td>{n}</tr>" for label, n in facts["counts"].items())
-    left = "".join(f"<tr><td>{html.escape(f)}<td>{html.escape(why)}</tr>" for f, why in facts["dropped"].items())
-    return PAGE.format(
-        title=html.escape("Training report: " + ", ".join(facts["classes"])),
-        estimates=describe(facts),
-        counts=rows,
-        pictures="".join(
-            f'<h2>{text}</h2><img src="{name}.png" alt="{text}">'
-            for name, text in PICTURES.items()
-            if (folder / f"{name}.png").exists()
+def write(
+    args: Namespace, facts: dict, result: Result, interp: ClassificationInterpretation, plots: dict[str, str]
+) -> None:
+    """Write `reports/index.html`, which needs no other file; `plots` are SVGs. Raises `ExportError`."""
+    sections = [
+        reason(facts),
+        "<p>See it answer:</p>" + command(outcome.app_command(args)),
+        show_wrong(args, result, interp),
+        show_turned_away(args, result),
+        show_remedy(args, result, interp),
+        show_others(facts, result),
+        show_confusion(interp),
+        *(
+            show_plot(plots[name], title, note.format(**facts.get("cross_validation", {})))
+            for name, (title, note) in PICTURES.items()
+            if plots.get(name)
         ),
-        dropped=f"<table>{left}</table>" if left else "<p>Nothing.</p>",
-        facts=html.escape(json.dumps(facts, indent=2)),
+        show_rest(facts),
+    ]
+    page = PAGE.substitute(
+        title=escape(f"Training report: {', '.join(facts['classes'])}"),
+        classes=escape(", ".join(facts["classes"])),
+        headline=headline(estimate(facts)),
+        sections="\n".join(sections),
     )
+    check_writable(args.out / "reports")
+    write_whole(args.out / "reports" / "index.html", page.encode())
 
 
-def describe(facts):
-    """The estimates as paragraphs: those of every recipe, then those that only the default one has."""
-    cv, none_of_them = facts.get("cross_validation"), facts.get("none_of_them")
-    lines = [figure(facts["validation"], "validation error")] if "validation" in facts else []
-    if cv:
-        lines.append(figure(cv, f"error over {cv['folds']} folds, by networks that never saw the photos they judged"))
-    if none_of_them:
-        lines.append("What was exported has learnt from all photos, so nothing here is its own answer about them.")
-        lines.append(
-            "A photo shows none of the classes when its likeness to the training photos is below"
-            f" {none_of_them['threshold']}; {none_of_them['photos_that_pass']:.1%} of them pass, each compared with all"
-            " others."
-        )
-        lines.append(f"Expected calibration error of the probabilities: {cv['calibration_error']}.")
-    if others := (none_of_them or {}).get("others"):
-        names = html.escape(", ".join(others["passed"]))
-        lines.append(f"Of {others['photos']} photos of other things, {others['errors']} pass{names and ': '}{names}")
-    return "".join(f"<p>{line}</p>" for line in lines)
-
-
-def figure(estimate, what):
-    """An `error_summary` in large print, with its interval."""
+def headline(estimate: dict) -> str:
+    """What to expect by an `error_summary`, in one line."""
     if too_uncertain(estimate):
-        return f'<span class="figure">?</span> {what}: it {errors(estimate)}'
+        return "Too few photos to say how often it errs"
+    if not estimate["errors"]:
+        return f"Expect fewer than {estimate['interval_95'][1]:.1%} errors on photos like yours"
+    return f"Expect {estimate['error_rate']:.1%} errors on photos like yours"
+
+
+def reason(facts):
+    """Under the headline: how sure that is, and why it is the figure to believe."""
+    cv, validation = facts.get("cross_validation"), facts.get("validation")
+    lines = [f'<p class="interval">{interval(estimate(facts))}</p>']
+    if cv:
+        lines.append(
+            "<p><b>Why this is the figure to believe:</b> each photo was judged once, by a network that had learnt from"
+            f" neither this photo nor any that shows nearly the same (folds: {cv['folds']}). The network in export.pkl"
+            f" was trained in the same way{', on all photos' if 'none_of_them' in facts else ''}.</p>"
+        )
+    else:
+        lines.append(
+            "<p><b>How far to believe it:</b> these photos were held out at random, and one that shows nearly the same"
+            " may have been learnt from. Train with <code>--cross-validate 5</code> for a figure from all photos.</p>"
+        )
+    if cv and validation:
+        lines.append(f"<p>Of the photos that the lesson's random split held out, it {errors(validation)}</p>")
+    return "\n".join(lines)
+
+
+def interval(estimate):
+    if too_uncertain(estimate):
+        return f"It {errors(estimate)}"
     low, high = estimate["interval_95"]
-    return (
-        f'<span class="figure">{estimate["error_rate"]:.1%}</span> {what}: {estimate["errors"]} of '
-        f"{estimate['photos']} photos (95% interval {low:.1%} to {high:.1%})"
+    cases = f"{estimate['errors']} of {estimate['photos']} photos were taken for another class"
+    return f"Most likely between {low:.1%} and {high:.1%} (the 95% interval): {cases}."
+
+
+def show_wrong(args, result, interp):
+    """All photos that were taken for another class, the worst first."""
+    wrong, vocab = interp.wrong(), interp.vocab
+    guesses = [f"{vocab[p.argmax()]}, {min(p.max(), 0.99):.0%} sure" for p in interp.probs[wrong]]
+    captions = [f"{vocab[interp.targets[i]]}, taken for {guess}" for i, guess in zip(wrong, guesses)]
+    files = [result.files[i] for i in wrong]
+    title = f"<h2>Photos it got wrong: {len(wrong)} of {len(result.files)}</h2>"
+    return title + thumbnails(files, names(files, args), captions)
+
+
+def show_remedy(args, result, interp):
+    """How to put photos right, if there are any that may be wrong."""
+    if not interp.wrong() and not result.turned_away:
+        return ""
+    advice = "<p>Does one lie in the wrong folder, or show something else? This opens a page to put it right:</p>"
+    return advice + command(outcome.clean_command(args))
+
+
+def show_others(facts, result):
+    """All photos of other things that pass for one of the classes; only the default recipe knows such."""
+    if "none_of_them" not in facts:
+        return ""
+    others = facts["none_of_them"].get("others")
+    if not others:
+        return (
+            "<h2>Other things taken for a class: not tried</h2><p>Train with <code>--others DIR</code>, a folder of"
+            " photos of anything else, to see which pass for one of your classes.</p>"
+        )
+    title = f"<h2>Other things taken for a class: {others['errors']} of {others['photos']}</h2>"
+    captions = [f"taken for {label}" for _, label in result.passed]
+    return title + thumbnails([f for f, _ in result.passed], others["passed"], captions)
+
+
+def show_turned_away(args, result):
+    """All photos of the classes that the app would say show none of them."""
+    if not (files := result.turned_away):
+        return ""
+    note = "<p>They are not like the other photos. Where one is as it should be, more photos like it will help.</p>"
+    captions = [f"{f.parent.name}, taken for none" for f in files]
+    title = f"<h2>Your photos taken for none of the classes: {len(files)}</h2>"
+    return title + note + thumbnails(files, names(files, args), captions)
+
+
+def names(files, args):
+    """What `bears.clean` calls photos: their paths below the folder of the classes."""
+    return [f.relative_to(args.data).as_posix() for f in files]
+
+
+def thumbnails(files: Iterable[Path], names: Iterable[str], captions: Iterable[str]) -> str:
+    """Small pictures of photos in a grid, each with its caption and name."""
+    items = "".join(
+        f'<li><img src="data:image/jpeg;base64,{thumbnail(file)}" alt=""><b>{escape(caption)}</b>'
+        f"<code>{escape(name)}</code>"
+        for file, name, caption in zip(files, names, captions)
     )
+    return f'<ul class="photos">{items}</ul>' if items else ""
+
+
+def thumbnail(file):
+    im = open_photo(file, side=THUMBNAIL // 2)
+    im.thumbnail((THUMBNAIL, THUMBNAIL))
+    return base64.b64encode(as_jpeg(im, quality=80)).decode()
+
+
+def show_confusion(interp):
+    """The confusion matrix, and at the head of each row the recall and precision of its class."""
+    matrix, labels = interp.confusion_matrix(), [escape(label) for label in interp.vocab]
+    right, actual, taken = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    head = "".join(f'<th scope="col" class="class"><span>{label}</span>' for label in labels)
+    rows = "".join(
+        f'<tr><th scope="row">{label}<td>{actual[i]}<td>{share(right[i], actual[i])}<td>{share(right[i], taken[i])}'
+        + "".join(cell(n, n / max(1, actual[i]), i == j) for j, n in enumerate(matrix[i]))
+        for i, label in enumerate(labels)
+    )
+    return (
+        "<h2>Which class is taken for which</h2>"
+        "<p><b>Recall</b>: of the photos of a class, how many are recognised. <b>Precision</b>: of the photos taken"
+        " for a class, how many are of it.</p>"
+        '<div class="wide" tabindex="0" role="region" aria-label="Confusion matrix">'
+        f'<table class="confusion{" many" * (len(labels) >= MANY)}"><thead>'
+        f'<tr><td colspan="4"><th scope="colgroup" colspan="{len(labels)}">were taken for'
+        f'<tr><th scope="col">Photos of<td><th scope="col">Recall<th scope="col">Precision{head}</thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def cell(n, part, right):
+    """A cell of the confusion matrix, the darker the greater its part of the row; a single error can be seen, too."""
+    if not n:
+        return '<td class="n none">0'
+    return f'<td class="n" style="--hue: var(--{"right" if right else "wrong"}); --share: {0.3 + 0.7 * part:.2f}">{n}'
+
+
+def share(part, whole):
+    return f"{part / whole:.1%}" if whole else "–"
+
+
+def show_plot(plot, title, note):
+    plot = plot.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+    return f'<h2>{title}</h2><p class="note">{note}</p><figure>{plot}</figure>'
+
+
+def command(line):
+    """A command to be typed, and a button that copies it."""
+    return f'<div class="command"><code>{escape(line)}</code><button type="button">Copy</button></div>'
+
+
+def show_rest(facts):
+    """What was left out, what was kept together, and all figures, folded away."""
+    counts = ", ".join(f"{n} {label}" for label, n in facts["counts"].items())
+    left = "".join(f"<tr><td>{escape(f)}<td>{escape(why)}" for f, why in facts["dropped"].items())
+    alike = "".join(f"<tr><td>{escape(', '.join(group))}" for group in facts["near_duplicates"])
+    folded = {
+        f"Photos left out: {len(facts['dropped'])}": f"<table>{left}</table>",
+        f"Groups of photos that show nearly the same: {len(facts['near_duplicates'])}": f"<table>{alike}</table>",
+        "All figures, as in export.json": f'<pre tabindex="0">{escape(json.dumps(facts, indent=2))}</pre>',
+    }
+    details = "".join(f"<details><summary>{title}</summary>{text}</details>" for title, text in folded.items())
+    return f"<h2>The photos</h2><p>{escape(counts)}.</p>{details}"
