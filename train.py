@@ -177,20 +177,22 @@ def run(args):
     with explain_lost_photos(files):
         result = (train_lesson if args.lesson else train_default)(files, groups, args)
         if distributed.RANK:
-            return
+            return None
         facts = outcome.describe_run(result, photo_facts, args, start)
         interp = show(result, facts, args)
         outcome.print_summary(facts, args)
         outcome.check_error(facts, args.max_error)
         save_model(result.learn, interp, facts, args.out)
     outcome.print_next_command(args)
+    return facts
 
 
 def main(argv=None):
     no_progress_bar_in_logs()
     kept = "Nothing was exported; photos that have been fetched are kept."
-    with distributed.processes(), ends_in_words("train.py", kept):
-        run(parse_args(argv))
+    args = parse_args(argv)
+    with distributed.processes(), ends_in_words("train.py", kept), outcome.words_to_stderr(args) as print_json:
+        print_json(run(args))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import os
 import re
 import shutil
@@ -237,10 +238,11 @@ def test_the_lesson_as_in_the_book_and_a_class_whose_letters_no_font_here_has(sh
     data = shutil.copytree(shapes, tmp_path / "data")
     (data / "disc").rename(data / "🐻熊")
     recipe = ["--lesson", "book", "--arch", "test_resnet", "--no-pretrained"]
-    facts = run_training("--data", data, "--out", tmp_path, *recipe, "--cross-validate", 2)
+    facts = run_training("--data", data, "--out", tmp_path, *recipe, "--cross-validate", 2, "--json")
     assert facts["recipe"] == "lesson, as in the book" and facts["classes"] == ["square", "🐻熊"]
     assert facts["validation"]["photos"] == int(0.2 * 32)
-    assert "the lesson's random split may part" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "the lesson's random split may part" in printed.err and json.loads(printed.out) == facts
     assert [(label, total) for label, total, *_ in table_of(tmp_path)] == [("square", "16"), ("🐻熊", "16")]
     [(probs, *_)] = Model(tmp_path / "export.pkl").ask([Image.new("RGB", (300, 200))])
     assert sum(probs.values()) == pytest.approx(1)  # with the augmentation it opens as any other

@@ -23,6 +23,7 @@ def parse_args(description: str, argv=None) -> argparse.Namespace:
     parser.add_argument("--no-pretrained", action="store_true", help="start from random weights, not from ImageNet")
     parser.add_argument("--cross-validate", metavar="K", type=int, help="folds of the error estimate (lesson: none)")
     parser.add_argument("--max-error", type=float, help="keep the old export and fail if the error is above this")
+    parser.add_argument("--json", action="store_true", help="print export.json at the end, and all words to stderr")
     parser.add_argument("--seed", type=int, default=42, help="two runs with one seed agree (default: 42)")
     args = parser.parse_args(argv)
     check_options(parser, args)

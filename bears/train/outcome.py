@@ -4,6 +4,8 @@ import json
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 
@@ -60,6 +62,17 @@ def check_error(facts: dict, max_error: float | None) -> None:
 def write(file: Path, facts: dict) -> None:
     """Write export.json. Raises `ExportError`."""
     write_whole(file, json.dumps(facts, indent=2).encode() + b"\n")
+
+
+@contextmanager
+def words_to_stderr(args: Namespace) -> Iterator[Callable]:
+    """Gives a function that prints facts as JSON if `args` ask for it; then everything else goes to stderr."""
+    if not args.json:
+        yield lambda facts: None
+        return
+    stdout = sys.stdout
+    with redirect_stdout(sys.stderr):
+        yield lambda facts: print(json.dumps(facts, indent=2), file=stdout)
 
 
 def print_summary(facts: dict, args: Namespace) -> None:
