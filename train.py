@@ -52,7 +52,6 @@ from fastai.vision.all import (
     error_rate,
     get_image_files,
     parent_label,
-    plt,
     set_seed,
 )
 
@@ -137,21 +136,20 @@ def train_default(files, groups, args):
     return evaluate_detector(result, files, scores, args)
 
 
-# show_batch, ClassificationInterpretation
+# show_batch, ClassificationInterpretation, plot_confusion_matrix, plot_top_losses
 
 
 def show(result, facts, args):
     """The report, with the lesson's pictures; returns the interpretation."""
     learn, plots = result.learn, {}
     with learn.no_bar(), report.pictures():
-        learn.dls.show_batch(max_n=9, figsize=(8, 8))
-        plots["batch"] = report.svg()
-        result.loss_recorder.plot_loss(skip_start=0, ax=plt.figure(figsize=(6.5, 3.5)).gca())
-        plots["learning_curve"] = report.svg()
+        plots["batch"] = report.svg(learn.dls.show_batch, max_n=9, figsize=(8, 8))
+        plots["learning_curve"] = report.svg(result.loss_recorder.plot_loss, skip_start=0)
         interp = report.ClassificationInterpretation(learn, result.files, result.logits, result.targets)
+        plots["confusion_matrix"] = report.svg(interp.plot_confusion_matrix, figsize=(5, 5))
+        plots["top_losses"] = report.svg(interp.plot_top_losses, min(9, len(interp.losses)), figsize=(13, 12))
         if result.scores:
             plots |= report.plot_trust(interp.probs, interp.targets, **result.scores)
-    # In the place of `plot_confusion_matrix` and `plot_top_losses`: a table, and all wrong photos with their names.
     report.write(args, facts, result, interp, plots)
     return interp
 

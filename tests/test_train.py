@@ -161,7 +161,7 @@ def test_the_report_is_one_file_with_all_pictures_for_every_screen_and_eye(train
     assert [f.name for f in (trained[1] / "reports").iterdir()] == ["index.html"]
     assert not serious_findings(report)
     assert report.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert len(report.locator("figure").all()) == 4
+    assert len(report.locator("figure").all()) == 6
     ink = report.evaluate("getComputedStyle(document.body).color")
     for figure in report.locator("figure").all():  # letters that follow dark mode
         fills = figure.locator("svg text").evaluate_all("texts => texts.map(text => getComputedStyle(text).fill)")
@@ -202,7 +202,10 @@ def table_of(out):
 def photos_of(out):
     """The photos that a report shows: a list of (name, caption)."""
     page = (out / "reports" / "index.html").read_text()
-    shown = re.findall(r'<img src="data:image/jpeg;base64,([^"]+)"[^>]*><b>([^<]+)</b><code>([^<]+)', page)
+    shown = re.findall(
+        r'<img src="data:image/jpeg;base64,([^"]+)"[^>]*><b>([^<]+)</b><code>(?:<a href="http://127.0.0.1:7860/#[^"]+">)?([^<]+)',
+        page,
+    )
     for jpeg, _, _ in shown:
         assert max(Image.open(io.BytesIO(base64.b64decode(jpeg))).size) >= 96
     return [(name, caption) for _, caption, name in shown]

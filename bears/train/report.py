@@ -5,11 +5,12 @@ import io
 import json
 import warnings
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from string import Template
+from urllib.parse import quote
 
 import matplotlib
 import numpy as np
@@ -30,7 +31,13 @@ plt.rcParams["text.parse_math"] = False  # a class may be called US$ or 5%
 
 PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
 # Black becomes the colour of the page's text, in which lies no white; text stays text, in the page's font.
-STYLE = {"figure.facecolor": "none", "axes.facecolor": "none", "legend.frameon": False, "svg.fonttype": "none"}
+STYLE = {
+    "figure.figsize": (6.5, 3.5),
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+}
 NO_NOTES = dict.fromkeys(["Creator", "Date", "Format", "Type"])
 PICTURES = {
     "calibration": (
@@ -43,8 +50,18 @@ PICTURES = {
         "By its likeness to the training photos. Each of these was compared with all others, not with itself.",
     ),
     "learning_curve": ("Loss while training", "It should fall, and then stay low."),
+    "confusion_matrix": (
+        "The lesson's confusion matrix",
+        "The same as the table above, as `plot_confusion_matrix` has it.",
+    ),
+    "top_losses": (
+        "The lesson's top losses",
+        "The photos whose answer was worst, as `plot_top_losses` has it: what was said, what it is, the loss, and how"
+        " likely the answer was.",
+    ),
     "batch": ("Some of the photos as the network sees them", "Each with its class, which is the name of its folder."),
 }
+CLEAN = "http://127.0.0.1:7860/"  # where `bears.clean` is, if nothing else was there before
 THUMBNAIL = 280  # pixels of the longer side: sharp on most screens
 MANY = 8  # classes, from which on their names stand upright above the table
 
@@ -84,8 +101,10 @@ def pictures() -> Iterator[None]:
         yield
 
 
-def svg() -> str:
-    """The current plot as an SVG element in the colour of the text around it, and no longer the current one."""
+def svg(draw: Callable | None = None, *args, **kwargs) -> str:
+    """What `draw` plots, or the current plot, as an SVG element in the colour of the text around it."""
+    if draw:
+        draw(*args, **kwargs)
     file = io.StringIO()
     plt.savefig(file, format="svg", bbox_inches="tight", dpi=144, metadata=NO_NOTES)
     plt.close("all")
@@ -199,14 +218,17 @@ def show_wrong(args, result, interp):
     captions = [f"{vocab[interp.targets[i]]}, taken for {guess}" for i, guess in zip(wrong, guesses)]
     files = [result.files[i] for i in wrong]
     title = f"<h2>Photos it got wrong: {len(wrong)} of {len(result.files)}</h2>"
-    return title + thumbnails(files, names(files, args), captions)
+    return title + thumbnails(files, links(files, args), captions)
 
 
 def show_remedy(args, result, interp):
     """How to put photos right, if there are any that may be wrong."""
     if not interp.wrong() and not result.turned_away:
         return ""
-    advice = "<p>Does one lie in the wrong folder, or show something else? This opens a page to put it right:</p>"
+    advice = (
+        "<p>Does one lie in the wrong folder, or show something else? This opens a page to put it right, to which the"
+        " names above lead while it runs:</p>"
+    )
     return advice + command(outcome.clean_command(args))
 
 
@@ -222,7 +244,7 @@ def show_others(facts, result):
         )
     title = f"<h2>Other things taken for a class: {others['errors']} of {others['photos']}</h2>"
     captions = [f"taken for {label}" for _, label in result.passed]
-    return title + thumbnails([f for f, _ in result.passed], others["passed"], captions)
+    return title + thumbnails([f for f, _ in result.passed], map(escape, others["passed"]), captions)
 
 
 def show_turned_away(args, result):
@@ -232,19 +254,19 @@ def show_turned_away(args, result):
     note = "<p>They are not like the other photos. Where one is as it should be, more photos like it will help.</p>"
     captions = [f"{f.parent.name}, taken for none" for f in files]
     title = f"<h2>Your photos taken for none of the classes: {len(files)}</h2>"
-    return title + note + thumbnails(files, names(files, args), captions)
+    return title + note + thumbnails(files, links(files, args), captions)
 
 
-def names(files, args):
-    """What `bears.clean` calls photos: their paths below the folder of the classes."""
-    return [f.relative_to(args.data).as_posix() for f in files]
+def links(files, args):
+    """Names of photos, below the folder of the classes, that lead to them on the page of `bears.clean`."""
+    names = [f.relative_to(args.data).as_posix() for f in files]
+    return [f'<a href="{CLEAN}#{quote(name)}">{escape(name)}</a>' for name in names]
 
 
 def thumbnails(files: Iterable[Path], names: Iterable[str], captions: Iterable[str]) -> str:
-    """Small pictures of photos in a grid, each with its caption and name."""
+    """Small pictures of photos in a grid, each with its caption and its name as HTML."""
     items = "".join(
-        f'<li><img src="data:image/jpeg;base64,{thumbnail(file)}" alt=""><b>{escape(caption)}</b>'
-        f"<code>{escape(name)}</code>"
+        f'<li><img src="data:image/jpeg;base64,{thumbnail(file)}" alt=""><b>{escape(caption)}</b><code>{name}</code>'
         for file, name, caption in zip(files, names, captions)
     )
     return f'<ul class="photos">{items}</ul>' if items else ""
