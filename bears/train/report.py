@@ -158,7 +158,7 @@ def write(
         show_others(facts, result),
         show_confusion(interp),
         *(
-            show_plot(plots[name], title, note.format(**facts.get("cross_validation", {})))
+            show_plot(name, plots[name], title, note.format(**facts.get("cross_validation", {})))
             for name, (title, note) in PICTURES.items()
             if plots.get(name)
         ),
@@ -311,9 +311,9 @@ def share(part, whole):
     return f"{part / whole:.1%}" if whole else "–"
 
 
-def show_plot(plot, title, note):
+def show_plot(name, plot, title, note):
     plot = plot.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
-    return f'<h2>{title}</h2><p class="note">{note}</p><figure>{plot}</figure>'
+    return f'<h2>{title}</h2><p class="note">{note}</p><figure class="{name}">{plot}</figure>'
 
 
 def command(line):
