@@ -40,7 +40,7 @@ from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 # What the app opens when it runs; collecting, training and cleaning stay at home.
 FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", "bears/app/*.py", "bears/app/page.*"]
 THE_BEARS = ["black", "grizzly", "teddy"]
-ABOUT_THE_BEARS = ["MODEL_CARD.md", "docs/pictures/*.png"]
+ABOUT_THE_BEARS = ["MODEL_CARD.md", "docs/pictures/*"]
 EXAMPLES = ROOT / "examples"
 THEIR_LICENCE = (
     "The photos in `examples/` are under the GNU General Public License, version 2, not under that of the app:"
