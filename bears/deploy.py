@@ -38,7 +38,7 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidat
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 
 # What the app opens when it runs; collecting, training and cleaning stay at home.
-FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", "bears/app/*.py", "bears/app/page.*"]
+FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", "bears/app/*.*"]
 THE_BEARS = ["black", "grizzly", "teddy"]
 ABOUT_THE_BEARS = ["MODEL_CARD.md", "docs/pictures/*"]
 EXAMPLES = ROOT / "examples"

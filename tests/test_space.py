@@ -17,7 +17,7 @@ import yaml
 from bears.deploy import COMMIT_MESSAGE, files_to_send, send
 from bears.errors import DeployError
 from bears.export import open_export
-from helpers import ROOT, Server, answer
+from helpers import ROOT, TRACKED, Server, answer, needs
 from huggingface_hub import SpaceCard, constants, metadata_load
 
 TEDDY = (ROOT / "examples" / "teddy.jpg").read_bytes()
@@ -55,6 +55,14 @@ def test_requirements_resolve_together_with_what_the_builder_installs():
     if "No matching distribution" in result.stderr or "connection" in result.stderr.lower():
         pytest.skip("needs a package index")
     assert result.returncode == 0, result.stderr
+
+
+@needs("git's")
+def test_all_that_the_page_is_made_of_is_sent():
+    files = files_to_send("me/bears", ROOT / "export.pkl")
+    assert {name for name in TRACKED if name.startswith("bears/app/")} == {
+        name for name in files if name.startswith("bears/app/")
+    }
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
