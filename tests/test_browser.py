@@ -119,6 +119,20 @@ def test_a_photo_can_be_dropped_anywhere_and_another_on_top_of_it(open_page, tar
     answered(page, "Grizzly bear, 99% sure")
 
 
+def test_a_link_that_is_dropped_is_a_sentence_beside_the_buttons(open_page):
+    page = open_page()
+    page.evaluate(
+        """() => {
+            const dataTransfer = new DataTransfer()
+            dataTransfer.setData("text/uri-list", "https://example.com/teddy.jpg")
+            document.body.dispatchEvent(new DragEvent("drop", {bubbles: true, cancelable: true, dataTransfer}))
+        }"""
+    )
+    page.locator(".verdict[role=status]").get_by_text("Please save the photo itself").wait_for()
+    assert page.get_by_role("button", name="Choose a photo").is_visible()
+    assert not page.get_by_alt_text("Your photo").first.is_visible()
+
+
 def test_the_latest_photo_is_answered_even_if_the_one_before_still_waits(open_page):
     page = open_page()
     page.set_input_files(FILE, TEDDY)

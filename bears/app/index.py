@@ -6,6 +6,7 @@ from gradio.routes import templates
 
 # https://ogp.me; the root of the address is known only when somebody asks
 HEAD = """<meta charset="utf-8" />
+<title>{{ config['title'] }}</title>
 <meta name="description" content="{{ own.description }}" />
 <meta property="og:type" content="website" />
 <meta property="og:title" content="{{ config['title'] }}" />

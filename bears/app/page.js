@@ -18,7 +18,10 @@ const show = state => {
     element.dataset.state = state
     for (const track of state != "camera" && video.srcObject ? video.srcObject.getTracks() : []) track.stop()
     video.hidden = state != "camera"
-    photo.hidden = ["empty", "camera"].includes(state)
+    find(".another").textContent = state == "camera" ? "Cancel" : "Another photo"
+    const none = !photo.getAttribute("src")
+    photo.hidden = none || ["empty", "camera"].includes(state)
+    if (none) element.dataset.unseen = ""
 }
 
 const say = (state, sentence) => {
@@ -109,6 +112,7 @@ find(".all").addEventListener("click", () => element.dataset.many = "")
 
 const restart = () => {
     asking.abort()
+    photo.removeAttribute("src")
     say("empty", "")
     find(".choose").focus()
 }

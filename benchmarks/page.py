@@ -1,0 +1,75 @@
+"""How long from choosing a 12-megapixel photo to reading the verdict? In a browser, for this page and the usual app.
+
+    python benchmarks/page.py    # about two minutes; needs a chromium
+
+Both apps run on this machine, in one run; Chromium slows the line down by itself. Prints seconds and their ratio.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+from serve import ROOT, App, phone_photo
+
+sys.path.insert(0, str(ROOT / "tests"))
+from helpers import CHROMIUM
+
+MBIT = 10**6 / 8  # bytes per second
+# Chrome's "Slow 4G", https://github.com/GoogleChrome/lighthouse/blob/main/docs/throttling.md
+LINES = {
+    "slow 4G": {"latency": 150, "downloadThroughput": 1.6 * MBIT, "uploadThroughput": 0.75 * MBIT},
+    "no limit": {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1},
+}
+ROUNDS = 3
+
+
+def ask_ours(page, file):
+    page.set_input_files("#page input[type=file]", file)
+    page.locator('[data-state="answered"]').wait_for(timeout=120_000)
+
+
+def ask_usual(page, file):
+    page.set_input_files("input[type=file]", file)
+    page.locator("[data-testid=image] img, .image-frame img").first.wait_for(timeout=120_000)  # it is uploaded
+    page.get_by_role("button", name="Submit").click()
+    page.locator("[data-testid=label-output-value]").wait_for(timeout=120_000)
+
+
+def seconds(browser, app, ask, file, line):
+    """Seconds of one visitor, on a page that is there and a line that is like `line` from then on."""
+    page = browser.new_page()
+    page.goto(app.url)
+    page.locator("input[type=file]").first.wait_for(state="attached")
+    page.wait_for_timeout(2000)
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", {"offline": False, **line})
+    start = time.monotonic()
+    ask(page, file)
+    took = time.monotonic() - start
+    page.close()
+    return took
+
+
+def main():
+    photo, asks = phone_photo(4032, 3024), {"usual": ask_usual, "ours": ask_ours}
+    apps = {name: App(name, photo) for name in asks}
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as p:
+        file = Path(folder) / "photo.jpg"
+        file.write_bytes(photo)
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--headless", "--no-sandbox", "--disable-gpu"])
+        try:
+            print("| line | the usual app, s | app.py, s | times as quick |\n| --- | --- | --- | --- |")
+            for name, line in LINES.items():
+                runs = [[seconds(browser, apps[a], asks[a], file, line) for a in asks] for _ in range(ROUNDS)]
+                usual, ours = map(statistics.median, zip(*runs))
+                print(f"| {name} | {usual:.1f} | {ours:.1f} | {usual / ours:.1f} |", flush=True)
+        finally:
+            browser.close()
+            for app in apps.values():
+                app.close()
+
+
+if __name__ == "__main__":
+    main()
