@@ -146,7 +146,8 @@ PROGRAMS = {
     "requirements-notebook.txt": ["bears/notebook.py"],
     "requirements-dev.txt": ["tests/*.py"],
 }
-OPTIONAL = {"accelerate", "spaces"}  # imported where they are needed; for the tests they are installed
+# Imported where they are needed; for the tests they are installed
+OPTIONAL = {"accelerate", "spaces", "playwright"}
 
 
 def reached(files):
