@@ -11,11 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
 from serve import ROOT, App, phone_photo
 
 sys.path.insert(0, str(ROOT / "tests"))
-from helpers import CHROMIUM
+from helpers import chromium
 
 MBIT = 10**6 / 8  # bytes per second
 # Chrome's "Slow 4G", https://github.com/GoogleChrome/lighthouse/blob/main/docs/throttling.md
@@ -55,10 +54,9 @@ def seconds(browser, app, ask, file, line):
 def main():
     photo, asks = phone_photo(4032, 3024), {"usual": ask_usual, "ours": ask_ours}
     apps = {name: App(name, photo) for name in asks}
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as p:
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         file = Path(folder) / "photo.jpg"
         file.write_bytes(photo)
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--headless", "--no-sandbox", "--disable-gpu"])
         try:
             print("| line | the usual app, s | app.py, s | times as quick |\n| --- | --- | --- | --- |")
             for name, line in LINES.items():
@@ -66,7 +64,6 @@ def main():
                 usual, ours = map(statistics.median, zip(*runs))
                 print(f"| {name} | {usual:.1f} | {ours:.1f} | {usual / ours:.1f} |", flush=True)
         finally:
-            browser.close()
             for app in apps.values():
                 app.close()
 

@@ -4,11 +4,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
-from helpers import CHROMIUM, Server
+from helpers import Server, chromium
 
 # Twice the pixels, for screens that have them
 SCREENS = {
@@ -31,9 +29,8 @@ def take(page, example, file):
 
 
 def main():
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as p:
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         server = Server(Path(folder) / "log")
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--headless", "--no-sandbox", "--disable-gpu"])
         try:
             server.wait_for("The model is ready", 60)
             for name, (example, screen) in SCREENS.items():
@@ -41,7 +38,6 @@ def main():
                 page.goto(server.url)
                 take(page, example, ROOT / "docs" / "pictures" / f"{name}.jpg")
         finally:
-            browser.close()
             server.close()
 
 

@@ -6,7 +6,7 @@ os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
 
 import numpy as np
 import pytest
-from helpers import CHROMIUM, NEEDS, PHOTOS, Server
+from helpers import CHROMIUM, NEEDS, PHOTOS, Server, chromium
 from PIL import Image, ImageDraw
 from webserver import WebServer
 
@@ -109,12 +109,8 @@ def web_server():
 
 @pytest.fixture(scope="session")
 def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
+    pytest.importorskip("playwright.sync_api")
     if not CHROMIUM:
         pytest.skip("needs a chromium on the PATH")
-    args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    args += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # a camera
-    with sync_api.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=args)
+    with chromium("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream") as browser:  # a camera
         yield browser
-        browser.close()

@@ -1,5 +1,6 @@
 """What the tests of several files use; fixtures are in conftest.py."""
 
+import contextlib
 import json
 import os
 import re
@@ -119,6 +120,18 @@ def model_process(server):
 def facts_of(folder):
     """What train.py has written beside the export."""
     return json.loads((folder / "export.json").read_text())
+
+
+@contextlib.contextmanager
+def chromium(*args):
+    """The browser without a window, a Playwright `Browser`; `args` are more of its own."""
+    from playwright.sync_api import sync_playwright  # not everything that imports this file needs it
+
+    args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", *args]
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=args)
+        yield browser
+        browser.close()
 
 
 def serious_findings(page):

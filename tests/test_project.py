@@ -146,8 +146,7 @@ PROGRAMS = {
     "requirements-notebook.txt": ["bears/notebook.py"],
     "requirements-dev.txt": ["tests/*.py"],
 }
-# Imported where they are needed; for the tests they are installed
-OPTIONAL = {"accelerate", "spaces", "playwright"}
+OPTIONAL = {"accelerate", "spaces"}  # imported where they are needed; for the tests they are installed
 
 
 def reached(files):
