@@ -31,12 +31,11 @@ NO_PHOTO = f"This file is not a photo that can be opened here. {HINT}"
 
 
 class Store:
-    """The folder in which Gradio keeps photos and heat maps; what was in it before, such as examples, stays in it."""
+    """The folder in which Gradio keeps photos and heat maps."""
 
     def __init__(self, folder, listed=()):
         """`listed` are Gradio's own sets of the paths in it, which grow for ever by themselves."""
         self.folder, self.listed, self.held = Path(folder), listed, 0
-        self.kept = {file for file, _ in self.files()}
 
     def files(self):
         """Pairs of path and `stat`, oldest first."""
@@ -54,8 +53,8 @@ class Store:
 
     def sweep(self):
         """Delete what is old; when the room is half used up, also the oldest of what is younger."""
-        files = [(file, stat) for file, stat in self.files() if file not in self.kept]
-        held, now = sum(max(LEAST, stat.st_size) for _, stat in files), time.time()
+        files, now = self.files(), time.time()
+        held = sum(max(LEAST, stat.st_size) for _, stat in files)
         room = min(MAX_HELD, held + shutil.disk_usage(self.folder).free - RESERVE)
         for file, stat in files:
             age = now - stat.st_mtime
