@@ -114,7 +114,7 @@ def serve(demo, args):
 def launch(demo, host, args):
     """Put the page online, and return at once."""
     if args.mcp:
-        from bears.app import assistant  # noqa: F401
+        from bears.app import assistant  # noqa: F401 - it changes what Gradio tells assistants
     demo.launch(
         server_name=host,
         server_port=args.port,

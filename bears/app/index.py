@@ -24,16 +24,19 @@ FIRST = """
 </div>
 <gradio-app"""
 
+gradio_source = templates.env.loader.get_source
+
+
+def get_source(env, name):
+    """Takes the place of the method by which Gradio reads its page."""
+    source, *rest = gradio_source(env, name)
+    source = re.sub(r'<meta\s+(property="og:|name="twitter:)[^>]*>', "", source)
+    return source.replace('<meta charset="utf-8" />', HEAD, 1).replace("<gradio-app", FIRST, 1), *rest
+
 
 def begin_with(description: str, picture: str | None) -> None:
     """Let Gradio's page begin with words about this one, and its links show `picture`, a path that it serves."""
-    loader = templates.env.loader
-    gradio_source = loader.get_source
     templates.env.globals["own"] = {"description": description, "picture": picture}
 
-    def get_source(env, name):
-        source, *rest = gradio_source(env, name)
-        source = re.sub(r'<meta\s+(property="og:|name="twitter:)[^>]*>', "", source)
-        return source.replace('<meta charset="utf-8" />', HEAD, 1).replace("<gradio-app", FIRST, 1), *rest
 
-    loader.get_source = get_source
+templates.env.loader.get_source = get_source
