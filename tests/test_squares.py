@@ -4,11 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from bears.app.model import Model
-from bears.app.wording import NONE
+from bears.app.wording import NONE, SURE, UNSURE
 from bears.export import export, load_pickle
 from bears.photo import open_photo
-from bears.squares import WholePhotos, cover, visible
+from bears.squares import Answer, WholePhotos, cover, visible
 from bears.train.degrade import KINDS, Degrade
 from bears.train.learner import vision_learner
 from fastai.vision.all import ImageDataLoaders, PILImage, Resize
@@ -78,6 +79,14 @@ def test_photos_of_different_shapes_are_answered_in_their_order(model):
     photos[1] = photos[1].resize((300, 400))
     labels = [max(probs, key=probs.get) for probs, *_ in model.ask(photos, alone=False)]
     assert labels == ["teddy", "grizzly", "black"]
+
+
+@pytest.mark.parametrize("score", [None, 1.0])
+def test_a_class_that_is_less_likely_than_all_others_together_is_no_verdict(model, score):
+    certainties = [
+        model.certainty(Answer(torch.tensor(p), (0, 0, 1, 1), score)) for p in ([0.4, 0.3, 0.3], [0.6, 0.4, 0])
+    ]
+    assert certainties == [UNSURE, SURE]
 
 
 @pytest.mark.parametrize("size", [(2000, 100), (100, 2000), (400, 300)])

@@ -60,11 +60,10 @@ class Model:
 
     def certainty(self, answer):
         """Whether a photo shows any class at all; taken for granted if nothing was fitted."""
-        fitted = self.learn.ood if answer.score is not None else {"threshold": 0, "sure": 0}
-        score = answer.score or 0
-        if score < fitted["threshold"]:
+        if answer.score is not None and answer.score < self.learn.ood["threshold"]:
             return NONE
-        return SURE if score >= fitted["sure"] and answer.probs.max() >= LIKELY else UNSURE
+        unsure = answer.score is not None and answer.score < self.learn.ood["sure"]
+        return UNSURE if unsure or answer.probs.max() < LIKELY else SURE
 
     def explain(self, answer):
         """Activation map of the top class, or nothing if the head has none."""
