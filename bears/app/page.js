@@ -54,15 +54,20 @@ const shrink = async file => {
     const bitmap = await createImageBitmap(file, {imageOrientation: "from-image"}).catch(() => null)
     const scale = bitmap ? LONG_SIDE / Math.max(bitmap.width, bitmap.height) : 1
     if (scale >= 1) return file
-    const canvas = document.createElement("canvas"), context = canvas.getContext("2d")
-    canvas.width = Math.max(1, Math.round(bitmap.width * scale))
-    canvas.height = Math.max(1, Math.round(bitmap.height * scale))
-    context.fillStyle = "white" // behind what is transparent, as the server has it
-    context.fillRect(0, 0, canvas.width, canvas.height)
-    context.imageSmoothingQuality = "high"
-    context.drawImage(bitmap, 0, 0, canvas.width, canvas.height)
+    const sides = [bitmap.width, bitmap.height].map(side => Math.max(1, Math.round(side * scale)))
+    const small = await asJpeg(bitmap, ...sides, 0.9)
     bitmap.close()
-    return await new Promise(done => canvas.toBlob(blob => done(blob ?? file), "image/jpeg", 0.9))
+    return small ?? file
+}
+
+// A picture or the video as a JPEG of that size; null where the browser has no room for it.
+const asJpeg = (picture, width, height, quality) => {
+    const canvas = Object.assign(document.createElement("canvas"), {width, height}), context = canvas.getContext("2d")
+    context.fillStyle = "white" // behind what is transparent, as the server has it
+    context.fillRect(0, 0, width, height)
+    context.imageSmoothingQuality = "high"
+    context.drawImage(picture, 0, 0, width, height)
+    return new Promise(done => canvas.toBlob(done, "image/jpeg", quality))
 }
 
 // What /predict answers; throws an Error with a sentence, or a TypeError when the server is not there.
@@ -92,9 +97,10 @@ const listen = (url, signal) => new Promise((done, fail) => {
 
 const tell = (probs, sentence, map) => {
     const kind = sentence.endsWith(" sure") ? "sure" : sentence.startsWith("Not sure:") ? "unsure" : "none"
-    const rows = probs.confidences.map(({label, confidence}) => {
+    const rows = probs.confidences.map(({label, confidence}, i) => {
         const row = document.createElement("li"), [name, bar, percent] = ["span", "div", "span"].map(tag =>
             row.appendChild(document.createElement(tag)))
+        row.classList.toggle("more", i >= SHOWN)
         name.textContent = label
         bar.style.setProperty("--prob", confidence)
         percent.textContent = confidence < 0.01 ? "under 1%" : `${Math.min(99, Math.floor(100 * confidence))}%`
@@ -112,6 +118,7 @@ find(".all").addEventListener("click", () => element.dataset.many = "")
 
 const restart = () => {
     asking.abort()
+    URL.revokeObjectURL(photo.src)
     photo.removeAttribute("src")
     say("empty", "")
     find(".choose").focus()
@@ -136,13 +143,9 @@ find(".take").addEventListener("click", async () => {
     }
 })
 find(".take").hidden = !touch && !navigator.mediaDevices
-find(".shoot").addEventListener("click", () => {
-    if (!video.videoWidth) return // its first picture is still to come
-    const canvas = document.createElement("canvas")
-    canvas.width = video.videoWidth
-    canvas.height = video.videoHeight
-    canvas.getContext("2d").drawImage(video, 0, 0)
-    canvas.toBlob(blob => give(new File([blob], "photo.jpg", {type: "image/jpeg"})), "image/jpeg", 0.95)
+find(".shoot").addEventListener("click", async () => {
+    const {videoWidth, videoHeight} = video
+    if (videoWidth) give(await asJpeg(video, videoWidth, videoHeight, 0.95)) // else its first picture is still to come
 })
 input.addEventListener("change", () => {
     if (input.files[0]) give(input.files[0])
@@ -172,7 +175,7 @@ for (const [path, name] of props.examples) {
     image.alt = ""
     button.addEventListener("click", async () => {
         const file = await fetch(image.src).then(sent => sent.blob()).catch(() => null)
-        if (file) give(new File([file], "example.jpg", {type: file.type}))
+        if (file) give(file)
         else say("refused", OFFLINE)
     })
     find(".examples").append(button)

@@ -6,8 +6,6 @@ from pathlib import Path
 from bears.facts import error_sentence
 
 NONE, UNSURE, SURE = "none", "unsure", "sure"  # whether a photo shows any of the classes
-
-
 MANY = 5  # classes that a sentence can name
 
 
