@@ -65,6 +65,7 @@ def test_an_example_that_is_there_already_is_kept(shapes_model, tmp_path):
 def test_the_page_speaks_of_these_classes(shapes_server, browser):
     page = browser.new_page()
     page.goto(shapes_server.url)
+    page.get_by_label("Example: Square shape").wait_for()  # until then the first words stand there alone
     page.get_by_role("heading", name="Disc or square shape?").wait_for()
     text = page.locator("#about").inner_text()
     assert "32 photos" in text and "disc, square" in text and "bear" not in page.content().lower()
