@@ -161,11 +161,26 @@ def test_a_model_that_gives_no_answer_is_ended_and_started_again(predictor, monk
     assert predictor.predict(TEDDY)[0]["teddy"] > 0.99
 
 
-def test_a_model_that_dies_is_started_again_before_anybody_asks(predictor):
+def replaced(predictor):
+    """Kill the model's process, and wait for the next; returns the dead one."""
     died = predictor.start()
     died.process.kill()
     for _ in range(300):
         if predictor.latest is not died:
             break
         time.sleep(0.1)
+    return died
+
+
+def test_a_model_that_dies_is_started_again_before_anybody_asks(predictor):
+    died = replaced(predictor)
     assert predictor.latest.process.poll() is None and not Path(died.folder).exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")
+def test_nothing_stays_open_of_a_model_that_died(predictor):
+    before = len(os.listdir("/proc/self/fd"))
+    with ThreadPoolExecutor(8) as pool:  # each thread has a connection of its own
+        assert all(answer[0]["teddy"] > 0.99 for answer in pool.map(predictor.predict, [TEDDY] * 16))
+        replaced(predictor)
+        assert len(os.listdir("/proc/self/fd")) < before + 4

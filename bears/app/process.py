@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from multiprocessing.managers import BaseProxy
 from pathlib import Path
 
 from bears.app.batching import MAX_BATCH, Manager
@@ -125,6 +126,7 @@ class Started:
             manager = Manager(tuple(address) if isinstance(address, list) else address, job["key"].encode())
             manager.connect()
             self.predictor = manager.predictor()
+            self.address = manager.address
         except (EOFError, OSError, ValueError):  # no room for it, or it ended while it started
             raise ExportError("The model's process could not start; it may have said why above.") from None
 
@@ -144,6 +146,7 @@ class Started:
     def close(self):
         """End the process if it runs, and remove its socket."""
         self.process.kill()
+        BaseProxy._address_to_local.pop(self.address, None)  # or every thread's connection to it is kept for ever
         with contextlib.suppress(OSError), self.process:
             shutil.rmtree(self.folder, ignore_errors=True)
 
