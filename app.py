@@ -16,7 +16,6 @@ from bears.files import export_file
 from bears.lifecycle import STOP_SIGNALS, begin, end_in_order, no_page, prepare_gradio
 
 MODEL = Path(__file__).with_name("export.pkl")
-MAX_FILE_SIZE = "25mb"
 
 
 def parse_args(argv=None):
@@ -125,7 +124,7 @@ def launch(demo, host, args):
         favicon_path=ICON,
         prevent_thread_lock=True,
         quiet=True,
-        **protected(demo, host, args.share, MAX_FILE_SIZE),
+        **protected(demo, host, args.share),
     )
 
 

@@ -109,6 +109,16 @@ def score(detector: dict, features: Tensor, allowed=None) -> Tensor:
     return likeness.clamp(min=0) * own_share(detector, features) ** detector["share_power"]
 
 
+def shows_none(detector: dict, score):
+    """Whether a photo of that score shows none of the classes; of one, or of an array or tensor of them."""
+    return score < detector["threshold"]
+
+
+def may_show_none(detector: dict, score):
+    """Whether that is possible."""
+    return score < detector["sure"]
+
+
 def own_share(detector, features):
     """Probability that ImageNet gives to the classes' own categories, against their rivals; 1 if it is unknown."""
     if "own" not in detector:

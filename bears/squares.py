@@ -128,12 +128,14 @@ class WholePhotos:
 
     def ask(self, photos: list[Image.Image]) -> list[Answer]:
         answers = self.look(photos, self.size)
-        hopeless = HOPELESS * self.fitted["threshold"]
-        unsure = [i for i, answer in enumerate(answers) if hopeless <= answer.score < self.fitted["sure"]]
+        unsure = [i for i, answer in enumerate(answers) if self.is_worth_another(answer.score)]
         closer = self.look([photos[i] for i in unsure], round(CLOSER * self.side) * self.whole.cell, self.side // 2)
         for i, again in zip(unsure, closer):
             answers[i] = max(answers[i], again, key=lambda answer: answer.score)
         return answers
+
+    def is_worth_another(self, score):
+        return ood.may_show_none(self.fitted, score) and not ood.shows_none(self.fitted, score / HOPELESS)
 
     def look(self, photos, size, stride=None):
         self.whole.size, self.surest.stride = size, stride

@@ -16,7 +16,7 @@ import gradio as gr
 import orjson
 from bears.app.connections import MAX_OF_ONE_CLIENT, limit_connections
 from bears.app.hosts import behind_proxy, local_names
-from bears.app.uploads import NO_ROOM, Store
+from bears.app.uploads import MAX_FILE_SIZE, NO_ROOM, Store
 from gradio import utils
 from gradio.data_classes import PredictBody
 from gradio.route_utils import get_hostname
@@ -337,7 +337,7 @@ def forget(queue):
             kept.pop(upload, None)
 
 
-def protected(demo: gr.Blocks, host: str, share: bool, max_file_size: str) -> dict:
+def protected(demo: gr.Blocks, host: str, share: bool) -> dict:
     """What `demo.launch` needs to stand among strangers, as keyword arguments; `host` is the address to listen on."""
     behind = behind_proxy(share)
     os.environ.setdefault("FORWARDED_ALLOW_IPS", behind or "")  # whom uvicorn believes where a request comes from
@@ -345,10 +345,10 @@ def protected(demo: gr.Blocks, host: str, share: bool, max_file_size: str) -> di
     store = Store(os.environ["GRADIO_TEMP_DIR"], demo.temp_file_sets)
     store.keep_sweeping()
     hosts = () if behind is not None else local_names(host)
-    guard = Middleware(Guard, store, utils._parse_file_size(max_file_size), hosts, behind is not None)
+    guard = Middleware(Guard, store, utils._parse_file_size(MAX_FILE_SIZE), hosts, behind is not None)
     return {
         "app_kwargs": {"middleware": [guard]},
-        "max_file_size": max_file_size,
+        "max_file_size": MAX_FILE_SIZE,
         "enable_monitoring": False,
         "run_history": False,  # on a shared computer the next visitor would see it
         "state_session_capacity": 100,  # each is a copy of the page, which has no state that anybody would miss

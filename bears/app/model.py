@@ -1,6 +1,7 @@
 """What an export makes of photos: probabilities, whether they show any of the classes at all, and where it looked."""
 
 import torch
+from bears import ood
 from bears.app.heatmap import activation_map
 from bears.app.wording import NONE, SURE, UNSURE
 from bears.errors import ExportError
@@ -60,9 +61,10 @@ class Model:
 
     def certainty(self, answer):
         """Whether a photo shows any class at all; taken for granted if nothing was fitted."""
-        if answer.score is not None and answer.score < self.learn.ood["threshold"]:
+        fitted = answer.score is not None
+        if fitted and ood.shows_none(self.learn.ood, answer.score):
             return NONE
-        unsure = answer.score is not None and answer.score < self.learn.ood["sure"]
+        unsure = fitted and ood.may_show_none(self.learn.ood, answer.score)
         return UNSURE if unsure or answer.probs.max() < LIKELY else SURE
 
     def explain(self, answer):

@@ -1,7 +1,7 @@
 """Photos come in as uploads and in no other way: Gradio by itself opens what a caller of its API names.
 
 That is any picture on this machine by its path, `data:` addresses of any length, and whatever the web has.
-How large a file may be is MAX_FILE_SIZE in app.py, and how many pixels it may have is in bears/photo.py.
+How many pixels a photo may have is in bears/photo.py.
 The `data:` addresses of AI assistants (MCP) become uploads before they come here.
 """
 
@@ -19,6 +19,7 @@ from gradio import processing_utils, route_utils, utils
 from PIL import Image
 from starlette.formparsers import MultiPartException
 
+MAX_FILE_SIZE = "25mb"
 MAX_HELD = 4 * 2**30  # bytes of all files together
 RESERVE = 200 * 2**20  # bytes of the disk that stay free for whatever else runs here
 AGE = 3600  # seconds that a file is kept

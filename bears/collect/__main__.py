@@ -9,7 +9,7 @@ The same command goes on where an earlier run was interrupted. https://openverse
 import argparse
 from pathlib import Path
 
-from bears.collect.openverse import MAX_RESULTS
+from bears.collect.openverse import MAX_RESULTS, openverse
 from bears.lifecycle import begin, ends_in_words
 
 KEPT = "What has come is kept; the same command goes on from here."
@@ -35,11 +35,11 @@ from bears.collect.photos import collect
 from bears.errors import DownloadError
 
 
-def main(argv=None, **kwargs):
+def main(argv=None, search=openverse, **kwargs):
     args = parse_args(argv)
     with ends_in_words("bears.collect", KEPT):
         try:
-            collect(args.queries, args.to, args.per_class, **kwargs)
+            collect(args.queries, args.to, args.per_class, search=search, **kwargs)
         except DownloadError as e:
             raise DownloadError(f"the search failed ({e}). {KEPT}") from None
 

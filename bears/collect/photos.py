@@ -5,12 +5,12 @@ from itertools import islice
 from pathlib import Path
 
 from bears.collect.attribution import Collection
-from bears.collect.openverse import PAGE_SIZE, openverse
 from bears.download import Web, fetch_photos
 from bears.errors import DataError, DownloadError
 from bears.files import check_writable
 from tqdm import tqdm
 
+AT_ONCE = 20  # photos that are fetched side by side
 ON_WINDOWS_A_DEVICE = r"(con|prn|aux|nul|com\d|lpt\d)"
 
 
@@ -27,11 +27,11 @@ def class_folders(queries):
     return labels
 
 
-def collect(queries, to, per_class=150, web=None, search=openverse):
+def collect(queries, to, per_class=150, web=None, *, search):
     """Fill the folder `to` with up to `per_class` photos for each of `queries`, each in a folder of its own.
 
-    `search(query, web)` is a generator like `openverse`. Raises `DataError`, `DownloadError` when the search fails,
-    and `ExportError` when `to` cannot be written to; what has come until then is kept.
+    `search(query, web)` is a generator like that in bears/collect/openverse.py. Raises `DataError`, `DownloadError`
+    when the search fails, and `ExportError` when `to` cannot be written to; what has come until then is kept.
     """
     labels = class_folders(queries)
     check_writable(to, "--to")
@@ -47,7 +47,7 @@ def collect_class(label, results, per_class, collection, web):
     missing = per_class - collection.count(label)
     fresh = (result for result in results if not collection.has(result["url"], label))
     with tqdm(total=per_class, initial=per_class - missing, desc=label, unit="photo", disable=None, leave=False) as bar:
-        while missing > 0 and (page := list(islice(fresh, min(missing, PAGE_SIZE)))):
+        while missing > 0 and (page := list(islice(fresh, min(missing, AT_ONCE)))):
             for result, photo in fetch_photos(web, page):
                 if isinstance(photo, DownloadError):
                     tqdm.write(f"{result['url']!r}: {photo}")

@@ -40,14 +40,15 @@ def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, arg
     `scores` are those of `fit_detector`, of all `files`.
     """
     detector = result.learn.ood
+    none, unsure = ood.shows_none(detector, scores), ood.may_show_none(detector, scores)
     facts = {
         "threshold": round(detector["threshold"], 4),
         "sure": round(detector["sure"], 4),
-        "photos_that_pass": round(float((scores >= detector["threshold"]).mean()), 4),
-        "photos_unsure": round(float(((scores >= detector["threshold"]) & (scores < detector["sure"])).mean()), 4),
+        "photos_that_pass": round(float((~none).mean()), 4),
+        "photos_unsure": round(float((unsure & ~none).mean()), 4),
     }
     result.scores = {"scores": scores, "threshold": detector["threshold"]}
-    result.turned_away = [files[i] for i in scores.argsort() if scores[i] < detector["threshold"]]
+    result.turned_away = [files[i] for i in scores.argsort() if none[i]]
     result.facts["none_of_them"] = facts
     if args.others:
         answers = list(ask(result.learn, args.others))
@@ -61,7 +62,7 @@ def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, arg
 def find_passed(learn: Learner, files: list[Path], answers: list[Answer]) -> list[tuple[Path, str]]:
     """The photos of other things that pass for one of the classes, each with that class; no part of the training."""
     judged = zip(files, answers)
-    return [(f, learn.dls.vocab[a.probs.argmax()]) for f, a in judged if a.score >= learn.ood["threshold"]]
+    return [(f, learn.dls.vocab[a.probs.argmax()]) for f, a in judged if not ood.shows_none(learn.ood, a.score)]
 
 
 def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:
