@@ -24,4 +24,10 @@ THEME = gr.themes.Soft(
 )
 
 ICON = Path(__file__).with_name("icon.svg")
-CSS, HTML, JS = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "html", "js"))
+
+
+def text_of(*names):
+    return "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)
+
+
+CSS, HTML, JS = text_of("page.css"), text_of("page.html"), text_of("api.js", "page.js")

@@ -1,17 +1,13 @@
-// The page: one photo comes in, whichever way, and one answer goes out. It asks as every program does, by the API.
-// `element` is what page.html has made, `props.examples` are [path, name] of photos on the server.
+// The page: one photo comes in, whichever way, and one answer goes out.
+// `ask` and `served` are those of api.js. `element` is what page.html has made, `props.examples` are [path, name] of
+// photos on the server.
 
 const LONG_SIDE = 1024 // pixels of what is sent: a phone's photo has four times as many, and the network sees 256
 const SHOWN = 5 // classes
-const OFFLINE = "The page cannot reach its server. Please check your connection and try again."
-const BUSY = "Too many people are asking at the moment. Please try again in a minute."
-const STOPPED = "This photo got no answer. Please try again."
 
 const find = name => element.querySelector(name)
 const photo = find(".yours"), video = find("video"), input = find("input"), verdict = find(".verdict")
-const api = new URL("gradio_api", document.baseURI).href
 const touch = matchMedia("(pointer: coarse)").matches
-const served = path => `${api}/file=${path.split("/").map(encodeURIComponent).join("/")}`
 let asking = new AbortController()
 
 const show = state => {
@@ -41,7 +37,7 @@ const give = async file => {
     find(".map").open = false
     say("looking", "Looking…")
     try {
-        const answer = await ask(await shrink(file), signal)
+        const answer = await ask("predict", await shrink(file), signal)
         if (!signal.aborted) tell(...answer)
     } catch (error) {
         if (!signal.aborted) say("refused", error instanceof TypeError ? OFFLINE : error.message)
@@ -69,31 +65,6 @@ const asJpeg = (picture, width, height, quality) => {
     context.drawImage(picture, 0, 0, width, height)
     return new Promise(done => canvas.toBlob(done, "image/jpeg", quality))
 }
-
-// What /predict answers; throws an Error with a sentence, or a TypeError when the server is not there.
-const ask = async (file, signal) => {
-    const body = new FormData()
-    body.append("files", file, file.name || "photo.jpg")
-    const sent = await fetch(`${api}/upload`, {method: "POST", body, signal})
-    if (!sent.ok) throw Error(await sent.text())
-    const [path] = await sent.json()
-    const data = [{path, meta: {_type: "gradio.FileData"}}], headers = {"Content-Type": "application/json"}
-    const url = `${api}/call/predict`
-    const asked = await fetch(url, {method: "POST", headers, body: JSON.stringify({data}), signal})
-    if (asked.status == 503) throw Error(BUSY)
-    const question = await asked.json()
-    if (!asked.ok) throw Error(question.detail)
-    return await listen(`${url}/${question.event_id}`, signal)
-}
-
-const listen = (url, signal) => new Promise((done, fail) => {
-    const stream = new EventSource(url)
-    const close = () => stream.close()
-    signal.addEventListener("abort", close)
-    stream.addEventListener("complete", e => done(JSON.parse(e.data), close()))
-    stream.addEventListener("error", e =>
-        fail(e.data ? Error(JSON.parse(e.data)?.error ?? STOPPED) : new TypeError("no connection"), close()))
-})
 
 const tell = (probs, sentence, map) => {
     const kind = sentence.endsWith(" sure") ? "sure" : sentence.startsWith("Not sure:") ? "unsure" : "none"
