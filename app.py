@@ -36,25 +36,31 @@ if __name__ == "__main__":
 prepare_gradio()
 
 import gradio as gr
+from bears.app import wording
 from bears.app.guard import protected
 from bears.app.hosts import check_address, end_page, satisfy_zerogpu, share
 from bears.app.index import begin_with
-from bears.app.look import CSS, HTML, ICON, JS, THEME
+from bears.app.look import LOOK, PAGE, WATCH
 from bears.app.process import PredictorProcess
 from bears.app.uploads import only_uploads, received
-from bears.app.wording import about, example_name, find_examples, headline, invitation, page_title
-from bears.errors import ExportError, NoModelError, PhotoError
+from bears.errors import ExportError, PhotoError
 from bears.facts import read_facts
 
 
 def create_demo(model, trust=False):
     """The page, as a `gr.Blocks`, that serves the export `model`; `trust` lets it be any pickle."""
     facts = read_facts(model)
-    says = invitation(facts)
-    examples = [(str(f), example_name(f, facts)) for f in find_examples(model, facts)]
+    says = wording.invitation(facts)
+    examples = [(str(f), wording.example_name(f, facts)) for f in wording.find_examples(model, facts)]
     gr.set_static_paths([f for f, _ in examples])
     begin_with(says, examples[0][0] if examples else None)
     predictor = PredictorProcess(model, trust)
+
+    def ask(photo, explain=True):
+        try:
+            return predictor.predict(received(photo or {}), explain)
+        except (PhotoError, ExportError) as e:
+            raise gr.Error(str(e), duration=None, print_exception=False) from None
 
     def predict(photo):
         """Say how likely a photo shows each of the model's classes, or that it shows none, and where it looked.
@@ -66,27 +72,31 @@ def create_demo(model, trust=False):
             the photo shows none of them and "Not sure" when it may; the photo with a map of what spoke for the class.
         """
         start = time.monotonic()
-        if photo is None:
-            return None, None, None
-        try:
-            probs, certainty, heatmap = predictor.predict(received(photo))
-        except (PhotoError, ExportError) as e:
-            raise gr.Error(str(e), duration=None, print_exception=False) from None
-        verdict = headline(probs, certainty, facts)
+        probs, certainty, heatmap = ask(photo)
+        verdict = wording.headline(probs, certainty, facts)
         print(f"{time.strftime('%X')} {verdict} in {time.monotonic() - start:.3f} s", flush=True)
         return probs, verdict, heatmap
 
+    def look(photo):
+        """What a picture of the watching camera shows: neither mapped nor logged, since one follows the other."""
+        probs, certainty, _ = ask(photo, explain=False)
+        return {"probs": probs, "certainty": certainty, "verdict": wording.headline(probs, certainty, facts)}
+
     predict.__name__ = f"identify_{facts.get('subject') or 'photo'}"  # as AI assistants call it
-    with gr.Blocks(title=page_title(facts)) as demo:
-        gr.Markdown(f"# {page_title(facts)}", elem_id="title")
-        gr.HTML(html_template=HTML, js_on_load=JS, examples=examples, elem_id="page")  # asks /predict, as programs do
-        gr.Markdown(about(facts), elem_id="about")
+    with gr.Blocks(title=wording.page_title(facts)) as demo:
+        gr.Markdown(f"# {wording.page_title(facts)}", elem_id="title")
+        with gr.Tab("Photo"):  # the pages ask /predict and /look, as programs do
+            gr.HTML(**PAGE, examples=examples)
+        with gr.Tab(wording.watch_title(facts)):
+            gr.HTML(**WATCH, **wording.watch_words(facts))
+        gr.Markdown(wording.about(facts), elem_id="about")
         with gr.Row(visible=False):  # what /predict takes and gives
             photo = only_uploads(gr.Image(label="Photo", type="filepath"))
             label = gr.Label(label="Probabilities")
             verdict = gr.Textbox(label="Verdict")
-            cam = gr.Image(label="Where it looked", format="jpeg")
+            cam, seen = gr.Image(label="Where it looked", format="jpeg"), gr.JSON()
         photo.change(predict, photo, [label, verdict, cam], api_name="predict", api_description=says, preprocess=False)
+        photo.upload(look, photo, seen, api_name="look", api_visibility="undocumented", preprocess=False)
     demo.queue(max_size=64, api_open=False, default_concurrency_limit=32)
     demo.predictor = predictor
     return demo
@@ -94,8 +104,6 @@ def create_demo(model, trust=False):
 
 def serve(demo, args):
     """Show the page while the model loads; a photo that comes earlier waits for it. Raises `ExportError`."""
-    if not args.model.is_file():
-        raise NoModelError(args.model)
     end_in_order(STOP_SIGNALS)
     demo.predictor.start()
     try:
@@ -119,11 +127,9 @@ def launch(demo, host, args):
         server_port=args.port,
         share=False,
         mcp_server=args.mcp,
-        css=CSS,
-        theme=THEME,
-        favicon_path=ICON,
         prevent_thread_lock=True,
         quiet=True,
+        **LOOK,
         **protected(demo, host, args.share),
     )
 

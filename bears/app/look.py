@@ -30,4 +30,11 @@ def text_of(*names):
     return "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)
 
 
-CSS, HTML, JS = text_of("page.css"), text_of("page.html"), text_of("api.js", "page.js")
+LOOK = {"css": text_of("page.css", "watch.css"), "theme": THEME, "favicon_path": ICON}  # for demo.launch
+# For gr.HTML.
+PAGE = {"html_template": text_of("page.html"), "js_on_load": text_of("api.js", "page.js"), "elem_id": "page"}
+WATCH = {
+    "html_template": text_of("watch.html"),
+    "js_on_load": text_of("api.js", "alarm.js", "motion.js", "zip.js", "watch.js"),
+    "elem_id": "watch",
+}

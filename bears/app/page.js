@@ -126,6 +126,7 @@ const take = (e, transfer) => {
     if (!transfer || (e.type == "paste" && !transfer.files.length)) return
     e.preventDefault()
     delete element.dataset.dragged
+    if (!element.checkVisibility()) return // another tab is open
     if (transfer.files.length) give(transfer.files[0])
     else say("refused", "This is a link. Please save the photo itself, and drop that.")
 }

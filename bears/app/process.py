@@ -19,7 +19,7 @@ from bears.app.batching import MAX_BATCH, Manager
 from bears.app.callers import find_caller
 from bears.app.heatmap import draw_heatmap
 from bears.app.openers import Openers, end_after
-from bears.errors import ExportError, PhotoError
+from bears.errors import ExportError, NoModelError, PhotoError
 
 ROOT = Path(__file__).parents[2]
 MAX_OPEN = 2 * MAX_BATCH  # photos in memory, in the model or ready for it; all others wait as files
@@ -48,6 +48,8 @@ class PredictorProcess:
         with self.starting:
             if self.closed:
                 raise ExportError("The page is closing.")
+            if not self.file.is_file():
+                raise NoModelError(self.file)
             if self.latest is None:
                 self.openers.start()
                 self.latest = Started(self.file, self.trust)
@@ -73,12 +75,12 @@ class PredictorProcess:
         with asked.unless_it_died(stopped):
             asked.load()
 
-    def predict(self, file: str) -> tuple:
+    def predict(self, file: str, explain: bool = True) -> tuple:
         """What the model makes of the photo in `file`; a triple.
 
         `probs` is a dict from label to probability, `certainty` says whether the photo shows any of the classes at all
         (`wording.SURE`, `UNSURE` or `NONE`), `heatmap` is the photo with the evidence for the top class laid over the
-        square that this is about, or nothing.
+        square that this is about, or nothing, as it is without `explain`.
         Raises `ExportError`; and `PhotoError`, also when the model stopped while it had the photo.
         """
         again = PhotoError("The model stopped at this moment and starts anew", "Please send the photo again.")
@@ -88,7 +90,7 @@ class PredictorProcess:
             asked = self.start()
             with asked.unless_it_died(again):
                 probs, certainty, cam, box = asked.predict(photo, alone=self.callers == 1)
-            return probs, certainty, draw_heatmap(photo, cam, box)
+            return probs, certainty, draw_heatmap(photo, cam, box) if explain else None
 
     @contextlib.contextmanager
     def counted(self):

@@ -6,6 +6,7 @@ from pathlib import Path
 from bears.facts import error_sentence
 
 NONE, UNSURE, SURE = "none", "unsure", "sure"  # whether a photo shows any of the classes
+PROMISE = "What moves before your camera is sent to this page's server, which keeps it for two hours at most."
 MANY = 5  # classes that a sentence can name
 
 
@@ -61,6 +62,17 @@ def with_article(name):
     """`a teddy bear` for `Teddy bear`; what is written in capitals stays so."""
     name = name if name[1:2].isupper() else name[:1].lower() + name[1:]
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def watch_title(facts: dict) -> str:
+    """The name of the tab that watches a camera."""
+    return "Camp watch" if facts.get("subject") == "bear" else "Watch"
+
+
+def watch_words(facts: dict) -> dict:
+    """What bears/app/watch.js needs to know: the classes, those that alarm, and where pictures go."""
+    classes = facts.get("classes", [])
+    return {"classes": classes, "alarm": facts.get("alarm", classes), "promise": PROMISE}
 
 
 def example_name(file: Path, facts: dict) -> str:

@@ -1,0 +1,54 @@
+// The rule of docs/alarm.md: whether to wake somebody.
+
+const RULE = {threshold: 0.5, stay: 0.5, least: 3, latest: 5, memory: 120, coolDown: 60}
+const WEIGHTS = {sure: 1, unsure: 0.5, none: 0}
+
+// How surely a picture shows one of the classes `alarm`, from 0 to 1.
+const score = (probs, certainty, alarm) =>
+    WEIGHTS[certainty] * alarm.reduce((sum, label) => sum + probs[label], 0)
+
+const median = numbers => {
+    const sorted = [...numbers].sort((a, b) => a - b), half = sorted.length >> 1
+    return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2
+}
+
+class Alarm {
+    constructor(rule = {}) {
+        this.rule = {...RULE, ...rule}
+        this.now = -Infinity
+        this.tracks = new Map() // of [time, score], oldest first
+        this.visit = null // when the visit was last seen, if there is one
+    }
+
+    // The events that follow from [track, score] pairs at a time in seconds.
+    step(seconds, scores = []) {
+        const {threshold, stay, memory, coolDown} = this.rule, events = []
+        if (seconds < this.now) {
+            this.tracks.clear()
+            if (this.visit !== null) this.visit = seconds
+        }
+        this.now = seconds
+        const medians = scores.map(([track, score]) => [track, this.median(track, score)])
+        for (const [track, history] of this.tracks)
+            if (seconds - history.at(-1)[0] > memory) this.tracks.delete(track)
+        if (this.visit !== null && seconds - this.visit > coolDown) {
+            this.visit = null
+            events.push({event: "end", seconds})
+        }
+        for (const [track, median] of medians)
+            if (this.visit === null && median >= threshold) {
+                events.push({event: "alarm", seconds, track, median})
+                this.visit = seconds
+            } else if (this.visit !== null && median >= stay * threshold) this.visit = seconds
+        return events
+    }
+
+    // The median of a track's latest scores with this one; 0 while they are too few.
+    median(track, score) {
+        const {least, latest, memory} = this.rule
+        const history = [...(this.tracks.get(track) ?? []), [this.now, score]].slice(-latest)
+        const kept = history.filter(([seconds]) => this.now - seconds <= memory)
+        this.tracks.set(track, kept)
+        return kept.length < least ? 0 : median(kept.map(([, score]) => score))
+    }
+}

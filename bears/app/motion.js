@@ -1,0 +1,131 @@
+// Where something moves in a camera's pictures: what differs from a background that is learnt on the way, joined over
+// time into tracks. A small sibling of bears/watch/motion.py, for a phone.
+
+const WIDTH = 160 // pixels of the picture in which movement is looked for
+const CELL = 4 // pixels: what moves is found as cells
+const CHANGED = 5 // pixels of a cell
+const SMALLEST = 2 // cells of a thing
+const NOISE = 12 // grey levels that are no movement
+const ADAPT = 120 // seconds in which the background follows what has changed,
+const RESTLESS = 20 // and in which grass in the wind is taken for restless
+const WARM_UP = 10 // pictures
+const WHOLE_PICTURE = 0.5 // changed at once: that is the light, or the switch to infrared
+const STAY = 30 // seconds that a track is watched where it was last seen to move
+const MAX_TRACKS = 8
+
+class Movement {
+    constructor() {
+        this.canvas = document.createElement("canvas")
+        this.context = this.canvas.getContext("2d", {willReadFrequently: true})
+        this.pictures = 0
+    }
+
+    // Boxes [left, top, width, height] in pixels of `picture`, which is `width` x `height`; null if all has changed.
+    boxes(picture, width, height, seconds) {
+        const small = Math.max(CELL, Math.round(WIDTH * height / width))
+        if (this.canvas.height != small || !this.pictures) {
+            Object.assign(this.canvas, {width: WIDTH, height: small})
+            this.pictures = 0
+        }
+        this.context.drawImage(picture, 0, 0, WIDTH, small)
+        const {data} = this.context.getImageData(0, 0, WIDTH, small), grey = new Float32Array(WIDTH * small)
+        for (let i = 0; i < grey.length; i++)
+            grey[i] = 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2]
+        const mask = this.changed(grey, small, seconds)
+        if (!mask) return null
+        return things(mask, Math.floor(WIDTH / CELL)).map(box => box.map(side => side * CELL * width / WIDTH))
+    }
+
+    // How many pixels of each cell are no background; null if that is most of the picture.
+    changed(grey, height, seconds) {
+        if (!this.pictures++) {
+            Object.assign(this, {mean: grey.slice(), deviation: new Float32Array(grey.length).fill(NOISE / 2), seconds})
+            return []
+        }
+        const passed = Math.min(2, Math.max(0, seconds - this.seconds)), {mean, deviation} = this
+        const warm = this.pictures < WARM_UP ? 1 / this.pictures : 0
+        const follow = Math.max(1 - Math.exp(-passed / ADAPT), warm), settle = Math.max(1 - Math.exp(-passed / RESTLESS), warm)
+        this.seconds = seconds
+        let light = 0 // what a cloud takes from the whole picture
+        for (let i = 0; i < grey.length; i++) light += (grey[i] - mean[i]) / grey.length
+        const columns = Math.floor(WIDTH / CELL), cells = new Uint8Array(columns * Math.floor(height / CELL))
+        let all = 0
+        for (let y = 0, i = 0; y < height; y++)
+            for (let x = 0; x < WIDTH; x++, i++) {
+                const now = grey[i] - light
+                let least = Infinity // against the pixels around, too: the camera shakes
+                for (let v = Math.max(0, y - 1); v <= Math.min(height - 1, y + 1); v++)
+                    for (let u = Math.max(0, x - 1); u <= Math.min(WIDTH - 1, x + 1); u++)
+                        least = Math.min(least, Math.abs(now - mean[v * WIDTH + u]))
+                if (least > NOISE + 2 * deviation[i]) {
+                    all++
+                    const cell = Math.floor(y / CELL) * columns + Math.floor(x / CELL)
+                    if (cell < cells.length) cells[cell]++
+                }
+                deviation[i] += settle * (Math.abs(now - mean[i]) - deviation[i])
+                mean[i] += follow * (grey[i] - mean[i])
+            }
+        if (all > WHOLE_PICTURE * grey.length) {
+            this.pictures = 0
+            return null
+        }
+        return cells
+    }
+}
+
+// The boxes, in cells, of the parts of a mask of cells that hang together or nearly do, the largest first.
+const things = (mask, columns) => {
+    const rows = mask.length / columns, seen = new Uint8Array(mask.length), found = []
+    for (let start = 0; start < mask.length; start++) {
+        if (mask[start] < CHANGED || seen[start]) continue
+        let count = 0, [left, top, right, bottom] = [columns, rows, 0, 0]
+        const open = [start]
+        seen[start] = 1
+        while (open.length) {
+            const cell = open.pop(), x = cell % columns, y = Math.floor(cell / columns)
+            count++
+            left = Math.min(left, x), right = Math.max(right, x + 1), top = Math.min(top, y), bottom = Math.max(bottom, y + 1)
+            for (let v = Math.max(0, y - 2); v <= Math.min(rows - 1, y + 2); v++)
+                for (let u = Math.max(0, x - 2); u <= Math.min(columns - 1, x + 2); u++) {
+                    const near = v * columns + u
+                    if (mask[near] >= CHANGED && !seen[near]) seen[near] = open.push(near) && 1
+                }
+        }
+        if (count >= SMALLEST) found.push([count, [left, top, right - left, bottom - top]])
+    }
+    return found.sort((a, b) => b[0] - a[0]).slice(0, MAX_TRACKS).map(([, box]) => box)
+}
+
+// Boxes joined over time: each track has a number, its box, when it was `seen` to move, when the model `looked` at it,
+// the `score` that came out, and how often in a row `nothing` did.
+class Tracks {
+    all = []
+    last = 0
+
+    join(boxes, seconds) {
+        const pairs = this.all.flatMap(track => boxes.map(box => [apart(track.box, box), track, box]))
+        const joined = new Set()
+        for (const [distance, track, box] of pairs.sort((a, b) => a[0] - b[0])) {
+            if (distance >= 1 + Math.min(1, Math.max(0, seconds - track.seen)) || joined.has(track) || joined.has(box)) continue
+            joined.add(track).add(box)
+            if (distance > 0.25) track.nothing = 0
+            Object.assign(track, {box, seen: seconds})
+        }
+        for (const box of boxes)
+            if (!joined.has(box))
+                this.all.push({number: ++this.last, box, seen: seconds, looked: -Infinity, score: 0, nothing: 0})
+    }
+
+    // Drop tracks that have not moved for long, unless something is still seen there that scores `enough`.
+    forget(seconds, enough) {
+        this.all = this.all.filter(track => (seconds >= track.seen && seconds - track.seen < STAY) || track.score >= enough)
+            .sort((a, b) => b.score - a.score || b.seen - a.seen).slice(0, MAX_TRACKS)
+    }
+}
+
+// How far two boxes are apart, center from center, and how different in size: 1 is the larger one's longer side.
+const apart = (a, b) => {
+    const longest = box => Math.max(box[2], box[3]), side = Math.max(longest(a), longest(b), 1)
+    const off = k => Math.abs(a[k] + a[k + 2] / 2 - b[k] - b[k + 2] / 2)
+    return Math.max(off(0), off(1), Math.abs(longest(a) - longest(b))) / side
+}
