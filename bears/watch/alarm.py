@@ -1,0 +1,71 @@
+"""Whether to wake somebody: a rule over the scores of tracks. docs/alarm.md specifies it, for other implementations.
+
+A single picture wakes nobody: the median of a track's latest scores does, so that one odd picture counts for nothing.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+WEIGHTS = {"sure": 1, "unsure": 0.5, "none": 0}  # of the three answers of a model
+
+
+@dataclass(frozen=True)
+class Rule:
+    """All constants of the rule; times are in seconds."""
+
+    threshold: float = 0.5  # a median that high raises the alarm
+    stay: float = 0.5  # times the threshold: a median that high keeps a visit going
+    least: int = 3  # scores that a track has before its median counts,
+    latest: int = 5  # and of which the median is, at most
+    memory: float = 120  # after which a score is forgotten
+    cool_down: float = 60  # after which a visit is over, if nothing has kept it going
+
+
+def score(probs: dict[str, float], certainty: str, alarm: Sequence[str]) -> float:
+    """How surely a picture shows one of the classes in `alarm`, from 0 to 1; the rest is what `Model.ask` says."""
+    return WEIGHTS[certainty] * sum(probs[label] for label in alarm)
+
+
+class Alarm:
+    """The rule, with what it remembers of one camera: the scores of its tracks, and the visit that is going on."""
+
+    def __init__(self, rule: Rule):
+        self.rule, self.tracks, self.now = rule, {}, float("-inf")
+        self.visit = None  # when the visit was last seen, if there is one
+
+    def step(self, seconds: float, scores: Sequence[tuple] = ()) -> list[dict]:
+        """The events, of none to two, that follow from (track, score) pairs at a time; there may be none of them.
+
+        An event is a dict: `event` is "end" or "alarm", `seconds` as given; an alarm has the `track` and the `median`.
+        """
+        if seconds < self.now:
+            self.tracks.clear()
+            if self.visit is not None:
+                self.visit = seconds
+        self.now, events = seconds, []
+        medians = {track: self.median_of(track, score) for track, score in scores}
+        self.forget()
+        if self.visit is not None and seconds - self.visit > self.rule.cool_down:
+            self.visit = None
+            events.append({"event": "end", "seconds": seconds})
+        for track, value in medians.items():
+            if self.visit is None and value >= self.rule.threshold:
+                events.append({"event": "alarm", "seconds": seconds, "track": track, "median": value})
+                self.visit = seconds
+            elif self.visit is not None and value >= self.rule.stay * self.rule.threshold:
+                self.visit = seconds
+        return events
+
+    def median_of(self, track, score):
+        """The median of a track's latest scores with this one; 0 while they are too few."""
+        history = self.tracks.setdefault(track, deque(maxlen=self.rule.latest))
+        history.append((self.now, score))
+        while self.now - history[0][0] > self.rule.memory:
+            history.popleft()
+        return median(score for _, score in history) if len(history) >= self.rule.least else 0
+
+    def forget(self):
+        """Drop tracks whose latest score is forgotten, so that they do not gather over weeks."""
+        self.tracks = {t: h for t, h in self.tracks.items() if self.now - h[-1][0] <= self.rule.memory}
