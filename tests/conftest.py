@@ -6,7 +6,7 @@ os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
 
 import numpy as np
 import pytest
-from helpers import CHROMIUM, NEEDS, PHOTOS, Server, chromium
+from helpers import CAMERA, CHROMIUM, NEEDS, PHOTOS, Server, open_browser
 from PIL import Image, ImageDraw
 from webserver import WebServer
 
@@ -33,8 +33,20 @@ def pytest_sessionfinish(session):
 
 # A test that uses one of these starts a server, a browser or another program, or trains or measures a network.
 SLOW = {
-    *("server", "shared", "small", "mcp_url", "app_url", "browser", "cleaner", "own_process", "starts", "half_run"),
-    *("outputs", "trained", "edited", "shapes_model", "measured", "learner", "photos"),
+    *(
+        "server",
+        "shared",
+        "small",
+        "mcp_url",
+        "app_url",
+        "browser",
+        "playwright",
+        "cleaner",
+        "own_process",
+        "starts",
+        "half_run",
+    ),
+    *("starts", "half_run", "outputs", "trained", "edited", "shapes_model", "measured", "learner", "photos"),
     *("subprocess", "Server", "launch", "deploy", "compare", "run_training", "vision_learner", "speed_up"),
 }
 
@@ -108,9 +120,15 @@ def web_server():
 
 
 @pytest.fixture(scope="session")
-def browser():
-    pytest.importorskip("playwright.sync_api")
+def playwright():
+    sync_api = pytest.importorskip("playwright.sync_api")
     if not CHROMIUM:
         pytest.skip("needs a chromium on the PATH")
-    with chromium("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream") as browser:  # a camera
+    with sync_api.sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(playwright):
+    with open_browser(playwright, *CAMERA) as browser:
         yield browser

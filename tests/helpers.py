@@ -30,6 +30,7 @@ NEEDS = {
 }
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
+CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # for chromium
 FILE_DATA = {"meta": {"_type": "gradio.FileData"}}
 
 
@@ -127,11 +128,14 @@ def chromium(*args):
     """The browser without a window, a Playwright `Browser`; `args` are more of its own."""
     from playwright.sync_api import sync_playwright  # not everything that imports this file needs it
 
-    args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", *args]
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=args)
+    with sync_playwright() as playwright, open_browser(playwright, *args) as browser:
         yield browser
-        browser.close()
+
+
+def open_browser(playwright, *args):
+    """As `chromium`, for a Playwright that runs already: a program can have one only."""
+    args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", *args]
+    return playwright.chromium.launch(executable_path=CHROMIUM, args=args)
 
 
 def serious_findings(page):

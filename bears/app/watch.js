@@ -175,7 +175,8 @@ const react = events => {
     for (const {event, track, median} of events) {
         if (event == "end") quiet()
         else {
-            const looks = latest.get(track), {verdict, at} = looks.at(-1)
+            const looks = latest.get(track), {at} = looks.at(-1)
+            const {verdict} = looks.reduce((best, look) => look.score > best.score ? look : best)
             wake(`${verdict}, ${new Date(at).toLocaleTimeString([], {timeStyle: "short"})}`)
             log.add({at, verdict, median, threshold: alarm.rule.threshold, looks})
         }
