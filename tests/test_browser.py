@@ -102,6 +102,7 @@ def test_one_tap_on_an_example_and_one_more_for_the_next(open_page, screen):
 
 def drop(page, target, file):
     """Drag a file onto the middle of an element as the system does: only Chromium's protocol makes trusted events."""
+    page.locator(target).scroll_into_view_if_needed()
     box = page.locator(target).bounding_box()
     at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
     data = {"items": [], "files": [str(file)], "dragOperationsMask": 1}

@@ -7,7 +7,7 @@ const CHANGED = 5 // pixels of a cell
 const SMALLEST = 2 // cells of a thing
 const NOISE = 12 // grey levels that are no movement
 const ADAPT = 120 // seconds in which the background follows what has changed,
-const RESTLESS = 20 // and in which grass in the wind is taken for restless
+const RESTLESS = 20 // and in which grass in the wind is known by its flicker
 const WARM_UP = 10 // pictures
 const WHOLE_PICTURE = 0.5 // changed at once: that is the light, or the switch to infrared
 const STAY = 30 // seconds that a track is watched where it was last seen to move
@@ -39,10 +39,10 @@ class Movement {
     // How many pixels of each cell are no background; null if that is most of the picture.
     changed(grey, height, seconds) {
         if (!this.pictures++) {
-            Object.assign(this, {mean: grey.slice(), deviation: new Float32Array(grey.length).fill(NOISE / 2), seconds})
+            Object.assign(this, {mean: grey.slice(), before: grey, flicker: new Float32Array(grey.length).fill(NOISE / 2), seconds})
             return []
         }
-        const passed = Math.min(2, Math.max(0, seconds - this.seconds)), {mean, deviation} = this
+        const passed = Math.min(2, Math.max(0, seconds - this.seconds)), {mean, before, flicker} = this
         const warm = this.pictures < WARM_UP ? 1 / this.pictures : 0
         const follow = Math.max(1 - Math.exp(-passed / ADAPT), warm), settle = Math.max(1 - Math.exp(-passed / RESTLESS), warm)
         this.seconds = seconds
@@ -57,14 +57,15 @@ class Movement {
                 for (let v = Math.max(0, y - 1); v <= Math.min(height - 1, y + 1); v++)
                     for (let u = Math.max(0, x - 1); u <= Math.min(WIDTH - 1, x + 1); u++)
                         least = Math.min(least, Math.abs(now - mean[v * WIDTH + u]))
-                if (least > NOISE + 2 * deviation[i]) {
+                if (least > NOISE + 2 * flicker[i]) {
                     all++
                     const cell = Math.floor(y / CELL) * columns + Math.floor(x / CELL)
                     if (cell < cells.length) cells[cell]++
                 }
-                deviation[i] += settle * (Math.abs(now - mean[i]) - deviation[i])
+                flicker[i] += settle * (Math.abs(grey[i] - before[i]) - flicker[i])
                 mean[i] += follow * (grey[i] - mean[i])
             }
+        this.before = grey
         if (all > WHOLE_PICTURE * grey.length) {
             this.pictures = 0
             return null
@@ -109,7 +110,8 @@ class Tracks {
             if (distance >= 1 + Math.min(1, Math.max(0, seconds - track.seen)) || joined.has(track) || joined.has(box)) continue
             joined.add(track).add(box)
             if (distance > 0.25) track.nothing = 0
-            Object.assign(track, {box, seen: seconds})
+            // Who stands still fades into the background, from the legs on; what was recognised stays what it was.
+            Object.assign(track, {box: track.score && holds(track.box, box) ? track.box : box, seen: seconds})
         }
         for (const box of boxes)
             if (!joined.has(box))
@@ -122,6 +124,8 @@ class Tracks {
             .sort((a, b) => b.score - a.score || b.seen - a.seen).slice(0, MAX_TRACKS)
     }
 }
+
+const holds = (a, b) => [0, 1].every(k => a[k] <= b[k] && a[k] + a[k + 2] >= b[k] + b[k + 2])
 
 // How far two boxes are apart, center from center, and how different in size: 1 is the larger one's longer side.
 const apart = (a, b) => {
