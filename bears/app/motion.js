@@ -46,8 +46,7 @@ class Movement {
         const warm = this.pictures < WARM_UP ? 1 / this.pictures : 0
         const follow = Math.max(1 - Math.exp(-passed / ADAPT), warm), settle = Math.max(1 - Math.exp(-passed / RESTLESS), warm)
         this.seconds = seconds
-        let light = 0 // what a cloud takes from the whole picture
-        for (let i = 0; i < grey.length; i++) light += (grey[i] - mean[i]) / grey.length
+        const light = middle(grey.map((now, i) => now - mean[i])) // what a cloud takes from the whole picture
         const columns = Math.floor(WIDTH / CELL), cells = new Uint8Array(columns * Math.floor(height / CELL))
         let all = 0
         for (let y = 0, i = 0; y < height; y++)
@@ -73,6 +72,9 @@ class Movement {
         return cells
     }
 }
+
+// The median of many numbers.
+const middle = numbers => numbers.slice().sort()[numbers.length >> 1]
 
 // The boxes, in cells, of the parts of a mask of cells that hang together or nearly do, the largest first.
 const things = (mask, columns) => {
