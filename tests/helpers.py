@@ -17,12 +17,14 @@ import requests
 ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT.parent / "shared" / "photos"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
 LIST = ["git", "-C", ROOT, "ls-files"]  # which fails in a copy without its history
 TRACKED = subprocess.run(LIST, capture_output=True, text=True).stdout.splitlines() if shutil.which("git") else []
 # What some tests need and not every machine has, and what to do about it.
 NEEDS = {
     "a chromium, for the page as a visitor sees it": (CHROMIUM, "install the package chromium"),
+    "firefox, for the page once more": (FIREFOX, "install the package firefox-esr"),
     "curl, for README's commands": (shutil.which("curl"), "install the package curl"),
     "git's list of files": (TRACKED, "install git, and clone the repository with it"),
     "root, who can become a user without permission": (IS_ROOT, "try them in a container"),
