@@ -33,21 +33,10 @@ def pytest_sessionfinish(session):
 
 # A test that uses one of these starts a server, a browser or another program, or trains or measures a network.
 SLOW = {
-    *(
-        "server",
-        "shared",
-        "small",
-        "mcp_url",
-        "app_url",
-        "browser",
-        "playwright",
-        "cleaner",
-        "own_process",
-        "starts",
-        "half_run",
-    ),
-    *("starts", "half_run", "outputs", "trained", "edited", "shapes_model", "measured", "learner", "photos"),
-    *("subprocess", "Server", "launch", "deploy", "compare", "run_training", "vision_learner", "speed_up"),
+    *("server", "shared", "small", "mcp_url", "app_url", "browser", "playwright", "firefox", "cleaner"),
+    *("own_process", "starts", "half_run", "outputs", "trained", "edited", "shapes_model", "measured"),
+    *("learner", "photos", "subprocess", "Server", "launch", "deploy", "compare", "run_training"),
+    *("vision_learner", "speed_up"),
 }
 
 

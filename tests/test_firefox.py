@@ -1,5 +1,6 @@
 """The main path once more, in Firefox; all else is tried in Chromium."""
 
+import json
 import socket
 import subprocess
 import time
@@ -7,32 +8,72 @@ import time
 import pytest
 from helpers import FIREFOX, ROOT, free_port, needs
 
-pytestmark = [
-    needs("firefox"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Mozilla's packages, at import
-    pytest.mark.filterwarnings("ignore::SyntaxWarning"),
-]
+pytestmark = needs("firefox")
 # Its camera is a drawing that moves.
 PREFERENCES = """user_pref("media.navigator.streams.fake", true);
 user_pref("media.navigator.permission.disabled", true);
 user_pref("marionette.port", %d);
 """
+ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # https://www.w3.org/TR/webdriver2/#elements
+
+
+class Marionette:
+    """Firefox's own way of being driven: the commands of WebDriver over a socket. Mozilla's client drags in too much.
+
+    https://firefox-source-docs.mozilla.org/testing/marionette/Protocol.html
+    """
+
+    def __init__(self, port):
+        self.socket, self.number = socket.create_connection(("127.0.0.1", port), 60), 0
+        self.read()  # it says hello
+        self("NewSession")
+
+    def __call__(self, command, **parameters):
+        self.number += 1
+        message = json.dumps([0, self.number, f"WebDriver:{command}", parameters])
+        self.socket.sendall(f"{len(message)}:{message}".encode())
+        _, _, error, result = self.read()
+        assert error is None, error
+        return result.get("value") if isinstance(result, dict) else result  # a list of elements comes as it is
+
+    def read(self):
+        length = b""
+        while not length.endswith(b":"):
+            length += self.socket.recv(1)
+        message = b""
+        while len(message) < int(length[:-1]):
+            message += self.socket.recv(2**16)
+        return json.loads(message)
+
+    def all(self, selector):
+        """What a selector finds, as dicts that other commands take."""
+        return [{"id": found[ELEMENT]} for found in self("FindElements", using="css selector", value=selector)]
+
+    def find(self, selector, text=""):
+        """The first thing that a selector finds, once it is visible and has that text."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            for found in self.all(selector):
+                if self("IsElementDisplayed", **found) and text in self("GetElementText", **found):
+                    return found
+            time.sleep(0.2)
+        raise AssertionError(f"{selector} with “{text}” never came")
+
+    def click(self, selector, text=""):
+        self("ElementClick", **self.find(selector, text))
 
 
 @pytest.fixture(scope="module")
 def firefox(tmp_path_factory):
-    """A `Marionette`: what Mozilla drives Firefox with."""
-    from marionette_driver.marionette import Marionette
-
     profile, port = tmp_path_factory.mktemp("profile"), free_port()
     (profile / "user.js").write_text(PREFERENCES % port)
     command = [FIREFOX, "--headless", "--marionette", "--no-remote", "--profile", profile]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None and not listens(port):
             time.sleep(0.2)
-        client = Marionette(host="127.0.0.1", port=port)
-        client.start_session()
-        yield client
+        firefox = Marionette(port)
+        yield firefox
+        firefox.socket.close()
         process.terminate()
 
 
@@ -41,32 +82,22 @@ def listens(port):
         return s.connect_ex(("127.0.0.1", port)) == 0
 
 
-def find(firefox, selector, text=""):
-    """The first element that a selector finds, once it is visible and has that text."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        for element in firefox.find_elements("css selector", selector):
-            if element.is_displayed() and text in element.text:
-                return element
-        time.sleep(0.2)
-    raise AssertionError(f"{selector} with “{text}” never came: {firefox.page_source}")
-
-
 def test_a_photo_an_example_and_another_photo(firefox, server):
-    firefox.navigate(server.url)
-    find(firefox, "#page .examples button")
-    firefox.find_element("css selector", "#page input[type=file]").send_keys(str(ROOT / "examples" / "grizzly.jpg"))
-    find(firefox, "#page .verdict", "Grizzly bear, 99% sure")
-    find(firefox, "#page .probs li:first-child", "99%")
-    find(firefox, "#page .another").click()
-    find(firefox, "#page .examples button[aria-label='Example: Teddy bear']").click()
-    find(firefox, "#page .verdict", "Teddy bear, 99% sure")
+    firefox("Navigate", url=server.url)
+    firefox.find("#page .examples button")
+    [file] = firefox.all("#page input[type=file]")
+    firefox("ElementSendKeys", text=str(ROOT / "examples" / "grizzly.jpg"), **file)
+    firefox.find("#page .verdict", "Grizzly bear, 99% sure")
+    firefox.find("#page .probs li:first-child", "99%")
+    firefox.click("#page .another")
+    firefox.click("#page .examples button[aria-label='Example: Teddy bear']")
+    firefox.find("#page .verdict", "Teddy bear, 99% sure")
 
 
 def test_camp_watch(firefox, server):
-    firefox.navigate(server.url)
-    find(firefox, "[role=tab]", "Camp watch").click()
-    find(firefox, "#watch .start").click()
-    find(firefox, "#watch .now", "No bear here")
-    find(firefox, "#watch .stop").click()
-    find(firefox, "#watch .start")
+    firefox("Navigate", url=server.url)
+    firefox.click("[role=tab]", "Camp watch")
+    firefox.click("#watch .start")
+    firefox.find("#watch .now", "No bear here")
+    firefox.click("#watch .stop")
+    firefox.find("#watch .start")
