@@ -1,0 +1,75 @@
+"""Does the verdict change when the page shrinks a photo before it sends it? Counts over real photos, enlarged first.
+
+    python benchmarks/shrunk.py ../shared/photos/bears ../shared/camp --every 5
+
+Photos of that size are not at hand, so each is enlarged to a phone's; Chromium shrinks it as it does for visitors.
+"""
+
+import argparse
+import io
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from fastai.data.transforms import get_image_files
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from bears.app.model import Model
+from bears.app.wording import headline
+from bears.facts import read_facts
+from bears.photo import open_photo
+from helpers import Server, chromium
+
+LONG_SIDE = 2048  # pixels
+
+
+def enlarged(file):
+    """A photo as a JPEG of `LONG_SIDE`."""
+    photo, data = open_photo(file), io.BytesIO()
+    scale = LONG_SIDE / max(photo.size)
+    photo.resize([round(side * scale) for side in photo.size], Image.Resampling.BICUBIC).save(data, "JPEG", quality=92)
+    return data.getvalue()
+
+
+def sent_by(page, photo):
+    """What the page sends when a visitor chooses a photo."""
+    with page.expect_request("**/upload") as request:
+        page.set_input_files("#page input[type=file]", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo})
+    body = request.value.post_data_buffer.split(b"\r\n\r\n", 1)[1]
+    return body[: body.rindex(b"\r\n--")]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="look at each N-th photo only")
+    args = parser.parse_args()
+    files = sorted(file for folder in args.folders for file in get_image_files(folder))[:: args.every]
+    facts, model, differ, most = read_facts(ROOT / "export.pkl"), Model(ROOT / "export.pkl"), 0, 0
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        server = Server(Path(folder) / "log")
+        try:
+            page = browser.new_page()
+            page.route("**/upload", lambda route: route.abort())
+            page.goto(server.url)
+            page.locator("#page .examples button").first.wait_for()
+            for file in files:
+                photo = enlarged(file)
+                sent = sent_by(page, photo)
+                assert max(Image.open(io.BytesIO(sent)).size) == 1024
+                both = [open_photo(io.BytesIO(data)) for data in (photo, sent)]
+                (whole, *_), (small, *_) = answers = model.ask(both)
+                words = [re.sub(", .*", "", headline(probs, certainty, facts)) for probs, certainty, *_ in answers]
+                differ += words[0] != words[1]
+                most = max(most, *(abs(whole[label] - small[label]) for label in whole))
+        finally:
+            server.close()
+    print(f"{differ} of {len(files)} photos get another verdict; a probability changes by {most:.2f} at most")
+
+
+if __name__ == "__main__":
+    main()
