@@ -1,5 +1,7 @@
 """Another subject from photos to page, without changing code: drawn shapes instead of bears."""
 
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from bears.app.wording import NONE, SURE, UNSURE, find_examples, headline, page_
 from bears.deploy import files_to_send
 from bears.photo import open_photo
 from gradio_client import Client, handle_file
-from helpers import ROOT, Server
+from helpers import PHONE, ROOT, Server
 from PIL import Image
 
 LABELS = {"disc", "square"}
@@ -115,3 +117,40 @@ def test_without_a_subject_the_classes_stand_alone():
     assert headline({"sea": 0.9, "river": 0.1}, UNSURE, {"subject": "otter"}) == "Not sure: perhaps a sea otter"
     assert headline({"EGG": 0.9, "owl": 0.1}, UNSURE, {}) == "Not sure: perhaps an EGG"
     assert headline({"disc": 0.0, "square": 1.0}, SURE, {}) == "Square, 99% sure"
+
+
+@pytest.fixture(scope="module")
+def thirty_server(tmp_path_factory):
+    """A page for thirty classes, none of which is likely: its network has learnt nothing."""
+    from bears.export import export  # imports torch
+    from fastai.vision.all import IndexSplitter, IntToFloatTensor, Resize, vision_learner
+
+    from train import get_dls
+
+    folder = tmp_path_factory.mktemp("thirty")
+    files = [folder / f"{tree} {n}" / f"{i}.png" for tree in ("elm", "fir", "oak") for n in range(10) for i in range(2)]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (64, 64), "green").save(file)
+    dls = get_dls(files, IndexSplitter(range(0, 60, 2)), Resize(64), IntToFloatTensor())
+    export(vision_learner(dls, "resnet10t", pretrained=False), folder / "export.pkl")
+    (folder / "export.json").write_text(json.dumps({"classes": list(dls.vocab), "subject": "tree"}))
+    server = Server(folder / "log", "--model", str(folder / "export.pkl"))
+    yield server
+    server.close()
+
+
+def test_of_thirty_classes_five_are_shown_and_none_is_a_verdict(thirty_server, browser):
+    page = browser.new_page(**PHONE)
+    page.goto(thirty_server.url)
+    title = page.get_by_role("heading", name="Which tree is it?")
+    page.set_input_files("#page input[type=file]", ROOT / "examples" / "teddy.jpg")
+    page.locator('[data-state="answered"]').wait_for()
+    assert title.bounding_box()["height"] < 50
+    assert re.fullmatch(r"Not sure: perhaps an? (elm|fir|oak) \d tree", page.inner_text(".verdict"))
+    rows = page.locator(".probs li")
+    assert [row.is_visible() for row in rows.all()] == [True] * 5 + [False] * 25
+    page.get_by_role("button", name="Show all 30").click()
+    assert all(row.is_visible() for row in rows.all())
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["viewport"]["width"]
+    page.close()

@@ -1,5 +1,5 @@
 // Where something moves in a camera's pictures: what differs from a background that is learnt on the way, joined over
-// time into tracks. A small sibling of bears/watch/motion.py, for a phone.
+// time into tracks. A small sibling of the motion.py of the watch on the command line, for a phone.
 
 const WIDTH = 160 // pixels of the picture in which movement is looked for
 const CELL = 4 // pixels: what moves is found as cells
