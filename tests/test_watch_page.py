@@ -14,17 +14,17 @@ from PIL import Image
 
 
 def clip(name, file):
-    """A still scene of 1280 x 720, into which an example slides and stays for ten seconds, again and again.
+    """A still scene of 640 x 360, into which an example slides and stays for ten seconds, again and again.
 
     MJPEG is one JPEG after the other; Chromium shows 30 a second.
     """
     rng = np.random.default_rng(0)
-    scene = Image.fromarray(rng.integers(60, 140, (9, 16, 3), np.uint8)).resize((1280, 720), Image.Resampling.BICUBIC)
+    scene = Image.fromarray(rng.integers(60, 140, (9, 16, 3), np.uint8)).resize((640, 360), Image.Resampling.BICUBIC)
     with Image.open(ROOT / "examples" / f"{name}.jpg") as animal, file.open("wb") as out:
-        animal.thumbnail((420, 420))
-        for x, times in [(-420, 60), *((x, 1) for x in range(-420, 500, 15)), (500, 300)]:
+        animal.thumbnail((210, 210))
+        for x, times in [(-210, 60), *((x, 1) for x in range(-210, 250, 8)), (250, 300)]:
             frame, data = scene.copy(), io.BytesIO()
-            frame.paste(animal, (x, 200))
+            frame.paste(animal, (x, 100))
             frame.save(data, "JPEG")
             out.write(data.getvalue() * times)
     return file
@@ -32,7 +32,7 @@ def clip(name, file):
 
 def open_watch(browser, server, **screen):
     page = browser.new_context(**screen).new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(120_000)
     page.said = []
     page.on("console", lambda message: page.said.append(message.text))
     page.on("pageerror", lambda error: page.said.append(str(error)))
@@ -46,6 +46,7 @@ def open_watch(browser, server, **screen):
 def pages(playwright, server, tmp_path_factory):
     """Two visitors at once: a phone before which a bear has alarmed, and a desktop that has seen a teddy since."""
     folder, pages = tmp_path_factory.mktemp("clips"), {}
+    server.wait_for("The model is ready", 120)
     with contextlib.ExitStack() as browsers:
         for name, screen in (("teddy", DESKTOP), ("grizzly", PHONE)):
             camera = f"--use-file-for-fake-video-capture={clip(name, folder / f'{name}.mjpeg')}"

@@ -11,6 +11,7 @@ const RESTLESS = 20 // and in which grass in the wind is known by its flicker
 const WARM_UP = 10 // pictures
 const WHOLE_PICTURE = 0.5 // changed at once: that is the light, or the switch to infrared
 const STAY = 30 // seconds that a track is watched where it was last seen to move
+const OLD = 600 // seconds after which what never goes away is the scene: a stump, for one
 const MAX_TRACKS = 8
 
 class Movement {
@@ -122,7 +123,7 @@ class Tracks {
 
     // Drop tracks that have not moved for long, unless something is still seen there that scores `enough`.
     forget(seconds, enough) {
-        this.all = this.all.filter(track => (seconds >= track.seen && seconds - track.seen < STAY) || track.score >= enough)
+        this.all = this.all.filter(({seen, score}) => seen <= seconds && seconds - seen < (score >= enough ? OLD : STAY))
             .sort((a, b) => b.score - a.score || b.seen - a.seen).slice(0, MAX_TRACKS)
     }
 }

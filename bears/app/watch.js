@@ -20,7 +20,7 @@ const NO_CAMERA = "The camera cannot be used. Please allow it for this page, and
 const find = name => element.querySelector(name)
 const video = find("video"), strip = find(".strip")
 const clock = () => performance.now() / 1000
-const whole = {number: 0, looked: -Infinity, score: 0, nothing: 0}
+const whole = {number: 0} // the whole picture, as a track
 let stopping = null // aborts all that is going on while it watches
 let movement, tracks, alarm, asking, latest, points, shown
 
@@ -38,6 +38,7 @@ const start = async () => {
     stopping = new AbortController()
     movement = new Movement(), tracks = new Tracks(), alarm = new Alarm(), latest = new Map(), points = [], asking = false
     setSensitivity()
+    Object.assign(whole, {looked: -Infinity, score: 0, nothing: 0, seen: clock()})
     element.dataset.state = "on"
     strip.hidden = false
     say("Watching…")
@@ -94,7 +95,7 @@ const turn = async signal => {
     const {videoWidth: width, videoHeight: height} = video, seconds = clock()
     const boxes = movement.boxes(video, width, height, seconds)
     tracks.join(boxes ?? [], seconds)
-    tracks.forget(seconds, alarm.rule.stay * alarm.rule.threshold)
+    tracks.forget(seconds, enough())
     if (!boxes) whole.looked = -Infinity
     mark()
     if (asking) return
@@ -119,10 +120,13 @@ const turn = async signal => {
     }
 }
 
+// The score that keeps a visit going.
+const enough = () => alarm.rule.stay * alarm.rule.threshold
+
 // Soon after what was likely, ever more seldom after nothing.
 const isDue = (track, seconds) => {
     const passed = seconds - track.looked
-    if (track == whole && track.score < alarm.rule.stay * alarm.rule.threshold) return passed >= WHOLE
+    if (track == whole && track.score < enough()) return passed >= WHOLE
     return passed >= Math.min(SELDOM, LOOK * 2 ** Math.max(0, track.nothing - 4))
 }
 
@@ -153,11 +157,14 @@ const judge = (looks, seconds) => {
     }
     const numbers = new Set([0, ...tracks.all.map(track => track.number)])
     for (const number of latest.keys()) if (!numbers.has(number)) latest.delete(number)
+    const isOld = seconds - whole.seen > OLD
+    if (whole.score < enough()) whole.seen = seconds
     const clearest = looks.reduce((best, look) => look.track.score > best.track.score ? look : best)
     points = [...points, [seconds, clearest.track.score]].filter(([time]) => seconds - time < 60 * MINUTES)
     shown = clearest.track
     say(clearest.answer.verdict)
-    react(alarm.step(seconds, looks.map(({track}) => [track.number, track.score])))
+    const heeded = looks.filter(({track}) => track != whole || !isOld)
+    react(alarm.step(seconds, heeded.map(({track}) => [track.number, track.score])))
 }
 
 // A frame around what the verdict is about.
