@@ -401,6 +401,16 @@ def front_memory(server):
     return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
 
+def test_a_queue_that_is_full_says_when_to_come_back(small):
+    question = json.dumps({"data": [upload(small, TEDDY)]}).encode()
+    with stopped_model(small):
+        for i in range(120):  # six of each address
+            said = talk(small, post("call/predict", len(question), question, JSON), f"127.0.1.{1 + i // 5}")
+            if b" 503 " in said:
+                break
+        assert b"retry-after: 60" in said.lower() and b"please try again in a minute" in said
+
+
 def test_a_stop_under_load_ends_all_within_five_seconds_and_leaves_nothing_behind(
     small,
 ):  # the last: it ends the server

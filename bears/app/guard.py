@@ -210,7 +210,9 @@ class Guard:
 
     @contextlib.contextmanager
     def place(self, queue, client):
-        """Let `client` join the queue if it does not hold too many places already."""
+        """Let `client` join the queue if that has room, and the client does not hold too many places already."""
+        if len(queue) >= queue.max_size:
+            raise Refused(503, "Too many people are asking at the moment: please try again in a minute.", 60)
         events, waiting = list(queue.event_ids_to_events.values()), queue.pending_event_ids_session
         events = [event for event in events if event._id in waiting.get(event.session_hash, ())]  # not yet answered
         held = sum(address(event.request.scope) == client for event in events)
