@@ -28,6 +28,7 @@ SHARE_POWER = 0.25  # ImageNet is often wrong about bad photos: where these coun
 TURNED_AWAY = 0.04  # of the copies: "none of the classes"
 UNSURE = 0.06  # of the copies, those that are turned away included: "not sure"
 TURNED_AWAY_WITHOUT_COPIES = 0.01  # of the training photos
+LIKELY = 0.5  # of the probability: a class that has less is less likely than all others together, and no verdict
 
 
 def fit(

@@ -352,6 +352,7 @@ def test_photos_of_other_things_are_counted_and_the_report_shows_all_that_is_wro
     Image.new("RGB", (99, 99), "white").save(others / "white.png")
     options = ["--cross-validate", 2, "--others", others, "--subject", "shape"]
     facts = run_training("--data", data, "--out", tmp_path, *options)
+    assert facts["verdicts"]["photos"] + facts["verdicts"]["not_sure"] == 32 and facts["verdicts"]["errors"] > 0
     assert facts["none_of_them"]["others"]["photos"] == 17
     assert "white.png" not in facts["none_of_them"]["others"]["passed"]
     assert len(facts["none_of_them"]["others"]["passed"]) >= 14

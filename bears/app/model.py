@@ -12,7 +12,6 @@ from joblib import cpu_count
 from PIL import Image
 from torch import nn
 
-LIKELY = 0.5  # a class that is less likely than all others together is no verdict
 CORES = cpu_count()  # what a container may use, not what its host has
 
 
@@ -65,7 +64,7 @@ class Model:
         if fitted and ood.shows_none(self.learn.ood, answer.score):
             return NONE
         unsure = fitted and ood.may_show_none(self.learn.ood, answer.score)
-        return UNSURE if unsure or answer.probs.max() < LIKELY else SURE
+        return UNSURE if unsure or answer.probs.max() < ood.LIKELY else SURE
 
     def explain(self, answer):
         """Activation map of the top class, or nothing if the head has none."""

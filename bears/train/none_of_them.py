@@ -50,6 +50,7 @@ def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, arg
     result.scores = {"scores": scores, "threshold": detector["threshold"]}
     result.turned_away = [files[i] for i in scores.argsort() if none[i]]
     result.facts["none_of_them"] = facts
+    result.facts["verdicts"] = count_verdicts(result, dict(zip(files, unsure)))
     if args.others:
         answers = list(ask(result.learn, args.others))
         result.scores["others"] = np.array([answer.score for answer in answers])
@@ -57,6 +58,14 @@ def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, arg
         passed = [f.name for f, _ in result.passed]
         facts["others"] = {**error_summary(len(passed), len(answers)), "passed": passed}
     return result
+
+
+def count_verdicts(result: Result, unsure: dict[Path, bool]) -> dict:
+    """How often a verdict is wrong, and how many photos get none since it is not sure, of the photos of a result."""
+    probs, targets = result.logits.softmax(dim=1), result.targets
+    sure = (probs.amax(dim=1) >= ood.LIKELY).numpy() & [not unsure[f] for f in result.files]
+    wrong = sure & (probs.argmax(dim=1) != targets).numpy()
+    return {"not_sure": int((~sure).sum()), **(error_summary(int(wrong.sum()), int(sure.sum())) if sure.any() else {})}
 
 
 def find_passed(learn: Learner, files: list[Path], answers: list[Answer]) -> list[tuple[Path, str]]:

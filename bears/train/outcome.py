@@ -78,6 +78,9 @@ def words_to_stderr(args: Namespace) -> Iterator[Callable]:
 def print_summary(facts: dict, args: Namespace) -> None:
     """What a student wants to know at the end: how good the model is, and where to read more."""
     print(f"\n{error_sentence(facts)}")
+    if "photos" in (verdicts := facts.get("verdicts", {})):
+        wrong = f"{verdicts['errors']} of {verdicts['photos']} verdicts were wrong"
+        print(f"When it is sure, {wrong}; of {verdicts['not_sure']} photos it was not sure.")
     if others := facts.get("none_of_them", {}).get("others"):
         print(f"Of {others['photos']} photos of other things, {others['errors']} passed for one of the classes.")
     print(f"The report, with the photos that it got wrong: {args.out / 'reports' / 'index.html'}")
