@@ -64,7 +64,7 @@ def find_shape(learn: Learner) -> dict:
     if not any(fnmatch(str(name), family) for family in FAMILIES):
         raise PocketError(f"A page in the pocket has {' or '.join(FAMILIES)} as its backbone, not {name}: train one.")
     kinds = {type(tfm) for tfm in learn.dls.valid.after_batch.fs}
-    if not (size := plain_size(learn)) or kinds != {IntToFloatTensor, Normalize}:
+    if not (size := plain_size(learn)) or not kinds <= {IntToFloatTensor, Normalize}:
         raise PocketError("This export prepares its photos in a way that a page in the pocket cannot: train.py's can.")
     whole = getattr(learn, "ood", None) is not None and find_grid(learn) is not None
     return {"whole": whole, "size": size, "side": cells(learn, size)}
@@ -73,16 +73,18 @@ def find_shape(learn: Learner) -> dict:
 def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
     """The graph of a Learner as a file's bytes, and the names of its outputs, some of `AllSquares`'."""
     network, cell = AllSquares(learn, shape["side"]).eval(), shape["size"] // shape["side"]
-    height, width = [shape["size"] + cell * (n if shape["whole"] else 0) for n in (1, 3)]  # 0 and 1 are special to torch
+    height, width = [
+        shape["size"] + cell * (n if shape["whole"] else 0) for n in (1, 3)
+    ]  # 0 and 1 are special to torch
     photo = torch.randint(0, 256, (1, height, width, 3), dtype=torch.uint8)
     names = list(network(photo))
-    free = {i + 1: cell * torch.export.Dim(name, min=shape["side"]) for i, name in enumerate(("rows", "columns"))}
+    free = {i: cell * torch.export.Dim(name, min=shape["side"]) for i, name in ((1, "rows"), (2, "columns"))}
     program = torch.onnx.export(
         network,
         (photo,),
         input_names=["photo"],
         output_names=names,
-        dynamic_shapes=({**free} if shape["whole"] else None,),
+        dynamic_shapes=(free if shape["whole"] else None,),
         dynamo=True,
         external_data=False,
         optimize=False,  # which would fold batch norm into weights that half precision no longer holds
