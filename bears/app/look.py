@@ -33,7 +33,11 @@ def text_of(*names: str) -> str:
 
 LOOK = {"css": text_of("page.css", "watch.css"), "theme": THEME, "favicon_path": ICON}  # for demo.launch
 # For gr.HTML.
-PAGE = {"html_template": text_of("page.html"), "js_on_load": text_of("api.js", "page.js", "gradio.js"), "elem_id": "page"}
+PAGE = {
+    "html_template": text_of("page.html"),
+    "js_on_load": text_of("api.js", "page.js", "gradio.js"),
+    "elem_id": "page",
+}
 WATCH = {
     "html_template": text_of("watch.html"),
     "js_on_load": text_of("api.js", "alarm.js", "motion.js", "zip.js", "watch.js"),

@@ -36,7 +36,17 @@ from bears.squares import CLOSER, HOPELESS, MAX_RATIO
 from markdown_it import MarkdownIt
 
 HERE = Path(__file__).parent
-SCRIPTS = ("pocket.js", "tabs.js", "model.js", "worker.js", "eyes.js", "pixels.js", "heatmap.js", "photo.js", "pocket.css")
+SCRIPTS = (
+    "pocket.js",
+    "tabs.js",
+    "model.js",
+    "worker.js",
+    "eyes.js",
+    "pixels.js",
+    "heatmap.js",
+    "photo.js",
+    "pocket.css",
+)
 TABS = {"page": ["page.js"], "watch": ["alarm.js", "motion.js", "zip.js", "watch.js"]}  # the app's own scripts
 ICONS = {"icon-192.png": "192x192", "icon-512.png": "512x512", "icon-maskable.png": "512x512"}
 CSP = (
@@ -61,7 +71,7 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
     say(f"Asking the graph and the model about {len(asked)} photos…")
     count, apart = check(model, GraphEyes(graph, names, shape, fitted), asked)
     say(f"The same verdict on all {count}; probabilities differ by {apart:.0e} at most.")
-    files = {name: (HERE / name).read_bytes() for name in (*SCRIPTS, *ICONS)}
+    files = {name: (HERE / name).read_bytes() for name in (*SCRIPTS, *ICONS, "pocket.css")}
     files |= {name: file.read_bytes() for name, file in examples.items()}
     files |= {MODULE: runtime[MODULE], "icon.svg": ICON.read_bytes(), "page.css": style(LOOK["css"]).encode()}
     files |= {f"{tab}.js": script(tab, *sources).encode() for tab, sources in TABS.items()}
