@@ -4,6 +4,7 @@ python3 -m bears deploy USER/NAME                          # needs a token: `.ve
 python3 -m bears deploy USER/NAME --dry-run                # lists what would be sent, and sends nothing
 python3 -m bears deploy USER/NAME --model my/export.pkl    # your own classes
 python3 -m bears deploy USER/NAME --hardware zero-a10g     # ZeroGPU, the one hardware that a free account may use
+python3 -m bears deploy USER/NAME --static                 # without a server: free for everybody, and never asleep
 
 A plain `git push` does not do: the Hub refuses binary files in it.
 """
@@ -23,6 +24,7 @@ def parse_args(argv=None):
     parser.add_argument("--model", type=export_file, default=ROOT / "export.pkl", help="the export to serve")
     parser.add_argument("--trust-model", action="store_true", help="an export that app.py opens with this option only")
     parser.add_argument("--hardware", help="for a new Space; the Hub's own choice by default")
+    parser.add_argument("--static", action="store_true", help="the page of `python3 -m bears pocket` on a static Space")
     parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, send nothing")
     return parser.parse_args(argv)
 
@@ -30,7 +32,7 @@ def parse_args(argv=None):
 if __name__ == "__main__":
     begin(parse_args)
 
-from bears.app.wording import about, find_examples, listed_examples, page_title
+from bears.app.wording import ALONE, about, examples_to_send, page_title
 from bears.errors import DeployError
 from bears.facts import read_facts
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, SpaceCard, get_token
@@ -41,7 +43,6 @@ from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", "bears/app/*.*"]
 THE_BEARS = ["black", "grizzly", "teddy"]
 ABOUT_THE_BEARS = ["MODEL_CARD.md", "docs/pictures/*"]
-EXAMPLES = ROOT / "examples"
 THEIR_LICENCE = (
     "The photos in `examples/` are under the GNU General Public License, version 2, not under that of the app:"
     " see [their README](examples/README.md)."
@@ -66,12 +67,26 @@ def files_to_send(space, model):
         raise DeployError(f"There is no {' and no '.join(missing)}: train.py writes both.")
     if not (facts := read_facts(model)):
         raise DeployError(f"{beside} cannot be read: train.py writes it anew.")
-    shipped = model.resolve() == ROOT / "export.pkl" and facts.get("classes") == THE_BEARS
+    shipped = is_shipped(model, facts)
     patterns = FILES + ABOUT_THE_BEARS if shipped else FILES
     files = {f.relative_to(ROOT).as_posix(): f for pattern in patterns for f in sorted(ROOT.glob(pattern))}
     examples = examples_to_send(model, facts)
     card = space_card(space, facts, shipped, examples)
     return {"README.md": card, **files, **examples, "export.pkl": model, "export.json": beside}
+
+
+def static_files(space, model, trust):
+    """What a static Space holds; the model is tried while they are made."""
+    from bears.pocket.site import build  # torch takes seconds: refusals that need no model come first
+
+    files = build(model, trust, [], lambda words: print(words, flush=True))
+    facts = read_facts(model)
+    return {"README.md": space_card(space, facts, is_shipped(model, facts), files, static=True), **files}
+
+
+def is_shipped(model, facts):
+    """Whether it is the bears' own export, which the model card is about."""
+    return model.resolve() == ROOT / "export.pkl" and facts.get("classes") == THE_BEARS
 
 
 def check_opens(model, trust):
@@ -81,28 +96,23 @@ def check_opens(model, trust):
     Model(model, trust)
 
 
-def examples_to_send(model, facts):
-    """The photos that the page offers and, with any of this repository's own, the file that states their licence."""
-    photos = find_examples(model, facts)
-    ours = (model.parent / "examples").resolve() == EXAMPLES
-    if ours and {f.stem for f in photos} & listed_examples(EXAMPLES):
-        photos.append(EXAMPLES / "README.md")
-    return {f"examples/{f.name}": f for f in photos}
-
-
-def space_card(space, facts, shipped, examples):
+def space_card(space, facts, shipped, files, static=False):
     """The Space's README.md: this repository's card, but of this very Space and its model."""
     card = SpaceCard.load(ROOT / "README.md")
     card.data.title = page_title(facts)
     card.data.short_description = "What does the photo show, how surely, and why?"
     card.data.thumbnail = None
-    if shipped:
+    if static:
+        card.data.sdk, card.data.app_file = "static", "index.html"
+        card.data.sdk_version = card.data.python_version = None
+        card.data.tags = [tag for tag in card.data.tags if tag != "mcp-server"]
+    elif shipped:
         card.data.thumbnail = f"https://huggingface.co/spaces/{space}/resolve/main/docs/pictures/page.jpg"
-    else:
+    if not shipped:
         card.data.emoji = "📷"
         card.data.tags = [tag for tag in card.data.tags if tag != "bears"]
-    card.text = f"\n# {page_title(facts)}\n\n{about(facts)}\n"
-    if "examples/README.md" in examples:
+    card.text = f"\n# {page_title(facts)}\n\n{about(facts, ALONE) if static else about(facts)}\n"
+    if "examples/README.md" in files:
         card.text += f"\n{THEIR_LICENCE}\n"
     return str(card).encode()
 
@@ -119,12 +129,12 @@ def check_token():
         raise DeployError(f"{TOKEN} and run `.venv/bin/hf auth login`.")
 
 
-def send(space, files, hardware, trust=False):
+def send(space, files, hardware, trust=False, sdk="gradio"):
     """Create the Space if need be and make one commit of `files`; returns its address. Raises `DeployError`."""
     disable_progress_bars()
     hub = HfApi()
     try:
-        url = hub.create_repo(space, repo_type="space", space_sdk="gradio", space_hardware=hardware, exist_ok=True)
+        url = hub.create_repo(space, repo_type="space", space_sdk=sdk, space_hardware=hardware, exist_ok=True)
         if trust:
             hub.add_space_variable(space, "TRUST_MODEL", "1")
         gone = left_over(hub, space, files)
@@ -168,12 +178,28 @@ def main(argv=None):
     args = parse_args(argv)
     with ends_in_words("bears.deploy", "The same command goes on from here."):
         check_name(args.space)
-        files = files_to_send(args.space, args.model)
-        show(files)
-        if not args.dry_run:
-            check_token()
-            check_opens(args.model, args.trust_model)
-            print(f"The Space builds now: {send(args.space, files, args.hardware, args.trust_model)}")
+        if args.static:
+            deploy_static(args)
+        else:
+            deploy_app(args)
+
+
+def deploy_app(args):
+    files = files_to_send(args.space, args.model)
+    show(files)
+    if not args.dry_run:
+        check_token()
+        check_opens(args.model, args.trust_model)
+        print(f"The Space builds now: {send(args.space, files, args.hardware, args.trust_model)}")
+
+
+def deploy_static(args):
+    if not args.dry_run:
+        check_token()  # before the page is made, which takes a minute
+    files = static_files(args.space, args.model, args.trust_model)
+    show(files)
+    if not args.dry_run:
+        print(f"The page is there now: {send(args.space, files, None, sdk='static')}")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,10 @@ class PredictError(BearsError):
     """Photos or detections that there is nothing to say about."""
 
 
+class PocketError(BearsError):
+    """An export that cannot become a page of static files."""
+
+
 class DeployError(BearsError):
     """A Space that cannot be created or updated."""
 

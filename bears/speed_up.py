@@ -6,7 +6,7 @@ Training computes its features the same way.
 import ctypes
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -41,7 +41,7 @@ def fuse(module):
         before = name
 
 
-def replace(module, better):
+def replace(module: nn.Module, better: Callable) -> None:
     """Put `better(layer)` in the place of every convolution that it returns another one for."""
     for name, child in list(module.named_children()):
         if isinstance(child, nn.Conv2d):
@@ -64,7 +64,7 @@ class SameConv(nn.Conv2d):
         return super().forward(x)
 
 
-def same_padding(conv):
+def same_padding(conv: nn.Conv2d) -> nn.Conv2d:
     size = conv.kernel_size[0]
     if not isinstance(conv, Conv2dSame) or (conv.kernel_size, conv.stride) != ((size, size), (2, 2)) or size % 2 == 0:
         return conv

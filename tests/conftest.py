@@ -1,12 +1,16 @@
 import os
+import shutil
 import signal
 import subprocess
+import sys
+import tarfile
 
 os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
 
 import numpy as np
 import pytest
-from helpers import CAMERA, CHROMIUM, NEEDS, PHOTOS, Server, open_browser
+from bears.errors import PocketError
+from helpers import CAMERA, CHROMIUM, GPS, NEEDS, PHOTOS, ROOT, Server, open_browser
 from PIL import Image, ImageDraw
 from webserver import WebServer
 
@@ -36,7 +40,7 @@ SLOW = {
     *("server", "shared", "small", "mcp_url", "app_url", "browser", "playwright", "firefox", "cleaner"),
     *("own_process", "starts", "half_run", "outputs", "trained", "edited", "shapes_model", "measured"),
     *("learner", "photos", "subprocess", "Server", "launch", "deploy", "compare", "run_training"),
-    *("vision_learner", "speed_up"),
+    *("vision_learner", "speed_up", "runtime"),
 }
 
 
@@ -76,6 +80,43 @@ def shapes(tmp_path_factory):
             draw(ImageDraw.Draw(im), [x, y, x + size, y + size], fill=tuple(rng.integers(0, 255, 3).tolist()))
             im.save(folder / label / f"{i:02}.jpg")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shapes_model(shapes, tmp_path_factory):
+    """An export of train.py, run as a user does; every photo says where it was taken."""
+    folder = tmp_path_factory.mktemp("shapes")
+    exif = Image.Exif()
+    exif[GPS] = {1: "N", 2: (46.0, 30.0, 0.0)}
+    for file in shapes.glob("*/*.jpg"):
+        photo = folder / "photos" / file.relative_to(shapes)
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(file) as im:
+            im.save(photo, exif=exif, comment="at home")
+    command = [sys.executable, ROOT / "train.py", "--data", folder / "photos", "--out", folder / "model"]
+    result = subprocess.run([*command, "--subject", "shape"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return folder / "model" / "export.pkl"
+
+
+@pytest.fixture(scope="session")
+def runtime(tmp_path_factory):
+    """ONNX Runtime Web in this machine's cache: by npm where there is one, or else as the command fetches it."""
+    from bears.pocket.runtime import FILES, VERSION, fetch_runtime, folder, kept  # not above: hosts have no need of it
+
+    names = [name for name, digest in FILES.items() if not kept(folder() / name, digest)]
+    if names and (npm := shutil.which("npm")):
+        to = tmp_path_factory.mktemp("npm")
+        subprocess.run([npm, "pack", "--silent", f"onnxruntime-web@{VERSION}"], cwd=to, capture_output=True)
+        for file in to.glob("*.tgz"):
+            folder().mkdir(parents=True, exist_ok=True)
+            with tarfile.open(file) as tar:
+                for name in names:
+                    (folder() / name).write_bytes(tar.extractfile(f"package/dist/{name}").read())
+    try:
+        return fetch_runtime()
+    except PocketError as e:
+        pytest.skip(f"needs ONNX Runtime Web: {e}")
 
 
 @pytest.fixture(scope="session")

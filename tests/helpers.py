@@ -33,6 +33,7 @@ NEEDS = {
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # for chromium
+GPS = 0x8825  # EXIF's tag for where a photo was taken
 FILE_DATA = {"meta": {"_type": "gradio.FileData"}}
 
 

@@ -3,36 +3,16 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 from bears.app.wording import NONE, SURE, UNSURE, find_examples, headline, page_title
 from bears.deploy import files_to_send
 from bears.photo import open_photo
 from gradio_client import Client, handle_file
-from helpers import PHONE, ROOT, Server
+from helpers import GPS, PHONE, ROOT, Server
 from PIL import Image
 
 LABELS = {"disc", "square"}
-GPS = 0x8825  # EXIF's tag for where a photo was taken
-
-
-@pytest.fixture(scope="module")
-def shapes_model(shapes, tmp_path_factory):
-    """An export of train.py, run as a user does; every photo says where it was taken."""
-    folder = tmp_path_factory.mktemp("shapes")
-    exif = Image.Exif()
-    exif[GPS] = {1: "N", 2: (46.0, 30.0, 0.0)}
-    for file in shapes.glob("*/*.jpg"):
-        photo = folder / "photos" / file.relative_to(shapes)
-        photo.parent.mkdir(parents=True, exist_ok=True)
-        with Image.open(file) as im:
-            im.save(photo, exif=exif, comment="at home")
-    command = [sys.executable, ROOT / "train.py", "--data", folder / "photos", "--out", folder / "model"]
-    result = subprocess.run([*command, "--subject", "shape"], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    return folder / "model" / "export.pkl"
 
 
 @pytest.fixture(scope="module")

@@ -26,13 +26,18 @@ THEME = gr.themes.Soft(
 ICON = Path(__file__).with_name("icon.svg")
 
 
-def text_of(*names):
+def text_of(*names: str) -> str:
+    """What stands in files of this folder, one behind the other."""
     return "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)
 
 
 LOOK = {"css": text_of("page.css", "watch.css"), "theme": THEME, "favicon_path": ICON}  # for demo.launch
 # For gr.HTML.
-PAGE = {"html_template": text_of("page.html"), "js_on_load": text_of("api.js", "page.js"), "elem_id": "page"}
+PAGE = {
+    "html_template": text_of("page.html"),
+    "js_on_load": text_of("api.js", "page.js", "gradio.js"),
+    "elem_id": "page",
+}
 WATCH = {
     "html_template": text_of("watch.html"),
     "js_on_load": text_of("api.js", "alarm.js", "motion.js", "zip.js", "watch.js"),

@@ -1,8 +1,7 @@
 // The page: one photo comes in, whichever way, and one answer goes out.
-// `ask` and `served` are those of api.js. `element` is what page.html has made, `props.examples` are [path, name] of
-// photos on the server.
+// `ask` and `served` are those of api.js, or of bears/pocket/pocket.js where there is no server. `element` is what page.html
+// has made, `props.examples` are [path, name] of photos that `served` has the addresses of.
 
-const LONG_SIDE = 1024 // pixels of what is sent: a phone's photo has four times as many, and the network sees 256
 const SHOWN = 5 // classes
 
 const find = name => element.querySelector(name)
@@ -37,24 +36,13 @@ const give = async file => {
     find(".map").open = false
     say("looking", "Looking…")
     try {
-        const answer = await ask("predict", await shrink(file), signal)
+        const answer = await ask("predict", file, signal)
         if (!signal.aborted) tell(...answer)
     } catch (error) {
         if (!signal.aborted) say("refused", error instanceof TypeError ? OFFLINE : error.message)
     }
 }
 photo.addEventListener("error", () => element.dataset.unseen = "")
-
-// The photo as a JPEG of at most LONG_SIDE; as it is where it is no larger, or the browser cannot open it, as HEIC.
-const shrink = async file => {
-    const bitmap = await createImageBitmap(file, {imageOrientation: "from-image"}).catch(() => null)
-    const scale = bitmap ? LONG_SIDE / Math.max(bitmap.width, bitmap.height) : 1
-    if (scale >= 1) return file
-    const sides = [bitmap.width, bitmap.height].map(side => Math.max(1, Math.round(side * scale)))
-    const small = await asJpeg(bitmap, ...sides, 0.9)
-    bitmap.close()
-    return small ?? file
-}
 
 // A picture or the video as a JPEG of that size; null where the browser has no room for it.
 const asJpeg = (picture, width, height, quality) => {
@@ -153,10 +141,4 @@ for (const [path, name] of props.examples) {
     find(".examples").append(button)
 }
 find(".examples").hidden = !props.examples.length
-// A ?view=api link opens nothing in Gradio 6.31 until its own button is switched off and on.
-if (location.search.includes("view=api")) [1, 2].forEach(() => document.querySelector(".show-api")?.click())
-document.documentElement.lang = "en" // whatever the browser prefers: Gradio changes it, the page's words do not
-new MutationObserver(() => document.documentElement.lang == "en" || (document.documentElement.lang = "en"))
-    .observe(document.documentElement, {attributeFilter: ["lang"]})
-document.querySelector("#first")?.remove()
 show("empty")

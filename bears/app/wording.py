@@ -7,7 +7,14 @@ from bears.facts import error_sentence
 
 NONE, UNSURE, SURE = "none", "unsure", "sure"  # whether a photo shows any of the classes
 PROMISE = "What moves before your camera is sent to this page's server, which keeps it for two hours at most."
+ALONE = "Your photos stay on this device: the page sends nothing to anybody."  # where there is no server
+WATCHED_ALONE = "What your camera sees stays on this device. It needs no network."
+EXAMPLES = Path(__file__).parents[2] / "examples"  # the bears', whose licence is their own
 MANY = 5  # classes that a sentence can name
+PRIVACY = (
+    "Your photo is used for this answer only and deleted within two hours."
+    " Programs can ask as well: see [the API](?view=api)."
+)
 
 
 def page_title(facts: dict) -> str:
@@ -69,10 +76,10 @@ def watch_title(facts: dict) -> str:
     return "Camp watch" if facts.get("subject") == "bear" else "Watch"
 
 
-def watch_words(facts: dict) -> dict:
+def watch_words(facts: dict, promise: str = PROMISE) -> dict:
     """What bears/app/watch.js needs to know: the classes, those that alarm, and where pictures go."""
     classes = facts.get("classes", [])
-    return {"classes": classes, "alarm": facts.get("alarm", classes), "promise": PROMISE}
+    return {"classes": classes, "alarm": facts.get("alarm", classes), "promise": promise}
 
 
 def example_name(file: Path, facts: dict) -> str:
@@ -81,8 +88,8 @@ def example_name(file: Path, facts: dict) -> str:
     return f"No {subject or 'such thing'}" if file.stem == "none" else full_name(file.stem, subject)
 
 
-def about(facts: dict) -> str:
-    """What the model is, how often it errs and what it is not for, in Markdown."""
+def about(facts: dict, privacy: str = PRIVACY) -> str:
+    """What the model is, how often it errs and what it is not for, in Markdown; `privacy` is what becomes of photos."""
     lines = []
     if "arch" in facts:
         photos = sum(facts["counts"].values())
@@ -96,9 +103,7 @@ def about(facts: dict) -> str:
     lines.append(
         "“Where it looked” shows the square of the photo that the answer is about; its bright places spoke for it.\n\n"
         "**Do not trust it with anybody’s safety.** A photo by night, from afar or of something it has never seen can"
-        " fool it.\n\n"
-        "Your photo is used for this answer only and deleted within two hours."
-        " Programs can ask as well: see [the API](?view=api)."
+        f" fool it.\n\n{privacy}"
     )
     return "## What answers here\n" + " ".join(lines)
 
@@ -121,3 +126,12 @@ def listed_examples(folder: Path) -> set[str]:
         return set(re.findall(r"`([^`]+)\.jpg`", (folder / "README.md").read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return set()
+
+
+def examples_to_send(model: Path, facts: dict) -> dict[str, Path]:
+    """The photos that a page offers, by their names there, and the README that states the licence of the bears'."""
+    photos = find_examples(model, facts)
+    ours = (model.parent / "examples").resolve() == EXAMPLES
+    if ours and {f.stem for f in photos} & listed_examples(EXAMPLES):
+        photos.append(EXAMPLES / "README.md")
+    return {f"examples/{f.name}": f for f in photos}

@@ -1,0 +1,99 @@
+// Look through the model as bears/squares.py does: at the whole photo, and a second time closer where it is not sure.
+// `facts` are what bears/pocket/site.py has written beside the graph; bears/pocket/parity.py is this file in Python.
+
+import {heatmap} from "./heatmap.js"
+import {BILINEAR, read, resize} from "./pixels.js"
+
+// Python's `round`, which takes the even one of two numbers that are equally near.
+const round = x => (Math.abs(x % 1) == 0.5 ? 2 * Math.round(x / 2) : Math.round(x))
+
+// Starts of the fewest squares of `side` cells that cover `n`, as `cover` in bears/squares.py.
+const cover = (n, side, stride) => {
+    let count = Math.ceil(n / side)
+    if (stride) count = Math.ceil((n - side) / stride) + 1
+    else if (count % 2 == 0) count++
+    const starts = Array.from({length: count}, (_, i) => round(count > 1 ? i * ((n - side) / (count - 1)) : 0))
+    return [...new Set(starts)]
+}
+
+const largest = values => values.reduce((best, value, i) => (value > values[best] ? i : best), 0)
+
+export class Eyes {
+    // `run` is a function from a picture, {pixels, width, height} in RGB, to what the graph says of it.
+    constructor(run, facts) {
+        Object.assign(this, {run, facts, cell: facts.size / facts.side})
+    }
+
+    // What it makes of a picture that a canvas can draw, upright: {probs, certainty, box, cam}, as `Model.ask` has it.
+    async ask(picture) {
+        const {facts} = this
+        let answer = await this.look(picture, facts.size, null)
+        if (facts.whole && answer.score >= facts.hopeless && answer.score < facts.sure) {
+            const again = await this.look(picture, facts.closer, facts.side >> 1)
+            if (again.score > answer.score) answer = again
+        }
+        const {score, probs} = answer
+        let certainty = Math.max(...probs) < facts.likely ? "unsure" : "sure"
+        if (score < facts.sure) certainty = "unsure" // a comparison with nothing is false
+        if (score < facts.threshold) certainty = "none"
+        return {...answer, certainty}
+    }
+
+    async look(picture, size, stride) {
+        const {facts, cell} = this
+        const {width, height} = picture
+        const seen = this.visible(width, height)
+        const cells = side => round((side * size) / Math.min(width, height) / cell)
+        const shape = [seen.width, seen.height].map(side => Math.max(size, cells(side) * cell))
+        const pixels = resize(read(picture, seen).data, 4, 3, [seen.width, seen.height], shape, BILINEAR)
+        const found = await this.run({pixels, width: shape[0], height: shape[1]})
+        const [columns, rows] = shape.map(side => side / cell)
+        const [xs, ys] = [columns, rows].map(n => cover(n, facts.side, stride))
+        const corners = ys.flatMap(y => xs.map(x => [x, y]))
+        const squares = corners.map(([x, y]) => y * (columns - facts.side + 1) + x)
+        const best = found.score ? largest(squares.map(square => found.score[square])) : 0
+        const start = squares[best] * facts.classes.length
+        const probs = found.probs.slice(start, start + facts.classes.length)
+        return {
+            probs: [...probs],
+            score: found.score?.[squares[best]],
+            box: this.box(seen, shape, corners[best]),
+            cam: found.cams && cutOut(found.cams, largest(probs), [columns, rows], corners[best], facts.side),
+        }
+    }
+
+    // The part of a photo that is looked at: all of it, but for what is beyond `ratio` of a long one.
+    visible(width, height) {
+        const {whole, ratio} = this.facts
+        const side = Math.min(width, height)
+        if (!whole) return {left: (width - side) >> 1, top: (height - side) >> 1, width: side, height: side}
+        const [left, top] = [width, height].map(long => Math.max(0, long - ratio * side) >> 1)
+        return {left, top, width: width - 2 * left, height: height - 2 * top}
+    }
+
+    // Where in the photo a square is, {left, top, width, height}, as `box` in bears/squares.py.
+    box(seen, shape, [column, row]) {
+        const scale = [seen.width / shape[0], seen.height / shape[1]]
+        const left = seen.left + round(column * this.cell * scale[0])
+        const top = seen.top + round(row * this.cell * scale[1])
+        const [right, bottom] = scale.map((s, i) => [left, top][i] + round(this.facts.size * s))
+        return {
+            left,
+            top,
+            width: Math.min(seen.left + seen.width, right) - left,
+            height: Math.min(seen.top + seen.height, bottom) - top,
+        }
+    }
+
+    // The photo as a JPEG with what spoke for the answer in bright colours, a Blob.
+    draw(picture, cam, box) {
+        return heatmap(picture, cam, box, this.facts.palette)
+    }
+}
+
+// One square of the map of one class: `side` × `side` numbers.
+const cutOut = (maps, label, [columns, rows], [x, y], side) => {
+    const start = label * columns * rows
+    const row = i => maps.slice(start + (y + i) * columns + x, start + (y + i) * columns + x + side)
+    return Array.from({length: side}, (_, i) => [...row(i)]).flat()
+}

@@ -1,0 +1,29 @@
+// Lay an activation map over a photo, as bears/app/heatmap.py does, in the same colours.
+
+import {BICUBIC, resize} from "./pixels.js"
+
+const LONG_SIDE = 1024 // pixels of the picture: a screen of a phone shows no more
+
+// `cam` are the numbers of a square map, `palette` is 256 colours of three bytes; the answer is a Blob.
+export const heatmap = async (photo, cam, box, palette) => {
+    const scale = Math.min(1, LONG_SIDE / Math.max(photo.width, photo.height))
+    const [left, top] = [box.left, box.top].map(n => Math.round(n * scale))
+    const [width, height] = [box.width, box.height].map(n => Math.max(1, Math.round(n * scale)))
+    const canvas = new OffscreenCanvas(...[photo.width, photo.height].map(n => Math.max(1, Math.round(n * scale))))
+    const context = canvas.getContext("2d")
+    context.imageSmoothingQuality = "high"
+    context.fillStyle = "white"
+    context.fillRect(0, 0, canvas.width, canvas.height)
+    context.drawImage(photo, 0, 0, canvas.width, canvas.height)
+    const side = Math.sqrt(cam.length)
+    const peak = Math.max(...cam, 1e-6)
+    const heat = Uint8Array.from(cam, v => 255 * Math.min(1, Math.max(0, v / peak)))
+    const grown = resize(heat, 1, 1, [side, side], [width, height], BICUBIC)
+    const layer = new ImageData(width, height)
+    grown.forEach((v, i) => {
+        for (let c = 0; c < 3; c++) layer.data[4 * i + c] = palette[3 * v + c]
+        layer.data[4 * i + 3] = 80 + (v >> 1)
+    })
+    context.drawImage(await createImageBitmap(layer), left, top)
+    return canvas.convertToBlob({type: "image/jpeg", quality: 0.85})
+}

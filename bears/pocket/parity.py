@@ -1,0 +1,77 @@
+"""Does the graph say of photos what the app says of them? Without that there is no page."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from bears.app.model import Model
+from bears.app.wording import NONE
+from bears.errors import PhotoError, PocketError
+from bears.photo import open_photo
+from bears.squares import Answer, WholePhoto, WholePhotos, cover, middle
+from PIL import Image
+
+CLOSE = 1e-3  # between two probabilities of the same class
+
+
+class GraphEyes(WholePhotos):
+    """`WholePhotos`, or `MiddleSquare`, by the graph: in Python what bears/pocket/eyes.js is in a browser."""
+
+    def __init__(self, graph: bytes, names: list[str], shape: dict, fitted: dict | None):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = 1, 3
+        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.names, self.fitted, self.in_whole = names, fitted, shape["whole"]
+        self.size, self.side = shape["size"], shape["side"]
+        self.whole = WholePhoto(self.size, self.size // self.side)
+
+    def ask(self, photos):
+        return super().ask(photos) if self.in_whole else [self.look_at_middle(photo) for photo in photos]
+
+    def look(self, photos, size, stride=None):
+        self.whole.size = size
+        return [self.look_at(photo, stride) for photo in photos]
+
+    def look_at(self, photo, stride):
+        picture = self.whole.encodes(photo)
+        shape = [n // self.whole.cell for n in picture.size[::-1]]
+        found = self.run(picture)
+        corners = [(y, x) for y in cover(shape[0], self.side, stride) for x in cover(shape[1], self.side, stride)]
+        squares = [y * (shape[1] - self.side + 1) + x for y, x in corners]
+        best = int(np.argmax(found["score"][squares]))
+        box = self.box(photo.size, picture.size, corners[best])
+        return Answer(torch.from_numpy(found["probs"][squares[best]]), box, float(found["score"][squares[best]]))
+
+    def look_at_middle(self, photo):
+        box = middle(photo.size)
+        found = self.run(photo.crop(box).resize((self.size, self.size), Image.Resampling.BILINEAR))
+        return Answer(torch.from_numpy(found["probs"][0]), box, float(found["score"][0]) if "score" in found else None)
+
+    def run(self, picture):
+        return dict(zip(self.names, self.session.run(self.names, {"photo": np.asarray(picture)[None]})))
+
+
+def check(model: Model, eyes: GraphEyes, files: Iterable[Path]) -> tuple[int, float]:
+    """Ask both about photos; returns how many that were, and the largest difference between two probabilities.
+
+    Raises `PocketError` for the first photo of which they say different things.
+    """
+    count, largest = 0, 0.0
+    for file in files:
+        try:
+            photo = open_photo(file)
+        except PhotoError:
+            continue
+        [(probs, certainty, _, _)], [answer] = model.ask([photo]), eyes.ask([photo])
+        theirs = np.array(list(probs.values()))
+        apart = float(np.abs(theirs - answer.probs.numpy()).max())
+        same = model.certainty(answer) == certainty and (certainty == NONE or theirs.argmax() == answer.probs.argmax())
+        if not same or not apart <= CLOSE:
+            raise PocketError(
+                f"The graph says something else of {file} than the model (by {apart:.4f}): no page was made."
+                " Please report this, with the versions of torch and onnx."
+            )
+        count, largest = count + 1, max(largest, apart)
+    return count, largest

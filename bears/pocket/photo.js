@@ -1,0 +1,57 @@
+// Open a photo from a file, or say in a sentence why not; the words are those of bears/photo.py where they fit.
+
+import {read, reduce} from "./pixels.js"
+
+const MAX_MEGAPIXELS = 50 // as the app has it; and a phone has no room for more
+const MAX_RATIO = 20 // of the longer side to the shorter
+const SIDE = 360 // pixels of the shorter side that are left at least, as the app has it
+const STRIP = 10 ** 6 // pixels that are read at a time
+
+const KINDS = "Please choose a JPEG, PNG, WebP, GIF, BMP or AVIF photo."
+const NO_PHOTO = `This file is not a photo that can be opened here. ${KINDS}`
+const DAMAGED = "This photo is damaged or incomplete. Please save it again or choose another one."
+const HEIC =
+    "This browser cannot open HEIC, in which iPhones save their photos. Please save it as a JPEG, and choose that."
+const LARGE = `This photo has more than ${MAX_MEGAPIXELS} megapixels. Please choose a smaller copy.`
+const THIN = "This picture is too long and thin to be a photo. Please crop it."
+
+// The first bytes of what browsers open, of which a file that they do not open is a damaged one.
+const JPEG = /^\xff\xd8\xff/
+const STARTS = [JPEG, /^\x89PNG/, /^GIF8/, /^RIFF....WEBP/s, /^BM/, /^....ftypavi[fs]/s]
+
+const start = async file => String.fromCharCode(...new Uint8Array(await file.slice(0, 16).arrayBuffer()))
+
+// Upright, and without what its colour profile says, as the network has learnt from photos: an ImageBitmap.
+const OPTIONS = {imageOrientation: "from-image", colorSpaceConversion: "none"}
+
+export const openPhoto = async ({file, width = 0, height = 0}) => {
+    if (width * height > MAX_MEGAPIXELS * 10 ** 6) throw Error(LARGE)
+    if (Math.max(width, height) > MAX_RATIO * Math.min(width, height)) throw Error(THIN)
+    const bytes = await start(file)
+    const bitmap = await createImageBitmap(file, OPTIONS).catch(() => null)
+    if (bitmap) return shrink(bitmap, JPEG.test(bytes))
+    if (/^....ftyp(hei[cfsx]|hev[cx]|mif1|msf1)/s.test(bytes)) throw Error(HEIC)
+    throw Error(STARTS.some(kind => kind.test(bytes)) ? DAMAGED : NO_PHOTO)
+}
+
+// A large photo as the app opens it: its shorter side is SIDE pixels or more, but less than twice as many.
+const shrink = (bitmap, isJpeg) => {
+    const {width, height} = bitmap
+    const short = Math.min(width, height)
+    let factor = Math.floor(short / SIDE)
+    // Of a JPEG, Pillow decodes an eighth, a quarter or half of each side.
+    if (isJpeg) {
+        const decoded = [8, 4, 2].find(scale => Math.ceil(short / scale) >= SIDE) ?? 1
+        factor = decoded * Math.floor(Math.ceil(short / decoded) / SIDE)
+    }
+    if (factor < 2) return bitmap
+    const small = new OffscreenCanvas(Math.ceil(width / factor), Math.ceil(height / factor))
+    const context = small.getContext("2d")
+    const rows = factor * Math.ceil(STRIP / width / factor)
+    for (let top = 0; top < height; top += rows) {
+        const strip = read(bitmap, {left: 0, top, width, height: Math.min(rows, height - top)})
+        context.putImageData(reduce(strip, factor), 0, top / factor)
+    }
+    bitmap.close()
+    return small
+}

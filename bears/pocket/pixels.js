@@ -1,0 +1,90 @@
+// Pixels as Pillow has them: its `Image.resize` (src/libImaging/Resample.c) and `Image.reduce` (Reduce.c), to the last bit.
+// A canvas shrinks in ways of its own, of which none is the one that the network has learnt from.
+
+const BITS = 22 // of the fractions that weights are counted in
+
+export const BILINEAR = {support: 1, weight: x => Math.max(0, 1 - Math.abs(x))}
+export const BICUBIC = {
+    support: 2,
+    weight: x => {
+        const d = Math.abs(x)
+        if (d < 1) return (1.5 * d - 2.5) * d * d + 1
+        return d < 2 ? ((d - 5) * d + 8) * -0.5 * d + 2 : 0
+    },
+}
+
+// Which pixels of a row count for each of a new one, and how much: `first` and `count` of them, `size` weights each.
+const plan = (length, wanted, {support, weight}) => {
+    const scale = length / wanted
+    const stretch = Math.max(scale, 1)
+    const reach = support * stretch
+    const size = Math.ceil(reach) * 2 + 1
+    const [first, count, weights] = [1, 1, size].map(n => new Int32Array(wanted * n))
+    for (let i = 0; i < wanted; i++) {
+        const centre = (i + 0.5) * scale
+        const start = Math.max(0, Math.trunc(centre - reach + 0.5))
+        const n = Math.min(length, Math.trunc(centre + reach + 0.5)) - start
+        const parts = Array.from({length: n}, (_, x) => weight((x + start - centre + 0.5) / stretch))
+        const sum = parts.reduce((a, b) => a + b, 0)
+        parts.forEach((part, x) => {
+            const share = (part / sum) * 2 ** BITS
+            weights[i * size + x] = Math.trunc(share < 0 ? share - 0.5 : share + 0.5)
+        })
+        first[i] = start
+        count[i] = n
+    }
+    return {first, count, weights, size}
+}
+
+// One pass along the rows, or along the columns: `line` lines of `wanted` pixels, `step` and `jump` apart in the source.
+const pass = (source, length, wanted, filter, lines, [step, jump], [newStep, newJump], channels, out) => {
+    const {first, count, weights, size} = plan(length, wanted, filter)
+    for (let line = 0; line < lines; line++)
+        for (let i = 0; i < wanted; i++)
+            for (let c = 0; c < channels; c++) {
+                let at = line * jump + first[i] * step + c
+                let sum = 1 << (BITS - 1)
+                for (let k = i * size, end = k + count[i]; k < end; k++, at += step) sum += source[at] * weights[k]
+                out[line * newJump + i * newStep + c] = sum >> BITS // a Uint8ClampedArray clips
+            }
+    return out
+}
+
+// Pixels of a picture of `width` × `height`, each of them `from` bytes of which the first `channels` count, in a new size.
+export const resize = (pixels, from, channels, [width, height], [newWidth, newHeight], filter) => {
+    const row = newWidth * channels
+    const rows = new Uint8ClampedArray(height * row)
+    pass(pixels, width, newWidth, filter, height, [from, width * from], [channels, row], channels, rows)
+    const out = new Uint8ClampedArray(newHeight * row)
+    return pass(rows, height, newHeight, filter, newWidth, [row, channels], [row, channels], channels, out)
+}
+
+// The same pixels, RGBA, as averages of blocks of `factor` × `factor`, smaller ones at the right and the lower edge.
+export const reduce = ({data, width, height}, factor) => {
+    const out = new ImageData(Math.ceil(width / factor), Math.ceil(height / factor))
+    const sums = new Uint32Array(out.width * 4)
+    for (let row = 0; row < out.height; row++) {
+        const end = Math.min(height, (row + 1) * factor)
+        const rows = end - row * factor
+        sums.fill(0)
+        for (let y = row * factor; y < end; y++)
+            for (let x = 0, at = y * width * 4; x < width; x++, at += 4) {
+                const block = 4 * Math.trunc(x / factor)
+                for (let c = 0; c < 4; c++) sums[block + c] += data[at + c]
+            }
+        sums.forEach((sum, i) => {
+            const area = rows * Math.min(factor, width - (i >> 2) * factor)
+            out.data[row * out.width * 4 + i] = Math.trunc((sum + (area >> 1)) / area)
+        })
+    }
+    return out
+}
+
+// A part of a picture that a canvas can draw, as ImageData, on white.
+export const read = (picture, {left, top, width, height}) => {
+    const context = new OffscreenCanvas(width, height).getContext("2d", {willReadFrequently: true})
+    context.fillStyle = "white"
+    context.fillRect(0, 0, width, height)
+    context.drawImage(picture, left, top, width, height, 0, 0, width, height)
+    return context.getImageData(0, 0, width, height)
+}

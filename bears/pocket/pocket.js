@@ -1,0 +1,69 @@
+// What the app's two tabs need where there is no server: the same words about what the worker says. And how the page gets
+// into the pocket: it is kept for when there is no network, and can be installed.
+
+import {look, ready} from "./model.js"
+import "./tabs.js"
+
+const {classes, words, ...props} = JSON.parse(document.querySelector("#props").textContent)
+
+export const OFFLINE = "The page cannot reach one of its files. Please check your connection and try again."
+export const page = {element: document.querySelector("#page > div"), props: props.page}
+export const watch = {element: document.querySelector("#watch > div"), props: props.watch}
+export const served = path => path
+
+let map = null // its address, until the next one
+
+// What the app's function `name` answers, as an array.
+export const ask = async (name, file) => (name == "predict" ? predict(file) : [await see(file)])
+
+// Probabilities, the verdict, and the photo with what spoke for it.
+const predict = async file => {
+    const answer = await look(file)
+    const confidences = classes.map((label, i) => ({label, confidence: answer.probs[i]}))
+    confidences.sort((a, b) => b.confidence - a.confidence)
+    URL.revokeObjectURL(map)
+    map = answer.map && URL.createObjectURL(answer.map)
+    return [{confidences}, headline(answer), map && {path: map}]
+}
+
+// Of a picture of the watching camera.
+const see = async file => {
+    const answer = await look(file, false)
+    const probs = Object.fromEntries(classes.map((label, i) => [label, answer.probs[i]]))
+    return {probs, certainty: answer.certainty, verdict: headline(answer)}
+}
+
+// As bears/app/wording.py has it, whose words these are.
+const headline = ({probs, certainty}) => {
+    if (certainty == "none") return words.none
+    const best = Math.max(...probs)
+    const label = classes[probs.indexOf(best)]
+    if (certainty == "unsure") return words.unsure[label]
+    return words.sure[label].join(`${Math.min(99, Math.floor(100 * best))}%`)
+}
+
+const here = document.querySelector("#here")
+const status = here.querySelector("[role=status]")
+const install = here.querySelector("button")
+
+const keep = async () => {
+    const workers = navigator.serviceWorker
+    if (!workers) return // as in a frame of a page that may keep nothing, or without https
+    await ready // what the model needs comes first
+    await workers.register("sw.js", {updateViaCache: "none"})
+    await workers.ready
+    status.textContent = "Works offline now."
+}
+keep().catch(() => {}) // it works all the same, as long as there is a network
+
+addEventListener("beforeinstallprompt", event => {
+    event.preventDefault()
+    install.hidden = false
+    install.onclick = async () => {
+        install.hidden = true
+        await event.prompt()
+    }
+})
+addEventListener("appinstalled", () => {
+    install.hidden = true
+})

@@ -1,0 +1,95 @@
+// Keeps all files of the page, and answers with them whether there is a network or not. It only caches: the model runs in
+// a worker of the page. VERSION, FILES (the SHA-256 of each) and CSP stand above.
+
+const OURS = `pocket ${self.registration.scope} ` // several pages may share a host
+const CACHE = OURS + VERSION
+const STATE = `${OURS}state` // which version is in use, `current`, and which one is there for the next start, `next`
+const TYPES = {
+    html: "text/html; charset=utf-8",
+    css: "text/css; charset=utf-8",
+    js: "text/javascript; charset=utf-8",
+    mjs: "text/javascript; charset=utf-8",
+    json: "application/json",
+    webmanifest: "application/manifest+json",
+    svg: "image/svg+xml",
+    png: "image/png",
+    jpg: "image/jpeg",
+    bin: "application/octet-stream",
+}
+
+const state = async () => {
+    const kept = await (await caches.open(STATE)).match("state")
+    return kept ? kept.json() : {}
+}
+
+const remember = async change => {
+    const cache = await caches.open(STATE)
+    await cache.put("state", Response.json({...(await state()), ...change}))
+}
+
+const versions = async () => (await caches.keys()).filter(name => name.startsWith(OURS) && name != STATE)
+
+const sha256 = async data => {
+    const digest = await crypto.subtle.digest("SHA-256", data)
+    return [...new Uint8Array(digest)].map(byte => byte.toString(16).padStart(2, "0")).join("")
+}
+
+// A file that some version has kept and that is still the same.
+const known = async (name, hash) => {
+    for (const version of await versions()) {
+        const response = await (await caches.open(version)).match(name)
+        if (response?.headers.get("ETag") == hash) return response
+    }
+}
+
+// A file from the network, which must be of this version: a host may be in the middle of changing.
+const fetched = async (name, hash) => {
+    const response = await fetch(name, {cache: "no-cache"})
+    const data = await response.arrayBuffer()
+    if (!response.ok || (await sha256(data)) != hash) throw Error(`${name} is not of version ${VERSION}`)
+    const headers = {"Content-Type": TYPES[name.split(".").pop()], "Content-Security-Policy": CSP, ETag: hash}
+    return new Response(data, {headers})
+}
+
+const keep = async () => {
+    const cache = await caches.open(CACHE)
+    for (const [name, hash] of Object.entries(FILES))
+        await cache.put(name, (await known(name, hash)) ?? (await fetched(name, hash)))
+    await remember({next: VERSION})
+}
+
+// Half a version is none, and leaves nothing behind.
+const install = () =>
+    keep().catch(async error => {
+        if ((await state()).current != VERSION) await caches.delete(CACHE)
+        throw error
+    })
+
+const activate = async () => {
+    if (!(await state()).current) await remember({current: VERSION})
+    await self.clients.claim()
+}
+
+// The page is opened: if nobody has it open already, a new version begins, and the one before is gone. Whatever the
+// browser does with this script itself, a page that is in use keeps its version to the end.
+const start = async request => {
+    const {current, next} = await state()
+    const open = await self.clients.matchAll({includeUncontrolled: true})
+    const others = open.filter(({url}) => url.startsWith(self.registration.scope)).length
+    if (next == current || others > (request.isReloadNavigation ? 1 : 0)) return
+    await remember({current: next})
+    for (const version of await versions()) if (version != OURS + next) await caches.delete(version)
+}
+
+const answer = async request => {
+    const url = new URL(request.url)
+    if (url.origin != location.origin) return Response.error() // nothing leaves this page
+    if (request.mode == "navigate") await start(request)
+    if (url.pathname.endsWith("/")) url.pathname += "index.html"
+    const cache = await caches.open(OURS + (await state()).current)
+    return (await cache.match(url.origin + url.pathname)) ?? fetch(request)
+}
+
+addEventListener("install", event => event.waitUntil(install()))
+addEventListener("activate", event => event.waitUntil(activate()))
+addEventListener("fetch", event => event.respondWith(answer(event.request)))

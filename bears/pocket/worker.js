@@ -1,0 +1,59 @@
+// Owns the model: opens photos, asks the network, and answers one question after another.
+
+import * as ort from "./ort.wasm.bundle.min.mjs"
+import {Eyes} from "./eyes.js"
+import {openPhoto} from "./photo.js"
+
+// The large files lie there compressed, since not every host does that on the way.
+const unpack = async name => {
+    const {ok, body} = await fetch(name)
+    if (!ok) throw Error(name)
+    const whole = new Response(body.pipeThrough(new DecompressionStream("gzip")))
+    return new Uint8Array(await whole.arrayBuffer())
+}
+
+const load = async () => {
+    const facts = await (await fetch("model.json")).json()
+    const [graph, wasm] = await Promise.all([facts.graph, facts.runtime].map(unpack))
+    facts.palette = Uint8Array.from(atob(facts.palette), c => c.charCodeAt(0))
+    ort.env.wasm.numThreads = 1 // more need a host that isolates the page, and gain nothing here
+    ort.env.wasm.wasmBinary = wasm
+    const session = await ort.InferenceSession.create(graph, {executionProviders: ["wasm"]})
+    const run = async ({pixels, width, height}) => {
+        const photo = new ort.Tensor("uint8", new Uint8Array(pixels.buffer), [1, height, width, 3])
+        const found = Object.entries(await session.run({photo}))
+        return Object.fromEntries(found.map(([name, tensor]) => [name, tensor.data]))
+    }
+    const {size} = facts
+    await run({pixels: new Uint8Array(3 * size * size), width: size, height: size}) // the first one takes much longer
+    return new Eyes(run, facts)
+}
+
+const loading = load()
+loading.then(
+    () => postMessage({ready: true}),
+    () => postMessage({unable: true}),
+)
+
+const answer = async question => {
+    const photo = question.bitmap ?? (await openPhoto(question))
+    try {
+        const eyes = await loading
+        const {cam, box, probs, certainty, score} = await eyes.ask(photo)
+        const map = question.draw && cam && certainty != "none" ? await eyes.draw(photo, cam, box) : null
+        return {probs, certainty, score, map}
+    } finally {
+        photo.close?.() // a canvas has nothing to close
+    }
+}
+
+let before = Promise.resolve()
+addEventListener("message", ({data}) => {
+    before = before.then(async () => {
+        try {
+            postMessage({id: data.id, answer: await answer(data)})
+        } catch (error) {
+            postMessage({id: data.id, error: error.message})
+        }
+    })
+})

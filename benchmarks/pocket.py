@@ -1,0 +1,145 @@
+"""How quick and how large is the page in the pocket? In a browser, against the same network outside of one, in one run.
+
+    python benchmarks/pocket.py    # about three minutes; needs a chromium
+
+A frame goes through the whole of it: pixels, shrinking, the network, the verdict; on one thread each. The first answer
+counts from opening the page, with a photo chosen at once; a slow line is made by the host. The memory is what the
+processes of the page have for themselves alone.
+"""
+
+import re
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from functools import partial
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+import torch
+from bears.app.model import Model
+from bears.export import open_export
+from bears.photo import open_photo
+from bears.pocket.folder import write
+from bears.pocket.graph import find_shape
+from bears.pocket.parity import GraphEyes
+from bears.pocket.serve import Quiet
+from bears.pocket.site import build, unpack
+from helpers import DESKTOP, chromium
+
+TEDDY = ROOT / "examples" / "teddy.jpg"
+LINES = {"slow 4G": (0.15, 1.6e6 / 8), "no limit": (0, 1e12)}  # seconds to wait, bytes per second: Chrome's "Slow 4G"
+ROUNDS, FRAMES = 5, 12
+ASK = """async count => {
+    const {ask} = await import(new URL("model.js", document.baseURI))
+    const photo = await (await fetch("examples/teddy.jpg")).blob()
+    const times = []
+    for (let i = 0; i < count; i++) {
+        const bitmap = await createImageBitmap(photo), start = performance.now()
+        await ask([bitmap])
+        times.push(performance.now() - start)
+    }
+    return times
+}"""
+
+
+class Line(Quiet):
+    """A host at the end of a line that all who ask share."""
+
+    wait, rate, free = *LINES["no limit"], 0
+    taking_turns = threading.Lock()
+
+    def copyfile(self, source, target):
+        time.sleep(self.wait)
+        while piece := source.read(2**14):
+            with self.taking_turns:
+                time.sleep(len(piece) / self.rate)
+            target.write(piece)
+
+
+def in_browser(page):
+    return page.evaluate(ASK, FRAMES)
+
+
+def outside(ask, photo):
+    times = []
+    for _ in range(FRAMES):
+        start = time.monotonic()
+        ask([photo])
+        times.append(1000 * (time.monotonic() - start))
+    return times
+
+
+def frames(page, files):
+    """Milliseconds per frame, the median of all rounds in which everybody takes turns."""
+    learn, photo = open_export(ROOT / "export.pkl"), open_photo(TEDDY)
+    graph, names = unpack(files)
+    eyes, model = GraphEyes(graph, names, find_shape(learn), learn.ood), Model(ROOT / "export.pkl")
+    torch.set_num_threads(1)
+
+    def torch_alone(photos):
+        return model.ask(photos, alone=False)
+
+    asked = {
+        "Chromium": lambda: in_browser(page),
+        "onnxruntime": lambda: outside(eyes.ask, photo),
+        "torch": lambda: outside(torch_alone, photo),
+    }
+    times = {name: [] for name in asked}
+    for _ in range(ROUNDS):
+        for name, ask in asked.items():
+            times[name] += ask()[2:]
+    return {name: statistics.median(each) for name, each in times.items()}
+
+
+def seconds_to_answer(context, url):
+    page = context.new_page()
+    start = time.monotonic()
+    page.goto(url, wait_until="commit")
+    page.set_input_files("#page input[type=file]", TEDDY)
+    page.locator('[data-state="answered"]').wait_for(timeout=300_000)
+    took = time.monotonic() - start
+    page.get_by_text("Works offline now.").wait_for(timeout=300_000)
+    page.close()
+    return took
+
+
+def own_memory(browser):
+    """Bytes that the browser's renderers share with nobody."""
+    protocol = browser.new_browser_cdp_session()
+    processes = protocol.send("SystemInfo.getProcessInfo")["processInfo"]
+    rollups = [Path(f"/proc/{p['id']}/smaps_rollup").read_text() for p in processes if p["type"] == "renderer"]
+    return sum(1024 * int(kb) for text in rollups for kb in re.findall(r"Private_\w+:\s+(\d+)", text))
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        files = build(ROOT / "export.pkl", False, [], print)
+        write(files, Path(folder))
+        host = ThreadingHTTPServer(("127.0.0.1", 0), partial(Line, directory=folder))
+        host.daemon_threads = True
+        threading.Thread(target=host.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{host.server_port}/"
+        with chromium() as browser:
+            page = browser.new_page(**DESKTOP)
+            page.goto(url)
+            times = frames(page, files)
+            print(f"memory after {ROUNDS * FRAMES} frames: {own_memory(browser) / 1e6:.0f} MB; aim: at most 300")
+            page.close()
+            print("\n| a frame in | ms | a second | Chromium takes |\n| --- | --- | --- | --- |")
+            for name, ms in times.items():
+                print(f"| {name} | {ms:.0f} | {1000 / ms:.1f} | {times['Chromium'] / ms:.2f} times as long |")
+            print("\n| line | first visit, s | second, s |\n| --- | --- | --- |")
+            for name, (Line.wait, Line.rate) in LINES.items():
+                context = browser.new_context(**DESKTOP)
+                first, *later = (seconds_to_answer(context, url) for _ in range(4))
+                print(f"| {name} | {first:.1f} | {statistics.median(later):.2f} |", flush=True)
+                context.close()
+        host.shutdown()
+
+
+if __name__ == "__main__":
+    main()

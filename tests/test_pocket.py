@@ -1,0 +1,399 @@
+"""The page in the pocket: made by the real command, opened in a real browser, with a network and without."""
+
+import http.server
+import io
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from functools import partial
+
+import numpy as np
+import pillow_heif
+import pytest
+import torch
+from bears import deploy
+from bears.app.model import Model
+from bears.app.wording import NONE
+from bears.errors import PocketError
+from bears.export import export, open_export
+from bears.photo import open_photo
+from bears.pocket import runtime as runtime_module
+from bears.pocket import site as site_module
+from bears.pocket.folder import check_folder, write
+from bears.pocket.graph import export_graph, find_shape
+from bears.pocket.parity import GraphEyes, check
+from bears.pocket.serve import Quiet
+from bears.pocket.site import build, service_worker, unpack
+from bears.train.learner import LINEAR_HEAD, vision_learner
+from fastai.vision.all import ImageDataLoaders, Normalize, Resize, imagenet_stats
+from helpers import DESKTOP, PHONE, ROOT, serious_findings
+from PIL import Image
+
+TEDDY = ROOT / "examples" / "teddy.jpg"
+FILE = "#page input[type=file]"
+LOOK = """async url => {
+    const {look} = await import(new URL("model.js", document.baseURI))
+    return look(await (await fetch(url)).blob())
+}"""
+
+
+@pytest.fixture(scope="module")
+def made(runtime, tmp_path_factory):
+    """The folder that the command makes of the shipped model, and what it prints."""
+    folder = tmp_path_factory.mktemp("pocket") / "site"
+    command = [sys.executable, "-m", "bears.pocket", "--to", folder]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout
+
+
+class Host:
+    """A host of static files that can go away and come back at the same address."""
+
+    def __init__(self, folder):
+        self.folder, self.port = folder, 0
+        self.start()
+
+    def start(self):
+        handler = partial(Quiet, directory=self.folder)
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), handler)
+        self.port, self.server.daemon_threads = self.server.server_port, True
+        self.url = f"http://127.0.0.1:{self.port}/"
+        threading.Thread(target=self.server.serve_forever, args=[0.02], daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def host(made, tmp_path):
+    host = Host(shutil.copytree(made[0], tmp_path / "site"))
+    yield host
+    host.stop()
+
+
+@pytest.fixture(scope="module")
+def steady_host(made):
+    host = Host(made[0])
+    yield host
+    host.stop()
+
+
+@pytest.fixture
+def open_page(browser):
+    """A function that opens a page as a new visitor; what JavaScript throws fails the test, and so does the console."""
+    errors, contexts = [], []
+
+    def open_page(host, screen=DESKTOP, **kwargs):
+        contexts.append(browser.new_context(**screen, **kwargs))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto(host.url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+def answered(page, verdict):
+    page.locator(".verdict[role=status]").get_by_text(verdict).wait_for()
+    page.locator('[data-state="answered"]').wait_for()
+
+
+def kept(page):
+    page.get_by_text("Works offline now.").wait_for()
+
+
+def test_the_command_says_what_it_has_compared_and_made(made):
+    folder, said = made
+    assert "The same verdict on all 4" in said and f"{folder} has" in said
+    assert sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) < 13_000_000
+    assert not [f for f in folder.rglob("*") if f.suffix in (".pkl", ".onnx", ".wasm", ".part")]
+
+
+def test_what_was_open_once_answers_without_its_host_and_asks_nobody_else(host, open_page):
+    page, asked = open_page(host), []
+    page.context.on("request", lambda request: asked.append(request.url))
+    page.set_input_files(FILE, TEDDY)
+    answered(page, "Teddy bear, 99% sure")
+    kept(page)
+    host.stop()
+    page.reload()
+    kept(page)
+    page.set_input_files(FILE, TEDDY)
+    answered(page, "Teddy bear, 99% sure")
+    assert page.get_by_role("listitem").all_inner_texts() == ["teddy\n99%", "black\nunder 1%", "grizzly\nunder 1%"]
+    page.get_by_text("Where it looked", exact=True).click()
+    sides = page.locator(".map img").evaluate("i => i.decode().then(() => [i.naturalWidth, i.naturalHeight])")
+    assert sides == list(open_photo(TEDDY).size)
+    page.get_by_role("button", name="Another photo").click()
+    page.get_by_label("Example: No bear").click()
+    answered(page, "No bear here")
+    assert asked and all(url.startswith((host.url, "blob:")) for url in asked)
+    host.start()
+
+
+def test_a_browser_can_install_it(steady_host, open_page):
+    page = open_page(steady_host)
+    protocol = page.context.new_cdp_session(page)
+    manifest = protocol.send("Page.getAppManifest")
+    assert not manifest["errors"] and manifest["url"].endswith("manifest.webmanifest")
+    errors = protocol.send("Page.getInstallabilityErrors")["installabilityErrors"]
+    assert {error["errorId"] for error in errors} <= {"in-incognito"}  # as all contexts of tests are
+    told = json.loads(manifest["data"])
+    assert told["name"] == "Black, grizzly or teddy bear?" and told["short_name"] == "Bear"
+    for icon in told["icons"]:
+        response = page.request.get(steady_host.url + icon["src"])
+        assert "x".join(map(str, Image.open(io.BytesIO(response.body())).size)) == icon["sizes"]
+    page.evaluate("dispatchEvent(Object.assign(new Event('beforeinstallprompt'), {prompt() { window.asked = true }}))")
+    page.get_by_role("button", name="Install").click()
+    assert page.evaluate("window.asked") and not page.get_by_role("button", name="Install").is_visible()
+
+
+def change(folder):
+    """A new version of the page, which its heading tells."""
+    files = files_of(folder)
+    del files["sw.js"]
+    files["index.html"] = files["index.html"].replace(b"<h1>", b"<h1>New: ")
+    return {**files, "sw.js": service_worker(files)}
+
+
+VERSIONS = "caches.keys().then(names => names.filter(name => !name.endsWith(' state')).length)"
+WAITS = "navigator.serviceWorker.getRegistration().then(r => r.update().catch(() => 0).then(() => !!r.waiting))"
+
+
+def test_a_new_version_comes_with_the_next_start_and_not_before(host, open_page):
+    page = open_page(host)
+    kept(page)
+    files = change(host.folder)
+    write(files, host.folder)
+    page.get_by_label("Example: Teddy bear").click()
+    answered(page, "Teddy bear, 99% sure")
+    page.wait_for_function(f"{WAITS}.then(waiting => waiting || null)")
+    assert page.get_by_role("heading", name="New:").count() == 0
+    page.reload()
+    page.get_by_role("heading", name="New: Black, grizzly or teddy bear?").wait_for()
+    kept(page)
+    assert page.evaluate(VERSIONS) == 1
+    host.stop()
+    page.reload()
+    page.get_by_role("heading", name="New: Black, grizzly or teddy bear?").wait_for()
+    host.start()
+
+
+def test_half_of_a_new_version_is_none(host, open_page):
+    page = open_page(host)
+    kept(page)
+    files = change(host.folder)
+    (host.folder / "sw.js").write_bytes(files["sw.js"])  # all others are still those of before
+    assert not page.evaluate(WAITS)
+    page.wait_for_timeout(500)
+    host.stop()
+    page.reload()
+    page.get_by_label("Example: Teddy bear").click()
+    answered(page, "Teddy bear, 99% sure")
+    assert page.evaluate(VERSIONS) == 1
+    host.start()
+
+
+def heic(file):
+    pillow_heif.from_pillow(open_photo(TEDDY)).save(file)
+
+
+BAD = {
+    "photo.jpg": (lambda file: file.write_bytes(b"not a photo"), "not a photo that can be opened here"),
+    "half.jpg": (lambda file: file.write_bytes(TEDDY.read_bytes()[:2000]), "damaged or incomplete"),
+    "IMG_1.HEIC": (heic, "cannot open HEIC"),
+    "huge.png": (lambda file: Image.new("1", (10_000, 6_000)).save(file), "more than 50 megapixels"),
+    "thin.png": (lambda file: Image.new("RGB", (2_100, 100)).save(file), "too long and thin"),
+}
+
+
+def test_each_bad_file_is_a_sentence_and_the_next_photo_is_answered(steady_host, open_page, tmp_path):
+    page = open_page(steady_host, PHONE)
+    for name, (create, sentence) in BAD.items():
+        create(tmp_path / name)
+        page.set_input_files(FILE, tmp_path / name)
+        page.locator(".verdict[role=status]").get_by_text(sentence).wait_for()
+    page.set_input_files(FILE, TEDDY)
+    answered(page, "Teddy bear, 99% sure")
+
+
+def test_photos_that_lie_on_their_side_or_have_holes_are_seen_as_the_app_sees_them(steady_host, open_page, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn it to the right
+    teddy = open_photo(TEDDY)
+    teddy.rotate(90, expand=True).save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    large = teddy.resize((1600, 1600 * teddy.height // teddy.width))
+    large.save(tmp_path / "large.png")
+    large.save(tmp_path / "large.jpg", quality=95)
+    teddy.putalpha(Image.new("L", teddy.size, 120))
+    teddy.save(tmp_path / "clear.png")
+    page, model = open_page(steady_host), Model(ROOT / "export.pkl")
+    for name in ("turned.jpg", "large.png", "large.jpg", "clear.png"):
+        page.context.route(f"**/{name}", lambda route, _, name=name: route.fulfill(path=tmp_path / name))
+        answer = page.evaluate(LOOK, name)
+        [(probs, certainty, _, _)] = model.ask([open_photo(tmp_path / name)])
+        assert answer["probs"] == pytest.approx(list(probs.values()), abs=0.01) and answer["certainty"] == certainty
+
+
+def test_frames_of_a_canvas_are_answered_one_after_another(steady_host, open_page):
+    page = open_page(steady_host)
+    answers = page.evaluate(
+        """async url => {
+            const {ask} = await import(new URL("model.js", document.baseURI))
+            const teddy = await createImageBitmap(await (await fetch(url)).blob())
+            const canvas = Object.assign(document.createElement("canvas"), {width: 320, height: 240})
+            canvas.getContext("2d").fillRect(0, 0, 320, 240)
+            return ask([teddy, canvas])
+        }""",
+        "examples/teddy.jpg",
+    )
+    assert [answer["certainty"] for answer in answers] == ["sure", "none"]
+    assert answers[0]["probs"][2] > 0.99 and all(len(answer["probs"]) == 3 for answer in answers)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(steady_host, open_page, screen, scheme):
+    page = open_page(steady_host, {**screen, "color_scheme": scheme})
+    assert not serious_findings(page)
+    page.set_input_files(FILE, TEDDY)
+    answered(page, "Teddy bear, 99% sure")
+    assert not serious_findings(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
+    text = page.locator("#about").inner_text()
+    assert "774 photos" in text and "Your photo stays on this device" in text and "the API" not in text
+
+
+def test_a_hundred_photos_get_the_answers_of_the_app(photos, steady_host, open_page):
+    files = sorted(photos.rglob("*.jpg"))[::20] + sorted((photos.parent / "camp").rglob("*.jpg"))[::6]
+    page, model, differ, apart = open_page(steady_host), Model(ROOT / "export.pkl"), [], []
+    page.context.route("**/asked/*", lambda route: route.fulfill(path=files[int(route.request.url.split("/")[-1])]))
+    for i, file in enumerate(files):
+        [(probs, certainty, _, _)] = model.ask([open_photo(file)])
+        answer, probs = page.evaluate(LOOK, f"asked/{i}"), np.array(list(probs.values()))
+        apart.append(np.abs(probs - answer["probs"]).max())
+        alike = certainty == NONE or probs.argmax() == np.argmax(answer["probs"])
+        differ += [file] if not alike or answer["certainty"] != certainty else []
+    assert len(files) >= 100 and len(differ) <= len(files) // 100 and max(apart) < 0.05
+
+
+def test_another_subject_has_its_own_words(shapes_model, runtime, open_page, tmp_path):
+    files = build(shapes_model, False, [], lambda words: None)
+    assert b"bear" not in files["index.html"].lower() + files["manifest.webmanifest"].lower() + files["model.json"]
+    check_folder(tmp_path / "site")
+    write(files, tmp_path / "site")
+    host = Host(tmp_path / "site")
+    page = open_page(host)
+    page.get_by_role("heading", name="Disc or square shape?").wait_for()
+    page.get_by_label("Example: Square shape").click()
+    answered(page, "Square shape, ")
+    page.set_input_files(FILE, TEDDY)
+    answered(page, "No shape here")
+    host.stop()
+
+
+@pytest.fixture
+def noise(tmp_path):
+    """Photos of nothing, wide and high."""
+    rng, files = np.random.default_rng(0), []
+    for i, size in enumerate([(200, 140), (140, 300), (96, 96)]):
+        files.append(tmp_path / f"{i}.png")
+        Image.fromarray(rng.integers(0, 255, (*size[::-1], 3), np.uint8)).save(files[-1])
+    return files
+
+
+def family_export(arch, shapes, file, whole):
+    """An export of an untrained network, with what "none of them" needs or without."""
+    tfms = {"item_tfms": Resize(64), "batch_tfms": Normalize.from_stats(*imagenet_stats)}
+    dls = ImageDataLoaders.from_folder(shapes, valid_pct=0.5, seed=1, bs=4, num_workers=0, **tfms)
+    learn = vision_learner(dls, arch, pretrained=False, **(LINEAR_HEAD if whole else {}))
+    if whole:
+        features = torch.rand(30, learn.model[1][-1].in_features)
+        gallery = torch.nn.functional.normalize(features).half()
+        learn.ood = {"gallery": gallery, "share_power": 1, "threshold": 0.1, "sure": 1.0}  # it looks a second time
+    export(learn, file)
+
+
+@pytest.mark.parametrize("arch, whole", [("resnet10t", False), ("mobilenetv3_small_050", True)])
+def test_each_family_says_what_torch_says(arch, whole, shapes, noise, no_workers, tmp_path):
+    family_export(arch, shapes, tmp_path / "export.pkl", whole)
+    learn = open_export(tmp_path / "export.pkl")
+    shape = find_shape(learn)
+    graph, names = export_graph(learn, shape)
+    eyes = GraphEyes(graph, names, shape, getattr(learn, "ood", None))
+    assert shape["whole"] == whole
+    assert check(Model(tmp_path / "export.pkl"), eyes, noise) == (3, pytest.approx(0, abs=1e-4))
+
+
+def test_other_families_are_refused(shapes, no_workers, tmp_path):
+    family_export("test_resnet", shapes, tmp_path / "export.pkl", False)
+    with pytest.raises(PocketError, match="as its backbone, not test_resnet"):
+        find_shape(open_export(tmp_path / "export.pkl"))
+
+
+def files_of(folder):
+    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+
+
+def test_a_graph_that_says_something_else_makes_no_page(made):
+    class Wrong(GraphEyes):
+        def run(self, picture):
+            found = super().run(picture)
+            return {**found, "probs": np.roll(found["probs"], 1)}
+
+    learn = open_export(ROOT / "export.pkl")
+    eyes = Wrong(*unpack(files_of(made[0])), find_shape(learn), learn.ood)
+    with pytest.raises(PocketError, match="no page was made"):
+        check(Model(ROOT / "export.pkl"), eyes, [TEDDY])
+
+
+def test_the_dry_run_of_a_static_space_lists_what_it_sends(made, monkeypatch, capsys):
+    files = files_of(made[0])
+    monkeypatch.setattr(site_module, "build", lambda *args: files)
+    deploy.main(["me/bears", "--static", "--dry-run"])
+    listed = {line.split()[1]: line.split()[0] for line in capsys.readouterr().out.splitlines()[:-1]}
+    assert {*files, "README.md"} == listed.keys() and listed["index.html"] == f"{len(files['index.html']):,}"
+    card = deploy.static_files("me/bears", ROOT / "export.pkl", False)["README.md"].decode()
+    assert "sdk: static" in card and "app_file: index.html" in card and "python_version" not in card
+    assert "Your photo stays on this device" in card and "General Public License" in card
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone_and_an_earlier_page_is_replaced(tmp_path):
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(PocketError, match="name a new folder with --to"):
+        check_folder(tmp_path)
+    site = tmp_path / "site"
+    check_folder(site)
+    for name in ("a.js", "b/c.js"):
+        files = {name: b"x"}
+        write({**files, "sw.js": service_worker(files)}, site)
+        (site / "mine.txt").touch()
+        check_folder(site)
+    assert {f.relative_to(site).as_posix() for f in site.rglob("*") if f.is_file()} == {"b/c.js", "sw.js", "mine.txt"}
+
+
+def test_the_runtime_comes_from_a_mirror_once_and_only_as_it_should_be(monkeypatch, web_server, tmp_path):
+    data = b"the runtime"
+    digest = runtime_module.hashlib.sha256(data).hexdigest()
+    monkeypatch.setattr(runtime_module, "FILES", {"a.mjs": digest})
+    monkeypatch.setattr(runtime_module, "folder", lambda: tmp_path / "kept")
+    monkeypatch.setenv("BEARS_CDN", web_server.url("/npm"))
+    path = f"/npm/onnxruntime-web@{runtime_module.VERSION}/dist/a.mjs"
+    web_server.pages[path] = b"something else"
+    with pytest.raises(PocketError, match="not the file that it should be"):
+        runtime_module.fetch_runtime()
+    web_server.pages[path] = data
+    assert runtime_module.fetch_runtime() == runtime_module.fetch_runtime() == {"a.mjs": data}
+    assert web_server.asked == [path] * 2
+    monkeypatch.setattr(runtime_module, "folder", lambda: tmp_path / "new")
+    del web_server.pages[path]
+    with pytest.raises(PocketError, match=r"cannot be had .* save that file in"):
+        runtime_module.fetch_runtime()
