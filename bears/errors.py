@@ -45,6 +45,10 @@ class PredictError(BearsError):
     """Photos or detections that there is nothing to say about."""
 
 
+class WatchError(BearsError):
+    """A source that cannot be watched, or a record that cannot be replayed."""
+
+
 class DeployError(BearsError):
     """A Space that cannot be created or updated."""
 

@@ -73,6 +73,10 @@ class Watcher:
         if frame.picture is not None:
             step.looks = self.look(frame)
         step.events = self.alarm.step(frame.seconds, [(look.track, look.score) for look in step.looks])
+        for event in step.events:
+            if event["event"] == "alarm":
+                [probs] = [look.probs for look in step.looks if look.track == event["track"]]
+                event["label"] = max(self.labels, key=probs.get)
         return step
 
     def look(self, frame):
