@@ -10,7 +10,9 @@ from bears.watch.alarm import Alarm, Rule, score
 from bears.watch.motion import Movement, Tracks
 from PIL import Image
 
-LOOK = 0.4  # seconds between two looks at a track, at least: pictures that follow each other faster are nearly the same
+LOOK = (
+    0.35  # seconds between two looks at a track, at least: pictures that follow each other faster are nearly the same
+)
 SELDOM = 4  # seconds between two looks at a track that shows nothing; at grass, for one
 WHOLE = 10  # seconds between two looks at the whole frame
 MAX_LOOKS = 4  # at one frame: the model takes longer than all else
@@ -110,7 +112,7 @@ class Watcher:
         passed = abs(seconds - track.looked)
         if track is self.whole and not (self.is_seen(track) or track.changed):
             return passed >= WHOLE
-        return passed >= min(SELDOM, LOOK * 2 ** max(0, track.nothing - 4)) - 0.01  # times do not add up
+        return passed >= min(SELDOM, LOOK * 2 ** max(0, track.nothing - 4))
 
 
 class Whole:

@@ -5,11 +5,14 @@ AVFoundation for cameras. The time of a live frame is that of its arrival: the t
 each connection, and those of MJPEG are made up.
 """
 
+import atexit
+import os
 import re
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count, takewhile
 from pathlib import Path
 
 import cv2
@@ -22,6 +25,7 @@ from bears.watch.tell import say
 
 TIMEOUT = 10  # seconds in which a stream connects, and in which its next frame comes
 MAX_PAUSE = 30  # seconds between two tries to connect
+PATIENCE = 2  # seconds that the end waits for the next frame
 TICK = 1  # seconds after which there is a Frame without a picture, if nothing comes: time passes all the same
 SETTLED = 0.5  # seconds for which a photo does not grow before it is opened,
 GIVEN_UP = 20  # and after which one that does not open is given up
@@ -40,19 +44,16 @@ class Film:
             raise WatchError(f"{source} is no film that can be opened here: name another, or convert it to MP4.")
 
     def frames(self) -> Iterator[Frame]:
-        due, shown = -1.0, 0
-        rate = self.capture.get(cv2.CAP_PROP_FPS) or 25
-        for n in range(2**62):
-            if not self.capture.grab():
-                break
-            seconds = max(self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, n / rate if not shown else 0)
-            if seconds < due:
+        rate, latest = self.capture.get(cv2.CAP_PROP_FPS) or 25, None
+        for n in takewhile(lambda n: self.capture.grab(), count()):
+            seconds = self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 or n / rate
+            if latest is not None and 0 <= seconds - latest < 0.9 * self.every:
                 continue
             ok, picture = self.capture.retrieve()
             if ok:
-                due, shown = seconds + 0.9 * self.every, shown + 1
+                latest = seconds
                 yield Frame(seconds, picture)
-        if not shown:
+        if latest is None:
             raise WatchError(f"{self.name} holds no frame that can be decoded: name another, or convert it to MP4.")
 
     def close(self):
@@ -69,9 +70,10 @@ class Live:
         self.name = f"camera {source}" if isinstance(source, int) else without_password(source)
         self.wanted, self.ended, self.news = threading.Event(), threading.Event(), threading.Condition()
         self.newest = self.trouble = None
+        self.reader = threading.Thread(target=self.read, daemon=True)
 
     def frames(self) -> Iterator[Frame]:
-        threading.Thread(target=self.read, daemon=True).start()
+        self.reader.start()
         due, said = 0.0, None
         while True:
             time.sleep(max(0, due - time.monotonic()))
@@ -121,6 +123,10 @@ class Live:
 
     def close(self):
         self.ended.set()
+        if self.reader.ident:
+            self.reader.join(PATIENCE)
+        if self.reader.is_alive():  # it waits for a stream; OpenCV crashes where a program ends meanwhile
+            atexit.register(os._exit, 1)
 
 
 class Folder:

@@ -17,7 +17,7 @@ PERSISTENT = 0.5  # of the picture, changed at once, are no animal but the light
 SMALLEST = 0.0012  # of the picture: an animal of a twentieth of its height
 MAX_BOXES = 8
 MAX_SHIFT = WIDTH / 16  # pixels that a camera shakes; a larger one is a change of the picture
-TRUSTED = 0.1  # phase correlation's response when two pictures are of one scene
+FITS = 0.8  # times as unlike as it was is a picture that was shifted as the camera has shaken
 SHADOW = 127  # what MOG2 marks shadows with
 STAY = 30  # seconds that a track is watched where it was last seen to move
 MAX_TRACKS = 16
@@ -27,44 +27,56 @@ class Movement:
     """The boxes of a camera's frames in which something moves: x, y, width, height in pixels of the frame."""
 
     def __init__(self):
-        self.background = cv2.createBackgroundSubtractorMOG2(varThreshold=25, detectShadows=True)
+        self.background = cv2.createBackgroundSubtractorMOG2(varThreshold=30, detectShadows=True)
         self.frames, self.now, self.scene = 0, None, None
 
     def boxes(self, picture, seconds):
         """Where something moves in a frame (h, w, 3); None if the whole picture has changed."""
         height, width = picture.shape[:2]
         small = cv2.resize(picture, (WIDTH, max(1, round(WIDTH * height / width))), interpolation=cv2.INTER_AREA)
-        mask = self.mask(self.steady(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)), seconds)
+        mask = self.mask(self.steady(cv2.GaussianBlur(small, (3, 3), 0)), seconds)
         if mask.mean() > PERSISTENT * 255:
             self.frames, self.scene = 0, None
             return None
         scale = width / WIDTH
         return [tuple(round(scale * side) for side in box) for box in boxes_of(mask)]
 
-    def steady(self, grey):
+    def steady(self, small):
         """A frame moved to where the camera would have shown it, had it not shaken."""
-        now = grey.astype(np.float32)
-        if self.scene is None or self.scene.shape != now.shape:
-            self.scene, self.frames = now, 0
+        grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
+        if self.scene is None or self.scene.shape != grey.shape:
+            self.scene, self.frames = grey, 0
             self.window = cv2.createHanningWindow(grey.shape[::-1], cv2.CV_32F)
-            return grey
-        (x, y), response = cv2.phaseCorrelate(self.scene, now, self.window)
-        if response > TRUSTED and 0.3 < max(abs(x), abs(y)) < MAX_SHIFT:
-            grey = cv2.warpAffine(
-                grey, np.float32([[1, 0, -x], [0, 1, -y]]), grey.shape[::-1], borderMode=cv2.BORDER_REPLICATE
-            )
+            return small
+        (x, y), _ = cv2.phaseCorrelate(self.scene.copy(), grey.copy(), self.window)  # it writes into what it is given
+        if 0.3 < max(abs(x), abs(y)) < MAX_SHIFT:
+            moved = shift(grey, -x, -y)
+            if unlike(moved, self.scene) < FITS * unlike(
+                grey, self.scene
+            ):  # what moves before the camera shifts it, too
+                grey, small = moved, shift(small, -x, -y)
         cv2.accumulateWeighted(grey, self.scene, 0.05)
-        return grey
+        return small
 
-    def mask(self, grey, seconds):
+    def mask(self, small, seconds):
         """Which pixels are no background, 0 or 255, shadows apart."""
         passed = 0 if self.now is None else min(max(0, seconds - self.now), 2)
         self.now = seconds
         rate = 1 if self.frames == 0 else max(1 - np.exp(-passed / ADAPT), WARM_UP if self.frames < 10 else 0)
         self.frames += 1
-        mask = self.background.apply(cv2.GaussianBlur(grey, (3, 3), 0), learningRate=rate)
+        mask = self.background.apply(small, learningRate=rate)
         mask = np.where(mask > SHADOW, np.uint8(255), np.uint8(0))
         return cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+
+
+def shift(picture, x, y):
+    matrix = np.float32([[1, 0, x], [0, 1, y]])
+    return cv2.warpAffine(picture, matrix, picture.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+
+
+def unlike(a, b):
+    """How much two grey pictures differ, all over: what is very different in one place counts no more than noise."""
+    return np.minimum(cv2.absdiff(a, b), 16).mean()
 
 
 def boxes_of(mask):

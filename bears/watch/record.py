@@ -20,7 +20,7 @@ from PIL import ImageDraw
 
 NEW_FILE = 3600  # seconds after which scores go into another file, so that the oldest can go
 BEFORE, AFTER = 8, 4  # seconds that a clip has, before and after the alarm
-CLIP_WIDTH, CLIP_RATE = 640, 5  # pixels, and frames a second at most
+CLIP_WIDTH, CLIP_RATE = 480, 5  # pixels, and frames a second at most
 COMPLAIN = 600  # seconds between two sentences about a disk that takes nothing
 GB = 10**9
 
@@ -116,7 +116,7 @@ class Record:
             folder, end = self.clip
             frames = [(t, jpeg) for t, jpeg in self.recent if end - AFTER - BEFORE <= t <= end]
             self.clip = None
-            self.writer = threading.Thread(target=write_clip, args=(folder / "clip.webm", frames))
+            self.writer = threading.Thread(target=write_clip, args=(folder / "clip.mp4", frames))
             self.writer.start()
 
     def close(self):
@@ -182,7 +182,7 @@ def write_clip(file, frames):
         return
     rate = min(25, max(0.5, (len(frames) - 1) / max(0.001, frames[-1][0] - frames[0][0])))
     height, width = pictures[0].shape[:2]
-    writer = cv2.VideoWriter(str(file), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"VP80"), rate, (width, height))
+    writer = cv2.VideoWriter(str(file), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"vp09"), rate, (width, height))
     for picture in pictures:
         writer.write(picture)
     writer.release()

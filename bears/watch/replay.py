@@ -31,12 +31,13 @@ def read(folder):
     """All lines of all logs, from the first that says what is watched; a line that was cut short is left out."""
     begun = False
     for file in sorted(folder.glob("scores/*.jsonl")):
-        for line in file.open(encoding="utf-8", errors="replace"):
-            with suppress(ValueError):
-                entry = json.loads(line)
-                begun = begun or "source" in entry
-                if begun:
-                    yield entry
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                with suppress(ValueError):
+                    entry = json.loads(line)
+                    begun = begun or "source" in entry
+                    if begun:
+                        yield entry
 
 
 class Replay:

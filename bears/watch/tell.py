@@ -92,7 +92,7 @@ class Webhook:
     """Sends events as JSON from a thread of its own."""
 
     def __init__(self, url):
-        self.url, self.events = url, queue.Queue(WAITING)
+        self.url, self.events, self.closed = url, queue.Queue(WAITING), False
         threading.Thread(target=self.work, daemon=True).start()
 
     def send(self, event):
@@ -104,14 +104,14 @@ class Webhook:
                 self.events.task_done()
 
     def work(self):
-        while True:
+        while not self.closed:
             event = self.events.get()
             for n in range(TRIES):
                 time.sleep(PAUSE * n)
                 if not (trouble := self.post(event)):
                     break
             else:
-                say(f"the webhook did not take the event, {TRIES} times ({trouble})")
+                self.closed or say(f"the webhook did not take the event, {TRIES} times ({trouble})")
             self.events.task_done()
 
     def post(self, event):
@@ -127,6 +127,7 @@ class Webhook:
         end = time.monotonic() + PATIENCE
         while self.events.unfinished_tasks and time.monotonic() < end:
             time.sleep(0.05)
+        self.closed = True
 
 
 def play_alarm():
