@@ -121,7 +121,7 @@ def test_links_between_pages_lead_somewhere(file):
 
 
 ROOMS = ("collect", "train", "app")  # import what several commands share, but neither each other nor what is above them
-ABOVE = ("clean", "predict", "deploy", "notebook", "__main__")
+ABOVE = ("clean", "predict", "watch", "deploy", "notebook", "__main__")
 
 
 def imports(file):
@@ -135,7 +135,7 @@ def imports(file):
 
 # Whose imports a requirements file is for; each includes those before it.
 PROGRAMS = {
-    "requirements.txt": ["app.py", "bears/deploy.py", "bears/app/*.py", "bears/predict/*.py"],
+    "requirements.txt": ["app.py", "bears/deploy.py", "bears/app/*.py", "bears/predict/*.py", "bears/watch/*.py"],
     "requirements-train.txt": [
         "train.py",
         "bears/train/*.py",

@@ -269,12 +269,12 @@ def test_eight_hours_take_no_more_memory_than_one(tmp_path):
     scenes = [noisy(meadow(), n)[::2, ::2] for n in range(20)]
 
     def night():
-        for n in range(8 * 400):  # a frame every nine seconds; a visit every half hour, and things that move
+        for n in range(8 * 300):  # a frame every twelve seconds; a visit every half hour, and things that move
             picture, x = scenes[n % 20].copy(), n * 37 % 300
             picture[20:50, x : x + 30] = (200, 200, 40)
-            if 20 < n % 200 < 32:
-                picture[60:120, 8 * (n % 200) : 8 * (n % 200) + 60] = (30, 30, 220)
-            yield Frame(9.0 * n, picture)
+            if 20 < n % 150 < 32:
+                picture[60:120, 8 * (n % 150) : 8 * (n % 150) + 60] = (30, 30, 220)
+            yield Frame(12.0 * n, picture)
 
     about = {
         "source": "night",
@@ -288,7 +288,7 @@ def test_eight_hours_take_no_more_memory_than_one(tmp_path):
     for n, step in enumerate(watch(night(), Scorer(), REAL)):
         record.add(step)
         alarms += any(event["event"] == "alarm" for event in step.events)
-        if n % 400 == 399:
+        if n % 300 == 299:
             used.append(memory(os.getpid()))
     record.close()
     assert alarms == 16

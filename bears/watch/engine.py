@@ -16,7 +16,7 @@ LOOK = (
 SELDOM = 4  # seconds between two looks at a track that shows nothing; at grass, for one
 WHOLE = 10  # seconds between two looks at the whole frame
 MAX_LOOKS = 4  # at one frame: the model takes longer than all else
-MARGIN = 0.15  # of a box's longer side, on all sides
+MARGIN = 0.2  # of a box's longer side, on all sides
 SMALLEST = 0.2  # of a frame's shorter side: what is cut out is at least so large, with what is around a small animal
 WHOLE_FRAME = 0  # the number of its track
 DEFAULT = Rule()
@@ -98,7 +98,7 @@ class Watcher:
         pictures = [as_photo(picture[top:bottom, left:right]) for left, top, right, bottom in cuts]
         looks = []
         for track, box, photo, (probs, certainty, *_) in zip(due, cuts, pictures, self.model.ask(pictures, False)):
-            track.looked, track.score = seconds, score(probs, certainty, self.labels)
+            track.looked_at, track.looked, track.score = track.box, seconds, score(probs, certainty, self.labels)
             track.nothing = 0 if track.score else track.nothing + 1
             looks.append(Look(track.number, box, photo, probs, certainty, track.score))
         self.whole.changed = False
@@ -118,7 +118,7 @@ class Watcher:
 class Whole:
     """The whole frame, as a track."""
 
-    number, looked, score, nothing, changed = WHOLE_FRAME, float("-inf"), 0, 0, False
+    number, box, looked, score, nothing, changed = WHOLE_FRAME, None, float("-inf"), 0, 0, False
 
 
 def cut(box, size):

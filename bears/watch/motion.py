@@ -4,7 +4,7 @@ The camera may shake, the light may change and the sun may go behind a cloud: no
 is one, for the model to look at ever more seldom.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 
 import cv2
@@ -21,6 +21,7 @@ FITS = 0.8  # times as unlike as it was is a picture that was shifted as the cam
 SHADOW = 127  # what MOG2 marks shadows with
 STAY = 30  # seconds that a track is watched where it was last seen to move
 MAX_TRACKS = 16
+MOVED = 0.5  # of its longer side: a track that moves so far, or grows, is looked at again soon
 
 
 class Movement:
@@ -95,8 +96,9 @@ class Track:
     box: tuple
     seen: float
     looked: float = float("-inf")  # when the model was asked
+    looked_at: tuple | None = None  # where it was then,
     score: float = 0  # what came out,
-    nothing: int = field(default=0)  # and how often nothing did, in a row
+    nothing: int = 0  # and how often nothing did, in a row
 
 
 class Tracks:
@@ -113,9 +115,9 @@ class Tracks:
             track = self.tracks[i]
             if distance < 1 + min(1, max(0, seconds - track.seen)) and i not in joined_tracks and j not in joined_boxes:
                 joined_tracks.add(i), joined_boxes.add(j)
-                if apart(track.box, boxes[j]) > 0.25:
-                    track.nothing = 0
                 track.box, track.seen = boxes[j], seconds
+                if track.looked_at and apart(track.box, track.looked_at) > MOVED:
+                    track.nothing = 0
         self.tracks += [Track(next(self.numbers), box, seconds) for j, box in enumerate(boxes) if j not in joined_boxes]
 
     def forget(self, seconds, seen_now):
