@@ -259,6 +259,12 @@ def test_what_came_and_stands_still_stays_watched():
     assert [event["event"] for step in steps for event in step.events] == ["alarm"]
 
 
+def test_a_stump_that_looks_like_a_bear_alarms_once_and_not_for_ever():
+    scene = meadow()[::8, ::8] // 2 + np.uint8((0, 0, 100))
+    steps = list(watch((Frame(2.0 * n, noisy(scene, n)) for n in range(600)), Scorer(), REAL))
+    assert [(e["event"], e["seconds"] < 700) for step in steps for e in step.events] == [("alarm", True), ("end", True)]
+
+
 def test_a_visit_ends_and_the_next_one_alarms_again():
     two = [*red_visitor(100, 5, 12), *(Frame(t + 100, picture) for t, picture in red_visitor(20, 5, 12))]
     events = [(e["event"], round(e["seconds"])) for step in watch(two, Scorer(), REAL) for e in step.events]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from bears.watch.alarm import Alarm, Rule, score
-from bears.watch.motion import Movement, Tracks
+from bears.watch.motion import OLD, Movement, Track, Tracks
 from PIL import Image
 
 LOOK = (
@@ -68,7 +68,7 @@ class Watcher:
     def __init__(self, model, alarm, rule, whole_only):
         self.model, self.labels, self.rule, self.whole_only = model, alarm, rule, whole_only
         self.alarm, self.movement, self.tracks = Alarm(rule), Movement(), Tracks()
-        self.whole = Whole()
+        self.whole, self.changed = Track(WHOLE_FRAME, None, float("inf")), False
 
     def step(self, frame):
         step = Step(frame)
@@ -82,43 +82,44 @@ class Watcher:
         return step
 
     def look(self, frame):
-        """Show the model what has not been looked at for longest."""
+        """Show the model what has not been looked at for longest; what nobody heeds any more is not in the answer."""
         seconds, picture = frame
         size = picture.shape[1], picture.shape[0]
         boxes = [] if self.whole_only else self.movement.boxes(picture, seconds)
-        if boxes is None:  # the light, or an animal right before the camera
-            self.whole.changed = True
+        self.whole.seen = min(self.whole.seen, seconds)
+        self.changed |= boxes is None  # the light, or an animal right before the camera
         self.tracks.join(boxes or [], seconds)
         self.tracks.forget(seconds, self.is_seen)
         due = [t for t in [self.whole, *self.tracks.tracks] if self.whole_only or self.is_due(t, seconds)]
         due = sorted(due, key=lambda t: t.looked)[:MAX_LOOKS]
         if not due:
             return []
-        cuts = [(0, 0, *size) if t is self.whole else cut(t.box, size) for t in due]
+        cuts = [cut(t.box, size) if t.box else (0, 0, *size) for t in due]
         pictures = [as_photo(picture[top:bottom, left:right]) for left, top, right, bottom in cuts]
         looks = []
         for track, box, photo, (probs, certainty, *_) in zip(due, cuts, pictures, self.model.ask(pictures, False)):
             track.looked_at, track.looked, track.score = track.box, seconds, score(probs, certainty, self.labels)
             track.nothing = 0 if track.score else track.nothing + 1
-            looks.append(Look(track.number, box, photo, probs, certainty, track.score))
-        self.whole.changed = False
+            if not self.is_old(track, seconds):
+                looks.append(Look(track.number, box, photo, probs, certainty, track.score))
+        self.changed = False
+        if self.whole_only or not self.is_seen(self.whole):
+            self.whole.seen = seconds
         return looks
 
     def is_seen(self, track):
         return track.score >= self.rule.stay * self.rule.threshold
 
+    def is_old(self, track, seconds):
+        """Whether it is the whole frame, and has looked alike for so long that it is the scene: a stump, for one."""
+        return track is self.whole and seconds - track.seen > OLD
+
     def is_due(self, track, seconds):
         """Whether a track is to be looked at: soon after what was likely, ever more seldom after nothing."""
         passed = abs(seconds - track.looked)
-        if track is self.whole and not (self.is_seen(track) or track.changed):
+        if track is self.whole and (self.is_old(track, seconds) or not (self.is_seen(track) or self.changed)):
             return passed >= WHOLE
         return passed >= min(SELDOM, LOOK * 2 ** max(0, track.nothing - 4))
-
-
-class Whole:
-    """The whole frame, as a track."""
-
-    number, box, looked, score, nothing, changed = WHOLE_FRAME, None, float("-inf"), 0, 0, False
 
 
 def cut(box, size):

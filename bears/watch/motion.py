@@ -19,7 +19,8 @@ MAX_BOXES = 8
 MAX_SHIFT = WIDTH / 16  # pixels that a camera shakes; a larger one is a change of the picture
 FITS = 0.8  # times as unlike as it was is a picture that was shifted as the camera has shaken
 SHADOW = 127  # what MOG2 marks shadows with
-STAY = 30  # seconds that a track is watched where it was last seen to move
+STAY = 30  # seconds that a track is watched where it was last seen to move,
+OLD = 600  # and, where the model sees there what it is asked for, at most
 MAX_TRACKS = 16
 MOVED = 0.5  # of its longer side: a track that moves so far, or grows, is looked at again soon
 
@@ -93,7 +94,7 @@ class Track:
     """One thing that moves, or has moved: where, when that was seen, and what the model said of it."""
 
     number: int
-    box: tuple
+    box: tuple | None  # None is the whole frame
     seen: float
     looked: float = float("-inf")  # when the model was asked
     looked_at: tuple | None = None  # where it was then,
@@ -121,8 +122,8 @@ class Tracks:
         self.tracks += [Track(next(self.numbers), box, seconds) for j, box in enumerate(boxes) if j not in joined_boxes]
 
     def forget(self, seconds, seen_now):
-        """Drop tracks that have not moved for long, unless the model still sees there what it is asked for."""
-        self.tracks = [t for t in self.tracks if 0 <= seconds - t.seen < STAY or seen_now(t)]
+        """Drop tracks that have not moved for long, for longer where the model sees there what it is asked for."""
+        self.tracks = [t for t in self.tracks if 0 <= seconds - t.seen < (OLD if seen_now(t) else STAY)]
         self.tracks = sorted(self.tracks, key=lambda t: (t.score, t.seen))[-MAX_TRACKS:]
 
 
