@@ -1,5 +1,6 @@
 """Watch frames: what moves in them is cut out, shown to the model, and scored; the rule of the alarm does the rest."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,7 +16,7 @@ LOOK = (
 )
 SELDOM = 4  # seconds between two looks at a track that shows nothing; at grass, for one
 WHOLE = 10  # seconds between two looks at the whole frame
-MAX_LOOKS = 4  # at one frame: the model takes longer than all else
+MAX_LOOKS = 4  # in so many seconds, at whatever: the model takes longer than all else
 MARGIN = 0.2  # of a box's longer side, on all sides
 SMALLEST = 0.2  # of a frame's shorter side: what is cut out is at least so large, with what is around a small animal
 WHOLE_FRAME = 0  # the number of its track
@@ -68,6 +69,7 @@ class Watcher:
     def __init__(self, model, alarm, rule, whole_only):
         self.model, self.labels, self.rule, self.whole_only = model, alarm, rule, whole_only
         self.alarm, self.movement, self.tracks = Alarm(rule), Movement(), Tracks()
+        self.asked = deque(maxlen=MAX_LOOKS)  # when the model was
         self.whole, self.changed = Track(WHOLE_FRAME, None, float("inf")), False
 
     def step(self, frame):
@@ -91,9 +93,11 @@ class Watcher:
         self.tracks.join(boxes or [], seconds)
         self.tracks.forget(seconds, self.is_seen)
         due = [t for t in [self.whole, *self.tracks.tracks] if self.whole_only or self.is_due(t, seconds)]
-        due = sorted(due, key=lambda t: t.looked)[:MAX_LOOKS]
+        free = MAX_LOOKS - sum(abs(seconds - asked) < LOOK for asked in self.asked)
+        due = sorted(due, key=lambda t: t.looked)[:free]
         if not due:
             return []
+        self.asked.extend([seconds] * len(due))
         cuts = [cut(t.box, size) if t.box else (0, 0, *size) for t in due]
         pictures = [as_photo(picture[top:bottom, left:right]) for left, top, right, bottom in cuts]
         looks = []
