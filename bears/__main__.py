@@ -43,7 +43,7 @@ COMMANDS = {
     "clean": ("requirements-train.txt", ["-m", "bears.clean"]),
     "train": ("requirements-train.txt", ["train.py"]),
     "predict": ("requirements.txt", ["-m", "bears.predict"]),
-    "watch": ("requirements.txt", ["-m", "bears.watch"]),
+    "watch": ("requirements-train.txt", ["-m", "bears.watch"]),
     "deploy": ("requirements.txt", ["-m", "bears.deploy"]),
     "notebook": ("requirements-notebook.txt", ["-m", "bears.notebook"]),
     "test": ("requirements-dev.txt", ["-m", "tests"]),

@@ -135,12 +135,13 @@ def imports(file):
 
 # Whose imports a requirements file is for; each includes those before it.
 PROGRAMS = {
-    "requirements.txt": ["app.py", "bears/deploy.py", "bears/app/*.py", "bears/predict/*.py", "bears/watch/*.py"],
+    "requirements.txt": ["app.py", "bears/deploy.py", "bears/app/*.py", "bears/predict/*.py"],
     "requirements-train.txt": [
         "train.py",
         "bears/train/*.py",
         "bears/clean/*.py",
         "bears/collect/*.py",
+        "bears/watch/*.py",
         "benchmarks/*.py",
     ],
     "requirements-notebook.txt": ["bears/notebook.py"],

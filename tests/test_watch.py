@@ -1,5 +1,6 @@
 """`python3 -m bears watch`: what moves before a camera, what it is, and whether that wakes somebody."""
 
+import itertools
 import json
 import os
 import re
@@ -9,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import datetime
+import wave
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
@@ -24,6 +26,7 @@ from bears.watch.motion import Movement
 from bears.watch.record import GB, Record
 from helpers import ROOT, memory
 from PIL import Image
+from test_project import imports
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")
 WIDTH, HEIGHT, RATE = 640, 360, 5
@@ -54,6 +57,11 @@ def test_the_rule_remembers_no_more_after_weeks():
     for t in range(20_000):
         alarm.step(t, [(t, 0.1)])
     assert len(alarm.tracks) <= alarm.rule.memory + 1
+
+
+def test_nothing_else_imports_opencv():
+    files = [file for file in (ROOT / "bears").rglob("*.py") if file.parent.name != "watch"]
+    assert not [file for file in files if {"cv2"} & {name.split(".")[0] for name in imports(file)}]
 
 
 @pytest.fixture(scope="module")
@@ -328,6 +336,14 @@ def test_a_folder_gives_each_photo_once_it_is_complete(model, tmp_path, capsys):
     assert seen == 3 and step.events[0]["label"] == "grizzly" and not capsys.readouterr().out
 
 
+def test_all_photos_that_come_at_once_are_looked_at(tmp_path):
+    source = frames.open_source(str(tmp_path), 0.1)
+    for n in range(8):
+        shutil.copy(ROOT / "examples" / "teddy.jpg", tmp_path / f"{n}.jpg")
+    looks = (look for step in watch(source.frames(), Scorer(), REAL, whole_only=True) for look in step.looks)
+    assert len(list(itertools.islice(looks, 8))) == 8
+
+
 def test_a_photo_that_is_written_over_comes_again(tmp_path):
     shutil.copy(ROOT / "examples" / "grizzly.jpg", tmp_path / "latest.jpg")
     came = (frame for frame in frames.open_source(str(tmp_path), 0.1).frames() if frame.picture is not None)
@@ -472,6 +488,36 @@ def test_events_that_a_webhook_does_not_take_do_not_gather(monkeypatch):
         hook.send({"n": n})
     hook.close()
     assert hook.events.qsize() <= tell.WAITING
+
+
+def test_a_webhook_gets_what_has_happened(monkeypatch):
+    sent = []
+    monkeypatch.setattr(tell.Webhook, "send", lambda self, event: sent.append(json.loads(json.dumps(event))))
+    teller = tell.Teller("http://127.0.0.1:9", False, None, ABOUT, "bear")
+    alarm = {"event": "alarm", "seconds": 2.0, "track": 1, "median": 0.9, "label": "black"}
+    teller.tell(alarm, ROOT), teller.tell({"event": "end", "seconds": 80.0}, None)
+    assert sent[0].items() >= {**alarm, "source": "x", "folder": str(ROOT)}.items() and "time" in sent[0]
+    assert sent[1]["event"] == "end"
+
+
+def test_the_sound_is_a_second_or_two(tmp_path):
+    tell.write_tones(tmp_path / "alarm.wav")
+    with wave.open(str(tmp_path / "alarm.wav")) as sound:
+        assert 1 < sound.getnframes() / sound.getframerate() < 3
+
+
+def test_it_stops_the_next_time_that_it_is_so_late():
+    evening = datetime(2026, 5, 31, 21, 30, 5)
+    assert command.next_time(command.clock("07:00"), evening) == datetime(2026, 6, 1, 7)
+    assert command.next_time(command.clock("21:31"), evening) == datetime(2026, 5, 31, 21, 31)
+
+
+def test_a_camera_is_watched_until_then(opened, camera, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "next_time", lambda minute, now: now + timedelta(seconds=2))
+    command.main([camera("run"), "--until", "07:00", "--to", str(tmp_path / "kept")])
+    assert re.search(
+        r"\n\S+ \S+  \d+ frames, \S+ a second; the model was asked \d+ times; 0 alarms\n", capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(

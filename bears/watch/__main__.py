@@ -128,13 +128,15 @@ def which(labels, classes):
 
 
 def not_yet(minute):
-    """A function that says, at each frame, whether it is before that minute of the day, today or else tomorrow."""
-    if minute is None:
-        return lambda frame: True
-    end = datetime.now().replace(hour=minute // 60, minute=minute % 60, second=0, microsecond=0)
-    if end <= datetime.now():
-        end += timedelta(days=1)
+    """A function that says, at each frame, whether it is before that minute of the day, if there is one."""
+    end = datetime.max if minute is None else next_time(minute, datetime.now())
     return lambda frame: datetime.now() < end
+
+
+def next_time(minute, now):
+    """When it is that minute of the day: today or else tomorrow."""
+    end = now.replace(hour=minute // 60, minute=minute % 60, second=0, microsecond=0)
+    return end if end > now else end + timedelta(days=1)
 
 
 def main(argv=None):

@@ -92,12 +92,9 @@ class Watcher:
         self.changed |= boxes is None  # the light, or an animal right before the camera
         self.tracks.join(boxes or [], seconds)
         self.tracks.forget(seconds, self.is_seen)
-        due = [t for t in [self.whole, *self.tracks.tracks] if self.whole_only or self.is_due(t, seconds)]
-        free = MAX_LOOKS - sum(abs(seconds - asked) < LOOK for asked in self.asked)
-        due = sorted(due, key=lambda t: t.looked)[:free]
+        due = [self.whole] if self.whole_only else self.due(seconds)
         if not due:
             return []
-        self.asked.extend([seconds] * len(due))
         cuts = [cut(t.box, size) if t.box else (0, 0, *size) for t in due]
         pictures = [as_photo(picture[top:bottom, left:right]) for left, top, right, bottom in cuts]
         looks = []
@@ -110,6 +107,14 @@ class Watcher:
         if self.whole_only or not self.is_seen(self.whole):
             self.whole.seen = seconds
         return looks
+
+    def due(self, seconds):
+        """The tracks to look at now, those first that have waited for longest."""
+        free = MAX_LOOKS - sum(abs(seconds - asked) < LOOK for asked in self.asked)
+        tracks = [track for track in [self.whole, *self.tracks.tracks] if self.is_due(track, seconds)]
+        tracks = sorted(tracks, key=lambda track: track.looked)[:free]
+        self.asked.extend([seconds] * len(tracks))
+        return tracks
 
     def is_seen(self, track):
         return track.score >= self.rule.stay * self.rule.threshold
