@@ -5,6 +5,7 @@ python3 -m bears collect     # photos of your own classes
 python3 -m bears clean       # look through those that are probably wrong
 python3 -m bears train       # train.py
 python3 -m bears predict     # what a folder of photos shows, as a table
+python3 -m bears watch       # a camera, and an alarm when a bear comes
 python3 -m bears pocket      # a page of static files: the model in the browser alone
 python3 -m bears deploy      # to a Hugging Face Space
 python3 -m bears notebook    # the lesson, in Jupyter
@@ -43,6 +44,7 @@ COMMANDS = {
     "clean": ("requirements-train.txt", ["-m", "bears.clean"]),
     "train": ("requirements-train.txt", ["train.py"]),
     "predict": ("requirements.txt", ["-m", "bears.predict"]),
+    "watch": ("requirements-train.txt", ["-m", "bears.watch"]),
     "pocket": ("requirements-train.txt", ["-m", "bears.pocket"]),
     "deploy": ("requirements-train.txt", ["-m", "bears.deploy"]),
     "notebook": ("requirements-notebook.txt", ["-m", "bears.notebook"]),

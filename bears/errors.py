@@ -49,6 +49,10 @@ class PocketError(BearsError):
     """An export that cannot become a page of static files."""
 
 
+class WatchError(BearsError):
+    """A source that cannot be watched, or a record that cannot be replayed."""
+
+
 class DeployError(BearsError):
     """A Space that cannot be created or updated."""
 

@@ -19,6 +19,7 @@ PROGRAMS = {
     "clean": ["-m", "bears.clean"],
     "train": ["train.py"],
     "predict": ["-m", "bears.predict"],
+    "watch": ["-m", "bears.watch"],
     "deploy": ["-m", "bears.deploy"],
 }
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")

@@ -121,7 +121,7 @@ def test_links_between_pages_lead_somewhere(file):
 
 
 ROOMS = ("collect", "train", "app")  # import what several commands share, but neither each other nor what is above them
-ABOVE = ("clean", "predict", "pocket", "deploy", "notebook", "__main__")
+ABOVE = ("clean", "predict", "watch", "pocket", "deploy", "notebook", "__main__")
 
 
 def imports(file):
@@ -142,6 +142,7 @@ PROGRAMS = {
         "bears/clean/*.py",
         "bears/collect/*.py",
         "bears/pocket/*.py",
+        "bears/watch/*.py",
         "bears/deploy.py",
         "benchmarks/*.py",
     ],

@@ -38,7 +38,7 @@ def either(labels):
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def full_name(label, subject):
+def full_name(label: str, subject: str | None) -> str:
     """`Teddy bear` for `teddy` when the subject is bears; folders are seldom named in full."""
     name = label if not subject or subject.lower() in label.lower() else f"{label} {subject}"
     return name[:1].upper() + name[1:]

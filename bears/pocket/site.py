@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bears.app.heatmap import PALETTE
 from bears.app.look import ICON, LOOK, PAGE, THEME, WATCH, text_of
-from bears.app.model import LIKELY, Model
+from bears.app.model import Model
 from bears.app.wording import (
     ALONE,
     NONE,
@@ -29,6 +29,7 @@ from bears.app.wording import (
 )
 from bears.export import open_export
 from bears.facts import read_facts
+from bears.ood import LIKELY
 from bears.pocket.graph import export_graph, find_shape
 from bears.pocket.parity import GraphEyes, check
 from bears.pocket.runtime import MODULE, WASM, fetch_runtime

@@ -40,7 +40,7 @@ class Photos:
         return failed
 
 
-def find_photos(folder):
+def find_photos(folder: Path) -> list[str]:
     """The names of all photos in a folder, relative to it and sorted."""
     names = []
     for at, folders, files in os.walk(folder, onerror=refuse):

@@ -7,6 +7,7 @@ from bears import ARCH
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = Path(__file__).with_name("left_out.csv")  # of the bears
+ALARM = ["black", "grizzly"]  # those of the bears that wake somebody
 LESSON = "the lesson's own recipe with ResNet-18: of the lecture (128 pixels; the default) or the book (224, augmented)"
 
 
@@ -43,6 +44,7 @@ def check_options(parser, args):
         parser.error("--max-error is a share of the photos: 0.02 for 2%")
     if not 0 <= args.seed < 2**32:
         parser.error("--seed is a number from 0 to 4294967295")
+    args.alarm = None if args.data else ALARM
     if not args.data:
         args.leave_out = args.leave_out or LEFT_OUT
         args.subject = args.subject or (None if args.lesson else "bear")

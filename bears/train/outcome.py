@@ -42,6 +42,7 @@ def describe_run(result: Result, photo_facts: dict, args: Namespace, start: floa
     return {
         "classes": list(result.learn.dls.vocab),
         "subject": args.subject,
+        **({"alarm": args.alarm} if args.alarm else {}),  # what bears/watch is asked for
         "recipe": RECIPES[args.lesson],
         "arch": result.learn.arch,
         "seed": args.seed,

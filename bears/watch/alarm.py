@@ -34,6 +34,7 @@ class Alarm:
     def __init__(self, rule: Rule):
         self.rule, self.tracks, self.now = rule, {}, float("-inf")
         self.visit = None  # when the visit was last seen, if there is one
+        self.medians = {}  # of the tracks of the latest step
 
     def step(self, seconds: float, scores: Sequence[tuple] = ()) -> list[dict]:
         """The events, of none to two, that follow from (track, score) pairs at a time; there may be none of them.
@@ -45,12 +46,12 @@ class Alarm:
             if self.visit is not None:
                 self.visit = seconds
         self.now, events = seconds, []
-        medians = {track: self.median_of(track, score) for track, score in scores}
+        self.medians = {track: self.median_of(track, score) for track, score in scores}
         self.forget()
         if self.visit is not None and seconds - self.visit > self.rule.cool_down:
             self.visit = None
             events.append({"event": "end", "seconds": seconds})
-        for track, value in medians.items():
+        for track, value in self.medians.items():
             if self.visit is None and value >= self.rule.threshold:
                 events.append({"event": "alarm", "seconds": seconds, "track": track, "median": value})
                 self.visit = seconds

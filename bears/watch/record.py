@@ -1,0 +1,188 @@
+"""What is kept of a watch: all scores, and a folder for each alarm. The oldest goes when it becomes too much.
+
+`scores/` has files of JSON lines: the first says what is watched and how, each of the others is a look of the model.
+`events/` has a folder per alarm: why (event.json), the pictures that decided, the frame with its box, and a clip.
+"""
+
+import json
+import shutil
+import threading
+import time
+from collections import deque
+from datetime import datetime
+from pathlib import Path
+
+import cv2
+from bears.photo import as_jpeg
+from bears.watch.engine import as_photo
+from bears.watch.tell import now, say
+from PIL import ImageDraw
+
+NEW_FILE = 3600  # seconds after which scores go into another file, so that the oldest can go
+BEFORE, AFTER = 8, 4  # seconds that a clip has, before and after the alarm
+CLIP_WIDTH, CLIP_RATE = 480, 5  # pixels, and frames a second at most
+COMPLAIN = 600  # seconds between two sentences about a disk that takes nothing
+GB = 10**9
+
+
+class Record:
+    """The folder of a watch. A disk that is full, or away, is a sentence, and watching goes on."""
+
+    def __init__(self, folder: Path, keep: float, about: dict):
+        self.folder, self.keep, self.about = folder, keep * GB, about
+        self.latest, self.memory = about["rule"]["latest"], about["rule"]["memory"]
+        self.file, self.begun, self.complained = None, 0, float("-inf")
+        self.looks = {}  # of each track: the latest looks, as event.json has them, and their pictures
+        self.recent, self.clip, self.writer = deque(), None, None
+        (folder / "scores").mkdir(parents=True, exist_ok=True)
+        (folder / "events").mkdir(exist_ok=True)
+        self.prune()
+
+    def add(self, step) -> Path | None:
+        """Keep what a `Step` has brought; returns the folder of its alarm, if it has one."""
+        seconds, picture = step.frame
+        new = [self.remember(seconds, look) for look in step.looks]
+        if picture is not None and not self.about["whole_only"]:
+            self.remember_frame(seconds, picture)
+        try:
+            self.write_scores(new)
+            [alarm] = [event for event in step.events if event["event"] == "alarm"] or [None]
+            return alarm and self.write_alarm(alarm, step)
+        except OSError as e:
+            self.complain(e)
+            return None
+
+    def remember(self, seconds, look):
+        """What the log and event.json have of a look; its picture waits for an alarm if it speaks for one."""
+        entry = {"seconds": round(seconds, 3), "time": now(), "track": look.track, "score": round(look.score, 4)}
+        entry |= {"certainty": look.certainty, "probs": {k: round(p, 4) for k, p in look.probs.items()}}
+        entry |= {"box": list(look.box)}
+        jpeg = as_jpeg(look.picture, 85) if look.score else None
+        self.looks.setdefault(look.track, deque(maxlen=self.latest)).append((entry, jpeg))
+        self.looks = {t: h for t, h in self.looks.items() if abs(seconds - h[-1][0]["seconds"]) <= self.memory}
+        return entry
+
+    def write_scores(self, entries):
+        """Append to the log, which is opened for each step: what is written stays, whatever happens next."""
+        if not entries:
+            return
+        if self.file is None or time.monotonic() - self.begun > NEW_FILE:
+            about = {**self.about, "time": now(), "continues": self.file is not None}
+            self.file, self.begun = self.folder / "scores" / f"{unique_name()}.jsonl", time.monotonic()
+            entries = [about, *entries]
+            self.prune()
+        with self.file.open("a", encoding="utf-8") as log:
+            log.write("".join(json.dumps(entry) + "\n" for entry in entries))
+
+    def write_alarm(self, alarm, step):
+        history = [h for h in self.looks[alarm["track"]] if step.frame.seconds - h[0]["seconds"] <= self.memory]
+        folder = self.folder / "events" / unique_name()
+        folder.mkdir()
+        for n, (entry, jpeg) in enumerate(history, 1):
+            if jpeg:
+                entry["picture"] = f"{n}.jpg"
+                (folder / f"{n}.jpg").write_bytes(jpeg)
+        [look] = [look for look in step.looks if look.track == alarm["track"]]
+        (folder / "frame.jpg").write_bytes(frame_with_box(step.frame.picture, look.box))
+        scores = [entry for entry, _ in history]
+        about = {**self.about, **alarm, "time": now(), "why": why(alarm, scores, self.about["rule"]), "scores": scores}
+        (folder / "event.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+        if not self.about["whole_only"]:
+            self.finish_clip()
+            self.clip = folder, alarm["seconds"] + AFTER
+        self.prune()
+        return folder
+
+    # The clip
+
+    def remember_frame(self, seconds, picture):
+        """Keep a small copy of the frame for some seconds, and end a clip whose time is over."""
+        if self.recent and 0 <= seconds - self.recent[-1][0] < 0.9 / CLIP_RATE:
+            return
+        height, width = picture.shape[:2]
+        if width > CLIP_WIDTH:
+            picture = cv2.resize(
+                picture, (CLIP_WIDTH, round(CLIP_WIDTH * height / width)), interpolation=cv2.INTER_AREA
+            )
+        _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])
+        self.recent.append((seconds, jpeg))
+        if self.clip and not self.clip[1] - AFTER - BEFORE <= seconds < self.clip[1]:
+            self.finish_clip()
+        while not 0 <= seconds - self.recent[0][0] <= BEFORE + AFTER:
+            self.recent.popleft()
+
+    def finish_clip(self):
+        if self.clip:
+            folder, end = self.clip
+            frames = [(t, jpeg) for t, jpeg in self.recent if end - AFTER - BEFORE <= t <= end]
+            self.clip = None
+            self.writer = threading.Thread(target=write_clip, args=(folder / "clip.mp4", frames))
+            self.writer.start()
+
+    def close(self):
+        self.finish_clip()
+        if self.writer:
+            self.writer.join()
+
+    # The disk
+
+    def prune(self):
+        """Delete the oldest files of scores and folders of alarms until the rest is small enough; never the newest."""
+        events, files = sorted(self.folder.glob("events/*/")), sorted(self.folder.glob("scores/*.jsonl"))
+        kept = {*events[-1:], *files[-1:]}
+        sizes = {path: size(path) for path in [*events, *files]}
+        for path in sorted(set(sizes) - kept, key=lambda path: path.name):
+            if sum(sizes.values()) <= self.keep:
+                break
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            del sizes[path]
+
+    def complain(self, e):
+        if time.monotonic() - self.complained > COMPLAIN:
+            self.complained = time.monotonic()
+            say(f"{self.folder} takes nothing ({e.strerror}): watching goes on, but what happens is not kept")
+
+
+def unique_name():
+    """A name that sorts by time."""
+    return datetime.now().strftime("%Y-%m-%d %H-%M-%S.%f")[:-3]
+
+
+def size(path):
+    """Bytes of a file, or of all files in a folder; what goes meanwhile has none."""
+    total = 0
+    for file in path.glob("*") if path.is_dir() else [path]:
+        try:
+            total += file.stat().st_size
+        except OSError:
+            continue
+    return total
+
+
+def why(alarm, scores, rule):
+    """The rule's reason, in words."""
+    values = ", ".join(f"{entry['score']:.2f}" for entry in scores)
+    what = f"track {alarm['track']}" if alarm["track"] else "the whole frame"
+    return (
+        f"The latest scores of {what} are {values}; their median, {alarm['median']:.2f}, is at least the threshold,"
+        f" {rule['threshold']:.2f}."
+    )
+
+
+def frame_with_box(picture, box):
+    photo = as_photo(picture)
+    ImageDraw.Draw(photo).rectangle(box, outline="yellow", width=max(2, photo.width // 400))
+    return as_jpeg(photo, 85)
+
+
+def write_clip(file, frames):
+    """A film of JPEGs with their times, as browsers play it; none if the disk takes none."""
+    pictures = [cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for _, jpeg in frames]
+    if len(pictures) < 2:
+        return
+    rate = min(25, max(0.5, (len(frames) - 1) / max(0.001, frames[-1][0] - frames[0][0])))
+    height, width = pictures[0].shape[:2]
+    writer = cv2.VideoWriter(str(file), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"vp09"), rate, (width, height))
+    for picture in pictures:
+        writer.write(picture)
+    writer.release()

@@ -1,0 +1,92 @@
+"""The rule again over the scores of a watch: why it alarmed or did not, and what other settings would have done."""
+
+import json
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+
+from bears.errors import WatchError
+from bears.watch.alarm import Alarm, Rule, score
+
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+NEAREST = 5  # tracks of which it is said how near they came to an alarm
+
+
+def replay(folder, labels=None, threshold=None):
+    """Print what the rule says of each watch in a folder; without `labels` or `threshold`, by those of that watch."""
+    told = None
+    for entry in read(folder):
+        if "source" not in entry:
+            told.add(entry)
+        elif not (told and entry["continues"]):
+            if told:
+                told.end()
+            told = Replay(entry, labels or entry["alarm"], threshold or entry["rule"]["threshold"])
+    if not told:
+        raise WatchError(f"There are no scores in {folder}: name a folder that a watch has written.")
+    told.end()
+
+
+def read(folder):
+    """All lines of all logs, from the first that says what is watched; a line that was cut short is left out."""
+    begun = False
+    for file in sorted(folder.glob("scores/*.jsonl")):
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                with suppress(ValueError):
+                    entry = json.loads(line)
+                    begun = begun or "source" in entry
+                    if begun:
+                        yield entry
+
+
+class Replay:
+    """One watch, look by look."""
+
+    def __init__(self, about, labels, threshold):
+        if unknown := set(labels) - set(about["classes"]):
+            raise WatchError(f"{about['source']} was watched for {', '.join(about['classes'])}, not {min(unknown)}.")
+        rule = Rule(**about["rule"])
+        self.labels, self.alarm = labels, Alarm(replace(rule, threshold=threshold))
+        self.others = {t: Alarm(replace(rule, threshold=t)) for t in THRESHOLDS}
+        self.alarms, self.nearest, self.step = Counter(), {}, []
+        print(f"{about['source']}, since {about['time']}: alarm for {' or '.join(labels)}, threshold {threshold}")
+
+    def add(self, look):
+        """Wait for all looks at one frame, which are a step of the rule."""
+        if self.step and look["seconds"] != self.step[0]["seconds"]:
+            self.decide()
+        self.step.append(look)
+
+    def decide(self):
+        seconds, when = self.step[0]["seconds"], self.step[0]["time"]
+        pairs = [(look["track"], score(look["probs"], look["certainty"], self.labels)) for look in self.step]
+        self.step = []
+        for event in self.alarm.step(seconds, pairs):
+            print(f"  {seconds:.1f} s, {when}: {self.words(event)}")
+        for t, alarm in self.others.items():
+            self.alarms[t] += sum(event["event"] == "alarm" for event in alarm.step(seconds, pairs))
+        for track, value in self.alarm.medians.items():
+            if value >= self.nearest.get(track, (0,))[0]:
+                self.nearest[track] = value, seconds, self.scores(track)
+        if len(self.nearest) > 100 * NEAREST:
+            self.nearest = dict(self.top())
+
+    def scores(self, track):
+        return ", ".join(f"{value:.2f}" for _, value in self.alarm.tracks[track])
+
+    def words(self, event):
+        if event["event"] == "end":
+            return "over"
+        return f"ALARM, track {event['track']}: {event['median']:.2f} is the median of {self.scores(event['track'])}"
+
+    def top(self):
+        return sorted(self.nearest.items(), key=lambda item: -item[1][0])[:NEAREST]
+
+    def end(self):
+        if self.step:
+            self.decide()
+        print("  the highest medians:" if self.nearest else "  no track was looked at often enough to have a median")
+        for track, (value, seconds, scores) in self.top():
+            print(f"  {seconds:.1f} s: track {track}: {value:.2f}, of {scores}")
+        print("  alarms by threshold: " + ", ".join(f"{t}: {self.alarms[t]}" for t in THRESHOLDS), end="\n\n")

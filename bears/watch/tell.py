@@ -1,0 +1,152 @@
+"""Tell somebody: a line, a webhook, a sound. None of them ever holds up the watch."""
+
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import wave
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import requests
+from bears.app.wording import full_name
+from bears.files import as_typed
+
+TIMEOUT = 5, 10  # seconds to connect to a webhook, and to wait for its answer
+TRIES, PAUSE = 3, 2  # how often an event is sent, with so many seconds before the second try and twice as many after
+WAITING = 20  # events that wait for a webhook that does not answer; then the oldest is given up
+PATIENCE = 5  # seconds that the end waits for the last event to be sent
+PLAYERS = ["afplay"], ["paplay"], ["pw-play"], ["aplay", "-q"]  # of macOS, PulseAudio, PipeWire and ALSA
+MINUTE, HOUR = 60, 3600
+
+
+def say(sentence):
+    print(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {sentence}", flush=True)
+
+
+class Progress:
+    """How many frames a second are kept up with, said ever more seldom, once an hour in the end."""
+
+    def __init__(self, source):
+        self.source, self.frames, self.looks, self.alarms = source, 0, 0, 0
+        self.start = self.said = time.monotonic()
+        self.pause = MINUTE
+
+    def count(self, step):
+        self.frames += step.frame.picture is not None
+        self.looks += len(step.looks)
+        self.alarms += sum(event["event"] == "alarm" for event in step.events)
+        if time.monotonic() - self.said >= self.pause:
+            self.said, self.pause = time.monotonic(), min(HOUR, 2 * self.pause)
+            self.close()
+
+    def close(self):
+        rate = self.frames / max(0.001, time.monotonic() - self.start)
+        alarms = f"{self.alarms} alarm{'s' * (self.alarms != 1)}"
+        say(f"{self.frames:,} frames, {rate:.1f} a second; the model was asked {self.looks:,} times; {alarms}")
+
+
+class Teller:
+    """Says each event in a line, and unless the hours are quiet to a webhook and by a sound."""
+
+    def __init__(self, webhook, sound, quiet_hours, about, subject):
+        self.webhook, self.sound = webhook and Webhook(webhook), sound
+        self.quiet_hours, self.about, self.subject = quiet_hours, about, subject
+
+    def tell(self, event, folder):
+        quiet = self.quiet_hours and is_within(datetime.now(), *self.quiet_hours)
+        at = "" if self.about["live"] else f" at {event['seconds'] // 60:.0f}:{event['seconds'] % 60:04.1f}"
+        if event["event"] == "alarm":
+            name, kept = full_name(event["label"], self.subject), f": {as_typed(folder)}" if folder else ""
+            say(f"ALARM{at}, {name}, {event['median']:.2f}{' (quiet hours)' if quiet else ''}{kept}")
+        else:
+            say(f"over{at}")
+        if quiet:
+            return
+        if self.webhook:
+            about = {key: self.about[key] for key in ("source", "alarm")}
+            self.webhook.send({**about, **event, "time": now(), "folder": folder and str(folder)})
+        if self.sound and event["event"] == "alarm":
+            threading.Thread(target=play_alarm, daemon=True).start()
+
+    def close(self):
+        if self.webhook:
+            self.webhook.close()
+
+
+def now():
+    return datetime.now().astimezone().isoformat(timespec="milliseconds")
+
+
+def is_within(time, begin, end):
+    """Whether a time is between two minutes of the day, which may be those of a night."""
+    minute = 60 * time.hour + time.minute
+    return begin <= minute < end if begin <= end else not end <= minute < begin
+
+
+class Webhook:
+    """Sends events as JSON from a thread of its own."""
+
+    def __init__(self, url):
+        self.url, self.events, self.closed = url, queue.Queue(WAITING), False
+        threading.Thread(target=self.work, daemon=True).start()
+
+    def send(self, event):
+        while True:
+            try:
+                return self.events.put_nowait(event)
+            except queue.Full:
+                self.events.get_nowait()
+                self.events.task_done()
+
+    def work(self):
+        while not self.closed:
+            event = self.events.get()
+            for n in range(TRIES):
+                time.sleep(PAUSE * n)
+                if not (trouble := self.post(event)):
+                    break
+            else:
+                self.closed or say(f"the webhook did not take the event, {TRIES} times ({trouble})")
+            self.events.task_done()
+
+    def post(self, event):
+        """Why it was not taken, if it was not. The answer's body is never read, however long it is."""
+        try:
+            with requests.post(self.url, json=event, timeout=TIMEOUT, stream=True, allow_redirects=False) as response:
+                return None if response.ok else f"status {response.status_code}"
+        except requests.RequestException as e:
+            return type(e).__name__
+
+    def close(self):
+        """Wait a little for what is on its way."""
+        end = time.monotonic() + PATIENCE
+        while self.events.unfinished_tasks and time.monotonic() < end:
+            time.sleep(0.05)
+        self.closed = True
+
+
+def play_alarm():
+    """Two tones three times, by whatever this system plays sounds with; the terminal's bell at least."""
+    print("\a", end="", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "alarm.wav"
+        write_tones(file)
+        if sys.platform == "win32":
+            import winsound
+
+            winsound.PlaySound(str(file), winsound.SND_FILENAME)
+        elif player := next((p for p in PLAYERS if shutil.which(p[0])), None):
+            subprocess.run([*player, file], capture_output=True, timeout=10)
+
+
+def write_tones(file, rate=22050):
+    time = np.arange(int(0.3 * rate)) / rate
+    tones = np.concatenate([np.sin(2 * np.pi * pitch * time) for pitch in (880, 660)] * 3)
+    with wave.open(str(file), "wb") as out:
+        out.setnchannels(1), out.setsampwidth(2), out.setframerate(rate)
+        out.writeframes((20_000 * tones).astype("<i2").tobytes())
