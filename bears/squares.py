@@ -58,7 +58,7 @@ def visible(size):
     return *cut, size[0] - cut[0], size[1] - cut[1]
 
 
-def cover(n, side, stride=None):
+def cover(n: int, side: int, stride: int | None = None) -> list[int]:
     """Starts of the fewest squares of `side` cells that cover `n`, evenly spread, at most `stride` apart.
 
     Without a `stride` their number is odd, so that the middle square is one of them.
@@ -177,7 +177,7 @@ class MiddleSquare:
         return [Answer(row, middle(photo.size), *rest) for row, photo, *rest in zip(rows, photos, scores, self.fmaps)]
 
 
-def middle(size):
+def middle(size: tuple[int, int]) -> tuple[int, int, int, int]:
     """The box of the middle square of a photo of such a size."""
     side = min(size)
     left, top = (size[0] - side) // 2, (size[1] - side) // 2
