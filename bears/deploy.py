@@ -107,7 +107,7 @@ def space_card(space, facts, shipped, files, static=False):
         card.data.sdk_version = card.data.python_version = None
         card.data.tags = [tag for tag in card.data.tags if tag != "mcp-server"]
     elif shipped:
-        card.data.thumbnail = f"https://huggingface.co/spaces/{space}/resolve/main/docs/pictures/page.jpg"
+        card.data.thumbnail = f"https://huggingface.co/spaces/{space}/resolve/main/docs/pictures/phone.jpg"
     if not shipped:
         card.data.emoji = "📷"
         card.data.tags = [tag for tag in card.data.tags if tag != "bears"]

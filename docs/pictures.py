@@ -1,33 +1,63 @@
 """Take the pictures of README from the pages as they run here: `python docs/pictures.py`. Needs a chromium."""
 
+import io
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PICTURES = ROOT / "docs" / "pictures"
 sys.path.insert(0, str(ROOT / "tests"))
-from helpers import Server, chromium
+from helpers import CAMERA, Server, chromium, clip
+from PIL import Image
 
-# Twice the pixels, for screens that have them
-SCREENS = {
-    "page": ("Grizzly bear", {"viewport": {"width": 720, "height": 1000}, "color_scheme": "light"}),
-    "phone": ("Teddy bear", {"viewport": {"width": 390, "height": 680}, "color_scheme": "dark", "is_mobile": True}),
-}
+DESKTOP = {"viewport": {"width": 720, "height": 1000}, "color_scheme": "light"}
+PHONE = {"viewport": {"width": 390, "height": 680}, "color_scheme": "dark", "is_mobile": True}
 POCKET = {"viewport": {"width": 390, "height": 860}, "color_scheme": "light", "is_mobile": True}
 
 
 def take(page, example, file):
-    """Answer for an example, open what it looked at where there is room, and save what a visitor then sees."""
+    """Answer for an example, and save what a visitor then sees, at twice the pixels."""
     page.get_by_label(f"Example: {example}").click()
     page.locator('[data-state="answered"]').wait_for()
-    if page.viewport_size["width"] > 600:
-        page.get_by_text("Where it looked", exact=True).click()
-        page.locator(".map img").evaluate("image => image.decode()")
     page.mouse.move(0, 0)
     page.evaluate("document.activeElement.blur()")
     page.wait_for_timeout(500)  # colours fade
     page.screenshot(path=file, quality=85)
+
+
+def film(page, file):
+    """Ten seconds: a photo and where the model looked, then a bear before the camera, as an animated picture."""
+    frames = []
+
+    def show(seconds):
+        frames.append((Image.open(io.BytesIO(page.screenshot())).convert("RGB"), 1000 * seconds))
+
+    page.get_by_label("Example: Grizzly bear").wait_for()
+    show(1)
+    page.get_by_label("Example: Grizzly bear").click()
+    page.get_by_text("Looking…").wait_for()
+    show(0.5)
+    page.locator('[data-state="answered"]').wait_for()
+    show(1.5)
+    page.get_by_text("Where it looked", exact=True).click()
+    page.locator(".map img").evaluate("image => image.decode()")
+    show(2)
+    page.get_by_role("tab", name="Camp watch").click()
+    page.locator("#watch .start").wait_for()
+    show(1)
+    page.click("#watch .start")
+    page.locator("#watch .now").get_by_text("Grizzly bear").wait_for()
+    show(1)
+    page.wait_for_selector("#watch .alarm", state="visible")
+    show(1.5)
+    page.click("#watch .seen")
+    page.click("#watch summary")
+    show(1.5)
+    (first, _), *rest = frames
+    durations = [int(duration) for _, duration in frames]
+    first.save(file, save_all=True, append_images=[frame for frame, _ in rest], duration=durations, loop=0, quality=80)
 
 
 def take_pocket(browser, folder):
@@ -42,7 +72,7 @@ def take_pocket(browser, folder):
     process.terminate()
     page.reload()
     page.get_by_text("Works offline now.").wait_for()
-    take(page, "Grizzly bear", ROOT / "docs" / "pictures" / "pocket.jpg")
+    take(page, "Grizzly bear", PICTURES / "pocket.jpg")
 
 
 def icons(browser):
@@ -59,17 +89,24 @@ def icons(browser):
         page.close()
 
 
+def camera(folder):
+    """What makes Chromium's camera see a bear."""
+    return f"--use-file-for-fake-video-capture={clip('grizzly', Path(folder) / 'bear.mjpeg')}"
+
+
 def main():
-    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+    with tempfile.TemporaryDirectory() as folder, chromium(*CAMERA, camera(folder)) as browser:
         icons(browser)
         take_pocket(browser, folder)
         server = Server(Path(folder) / "log")
         try:
             server.wait_for("The model is ready", 60)
-            for name, (example, screen) in SCREENS.items():
-                page = browser.new_page(device_scale_factor=2, **screen)
-                page.goto(server.url)
-                take(page, example, ROOT / "docs" / "pictures" / f"{name}.jpg")
+            page = browser.new_page(device_scale_factor=2, **PHONE)
+            page.goto(server.url)
+            take(page, "Teddy bear", PICTURES / "phone.jpg")
+            page = browser.new_page(**DESKTOP)
+            page.goto(server.url)
+            film(page, PICTURES / "tour.webp")
         finally:
             server.close()
 

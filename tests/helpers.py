@@ -1,6 +1,7 @@
 """What the tests of several files use; fixtures are in conftest.py."""
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -139,6 +140,26 @@ def open_browser(playwright, *args):
     """As `chromium`, for a Playwright that runs already: a program can have one only."""
     args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", *args]
     return playwright.chromium.launch(executable_path=CHROMIUM, args=args)
+
+
+def clip(name, file):
+    """A still scene of 640 x 360, into which an example slides and stays for ten seconds, again and again.
+
+    MJPEG is one JPEG after the other; Chromium shows 30 a second.
+    """
+    import numpy as np  # not everything that imports this file needs these
+    from PIL import Image
+
+    grass = np.random.default_rng(0).uniform(80, 150, (18, 32, 1)) * (0.8, 1, 0.55)
+    scene = Image.fromarray(grass.astype(np.uint8)).resize((640, 360), Image.Resampling.BICUBIC)
+    with Image.open(ROOT / "examples" / f"{name}.jpg") as animal, file.open("wb") as out:
+        animal.thumbnail((210, 210))
+        for x, times in [(-210, 60), *((x, 1) for x in range(-210, 250, 8)), (250, 300)]:
+            frame, data = scene.copy(), io.BytesIO()
+            frame.paste(animal, (x, 100))
+            frame.save(data, "JPEG")
+            out.write(data.getvalue() * times)
+    return file
 
 
 def serious_findings(page):

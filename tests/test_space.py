@@ -171,16 +171,16 @@ def test_deploy_removes_what_it_has_sent_before_and_nothing_else(hub, tmp_path):
     env = {"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_secret"}
     assert deploy("me/bears", **env).returncode == 0
     before = set(hub.files)
-    assert {"MODEL_CARD.md", "docs/pictures/page.jpg", "examples/none.jpg", "examples/README.md"} < before
+    assert {"MODEL_CARD.md", "docs/pictures/phone.jpg", "examples/none.jpg", "examples/README.md"} < before
     del hub.files["MODEL_CARD.md"]  # the owner of the Space has deleted it, changed another and added a third
-    hub.files |= {"docs/pictures/page.jpg": "Update page.jpg", "examples/mine.jpg": "Upload mine.jpg"}
+    hub.files |= {"docs/pictures/phone.jpg": "Update phone.jpg", "examples/mine.jpg": "Upload mine.jpg"}
     hub.files[".gitattributes"] = COMMIT_MESSAGE  # which the Hub changes itself in a commit with large files
     result = deploy("me/bears", "--model", str(tmp_path), **env)
     assert result.returncode == 0, result.stderr
     sent = set(files_to_send("me/bears", tmp_path / "export.pkl"))
-    assert set(hub.files) == sent | {"docs/pictures/page.jpg", "examples/mine.jpg", ".gitattributes"}
+    assert set(hub.files) == sent | {"docs/pictures/phone.jpg", "examples/mine.jpg", ".gitattributes"}
     removed = {line.split()[1] for line in result.stdout.splitlines() if "removed" in line}
-    assert removed == before - sent - {"MODEL_CARD.md", "docs/pictures/page.jpg"} != set()
+    assert removed == before - sent - {"MODEL_CARD.md", "docs/pictures/phone.jpg"} != set()
 
 
 def test_an_export_that_needs_trust_is_sent_only_with_it_and_the_space_is_told(hub, tmp_path):

@@ -6,28 +6,10 @@ import json
 import re
 import zipfile
 
-import numpy as np
 import pytest
 from bears.app.look import text_of
-from helpers import CAMERA, DESKTOP, PHONE, ROOT, open_browser, serious_findings
+from helpers import CAMERA, DESKTOP, PHONE, ROOT, clip, open_browser, serious_findings
 from PIL import Image
-
-
-def clip(name, file):
-    """A still scene of 640 x 360, into which an example slides and stays for ten seconds, again and again.
-
-    MJPEG is one JPEG after the other; Chromium shows 30 a second.
-    """
-    rng = np.random.default_rng(0)
-    scene = Image.fromarray(rng.integers(60, 140, (9, 16, 3), np.uint8)).resize((640, 360), Image.Resampling.BICUBIC)
-    with Image.open(ROOT / "examples" / f"{name}.jpg") as animal, file.open("wb") as out:
-        animal.thumbnail((210, 210))
-        for x, times in [(-210, 60), *((x, 1) for x in range(-210, 250, 8)), (250, 300)]:
-            frame, data = scene.copy(), io.BytesIO()
-            frame.paste(animal, (x, 100))
-            frame.save(data, "JPEG")
-            out.write(data.getvalue() * times)
-    return file
 
 
 def open_watch(browser, server, **screen):
