@@ -105,12 +105,12 @@ def run(args):
         classes = list(model.learn.dls.vocab)
         about = {"source": source.name, "classes": classes, "alarm": which(args.alarm or facts.get("alarm"), classes)}
         about |= {"rule": asdict(rule), "live": source.live, "whole_only": source.whole_only}
-        say(f"Watching {source.name} for {' or '.join(about['alarm'])}. A demonstration, no safety device.")
         with (
             closing(Record(args.to, args.keep, about)) as record,
             closing(Teller(args.webhook, args.sound, args.quiet_hours, about, facts.get("subject"))) as teller,
             closing(Progress(source)) as progress,
         ):
+            say(f"Watching {source.name} for {' or '.join(about['alarm'])}. A demonstration, no safety device.")
             frames = takewhile(not_yet(args.until), source.frames())
             for step in watch(frames, model, about["alarm"], rule, source.whole_only):
                 folder = record.add(step)
