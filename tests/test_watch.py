@@ -540,14 +540,15 @@ def test_in_quiet_hours_alarms_are_said_and_kept_but_not_sent(opened, tmp_path, 
 
 def test_the_oldest_goes_when_there_is_too_much_and_never_the_newest(tmp_path):
     for n in range(6):
-        (tmp_path / "events" / f"2026-01-0{n}").mkdir(parents=True)
-        (tmp_path / "events" / f"2026-01-0{n}" / "frame.jpg").write_bytes(bytes(1000))
-    (tmp_path / "events" / "mine.txt").write_text("mine")
+        folder = tmp_path / "events" / f"2026-01-0{n} 12-00-00.000"
+        folder.mkdir(parents=True)
+        (folder / "frame.jpg").write_bytes(bytes(1000))
+    (tmp_path / "events" / "mine").mkdir()
     Record(tmp_path, 3500 / GB, ABOUT)
-    assert sorted(path.name[-2:] for path in tmp_path.glob("events/*/")) == ["03", "04", "05"]
+    assert sorted(path.name[8:10] for path in tmp_path.glob("events/2026*/")) == ["03", "04", "05"]
     Record(tmp_path, 1 / GB, ABOUT)
-    assert sorted(path.name[-2:] for path in tmp_path.glob("events/*/")) == ["05"]
-    assert (tmp_path / "events" / "mine.txt").exists()
+    assert sorted(path.name[8:10] for path in tmp_path.glob("events/2026*/")) == ["05"]
+    assert (tmp_path / "events" / "mine").exists()
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, a disk that takes nothing")

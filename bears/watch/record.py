@@ -22,6 +22,7 @@ NEW_FILE = 3600  # seconds after which scores go into another file, so that the 
 BEFORE, AFTER = 8, 4  # seconds that a clip has, before and after the alarm
 CLIP_WIDTH, CLIP_RATE = 480, 5  # pixels, and frames a second at most
 COMPLAIN = 600  # seconds between two sentences about a disk that takes nothing
+NAME = "????-??-?? ??-??-??.???"  # of what is ours to delete
 GB = 10**9
 
 
@@ -66,13 +67,14 @@ class Record:
         """Append to the log, which is opened for each step: what is written stays, whatever happens next."""
         if not entries:
             return
-        if self.file is None or time.monotonic() - self.begun > NEW_FILE:
-            about = {**self.about, "time": now(), "continues": self.file is not None}
-            self.file, self.begun = self.folder / "scores" / f"{unique_name()}.jsonl", time.monotonic()
-            entries = [about, *entries]
+        file, begun = self.file, self.begun
+        if file is None or time.monotonic() - begun > NEW_FILE:
+            entries = [{**self.about, "time": now(), "continues": file is not None}, *entries]
+            file, begun = self.folder / "scores" / f"{unique_name()}.jsonl", time.monotonic()
             self.prune()
-        with self.file.open("a", encoding="utf-8") as log:
+        with file.open("a", encoding="utf-8") as log:
             log.write("".join(json.dumps(entry) + "\n" for entry in entries))
+        self.file, self.begun = file, begun
 
     def write_alarm(self, alarm, step):
         history = [h for h in self.looks[alarm["track"]] if step.frame.seconds - h[0]["seconds"] <= self.memory]
@@ -128,7 +130,7 @@ class Record:
 
     def prune(self):
         """Delete the oldest files of scores and folders of alarms until the rest is small enough; never the newest."""
-        events, files = sorted(self.folder.glob("events/*/")), sorted(self.folder.glob("scores/*.jsonl"))
+        events, files = sorted(self.folder.glob(f"events/{NAME}/")), sorted(self.folder.glob(f"scores/{NAME}.jsonl"))
         kept = {*events[-1:], *files[-1:]}
         sizes = {path: size(path) for path in [*events, *files]}
         for path in sorted(set(sizes) - kept, key=lambda path: path.name):
