@@ -333,7 +333,9 @@ def test_a_folder_gives_each_photo_once_it_is_complete(model, tmp_path, capsys):
         assert time.monotonic() < end
         if step.events:
             break
-    assert seen == 3 and step.events[0]["label"] == "grizzly" and not capsys.readouterr().out
+    assert seen == 3 and step.events[0]["label"] == "grizzly"
+    [said] = capsys.readouterr().out.splitlines()
+    assert said.endswith("  Photos that are there already (1) are not looked at, only those that come")
 
 
 def test_all_photos_that_come_at_once_are_looked_at(tmp_path):

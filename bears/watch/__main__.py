@@ -108,7 +108,7 @@ def run(args):
         with (
             closing(Record(args.to, args.keep, about)) as record,
             closing(Teller(args.webhook, args.sound, args.quiet_hours, about, facts.get("subject"))) as teller,
-            closing(Progress(source)) as progress,
+            closing(Progress()) as progress,
         ):
             say(f"Watching {source.name} for {' or '.join(about['alarm'])}. A demonstration, no safety device.")
             frames = takewhile(not_yet(args.until), source.frames())

@@ -139,6 +139,8 @@ class Folder:
         self.photos = {name: Photo(self.folder / name, done=True) for name in find_photos(self.folder)}
 
     def frames(self) -> Iterator[Frame]:
+        if self.photos:
+            say(f"Photos that are there already ({len(self.photos):,}) are not looked at, only those that come")
         while True:
             start = time.monotonic()
             with suppress(PredictError):  # a disk or a network that comes back

@@ -31,8 +31,8 @@ def say(sentence):
 class Progress:
     """How many frames a second are kept up with, said ever more seldom, once an hour in the end."""
 
-    def __init__(self, source):
-        self.source, self.frames, self.looks, self.alarms = source, 0, 0, 0
+    def __init__(self):
+        self.frames = self.looks = self.alarms = 0
         self.start = self.said = time.monotonic()
         self.pause = MINUTE
 
