@@ -41,6 +41,7 @@ SLOW = {
     *("own_process", "starts", "half_run", "outputs", "trained", "edited", "shapes_model", "measured"),
     *("learner", "photos", "subprocess", "Server", "launch", "deploy", "compare", "run_training"),
     *("vision_learner", "speed_up", "runtime"),
+    *("open_model", "opened", "bear_watch", "camera"),
 }
 
 

@@ -65,14 +65,14 @@ def test_nothing_else_imports_opencv():
 
 
 @pytest.fixture(scope="module")
-def model():
+def open_model():
     return Model(ROOT / "export.pkl")
 
 
 @pytest.fixture
-def opened(model, monkeypatch):
+def opened(open_model, monkeypatch):
     """The command uses the model that is open already."""
-    monkeypatch.setattr(command, "Model", lambda file, trust: model)
+    monkeypatch.setattr(command, "Model", lambda file, trust: open_model)
 
 
 def meadow(seed=0):
@@ -114,12 +114,12 @@ def size_of(file):
 
 
 @pytest.fixture(scope="module")
-def bear_watch(model, tmp_path_factory):
+def bear_watch(open_model, tmp_path_factory):
     """What the command keeps of a film of a bear."""
     folder = tmp_path_factory.mktemp("watch")
     film = write_film(folder / "bear.mp4", walk("grizzly"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "Model", lambda file, trust: model)
+        patch.setattr(command, "Model", lambda file, trust: open_model)
         command.main([film, "--to", str(folder / "kept")])
     return folder / "kept"
 
@@ -177,9 +177,9 @@ def test_a_replay_says_why_it_alarmed_and_what_other_settings_had_done(bear_watc
         (["--replay", "nowhere"], "There are no scores in nowhere: name a folder that a watch has written."),
     ],
 )
-def test_what_is_wrong_is_one_sentence(args, said, model, tmp_path, monkeypatch):
+def test_what_is_wrong_is_one_sentence(args, said, open_model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "Model", Model if "--model" in args else lambda file, trust: model)
+    monkeypatch.setattr(command, "Model", Model if "--model" in args else lambda file, trust: open_model)
     (tmp_path / "notes.txt").write_text("no film")
     write_film("film.mp4", walk("teddy", seconds=1))
     with pytest.raises(SystemExit, match=r"^bears\.watch: ") as e:
@@ -279,6 +279,7 @@ def test_a_visit_ends_and_the_next_one_alarms_again():
     assert [kind for kind, _ in events] == ["alarm", "end", "alarm"] and events[0][1] < 9 and 105 <= events[2][1] < 109
 
 
+@pytest.mark.slow  # it takes seconds
 def test_eight_hours_take_no_more_memory_than_one(tmp_path):
     scenes = [noisy(meadow(), n)[::2, ::2] for n in range(20)]
 
@@ -312,7 +313,7 @@ def test_eight_hours_take_no_more_memory_than_one(tmp_path):
 # Where frames come from
 
 
-def test_a_folder_gives_each_photo_once_it_is_complete(model, tmp_path, capsys):
+def test_a_folder_gives_each_photo_once_it_is_complete(open_model, tmp_path, capsys):
     photo = (ROOT / "examples" / "grizzly.jpg").read_bytes()
     (tmp_path / "old.jpg").write_bytes(photo)
     source = frames.open_source(str(tmp_path), 0.1)
@@ -328,7 +329,7 @@ def test_a_folder_gives_each_photo_once_it_is_complete(model, tmp_path, capsys):
 
     threading.Thread(target=camera).start()
     seen, end = 0, time.monotonic() + 30
-    for step in watch(source.frames(), model, REAL, whole_only=True):
+    for step in watch(source.frames(), open_model, REAL, whole_only=True):
         seen += len(step.looks)
         assert time.monotonic() < end
         if step.events:
