@@ -77,14 +77,24 @@ class CutOut:
 @lru_cache(maxsize=256)
 def cut_out(photo):
     """The animal of a `Photo`, by GrabCut, or None where it finds no outline that could be one."""
-    bgr = read(photo.file)
-    mask = outline(bgr, photo.box)
+    bgr, box = around(read(photo.file), photo.box)
+    mask = outline(bgr, box)
     if mask is None:
         return None
     alpha = cv2.GaussianBlur(cv2.resize(mask * 255, bgr.shape[1::-1], interpolation=cv2.INTER_CUBIC), (0, 0), 1.2)
     ys, xs = np.nonzero(alpha > 127)
     part = np.s_[max(0, ys.min() - 2) : ys.max() + 3, max(0, xs.min() - 2) : xs.max() + 3]
     return CutOut(bgr[part].copy(), alpha[part].copy(), float(bgr.mean()))
+
+
+def around(bgr, box, margin=0.3):
+    """The part of a picture around a box, and the box in that part; both boxes as shares."""
+    h, w = bgr.shape[:2]
+    left, top, right, bottom = np.array(box) * (w, h, w, h)
+    wide, high = margin * (right - left), margin * (bottom - top)
+    x0, y0, x1, y1 = int(max(0, left - wide)), int(max(0, top - high)), int(min(w, right + wide)), int(min(h, bottom + high))
+    inner = (np.array((left, top, right, bottom)) - (x0, y0, x0, y0)) / np.array((x1 - x0, y1 - y0) * 2)
+    return bgr[y0:y1, x0:x1], tuple(inner)
 
 
 def outline(bgr, box, side=320):
