@@ -3,11 +3,11 @@
     python benchmarks/footage.py stand.mp4 --kind "bears by day" --number 3   # one clip, to look at (or .y4m)
     python benchmarks/footage.py sheet.png                                   # all outlines, to look at
 
-Real are the scenes (photos of trail cameras, empty or with animals that never move), the animals, people and teddies (cut
-out along their outline by OpenCV's GrabCut, Rother et al. 2004). Made are all movements: cut-outs do not move their legs.
-`footage.csv` lists the photos below DIR (`--data`): what each is for (`kind`), and the box around the animal (left, top,
-right, bottom, as shares of the picture; the whole picture if there is none). The outlines were looked at, the bad ones
-left out. Without DIR, clips are made of `examples/` before a painted scene.
+Real are the scenes (photos of trail cameras, some with animals that never move), and the animals, people and teddies (cut
+out along their outline by OpenCV's GrabCut, Rother et al. 2004). Made are all movements: cut-outs do not move their
+legs. `footage.csv` lists the photos below DIR (`--data`): what each is for (`kind`), and the box around the animal
+(left, top, right, bottom, as shares of the picture; the whole picture if there is none). The outlines were looked at, the
+bad ones left out; so was a scene of wild boars. Without DIR, clips are made of `examples/` before a painted scene.
 
 A clip is its seed: frames are made when they are asked for, always the same, and nothing is stored.
 """
@@ -26,14 +26,16 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bears.photo import open_photo
+from joblib import Memory
 
 WIDTH, HEIGHT, FPS = 1280, 720, 5
 CLIP = 300  # seconds of a clip without a bear
 QUIET = 8  # seconds before anything moves: a camera has been there for a while
+CACHE = Memory(ROOT / "reports" / "watch", verbose=0)  # of outlines, which take a second each
 TABLE = Path(__file__).with_suffix(".csv")
 DAY, NIGHT = "day", "night"
-EMPTY, WEATHER, PEOPLE, ANIMALS, TEDDIES = "empty scenes", "wind, rain, light", "people and dogs", "other animals", "teddies"
-CATEGORIES = EMPTY, WEATHER, PEOPLE, ANIMALS, TEDDIES
+CATEGORIES = "empty scenes", "wind, rain, light", "people and dogs", "other animals", "teddies"
+EMPTY, WEATHER, PEOPLE, ANIMALS, TEDDIES = CATEGORIES
 BEARS = "bears by day", "bears by night"
 KNOWN = "known bear"  # cut out of a photo that the shipped model has learnt from
 HEIGHTS = 0.10, 0.15, 0.25, 0.40, 0.60  # of the picture: limits of the classes of size of bears
@@ -92,11 +94,13 @@ def around(bgr, box, margin=0.3):
     h, w = bgr.shape[:2]
     left, top, right, bottom = np.array(box) * (w, h, w, h)
     wide, high = margin * (right - left), margin * (bottom - top)
-    x0, y0, x1, y1 = int(max(0, left - wide)), int(max(0, top - high)), int(min(w, right + wide)), int(min(h, bottom + high))
+    x0, y0 = int(max(0, left - wide)), int(max(0, top - high))
+    x1, y1 = int(min(w, right + wide)), int(min(h, bottom + high))
     inner = (np.array((left, top, right, bottom)) - (x0, y0, x0, y0)) / np.array((x1 - x0, y1 - y0) * 2)
     return bgr[y0:y1, x0:x1], tuple(inner)
 
 
+@CACHE.cache
 def outline(bgr, box, side=320):
     """Where the animal is, (h, w) of 0 and 1, at most `side` pixels a side; None: that cannot be an animal."""
     scale = side / max(bgr.shape[:2])
@@ -117,7 +121,7 @@ def outline(bgr, box, side=320):
 
 
 def largest(found, room):
-    """The largest part, small holes filled, unless it is ragged, one of many, or nothing but the box of `room` pixels."""
+    """The largest part, small holes filled; None if it is ragged, one of many, or too much or little of `room` pixels."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(found)
     if count < 2:
         return None
@@ -353,7 +357,7 @@ class Camera:
         return cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR) if night else frame
 
     def gain(self, t):
-        """Of the light: it drifts, clouds pass, it gets dark before the lamp comes on, and the camera gets used to it."""
+        """Of the light: it drifts, clouds pass, and it gets dark before the lamp comes on, which dazzles for a second."""
         gain = np.interp(t, *self.light)
         if self.weather.dusk is not None:
             before = self.weather.dusk - t
@@ -439,12 +443,9 @@ class Clip:
         self.still = self.choose_scene()
         self.visits = []
         self.actors = []
-        cast = {EMPTY: self.nobody, WEATHER: self.nobody, PEOPLE: self.people, ANIMALS: self.animals, TEDDIES: self.teddies}
         self.seconds = CLIP
-        if kind in BEARS:
-            self.bear()
-        else:
-            cast[kind]()
+        cast = {PEOPLE: self.people, ANIMALS: self.animals, TEDDIES: self.teddies, **dict.fromkeys(BEARS, self.bear)}
+        cast.get(kind, lambda: None)()
         self.visits = [self.describe(actor) for actor in self.actors]
 
     def choose_weather(self):
@@ -469,7 +470,9 @@ class Clip:
 
     def choose_scene(self):
         there = self.photos.get(NIGHT if self.weather.night else DAY)
-        return there[self.number % len(there) if self.kind in CATEGORIES else self.rng.integers(len(there))] if there else None
+        if not there:
+            return None
+        return there[self.number % len(there) if self.kind in CATEGORIES else self.rng.integers(len(there))]
 
     def pick(self, kind, number=None):
         """A photo of that kind that has an outline, and its cut-out: by chance, or one after the other."""
@@ -485,13 +488,10 @@ class Clip:
         photo, what = self.pick(kind, number)
         path, right = way(self.rng, start, height * HEIGHT, **how)
         actor = Actor(what, path, right != (self.rng.random() < 0.2), self.rng.uniform(0.8, 1.6), kind, photo.file.name)
-        bright = scene(self.still).mean()
-        actor.gain = self.rng.uniform(0.6, 1.1) if self.weather.night else float(np.clip(bright / what.light, 0.5, 1.3) ** 0.7)
+        brighter = np.clip(scene(self.still).mean() / what.light, 0.5, 1.3)
+        actor.gain = self.rng.uniform(0.6, 1.1) if self.weather.night else float(brighter**0.7)
         self.actors.append(actor)
         return actor
-
-    def nobody(self):
-        pass
 
     def bear(self):
         """One after the other: of every size, and as many that the shipped model never saw as of those it knows."""
@@ -502,7 +502,7 @@ class Clip:
         self.seconds = self.actors[0].path[-1, 0] + 4
 
     def people(self):
-        """Somebody comes every two minutes or so, half of them with a dog or alone a dog."""
+        """Somebody, a dog, or both; twice as often the first."""
         for start in self.starts():
             who = self.rng.choice(["person", "person", "dog", "both"])
             height = self.rng.uniform(0.25, 0.75)
@@ -517,7 +517,7 @@ class Clip:
 
     def teddies(self):
         """Half of them are carried by; the others are set down, stand there alone, and are fetched again."""
-        for start in self.starts(least=120):
+        for start in self.starts():
             height, pace, share = self.rng.uniform(0.4, 0.8), self.rng.uniform(0.25, 0.6), self.rng.uniform(0.25, 0.5)
             carried = self.rng.random() < 0.5
             bearer = self.enter("person" if "person" in self.photos else "dog", height, start, pace=pace, how="through")
@@ -532,12 +532,12 @@ class Clip:
                 toy.path[2:4, 1:3] = bearer.path[[1, 5], 1:3] + (0.3 * height * HEIGHT, 0)
                 toy.path[[2, 3], 0] += 0.8
 
-    def starts(self, least=70):
-        """When somebody comes, at least so many seconds apart."""
-        t = QUIET + self.rng.uniform(0, 10)
-        while t < CLIP - 60:
+    def starts(self):
+        """When somebody comes: once or twice."""
+        t = QUIET + self.rng.uniform(0, 60)
+        while t < CLIP - 100:
             yield t
-            t += least + self.rng.uniform(0, 50)
+            t += self.rng.uniform(120, 240)
 
     def describe(self, actor):
         times = np.arange(0, self.seconds, 1 / FPS)
@@ -584,7 +584,8 @@ def sheet(photos, side=150, columns=12):
         tile, what = np.full((side, side, 3), (255, 0, 255), np.uint8), cut_out(photo)
         if what:
             scale = (side - 4) / max(what.alpha.shape)
-            bgr, alpha = (cv2.resize(a, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for a in (what.bgr, what.alpha))
+            size = [max(1, round(scale * side)) for side in what.alpha.shape[::-1]]
+            bgr, alpha = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (what.bgr, what.alpha))
             part, alpha = tile[: bgr.shape[0], : bgr.shape[1]], alpha[..., None] / 255
             part[:] = bgr * alpha + part * (1 - alpha)
         cv2.putText(tile, str(len(tiles)), (2, side - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1)
@@ -595,7 +596,7 @@ def sheet(photos, side=150, columns=12):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, help="what to write: a film (.mp4, .y4m), or a picture of all outlines (.png)")
+    parser.add_argument("file", type=Path, help="a film (.mp4, .y4m), or a picture of all outlines (.png)")
     parser.add_argument("--kind", choices=[*CATEGORIES, *BEARS], default=BEARS[0], help="default: %(default)s")
     parser.add_argument("--number", type=int, default=0, help="which of the clips of this kind (default: 0)")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help="see above")

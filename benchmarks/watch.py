@@ -1,4 +1,4 @@
-"""How many bears does the camp watch miss, at how many false alarms an hour? On made clips, and on the real ones there are.
+"""How many bears does the camp watch miss, at how many false alarms an hour? On made clips and on real ones.
 
     python benchmarks/watch.py                    # the tables of docs/watch.md, its curve, its picture; takes an hour
     python benchmarks/watch.py --model export.pkl # the shipped model, which has learnt from many of the animals shown
@@ -6,10 +6,10 @@
     python benchmarks/watch.py --hours 0 --visits 0   # the tables again, of what was recorded
 
 The clips are those of `footage.py`: see there what is real in them. They go through the engine (`bears/watch`) in
-simulated time, at `FPS` frames a second, and what the model said is recorded; the rule is then run again over the records,
-the threshold moving. (The engine goes on looking where the score was at least half of the usual threshold; so much depends
-on that one.) A run that is stopped goes on where it was. Without `--model`, a model is trained first, by the shipped recipe,
-on the photos of which nothing is in the clips.
+simulated time, at `FPS` frames a second, and what the model said is recorded; the rule is then run again over the
+records, the threshold moving. (The engine goes on looking where the score was at least half of the usual threshold; so
+much depends on that one.) A run that is stopped goes on where it was. Without `--model`, a model is trained first, by the
+shipped recipe, on the photos of which nothing is in the clips.
 
 DIR is that of `cameras.py`.
 """
@@ -24,6 +24,8 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -47,6 +49,7 @@ ALARM = "black", "grizzly"
 LATE = 2  # seconds after a bear has gone in which an alarm is still its own
 LARGE = 0.15  # of the picture: bears for which the project has an aim
 THRESHOLDS = [round(0.02 * i, 2) for i in range(1, 50)]
+STRICTEST = replace(Rule(), threshold=THRESHOLDS[-1])
 CURVE, PICTURE = ROOT / "docs" / "watch_curve.json", ROOT / "docs" / "pictures" / "watch_curve.svg"
 
 
@@ -65,7 +68,7 @@ def parse_args(argv=None):
 
 
 def train_without(photos, data, out):
-    """An export of the shipped recipe; it knows no photo of which anything is in a clip, and no near-duplicate of one."""
+    """An export of the shipped recipe; it knows no photo of which anything is in a clip, nor a near-duplicate."""
     if (out / "export.pkl").exists():
         return out / "export.pkl"
     files, _ = find_photos(data / "photos" / "bears", ROOT / "bears" / "train" / "left_out.csv")
@@ -84,10 +87,9 @@ def train_without(photos, data, out):
 def all_clips(photos, hours, visits):
     """Names and makers of the clips, mixed, so that the first hour is of the same kinds as the last."""
     each = -(-round(hours * 3600 / CLIP) // len(CATEGORIES))
-    for number in range(max(each, visits)):
-        kinds = [*(CATEGORIES if number < each else ()), *(BEARS if number < visits else ())]
-        for kind in kinds:
-            yield f"{kind} {number}", lambda kind=kind, number=number: footage.Clip(photos, kind, number)
+    counts = dict.fromkeys(CATEGORIES, each) | dict.fromkeys(BEARS, visits)
+    for _, kind, number in sorted((i / count, kind, i) for kind, count in counts.items() for i in range(count)):
+        yield f"{kind} {number}", partial(footage.Clip, photos, kind, number)
 
 
 def record(model, clips, file):
@@ -97,19 +99,24 @@ def record(model, clips, file):
         if name not in there:
             start, clip = time.monotonic(), make()
             row = {"clip": name, "kind": clip.kind, "seconds": clip.seconds, "visits": [vars(v) for v in clip.visits]}
-            row["looks"] = looks(model, (Frame(*pair) for pair in clip.frames()))
+            row["looks"] = looks(model, (Frame(*pair) for pair in clip.frames()), until_alarm=clip.kind in BEARS)
             with file.open("a") as f:
                 f.write(json.dumps(row) + "\n")
             print(f"· {name}: {clip.seconds:.0f} s in {time.monotonic() - start:.0f} s", flush=True)
 
 
-def looks(model, frames):
-    """Of each frame that the model was shown anything of: its time, and track, score, probabilities and certainty."""
-    watcher, rows = Watcher(model, ALARM, Rule(), whole_only=False), []
+def looks(model, frames, until_alarm=False):
+    """Of each frame that the model was shown anything of: its time, and track, score, probabilities and certainty.
+
+    `until_alarm`: no further than to where the rule has alarmed at every threshold, which saves time.
+    """
+    watcher, strictest, rows = Watcher(model, ALARM, Rule(), whole_only=False), Alarm(STRICTEST), []
     for frame in frames:
         found = watcher.step(frame).looks
         if found:
             rows.append((frame.seconds, [(k.track, round(k.score, 4), tidy(k.probs), k.certainty) for k in found]))
+        if strictest.step(frame.seconds, [(k.track, k.score) for k in found]) and until_alarm:
+            break
     return rows
 
 
@@ -173,13 +180,13 @@ def rate(k, hours):
 
 
 def groups_of_visits(rows):
-    """The visits of bears by name: by day and night, all that are large, by size, and by what the shipped model knows."""
+    """The visits of bears by name: by day and night, all that are large, by size, and by where the bear was cut out."""
     for kind in BEARS:
         some = [row for row in rows if row["kind"] == kind]
         height = {id(row): row["visits"][0]["height"] for row in some}
         large = [row for row in some if height[id(row)] >= LARGE]
         yield f"{kind}, at least {LARGE:.0%} of the picture high", large
-        for low, high in zip(HEIGHTS, HEIGHTS[1:]):
+        for low, high in pairwise(HEIGHTS):
             yield f"… {low:.0%} to {high:.0%}", [row for row in some if low <= height[id(row)] < high]
         for name, known in (("cut out of photos of cameras", False), ("cut out of the training photos", True)):
             yield f"… {name}, {LARGE:.0%} and more", [r for r in large if (r["visits"][0]["kind"] == KNOWN) == known]
@@ -208,14 +215,23 @@ def curve(rows):
     }
     for threshold in THRESHOLDS:
         rule = replace(Rule(), threshold=threshold)
-        missed = {}
-        for name, some in groups.items():
-            delays, n = of_visits(some, rule)
-            missed[name] = {"missed": n - len(delays), "visits": n, "median_delay": round(float(np.median(delays)), 2) if delays else None}
+        bears = {name: describe(*of_visits(some, rule)) for name, some in groups.items()}
         k, hours = of_hours(calm, rule)
         by_kind = {kind: of_hours([r for r in calm if r["kind"] == kind], rule)[0] for kind in CATEGORIES}
-        points.append({"threshold": threshold, "false_alarms": k, "by_kind": by_kind, "hours": round(hours, 2), "bears": missed})
+        point = {
+            "threshold": threshold,
+            "false_alarms": k,
+            "hours": round(hours, 2),
+            "by_kind": by_kind,
+            "bears": bears,
+        }
+        points.append(point)
     return points
+
+
+def describe(delays, visits):
+    median = round(float(np.median(delays)), 2) if delays else None
+    return {"visits": visits, "missed": visits - len(delays), "median_delay": median}
 
 
 def draw(points, chosen, file):
@@ -236,7 +252,8 @@ def draw(points, chosen, file):
         ax.plot(x, y, label=f"{kind}, {'all sizes' if size == 'all' else f'{size} of the picture high'}", **style)
         [at] = [i for i, p in enumerate(points) if p["threshold"] == chosen]
         ax.plot(x[at], y[at], "o", color=colours[kind], mfc="white" if size == "all" else None)
-    ax.set(xlabel=f"false alarms an hour ({points[0]['hours']:.0f} hours without a bear)", ylabel="visits missed (%)", ylim=(0, 100))
+    ax.set_xlabel(f"false alarms an hour ({points[0]['hours']:.0f} hours without a bear)")
+    ax.set_ylabel("visits missed (%)")
     ax.set_xlim(left=0)
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
@@ -280,7 +297,9 @@ def print_costs(model, photos):
             at, of = time.perf_counter(), time.process_time()
             watcher.step(Frame(seconds, picture))
             wall, cpu, n = wall + time.perf_counter() - at, cpu + time.process_time() - of, n + 1
-        print(f"· {name}: {n / wall:.0f} frames of 1280 x 720 a second; at {FPS} a second {cpu / n * FPS:.3f} of a processor")
+        print(
+            f"· {name}: {n / wall:.0f} frames of 1280 x 720 a second; {FPS} a second take {cpu / n * FPS:.3f} of a core"
+        )
     print(f"· memory beyond the model, with what makes the clips: {(memory() - before) / 2**20:.0f} MB")
 
 
