@@ -3,11 +3,12 @@
     python benchmarks/footage.py stand.mp4 --kind "bears by day" --number 3   # one clip, to look at (or .y4m)
     python benchmarks/footage.py sheet.png                                   # all outlines, to look at
 
-Real are the scenes (photos of trail cameras, some with animals that never move), and the animals, people and teddies (cut
-out along their outline by OpenCV's GrabCut, Rother et al. 2004). Made are all movements: cut-outs do not move their
+Real are the scenes (photos of trail cameras, some with animals that never move), and the animals, people and teddies,
+cut out along their outline by OpenCV's GrabCut (Rother et al. 2004). Made are all movements: cut-outs do not move their
 legs. `footage.csv` lists the photos below DIR (`--data`): what each is for (`kind`), and the box around the animal
-(left, top, right, bottom, as shares of the picture; the whole picture if there is none). The outlines were looked at, the
-bad ones left out; so was a scene of wild boars. Without DIR, clips are made of `examples/` before a painted scene.
+(left, top, right, bottom, as shares of the picture; the whole picture if there is none). The outlines were looked at,
+the bad ones left out; so was a scene of wild boars, that would have stood there for hours. Without DIR, clips are made
+of `examples/` before a painted scene.
 
 A clip is its seed: frames are made when they are asked for, always the same, and nothing is stored.
 """
@@ -121,7 +122,7 @@ def outline(bgr, box, side=320):
 
 
 def largest(found, room):
-    """The largest part, small holes filled; None if it is ragged, one of many, or too much or little of `room` pixels."""
+    """The largest part, small holes filled; None if it is ragged, one of many, or not a good part of `room` pixels."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(found)
     if count < 2:
         return None
@@ -357,7 +358,7 @@ class Camera:
         return cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR) if night else frame
 
     def gain(self, t):
-        """Of the light: it drifts, clouds pass, and it gets dark before the lamp comes on, which dazzles for a second."""
+        """Of the light: it drifts, clouds pass, it gets dark before the lamp comes on, and that dazzles at first."""
         gain = np.interp(t, *self.light)
         if self.weather.dusk is not None:
             before = self.weather.dusk - t

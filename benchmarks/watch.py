@@ -8,8 +8,8 @@
 The clips are those of `footage.py`: see there what is real in them. They go through the engine (`bears/watch`) in
 simulated time, at `FPS` frames a second, and what the model said is recorded; the rule is then run again over the
 records, the threshold moving. (The engine goes on looking where the score was at least half of the usual threshold; so
-much depends on that one.) A run that is stopped goes on where it was. Without `--model`, a model is trained first, by the
-shipped recipe, on the photos of which nothing is in the clips.
+much depends on that one.) A run that is stopped goes on where it was. Without `--model`, a model is trained first, by
+the shipped recipe, on the photos of which nothing is in the clips.
 
 DIR is that of `cameras.py`.
 """
@@ -23,9 +23,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import cv2
@@ -94,7 +95,9 @@ def all_clips(photos, hours, visits):
 
 def record(model, clips, file):
     """Append to `file` what the model says of each clip that is not in it."""
-    there = {row["clip"] for row in read_records(file)}
+    rows = read_records(file)
+    there = {row["clip"] for row in rows}
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))  # without a line that was cut short
     for name, make in clips:
         if name not in there:
             start, clip = time.monotonic(), make()
@@ -134,31 +137,57 @@ def read_records(file):
 # What the rule makes of the records
 
 
-def alarms(row, rule):
+def alarms(row, rule, kind=Alarm):
     """When the rule raises an alarm, in seconds."""
-    alarm, times = Alarm(rule), []
+    alarm, times = kind(rule), []
     for seconds, found in row["looks"]:
-        events = alarm.step(seconds, [(track, score) for track, score, *_ in found])
+        events = alarm.step(seconds, [(track, scores_of(kind, *look)) for track, *look in found])
         times += [event["seconds"] for event in events if event["event"] == "alarm"]
     return times
 
 
-def delay(row, rule):
+def scores_of(kind, score, probs, certainty):
+    """What a kind of rule makes of a look: its score, or the log-likelihood ratios of a bear to what it may be else."""
+    if kind is Alarm:
+        return score
+    ratios = ratio(score, 1 - score), ratio(sum(probs[label] for label in ALARM), probs["teddy"])
+    return ratios if kind is SCusum else ratios[:1]
+
+
+class Cusum(Alarm):
+    """For comparison: Page's sum of log-likelihood ratios over the latest scores, in the place of their median."""
+
+    def median_of(self, track, score):
+        history = self.tracks.setdefault(track, deque(maxlen=self.rule.latest))
+        history.append((self.now, score))
+        return min(max(accumulate(ratios)) for ratios in zip(*(score for _, score in reversed(history))))
+
+
+class SCusum(Cusum):
+    """S-CuSum (arXiv 2405.00842): it must win against no bear, and against a teddy."""
+
+
+def ratio(a, b, most=3):
+    """The logarithm of a / b, no further than `most` from zero: scores that are sure of themselves are often wrong."""
+    return float(np.clip(np.log((a + 1e-6) / (b + 1e-6)), -most, most))
+
+
+def delay(row, rule, kind=Alarm):
     """Seconds from the first frame with any of the bear to the alarm; None: there was none while it was there."""
     [visit] = row["visits"]
-    times = [t for t in alarms(row, rule) if visit["seen"] <= t <= visit["gone"] + LATE]
+    times = [t for t in alarms(row, rule, kind) if visit["seen"] <= t <= visit["gone"] + LATE]
     return times[0] - visit["seen"] if times else None
 
 
-def of_visits(rows, rule):
+def of_visits(rows, rule, kind=Alarm):
     """Delays of the visits that were noticed, sorted, and how many visits there were."""
-    delays = [delay(row, rule) for row in rows]
+    delays = [delay(row, rule, kind) for row in rows]
     return sorted(d for d in delays if d is not None), len(delays)
 
 
-def of_hours(rows, rule):
+def of_hours(rows, rule, kind=Alarm):
     """Number of alarms, and hours."""
-    return sum(len(alarms(row, rule)) for row in rows), sum(row["seconds"] for row in rows) / 3600
+    return sum(len(alarms(row, rule, kind)) for row in rows), sum(row["seconds"] for row in rows) / 3600
 
 
 def share(k, n):
@@ -203,6 +232,29 @@ def print_tables(rows, rule):
     for name, some in [*((k, [r for r in calm if r["kind"] == k]) for k in CATEGORIES), ("all", calm)]:
         k, hours = of_hours(some, rule)
         print(f"| {name} | {hours:.1f} | {sum(len(row['visits']) for row in some)} | {k} | {rate(k, hours)} |")
+
+
+def print_rules(rows):
+    """The rule beside two others, each at the lowest threshold that raises no more false alarms."""
+    calm = [row for row in rows if row["kind"] in CATEGORIES]
+    most, _ = of_hours(calm, Rule())
+    print(
+        "\n| rule | threshold | false alarms | missed by day | by night | median delay by day |"
+        + "\n"
+        + "| --- " * 6
+        + "|"
+    )
+    for name, kind, thresholds in (
+        ("median", Alarm, [Rule().threshold]),
+        ("CUSUM", Cusum, np.arange(1, 15, 0.5)),
+        ("S-CuSum", SCusum, np.arange(1, 15, 0.5)),
+    ):
+        rules = [replace(Rule(), threshold=float(threshold)) for threshold in thresholds]
+        rule = next((rule for rule in rules if of_hours(calm, rule, kind)[0] <= most), rules[-1])
+        by_day, by_night = (of_visits([r for r in rows if r["kind"] == bears], rule, kind) for bears in BEARS)
+        missed = [f"{n - len(delays)} of {n}" for delays, n in (by_day, by_night)]
+        k, _ = of_hours(calm, rule, kind)
+        print(f"| {name} | {rule.threshold} | {k} | {' | '.join(missed)} | {np.median(by_day[0]):.1f} s |")
 
 
 def curve(rows):
@@ -321,6 +373,7 @@ def main(argv=None):
         record(model, all_clips(photos, args.hours, args.visits), records)
         rows = read_records(records)
         print_tables(rows, Rule())
+        print_rules(rows)
         watch_real(model, args.data)
     except BearsError as e:
         sys.exit(f"watch.py: {e}")
