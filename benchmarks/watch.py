@@ -17,6 +17,7 @@ DIR is that of `cameras.py`.
 import argparse
 import csv
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -47,6 +48,7 @@ from bears.watch.engine import Frame, Watcher
 from footage import BEARS, CATEGORIES, CLIP, FPS, HEIGHTS, KNOWN
 
 ALARM = "black", "grizzly"
+SHARES = dict(zip(CATEGORIES, (0.4, 0.15, 0.15, 0.15, 0.15)))  # of the hours without a bear
 LATE = 2  # seconds after a bear has gone in which an alarm is still its own
 LARGE = 0.15  # of the picture: bears for which the project has an aim
 THRESHOLDS = [round(0.02 * i, 2) for i in range(1, 50)]
@@ -59,7 +61,7 @@ def parse_args(argv=None):
     parser.add_argument("--model", type=Path, help="an export of the bears; see above")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help="see above")
     parser.add_argument("--hours", type=float, default=10, help="without a bear (default: 10)")
-    parser.add_argument("--visits", type=int, default=120, help="of bears by day, and by night (default: 120)")
+    parser.add_argument("--visits", type=int, default=100, help="of bears by day, and by night (default: 100)")
     parser.add_argument("--out", type=Path, default=ROOT / "reports" / "watch", help="for the records and the model")
     parser.add_argument("--costs", action="store_true", help="measure what watching costs")
     return parser.parse_args(argv)
@@ -87,8 +89,8 @@ def train_without(photos, data, out):
 
 def all_clips(photos, hours, visits):
     """Names and makers of the clips, mixed, so that the first hour is of the same kinds as the last."""
-    each = -(-round(hours * 3600 / CLIP) // len(CATEGORIES))
-    counts = dict.fromkeys(CATEGORIES, each) | dict.fromkeys(BEARS, visits)
+    counts = {kind: math.ceil(share * hours * 3600 / CLIP) for kind, share in SHARES.items()}
+    counts |= dict.fromkeys(BEARS, visits)
     for _, kind, number in sorted((i / count, kind, i) for kind, count in counts.items() for i in range(count)):
         yield f"{kind} {number}", partial(footage.Clip, photos, kind, number)
 
