@@ -297,18 +297,18 @@ def draw(points, chosen, file):
     import matplotlib.pyplot as plt
 
     fig, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    colours = dict(zip(BEARS, ("#c2571a", "#22344f")))
+    [at] = [i for i, point in enumerate(points) if point["threshold"] == chosen]
+    x = [point["false_alarms"] / point["hours"] for point in points]
     for name in points[0]["bears"]:
         kind, size = name.split(", ")
-        x = [p["false_alarms"] / p["hours"] for p in points]
-        y = [100 * p["bears"][name]["missed"] / max(1, p["bears"][name]["visits"]) for p in points]
-        style = {"color": colours[kind], "ls": ":" if size == "all" else "-"}
-        ax.plot(x, y, label=f"{kind}, {'all sizes' if size == 'all' else f'{size} of the picture high'}", **style)
-        [at] = [i for i, p in enumerate(points) if p["threshold"] == chosen]
-        ax.plot(x[at], y[at], "o", color=colours[kind], mfc="white" if size == "all" else None)
+        y = [100 * point["bears"][name]["missed"] / max(1, point["bears"][name]["visits"]) for point in points]
+        style = {"color": "#c2571a" if kind == BEARS[0] else "#22344f", "ls": "-" if kind == BEARS[0] else "--"}
+        words = "all sizes" if size == "all" else f"{size} of the picture high"
+        ax.plot(x, y, label=f"{kind}, {words}", alpha=0.45 if size == "all" else 1, marker=".", **style)
+        ax.plot(x[at], y[at], "o", color=style["color"], ms=8, clip_on=False, zorder=3)
     ax.set_xlabel(f"false alarms an hour ({points[0]['hours']:.0f} hours without a bear)")
     ax.set_ylabel("visits missed (%)")
-    ax.set_xlim(left=0)
+    ax.set(xlim=(0, None), ylim=(0, None))
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     fig.savefig(file, metadata={"Date": None})
