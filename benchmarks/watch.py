@@ -48,7 +48,7 @@ from bears.watch.engine import Frame, Watcher
 from footage import BEARS, CATEGORIES, CLIP, FPS, HEIGHTS, KNOWN
 
 ALARM = "black", "grizzly"
-SHARES = dict(zip(CATEGORIES, (0.4, 0.15, 0.15, 0.15, 0.15)))  # of the hours without a bear
+SHARES = dict(zip(CATEGORIES, (0.6, 0.1, 0.1, 0.1, 0.1)))  # of the hours without a bear
 LATE = 2  # seconds after a bear has gone in which an alarm is still its own
 LARGE = 0.15  # of the picture: bears for which the project has an aim
 THRESHOLDS = [round(0.02 * i, 2) for i in range(1, 50)]
