@@ -363,20 +363,21 @@ def memory():
 
 def main(argv=None):
     args = parse_args(argv)
-    cv2.setNumThreads(1)
     try:
         photos = footage.read_table(args.data)
         file = args.model or train_without(photos, args.data, args.out)
         model = Model(file)
         if args.costs:
             return print_costs(model, photos)
+        cv2.setNumThreads(1)  # so that OMP_NUM_THREADS=1 leaves the other cores alone
         args.out.mkdir(parents=True, exist_ok=True)
         records = args.out / f"{'shipped' if args.model else 'held_out'}.jsonl"
         record(model, all_clips(photos, args.hours, args.visits), records)
         rows = read_records(records)
         print_tables(rows, Rule())
         print_rules(rows)
-        watch_real(model, args.data)
+        if (args.data / "camp" / "camp.csv").exists():
+            watch_real(model, args.data)
     except BearsError as e:
         sys.exit(f"watch.py: {e}")
     if not args.model:
