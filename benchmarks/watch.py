@@ -229,7 +229,7 @@ def print_tables(rows, rule):
         delays, n = of_visits(some, rule)
         median, most = np.quantile(delays, [0.5, 0.9]) if delays else (np.nan, np.nan)
         print(f"| {name} | {share(len(delays), n)} | {median:.1f} s | {most:.1f} s |")
-    print("\n| no bear | hours | visits | false alarms | an hour (95% interval) |\n| --- | --- | --- | --- | --- |")
+    print("\n| no bear | hours | visitors | false alarms | an hour (95% interval) |\n| --- | --- | --- | --- | --- |")
     calm = [row for row in rows if row["kind"] in CATEGORIES]
     for name, some in [*((k, [r for r in calm if r["kind"] == k]) for k in CATEGORIES), ("all", calm)]:
         k, hours = of_hours(some, rule)

@@ -126,6 +126,13 @@ def test_the_published_curve_is_of_ten_hours_and_a_hundred_visits():
     [chosen] = [point for point in curve["points"] if point["threshold"] == curve["chosen"]]
     assert curve["chosen"] == Rule().threshold and chosen["hours"] >= 10
     assert all(chosen["bears"][f"{kind}, all"]["visits"] >= 100 for kind in BEARS)
+    large = [chosen["bears"][f"{kind}, 15% and more"] for kind in BEARS]
+    noticed = [f"{group['visits'] - group['missed']} of {group['visits']}" for group in large]
+    alarms = f"{chosen['false_alarms']} false alarms"
+    for page in ("README.md", "MODEL_CARD.md", "docs/watch.md"):
+        text = " ".join((ROOT / page).read_text().split())
+        assert all(words in text for words in noticed), page
+        assert alarms in text or page == "docs/watch.md"
 
 
 @pytest.mark.slow
