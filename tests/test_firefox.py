@@ -108,6 +108,6 @@ def test_the_page_in_the_pocket_without_a_network(firefox, pocket):
     firefox("Navigate", url=host.url)
     firefox.find("#here [role=status]", "Works offline now.")
     host.stop()
-    firefox("Refresh")
+    firefox("Navigate", url=host.url)
     firefox.click("#page .examples button[aria-label='Example: Teddy bear']")
     firefox.find("#page .verdict", "Teddy bear, 99% sure")

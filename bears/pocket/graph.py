@@ -20,7 +20,7 @@ from onnxscript.optimizer import fold_constants_ir, remove_unused_nodes
 from torch import nn
 
 # Exporters have silent bugs: only these, of each of which tests/test_pocket.py compares one with torch.
-FAMILIES = ["tf_efficientnet_lite*", "resnet*"]
+FAMILIES = ["tf_efficientnet_lite*", "resnet*", "mobilenetv3*"]
 
 
 class AllSquares(nn.Module):
