@@ -38,6 +38,7 @@ const give = async file => {
     photo.src = URL.createObjectURL(file)
     find(".map").open = false
     say("looking", "Looking…")
+    find(".frame").scrollIntoView({block: "nearest"})
     try {
         const answer = await ask("predict", file, signal)
         if (!signal.aborted) tell(...answer)
@@ -84,6 +85,7 @@ const restart = () => {
     URL.revokeObjectURL(photo.src)
     photo.removeAttribute("src")
     say("empty", "")
+    find(".frame").scrollIntoView({block: "nearest"})
     find(".choose").focus()
 }
 find(".another").addEventListener("click", restart)

@@ -3,14 +3,14 @@
 // `props` are the model's `classes`, those that `alarm`, and `promise`, which says where pictures go.
 
 const EVERY = 200 // milliseconds from picture to picture
-const LOOK = 0.4 // seconds between two looks at a track, at least,
+const LOOK = 0.35 // seconds between two looks at a track, at least,
 const SELDOM = 4 // and where there was nothing
 const WHOLE = 10 // seconds between two looks at the whole picture
 const MAX_LOOKS = 3 // at one picture
-const MARGIN = 0.15 // of a box's longer side, on all sides
+const MARGIN = 0.2 // of a box's longer side, on all sides
 const LEAST_SIDE = 0.2 // of the picture's shorter side, is cut out at least
 const SENT = 640 // pixels of the longer side of what the model is shown
-const SENSITIVITY = {low: 0.7, middle: RULE.threshold, high: 0.3}
+const SENSITIVITY = {low: 0.7, medium: RULE.threshold, high: 0.3}
 const MINUTES = 5 // of the strip
 const SIREN = 60 // seconds
 const AGAIN = 5 // seconds until the camera, or the server, is tried again
@@ -37,17 +37,17 @@ const start = async () => {
         return say(NO_CAMERA)
     }
     stopping = new AbortController()
-    ;((movement = new Movement()),
-        (tracks = new Tracks()),
-        (alarm = new Alarm()),
-        (latest = new Map()),
-        (points = []),
-        (asking = false))
+    movement = new Movement()
+    tracks = new Tracks()
+    alarm = new Alarm()
+    latest = new Map()
+    points = []
+    asking = false
     setSensitivity()
     Object.assign(whole, {looked: -Infinity, score: 0, nothing: 0, seen: clock()})
     element.dataset.state = "on"
-    strip.hidden = false
     say("Watching…")
+    find(".badge").textContent = "Watching"
     find(".stop").focus()
     stayAwake()
     run(stopping.signal)
@@ -90,8 +90,11 @@ const run = async signal => {
         const began = performance.now(),
             [track] = video.srcObject?.getVideoTracks() ?? []
         if (track?.readyState != "live") {
-            say("The camera is gone. Trying again…")
-            await connect().catch(() => pause(AGAIN))
+            find(".badge").textContent = "The camera is gone. Trying again…"
+            await connect().then(
+                () => (find(".badge").textContent = "Watching"),
+                () => pause(AGAIN),
+            )
             if (signal.aborted) stop() // meanwhile
             continue
         }
@@ -202,18 +205,20 @@ const react = events => {
     for (const {event, track, median} of events) {
         if (event == "end") quiet()
         else {
-            const looks = latest.get(track),
-                {at} = looks.at(-1)
-            const {verdict} = looks.reduce((best, look) => (look.score > best.score ? look : best))
-            wake(`${verdict}, ${new Date(at).toLocaleTimeString([], {timeStyle: "short"})}`)
+            const looks = latest.get(track)
+            const {at} = looks.at(-1)
+            const {verdict, picture} = looks.reduce((best, look) => (look.score > best.score ? look : best))
+            wake(`${verdict}, ${new Date(at).toLocaleTimeString([], {timeStyle: "short"})}`, picture)
             log.add({at, verdict, median, threshold: alarm.rule.threshold, looks})
         }
     }
 }
 
-const wake = sentence => {
+const wake = (sentence, picture) => {
     find(".alarm").hidden = false
     find(".alarm p").textContent = sentence
+    find(".alarm img").hidden = !picture
+    if (picture) find(".alarm img").src = URL.createObjectURL(picture)
     find(".seen").focus()
     sound.play(SIREN)
     navigator.vibrate?.([800, 400, 800, 400, 800])
@@ -222,11 +227,13 @@ const wake = sentence => {
 const quiet = () => {
     find(".alarm").hidden = true
     find(".alarm p").textContent = ""
+    URL.revokeObjectURL(find(".alarm img").src)
     sound.stop()
 }
 
 // The scores of the last minutes, with the threshold as a line.
 const draw = () => {
+    find(".past").hidden = points.length < 3
     const context = strip.getContext("2d"),
         {width, height} = strip,
         now = clock(),
@@ -326,7 +333,7 @@ const log = {
                             image = figure.appendChild(document.createElement("img"))
                         image.src = URL.createObjectURL(look.picture)
                         image.alt = look.verdict
-                        figure.append(look.score.toFixed(2))
+                        figure.append(`${Math.min(99, Math.floor(100 * look.score))}%`)
                         return figure
                     }),
                 )
@@ -376,7 +383,11 @@ find(".camera").addEventListener("change", () => {
     for (const track of video.srcObject?.getTracks() ?? []) track.stop() // then it is gone, and the chosen one comes
 })
 find(".save").addEventListener("click", () => log.save())
-find(".delete").addEventListener("click", () => log.clear())
+find(".delete").addEventListener("click", ({target}) => {
+    const sure = target.textContent == "Really delete all?"
+    target.textContent = sure ? "Delete all" : "Really delete all?"
+    if (sure) log.clear()
+})
 for (const label of props.classes) {
     const box = Object.assign(document.createElement("input"), {type: "checkbox", value: label})
     box.checked = props.alarm.includes(label)
