@@ -54,7 +54,7 @@ class GraphEyes(WholePhotos):
 
 
 def check(model: Model, eyes: GraphEyes, files: Iterable[Path]) -> tuple[int, float]:
-    """Ask both about photos; and about halves of them; returns how many that were, and the largest difference between two probabilities.
+    """Ask both about photos and halves of them; returns how many that were, and how far probabilities differ at most.
 
     Raises `PocketError` for the first photo of which they say different things.
     """
