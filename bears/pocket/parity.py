@@ -10,7 +10,7 @@ from bears.app.model import Model
 from bears.app.wording import NONE
 from bears.errors import PhotoError, PocketError
 from bears.photo import open_photo
-from bears.squares import Answer, WholePhoto, WholePhotos, cover, middle
+from bears.squares import Answer, WholePhoto, WholePhotos, cover, middle, visible
 from PIL import Image
 
 CLOSE = 1e-3  # between two probabilities of the same class
@@ -35,7 +35,7 @@ class GraphEyes(WholePhotos):
         return [self.look_at(photo, stride) for photo in photos]
 
     def look_at(self, photo, stride):
-        picture = self.whole.encodes(photo)
+        picture = photo.crop(visible(photo.size)).resize(self.whole.target(photo.size), Image.Resampling.BILINEAR)
         shape = [n // self.whole.cell for n in picture.size[::-1]]
         found = self.run(picture)
         corners = [(y, x) for y in cover(shape[0], self.side, stride) for x in cover(shape[1], self.side, stride)]
@@ -54,7 +54,7 @@ class GraphEyes(WholePhotos):
 
 
 def check(model: Model, eyes: GraphEyes, files: Iterable[Path]) -> tuple[int, float]:
-    """Ask both about photos; and about halves of them; returns how many that were, and the largest difference between two probabilities.
+    """Ask both about photos and halves of them; returns how many that were, and how far probabilities differ at most.
 
     Raises `PocketError` for the first photo of which they say different things.
     """
