@@ -1,0 +1,390 @@
+"""How many bears does the camp watch miss, at how many false alarms an hour? On made clips and on real ones.
+
+    python benchmarks/watch.py                    # the tables of docs/watch.md, its curve, its picture; takes an hour
+    python benchmarks/watch.py --model export.pkl # the shipped model, which has learnt from many of the animals shown
+    python benchmarks/watch.py --costs            # frames per second, share of a processor, memory; nothing else
+    python benchmarks/watch.py --hours 0 --visits 0   # the tables again, of what was recorded
+
+The clips are those of `footage.py`: see there what is real in them. They go through the engine (`bears/watch`) in
+simulated time, at `FPS` frames a second, and what the model said is recorded; the rule is then run again over the
+records, the threshold moving. (The engine goes on looking where the score was at least half of the usual threshold; so
+much depends on that one.) A run that is stopped goes on where it was. Without `--model`, a model is trained first, by
+the shipped recipe, on the photos of which nothing is in the clips.
+
+DIR is that of `cameras.py`.
+"""
+
+import argparse
+import csv
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from dataclasses import replace
+from functools import partial
+from itertools import accumulate, pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy.stats import binomtest, chi2
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+import footage
+import torch
+from bears.app.model import Model
+from bears.errors import BearsError
+from bears.train.data import find_photos
+from bears.train.near_duplicates import group_near_duplicates
+from bears.watch.alarm import Alarm, Rule
+from bears.watch.engine import Frame, Watcher
+from footage import BEARS, CATEGORIES, CLIP, FPS, HEIGHTS, KNOWN
+
+ALARM = "black", "grizzly"
+SHARES = dict(zip(CATEGORIES, (0.6, 0.1, 0.1, 0.1, 0.1)))  # of the hours without a bear
+LATE = 2  # seconds after a bear has gone in which an alarm is still its own
+LARGE = 0.15  # of the picture: bears for which the project has an aim
+THRESHOLDS = [round(0.02 * i, 2) for i in range(1, 50)]
+STRICTEST = replace(Rule(), threshold=THRESHOLDS[-1])
+CURVE, PICTURE = ROOT / "docs" / "watch_curve.json", ROOT / "docs" / "pictures" / "watch_curve.svg"
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, help="an export of the bears; see above")
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help="see above")
+    parser.add_argument("--hours", type=float, default=10, help="without a bear (default: 10)")
+    parser.add_argument("--visits", type=int, default=100, help="of bears by day, and by night (default: 100)")
+    parser.add_argument("--out", type=Path, default=ROOT / "reports" / "watch", help="for the records and the model")
+    parser.add_argument("--costs", action="store_true", help="measure what watching costs")
+    return parser.parse_args(argv)
+
+
+# Clips through the engine
+
+
+def train_without(photos, data, out):
+    """An export of the shipped recipe; it knows no photo of which anything is in a clip, nor a near-duplicate."""
+    if (out / "export.pkl").exists():
+        return out / "export.pkl"
+    files, _ = find_photos(data / "photos" / "bears", ROOT / "bears" / "train" / "left_out.csv")
+    groups, shown = group_near_duplicates(files), {photo.file for some in photos.values() for photo in some}
+    known = {group for file, group in zip(files, groups) if file in shown}
+    with tempfile.TemporaryDirectory() as folder:
+        for file, group in zip(files, groups):
+            if group not in known:
+                to = Path(folder) / file.parent.name / file.name
+                to.parent.mkdir(exist_ok=True)
+                shutil.copy(file, to)
+        subprocess.run([sys.executable, ROOT / "train.py", "--data", folder, "--out", out], check=True)
+    return out / "export.pkl"
+
+
+def all_clips(photos, hours, visits):
+    """Names and makers of the clips, mixed, so that the first hour is of the same kinds as the last."""
+    counts = {kind: math.ceil(share * hours * 3600 / CLIP) for kind, share in SHARES.items()}
+    counts |= dict.fromkeys(BEARS, visits)
+    for _, kind, number in sorted((i / count, kind, i) for kind, count in counts.items() for i in range(count)):
+        yield f"{kind} {number}", partial(footage.Clip, photos, kind, number)
+
+
+def record(model, clips, file):
+    """Append to `file` what the model says of each clip that is not in it."""
+    rows = read_records(file)
+    there = {row["clip"] for row in rows}
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))  # without a line that was cut short
+    for name, make in clips:
+        if name not in there:
+            start, clip = time.monotonic(), make()
+            row = {"clip": name, "kind": clip.kind, "seconds": clip.seconds, "visits": [vars(v) for v in clip.visits]}
+            row["looks"] = looks(model, (Frame(*pair) for pair in clip.frames()), until_alarm=clip.kind in BEARS)
+            with file.open("a") as f:
+                f.write(json.dumps(row) + "\n")
+            print(f"· {name}: {clip.seconds:.0f} s in {time.monotonic() - start:.0f} s", flush=True)
+
+
+def looks(model, frames, until_alarm=False):
+    """Of each frame that the model was shown anything of: its time, and track, score, probabilities and certainty.
+
+    `until_alarm`: no further than to where the rule has alarmed at every threshold, which saves time.
+    """
+    watcher, strictest, rows = Watcher(model, ALARM, Rule(), whole_only=False), Alarm(STRICTEST), []
+    for frame in frames:
+        found = watcher.step(frame).looks
+        if found:
+            rows.append((frame.seconds, [(k.track, round(k.score, 4), tidy(k.probs), k.certainty) for k in found]))
+        if strictest.step(frame.seconds, [(k.track, k.score) for k in found]) and until_alarm:
+            break
+    return rows
+
+
+def tidy(probs):
+    return {label: round(p, 4) for label, p in probs.items()}
+
+
+def read_records(file):
+    if not file.exists():
+        return []
+    with file.open() as f:
+        return [json.loads(line) for line in f if line.endswith("\n")]
+
+
+# What the rule makes of the records
+
+
+def alarms(row, rule, kind=Alarm):
+    """When the rule raises an alarm, in seconds."""
+    alarm, times = kind(rule), []
+    for seconds, found in row["looks"]:
+        events = alarm.step(seconds, [(track, scores_of(kind, *look)) for track, *look in found])
+        times += [event["seconds"] for event in events if event["event"] == "alarm"]
+    return times
+
+
+def scores_of(kind, score, probs, certainty):
+    """What a kind of rule makes of a look: its score, or the log-likelihood ratios of a bear to what it may be else."""
+    if kind is Alarm:
+        return score
+    ratios = ratio(score, 1 - score), ratio(sum(probs[label] for label in ALARM), probs["teddy"])
+    return ratios if kind is SCusum else ratios[:1]
+
+
+class Cusum(Alarm):
+    """For comparison: Page's sum of log-likelihood ratios over the latest scores, in the place of their median."""
+
+    def median_of(self, track, score):
+        history = self.tracks.setdefault(track, deque(maxlen=self.rule.latest))
+        history.append((self.now, score))
+        return min(max(accumulate(ratios)) for ratios in zip(*(score for _, score in reversed(history))))
+
+
+class SCusum(Cusum):
+    """S-CuSum (arXiv 2405.00842): it must win against no bear, and against a teddy."""
+
+
+def ratio(a, b, most=3):
+    """The logarithm of a / b, no further than `most` from zero: scores that are sure of themselves are often wrong."""
+    return float(np.clip(np.log((a + 1e-6) / (b + 1e-6)), -most, most))
+
+
+def delay(row, rule, kind=Alarm):
+    """Seconds from the first frame with any of the bear to the alarm; None: there was none while it was there."""
+    [visit] = row["visits"]
+    times = [t for t in alarms(row, rule, kind) if visit["seen"] <= t <= visit["gone"] + LATE]
+    return times[0] - visit["seen"] if times else None
+
+
+def of_visits(rows, rule, kind=Alarm):
+    """Delays of the visits that were noticed, sorted, and how many visits there were."""
+    delays = [delay(row, rule, kind) for row in rows]
+    return sorted(d for d in delays if d is not None), len(delays)
+
+
+def of_hours(rows, rule, kind=Alarm):
+    """Number of alarms, and hours."""
+    return sum(len(alarms(row, rule, kind)) for row in rows), sum(row["seconds"] for row in rows) / 3600
+
+
+def share(k, n):
+    """A share with its 95% interval (Wilson), as words."""
+    if n == 0:
+        return "none"
+    interval = binomtest(k, n).proportion_ci(method="wilson")
+    return f"{k / n:.0%} ({k} of {n}; {interval.low:.0%} to {interval.high:.0%})"
+
+
+def rate(k, hours):
+    """A rate per hour with its 95% interval (Poisson), as words; of none, the rule of three."""
+    if not hours:
+        return "none"
+    if k == 0:
+        return f"0 (less than {3 / hours:.2f})"
+    low, high = chi2.ppf(0.025, 2 * k) / 2 / hours, chi2.ppf(0.975, 2 * k + 2) / 2 / hours
+    return f"{k / hours:.2f} ({low:.2f} to {high:.2f})"
+
+
+def groups_of_visits(rows):
+    """The visits of bears by name: by day and night, all that are large, by size, and by where the bear was cut out."""
+    for kind in BEARS:
+        some = [row for row in rows if row["kind"] == kind]
+        height = {id(row): row["visits"][0]["height"] for row in some}
+        large = [row for row in some if height[id(row)] >= LARGE]
+        yield f"{kind}, at least {LARGE:.0%} of the picture high", large
+        for low, high in pairwise(HEIGHTS):
+            yield f"… {low:.0%} to {high:.0%}", [row for row in some if low <= height[id(row)] < high]
+        for name, known in (("cut out of photos of cameras", False), ("cut out of the training photos", True)):
+            yield f"… {name}, {LARGE:.0%} and more", [r for r in large if (r["visits"][0]["kind"] == KNOWN) == known]
+
+
+def print_tables(rows, rule):
+    print("\n| visits of bears | noticed (95% interval) | delay, median | 90% |\n| --- | --- | --- | --- |")
+    for name, some in groups_of_visits(rows):
+        delays, n = of_visits(some, rule)
+        median, most = np.quantile(delays, [0.5, 0.9]) if delays else (np.nan, np.nan)
+        print(f"| {name} | {share(len(delays), n)} | {median:.1f} s | {most:.1f} s |")
+    print("\n| no bear | hours | visits | false alarms | an hour (95% interval) |\n| --- | --- | --- | --- | --- |")
+    calm = [row for row in rows if row["kind"] in CATEGORIES]
+    for name, some in [*((k, [r for r in calm if r["kind"] == k]) for k in CATEGORIES), ("all", calm)]:
+        k, hours = of_hours(some, rule)
+        print(f"| {name} | {hours:.1f} | {sum(len(row['visits']) for row in some)} | {k} | {rate(k, hours)} |")
+
+
+def print_rules(rows):
+    """The rule beside two others, each at the lowest threshold that raises no more false alarms."""
+    calm = [row for row in rows if row["kind"] in CATEGORIES]
+    most, _ = of_hours(calm, Rule())
+    print(
+        "\n| rule | threshold | false alarms | missed by day | by night | median delay by day |"
+        + "\n"
+        + "| --- " * 6
+        + "|"
+    )
+    for name, kind, thresholds in (
+        ("median", Alarm, [Rule().threshold]),
+        ("CUSUM", Cusum, np.arange(1, 15, 0.5)),
+        ("S-CuSum", SCusum, np.arange(1, 15, 0.5)),
+    ):
+        rules = [replace(Rule(), threshold=float(threshold)) for threshold in thresholds]
+        rule = next((rule for rule in rules if of_hours(calm, rule, kind)[0] <= most), rules[-1])
+        by_day, by_night = (of_visits([r for r in rows if r["kind"] == bears], rule, kind) for bears in BEARS)
+        missed = [f"{n - len(delays)} of {n}" for delays, n in (by_day, by_night)]
+        k, _ = of_hours(calm, rule, kind)
+        print(f"| {name} | {rule.threshold} | {k} | {' | '.join(missed)} | {np.median(by_day[0]):.1f} s |")
+
+
+def curve(rows):
+    """A list of dicts, one for each threshold: what is missed, and false alarms an hour."""
+    calm, points = [row for row in rows if row["kind"] in CATEGORIES], []
+    groups = {
+        f"{kind}, {name}": [r for r in rows if r["kind"] == kind and (r["visits"][0]["height"] >= LARGE) >= least]
+        for kind in BEARS
+        for name, least in (("all", False), (f"{LARGE:.0%} and more", True))
+    }
+    for threshold in THRESHOLDS:
+        rule = replace(Rule(), threshold=threshold)
+        bears = {name: describe(*of_visits(some, rule)) for name, some in groups.items()}
+        k, hours = of_hours(calm, rule)
+        by_kind = {kind: of_hours([r for r in calm if r["kind"] == kind], rule)[0] for kind in CATEGORIES}
+        point = {
+            "threshold": threshold,
+            "false_alarms": k,
+            "hours": round(hours, 2),
+            "by_kind": by_kind,
+            "bears": bears,
+        }
+        points.append(point)
+    return points
+
+
+def describe(delays, visits):
+    median = round(float(np.median(delays)), 2) if delays else None
+    return {"visits": visits, "missed": visits - len(delays), "median_delay": median}
+
+
+def draw(points, chosen, file):
+    """The curve as a picture: missed visits over false alarms an hour, and the chosen point."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "watch"  # the same picture from the same numbers
+    import matplotlib.pyplot as plt
+
+    fig, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    [at] = [i for i, point in enumerate(points) if point["threshold"] == chosen]
+    x = [point["false_alarms"] / point["hours"] for point in points]
+    for name in points[0]["bears"]:
+        kind, size = name.split(", ")
+        y = [100 * point["bears"][name]["missed"] / max(1, point["bears"][name]["visits"]) for point in points]
+        style = {"color": "#c2571a" if kind == BEARS[0] else "#22344f", "ls": "-" if kind == BEARS[0] else "--"}
+        words = "all sizes" if size == "all" else f"{size} of the picture high"
+        ax.plot(x, y, label=f"{kind}, {words}", alpha=0.45 if size == "all" else 1, marker=".", **style)
+        ax.plot(x[at], y[at], "o", color=style["color"], ms=8, clip_on=False, zorder=3)
+    ax.set_xlabel(f"false alarms an hour ({points[0]['hours']:.0f} hours without a bear)")
+    ax.set_ylabel("visits missed (%)")
+    ax.set(xlim=(0, None), ylim=(0, None))
+    ax.legend(frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    fig.savefig(file, metadata={"Date": None})
+
+
+# The real clips, and what it costs
+
+
+def watch_real(model, data):
+    """Print which of the real clips raise an alarm."""
+    print("\n| real clip | what | seconds | alarm after | highest median |\n| --- | --- | --- | --- | --- |")
+    with open(data / "camp" / "camp.csv", newline="", encoding="utf-8") as f:
+        rows = [row for row in csv.DictReader(f) if row["file"].endswith(".mp4")]
+    for row in rows:
+        frames = list(film(data / "camp" / row["file"]))
+        found = {"looks": looks(model, frames)}
+        at = alarms(found, Rule())
+        top = max((t for t in THRESHOLDS if alarms(found, replace(Rule(), threshold=t))), default=0)
+        after = f"{at[0]:.1f} s" if at else "none"
+        print(f"| {Path(row['file']).stem} | {row['label']} | {frames[-1].seconds:.0f} | {after} | {top:.2f} |")
+
+
+def film(file):
+    """The frames of a film."""
+    film = cv2.VideoCapture(str(file))
+    fps, i = film.get(cv2.CAP_PROP_FPS), 0
+    while (read := film.read())[0]:
+        yield Frame(i / fps, read[1])
+        i += 1
+
+
+def print_costs(model, photos):
+    """Frames a second while a bear walks through, the share of a processor while nothing moves, and memory."""
+    torch.set_num_threads(2)
+    clips = {name: footage.Clip(photos, kind, 0) for name, kind in (("a bear", BEARS[0]), ("nothing", CATEGORIES[0]))}
+    before = memory()
+    for name, clip in clips.items():
+        watcher, wall, cpu, n = Watcher(model, ALARM, Rule(), whole_only=False), 0, 0, 0
+        for seconds, picture in clip.frames():
+            at, of = time.perf_counter(), time.process_time()
+            watcher.step(Frame(seconds, picture))
+            wall, cpu, n = wall + time.perf_counter() - at, cpu + time.process_time() - of, n + 1
+        print(
+            f"· {name}: {n / wall:.0f} frames of 1280 x 720 a second; {FPS} a second take {cpu / n * FPS:.3f} of a core"
+        )
+    print(f"· memory beyond the model, with what makes the clips: {(memory() - before) / 2**20:.0f} MB")
+
+
+def memory():
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    try:
+        photos = footage.read_table(args.data)
+        file = args.model or train_without(photos, args.data, args.out)
+        model = Model(file)
+        if args.costs:
+            return print_costs(model, photos)
+        cv2.setNumThreads(1)  # so that OMP_NUM_THREADS=1 leaves the other cores alone
+        args.out.mkdir(parents=True, exist_ok=True)
+        records = args.out / f"{'shipped' if args.model else 'held_out'}.jsonl"
+        record(model, all_clips(photos, args.hours, args.visits), records)
+        rows = read_records(records)
+        print_tables(rows, Rule())
+        print_rules(rows)
+        if (args.data / "camp" / "camp.csv").exists():
+            watch_real(model, args.data)
+    except BearsError as e:
+        sys.exit(f"watch.py: {e}")
+    if not args.model:
+        points = curve(rows)
+        CURVE.write_text(json.dumps({"chosen": Rule().threshold, "points": points}, indent=1) + "\n")
+        draw(points, Rule().threshold, PICTURE)
+
+
+if __name__ == "__main__":
+    main()
