@@ -123,7 +123,7 @@ def may_show_none(detector: dict, score):
 def own_share(detector, features):
     """Probability that ImageNet gives to the classes' own categories, against their rivals; 1 if it is unknown."""
     if "own" not in detector:
-        return torch.ones(len(features))
+        return features.new_ones(features.shape[0])
     probs = (features @ detector["weight"].float().T + detector["bias"].float()).softmax(dim=1)
     return probs[:, : detector["own"]].sum(dim=1)
 

@@ -52,7 +52,7 @@ class WholePhoto(Transform):
         return tuple(max(self.size, round(side * self.size / min(size) / self.cell) * self.cell) for side in sides)
 
 
-def visible(size):
+def visible(size: tuple[int, int]) -> tuple[int, int, int, int]:
     """The box (left, top, right, bottom) of a photo of such a size that is looked at."""
     cut = [max(0, side - MAX_RATIO * min(size)) // 2 for side in size]
     return *cut, size[0] - cut[0], size[1] - cut[1]

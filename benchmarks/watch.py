@@ -309,7 +309,7 @@ def draw(points, chosen, file):
     ax.set_xlabel(f"false alarms an hour ({points[0]['hours']:.0f} hours without a bear)")
     ax.set_ylabel("visits missed (%)")
     ax.set(xlim=(0, None), ylim=(0, None))
-    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize="small")
+    fig.legend(frameon=False, loc="outside upper center", ncols=2, fontsize="small")
     ax.spines[["top", "right"]].set_visible(False)
     fig.savefig(file, metadata={"Date": None})
 

@@ -64,7 +64,7 @@ def take_pocket(browser, folder):
     """The page in the pocket on a phone whose network is gone."""
     command = [sys.executable, "-u", "-m", "bears.pocket", "--to", f"{folder}/site", "--serve"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    [url] = [line.split()[-1] for line in iter(process.stdout.readline, "") if "The page is at" in line][:1]
+    url = next(line.split()[-1] for line in process.stdout if "The page is at" in line)
     page = browser.new_page(device_scale_factor=2, **POCKET)
     page.goto(url)
     page.get_by_text("Works offline now.").wait_for()

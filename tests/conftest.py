@@ -40,8 +40,7 @@ SLOW = {
     *("server", "shared", "small", "mcp_url", "app_url", "browser", "playwright", "firefox", "cleaner"),
     *("own_process", "starts", "half_run", "outputs", "trained", "edited", "shapes_model", "measured"),
     *("learner", "photos", "subprocess", "Server", "launch", "deploy", "compare", "run_training"),
-    *("vision_learner", "speed_up", "runtime"),
-    *("open_model", "opened", "bear_watch", "camera"),
+    *("vision_learner", "speed_up", "runtime", "pocket", "open_model", "opened", "bear_watch", "camera"),
 }
 
 
@@ -118,6 +117,16 @@ def runtime(tmp_path_factory):
         return fetch_runtime()
     except PocketError as e:
         pytest.skip(f"needs ONNX Runtime Web: {e}")
+
+
+@pytest.fixture(scope="session")
+def pocket(runtime, tmp_path_factory):
+    """The folder that `python3 -m bears pocket` makes of the shipped model, and what it prints."""
+    folder = tmp_path_factory.mktemp("pocket") / "site"
+    command = [sys.executable, "-m", "bears.pocket", "--to", folder]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+from functools import partial
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -83,6 +86,27 @@ class Server:
     def close(self):
         self.process.terminate()
         self.process.wait(20)
+
+
+class Host:
+    """A host of static files that can go away and come back at the same address."""
+
+    def __init__(self, folder):
+        self.folder, self.port = folder, 0
+        self.start()
+
+    def start(self):
+        from bears.pocket.serve import Quiet  # not everything that imports this file needs it
+
+        handler = partial(Quiet, directory=self.folder)
+        self.server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
+        self.port, self.server.daemon_threads = self.server.server_port, True
+        self.url = f"http://127.0.0.1:{self.port}/"
+        threading.Thread(target=self.server.serve_forever, args=[0.02], daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 def send(server, data, name="photo.jpg"):

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from helpers import FIREFOX, ROOT, free_port, needs
+from helpers import FIREFOX, ROOT, Host, free_port, needs
 
 pytestmark = needs("firefox")
 # Its camera is a drawing that moves.
@@ -101,3 +101,13 @@ def test_camp_watch(firefox, server):
     firefox.find("#watch .now", "No bear here")
     firefox.click("#watch .stop")
     firefox.find("#watch .start")
+
+
+def test_the_page_in_the_pocket_without_a_network(firefox, pocket):
+    host = Host(pocket[0])
+    firefox("Navigate", url=host.url)
+    firefox.find("#here [role=status]", "Works offline now.")
+    host.stop()
+    firefox("Navigate", url=host.url)
+    firefox.click("#page .examples button[aria-label='Example: Teddy bear']")
+    firefox.find("#page .verdict", "Teddy bear, 99% sure")

@@ -73,6 +73,7 @@ def test_events_are_kept_with_their_pictures_and_can_be_saved_and_deleted(pages)
         photos = [Image.open(io.BytesIO(file.read(name))).size for name in file.namelist() if name.endswith(".jpg")]
     assert event["median"] >= event["threshold"] and len(photos) == len(event["looks"]) >= 3
     page.click("#watch .delete")
+    page.get_by_role("button", name="Really delete all?").click()
     page.reload()
     page.get_by_role("tab", name="Camp watch").click()
     assert page.inner_text("#watch summary") == "Events"

@@ -4,11 +4,11 @@ const RULE = {threshold: 0.5, stay: 0.5, least: 3, latest: 5, memory: 120, coolD
 const WEIGHTS = {sure: 1, unsure: 0.5, none: 0}
 
 // How surely a picture shows one of the classes `alarm`, from 0 to 1.
-const score = (probs, certainty, alarm) =>
-    WEIGHTS[certainty] * alarm.reduce((sum, label) => sum + probs[label], 0)
+const score = (probs, certainty, alarm) => WEIGHTS[certainty] * alarm.reduce((sum, label) => sum + probs[label], 0)
 
 const median = numbers => {
-    const sorted = [...numbers].sort((a, b) => a - b), half = sorted.length >> 1
+    const sorted = [...numbers].sort((a, b) => a - b),
+        half = sorted.length >> 1
     return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2
 }
 
@@ -22,15 +22,15 @@ class Alarm {
 
     // The events that follow from [track, score] pairs at a time in seconds.
     step(seconds, scores = []) {
-        const {threshold, stay, memory, coolDown} = this.rule, events = []
+        const {threshold, stay, memory, coolDown} = this.rule,
+            events = []
         if (seconds < this.now) {
             this.tracks.clear()
             if (this.visit !== null) this.visit = seconds
         }
         this.now = seconds
         const medians = scores.map(([track, score]) => [track, this.median(track, score)])
-        for (const [track, history] of this.tracks)
-            if (seconds - history.at(-1)[0] > memory) this.tracks.delete(track)
+        for (const [track, history] of this.tracks) if (seconds - history.at(-1)[0] > memory) this.tracks.delete(track)
         if (this.visit !== null && seconds - this.visit > coolDown) {
             this.visit = null
             events.push({event: "end", seconds})

@@ -11,12 +11,14 @@ const served = path => `${api}/file=${path.split("/").map(encodeURIComponent).jo
 // What the function `name` answers about a photo; throws an Error with a sentence, or a TypeError when the server is
 // not there.
 const ask = async (name, file, signal) => {
-    const body = new FormData(), photo = name == "predict" ? await shrink(file) : file
+    const body = new FormData(),
+        photo = name == "predict" ? await shrink(file) : file
     body.append("files", photo, photo.name || "photo.jpg")
     const sent = await fetch(`${api}/upload`, {method: "POST", body, signal})
     if (!sent.ok) throw Error(await sent.text())
     const [path] = await sent.json()
-    const data = [{path, meta: {_type: "gradio.FileData"}}], headers = {"Content-Type": "application/json"}
+    const data = [{path, meta: {_type: "gradio.FileData"}}],
+        headers = {"Content-Type": "application/json"}
     const url = `${api}/call/${name}`
     const asked = await fetch(url, {method: "POST", headers, body: JSON.stringify({data}), signal})
     if (asked.status == 503) throw Error(BUSY)
@@ -25,14 +27,16 @@ const ask = async (name, file, signal) => {
     return await listen(`${url}/${question.event_id}`, signal)
 }
 
-const listen = (url, signal) => new Promise((done, fail) => {
-    const stream = new EventSource(url)
-    const close = () => stream.close()
-    signal.addEventListener("abort", close)
-    stream.addEventListener("complete", e => done(JSON.parse(e.data), close()))
-    stream.addEventListener("error", e =>
-        fail(e.data ? Error(JSON.parse(e.data)?.error ?? STOPPED) : new TypeError("no connection"), close()))
-})
+const listen = (url, signal) =>
+    new Promise((done, fail) => {
+        const stream = new EventSource(url)
+        const close = () => stream.close()
+        signal.addEventListener("abort", close)
+        stream.addEventListener("complete", e => done(JSON.parse(e.data), close()))
+        stream.addEventListener("error", e =>
+            fail(e.data ? Error(JSON.parse(e.data)?.error ?? STOPPED) : new TypeError("no connection"), close()),
+        )
+    })
 
 // The photo as a JPEG of at most LONG_SIDE; as it is where it is no larger, or the browser cannot open it, as HEIC.
 const shrink = async file => {

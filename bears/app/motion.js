@@ -23,32 +23,41 @@ class Movement {
 
     // Boxes [left, top, width, height] in pixels of `picture`, which is `width` x `height`; null if all has changed.
     boxes(picture, width, height, seconds) {
-        const small = Math.max(CELL, Math.round(WIDTH * height / width))
+        const small = Math.max(CELL, Math.round((WIDTH * height) / width))
         if (this.canvas.height != small || !this.pictures) {
             Object.assign(this.canvas, {width: WIDTH, height: small})
             this.pictures = 0
         }
         this.context.drawImage(picture, 0, 0, WIDTH, small)
-        const {data} = this.context.getImageData(0, 0, WIDTH, small), grey = new Float32Array(WIDTH * small)
+        const {data} = this.context.getImageData(0, 0, WIDTH, small),
+            grey = new Float32Array(WIDTH * small)
         for (let i = 0; i < grey.length; i++)
             grey[i] = 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2]
         const mask = this.changed(grey, small, seconds)
         if (!mask) return null
-        return things(mask, Math.floor(WIDTH / CELL)).map(box => box.map(side => side * CELL * width / WIDTH))
+        return things(mask, Math.floor(WIDTH / CELL)).map(box => box.map(side => (side * CELL * width) / WIDTH))
     }
 
     // How many pixels of each cell are no background; null if that is most of the picture.
     changed(grey, height, seconds) {
         if (!this.pictures++) {
-            Object.assign(this, {mean: grey.slice(), before: grey, flicker: new Float32Array(grey.length).fill(NOISE / 2), seconds})
+            Object.assign(this, {
+                mean: grey.slice(),
+                before: grey,
+                flicker: new Float32Array(grey.length).fill(NOISE / 2),
+                seconds,
+            })
             return []
         }
-        const passed = Math.min(2, Math.max(0, seconds - this.seconds)), {mean, before, flicker} = this
+        const passed = Math.min(2, Math.max(0, seconds - this.seconds)),
+            {mean, before, flicker} = this
         const warm = this.pictures < WARM_UP ? 1 / this.pictures : 0
-        const follow = Math.max(1 - Math.exp(-passed / ADAPT), warm), settle = Math.max(1 - Math.exp(-passed / RESTLESS), warm)
+        const follow = Math.max(1 - Math.exp(-passed / ADAPT), warm),
+            settle = Math.max(1 - Math.exp(-passed / RESTLESS), warm)
         this.seconds = seconds
         const light = middle(grey.map((now, i) => now - mean[i])) // what a cloud takes from the whole picture
-        const columns = Math.floor(WIDTH / CELL), cells = new Uint8Array(columns * Math.floor(height / CELL))
+        const columns = Math.floor(WIDTH / CELL),
+            cells = new Uint8Array(columns * Math.floor(height / CELL))
         let all = 0
         for (let y = 0, i = 0; y < height; y++)
             for (let x = 0; x < WIDTH; x++, i++) {
@@ -79,16 +88,24 @@ const middle = numbers => numbers.slice().sort()[numbers.length >> 1]
 
 // The boxes, in cells, of the parts of a mask of cells that hang together or nearly do, the largest first.
 const things = (mask, columns) => {
-    const rows = mask.length / columns, seen = new Uint8Array(mask.length), found = []
+    const rows = mask.length / columns,
+        seen = new Uint8Array(mask.length),
+        found = []
     for (let start = 0; start < mask.length; start++) {
         if (mask[start] < CHANGED || seen[start]) continue
-        let count = 0, [left, top, right, bottom] = [columns, rows, 0, 0]
+        let count = 0,
+            [left, top, right, bottom] = [columns, rows, 0, 0]
         const open = [start]
         seen[start] = 1
         while (open.length) {
-            const cell = open.pop(), x = cell % columns, y = Math.floor(cell / columns)
+            const cell = open.pop(),
+                x = cell % columns,
+                y = Math.floor(cell / columns)
             count++
-            left = Math.min(left, x), right = Math.max(right, x + 1), top = Math.min(top, y), bottom = Math.max(bottom, y + 1)
+            ;((left = Math.min(left, x)),
+                (right = Math.max(right, x + 1)),
+                (top = Math.min(top, y)),
+                (bottom = Math.max(bottom, y + 1)))
             for (let v = Math.max(0, y - 2); v <= Math.min(rows - 1, y + 2); v++)
                 for (let u = Math.max(0, x - 2); u <= Math.min(columns - 1, x + 2); u++) {
                     const near = v * columns + u
@@ -97,7 +114,10 @@ const things = (mask, columns) => {
         }
         if (count >= SMALLEST) found.push([count, [left, top, right - left, bottom - top]])
     }
-    return found.sort((a, b) => b[0] - a[0]).slice(0, MAX_TRACKS).map(([, box]) => box)
+    return found
+        .sort((a, b) => b[0] - a[0])
+        .slice(0, MAX_TRACKS)
+        .map(([, box]) => box)
 }
 
 // Boxes joined over time: each track has a number, its box, when it was `seen` to move, when the model `looked` at it,
@@ -110,7 +130,8 @@ class Tracks {
         const pairs = this.all.flatMap(track => boxes.map(box => [apart(track.box, box), track, box]))
         const joined = new Set()
         for (const [distance, track, box] of pairs.sort((a, b) => a[0] - b[0])) {
-            if (distance >= 1 + Math.min(1, Math.max(0, seconds - track.seen)) || joined.has(track) || joined.has(box)) continue
+            if (distance >= 1 + Math.min(1, Math.max(0, seconds - track.seen)) || joined.has(track) || joined.has(box))
+                continue
             joined.add(track).add(box)
             if (distance > 0.25) track.nothing = 0
             // Who stands still fades into the background, from the legs on; what was recognised stays what it was.
@@ -123,8 +144,10 @@ class Tracks {
 
     // Drop tracks that have not moved for long, unless something is still seen there that scores `enough`.
     forget(seconds, enough) {
-        this.all = this.all.filter(({seen, score}) => seen <= seconds && seconds - seen < (score >= enough ? OLD : STAY))
-            .sort((a, b) => b.score - a.score || b.seen - a.seen).slice(0, MAX_TRACKS)
+        this.all = this.all
+            .filter(({seen, score}) => seen <= seconds && seconds - seen < (score >= enough ? OLD : STAY))
+            .sort((a, b) => b.score - a.score || b.seen - a.seen)
+            .slice(0, MAX_TRACKS)
     }
 }
 
@@ -132,7 +155,8 @@ const holds = (a, b) => [0, 1].every(k => a[k] <= b[k] && a[k] + a[k + 2] >= b[k
 
 // How far two boxes are apart, center from center, and how different in size: 1 is the larger one's longer side.
 const apart = (a, b) => {
-    const longest = box => Math.max(box[2], box[3]), side = Math.max(longest(a), longest(b), 1)
+    const longest = box => Math.max(box[2], box[3]),
+        side = Math.max(longest(a), longest(b), 1)
     const off = k => Math.abs(a[k] + a[k + 2] / 2 - b[k] - b[k + 2] / 2)
     return Math.max(off(0), off(1), Math.abs(longest(a) - longest(b))) / side
 }

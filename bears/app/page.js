@@ -5,7 +5,10 @@
 const SHOWN = 5 // classes
 
 const find = name => element.querySelector(name)
-const photo = find(".yours"), video = find("video"), input = find("input"), verdict = find(".verdict")
+const photo = find(".yours"),
+    video = find("video"),
+    input = find("input"),
+    verdict = find(".verdict")
 const touch = matchMedia("(pointer: coarse)").matches
 let asking = new AbortController()
 
@@ -35,6 +38,7 @@ const give = async file => {
     photo.src = URL.createObjectURL(file)
     find(".map").open = false
     say("looking", "Looking…")
+    find(".frame").scrollIntoView({block: "nearest"})
     try {
         const answer = await ask("predict", file, signal)
         if (!signal.aborted) tell(...answer)
@@ -42,11 +46,12 @@ const give = async file => {
         if (!signal.aborted) say("refused", error instanceof TypeError ? OFFLINE : error.message)
     }
 }
-photo.addEventListener("error", () => element.dataset.unseen = "")
+photo.addEventListener("error", () => (element.dataset.unseen = ""))
 
 // A picture or the video as a JPEG of that size; null where the browser has no room for it.
 const asJpeg = (picture, width, height, quality) => {
-    const canvas = Object.assign(document.createElement("canvas"), {width, height}), context = canvas.getContext("2d")
+    const canvas = Object.assign(document.createElement("canvas"), {width, height}),
+        context = canvas.getContext("2d")
     context.fillStyle = "white" // behind what is transparent, as the server has it
     context.fillRect(0, 0, width, height)
     context.imageSmoothingQuality = "high"
@@ -57,8 +62,8 @@ const asJpeg = (picture, width, height, quality) => {
 const tell = (probs, sentence, map) => {
     const kind = sentence.endsWith(" sure") ? "sure" : sentence.startsWith("Not sure:") ? "unsure" : "none"
     const rows = probs.confidences.map(({label, confidence}, i) => {
-        const row = document.createElement("li"), [name, bar, percent] = ["span", "div", "span"].map(tag =>
-            row.appendChild(document.createElement(tag)))
+        const row = document.createElement("li"),
+            [name, bar, percent] = ["span", "div", "span"].map(tag => row.appendChild(document.createElement(tag)))
         row.classList.toggle("more", i >= SHOWN)
         name.textContent = label
         bar.style.setProperty("--prob", confidence)
@@ -73,13 +78,14 @@ const tell = (probs, sentence, map) => {
     element.dataset.kind = kind
     say("answered", sentence)
 }
-find(".all").addEventListener("click", () => element.dataset.many = "")
+find(".all").addEventListener("click", () => (element.dataset.many = ""))
 
 const restart = () => {
     asking.abort()
     URL.revokeObjectURL(photo.src)
     photo.removeAttribute("src")
     say("empty", "")
+    find(".frame").scrollIntoView({block: "nearest"})
     find(".choose").focus()
 }
 find(".another").addEventListener("click", restart)
@@ -120,21 +126,32 @@ const take = (e, transfer) => {
 }
 addEventListener("paste", e => take(e, e.clipboardData), true)
 addEventListener("drop", e => take(e, e.dataTransfer), true)
-addEventListener("dragover", e => {
-    e.preventDefault() // or a drop would open the file instead of this page
-    element.dataset.dragged = ""
-}, true)
-addEventListener("dragleave", e => {
-    if (!e.relatedTarget) delete element.dataset.dragged
-}, true)
+addEventListener(
+    "dragover",
+    e => {
+        e.preventDefault() // or a drop would open the file instead of this page
+        element.dataset.dragged = ""
+    },
+    true,
+)
+addEventListener(
+    "dragleave",
+    e => {
+        if (!e.relatedTarget) delete element.dataset.dragged
+    },
+    true,
+)
 
 for (const [path, name] of props.examples) {
-    const button = document.createElement("button"), image = button.appendChild(document.createElement("img"))
+    const button = document.createElement("button"),
+        image = button.appendChild(document.createElement("img"))
     button.ariaLabel = `Example: ${name}`
     image.src = served(path)
     image.alt = ""
     button.addEventListener("click", async () => {
-        const file = await fetch(image.src).then(sent => sent.blob()).catch(() => null)
+        const file = await fetch(image.src)
+            .then(sent => sent.blob())
+            .catch(() => null)
         if (file) give(file)
         else say("refused", OFFLINE)
     })

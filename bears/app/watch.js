@@ -3,14 +3,14 @@
 // `props` are the model's `classes`, those that `alarm`, and `promise`, which says where pictures go.
 
 const EVERY = 200 // milliseconds from picture to picture
-const LOOK = 0.4 // seconds between two looks at a track, at least,
+const LOOK = 0.35 // seconds between two looks at a track, at least,
 const SELDOM = 4 // and where there was nothing
 const WHOLE = 10 // seconds between two looks at the whole picture
 const MAX_LOOKS = 3 // at one picture
-const MARGIN = 0.15 // of a box's longer side, on all sides
+const MARGIN = 0.2 // of a box's longer side, on all sides
 const LEAST_SIDE = 0.2 // of the picture's shorter side, is cut out at least
 const SENT = 640 // pixels of the longer side of what the model is shown
-const SENSITIVITY = {low: 0.7, middle: RULE.threshold, high: 0.3}
+const SENSITIVITY = {low: 0.7, medium: RULE.threshold, high: 0.3}
 const MINUTES = 5 // of the strip
 const SIREN = 60 // seconds
 const AGAIN = 5 // seconds until the camera, or the server, is tried again
@@ -18,7 +18,8 @@ const MAX_EVENTS = 100
 const NO_CAMERA = "The camera cannot be used. Please allow it for this page, and see that no other program has it."
 
 const find = name => element.querySelector(name)
-const video = find("video"), strip = find(".strip")
+const video = find("video"),
+    strip = find(".strip")
 const clock = () => performance.now() / 1000
 const whole = {number: 0} // the whole picture, as a track
 let stopping = null // aborts all that is going on while it watches
@@ -36,12 +37,17 @@ const start = async () => {
         return say(NO_CAMERA)
     }
     stopping = new AbortController()
-    movement = new Movement(), tracks = new Tracks(), alarm = new Alarm(), latest = new Map(), points = [], asking = false
+    movement = new Movement()
+    tracks = new Tracks()
+    alarm = new Alarm()
+    latest = new Map()
+    points = []
+    asking = false
     setSensitivity()
     Object.assign(whole, {looked: -Infinity, score: 0, nothing: 0, seen: clock()})
     element.dataset.state = "on"
-    strip.hidden = false
     say("Watching…")
+    find(".badge").textContent = "Watching"
     find(".stop").focus()
     stayAwake()
     run(stopping.signal)
@@ -61,25 +67,34 @@ const stop = () => {
 
 // The camera, the rear one unless another was chosen; rejects where there is none.
 const connect = async () => {
-    const chosen = find(".camera").value, size = {width: {ideal: 1280}, height: {ideal: 720}}
+    const chosen = find(".camera").value,
+        size = {width: {ideal: 1280}, height: {ideal: 720}}
     const which = chosen ? {deviceId: {exact: chosen}} : {facingMode: "environment"}
     video.srcObject = await navigator.mediaDevices.getUserMedia({video: {...size, ...which}})
     await video.play()
     const cameras = (await navigator.mediaDevices.enumerateDevices()).filter(device => device.kind == "videoinput")
-    const [track] = video.srcObject.getVideoTracks(), now = track.getSettings().deviceId
+    const [track] = video.srcObject.getVideoTracks(),
+        now = track.getSettings().deviceId
     find(".which").hidden = cameras.length < 2
-    find(".camera").replaceChildren(...cameras.map(({deviceId, label}, i) =>
-        new Option(label || `Camera ${i + 1}`, deviceId, false, deviceId == now)))
+    find(".camera").replaceChildren(
+        ...cameras.map(
+            ({deviceId, label}, i) => new Option(label || `Camera ${i + 1}`, deviceId, false, deviceId == now),
+        ),
+    )
 }
 
 const pause = seconds => new Promise(done => setTimeout(done, 1000 * seconds))
 
 const run = async signal => {
     while (!signal.aborted) {
-        const began = performance.now(), [track] = video.srcObject?.getVideoTracks() ?? []
+        const began = performance.now(),
+            [track] = video.srcObject?.getVideoTracks() ?? []
         if (track?.readyState != "live") {
-            say("The camera is gone. Trying again…")
-            await connect().catch(() => pause(AGAIN))
+            find(".badge").textContent = "The camera is gone. Trying again…"
+            await connect().then(
+                () => (find(".badge").textContent = "Watching"),
+                () => pause(AGAIN),
+            )
             if (signal.aborted) stop() // meanwhile
             continue
         }
@@ -92,7 +107,8 @@ const run = async signal => {
 // See what moves, and show the model what has not been looked at for longest. One question at a time, so that a slow
 // model never falls behind, and no visitor takes more than a place.
 const turn = async signal => {
-    const {videoWidth: width, videoHeight: height} = video, seconds = clock()
+    const {videoWidth: width, videoHeight: height} = video,
+        seconds = clock()
     const boxes = movement.boxes(video, width, height, seconds)
     tracks.join(boxes ?? [], seconds)
     tracks.forget(seconds, enough())
@@ -134,12 +150,14 @@ const isDue = (track, seconds) => {
 const square = ([left, top, width, height], ...size) => {
     const side = Math.max((1 + 2 * MARGIN) * Math.max(width, height), LEAST_SIDE * Math.min(...size))
     const [x, y] = [left + width / 2, top + height / 2].map((middle, k) =>
-        Math.min(Math.max(0, middle - side / 2), Math.max(0, size[k] - side)))
+        Math.min(Math.max(0, middle - side / 2), Math.max(0, size[k] - side)),
+    )
     return [x, y, Math.min(side, size[0] - x), Math.min(side, size[1] - y)].map(Math.round)
 }
 
 const cut = ([left, top, width, height]) => {
-    const scale = Math.min(1, SENT / Math.max(width, height)), canvas = document.createElement("canvas")
+    const scale = Math.min(1, SENT / Math.max(width, height)),
+        canvas = document.createElement("canvas")
     Object.assign(canvas, {width: Math.round(width * scale), height: Math.round(height * scale)})
     const context = canvas.getContext("2d")
     context.imageSmoothingQuality = "high"
@@ -159,12 +177,17 @@ const judge = (looks, seconds) => {
     for (const number of latest.keys()) if (!numbers.has(number)) latest.delete(number)
     const isOld = seconds - whole.seen > OLD
     if (whole.score < enough()) whole.seen = seconds
-    const clearest = looks.reduce((best, look) => look.track.score > best.track.score ? look : best)
+    const clearest = looks.reduce((best, look) => (look.track.score > best.track.score ? look : best))
     points = [...points, [seconds, clearest.track.score]].filter(([time]) => seconds - time < 60 * MINUTES)
     shown = clearest.track
     say(clearest.answer.verdict)
     const heeded = looks.filter(({track}) => track != whole || !isOld)
-    react(alarm.step(seconds, heeded.map(({track}) => [track.number, track.score])))
+    react(
+        alarm.step(
+            seconds,
+            heeded.map(({track}) => [track.number, track.score]),
+        ),
+    )
 }
 
 // A frame around what the verdict is about.
@@ -182,17 +205,20 @@ const react = events => {
     for (const {event, track, median} of events) {
         if (event == "end") quiet()
         else {
-            const looks = latest.get(track), {at} = looks.at(-1)
-            const {verdict} = looks.reduce((best, look) => look.score > best.score ? look : best)
-            wake(`${verdict}, ${new Date(at).toLocaleTimeString([], {timeStyle: "short"})}`)
+            const looks = latest.get(track)
+            const {at} = looks.at(-1)
+            const {verdict, picture} = looks.reduce((best, look) => (look.score > best.score ? look : best))
+            wake(`${verdict}, ${new Date(at).toLocaleTimeString([], {timeStyle: "short"})}`, picture)
             log.add({at, verdict, median, threshold: alarm.rule.threshold, looks})
         }
     }
 }
 
-const wake = sentence => {
+const wake = (sentence, picture) => {
     find(".alarm").hidden = false
     find(".alarm p").textContent = sentence
+    find(".alarm img").hidden = !picture
+    if (picture) find(".alarm img").src = URL.createObjectURL(picture)
     find(".seen").focus()
     sound.play(SIREN)
     navigator.vibrate?.([800, 400, 800, 400, 800])
@@ -201,12 +227,17 @@ const wake = sentence => {
 const quiet = () => {
     find(".alarm").hidden = true
     find(".alarm p").textContent = ""
+    URL.revokeObjectURL(find(".alarm img").src)
     sound.stop()
 }
 
 // The scores of the last minutes, with the threshold as a line.
 const draw = () => {
-    const context = strip.getContext("2d"), {width, height} = strip, now = clock(), style = getComputedStyle(strip)
+    find(".past").hidden = points.length < 3
+    const context = strip.getContext("2d"),
+        {width, height} = strip,
+        now = clock(),
+        style = getComputedStyle(strip)
     context.clearRect(0, 0, width, height)
     context.fillStyle = style.getPropertyValue("--color-accent") || style.color
     for (const [seconds, score] of points)
@@ -224,7 +255,8 @@ const sound = {
     play(seconds) {
         this.stop()
         if (!this.context || find(".mute input").checked) return
-        const tone = this.tone = this.context.createOscillator(), volume = this.context.createGain()
+        const tone = (this.tone = this.context.createOscillator()),
+            volume = this.context.createGain()
         const {currentTime: now} = this.context
         tone.type = "square"
         volume.gain.value = 0.4
@@ -251,9 +283,13 @@ const log = {
     async open() {
         try {
             this.database = await done(indexedDB.open("watch", 1), request =>
-                request.addEventListener("upgradeneeded", () => request.result.createObjectStore("events", {keyPath: "at"})))
+                request.addEventListener("upgradeneeded", () =>
+                    request.result.createObjectStore("events", {keyPath: "at"}),
+                ),
+            )
             this.events = (await done(this.store().getAll())).reverse()
-        } catch { // a private window, or a frame of another site: then the page alone knows them
+        } catch {
+            // a private window, or a frame of another site: then the page alone knows them
         }
         this.show()
     },
@@ -269,7 +305,8 @@ const log = {
         for (let oldest = this.events.at(-1); oldest;) {
             try {
                 return await done(this.store().put(event))
-            } catch { // no room
+            } catch {
+                // no room
                 if (oldest == event) return
                 await done(this.store().delete(oldest.at)).catch(() => null)
                 this.events.pop()
@@ -285,24 +322,33 @@ const log = {
     show() {
         for (const image of find(".log ol").querySelectorAll("img")) URL.revokeObjectURL(image.src)
         find(".log summary").textContent = this.events.length ? `Events (${this.events.length})` : "Events"
-        find(".log ol").replaceChildren(...this.events.map(({at, verdict, looks}) => {
-            const row = document.createElement("li"), time = row.appendChild(document.createElement("strong"))
-            time.textContent = `${new Date(at).toLocaleString()}: ${verdict}`
-            row.appendChild(document.createElement("div")).append(...looks.map(look => {
-                const figure = document.createElement("figure"), image = figure.appendChild(document.createElement("img"))
-                image.src = URL.createObjectURL(look.picture)
-                image.alt = look.verdict
-                figure.append(look.score.toFixed(2))
-                return figure
-            }))
-            return row
-        }))
+        find(".log ol").replaceChildren(
+            ...this.events.map(({at, verdict, looks}) => {
+                const row = document.createElement("li"),
+                    time = row.appendChild(document.createElement("strong"))
+                time.textContent = `${new Date(at).toLocaleString()}: ${verdict}`
+                row.appendChild(document.createElement("div")).append(
+                    ...looks.map(look => {
+                        const figure = document.createElement("figure"),
+                            image = figure.appendChild(document.createElement("img"))
+                        image.src = URL.createObjectURL(look.picture)
+                        image.alt = look.verdict
+                        figure.append(`${Math.min(99, Math.floor(100 * look.score))}%`)
+                        return figure
+                    }),
+                )
+                return row
+            }),
+        )
     },
     async save() {
         const files = this.events.flatMap(({looks, ...event}) => {
-            const folder = event.at.replaceAll(":", "-"), scores = looks.map(({picture, ...look}) => look)
-            return [[`${folder}/event.json`, new Blob([JSON.stringify({...event, looks: scores}, null, 1)])],
-                ...looks.map(({picture}, i) => [`${folder}/${i + 1}.jpg`, picture])]
+            const folder = event.at.replaceAll(":", "-"),
+                scores = looks.map(({picture, ...look}) => look)
+            return [
+                [`${folder}/event.json`, new Blob([JSON.stringify({...event, looks: scores}, null, 1)])],
+                ...looks.map(({picture}, i) => [`${folder}/${i + 1}.jpg`, picture]),
+            ]
         })
         const link = document.createElement("a")
         link.href = URL.createObjectURL(await zip(files))
@@ -313,11 +359,12 @@ const log = {
 }
 
 // The result of an IDBRequest; rejects when it fails.
-const done = (request, prepare = () => null) => new Promise((resolve, reject) => {
-    prepare(request)
-    request.addEventListener("success", () => resolve(request.result))
-    request.addEventListener("error", () => reject(request.error))
-})
+const done = (request, prepare = () => null) =>
+    new Promise((resolve, reject) => {
+        prepare(request)
+        request.addEventListener("success", () => resolve(request.result))
+        request.addEventListener("error", () => reject(request.error))
+    })
 
 const setSensitivity = () => {
     if (alarm) alarm.rule.threshold = SENSITIVITY[find(".sensitivity").value]
@@ -336,7 +383,11 @@ find(".camera").addEventListener("change", () => {
     for (const track of video.srcObject?.getTracks() ?? []) track.stop() // then it is gone, and the chosen one comes
 })
 find(".save").addEventListener("click", () => log.save())
-find(".delete").addEventListener("click", () => log.clear())
+find(".delete").addEventListener("click", ({target}) => {
+    const sure = target.textContent == "Really delete all?"
+    target.textContent = sure ? "Delete all" : "Really delete all?"
+    if (sure) log.clear()
+})
 for (const label of props.classes) {
     const box = Object.assign(document.createElement("input"), {type: "checkbox", value: label})
     box.checked = props.alarm.includes(label)
@@ -344,7 +395,8 @@ for (const label of props.classes) {
     row.append(box, label)
     find(".classes").append(row)
 }
-find(".promise").textContent = navigator.mediaDevices ? props.promise
+find(".promise").textContent = navigator.mediaDevices
+    ? props.promise
     : "Browsers give cameras to pages with https alone, or of this machine."
 find(".start").hidden = !navigator.mediaDevices
 element.dataset.state = "off"

@@ -6,7 +6,7 @@ from pathlib import Path
 from bears.facts import error_sentence
 
 NONE, UNSURE, SURE = "none", "unsure", "sure"  # whether a photo shows any of the classes
-PROMISE = "What moves before your camera is sent to this page's server, which keeps it for two hours at most."
+PROMISE = "Pictures of what moves are sent to this page's server, and deleted there within two hours."
 ALONE = "Your photos stay on this device: the page sends nothing to anybody."  # where there is no server
 WATCHED_ALONE = "What your camera sees stays on this device. It needs no network."
 EXAMPLES = Path(__file__).parents[2] / "examples"  # the bears', whose licence is their own

@@ -1,13 +1,22 @@
 // What gr.HTML runs once page.html is in its `element`.
-const PAGE = 12, AHEAD = 4  // photos in the grid, and large ones that are loaded before they are chosen
+const PAGE = 12,
+    AHEAD = 4 // photos in the grid, and large ones that are loaded before they are chosen
 const DONE = {keep: "kept", "set aside": "set aside", move: "moved to "}
 const part = id => element.querySelector("#" + id)
 const wait = seconds => new Promise(resolve => setTimeout(resolve, 1000 * seconds))
 
-let labels = [], photos = [], pages = [], at = 0, chosen = null, ticked = new Set(), wide = new Map()
-let taken = []  // lists of names, one for each key or click, which Undo takes back
-let unsent = [], sending = false, offline = false
-let stale = null  // the name of the photo to show once all is known anew
+let labels = [],
+    photos = [],
+    pages = [],
+    at = 0,
+    chosen = null,
+    ticked = new Set(),
+    wide = new Map()
+let taken = [] // lists of names, one for each key or click, which Undo takes back
+let unsent = [],
+    sending = false,
+    offline = false
+let stale = null // the name of the photo to show once all is known anew
 
 const make = (tag, properties = {}, ...children) => {
     const node = Object.assign(document.createElement(tag), properties)
@@ -18,8 +27,8 @@ const address = (name, size) => `photo?size=${size}&name=${encodeURIComponent(na
 const file = name => name.split("/").pop()
 const count = (n, word) => `${n} ${word}${n == 1 ? "" : "s"}`
 const open = list => list.filter(photo => !photo.done)
-const reveal = id => part(id).scrollIntoView({block: "nearest"})  // on a phone it may have been scrolled away
-const say = text => part("message").textContent = text
+const reveal = id => part(id).scrollIntoView({block: "nearest"}) // on a phone it may have been scrolled away
+const say = text => (part("message").textContent = text)
 
 // What the program knows
 
@@ -32,8 +41,11 @@ async function load(name) {
             const [read, all] = state.read
             part("progress").hidden = false
             if (all) Object.assign(part("progress"), {max: all, value: read})
-            part("summary").textContent = !all ? "Finding the photos…"
-                : read < all ? `Judging the photos: ${read} of ${all}…` : `All ${all} photos are read. Which look wrong?`
+            part("summary").textContent = !all
+                ? "Finding the photos…"
+                : read < all
+                  ? `Judging the photos: ${read} of ${all}…`
+                  : `All ${all} photos are read. Which look wrong?`
         } catch {
             part("summary").textContent = "The page cannot reach its program: is “bears clean” still running?"
         }
@@ -43,22 +55,37 @@ async function load(name) {
 }
 
 function show(state, name) {
-    ({labels, photos} = state)
+    ;({labels, photos} = state)
     taken = state.steps.map(name => [name])
-    pages = labels.flatMap(label => ["look wrong", "near-duplicates", "look right"].flatMap(group => {
-        const some = photos.filter(photo => photo.label == label && photo.group == group)
-        return Array.from({length: Math.ceil(some.length / PAGE)}, (_, i) => some.slice(i * PAGE, (i + 1) * PAGE))
-    }))
+    pages = labels.flatMap(label =>
+        ["look wrong", "near-duplicates", "look right"].flatMap(group => {
+            const some = photos.filter(photo => photo.label == label && photo.group == group)
+            return Array.from({length: Math.ceil(some.length / PAGE)}, (_, i) => some.slice(i * PAGE, (i + 1) * PAGE))
+        }),
+    )
     stale = null
     ticked.clear()
     wide.clear()
     part("progress").hidden = true
     part("review").hidden = false
     part("labels").replaceChildren(...labels.map(label => make("button", {onclick: () => turn(firstOf(label))})))
-    part("move").replaceChildren(...labels.map((label, i) => make(
-        "button", {onclick: () => act("move", label), ariaKeyShortcuts: i < 9 ? i + 1 : null, ariaLabel: `Move to ${label}`},
-        ...i < 9 ? [make("kbd", {textContent: i + 1}), " "] : [], `→ ${label}`)), ...labels.length > 9 ? [select()] : [])
-    const photo = find(name), worst = pages.findIndex(page => page[0].group == "look wrong")
+    part("move").replaceChildren(
+        ...labels.map((label, i) =>
+            make(
+                "button",
+                {
+                    onclick: () => act("move", label),
+                    ariaKeyShortcuts: i < 9 ? i + 1 : null,
+                    ariaLabel: `Move to ${label}`,
+                },
+                ...(i < 9 ? [make("kbd", {textContent: i + 1}), " "] : []),
+                `→ ${label}`,
+            ),
+        ),
+        ...(labels.length > 9 ? [select()] : []),
+    )
+    const photo = find(name),
+        worst = pages.findIndex(page => page[0].group == "look wrong")
     turn(Math.max(0, photo ? pages.findIndex(page => page.includes(photo)) : worst))
     if (photo) choose(photo)
 }
@@ -71,9 +98,17 @@ function firstOf(label) {
 }
 
 function select() {
-    const more = make("select", {ariaLabel: "Move to another class"}, make("option", {value: "", textContent: "Move to…"}),
-        ...labels.slice(9).map(label => make("option", {textContent: label})))
-    more.onchange = () => { act("move", more.value); more.value = ""; more.blur() }
+    const more = make(
+        "select",
+        {ariaLabel: "Move to another class"},
+        make("option", {value: "", textContent: "Move to…"}),
+        ...labels.slice(9).map(label => make("option", {textContent: label})),
+    )
+    more.onchange = () => {
+        act("move", more.value)
+        more.value = ""
+        more.blur()
+    }
     return more
 }
 
@@ -106,12 +141,16 @@ function step(by) {
 
 // The next photo of the page, else the next page of the same group, wherever its class stands, else any.
 function goOn() {
-    const page = pages[at], rest = open(page)
+    const page = pages[at],
+        rest = open(page)
     if (rest.length) return choose(rest.find(photo => page.indexOf(photo) > page.indexOf(chosen)) ?? rest[0])
     const round = [...pages.slice(at + 1), ...pages.slice(0, at)].filter(some => open(some).length)
     const next = round.find(some => some[0].group == page[0].group) ?? round[0]
     if (next) turn(pages.indexOf(next))
-    else { chosen = null; update() }
+    else {
+        chosen = null
+        update()
+    }
 }
 
 function tick(photo, on = !ticked.has(photo)) {
@@ -149,7 +188,7 @@ function undo() {
         unsent.push({action: "undo", name})
     }
     if (find(names[0])) choose(find(names[0]))
-    else stale = names[0]  // a step from before this page
+    else stale = names[0] // a step from before this page
     send()
 }
 
@@ -190,45 +229,77 @@ function thumb(photo) {
     const picture = make("img", {src: address(photo.name, "small"), alt: "", loading: "lazy"})
     const why = photo.twin ? photo.opinion.replace(photo.twin, "a better one") : photo.opinion
     const button = make("button", {title: photo.name}, picture, make("span", {className: "why", textContent: why}))
-    button.onclick = () => { choose(photo); reveal("shown") }
+    button.onclick = () => {
+        choose(photo)
+        reveal("shown")
+    }
     const item = make("li", {}, button, make("label", {className: "tick"}, box), make("span", {className: "done"}))
     return Object.assign(item, {photo, box, button})
 }
 
 function update() {
-    const wrong = open(photos).filter(photo => photo.group == "look wrong"), left = open(photos).length
+    const wrong = open(photos).filter(photo => photo.group == "look wrong"),
+        left = open(photos).length
     const copies = open(photos).filter(photo => photo.group == "near-duplicates").length
-    part("summary").replaceChildren(...wrong.length
-        ? [make("b", {textContent: `${count(wrong.length, "photo")} look${wrong.length == 1 ? "s" : ""} wrong`}),
-            "; you can stop after these. "]
-        : [make("b", {textContent: left ? "No photo looks wrong any more" : "Every photo was looked at"}),
-            left ? "; you can stop here. " : ". "],
-        left ? `Besides, there are ${count(copies, "near-duplicate")} and ${left - wrong.length - copies} that look right. ` : "",
-        make("span", {className: "aside", textContent: "Nothing is deleted, and every step can be undone."}))
+    part("summary").replaceChildren(
+        ...(wrong.length
+            ? [
+                  make("b", {textContent: `${count(wrong.length, "photo")} look${wrong.length == 1 ? "s" : ""} wrong`}),
+                  "; you can stop after these. ",
+              ]
+            : [
+                  make("b", {textContent: left ? "No photo looks wrong any more" : "Every photo was looked at"}),
+                  left ? "; you can stop here. " : ". ",
+              ]),
+        left
+            ? `Besides, there are ${count(copies, "near-duplicate")} and ${left - wrong.length - copies} that look right. `
+            : "",
+        make("span", {className: "aside", textContent: "Nothing is deleted, and every step can be undone."}),
+    )
     labels.forEach((label, i) => {
-        const n = wrong.filter(photo => photo.label == label).length, button = part("labels").children[i]
-        button.replaceChildren(label, make("small", {textContent: n ? `${n} look${n == 1 ? "s" : ""} wrong` : "none looks wrong"}))
+        const n = wrong.filter(photo => photo.label == label).length,
+            button = part("labels").children[i]
+        button.replaceChildren(
+            label,
+            make("small", {textContent: n ? `${n} look${n == 1 ? "s" : ""} wrong` : "none looks wrong"}),
+        )
         button.ariaCurrent = pages[at]?.[0].label == label ? "true" : null
     })
     updateDesk()
     updateGrid()
-    part("unsaved").textContent = !offline ? ""
+    part("unsaved").textContent = !offline
+        ? ""
         : `${count(unsent.length, "step")} not saved yet: is “bears clean” still running? Leave this page open.`
 }
 
 function updateDesk() {
-    const some = ticked.size ? [...ticked] : chosen ? [chosen] : [], one = ticked.size ? null : chosen
+    const some = ticked.size ? [...ticked] : chosen ? [chosen] : [],
+        one = ticked.size ? null : chosen
     part("shown").className = ticked.size ? "several" : ""
-    part("shown").replaceChildren(...!one
-        ? some.slice(0, 6).map(photo => make("img", {src: address(photo.name, "small"), alt: ""})) : [large(one.name, "The chosen photo"),
-        ...one.twin ? [large(one.twin, "The photo that it is nearly the same as")] : []])
-    part("opinion").replaceChildren(...ticked.size
-        ? [make("b", {textContent: count(ticked.size, "photo")}), " selected: the buttons are for all of them"]
-        : one ? [make("b", {textContent: one.opinion}), 
-            make("span", {textContent: `${one.name} · suggested: ${one.action}${one.goal && ` to ${one.goal}`}`})]
-        : ["All photos of this page were looked at."])
-    const same = key => new Set(some.map(photo => photo[key])).size == 1 ? some[0][key] : null
-    const action = same("action"), goal = same("goal"), label = same("label")
+    part("shown").replaceChildren(
+        ...(!one
+            ? some.slice(0, 6).map(photo => make("img", {src: address(photo.name, "small"), alt: ""}))
+            : [
+                  large(one.name, "The chosen photo"),
+                  ...(one.twin ? [large(one.twin, "The photo that it is nearly the same as")] : []),
+              ]),
+    )
+    part("opinion").replaceChildren(
+        ...(ticked.size
+            ? [make("b", {textContent: count(ticked.size, "photo")}), " selected: the buttons are for all of them"]
+            : one
+              ? [
+                    make("b", {textContent: one.opinion}),
+                    make("span", {
+                        textContent: `${one.name} · suggested: ${one.action}${one.goal && ` to ${one.goal}`}`,
+                    }),
+                ]
+              : ["All photos of this page were looked at."]),
+    )
+    const same = key => (new Set(some.map(photo => photo[key])).size == 1 ? some[0][key] : null)
+    const action = same("action"),
+        goal = same("goal"),
+        label = same("label")
     const mark = (button, on) => {
         button.disabled = !some.length
         button.classList.toggle("suggested", on)
@@ -236,11 +307,12 @@ function updateDesk() {
     mark(part("keep"), action == "keep")
     mark(part("aside"), action == "set aside")
     ;[...part("move").querySelectorAll("button")].forEach((button, i) => {
-        button.hidden = labels[i] == label || i >= 9 && goal != labels[i]
+        button.hidden = labels[i] == label || (i >= 9 && goal != labels[i])
         mark(button, action == "move" && goal == labels[i])
     })
     part("undo").disabled = !taken.length
-    const page = pages[at] ?? [], next = page.slice(page.indexOf(chosen) + 1)
+    const page = pages[at] ?? [],
+        next = page.slice(page.indexOf(chosen) + 1)
     for (const photo of open(next).slice(0, AHEAD)) wide.has(photo.name) || large(photo.name)
 }
 
@@ -254,11 +326,15 @@ function large(name, alt = "") {
 }
 
 function updateGrid() {
-    const page = pages[at] ?? [], rest = open(page)
-    const group = page.length ? photos.filter(photo => photo.label == page[0].label && photo.group == page[0].group) : []
+    const page = pages[at] ?? [],
+        rest = open(page)
+    const group = page.length
+        ? photos.filter(photo => photo.label == page[0].label && photo.group == page[0].group)
+        : []
     const first = group.indexOf(page[0]) + 1
     part("where").textContent = page.length
-        ? `${page[0].label}: ${first} to ${first + page.length - 1} of ${group.length} that ${page[0].group == "near-duplicates" ? "are near-duplicates" : page[0].group}` : ""
+        ? `${page[0].label}: ${first} to ${first + page.length - 1} of ${group.length} that ${page[0].group == "near-duplicates" ? "are near-duplicates" : page[0].group}`
+        : ""
     part("all").disabled = !rest.length
     part("previous").disabled = at == 0
     part("next").disabled = at >= pages.length - 1
@@ -276,11 +352,21 @@ function updateGrid() {
 
 const columns = () => getComputedStyle(part("grid")).gridTemplateColumns.split(" ").length
 const KEYS = {
-    k: () => act("keep"), s: () => act("set aside"), u: undo, a: () => take(open(pages[at] ?? []), "keep"),
-    x: () => chosen && tick(chosen), Escape: () => { ticked.clear(); update() },
+    k: () => act("keep"),
+    s: () => act("set aside"),
+    u: undo,
+    a: () => take(open(pages[at] ?? []), "keep"),
+    x: () => chosen && tick(chosen),
+    Escape: () => {
+        ticked.clear()
+        update()
+    },
 }
 const ARROWS = {
-    ArrowLeft: () => step(-1), ArrowRight: () => step(1), ArrowUp: () => step(-columns()), ArrowDown: () => step(columns()),
+    ArrowLeft: () => step(-1),
+    ArrowRight: () => step(1),
+    ArrowUp: () => step(-columns()),
+    ArrowDown: () => step(columns()),
 }
 
 document.addEventListener("keydown", event => {
@@ -288,8 +374,15 @@ document.addEventListener("keydown", event => {
     if (event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]")) return
     const digit = event.code.match(/^(?:Digit|Numpad)([1-9])$/)?.[1]
     // Where a keyboard writes other letters, the place of the key counts.
-    const key = event.key.length > 1 ? event.key : /[a-z]/i.test(event.key) ? event.key.toLowerCase() : event.code.slice(3).toLowerCase()
-    const run = ARROWS[event.key] ?? (event.repeat ? null : digit ? labels[digit - 1] && (() => act("move", labels[digit - 1])) : KEYS[key])
+    const key =
+        event.key.length > 1
+            ? event.key
+            : /[a-z]/i.test(event.key)
+              ? event.key.toLowerCase()
+              : event.code.slice(3).toLowerCase()
+    const run =
+        ARROWS[event.key] ??
+        (event.repeat ? null : digit ? labels[digit - 1] && (() => act("move", labels[digit - 1])) : KEYS[key])
     if (!run) return
     event.preventDefault()
     run()
@@ -298,7 +391,13 @@ part("keep").onclick = KEYS.k
 part("aside").onclick = KEYS.s
 part("undo").onclick = KEYS.u
 part("all").onclick = KEYS.a
-part("previous").onclick = () => { turn(at - 1); reveal("head") }
-part("next").onclick = () => { turn(at + 1); reveal("head") }
+part("previous").onclick = () => {
+    turn(at - 1)
+    reveal("head")
+}
+part("next").onclick = () => {
+    turn(at + 1)
+    reveal("head")
+}
 window.addEventListener("beforeunload", event => unsent.length && event.preventDefault())
 load(decodeURIComponent(location.hash.slice(1)))

@@ -71,7 +71,7 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
     asked = [f for f in examples.values() if f.suffix == ".jpg"] + photos
     say(f"Asking the graph and the model about {len(asked)} photos…")
     count, apart = check(model, GraphEyes(graph, names, shape, fitted), asked)
-    say(f"The same verdict on all {count}; probabilities differ by {apart:.0e} at most.")
+    say(f"The same verdict on all {count}, halves included; probabilities differ by {apart:.0e} at most.")
     files = {name: (HERE / name).read_bytes() for name in (*SCRIPTS, *ICONS, "pocket.css")}
     files |= {name: file.read_bytes() for name, file in examples.items()}
     files |= {MODULE: runtime[MODULE], "icon.svg": ICON.read_bytes(), "page.css": style(LOOK["css"]).encode()}
