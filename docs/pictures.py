@@ -1,5 +1,10 @@
-"""Take the pictures of README from the pages as they run here: `python docs/pictures.py`. Needs a chromium."""
+"""Take the pictures of README from the pages as they run here. Needs a chromium.
 
+python docs/pictures.py
+python docs/pictures.py --report my_model/reports/index.html    # those of a training of train.py
+"""
+
+import argparse
 import io
 import subprocess
 import sys
@@ -94,7 +99,20 @@ def camera(folder):
     return f"--use-file-for-fake-video-capture={clip('grizzly', Path(folder) / 'bear.mjpeg')}"
 
 
+def take_report(browser, report):
+    """Two figures of the report of a training, in which there is no photo."""
+    page = browser.new_page(device_scale_factor=2)
+    page.goto(report.absolute().as_uri())
+    for figure in ("confusion_matrix", "learning_curve"):
+        page.locator(f".{figure} svg").screenshot(path=PICTURES / f"{figure}.png")
+
+
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--report", type=Path, help="take the pictures of this report, and no others")
+    if report := parser.parse_args().report:
+        with chromium() as browser:
+            return take_report(browser, report)
     with tempfile.TemporaryDirectory() as folder, chromium(*CAMERA, camera(folder)) as browser:
         icons(browser)
         take_pocket(browser, folder)
