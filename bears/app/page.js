@@ -1,5 +1,5 @@
 // The page: one photo comes in, whichever way, and one answer goes out.
-// `ask` and `served` are those of api.js, or of bears/pocket/pocket.js where there is no server. `element` is what page.html
+// `ask` and `served` are those of api.js, or of pocket.js where there is no server. `element` is what page.html
 // has made, `props.examples` are [path, name] of photos that `served` has the addresses of.
 
 const SHOWN = 5 // classes
