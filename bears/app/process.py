@@ -48,8 +48,6 @@ class PredictorProcess:
         with self.starting:
             if self.closed:
                 raise ExportError("The page is closing.")
-            if not self.file.is_file():
-                raise NoModelError(self.file)
             if self.latest is None:
                 self.openers.start()
                 self.latest = Started(self.file, self.trust)
@@ -116,6 +114,8 @@ class Started:
 
     def __init__(self, file, trust):
         """Raises `ExportError` when it cannot start."""
+        if not file.is_file():
+            raise NoModelError(file)
         self.loaded = False
         job = {"file": str(file), "trust": trust, "key": secrets.token_hex()}
         try:
