@@ -37,11 +37,11 @@ LOOK = {"css": text_of("page.css", "watch.css"), "theme": THEME, "favicon_path":
 # For gr.HTML.
 PAGE = {
     "html_template": text_of("page.html"),
-    "js_on_load": text_of("api.js", "page.js", "gradio.js"),
+    "js_on_load": text_of("api.js", "jpeg.js", "page.js", "gradio.js"),
     "elem_id": "page",
 }
 WATCH = {
     "html_template": text_of("watch.html"),
-    "js_on_load": text_of("api.js", "alarm.js", "motion.js", "zip.js", "watch.js"),
+    "js_on_load": text_of("api.js", "jpeg.js", "alarm.js", "motion.js", "zip.js", "watch.js"),
     "elem_id": "watch",
 }

@@ -48,17 +48,6 @@ const give = async file => {
 }
 photo.addEventListener("error", () => (element.dataset.unseen = ""))
 
-// A picture or the video as a JPEG of that size; null where the browser has no room for it.
-const asJpeg = (picture, width, height, quality) => {
-    const canvas = Object.assign(document.createElement("canvas"), {width, height}),
-        context = canvas.getContext("2d")
-    context.fillStyle = "white" // behind what is transparent, as the server has it
-    context.fillRect(0, 0, width, height)
-    context.imageSmoothingQuality = "high"
-    context.drawImage(picture, 0, 0, width, height)
-    return new Promise(done => canvas.toBlob(done, "image/jpeg", quality))
-}
-
 const tell = (probs, sentence, map) => {
     const kind = sentence.endsWith(" sure") ? "sure" : sentence.startsWith("Not sure:") ? "unsure" : "none"
     const rows = probs.confidences.map(({label, confidence}, i) => {

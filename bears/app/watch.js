@@ -155,14 +155,10 @@ const square = ([left, top, width, height], ...size) => {
     return [x, y, Math.min(side, size[0] - x), Math.min(side, size[1] - y)].map(Math.round)
 }
 
-const cut = ([left, top, width, height]) => {
-    const scale = Math.min(1, SENT / Math.max(width, height)),
-        canvas = document.createElement("canvas")
-    Object.assign(canvas, {width: Math.round(width * scale), height: Math.round(height * scale)})
-    const context = canvas.getContext("2d")
-    context.imageSmoothingQuality = "high"
-    context.drawImage(video, left, top, width, height, 0, 0, canvas.width, canvas.height)
-    return new Promise(done => canvas.toBlob(done, "image/jpeg", 0.9))
+const cut = box => {
+    const sides = box.slice(2),
+        scale = Math.min(1, SENT / Math.max(...sides))
+    return asJpeg(video, ...sides.map(side => Math.round(side * scale)), 0.9, box)
 }
 
 const judge = (looks, seconds) => {

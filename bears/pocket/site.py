@@ -48,7 +48,8 @@ SCRIPTS = (
     "photo.js",
     "pocket.css",
 )
-TABS = {"page": ["page.js"], "watch": ["alarm.js", "motion.js", "zip.js", "watch.js"]}  # the app's own scripts
+# The app's own scripts.
+TABS = {"page": ["jpeg.js", "page.js"], "watch": ["jpeg.js", "alarm.js", "motion.js", "zip.js", "watch.js"]}
 ICONS = {"icon-192.png": "192x192", "icon-512.png": "512x512", "icon-maskable.png": "512x512"}
 CSP = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self';"
