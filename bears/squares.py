@@ -4,7 +4,7 @@
 one pass over the whole photo holds what it makes of every square: the squares are pooled from its map.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +43,9 @@ class WholePhoto(Transform):
         self.size, self.cell = size, cell
 
     def encodes(self, photo: PILImage):
+        return self.resized(photo)
+
+    def resized(self, photo):
         return photo.crop(visible(photo.size)).resize(self.target(photo.size), Image.Resampling.BILINEAR)
 
     def target(self, size):
@@ -71,10 +74,15 @@ def cover(n: int, side: int, stride: int | None = None) -> list[int]:
     return sorted({round(start) for start in np.linspace(0, n - side, count)})
 
 
+def find_corners(shape: Sequence[int], side: int, stride: int | None = None) -> list[tuple[int, int]]:
+    """The (top, left) cells of the squares of `side` cells that `cover` a map of that shape, row by row."""
+    tops, lefts = (cover(n, side, stride) for n in shape)
+    return [(y, x) for y in tops for x in lefts]
+
+
 def cut(fmaps: torch.Tensor, side: int, stride: int | None = None) -> tuple[list, list[torch.Tensor]]:
     """The squares that cover maps (photos, n, h, w): their (top, left) cells, and of each its part of the maps."""
-    tops, lefts = (cover(n, side, stride) for n in fmaps.shape[-2:])
-    corners = [(y, x) for y in tops for x in lefts]
+    corners = find_corners(fmaps.shape[-2:], side, stride)
     return corners, [fmaps[..., y : y + side, x : x + side] for y, x in corners]
 
 

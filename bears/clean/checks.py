@@ -28,12 +28,8 @@ class Photos:
     certainty: np.ndarray  # how probable these are, (photos,),
     confidence: np.ndarray  # and how probable the labels are, (photos,); cleanlab calls it self-confidence
     likeness: np.ndarray  # to the other photos, (photos,): 1 is identical, 0 is not alike at all,
-    threshold: float  # and the likeness below which `bears.ood` says that a photo shows none of the classes
+    show_none: np.ndarray  # and whether `bears.ood` says that they show none of the classes, (photos,),
     features: torch.Tensor  # (photos, n)
-
-    @property
-    def show_none(self) -> np.ndarray:
-        return self.likeness < self.threshold
 
     @cached_property
     def near_duplicates(self) -> dict[int, int]:

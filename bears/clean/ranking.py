@@ -112,7 +112,7 @@ def measure(
         certainty=probs.max(axis=1),
         confidence=probs[range(len(files)), targets],
         likeness=likeness,
-        threshold=detector["threshold"],
+        show_none=ood.shows_none(detector, likeness),
         features=features,
     )
 

@@ -73,9 +73,8 @@ def find_shape(learn: Learner) -> dict:
 def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
     """The graph of a Learner as a file's bytes, and the names of its outputs, some of `AllSquares`'."""
     network, cell = AllSquares(learn, shape["side"]).eval(), shape["size"] // shape["side"]
-    height, width = [
-        shape["size"] + cell * (n if shape["whole"] else 0) for n in (1, 3)
-    ]  # 0 and 1 are special to torch
+    more = (1, 3) if shape["whole"] else (0, 0)  # cells, since torch takes 0 and 1 for constants
+    height, width = (shape["size"] + cell * n for n in more)
     photo = torch.randint(0, 256, (1, height, width, 3), dtype=torch.uint8)
     names = list(network(photo))
     free = {i: cell * torch.export.Dim(name, min=shape["side"]) for i, name in ((1, "rows"), (2, "columns"))}

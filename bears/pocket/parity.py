@@ -10,7 +10,7 @@ from bears.app.model import Model
 from bears.app.wording import NONE
 from bears.errors import PhotoError, PocketError
 from bears.photo import open_photo
-from bears.squares import Answer, WholePhoto, WholePhotos, cover, middle, visible
+from bears.squares import Answer, WholePhoto, WholePhotos, find_corners, middle
 from PIL import Image
 
 CLOSE = 1e-3  # between two probabilities of the same class
@@ -35,10 +35,10 @@ class GraphEyes(WholePhotos):
         return [self.look_at(photo, stride) for photo in photos]
 
     def look_at(self, photo, stride):
-        picture = photo.crop(visible(photo.size)).resize(self.whole.target(photo.size), Image.Resampling.BILINEAR)
+        picture = self.whole.resized(photo)
         shape = [n // self.whole.cell for n in picture.size[::-1]]
         found = self.run(picture)
-        corners = [(y, x) for y in cover(shape[0], self.side, stride) for x in cover(shape[1], self.side, stride)]
+        corners = find_corners(shape, self.side, stride)
         squares = [y * (shape[1] - self.side + 1) + x for y, x in corners]
         best = int(np.argmax(found["score"][squares]))
         box = self.box(photo.size, picture.size, corners[best])

@@ -11,9 +11,7 @@ from bears.watch.alarm import Alarm, Rule, score
 from bears.watch.motion import OLD, Movement, Track, Tracks
 from PIL import Image
 
-LOOK = (
-    0.35  # seconds between two looks at a track, at least: pictures that follow each other faster are nearly the same
-)
+LOOK = 0.35  # seconds between two looks at a track, at least: sooner the picture is nearly the same
 SELDOM = 4  # seconds between two looks at a track that shows nothing; at grass, for one
 WHOLE = 10  # seconds between two looks at the whole frame
 MAX_LOOKS = 4  # in so many seconds, at whatever: the model takes longer than all else

@@ -53,9 +53,8 @@ class Movement:
         (x, y), _ = cv2.phaseCorrelate(self.scene.copy(), grey.copy(), self.window)  # it writes into what it is given
         if 0.3 < max(abs(x), abs(y)) < MAX_SHIFT:
             moved = shift(grey, -x, -y)
-            if unlike(moved, self.scene) < FITS * unlike(
-                grey, self.scene
-            ):  # what moves before the camera shifts it, too
+            # What moves before the camera shifts it, too.
+            if unlike(moved, self.scene) < FITS * unlike(grey, self.scene):
                 grey, small = moved, shift(small, -x, -y)
         cv2.accumulateWeighted(grey, self.scene, 0.05)
         return small
