@@ -18,7 +18,7 @@ from helpers import CAMERA, Server, chromium, clip
 from PIL import Image
 
 DESKTOP = {"viewport": {"width": 720, "height": 1000}, "color_scheme": "light"}
-PHONE = {"viewport": {"width": 390, "height": 680}, "color_scheme": "dark", "is_mobile": True}
+PHONE = {"viewport": {"width": 390, "height": 730}, "color_scheme": "dark", "is_mobile": True}
 POCKET = {"viewport": {"width": 390, "height": 860}, "color_scheme": "light", "is_mobile": True}
 
 
