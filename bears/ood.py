@@ -1,4 +1,4 @@
-"""Does a photo show any of the classes at all? A softmax cannot say: its outputs always add up to one.
+"""None of the classes: does a photo show any at all? A softmax cannot say: its outputs always add up to one.
 
 Two questions to the frozen body decide (out-of-distribution detection). Is the photo like the training photos: the
 mean cosine similarity to its five nearest of them (Sun et al. 2022, https://arxiv.org/abs/2204.06507). And does
@@ -111,7 +111,10 @@ def score(detector: dict, features: Tensor, allowed=None) -> Tensor:
 
 
 def shows_none(detector: dict, score):
-    """Whether a photo of that score shows none of the classes; of one, or of an array or tensor of them."""
+    """Whether a photo of that score shows none of the classes; of one, or of an array or tensor of them.
+
+    `ask` in bears/pocket/eyes.js compares for itself, in the browser: change both, or `score` alone, which it is given.
+    """
     return score < detector["threshold"]
 
 

@@ -20,7 +20,7 @@ UNLIKE = 0.5  # of the likeness to the other photos; most photos have more, and 
 class Photos:
     """The photos below a folder, and what a model that never saw them says of each, all in the order of `files`."""
 
-    files: list[Path]
+    files: list[Path]  # for a look at the pixels: bears.photo.open_photo
     names: list[str]  # paths below the folder, `class/file`
     vocab: list[str]  # the classes
     labels: list[str]  # those whose folders the photos lie in
@@ -40,7 +40,7 @@ class Photos:
 class Finding:
     """What a check says of all photos, in their order."""
 
-    found: np.ndarray  # whether it is to be counted among the photos that the check has found, bool
+    found: np.ndarray  # whether it counts as wrong, and is suggested to be set aside (ranking.py), bool
     scores: np.ndarray  # from 0, certainly wrong, to 1; the product of all checks' scores is what photos are ranked by
     says: list[str]  # what it has to say, or ""
 

@@ -17,7 +17,8 @@ MAX_WAIT = 24 * 3600  # seconds that we wait for it at most: it counts by the da
 def openverse(query, web, api=API, pause=PAUSE):
     """Search Openverse; yields a dict per photo: its `url`, and what else is known of attribution.csv's `COLUMNS`.
 
-    Any other function like this is a source for `collect`, too. Raises `DownloadError`.
+    Any other function of (query, web) that yields such dicts is a source, too, and `url` is all that they must have:
+    `main` in bears/collect/__main__.py chooses it, and has the limit `MAX_RESULTS`. Raises `DownloadError`.
     """
     for page in range(1, MAX_RESULTS // PAGE_SIZE + 1):
         start = time.monotonic()

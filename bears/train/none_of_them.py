@@ -1,4 +1,4 @@
-"""Fit what says that a photo shows none of the classes, and find out how often that is wrong."""
+"""Fit what says that a photo shows none of the classes (the rule is in bears/ood.py); how often is that wrong?"""
 
 from argparse import Namespace
 from collections.abc import Iterator
