@@ -171,8 +171,8 @@ def test_a_small_animal_has_the_pixels_that_the_photo_has(scene):
 @pytest.mark.parametrize(
     "box, square",
     [
-        ([0.4, 0.4, 0.2, 0.1], (380, 330, 620, 571)),  # 200 x 100 pixels, and a tenth of 200 on all sides
-        ([0.9, 0.0, 0.1, 0.1], (890, 0, 1000, 110)),
+        ([0.4, 0.4, 0.2, 0.1], (350, 300, 650, 600)),  # 200 x 100 pixels, and a quarter of 200 on all sides
+        ([0.9, 0.0, 0.1, 0.1], (875, 0, 1000, 125)),
         ([2.0, -3.0, 0.1, 0.0], (999, 0, 1000, 1)),  # nonsense has a pixel
     ],
 )

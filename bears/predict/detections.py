@@ -15,7 +15,7 @@ from bears.photo import SIDE, open_photo, shrink
 from bears.predict.journal import digest
 
 MIN_CONF = 0.2  # of a detection that is looked at, MegaDetector 5's own recommendation; Timelapse may ask for more
-MARGIN = 0.1  # of a box's longer side, on all sides: boxes are tight, and the photos it has learnt from are not
+MARGIN = 0.25  # of a box's longer side, on all sides: boxes are tight, and the photos it has learnt from are not
 
 
 class Detections:
