@@ -122,13 +122,14 @@ def predict_batch(learn: Learner, photos: list[Image.Image]) -> torch.Tensor:
 class WholePhotos:
     """Looks at whole photos through a Learner, which it changes: `learn.predict` then answers for the surest square.
 
-    Where that is not sure, and not hopeless, it looks a second time and closer. `predict` is a function from photos of
-    one size to what the Learner says of them, (photos, classes); `size` and `side` are those of `find_grid`.
+    Where that is not sure, and not hopeless, it looks again and closer: `closer` says how much, for each further look.
+    `predict` is a function from photos of one size to what the Learner says of them, (photos, classes); `size` and
+    `side` are those of `find_grid`.
     """
 
     def __init__(self, learn: Learner, predict: Callable, size: int, side: int):
         self.fitted, self.predict, head = learn.ood, predict, learn.model[1]
-        self.size, self.side = size, side
+        self.size, self.side, self.closer = size, side, (CLOSER,)
         self.whole = WholePhoto(self.size, self.size // self.side)
         head[0] = self.surest = SurestSquare(head[0], self.fitted, self.side)
         for dl in learn.dls.loaders:
@@ -136,10 +137,11 @@ class WholePhotos:
 
     def ask(self, photos: list[Image.Image]) -> list[Answer]:
         answers = self.look(photos, self.size)
-        unsure = [i for i, answer in enumerate(answers) if self.is_worth_another(answer.score)]
-        closer = self.look([photos[i] for i in unsure], round(CLOSER * self.side) * self.whole.cell, self.side // 2)
-        for i, again in zip(unsure, closer):
-            answers[i] = max(answers[i], again, key=lambda answer: answer.score)
+        for closer in self.closer:
+            unsure = [i for i, answer in enumerate(answers) if self.is_worth_another(answer.score)]
+            size = round(closer * self.side) * self.whole.cell
+            for i, again in zip(unsure, self.look([photos[i] for i in unsure], size, self.side // 2)):
+                answers[i] = max(answers[i], again, key=lambda answer: answer.score)
         return answers
 
     def is_worth_another(self, score):

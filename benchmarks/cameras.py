@@ -2,17 +2,20 @@
 
     python benchmarks/cameras.py                                # the bears' model; prints the tables of MODEL_CARD.md
     python benchmarks/cameras.py --model my_model/export.pkl --data DIR
+    python benchmarks/cameras.py --levels                       # what closer looks cost and gain, and what a box would
     git worktree add ../old COMMIT                              # an older model, asked by the code of its time
     PYTHONPATH=../old python benchmarks/cameras.py --model ../old/export.pkl
 
 DIR holds `camp/camp.csv`, a table of photos beside it, with the columns `file`, `label` (bear, teddy, other),
-`conditions` (day, dusk, night...), `camera_trap` (yes, no) and `repo`, where the photo comes from; `photos/not_bears`,
-photos of other things; and `photos/bears`, a folder per class, of which every eighth is shown 400 pixels wide at the
-left of a grey picture of 1280 x 720. (The bears' model has learnt from these, but never seen them so.)
+`conditions` (day, dusk, night...), `camera_trap` (yes, no), `repo`, where the photo comes from, and `note`, where there
+may be a box around the animal; `photos/not_bears`, photos of other things; and `photos/bears`, a folder per class, of
+which every eighth is shown 400 pixels wide at the left of a grey picture of 1280 x 720. (The bears' model has learnt
+from these, but never seen them so.)
 """
 
 import argparse
 import csv
+import re
 import statistics
 import sys
 import time
@@ -31,6 +34,8 @@ from bears.photo import open_photo
 from bears.train.data import find_others, find_photos
 
 SCREEN, WIDTH, GREY = (1280, 720), 400, (120, 130, 110)
+LEVELS = (), (7 / 4,), (7 / 4, 7 / 2)  # how much closer `WholePhotos` looks after its first look
+BOX = re.compile(r"box x,y,w,h=(\d+),(\d+),(\d+),(\d+)")  # in the table's notes, in pixels
 COLUMNS = ("real bear", "not sure: real bear", "teddy, sure or not", "no bear")
 HEADER = f"| photos | number | {' | '.join(COLUMNS)} | real bear, sure or not |\n{'| --- ' * 7}|"
 
@@ -39,6 +44,7 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=ROOT / "export.pkl", help="the bears', or another")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help="see above")
+    parser.add_argument("--levels", action="store_true", help="print nothing but these")
     return parser.parse_args(argv)
 
 
@@ -115,6 +121,37 @@ def print_costs(model):
         print(f"| {name} | {cost / costs['a square, once']:.1f} |")
 
 
+def print_levels(model, rows, others):
+    """How many photos are called a real bear, by looks at most; processor time of a 16:9 photo that takes them all."""
+    before_trail_cameras = [row for row in rows if row["camera_trap"] == "yes"]
+    print("| looks | bears before trail cameras | else before them | other things | ms |\n" + "| --- " * 5 + "|")
+    for closer in LEVELS:
+        model.eyes.closer = closer
+        said = ask_about_cameras(model, before_trail_cameras)
+        said["other things"] = Counter(answer(model, open_photo(file)) for file in others)
+        cells = [share_of_bears(said[group]) for group in ("bear, trail camera", "other, trail camera", "other things")]
+        cost = statistics.median(seconds(model, Image.new("RGB", SCREEN, GREY)) for _ in range(5))
+        print(f"| {1 + len(closer)} | {' | '.join(cells)} | {1000 * cost:.0f} |", flush=True)
+
+
+def print_boxes(model, rows):
+    """How many of the bears around which their source drew a box are found, in the whole photo and cut out by it."""
+    from bears.predict.detections import around  # not above: older models have no such thing
+
+    whole, cut = Counter(), Counter()
+    for row in rows:
+        if row["label"] == "bear" and (found := BOX.search(row["note"])):
+            photo = open_photo(row["file"])
+            box = [int(pixels) / side for pixels, side in zip(found.groups(), 2 * photo.size)]
+            whole[answer(model, photo)] += 1
+            cut[answer(model, photo.crop(around(box, photo.size)))] += 1
+    print(f"\nbears in boxes: {share_of_bears(whole)} in the whole photo, {share_of_bears(cut)} cut out")
+
+
+def share_of_bears(said):
+    return f"{said['real bear'] + said['not sure: real bear']} of {said.total()}"
+
+
 def seconds(model, photo):
     start = time.process_time()
     model.ask([photo])
@@ -130,6 +167,9 @@ def main(argv=None):
         model = Model(args.model)
     except BearsError as e:
         sys.exit(f"cameras.py: {e}")
+    if args.levels:
+        print_levels(model, rows, others)
+        return print_boxes(model, rows)
     print(HEADER)
     for name, said in ask_about_cameras(model, rows).items():
         print_row(name, said)

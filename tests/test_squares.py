@@ -9,7 +9,7 @@ from bears.app.model import Model
 from bears.app.wording import NONE, SURE, UNSURE
 from bears.export import export, load_pickle
 from bears.photo import open_photo
-from bears.squares import Answer, WholePhotos, cover, visible
+from bears.squares import CLOSER, Answer, WholePhotos, cover, visible
 from bears.train.degrade import KINDS, Degrade
 from bears.train.learner import vision_learner
 from fastai.vision.all import ImageDataLoaders, PILImage, Resize
@@ -70,8 +70,11 @@ def test_only_a_photo_that_may_show_a_class_is_looked_at_a_second_time(model):
             sides.clear()
         model.ask([hopeless, unsure, hopeless], alone=False)
         assert sides == [256, 448]
+        model.eyes.closer = 9 / 8, 7 / 4
+        model.ask([unsure, hopeless])
+        assert sides == [256, 448, 256, 288]  # the second look was sure
     finally:
-        model.eyes.predict = predict
+        model.eyes.predict, model.eyes.closer = predict, (CLOSER,)
 
 
 def test_photos_of_different_shapes_are_answered_in_their_order(model):
