@@ -122,16 +122,19 @@ def print_costs(model):
 
 
 def print_levels(model, rows, others):
-    """How many photos are called a real bear, by looks at most; processor time of a 16:9 photo that takes them all."""
-    before_trail_cameras = [row for row in rows if row["camera_trap"] == "yes"]
-    print("| looks | bears before trail cameras | else before them | other things | ms |\n" + "| --- " * 5 + "|")
-    for closer in LEVELS:
-        model.eyes.closer = closer
+    """How many photos are called a real bear, by looks at most, and what so many looks at a photo of 16:9 cost."""
+    before_trail_cameras, table = [row for row in rows if row["camera_trap"] == "yes"], []
+    for model.eyes.closer in LEVELS:
         said = ask_about_cameras(model, before_trail_cameras)
         said["other things"] = Counter(answer(model, open_photo(file)) for file in others)
-        cells = [share_of_bears(said[group]) for group in ("bear, trail camera", "other, trail camera", "other things")]
-        cost = statistics.median(seconds(model, Image.new("RGB", SCREEN, GREY)) for _ in range(5))
-        print(f"| {1 + len(closer)} | {' | '.join(cells)} | {1000 * cost:.0f} |", flush=True)
+        table.append([share_of_bears(said[g]) for g in ("bear, trail camera", "other, trail camera", "other things")])
+    model.eyes.is_worth_another = lambda score: True  # from now on all looks are taken
+    costs = []
+    for model.eyes.closer in LEVELS:
+        costs.append(statistics.median(seconds(model, Image.new("RGB", SCREEN, GREY)) for _ in range(5)))
+    print("| looks | bears before trail cameras | else before them | other things | cost |\n" + "| --- " * 5 + "|")
+    for looks, (cells, cost) in enumerate(zip(table, costs), 1):
+        print(f"| {looks} | {' | '.join(cells)} | {cost / costs[0]:.1f} |")
 
 
 def print_boxes(model, rows):
@@ -145,7 +148,7 @@ def print_boxes(model, rows):
             box = [int(pixels) / side for pixels, side in zip(found.groups(), 2 * photo.size)]
             whole[answer(model, photo)] += 1
             cut[answer(model, photo.crop(around(box, photo.size)))] += 1
-    print(f"\nbears in boxes: {share_of_bears(whole)} in the whole photo, {share_of_bears(cut)} cut out")
+    print(f"bears in boxes: {share_of_bears(whole)} in the whole photo, {share_of_bears(cut)} cut out\n", flush=True)
 
 
 def share_of_bears(said):
@@ -168,8 +171,8 @@ def main(argv=None):
     except BearsError as e:
         sys.exit(f"cameras.py: {e}")
     if args.levels:
-        print_levels(model, rows, others)
-        return print_boxes(model, rows)
+        print_boxes(model, rows)
+        return print_levels(model, rows, others)
     print(HEADER)
     for name, said in ask_about_cameras(model, rows).items():
         print_row(name, said)
