@@ -156,7 +156,9 @@ def test_a_virtual_environment_that_is_half_made_heals(copy, starts):
 def test_uv_goes_the_way_to_the_index_that_pip_is_told(monkeypatch):
     monkeypatch.setattr("bears.__main__.PYTHON", sys.executable)
     monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example/simple")
-    assert pip_settings()["UV_DEFAULT_INDEX"] == "https://mirror.example/simple"
+    told = pip_settings()
+    assert told["UV_DEFAULT_INDEX"] == "https://mirror.example/simple"
+    assert told["UV_SYSTEM_CERTS"] == "1"  # a company's proxy has its certificate among the system's, if anywhere
 
 
 @needs_posix
