@@ -9,9 +9,8 @@ import sys
 import time
 
 import pytest
-import requests
 from bears.__main__ import COMMANDS, pip_settings
-from helpers import ROOT, free_port
+from helpers import ROOT, free_port, get
 
 PROGRAMS = {
     "app": ["app.py"],
@@ -174,7 +173,7 @@ def test_notebook_opens_in_jupyter(starts, tmp_path):
     page, token = links[0].split("?")
     assert page.endswith("/notebooks/lesson.ipynb")
     api = page.replace("/lab/tree/", "/api/contents/")
-    assert requests.get(f"{api}?{token}", timeout=30).json()["type"] == "notebook"
+    assert get(f"{api}?{token}").json()["type"] == "notebook"  # Jupyter prints the link before it listens
     os.killpg(process.pid, signal.SIGTERM)
     assert process.wait(30) == 0 and "Traceback" not in (tmp_path / "log").read_text()
 
