@@ -7,6 +7,7 @@ import tarfile
 from functools import partial
 
 os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # torch's threads that wait leave the cores to servers, browsers and workers
 
 import numpy as np
 import pytest
