@@ -127,11 +127,11 @@ def has_torch(env):
 
 
 def pip_settings():
-    """What pip is told of this machine's way to PyPI, as variables for uv."""
+    """What pip is told of this machine's way to PyPI, as variables for uv; both trust whom the system trusts."""
     told = call(PYTHON, "-m", "pip", "config", "list", stdout=subprocess.PIPE, text=True).stdout
     # Variables come first in that list, and count most.
     pairs = re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", told, re.MULTILINE)[::-1]
-    return {SETTINGS[name]: value for name, value in pairs if name in SETTINGS}
+    return {"UV_SYSTEM_CERTS": "1", **{SETTINGS[name]: value for name, value in pairs if name in SETTINGS}}
 
 
 def version():

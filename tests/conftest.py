@@ -4,12 +4,15 @@ import signal
 import subprocess
 import sys
 import tarfile
+from functools import partial
 
 os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # torch's threads that wait leave the cores to servers, browsers and workers
 
 import numpy as np
 import pytest
 from bears.errors import PocketError
+from filelock import FileLock
 from helpers import CAMERA, CHROMIUM, GPS, NEEDS, PHOTOS, ROOT, Server, open_browser
 from PIL import Image, ImageDraw
 from webserver import WebServer
@@ -30,8 +33,8 @@ def pytest_sessionstart():
 
 
 def pytest_sessionfinish(session):
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if session.config.getoption("--fail-on-skip") and reporter.stats.get("skipped"):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")  # None in pytest-xdist's workers
+    if session.config.getoption("--fail-on-skip") and reporter and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -83,9 +86,31 @@ def shapes(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def shapes_model(shapes, tmp_path_factory):
+def once(tmp_path_factory):
+    """A function that fills a folder in the worker which asks for it first; another one waits, and uses it, too."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def once(name, fill):
+        folder = base / name
+        with FileLock(base / f"{name}.lock"):
+            if not (folder / "filled").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                (folder / "filled").touch()
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def shapes_model(shapes, once):
     """An export of train.py, run as a user does; every photo says where it was taken."""
-    folder = tmp_path_factory.mktemp("shapes")
+    return once("shapes_model", partial(train_shapes, shapes)) / "model" / "export.pkl"
+
+
+def train_shapes(shapes, folder):
     exif = Image.Exif()
     exif[GPS] = {1: "N", 2: (46.0, 30.0, 0.0)}
     for file in shapes.glob("*/*.jpg"):
@@ -96,37 +121,45 @@ def shapes_model(shapes, tmp_path_factory):
     command = [sys.executable, ROOT / "train.py", "--data", folder / "photos", "--out", folder / "model"]
     result = subprocess.run([*command, "--subject", "shape"], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    return folder / "model" / "export.pkl"
 
 
 @pytest.fixture(scope="session")
-def runtime(tmp_path_factory):
+def runtime(once):
     """ONNX Runtime Web in this machine's cache: by npm where there is one, or else as the command fetches it."""
-    from bears.pocket.runtime import FILES, VERSION, fetch_runtime, folder, kept  # not above: hosts have no need of it
+    from bears.pocket.runtime import fetch_runtime  # not above: hosts have no need of it
 
-    names = [name for name, digest in FILES.items() if not kept(folder() / name, digest)]
-    if names and (npm := shutil.which("npm")):
-        to = tmp_path_factory.mktemp("npm")
-        subprocess.run([npm, "pack", "--silent", f"onnxruntime-web@{VERSION}"], cwd=to, capture_output=True)
-        for file in to.glob("*.tgz"):
-            folder().mkdir(parents=True, exist_ok=True)
-            with tarfile.open(file) as tar:
-                for name in names:
-                    (folder() / name).write_bytes(tar.extractfile(f"package/dist/{name}").read())
+    once("runtime", keep_runtime)
     try:
         return fetch_runtime()
     except PocketError as e:
         pytest.skip(f"needs ONNX Runtime Web: {e}")
 
 
+def keep_runtime(to):
+    from bears.pocket.runtime import FILES, VERSION, folder, kept
+
+    names = [name for name, digest in FILES.items() if not kept(folder() / name, digest)]
+    if names and (npm := shutil.which("npm")):
+        subprocess.run([npm, "pack", "--silent", f"onnxruntime-web@{VERSION}"], cwd=to, capture_output=True)
+        for file in to.glob("*.tgz"):
+            folder().mkdir(parents=True, exist_ok=True)
+            with tarfile.open(file) as tar:
+                for name in names:
+                    (folder() / name).write_bytes(tar.extractfile(f"package/dist/{name}").read())
+
+
 @pytest.fixture(scope="session")
-def pocket(runtime, tmp_path_factory):
+def pocket(runtime, once):
     """The folder that `python3 -m bears pocket` makes of the shipped model, and what it prints."""
-    folder = tmp_path_factory.mktemp("pocket") / "site"
-    command = [sys.executable, "-m", "bears.pocket", "--to", folder]
+    folder = once("pocket", make_pocket)
+    return folder / "site", (folder / "said").read_text()
+
+
+def make_pocket(folder):
+    command = [sys.executable, "-m", "bears.pocket", "--to", folder / "site"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    return folder, result.stdout
+    (folder / "said").write_text(result.stdout)
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,16 @@ def free_port():
         return s.getsockname()[1]
 
 
+def get(url):
+    """What a program of this machine answers, as soon as it listens."""
+    for _ in range(600):
+        try:
+            return requests.get(url, timeout=120)
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    raise AssertionError(f"{url} never answered")
+
+
 def children(pid):
     """The numbers of the processes that a process has started, as strings."""
     return " ".join(f.read_text() for f in Path(f"/proc/{pid}/task").glob("*/children")).split()

@@ -116,6 +116,7 @@ def thirty_server(tmp_path_factory):
     export(vision_learner(dls, "resnet10t", pretrained=False), folder / "export.pkl")
     (folder / "export.json").write_text(json.dumps({"classes": list(dls.vocab), "subject": "tree"}))
     server = Server(folder / "log", "--model", str(folder / "export.pkl"))
+    server.wait_for("The model is ready", 60)
     yield server
     server.close()
 

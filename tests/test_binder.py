@@ -4,11 +4,9 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 import pytest
-import requests
-from helpers import ROOT, free_port, memory
+from helpers import ROOT, free_port, get, memory
 
 BASE = "/user/some-name-1a2b3c/"
 EXAMPLES = ROOT / "examples"
@@ -28,22 +26,13 @@ def app_url(tmp_path_factory):
     os.sched_setaffinity(jupyter.pid, {min(os.sched_getaffinity(0))})  # Binder gives it one core
     url = f"http://127.0.0.1:{port}{BASE}bears/"
     try:
-        wait_for(url)
+        get(url)
         yield url
         # The sum of all peaks, which is more than they had at any one time.
         assert memory(jupyter.pid, "VmHWM") < 2e9, "Binder gives it 2 GB"
     finally:
         jupyter.terminate()  # Jupyter ends the app that it has started
         jupyter.wait(30)
-
-
-def wait_for(url):
-    for _ in range(600):
-        try:
-            return requests.get(url, timeout=120)
-        except requests.ConnectionError:
-            time.sleep(0.1)
-    raise AssertionError("the Jupyter server never answered")
 
 
 @pytest.fixture(scope="module")

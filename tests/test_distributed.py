@@ -18,7 +18,9 @@ SCRIPT = """
 import json, os, sys
 import torch
 from bears.train import distributed
-from fastai.vision.all import Callback, DataLoaders, Learner, MSELossFlat, TfmdDL
+from fastai.data.core import DataLoaders, TfmdDL
+from fastai.learner import Callback, Learner
+from fastai.losses import MSELossFlat
 
 class Count(Callback):
     seen = 0

@@ -2,6 +2,7 @@
 
 import ast
 import io
+import os
 import re
 import subprocess
 import sys
@@ -45,6 +46,15 @@ def test_readme_has_the_two_commands_and_ci_runs_the_same_test_command():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "python3 -m bears app" in readme and "python3 -m bears test" in readme
     assert "python3 -m bears test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["in one", "in workers"])
+def test_a_skipped_test_fails_the_run_where_ci_wants_it(tmp_path, workers):
+    (tmp_path / "test_it.py").write_text("import pytest\n\ndef test_it():\n    pytest.skip('for once')\n")
+    command = [sys.executable, "-m", "pytest", "-p", "conftest", "--fail-on-skip", *workers, tmp_path]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert result.returncode == pytest.ExitCode.TESTS_FAILED and "1 skipped" in result.stdout, result.stdout
 
 
 def test_github_runs_what_contributors_run():

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import warnings
 
 import pytest
@@ -515,18 +516,17 @@ def test_values_that_cannot_be_meant_are_refused(capsys, option, value, sentence
 
 
 @needs("root")
-def test_a_class_that_may_not_be_read_is_not_passed_over(shapes, tmp_path_factory):
-    data = shutil.copytree(shapes, tmp_path_factory.getbasetemp().parent.parent / f"data-{os.getpid()}")
-    data.chmod(0o755)
-    for name in (".Trashes", "disc/more"):
-        (data / name).mkdir()
-        (data / name).chmod(0)
-    os.seteuid(65534)
-    try:
-        message = fails("--data", data, "--out", "/tmp")
-    finally:
-        os.seteuid(0)
-        shutil.rmtree(data)
+def test_a_class_that_may_not_be_read_is_not_passed_over(shapes):
+    with tempfile.TemporaryDirectory() as folder:  # that of pytest is closed to other users
+        data = shutil.copytree(shapes, folder, dirs_exist_ok=True)
+        os.chmod(data, 0o755)
+        for name in (".Trashes", "disc/more"):
+            os.mkdir(f"{data}/{name}", 0)
+        os.seteuid(65534)
+        try:
+            message = fails("--data", data, "--out", "/tmp")
+        finally:
+            os.seteuid(0)
     assert "disc/more may not be read" in message
 
 
