@@ -104,6 +104,18 @@ def test_what_was_open_once_answers_without_its_host_and_asks_nobody_else(host, 
     host.start()
 
 
+def test_a_first_visit_loads_the_large_files_once_and_a_second_one_nothing(host, open_page):
+    page = open_page(host)
+    kept(page)
+    large = [f"/{file.name}" for file in host.folder.glob("*.bin")]
+    assert len(large) == 2 and [host.asked.count(path) for path in large] == [1, 1]
+    assert page.evaluate("caches.keys().then(names => names.length)") == 2  # the version, and which one it is
+    host.asked.clear()
+    page.reload()
+    kept(page)
+    assert set(host.asked) <= {"/sw.js"}  # is there a new version?
+
+
 def test_the_camera_is_watched_without_a_network(host, open_page):
     page = open_page(host, permissions=["camera"])
     kept(page)
