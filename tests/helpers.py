@@ -21,6 +21,7 @@ import requests
 ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT.parent / "shared" / "photos"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FFMPEG = shutil.which("ffmpeg")
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
 LIST = ["git", "-C", ROOT, "ls-files"]  # which fails in a copy without its history
@@ -30,6 +31,7 @@ NEEDS = {
     "a chromium, for the page as a visitor sees it": (CHROMIUM, "install the package chromium"),
     "firefox, for the page once more": (FIREFOX, "install the package firefox-esr"),
     "curl, for README's commands": (shutil.which("curl"), "install the package curl"),
+    "ffmpeg, for what cameras in a network send": (FFMPEG, "install the package ffmpeg"),
     "git's list of files": (TRACKED, "install git, and clone the repository with it"),
     "root, who can become a user without permission": (IS_ROOT, "try them in a container"),
     "the real photos in ../shared/photos": (PHOTOS.is_dir(), "they are not part of the repository"),
