@@ -110,9 +110,8 @@ class Live:
 
     def pictures(self, capture):
         """Every frame is received; only one that is wanted is made a picture of."""
-        jpegs = self.is_stream and capture.get(cv2.CAP_PROP_FOURCC) == MJPEG
-        if jpegs:  # which are decoded one by one, unlike films, of which FFmpeg decodes every frame
-            capture.set(cv2.CAP_PROP_FORMAT, -1)
+        # FFmpeg decodes every frame, since most need those before them. JPEGs do not, and are had as they came.
+        jpegs = self.is_stream and capture.get(cv2.CAP_PROP_FOURCC) == MJPEG and capture.set(cv2.CAP_PROP_FORMAT, -1)
         pieces = Pieces() if self.is_stream and re.search(r"\.m3u8?\b", self.source) else None
         while not self.ended.is_set() and capture.grab():
             if pieces:
