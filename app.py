@@ -36,7 +36,7 @@ if __name__ == "__main__":
 prepare_gradio()
 
 import gradio as gr
-from bears.app import wording
+from bears.app import pocket, wording
 from bears.app.guard import protected
 from bears.app.hosts import check_address, end_page, satisfy_zerogpu, share
 from bears.app.index import begin_with
@@ -89,7 +89,7 @@ def create_demo(model, trust=False):
             gr.HTML(**PAGE, examples=examples)
         with gr.Tab(wording.watch_title(facts)):
             gr.HTML(**WATCH, **wording.watch_words(facts))
-        gr.Markdown(wording.about(facts), elem_id="about")
+        gr.Markdown(wording.about(facts, pocket=pocket.find_pocket(model)), elem_id="about")
         with gr.Row(visible=False):  # what /predict takes and gives
             photo = only_uploads(gr.Image(label="Photo", type="filepath"))
             label = gr.Label(label="Probabilities")

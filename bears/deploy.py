@@ -32,6 +32,7 @@ def parse_args(argv=None):
 if __name__ == "__main__":
     begin(parse_args)
 
+from bears.app.pocket import find_pocket
 from bears.app.wording import ALONE, about, examples_to_send, page_title
 from bears.errors import DeployError
 from bears.facts import read_facts
@@ -71,8 +72,9 @@ def files_to_send(space, model):
     patterns = FILES + ABOUT_THE_BEARS if shipped else FILES
     files = {f.relative_to(ROOT).as_posix(): f for pattern in patterns for f in sorted(ROOT.glob(pattern))}
     examples = examples_to_send(model, facts)
+    pocket = {f"site/{name}": file for name, file in find_pocket(model).items()}
     card = space_card(space, facts, shipped, examples)
-    return {"README.md": card, **files, **examples, "export.pkl": model, "export.json": beside}
+    return {"README.md": card, **files, **examples, **pocket, "export.pkl": model, "export.json": beside}
 
 
 def static_files(space, model, trust):

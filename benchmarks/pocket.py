@@ -1,12 +1,16 @@
 """How quick and how large is the page in the pocket? In a browser, against the same network outside of one, in one run.
 
-    python benchmarks/pocket.py    # about three minutes; needs a chromium
+    python benchmarks/pocket.py               # about three minutes; needs a chromium
+    python benchmarks/pocket.py --watch 60    # the camp watch for so many minutes: does its memory grow?
 
 A frame goes through the whole of it: pixels, shrinking, the network, the verdict; on one thread each. The first answer
 counts from opening the page, with a photo chosen as soon as it takes one; a slow line is made by the host. The memory
-is what the processes of the page have for themselves alone.
+is what the processes of the page have for themselves alone; frames of the camera, which a Chromium without a graphics
+card keeps until it needs the room, are counted apart. Before the camera that is watched a bear comes every one and a
+half minutes, and stays for ten seconds: what moves, the model, the alarm and the log have all to do.
 """
 
+import argparse
 import re
 import statistics
 import sys
@@ -28,7 +32,7 @@ from bears.pocket.graph import find_shape
 from bears.pocket.parity import GraphEyes
 from bears.pocket.serve import Quiet
 from bears.pocket.site import build, unpack
-from helpers import DESKTOP, chromium
+from helpers import CAMERA, DESKTOP, chromium, clip
 
 TEDDY = ROOT / "examples" / "teddy.jpg"
 LINES = {"slow 4G": (0.15, 1.6e6 / 8), "no limit": (0, 1e12)}  # seconds to wait, bytes per second: Chrome's "Slow 4G"
@@ -43,6 +47,16 @@ ASK = """async count => {
         times.push(performance.now() - start)
     }
     return times
+}"""
+
+
+COUNT = """() => {
+    window.asked = 0
+    const send = Worker.prototype.postMessage
+    Worker.prototype.postMessage = function (...all) {
+        window.asked += !!all[0].id
+        return send.apply(this, all)
+    }
 }"""
 
 
@@ -108,15 +122,46 @@ def seconds_to_answer(context, url):
     return took
 
 
-def own_memory(browser):
-    """Bytes that the browser's renderers share with nobody."""
+def memory(browser, kind=r"Private_\w+", process="renderer"):
+    """MB that the browser's processes share with nobody, or another `kind` of /proc/PID/smaps_rollup."""
     protocol = browser.new_browser_cdp_session()
     processes = protocol.send("SystemInfo.getProcessInfo")["processInfo"]
-    rollups = [Path(f"/proc/{p['id']}/smaps_rollup").read_text() for p in processes if p["type"] == "renderer"]
-    return sum(1024 * int(kb) for text in rollups for kb in re.findall(r"Private_\w+:\s+(\d+)", text))
+    rollups = [Path(f"/proc/{p['id']}/smaps_rollup").read_text() for p in processes if p["type"] == process]
+    return sum(int(kb) for text in rollups for kb in re.findall(rf"^{kind}:\s+(\d+)", text, re.M)) * 1024 / 1e6
+
+
+def watch(url, folder, minutes):
+    """Print what a tab that watches has for itself, at the start and after each quarter of the time."""
+    film = f"--use-file-for-fake-video-capture={clip('grizzly', folder / 'bear.mjpeg', away=75)}"
+    with chromium(*CAMERA, film) as browser:
+        page = browser.new_context(**DESKTOP, permissions=["camera"]).new_page()
+        page.add_init_script(f"({COUNT})()")
+        page.goto(url)
+        page.get_by_text("Works offline now.").wait_for(timeout=60_000)
+        page.get_by_role("tab", name="Camp watch").click()
+        page.locator("#watch .start").click()
+        page.locator("#watch .alarm").wait_for(timeout=180_000)
+        protocol = page.context.new_cdp_session(page)
+        print("\n| minutes | pictures looked at | alarms | memory, MB | frames, MB | browser, MB | JavaScript, MB |")
+        print("| --- | --- | --- | --- | --- | --- | --- |")
+        for quarter in range(5):
+            if quarter:
+                page.wait_for_timeout(minutes * 60_000 / 4)
+            protocol.send("HeapProfiler.collectGarbage")
+            frames = memory(browser, "Pss_Shmem")
+            used = memory(browser) - frames, frames, memory(browser, process="browser")
+            heap = protocol.send("Runtime.getHeapUsage")["usedSize"] / 1e6
+            [alarms] = re.findall(r"\d+", page.locator("#watch .log summary").inner_text())
+            row = f"{minutes * quarter / 4:g} | {page.evaluate('asked')} | {alarms}"
+            print(f"| {row} | {' | '.join(f'{mb:.0f}' for mb in used)} | {heap:.1f} |", flush=True)
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--watch", type=float, metavar="MINUTES", help="watch a camera for so long, and measure no more"
+    )
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         files = build(ROOT / "export.pkl", False, [], print)
         write(files, Path(folder))
@@ -124,11 +169,13 @@ def main():
         host.daemon_threads = True
         threading.Thread(target=host.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{host.server_port}/"
+        if args.watch:
+            return watch(url, Path(folder), args.watch)
         with chromium() as browser:
             page = browser.new_page(**DESKTOP)
             page.goto(url)
             times = frames(page, files)
-            print(f"memory after {ROUNDS * FRAMES} frames: {own_memory(browser) / 1e6:.0f} MB; aim: at most 300")
+            print(f"memory after {ROUNDS * FRAMES} frames: {memory(browser):.0f} MB; aim: at most 300")
             page.close()
             print("\n| a frame in | ms | a second | Chromium takes |\n| --- | --- | --- | --- |")
             for name, ms in times.items():

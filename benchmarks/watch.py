@@ -35,7 +35,7 @@ import numpy as np
 from scipy.stats import binomtest, chi2
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import footage
 import torch
@@ -45,7 +45,9 @@ from bears.train.data import find_photos
 from bears.train.near_duplicates import group_near_duplicates
 from bears.watch.alarm import Alarm, Rule
 from bears.watch.engine import Frame, Watcher
+from bears.watch.frames import open_source
 from footage import BEARS, CATEGORIES, CLIP, FPS, HEIGHTS, KNOWN
+from helpers import free_port
 
 ALARM = "black", "grizzly"
 SHARES = dict(zip(CATEGORIES, (0.6, 0.1, 0.1, 0.1, 0.1)))  # of the hours without a bear
@@ -53,6 +55,11 @@ LATE = 2  # seconds after a bear has gone in which an alarm is still its own
 LARGE = 0.15  # of the picture: bears for which the project has an aim
 THRESHOLDS = [round(0.02 * i, 2) for i in range(1, 50)]
 STRICTEST = replace(Rule(), threshold=THRESHOLDS[-1])
+FFMPEG = ["ffmpeg", "-loglevel", "quiet", "-re", "-f", "lavfi", "-i"]
+STREAMS = {  # what it makes of a scene
+    "MJPEG": "-q:v 4 -f mpjpeg",
+    "H.264 of 4 Mbit/s": "-c:v libx264 -preset veryfast -b:v 4M -bf 0 -f mpegts",
+}
 CURVE, PICTURE = ROOT / "docs" / "watch_curve.json", ROOT / "docs" / "pictures" / "watch_curve.svg"
 
 
@@ -341,7 +348,7 @@ def film(file):
 
 
 def print_costs(model, photos):
-    """Frames a second while a bear walks through, the share of a processor while nothing moves, and memory."""
+    """Frames a second while a bear walks, the share of a processor while nothing moves, also of streams, and memory."""
     torch.set_num_threads(2)
     clips = {name: footage.Clip(photos, kind, 0) for name, kind in (("a bear", BEARS[0]), ("nothing", CATEGORIES[0]))}
     before = memory()
@@ -355,6 +362,27 @@ def print_costs(model, photos):
             f"· {name}: {n / wall:.0f} frames of 1280 x 720 a second; {FPS} a second take {cpu / n * FPS:.3f} of a core"
         )
     print(f"· memory beyond the model, with what makes the clips: {(memory() - before) / 2**20:.0f} MB")
+    for name, options in STREAMS.items():
+        wall, cpu, frames = watch_stream(model, options)
+        print(f"· {name}, 30 frames a second, {frames / wall:.1f} of them looked at: {cpu / wall:.3f} of a core")
+
+
+def watch_stream(model, options, seconds=30):
+    """Seconds, of them those of a processor, and frames, of a grey scene with noise that ffmpeg sends."""
+    url = f"http://127.0.0.1:{free_port()}/"
+    scene = "color=gray:size=1280x720:rate=30,noise=alls=10:allf=t,boxblur=1"
+    with subprocess.Popen([*FFMPEG, scene, *options.split(), "-listen", "1", url]) as sender:
+        time.sleep(1)
+        source, watcher, frames, start = open_source(url, 1 / FPS), Watcher(model, ALARM, Rule(), False), 0, None
+        for frame in source.frames():
+            watcher.step(frame)
+            start = start or (frame.picture is not None and (time.monotonic(), time.process_time()))
+            frames += frame.picture is not None
+            if start and time.monotonic() - start[0] > seconds:
+                break
+        took = time.monotonic() - start[0], time.process_time() - start[1], frames
+        source.close(), sender.kill()
+    return took
 
 
 def memory():

@@ -21,6 +21,7 @@ import requests
 ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT.parent / "shared" / "photos"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FFMPEG = shutil.which("ffmpeg")
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
 LIST = ["git", "-C", ROOT, "ls-files"]  # which fails in a copy without its history
@@ -30,6 +31,7 @@ NEEDS = {
     "a chromium, for the page as a visitor sees it": (CHROMIUM, "install the package chromium"),
     "firefox, for the page once more": (FIREFOX, "install the package firefox-esr"),
     "curl, for README's commands": (shutil.which("curl"), "install the package curl"),
+    "ffmpeg, for what cameras in a network send": (FFMPEG, "install the package ffmpeg"),
     "git's list of files": (TRACKED, "install git, and clone the repository with it"),
     "root, who can become a user without permission": (IS_ROOT, "try them in a container"),
     "the real photos in ../shared/photos": (PHOTOS.is_dir(), "they are not part of the repository"),
@@ -99,16 +101,21 @@ class Server:
 
 
 class Host:
-    """A host of static files that can go away and come back at the same address."""
+    """A host of static files that can go away and come back at the same address; `asked` are the paths asked for."""
 
     def __init__(self, folder):
-        self.folder, self.port = folder, 0
+        self.folder, self.port, self.asked = folder, 0, []
         self.start()
 
     def start(self):
         from bears.pocket.serve import Quiet  # not everything that imports this file needs it
 
-        handler = partial(Quiet, directory=self.folder)
+        class Noting(Quiet):
+            def send_head(handler):
+                self.asked.append(handler.path)
+                return super().send_head()
+
+        handler = partial(Noting, directory=self.folder)
         self.server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
         self.port, self.server.daemon_threads = self.server.server_port, True
         self.url = f"http://127.0.0.1:{self.port}/"
@@ -176,8 +183,8 @@ def open_browser(playwright, *args):
     return playwright.chromium.launch(executable_path=CHROMIUM, args=args)
 
 
-def clip(name, file):
-    """A still scene of 640 x 360, into which an example slides and stays for ten seconds, again and again.
+def clip(name, file, away=2):
+    """A still scene of 640 x 360, into which an example slides and stays for ten seconds, again `away` seconds later.
 
     MJPEG is one JPEG after the other; Chromium shows 30 a second.
     """
@@ -188,7 +195,7 @@ def clip(name, file):
     scene = Image.fromarray(grass.astype(np.uint8)).resize((640, 360), Image.Resampling.BICUBIC)
     with Image.open(ROOT / "examples" / f"{name}.jpg") as animal, file.open("wb") as out:
         animal.thumbnail((210, 210))
-        for x, times in [(-210, 60), *((x, 1) for x in range(-210, 250, 8)), (250, 300)]:
+        for x, times in [(-210, 30 * away), *((x, 1) for x in range(-210, 250, 8)), (250, 300)]:
             frame, data = scene.copy(), io.BytesIO()
             frame.paste(animal, (x, 100))
             frame.save(data, "JPEG")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from bears import deploy
 from bears.app.model import Model
+from bears.app.pocket import POLICY, find_pocket
 from bears.app.wording import NONE
 from bears.errors import PocketError
 from bears.export import export, open_export
@@ -22,7 +23,7 @@ from bears.pocket.parity import GraphEyes, check
 from bears.pocket.site import build, service_worker, unpack
 from bears.train.learner import LINEAR_HEAD, vision_learner
 from fastai.vision.all import ImageDataLoaders, Normalize, Resize, imagenet_stats
-from helpers import DESKTOP, PHONE, ROOT, Host, serious_findings
+from helpers import DESKTOP, PHONE, ROOT, Host, Server, serious_findings
 from PIL import Image
 
 TEDDY = ROOT / "examples" / "teddy.jpg"
@@ -102,6 +103,56 @@ def test_what_was_open_once_answers_without_its_host_and_asks_nobody_else(host, 
     answered(page, "No bear here")
     assert asked and all(url.startswith((host.url, "blob:")) for url in asked)
     host.start()
+
+
+def test_a_first_visit_loads_the_large_files_once_and_a_second_one_nothing(host, open_page):
+    page = open_page(host)
+    kept(page)
+    large = [f"/{file.name}" for file in host.folder.glob("*.bin")]
+    assert len(large) == 2 and [host.asked.count(path) for path in large] == [1, 1]
+    assert page.evaluate("caches.keys().then(names => names.length)") == 2  # the version, and which one it is
+    host.asked.clear()
+    page.reload()
+    kept(page)
+    assert set(host.asked) <= {"/sw.js"}  # is there a new version?
+
+
+@pytest.fixture
+def beside(pocket, tmp_path):
+    """The app with that page beside it, in which somebody has left a file of their own."""
+    for name in ("bears", "examples", "export.pkl", "export.json"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copy(ROOT / "app.py", tmp_path)
+    shutil.copytree(pocket[0], tmp_path / "site")
+    (tmp_path / "site" / "mine.txt").touch()
+    server = Server(tmp_path / "log", app=tmp_path / "app.py")
+    yield server
+    server.close()
+
+
+def test_who_is_on_the_page_of_the_app_can_take_it_along(beside, open_page):
+    page = open_page(beside)
+    link = page.get_by_role("link", name="the same page without a server")
+    assert link.evaluate("a => a.href") == f"{beside.url}/pocket/"
+    with page.expect_popup() as popup:
+        link.click()
+    page.close()
+    kept(popup.value)
+    for name, there in (("mine.txt", False), ("../app.py", False), ("worker.js", True)):
+        answer = popup.value.request.get(f"{beside.url}/pocket/{name}")
+        assert answer.ok == there
+    assert answer.headers["content-security-policy"] == POLICY
+    assert answer.headers["content-type"].startswith("text/javascript")
+    beside.close()
+    popup.value.reload()
+    popup.value.set_input_files(FILE, TEDDY)
+    answered(popup.value, "Teddy bear, 99% sure")
+
+
+def test_a_page_of_another_model_is_neither_linked_nor_sent(pocket, tmp_path):
+    assert "model.json" in find_pocket(ROOT / "export.pkl", pocket[0])
+    (tmp_path / "export.pkl").write_bytes(b"another model")
+    assert not find_pocket(tmp_path / "export.pkl", pocket[0]) and not find_pocket(ROOT / "export.pkl", tmp_path)
 
 
 def test_the_camera_is_watched_without_a_network(host, open_page):

@@ -14,7 +14,7 @@ from importlib.metadata import version
 import pytest
 import requests
 import yaml
-from bears.deploy import COMMIT_MESSAGE, files_to_send, send
+from bears.deploy import COMMIT_MESSAGE, files_to_send, main, send
 from bears.errors import DeployError
 from bears.export import open_export
 from helpers import ROOT, TRACKED, Server, answer, needs
@@ -197,6 +197,37 @@ def test_an_export_that_needs_trust_is_sent_only_with_it_and_the_space_is_told(h
     server = Server(tmp_path / "log", "--model", str(tmp_path), env={"TRUST_MODEL": "1"})
     server.wait_for("The model is ready", 60)
     server.close()
+
+
+def listed(said):
+    """What a dry run has printed: sizes in bytes by name."""
+    lines = (line.split() for line in said.splitlines()[:-1])
+    return {name: int(size.replace(",", "")) for size, name in lines}
+
+
+def test_a_static_space_gets_exactly_what_the_dry_run_lists(hub, pocket, monkeypatch, capsys):
+    files = {f.relative_to(pocket[0]).as_posix(): f.read_bytes() for f in pocket[0].rglob("*") if f.is_file()}
+    monkeypatch.setattr("bears.pocket.site.build", lambda *args: files)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    main(["me/bears", "--static", "--dry-run"])
+    first = listed(capsys.readouterr().out)
+    assert not hub.calls and {*files, "README.md"} == first.keys()
+    hub.files = {"app.py": COMMIT_MESSAGE, "mine.txt": "Upload mine.txt"}  # it has had the app before
+    main(["me/bears", "--static"])
+    assert hub.created["sdk"] == "static" and "hardware" not in hub.created and hub.created["type"] == "space"
+    sent = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in hub.commit[1:-1]}
+    assert {name: len(data) for name, data in sent.items()} == first and sent.items() >= files.items()
+    assert hub.commit[-1] == {"key": "deletedFile", "value": {"path": "app.py"}}
+    hub.files["page.js"] = "Update page.js"  # by the owner of the Space, who has added another file
+    hub.files["docs/mine.md"] = "Upload mine.md"
+    files = {name: data for name, data in files.items() if not name.startswith(("model-", "page.js"))}
+    files["model-new.bin"] = b"another model"
+    main(["me/bears", "--static"])
+    [network] = [name for name in first if name.startswith("model-")]
+    assert hub.files.keys() == (first.keys() | {"model-new.bin", "docs/mine.md", "mine.txt"}) - {network}
+    assert f"     removed  {network}\n" in capsys.readouterr().out and hub.files["page.js"] == "Update page.js"
 
 
 def test_the_photos_of_this_repository_go_with_their_licence():

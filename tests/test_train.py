@@ -31,6 +31,7 @@ from bears.train.learner import (
 )
 from bears.train.near_duplicates import group_near_duplicates
 from bears.train.report import ClassificationInterpretation as Interpretation
+from bears.train.report import show_watch
 from fastai.vision.all import ClassificationInterpretation, IndexSplitter, RandomSplitter, Resize, noop, parent_label
 from helpers import DESKTOP, PHONE, ROOT, facts_of, needs, serious_findings
 from PIL import Image, ImageOps
@@ -146,6 +147,12 @@ def test_memory_stays_flat_as_the_folder_grows(shapes):
     assert rows[1][1] < 1.12 * rows[0][1]  # 384 photos more would add 300 MB, a fifth of the peak, if pixels stayed
     assert [photos for photos, _, _ in searches] == [128, 512, 2048]
     assert searches[2][1] < 1.2 * searches[0][1]
+
+
+def test_the_report_says_what_measures_an_alarm_where_there_is_one():
+    assert not show_watch({"classes": ["disc", "square"]})
+    said = show_watch({"classes": ["black", "grizzly", "teddy"], "alarm": ["black", "grizzly"]})
+    assert "As a watch for black and grizzly: not tried" in said and "benchmarks/watch.py</code>" in said
 
 
 @pytest.fixture(params=[(screen, scheme) for screen in (DESKTOP, PHONE) for scheme in ("light", "dark")])

@@ -24,8 +24,9 @@ from bears.watch.alarm import Alarm, Rule, score
 from bears.watch.engine import Frame, watch
 from bears.watch.motion import Movement
 from bears.watch.record import GB, Record
-from helpers import ROOT, memory
+from helpers import ROOT, memory, needs
 from PIL import Image
+from streams import Hls, Rtsp
 from test_project import imports
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")
@@ -435,6 +436,34 @@ def test_a_slow_model_gets_the_newest_frame(camera):
             time.sleep(0.5)
     source.close()
     assert min(np.diff(greys) % 250) > 10  # of the 25 frames, or nearly, that are sent in half a second
+
+
+@needs("ffmpeg")
+def test_an_rtsp_camera_that_stalls_drops_and_refuses_is_there_again(monkeypatch, capsys):
+    monkeypatch.setattr(frames, "TIMEOUT", 1)
+    camera, end = Rtsp("stall", "drop", "refuse", "run"), time.monotonic() + 60
+    source = frames.open_source(camera.url(), 0.1)
+    seen = []
+    for frame in source.frames():
+        assert time.monotonic() < end, seen
+        if frame.picture is not None and seen != camera.played:
+            assert frame.picture.shape == (360, 640, 3)
+            seen = list(camera.played)
+        if seen == ["stall", "drop", "run"]:
+            break
+    source.close(), camera.close()
+    said = capsys.readouterr().out
+    assert "gives no picture" in said and "is there again" in said and "secret" not in said
+
+
+@needs("ffmpeg")
+def test_a_stream_that_comes_in_pieces_is_seen_evenly(tmp_path):
+    camera = Hls(tmp_path)
+    source = frames.open_source(f"{camera.url}live.m3u8", 0.2)
+    came = (frame.picture is not None for frame in source.frames())
+    list(itertools.takewhile(bool, came))  # what was there already
+    assert sum(itertools.islice(came, 25)) > 20
+    source.close(), camera.close()
 
 
 # What is done about it

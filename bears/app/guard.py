@@ -16,6 +16,7 @@ import gradio as gr
 import orjson
 from bears.app.connections import MAX_OF_ONE_CLIENT, limit_connections
 from bears.app.hosts import behind_proxy, local_names
+from bears.app.pocket import routes
 from bears.app.uploads import MAX_FILE_SIZE, NO_ROOM, Store
 from gradio import utils
 from gradio.data_classes import PredictBody
@@ -39,9 +40,9 @@ ROUTES = """/ /config /favicon.ico /manifest.json /pwa_icon /pwa_icon/{} /robots
     /gradio_api/info /gradio_api/openapi.json /gradio_api/app_id /gradio_api/startup-events /gradio_api/theme.css
     /gradio_api/upload /gradio_api/upload_progress /gradio_api/heartbeat/{} /gradio_api/cancel /gradio_api/reset
     /gradio_api/queue/join /gradio_api/queue/data /gradio_api/call/{} /gradio_api/call/{}/{} /gradio_api/run/{}
-    /gradio_api/mcp /gradio_api/mcp/{} /gradio_api/mcp/messages/{}"""
+    /pocket /gradio_api/mcp /gradio_api/mcp/{} /gradio_api/mcp/messages/{}"""
 ROUTES = {tuple(route.split("/")[1:]) for route in ROUTES.split()}
-FOLDERS = ("/assets/", "/static/", "/svelte/", "/gradio_api/file=")
+FOLDERS = ("/assets/", "/static/", "/svelte/", "/pocket/", "/gradio_api/file=")
 MCP = "/gradio_api/mcp"
 ASKS = ("/gradio_api/queue/join", "/gradio_api/call/", "/gradio_api/run/")
 FIELDS = ("data", "session_hash", "fn_index", "trigger_id", "event_data")
@@ -349,7 +350,7 @@ def protected(demo: gr.Blocks, host: str, share: bool) -> dict:
     hosts = () if behind is not None else local_names(host)
     guard = Middleware(Guard, store, utils._parse_file_size(MAX_FILE_SIZE), hosts, behind is not None)
     return {
-        "app_kwargs": {"middleware": [guard]},
+        "app_kwargs": {"middleware": [guard], "routes": routes(demo.predictor.file)},
         "max_file_size": MAX_FILE_SIZE,
         "enable_monitoring": False,
         "run_history": False,  # on a shared computer the next visitor would see it

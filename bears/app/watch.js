@@ -294,8 +294,8 @@ const log = {
     },
     async add(event) {
         this.events.unshift(event)
-        this.show()
         const old = this.events.splice(MAX_EVENTS)
+        this.show()
         if (!this.database) return
         for (const {at} of old) this.store().delete(at)
         for (let oldest = this.events.at(-1); oldest;) {
@@ -327,6 +327,7 @@ const log = {
                     ...looks.map(look => {
                         const figure = document.createElement("figure"),
                             image = figure.appendChild(document.createElement("img"))
+                        image.loading = "lazy" // or each alarm would load all of them anew, while nobody sees the list
                         image.src = URL.createObjectURL(look.picture)
                         image.alt = look.verdict
                         figure.append(`${Math.min(99, Math.floor(100 * look.score))}%`)

@@ -15,6 +15,7 @@ PRIVACY = (
     "Your photo is used for this answer only and deleted within two hours."
     " Programs can ask as well: see [the API](?view=api)."
 )
+TAKE_ALONG = "\n\n**Take it along:** [the same page without a server](pocket/) works without a network, too."
 
 
 def page_title(facts: dict) -> str:
@@ -88,8 +89,11 @@ def example_name(file: Path, facts: dict) -> str:
     return f"No {subject or 'such thing'}" if file.stem == "none" else full_name(file.stem, subject)
 
 
-def about(facts: dict, privacy: str = PRIVACY) -> str:
-    """What the model is, how often it errs and what it is not for, in Markdown; `privacy` is what becomes of photos."""
+def about(facts: dict, privacy: str = PRIVACY, pocket: bool = False) -> str:
+    """What the model is, how often it errs and what it is not for, in Markdown.
+
+    `privacy` is what becomes of photos; `pocket` says whether there is a page beside this one that needs no server.
+    """
     lines = []
     if "arch" in facts:
         photos = sum(facts["counts"].values())
@@ -105,6 +109,8 @@ def about(facts: dict, privacy: str = PRIVACY) -> str:
         "**Do not trust it with anybody’s safety.** A photo by night, from afar or of something it has never seen can"
         f" fool it.\n\n{privacy}"
     )
+    if pocket:
+        lines.append(TAKE_ALONG)
     return "## What answers here\n" + " ".join(lines)
 
 

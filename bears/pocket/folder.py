@@ -1,35 +1,23 @@
 """Write the page into a folder, whole or not at all; what else is there stays."""
 
-import json
-import re
 import tempfile
 from pathlib import Path
 
+from bears.app.pocket import files_of
 from bears.errors import PocketError
 from bears.files import check_writable
-
-LIST = re.compile(rb"^const FILES = (\{.*\})$", re.M)  # in the service worker of an earlier page
 
 
 def check_folder(folder: Path) -> None:
     """Raises a `BearsError` for a folder that cannot be written to, or has something else than an earlier page."""
-    if folder.is_dir() and any(folder.iterdir()) and not earlier(folder):
+    if folder.is_dir() and any(folder.iterdir()) and not files_of(folder):
         raise PocketError(f"{folder} has other files than such a page: name a new folder with --to.")
     check_writable(folder, "--to")
 
 
-def earlier(folder):
-    """The names of the files of the page that is there, or none."""
-    try:
-        found = LIST.search((folder / "sw.js").read_bytes())
-        return [name for name in json.loads(found[1]) if not Path(name).is_absolute() and ".." not in name]
-    except (OSError, TypeError, ValueError):
-        return []
-
-
 def write(files: dict[str, bytes], folder: Path) -> None:
     """Write `files`; those of the page that was there before are gone, where they are not the same ones."""
-    left = set(earlier(folder)) - files.keys()
+    left = set(files_of(folder)) - files.keys()
     try:
         with tempfile.TemporaryDirectory(dir=folder) as part:
             for name, data in files.items():  # all of them, before the first one changes

@@ -5,10 +5,9 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from bears.app.pocket import TYPES
 from bears.errors import PocketError
 from bears.lifecycle import no_page
-
-TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".webmanifest": "application/manifest+json"}
 
 
 class Quiet(SimpleHTTPRequestHandler):

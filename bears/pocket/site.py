@@ -12,6 +12,7 @@ from pathlib import Path
 from bears.app.heatmap import PALETTE
 from bears.app.look import ICON, LOOK, PAGE, THEME, WATCH, text_of
 from bears.app.model import Model
+from bears.app.pocket import POLICY, fingerprint
 from bears.app.wording import (
     ALONE,
     NONE,
@@ -51,11 +52,6 @@ SCRIPTS = (
 # The app's own scripts.
 TABS = {"page": ["jpeg.js", "page.js"], "watch": ["jpeg.js", "alarm.js", "motion.js", "zip.js", "watch.js"]}
 ICONS = {"icon-192.png": "192x192", "icon-512.png": "512x512", "icon-maskable.png": "512x512"}
-CSP = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self';"
-    " style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; manifest-src 'self'; base-uri 'none';"
-    " form-action 'none'"
-)
 
 
 def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[str, bytes]:
@@ -80,7 +76,7 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
     packed = {named(f"{name}.bin", data): data for name, data in pack(model=graph, runtime=runtime[WASM])}
     files |= packed
     engine = {**how_to_look(learn, shape, fitted), "outputs": names, **dict(zip(("graph", "runtime"), packed))}
-    files["model.json"] = as_json(engine)
+    files["model.json"] = as_json({**engine, "export": fingerprint(export)})
     files["index.html"] = page(learn, facts, examples).encode()
     files["manifest.webmanifest"] = as_json(manifest(facts))
     return {**files, "sw.js": service_worker(files)}
@@ -141,7 +137,7 @@ def page(learn, facts, examples):
     tabs = {"page": {"examples": offered}, "watch": watch_words({**facts, "classes": classes}, WATCHED_ALONE)}
     props = as_json({**tabs, "classes": classes, "words": words(classes, facts)}).decode()
     parts = {
-        "csp": CSP,
+        "csp": POLICY,
         "title": escape(page_title(facts)),
         "description": escape(invitation(facts)),
         "page": PAGE["html_template"],
@@ -193,5 +189,5 @@ def service_worker(files):
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items() if not name.endswith(".md")}
     script = (HERE / "sw.js").read_text(encoding="utf-8")
     version = hashlib.sha256(as_json(hashes) + script.encode()).hexdigest()[:12]
-    told = {"VERSION": version, "FILES": hashes, "CSP": CSP}
+    told = {"VERSION": version, "FILES": hashes, "CSP": POLICY}
     return "".join(f"const {name} = {json.dumps(value)}\n" for name, value in told.items()).encode() + script.encode()

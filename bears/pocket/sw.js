@@ -3,6 +3,7 @@
 
 const OURS = `pocket ${self.registration.scope} ` // several pages may share a host
 const CACHE = OURS + VERSION
+const LARGE = `${OURS}large` // what the page has just loaded
 const STATE = `${OURS}state` // which version is in use, `current`, and which one is there for the next start, `next`
 const TYPES = {
     html: "text/html; charset=utf-8",
@@ -27,7 +28,8 @@ const remember = async change => {
     await cache.put("state", Response.json({...(await state()), ...change}))
 }
 
-const versions = async () => (await caches.keys()).filter(name => name.startsWith(OURS) && name != STATE)
+const versions = async () =>
+    (await caches.keys()).filter(name => name.startsWith(OURS) && ![LARGE, STATE].includes(name))
 
 const sha256 = async data => {
     const digest = await crypto.subtle.digest("SHA-256", data)
@@ -42,9 +44,9 @@ const known = async (name, hash) => {
     }
 }
 
-// A file from the network, which must be of this version: a host may be in the middle of changing.
+// A file that the page leaves, or from the network. It must be of this version: a host may be in the middle of changing.
 const fetched = async (name, hash) => {
-    const response = await fetch(name, {cache: "no-cache"})
+    const response = (await caches.match(name, {cacheName: LARGE})) ?? (await fetch(name, {cache: "no-cache"}))
     const data = await response.arrayBuffer()
     if (!response.ok || (await sha256(data)) != hash) throw Error(`${name} is not of version ${VERSION}`)
     const headers = {"Content-Type": TYPES[name.split(".").pop()], "Content-Security-Policy": CSP, ETag: hash}
@@ -59,11 +61,16 @@ const keep = async () => {
 }
 
 // Half a version is none, and leaves nothing behind.
-const install = () =>
-    keep().catch(async error => {
+const install = async () => {
+    try {
+        await keep()
+    } catch (error) {
         if ((await state()).current != VERSION) await caches.delete(CACHE)
         throw error
-    })
+    } finally {
+        await caches.delete(LARGE)
+    }
+}
 
 const activate = async () => {
     if (!(await state()).current) await remember({current: VERSION})

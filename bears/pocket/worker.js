@@ -4,12 +4,31 @@ import * as ort from "./ort.wasm.bundle.min.mjs"
 import {Eyes} from "./eyes.js"
 import {openPhoto} from "./photo.js"
 
-// The large files lie there compressed, since not every host does that on the way.
+const OURS = `pocket ${new URL("./", location).href} ` // as in sw.js
+const LARGE = `${OURS}large`
+
+// The large files lie there compressed, since not every host does that on the way. On a first visit what has been loaded
+// is left to the service worker, which comes later: it is more than some browsers' own caches take.
 const unpack = async name => {
-    const {ok, body} = await fetch(name)
-    if (!ok) throw Error(name)
-    const whole = new Response(body.pipeThrough(new DecompressionStream("gzip")))
-    return new Uint8Array(await whole.arrayBuffer())
+    const response = await fetch(name)
+    if (!response.ok) throw Error(name)
+    const left = (await isFirst()) && leave(name, response.clone())
+    const whole = new Response(response.body.pipeThrough(new DecompressionStream("gzip")))
+    const data = new Uint8Array(await whole.arrayBuffer())
+    await left
+    return data
+}
+
+// Both may fail, as in a frame of a page that may keep nothing, without https, or where there is no room.
+const isFirst = () => attempt(async () => !(await caches.has(`${OURS}state`)))
+const leave = (name, response) => attempt(async () => (await caches.open(LARGE)).put(name, response))
+
+const attempt = async what => {
+    try {
+        return await what()
+    } catch {
+        return false
+    }
 }
 
 const load = async () => {
@@ -25,10 +44,12 @@ const load = async () => {
         return Object.fromEntries(found.map(([name, tensor]) => [name, tensor.data]))
     }
     const {size} = facts
-    await run({pixels: new Uint8Array(3 * size * size), width: size, height: size}) // the first one takes much longer
+    // The first one takes longer, unless somebody waits for it already.
+    if (!asked) await run({pixels: new Uint8Array(3 * size * size), width: size, height: size})
     return new Eyes(run, facts)
 }
 
+let asked = false
 const loading = load()
 loading.then(
     () => postMessage({ready: true}),
@@ -49,6 +70,7 @@ const answer = async question => {
 
 let before = Promise.resolve()
 addEventListener("message", ({data}) => {
+    asked = true
     before = before.then(async () => {
         try {
             postMessage({id: data.id, answer: await answer(data)})

@@ -156,6 +156,7 @@ def write(
         show_turned_away(args, result),
         show_remedy(args, result, interp),
         show_others(facts, result),
+        show_watch(facts),
         show_confusion(interp),
         *(
             show_plot(name, plots[name], title, note.format(**facts.get("cross_validation", {})))
@@ -245,6 +246,17 @@ def show_others(facts, result):
     title = f"<h2>Other things taken for a class: {others['errors']} of {others['photos']}</h2>"
     captions = [f"taken for {label}" for _, label in result.passed]
     return title + thumbnails([f for f, _ in result.passed], map(escape, others["passed"]), captions)
+
+
+def show_watch(facts):
+    """What no photo says about an alarm, and what does; there are clips of the bears alone."""
+    if "alarm" not in facts:
+        return ""
+    return (
+        f"<h2>As a watch for {escape(' and '.join(facts['alarm']))}: not tried</h2><p>How many visits are missed at how"
+        " many false alarms an hour is counted on clips, by a model that knows none of the animals in them. It takes an"
+        " hour, and needs their photos:</p>" + command(".venv/bin/python benchmarks/watch.py")
+    )
 
 
 def show_turned_away(args, result):

@@ -2,7 +2,7 @@
 
 OpenCV, which finds the movement, also decodes: its wheels bring FFmpeg for films and streams, V4L, DirectShow and
 AVFoundation for cameras. The time of a live frame is that of its arrival: the time stamps of streams begin anew with
-each connection, and those of MJPEG are made up.
+each connection, and those of MJPEG are made up. HLS alone is shown by its own, since it arrives in pieces.
 """
 
 import atexit
@@ -23,10 +23,12 @@ from bears.predict.photos import find_photos
 from bears.watch.engine import Frame
 from bears.watch.tell import say
 
+MJPEG = cv2.VideoWriter_fourcc(*"MJPG")
 TIMEOUT = 10  # seconds in which a stream connects, and in which its next frame comes
 MAX_PAUSE = 30  # seconds between two tries to connect
 PATIENCE = 2  # seconds that the end waits for the next frame
 TICK = 1  # seconds after which there is a Frame without a picture, if nothing comes: time passes all the same
+LATE = 0.5  # seconds after which a frame that had to be waited for begins a new piece of a stream
 SETTLED = 0.5  # seconds for which a photo does not grow before it is opened,
 GIVEN_UP = 20  # and after which one that does not open is given up
 SIDE = 720  # pixels of a photo's shorter side, at least
@@ -67,6 +69,7 @@ class Live:
 
     def __init__(self, source, every):
         self.source, self.every = source, every
+        self.is_stream = not isinstance(source, int) and not source.startswith("/dev/")
         self.name = f"camera {source}" if isinstance(source, int) else without_password(source)
         self.wanted, self.ended, self.news = threading.Event(), threading.Event(), threading.Condition()
         self.newest = self.trouble = None
@@ -100,19 +103,24 @@ class Live:
             pause = min(MAX_PAUSE, 2 * pause)
 
     def connect(self):
-        if isinstance(self.source, int):
-            return cv2.VideoCapture(self.source)
-        if self.source.startswith("/dev/"):
-            return cv2.VideoCapture(self.source, cv2.CAP_V4L2)
+        if not self.is_stream:
+            return cv2.VideoCapture(self.source, cv2.CAP_ANY if isinstance(self.source, int) else cv2.CAP_V4L2)
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 1000 * TIMEOUT, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 1000 * TIMEOUT]
         return cv2.VideoCapture(self.source, cv2.CAP_FFMPEG, timeouts)
 
     def pictures(self, capture):
         """Every frame is received; only one that is wanted is made a picture of."""
+        # FFmpeg decodes every frame, since most need those before them. JPEGs do not, and are had as they came.
+        jpegs = self.is_stream and capture.get(cv2.CAP_PROP_FOURCC) == MJPEG and capture.set(cv2.CAP_PROP_FORMAT, -1)
+        pieces = Pieces() if self.is_stream and re.search(r"\.m3u8?\b", self.source) else None
         while not self.ended.is_set() and capture.grab():
+            if pieces:
+                self.ended.wait(pieces.early(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000))
             if self.wanted.is_set():
                 ok, picture = capture.retrieve()
-                if ok:
+                if ok and jpegs:
+                    picture = cv2.imdecode(picture, cv2.IMREAD_COLOR)
+                if ok and picture is not None:
                     self.wanted.clear()
                     yield picture
 
@@ -127,6 +135,25 @@ class Live:
             self.reader.join(PATIENCE)
         if self.reader.is_alive():  # it waits for a stream; OpenCV crashes where a program ends meanwhile
             atexit.register(os._exit, 1)
+
+
+class Pieces:
+    """HLS comes in pieces of some seconds, all frames of one at once: how long each has to wait for its turn."""
+
+    def __init__(self):
+        self.begin, self.latest = float("-inf"), time.monotonic()  # by this machine's clock: when the stream began
+
+    def early(self, seconds):
+        """Seconds until the turn of a frame that has just come; `seconds` is its own time.
+
+        Those that are there at the beginning are old, and wait for nothing, nor does the first frame of a late piece.
+        """
+        now, waited = time.monotonic(), time.monotonic() - self.latest
+        early = max(0, self.begin + seconds - now)
+        if waited > LATE or early > TICK:  # or the stream's time has changed
+            self.begin, early = now - seconds, 0
+        self.latest = now + early
+        return early
 
 
 class Folder:

@@ -1,0 +1,107 @@
+"""Cameras in the network, whose pictures ffmpeg makes: H.264 over RTSP, as from most, and HLS."""
+
+import re
+import socket
+import subprocess
+import threading
+import time
+from queue import Queue
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+
+from helpers import FFMPEG, Host
+
+SCENE = ["-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=10"]  # in which a clock goes
+H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"]
+
+
+def encode(*to, **kwargs):
+    """Start to make ten pictures a second, for ever."""
+    return subprocess.Popen([FFMPEG, "-loglevel", "error", *SCENE, *H264, *to], **kwargs)
+
+
+class Hls(Host):
+    """A folder into which a piece of two seconds comes every two seconds, and its host."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        options = ["-g", "20", "-f", "hls", "-hls_time", "2", "-hls_list_size", "3", "-hls_flags", "delete_segments"]
+        self.encoder = encode(*options, folder / "live.m3u8")
+        while not (folder / "live1.ts").exists():
+            time.sleep(0.1)
+
+    def close(self):
+        self.encoder.kill(), self.encoder.wait(), self.stop()
+
+
+class Handler(StreamRequestHandler):
+    """Enough of RFC 2326 for one who watches, with the password that cameras ask for."""
+
+    def handle(self):
+        self.word = self.server.next_word()
+        while request := self.rfile.readline().decode():
+            head = "".join(iter(lambda: self.rfile.readline().decode().strip("\r\n"), ""))
+            self.number = re.search(r"CSeq: (\d+)", head)[1]
+            method = request.split()[0]
+            if self.word == "refuse":
+                return self.reply("503 Service Unavailable")
+            if "Authorization: Basic" not in head and method == "DESCRIBE":
+                self.reply("401 Unauthorized", 'WWW-Authenticate: Basic realm="camera"')
+            elif method == "DESCRIBE":
+                self.reply("200 OK", "Content-Type: application/sdp", body=self.server.description)
+            elif method == "SETUP":
+                self.reply("200 OK", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1", "Session: 1")
+            else:
+                self.reply("200 OK", "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN", "Session: 1")
+            if method == "PLAY":
+                return self.play()
+
+    def reply(self, status, *headers, body=""):
+        headers = [f"CSeq: {self.number}", *headers, f"Content-Length: {len(body)}"]
+        self.wfile.write("\r\n".join([f"RTSP/1.0 {status}", *headers, "", body]).encode())
+
+    def play(self):
+        self.server.played.append(self.word)
+        packets, start = self.server.listen(), time.monotonic()
+        while self.word == "run" or time.monotonic() - start < 2:
+            packet = packets.get()
+            self.wfile.write(b"$\0" + len(packet).to_bytes(2, "big") + packet)
+        time.sleep(60 if self.word == "stall" else 0)
+
+
+class Rtsp(ThreadingTCPServer):
+    """Each connection goes as the next word of `script` says: run, refuse, or stall or drop after two seconds."""
+
+    daemon_threads, block_on_close, allow_reuse_address = True, False, True
+
+    def __init__(self, *script):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.script, self.played, self.listeners = list(script), [], []
+        self.source = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.source.bind(("127.0.0.1", 0))
+        to = f"rtp://127.0.0.1:{self.source.getsockname()[1]}?pkt_size=1200"
+        self.encoder = encode("-g", "10", "-f", "rtp", to, stdout=subprocess.PIPE, text=True)
+        self.description = "".join(iter(self.encoder.stdout.readline, "\n")).replace("SDP:\n", "")
+        for run in (self.receive, self.serve_forever):
+            threading.Thread(target=run, daemon=True).start()
+
+    def receive(self):
+        while packet := self.source.recv(2**16):
+            for packets in self.listeners:
+                packets.put(packet)
+
+    def listen(self):
+        self.listeners.append(Queue())
+        return self.listeners[-1]
+
+    def next_word(self):
+        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
+
+    def url(self):
+        return f"rtsp://user:secret@127.0.0.1:{self.server_address[1]}/stream?token=secret"
+
+    def handle_error(self, request, client_address):
+        """Whoever watched is gone."""
+
+    def close(self):
+        self.encoder.kill(), self.encoder.wait(), self.encoder.stdout.close()
+        self.shutdown(), self.server_close(), self.source.close()
