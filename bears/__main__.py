@@ -127,7 +127,7 @@ def has_torch(env):
 
 
 def pip_settings():
-    """What pip is told of this machine's way to PyPI, as variables for uv; both trust whom the system trusts."""
+    """What pip is told of this machine's way to PyPI, as variables for uv, which trusts whom the system trusts."""
     told = call(PYTHON, "-m", "pip", "config", "list", stdout=subprocess.PIPE, text=True).stdout
     # Variables come first in that list, and count most.
     pairs = re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", told, re.MULTILINE)[::-1]

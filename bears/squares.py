@@ -122,14 +122,15 @@ def predict_batch(learn: Learner, photos: list[Image.Image]) -> torch.Tensor:
 class WholePhotos:
     """Looks at whole photos through a Learner, which it changes: `learn.predict` then answers for the surest square.
 
-    Where that is not sure, and not hopeless, it looks again and closer: `closer` says how much, for each further look.
-    `predict` is a function from photos of one size to what the Learner says of them, (photos, classes); `size` and
-    `side` are those of `find_grid`.
+    Where that is not sure, and not hopeless, it looks again and closer. `predict` is a function from photos of one size
+    to what the Learner says of them, (photos, classes); `size` and `side` are those of `find_grid`.
     """
+
+    closer = (CLOSER,)  # how much, for each further look; what more of them gain: benchmarks/cameras.py
 
     def __init__(self, learn: Learner, predict: Callable, size: int, side: int):
         self.fitted, self.predict, head = learn.ood, predict, learn.model[1]
-        self.size, self.side, self.closer = size, side, (CLOSER,)
+        self.size, self.side = size, side
         self.whole = WholePhoto(self.size, self.size // self.side)
         head[0] = self.surest = SurestSquare(head[0], self.fitted, self.side)
         for dl in learn.dls.loaders:

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pillow_heif
@@ -138,7 +139,7 @@ def test_who_is_on_the_page_of_the_app_can_take_it_along(beside, open_page):
         link.click()
     page.close()
     kept(popup.value)
-    for name, there in (("mine.txt", False), ("../app.py", False), ("worker.js", True)):
+    for name, there in (("mine.txt", False), ("..%2fapp.py", False), ("worker.js", True)):
         answer = popup.value.request.get(f"{beside.url}/pocket/{name}")
         assert answer.ok == there
     assert answer.headers["content-security-policy"] == POLICY
@@ -149,10 +150,20 @@ def test_who_is_on_the_page_of_the_app_can_take_it_along(beside, open_page):
     answered(popup.value, "Teddy bear, 99% sure")
 
 
-def test_a_page_of_another_model_is_neither_linked_nor_sent(pocket, tmp_path):
-    assert "model.json" in find_pocket(ROOT / "export.pkl", pocket[0])
-    (tmp_path / "export.pkl").write_bytes(b"another model")
-    assert not find_pocket(tmp_path / "export.pkl", pocket[0]) and not find_pocket(ROOT / "export.pkl", tmp_path)
+def test_a_page_of_another_model_or_half_a_page_is_neither_linked_nor_sent(pocket, tmp_path, monkeypatch):
+    def finds(export, folder):
+        monkeypatch.setattr(deploy, "find_pocket", partial(find_pocket, folder=folder))
+        sent = deploy.files_to_send("me/bears", export)
+        return {name for name in sent if name.startswith("site/")}
+
+    site, another = tmp_path / "site", tmp_path / "export.pkl"
+    assert {"site/index.html", "site/model.json", "site/sw.js"} < finds(ROOT / "export.pkl", pocket[0])
+    shutil.copy(ROOT / "export.json", tmp_path)
+    another.write_bytes(b"another model")
+    assert not finds(another, pocket[0]) and not finds(ROOT / "export.pkl", tmp_path)
+    shutil.copytree(pocket[0], site)
+    (site / "page.js").write_text("half a page")
+    assert not finds(ROOT / "export.pkl", site)
 
 
 def test_the_camera_is_watched_without_a_network(host, open_page):

@@ -6,8 +6,8 @@ With a linear head on average-pooled features the map is exact: its mean over th
 import numpy as np
 from PIL import Image, ImageColor
 
-# Matplotlib's "inferno" at eight steps. Any other goes from dark to bright, too: the pages speak of bright places. The
-# one in the pocket gets these colours from bears/pocket/site.py.
+# Matplotlib's "inferno" at eight steps. Another one must go from dark to bright, too, since the pages speak of bright
+# places; the page in the pocket gets these colours from bears/pocket/site.py.
 INFERNO = ["#000004", "#280b54", "#65156e", "#9f2a63", "#d44842", "#f57d15", "#fac127", "#fcffa4"]
 
 

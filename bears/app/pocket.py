@@ -18,29 +18,29 @@ POLICY = (
 TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".webmanifest": "application/manifest+json"}
 
 
-def files_of(folder: Path) -> list[str]:
-    """The names of the files of the page in `folder`, but for its service worker; none where there is no page."""
+def files_of(folder: Path) -> dict[str, str]:
+    """The files of the page in `folder`, but for its service worker, and the SHA-256 that each had; or nothing."""
     try:
-        found = LIST.search((folder / "sw.js").read_bytes())
-        return [name for name in json.loads(found[1]) if not Path(name).is_absolute() and ".." not in name]
+        found = json.loads(LIST.search((folder / "sw.js").read_bytes())[1])
+        return {name: digest for name, digest in found.items() if not Path(name).is_absolute() and ".." not in name}
     except (OSError, TypeError, ValueError):
-        return []
+        return {}
 
 
-def fingerprint(export: Path) -> str:
-    """By which a page knows the export that it was made from."""
-    return hashlib.sha256(export.read_bytes()).hexdigest()
+def fingerprint(file: Path) -> str:
+    """The SHA-256, by which a page knows the export that it was made from, too."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def find_pocket(export: Path, folder: Path = SITE) -> dict[str, Path]:
-    """The files, by name, of the page that has been made from `export`; none where there is no such page."""
-    names = files_of(folder)
+    """The files, by name, of the page that has been made from `export`; none where that is not there, and whole."""
+    files = files_of(folder)
     try:
-        made_from = json.loads((folder / "model.json").read_bytes())["export"] if names else None
-        same = made_from == fingerprint(export)
+        made_from = json.loads((folder / "model.json").read_bytes())["export"] if files else None
+        whole = made_from == fingerprint(export) and all(fingerprint(folder / f) == sha for f, sha in files.items())
     except (OSError, TypeError, ValueError, KeyError):
-        same = False
-    return {name: folder / name for name in (*names, "sw.js")} if same else {}
+        whole = False
+    return {name: folder / name for name in (*files, "sw.js")} if whole else {}
 
 
 def routes(export: Path) -> list[Mount]:

@@ -19,7 +19,7 @@ from gradio import processing_utils, route_utils, utils
 from PIL import Image
 from starlette.formparsers import MultiPartException
 
-MAX_FILE_SIZE = "25mb"  # of a photo, for all that asks
+MAX_FILE_SIZE = "25mb"  # of one photo, whether the page or a program sends it
 MAX_HELD = 4 * 2**30  # bytes of all files together
 RESERVE = 200 * 2**20  # bytes of the disk that stay free for whatever else runs here
 AGE = 3600  # seconds that a file is kept

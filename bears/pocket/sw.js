@@ -74,6 +74,7 @@ const install = async () => {
 
 const activate = async () => {
     if (!(await state()).current) await remember({current: VERSION})
+    await caches.delete(LARGE) // which a second tab may have filled meanwhile
     await self.clients.claim()
 }
 

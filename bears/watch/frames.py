@@ -28,6 +28,7 @@ TIMEOUT = 10  # seconds in which a stream connects, and in which its next frame 
 MAX_PAUSE = 30  # seconds between two tries to connect
 PATIENCE = 2  # seconds that the end waits for the next frame
 TICK = 1  # seconds after which there is a Frame without a picture, if nothing comes: time passes all the same
+MAX_BAD = 100  # frames in a row that are no pictures, after which a stream is connected anew
 LATE = 0.5  # seconds after which a frame that had to be waited for begins a new piece of a stream
 SETTLED = 0.5  # seconds for which a photo does not grow before it is opened,
 GIVEN_UP = 20  # and after which one that does not open is given up
@@ -109,18 +110,21 @@ class Live:
         return cv2.VideoCapture(self.source, cv2.CAP_FFMPEG, timeouts)
 
     def pictures(self, capture):
-        """Every frame is received; only one that is wanted is made a picture of."""
+        """Every frame is received; only one that is wanted is made a picture of. Ends where there are none for long."""
         # FFmpeg decodes every frame, since most need those before them. JPEGs do not, and are had as they came.
         jpegs = self.is_stream and capture.get(cv2.CAP_PROP_FOURCC) == MJPEG and capture.set(cv2.CAP_PROP_FORMAT, -1)
         pieces = Pieces() if self.is_stream and re.search(r"\.m3u8?\b", self.source) else None
-        while not self.ended.is_set() and capture.grab():
+        waiting = 0  # frames in a row that were wanted, and are none
+        while not self.ended.is_set() and waiting < MAX_BAD and capture.grab():
             if pieces:
                 self.ended.wait(pieces.early(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000))
             if self.wanted.is_set():
                 ok, picture = capture.retrieve()
                 if ok and jpegs:
-                    picture = cv2.imdecode(picture, cv2.IMREAD_COLOR)
+                    picture = decode(picture)
+                waiting += 1
                 if ok and picture is not None:
+                    waiting = 0
                     self.wanted.clear()
                     yield picture
 
@@ -135,6 +139,14 @@ class Live:
             self.reader.join(PATIENCE)
         if self.reader.is_alive():  # it waits for a stream; OpenCV crashes where a program ends meanwhile
             atexit.register(os._exit, 1)
+
+
+def decode(jpeg):
+    """The picture (h, w, 3), or None: what comes may be anything."""
+    try:
+        return cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    except cv2.error:  # as of a picture larger than OpenCV opens
+        return None
 
 
 class Pieces:
