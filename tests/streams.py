@@ -81,10 +81,12 @@ class Rtsp(ThreadingTCPServer):
         to = f"rtp://127.0.0.1:{self.source.getsockname()[1]}?pkt_size=1200"
         self.encoder = encode("-g", "10", "-f", "rtp", to, stdout=subprocess.PIPE, text=True)
         self.description = "".join(iter(self.encoder.stdout.readline, "\n")).replace("SDP:\n", "")
-        for run in (self.receive, self.serve_forever):
-            threading.Thread(target=run, daemon=True).start()
+        self.threads = [threading.Thread(target=run, daemon=True) for run in (self.receive, self.serve_forever)]
+        for thread in self.threads:
+            thread.start()
 
     def receive(self):
+        """Until an empty packet comes: a socket may not be closed while a thread waits for it."""
         while packet := self.source.recv(2**16):
             for packets in self.listeners:
                 packets.put(packet)
@@ -104,4 +106,8 @@ class Rtsp(ThreadingTCPServer):
 
     def close(self):
         self.encoder.kill(), self.encoder.wait(), self.encoder.stdout.close()
-        self.shutdown(), self.server_close(), self.source.close()
+        self.source.sendto(b"", self.source.getsockname())
+        self.shutdown(), self.server_close()
+        for thread in self.threads:
+            thread.join()
+        self.source.close()

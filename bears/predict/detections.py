@@ -5,6 +5,7 @@ The format: https://lila.science/megadetector-output-format
 
 import json
 import math
+from collections.abc import Sequence
 
 from bears import __version__
 from bears.app.wording import NONE, SURE, headline
@@ -88,7 +89,7 @@ def read_detections(file):
         ) from None
 
 
-def around(box, size):
+def around(box: Sequence[float], size: tuple[int, int]) -> tuple[int, int, int, int]:
     """The square around a box, as far as it lies in a photo of `size`: left, top, right, bottom in pixels.
 
     A box is x, y, width and height as parts of the upright photo: MegaDetector turns photos as their EXIF data say.
