@@ -3,6 +3,7 @@
 import base64
 import http.server
 import io
+import itertools
 import os
 import signal
 import stat
@@ -333,7 +334,7 @@ names = st.sampled_from(
 
 @pytest.fixture(scope="module")
 def after_a_thousand_malformed_files(server):
-    """Send them, eight at a time; returns the server's memory in MB before and after, and what it logged meanwhile."""
+    """Send them three times, eight at once; returns what the server logs, and its memory in MB after each time."""
     drawn = []
 
     @settings(
@@ -351,19 +352,21 @@ def after_a_thousand_malformed_files(server):
             assert result[1], file
 
     draw()
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(ask, [(TEDDY, "photo.jpg")] * 30))
-        before, log = memory(server.process.pid) / 2**20, len(server.log.read_text())
-        list(pool.map(ask, drawn))
     assert len(drawn) == 1000
-    return before, memory(server.process.pid) / 2**20, server.log.read_text()[log:]
+    log, taken = len(server.log.read_text()), []
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            list(pool.map(ask, drawn))
+            taken.append(memory(server.process.pid) / 2**20)
+    return server.log.read_text()[log:], taken
 
 
 def test_a_thousand_malformed_files_leave_the_server_answering(server, after_a_thousand_malformed_files):
     assert answer(server, TEDDY)[1] == "Teddy bear, 99% sure"
-    assert "Traceback" not in after_a_thousand_malformed_files[2]
+    assert "Traceback" not in after_a_thousand_malformed_files[0]
 
 
 def test_a_thousand_malformed_files_leave_no_memory_behind(after_a_thousand_malformed_files):
-    before, after, _ = after_a_thousand_malformed_files
-    assert after < before + 60
+    _, taken = after_a_thousand_malformed_files
+    # What the largest of them took stays with each of the two processes that open photos, once. A leak grows each time.
+    assert min(after - before for before, after in itertools.pairwise(taken)) < 30
