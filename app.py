@@ -89,7 +89,7 @@ def create_demo(model, trust=False):
             gr.HTML(**PAGE, examples=examples)
         with gr.Tab(wording.watch_title(facts)):
             gr.HTML(**WATCH, **wording.watch_words(facts))
-        gr.Markdown(wording.about(facts, pocket=bool(pocket.find_pocket(model))), elem_id="about")
+        gr.Markdown(wording.about(facts, pocket=bool(pocket.find_pocket(predictor.file))), elem_id="about")
         with gr.Row(visible=False):  # what /predict takes and gives
             photo = only_uploads(gr.Image(label="Photo", type="filepath"))
             label = gr.Label(label="Probabilities")

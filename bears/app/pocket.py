@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 from starlette.routing import Mount
@@ -32,12 +33,16 @@ def fingerprint(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+@cache  # so the app links to what it serves, and reads all of it once
 def find_pocket(export: Path, folder: Path = SITE) -> dict[str, Path]:
     """The files, by name, of the page that has been made from `export`; none where that is not there, and whole."""
     files = files_of(folder)
     try:
-        made_from = json.loads((folder / "model.json").read_bytes())["export"] if files else None
-        whole = made_from == fingerprint(export) and all(fingerprint(folder / f) == sha for f, sha in files.items())
+        whole = (
+            bool(files)
+            and json.loads((folder / "model.json").read_bytes())["export"] == fingerprint(export)
+            and all(fingerprint(folder / name) == digest for name, digest in files.items())
+        )
     except (OSError, TypeError, ValueError, KeyError):
         whole = False
     return {name: folder / name for name in (*files, "sw.js")} if whole else {}
