@@ -61,20 +61,16 @@ const keep = async () => {
 }
 
 // Half a version is none, and leaves nothing behind.
-const install = async () => {
-    try {
-        await keep()
-    } catch (error) {
+const install = () =>
+    keep().catch(async error => {
+        await caches.delete(LARGE)
         if ((await state()).current != VERSION) await caches.delete(CACHE)
         throw error
-    } finally {
-        await caches.delete(LARGE)
-    }
-}
+    })
 
 const activate = async () => {
     if (!(await state()).current) await remember({current: VERSION})
-    await caches.delete(LARGE) // which a second tab may have filled meanwhile
+    await caches.delete(LARGE)
     await self.clients.claim()
 }
 
