@@ -34,7 +34,6 @@ from bears.photo import open_photo
 from bears.train.data import find_others, find_photos
 
 SCREEN, WIDTH, GREY = (1280, 720), 400, (120, 130, 110)
-LEVELS = (), (7 / 4,), (7 / 4, 7 / 2)  # how much closer `WholePhotos` looks after its first look
 BOX = re.compile(r"box x,y,w,h=(\d+),(\d+),(\d+),(\d+)")  # in the table's notes, in pixels
 COLUMNS = ("real bear", "not sure: real bear", "teddy, sure or not", "no bear")
 HEADER = f"| photos | number | {' | '.join(COLUMNS)} | real bear, sure or not |\n{'| --- ' * 7}|"
@@ -124,13 +123,15 @@ def print_costs(model):
 def print_levels(model, rows, others):
     """How many photos are called a real bear, by looks at most, and what so many looks at a photo of 16:9 cost."""
     before_trail_cameras, table = [row for row in rows if row["camera_trap"] == "yes"], []
-    for model.eyes.closer in LEVELS:
+    [closer] = model.eyes.closer  # as the app looks
+    levels = (), (closer,), (closer, 2 * closer)
+    for model.eyes.closer in levels:
         said = ask_about_cameras(model, before_trail_cameras)
         said["other things"] = Counter(answer(model, open_photo(file)) for file in others)
         table.append([share_of_bears(said[g]) for g in ("bear, trail camera", "other, trail camera", "other things")])
     model.eyes.is_worth_another = lambda score: True  # from now on all looks are taken
     costs = []
-    for model.eyes.closer in LEVELS:
+    for model.eyes.closer in levels:
         costs.append(statistics.median(seconds(model, Image.new("RGB", SCREEN, GREY)) for _ in range(5)))
     print("| looks | bears before trail cameras | else before them | other things | cost |\n" + "| --- " * 5 + "|")
     for looks, (cells, cost) in enumerate(zip(table, costs), 1):

@@ -160,9 +160,9 @@ class Pieces:
 
         Those that are there at the beginning are old, and wait for nothing, nor does the first frame of a late piece.
         """
-        now, waited = time.monotonic(), time.monotonic() - self.latest
+        now = time.monotonic()
         early = max(0, self.begin + seconds - now)
-        if waited > LATE or early > TICK:  # or the stream's time has changed
+        if now - self.latest > LATE or early > TICK:  # or the stream's time has changed
             self.begin, early = now - seconds, 0
         self.latest = now + early
         return early
