@@ -226,6 +226,7 @@ def test_a_server_that_is_gone_is_no_endless_wait(open_page):
 
 def test_the_page_says_what_answers_and_that_nobody_should_trust_it_with_their_safety(open_page):
     page = open_page()
+    page.locator("#about h2").wait_for()  # Gradio makes Markdown a moment later than the rest
     text = page.locator("#about").inner_text()
     assert "774 photos" in text and RATE in text and "Do not trust it with anybody’s safety" in text
     with page.expect_popup() as popup:
