@@ -24,7 +24,7 @@ from bears.export import export, export_examples
 from bears.files import check_writable
 from bears.photo import open_photo
 from bears.train import distributed, outcome, report
-from bears.train.data import batch_size, check_split, explain_lost_photos, find_others, select_photos
+from bears.train.data import batch_size, check_split, explain_lost_photos, find_others, find_photos
 from bears.train.evaluation import evaluate_by_folds, evaluate_by_validation, split_into_folds
 from bears.train.learner import (
     EPOCHS,
@@ -50,7 +50,6 @@ from fastai.vision.all import (
     Resize,
     aug_transforms,
     error_rate,
-    get_image_files,
     parent_label,
     set_seed,
 )
@@ -61,8 +60,8 @@ from fastai.vision.all import (
 def get_photos(args):
     """All photos that can be used; the number of the group of near-duplicates that each is in; facts about them."""
     path = args.data = args.data or shipped_photos()
-    # In the place of `verify_images`: it opens photos as the page does, says why one cannot be used, and deletes none.
-    files, dropped = select_photos(path, get_image_files(path), args.leave_out)
+    # In the place of both: it opens photos as the page does, says why one cannot be used, and deletes none.
+    files, dropped = find_photos(path, args.leave_out)
     groups = group_near_duplicates(files)
     return files, groups, outcome.describe_photos(files, dropped, groups, args)
 

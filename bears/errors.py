@@ -20,7 +20,7 @@ class PhotoError(BearsError):
 
 
 class DataError(BearsError):
-    """Photos that nothing can be trained on."""
+    """Photos that cannot be read, or that nothing can be trained on."""
 
 
 class WeightsError(BearsError):

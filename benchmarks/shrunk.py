@@ -12,7 +12,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fastai.data.transforms import get_image_files
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
@@ -22,6 +21,7 @@ from bears.app.model import Model
 from bears.app.wording import headline
 from bears.facts import read_facts
 from bears.photo import open_photo
+from bears.photos import list_photos
 from helpers import Server, chromium
 
 LONG_SIDE = 2048  # pixels
@@ -48,7 +48,7 @@ def main():
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="look at each N-th photo only")
     args = parser.parse_args()
-    files = sorted(file for folder in args.folders for file in get_image_files(folder))[:: args.every]
+    files = sorted(file for folder in args.folders for file in list_photos(folder))[:: args.every]
     facts, model, differ, most = read_facts(ROOT / "export.pkl"), Model(ROOT / "export.pkl"), 0, 0
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         server = Server(Path(folder) / "log")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bears.errors import DataError
 from bears.files import write_whole
+from bears.photos import list_photos
 from tqdm import tqdm
 
 COLUMNS = ["file", "title", "creator", "license", "license_url", "source", "url"]
@@ -21,7 +22,7 @@ class Collection:
         self.folder, self.table = folder, folder / "attribution.csv"
         rows = self.read()
         # A name is a hash, by which a photo is known again that `bears.clean` has moved to another class or set aside.
-        there = {f.stem: f.relative_to(folder).as_posix() for f in folder.glob("**/*.jpg")} if rows else {}
+        there = {f.stem: f.relative_to(folder).as_posix() for f in list_photos(folder)} if rows else {}
         placed = [row | {"file": there[stem]} for row in rows if (stem := Path(row["file"]).stem) in there]
         self.rows = {row["file"]: row for row in placed}
         self.places = {key: file for file, row in self.rows.items() for key in (row["url"], Path(file).stem)}

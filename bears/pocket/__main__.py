@@ -29,14 +29,14 @@ if __name__ == "__main__":
     begin(parse_args)
 
 from bears.errors import PocketError
-from bears.photo import EXTENSIONS
+from bears.photos import list_photos
 from bears.pocket.folder import check_folder, write
 from bears.pocket.serve import serve
 from bears.pocket.site import build
 
 
 def photos_in(folder):
-    photos = sorted(f for f in folder.rglob("*") if f.suffix.lower() in EXTENSIONS) if folder else []
+    photos = list_photos(folder, tell=print) if folder else []
     if folder and not photos:
         raise PocketError(f"There are no photos in {folder}: name another folder with --data.")
     return photos

@@ -10,13 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from bears.errors import DataError, PhotoError
-from bears.photo import EXTENSIONS, open_photo
+from bears.photo import open_photo
+from bears.photos import SYSTEM_FOLDERS, list_photos
 from bears.train import distributed
-from fastai.data.transforms import get_image_files, image_extensions, parent_label
+from fastai.data.transforms import parent_label
 from sklearn.model_selection import StratifiedGroupKFold
-
-# Python does not know every phone's format by name, and `get_image_files` asks Python.
-image_extensions.update(EXTENSIONS)
 
 Split = tuple[Sequence[int], Sequence[int]]  # train_idx, valid_idx: positions of photos
 SET_ASIDE = "set-aside"  # where `bears.clean` puts photos that are not to be used
@@ -30,14 +28,10 @@ def find_photos(path: Path, leave_out=None) -> tuple[list[Path], dict[str, str]]
     Raises `DataError` when fewer than two classes, or a class with fewer than two photos, remain, and for names that
     are not UTF-8.
     """
-    return select_photos(path, get_image_files(path), leave_out)
-
-
-def select_photos(path: Path, pictures: Iterable[Path], leave_out=None) -> tuple[list[Path], dict[str, str]]:
-    """`find_photos`, of the `pictures` that `get_image_files` has found below the folder `path`."""
     path = Path(path)
     check_folder(path)
-    found = sorted(f for f in pictures if f.parent != path and not is_ours(f, path))
+    photos = list_photos(path, tell=lambda sentence: print(f"· {sentence}"))
+    found = [f for f in photos if f.parent != path and not is_ours(f, path)]
     check_names(found)
     dropped = read_leave_out(leave_out) if leave_out else {}
     names = {f: f.relative_to(path).as_posix() for f in found}
@@ -48,21 +42,16 @@ def select_photos(path: Path, pictures: Iterable[Path], leave_out=None) -> tuple
     dropped = {name: dropped[name] for name in names.values() if name in dropped}
     dropped |= {names[f]: reason for f, reason in unreadable.items()}
     files = [f for f in kept if f not in unreadable]
-    print_slips(path, found, loose=sum(f.parent == path for f in pictures))
+    print_slips(path, found, loose=sum(f.parent == path for f in photos))
     check_classes(path, found, files)
     return files, dropped
 
 
 def check_folder(path: Path) -> None:
     """Refuse what is no folder, and folders in it that may not be read: nobody would miss their photos."""
-
-    def refuse(e):
-        raise DataError(f"{e.filename} may not be read ({e.strerror}): change that, or move it elsewhere.")
-
     if not os.path.isdir(path):
         raise DataError(f"There is no folder {path}: name one that holds a folder of photos for each class.")
-    for _, folders, _ in os.walk(path, onerror=refuse, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "lost+found"]
+    list_photos(path)
 
 
 def check_names(files):
@@ -92,7 +81,8 @@ def print_slips(path, found, loose):
     for folder in nested(folders):
         print(f"· photos in {folder.relative_to(path).as_posix()} count as the class {folder.name}")
     for folder in sorted(path.iterdir()):
-        if folder.is_dir() and folder.name != SET_ASIDE and not any(f.is_relative_to(folder) for f in folders):
+        skipped = folder.name.startswith(".") or folder.name.lower() in SYSTEM_FOLDERS or folder.name == SET_ASIDE
+        if folder.is_dir() and not skipped and not any(f.is_relative_to(folder) for f in folders):
             print(f"· the folder {folder.name} holds no photos of a class")
     for label, count in Counter(f.name for f in folders).items():
         if count > 1:
@@ -107,7 +97,7 @@ def nested(folders):
 
 def find_others(path: Path) -> list[Path]:
     """Find the photos of other things below the folder `path`; those that cannot be opened do not count."""
-    files = sorted(get_image_files(path)) if Path(path).is_dir() else []
+    files = list_photos(path, tell=lambda sentence: print(f"· {sentence}")) if Path(path).is_dir() else []
     unreadable = verify_photos(files)
     files = [f for f in files if f not in unreadable]
     if not files:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from bears.errors import PhotoError, PredictError, WatchError
+from bears.errors import DataError, PhotoError, WatchError
 from bears.photo import open_photo
-from bears.predict.photos import find_photos
+from bears.photos import list_photos
 from bears.watch.engine import Frame
 from bears.watch.tell import say
 
@@ -175,16 +175,16 @@ class Folder:
 
     def __init__(self, source, every):
         self.folder, self.every, self.name = Path(source), max(0.2, every), str(source)
-        self.photos = {name: Photo(self.folder / name, done=True) for name in find_photos(self.folder)}
+        self.photos = {file: Photo(file, done=True) for file in list_photos(self.folder, tell=say)}
 
     def frames(self) -> Iterator[Frame]:
         if self.photos:
             say(f"Photos that are there already ({len(self.photos):,}) are not looked at, only those that come")
         while True:
             start = time.monotonic()
-            with suppress(PredictError):  # a disk or a network that comes back
-                names = find_photos(self.folder)
-                self.photos = {name: self.photos.get(name) or Photo(self.folder / name) for name in names}
+            with suppress(DataError):  # a disk or a network that comes back
+                files = list_photos(self.folder)
+                self.photos = {file: self.photos.get(file) or Photo(file) for file in files}
             came = [photo for photo in self.photos.values() if photo.is_complete()]
             for photo in sorted(came, key=lambda photo: photo.state):
                 if (picture := photo.open()) is not None:

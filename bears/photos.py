@@ -1,0 +1,79 @@
+"""List the photos in a folder."""
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from bears.errors import DataError
+from bears.photo import EXTENSIONS
+
+# Folders that network drives and systems keep for themselves: thumbnails, deleted files, old versions.
+SYSTEM_FOLDERS = {
+    *("@eadir", "@tmp", "#recycle", "@recycle", "#snapshot", "@recently-snapshot"),  # Synology, QNAP
+    *("$recycle.bin", "system volume information", "__macosx", "lost+found"),  # Windows, macOS, Linux
+}
+COUNTED = 10_000  # a drive may keep a hundred old versions of everything: photos there are counted up to this number
+
+
+def list_photos(folder: Path, tell: Callable[[str], None] | None = None) -> list[Path]:
+    """List the photos in `folder` and in all folders below it, sorted by their names.
+
+    Hidden files and `SYSTEM_FOLDERS` are skipped; `tell` gets a sentence that says how many photos are in these.
+    Every real folder is searched once, however many links lead to it. Files that are no photos are not listed.
+    Raises `DataError` when a folder cannot be read.
+    """
+    system = []
+    photos = sorted(find(Path(folder), system))
+    count = len(list(islice((photo for place in system for photo in find_readable(place)), COUNTED))) if tell else 0
+    if count:
+        names = ", ".join(sorted({place.name for place in system}))
+        more = " or more" * (count == COUNTED)
+        tell(f"{count:,}{more} photos in folders that a system keeps for itself are skipped: {names}")
+    return photos
+
+
+def find(folder: Path, system: list[Path]) -> Iterator[Path]:
+    """Find the photos in a folder and below it; what is in `SYSTEM_FOLDERS` is added to `system` instead."""
+    folders, links, searched = [folder], [], set()
+    while folders or links:  # links come last: a photo keeps the name that it has in its own folder
+        place = folders.pop() if folders else links.pop(0)
+        if (real := os.path.realpath(place)) in searched:
+            continue
+        searched.add(real)
+        for entry in visible_entries(place):
+            path = Path(entry.path)
+            if not is_folder(entry):
+                if path.suffix.lower() in EXTENSIONS and is_file(entry):
+                    yield path
+            elif entry.name.lower() in SYSTEM_FOLDERS:
+                system.append(path)
+            else:
+                (links if entry.is_symlink() else folders).append(path)
+
+
+def visible_entries(folder):
+    """Return what a folder holds, sorted by name, without what is hidden."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as e:
+        verb = "may not" if isinstance(e, PermissionError) else "cannot"
+        raise DataError(f"{folder} {verb} be read ({e.strerror}): change that, or name another folder.") from None
+
+
+def is_folder(entry):
+    return os.path.isdir(entry) if entry.is_symlink() else entry.is_dir()
+
+
+def is_file(entry):
+    """Return whether it is a file, and no pipe or device: reading one of those may never end."""
+    return os.path.isfile(entry) if entry.is_symlink() else entry.is_file()
+
+
+def find_readable(folder):
+    """Find the photos in a folder as far as it can be read."""
+    try:
+        yield from find(folder, [])
+    except DataError:
+        return
