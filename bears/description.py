@@ -169,7 +169,7 @@ def describe(learn, data):
     description = Description(
         format=1,
         arch=getattr(arch, "__name__", arch),
-        vocab=list(learn.dls.vocab),
+        vocab=[str(label) for label in learn.dls.vocab],
         item_tfms=[describe_part(tfm, ITEM_TFMS) for tfm in dl.after_item.fs],
         batch_tfms=[describe_part(tfm, BATCH_TFMS) for tfm in dl.after_batch.fs],
         head=[describe_part(layer, LAYERS) for layer in learn.model[1]],

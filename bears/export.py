@@ -8,6 +8,7 @@ import io
 import pickle
 import warnings
 from copy import deepcopy
+from itertools import chain
 from pathlib import Path
 from random import Random
 
@@ -18,10 +19,12 @@ from bears.files import check_writable, write_whole
 from bears.photo import as_jpeg, open_photo
 from fastai import interpret
 from fastai.callback.progress import ProgressCallback
-from fastai.data.transforms import parent_label
+from fastai.data.transforms import Categorize, CategoryMap, parent_label
 from fastai.learner import Learner, load_learner
 from fastai.vision.augment import AffineCoordTfm
 from fasttransform import Pipeline
+
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 class HalfPrecision:
@@ -132,14 +135,38 @@ def open_export(file: Path, trust=False) -> Learner:
     except UnboundLocalError:  # how fastai's load_learner reports a module that is not installed
         raise ExportError(f"{file} needs a package that is not installed here. Train it again with train.py.") from None
     except Exception as e:  # a damaged or foreign file raises anything
+        if is_lfs_pointer(file):
+            raise ExportError(
+                f"{file} is a Git LFS pointer, not the model itself. Fetch the model with `git lfs pull`."
+            ) from None
         reason = " ".join(str(e).split()) or "no reason given"
         raise ExportError(
             f"{file} cannot be opened here ({type(e).__name__}: {reason:.200}). Train it again with train.py."
         ) from None
     if not isinstance(learn, Learner):
         raise ExportError(f"{file} holds no Learner. Train it again with train.py.")
+    if not hasattr(learn.dls, "vocab"):
+        raise ExportError(f"{file} is not an image classifier: it has no classes. Train one with train.py.")
+    make_labels_text(learn)
     learn.remove_cb(ProgressCallback)
     return learn
+
+
+def is_lfs_pointer(file):
+    """Return whether `file` is what Git writes in place of a large file that it has not fetched."""
+    try:
+        with open(file, "rb") as f:
+            return f.read(len(LFS_POINTER)) == LFS_POINTER
+    except OSError:  # no file that can be read
+        return False
+
+
+def make_labels_text(learn):
+    """Turn labels such as the `False, True` of Lesson 1's `is_cat`, or numbers, into text, in the same order."""
+    for dl in learn.dls.loaders:
+        for tfm in chain.from_iterable(tl.tfms.fs for tl in getattr(dl.dataset, "tls", ())):
+            if isinstance(tfm, Categorize):
+                tfm.vocab = CategoryMap([str(label) for label in tfm.vocab], sort=False)
 
 
 def load_pickle(file):

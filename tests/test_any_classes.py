@@ -9,7 +9,7 @@ from bears.app.wording import NONE, SURE, UNSURE, find_examples, headline, page_
 from bears.deploy import files_to_send
 from bears.photo import open_photo
 from gradio_client import Client, handle_file
-from helpers import GPS, PHONE, ROOT, Server
+from helpers import GPS, PHONE, ROOT, Server, answer
 from PIL import Image
 
 LABELS = {"disc", "square"}
@@ -97,6 +97,93 @@ def test_without_a_subject_the_classes_stand_alone():
     assert headline({"sea": 0.9, "river": 0.1}, UNSURE, {"subject": "otter"}) == "Not sure: perhaps a sea otter"
     assert headline({"EGG": 0.9, "owl": 0.1}, UNSURE, {}) == "Not sure: perhaps an EGG"
     assert headline({"disc": 0.0, "square": 1.0}, SURE, {}) == "Square, 99% sure"
+
+
+def course_export(folder, shapes, **kwargs):
+    """Train nothing, and export as the course does: `learn.export`, with the labels that `kwargs` make of the names."""
+    from fastai.vision.all import DataBlock, ImageBlock, Resize, get_image_files, vision_learner  # imports torch
+
+    block = DataBlock(get_items=get_image_files, item_tfms=Resize(64), **{"blocks": (ImageBlock, None), **kwargs})
+    learn = vision_learner(block.dataloaders(shapes, bs=4), "resnet10t", pretrained=False, n_out=2)
+    learn.path = folder
+    learn.export("export.pkl")
+    return folder / "export.pkl"
+
+
+@pytest.fixture(scope="module")
+def is_disc(shapes, no_workers, tmp_path_factory):
+    """The export of Lesson 1's `is_cat`, but for the animal: its vocab is False and True."""
+    from fastai.vision.all import CategoryBlock, ImageBlock
+
+    blocks = {"blocks": (ImageBlock, CategoryBlock), "get_y": lambda file: file.parent.name == "disc"}
+    return course_export(tmp_path_factory.mktemp("is_disc"), shapes, **blocks)
+
+
+def letters(file):
+    """A label that is a number: 4 for a disc, 6 for a square."""
+    return len(file.parent.name)
+
+
+@pytest.mark.slow
+def test_labels_that_are_numbers_become_text_in_their_order(shapes, no_workers, tmp_path):
+    from bears.app.model import Model
+    from bears.export import export, load_pickle, open_export
+    from fastai.vision.all import CategoryBlock, ImageBlock
+
+    blocks = (ImageBlock, CategoryBlock(vocab=[6, 4], sort=False))
+    file = course_export(tmp_path, shapes, blocks=blocks, get_y=letters)
+    learn = load_pickle(file)
+    assert learn.dls.vocab == [6, 4]
+    [(probs, *_)] = Model(file, trust=True).ask([Image.new("RGB", (64, 64))])
+    assert list(probs) == ["6", "4"]
+    export(learn, tmp_path / "ours.pkl")  # which needs no trust
+    assert list(open_export(tmp_path / "ours.pkl").dls.vocab) == ["6", "4"]
+
+
+def test_the_app_answers_with_the_export_of_lesson_1(is_disc, shapes, tmp_path):
+    server = Server(tmp_path / "log", "--model", str(is_disc), "--trust-model")
+    try:
+        label, verdict = answer(server, (shapes / "disc" / "00.jpg").read_bytes())
+    finally:
+        server.close()
+    assert {c["label"] for c in label["confidences"]} == {"False", "True"}
+    assert re.match(r"(Not sure: perhaps a )?(False|True)\b", verdict, re.IGNORECASE)
+
+
+@pytest.mark.slow
+def test_the_commands_take_the_export_of_lesson_1(is_disc, shapes, tmp_path):
+    from bears.predict import __main__ as predict
+    from bears.watch import __main__ as watch
+
+    options = ["--model", str(is_disc), "--trust-model", "--to"]
+    predict.main([str(shapes), *options, str(tmp_path / "table.csv")])
+    head, *rows = (tmp_path / "table.csv").read_text().splitlines()
+    assert head == "file,verdict,certainty,False,True" and len(rows) == 32
+    film = tmp_path / "film.mjpeg"
+    film.write_bytes(b"".join(photo.read_bytes() for photo in sorted(shapes.glob("*/*.jpg"))))
+    watch.main([str(film), *options, str(tmp_path / "watched"), "--alarm", "True"])
+    assert list((tmp_path / "watched").iterdir())
+
+
+def test_the_offline_page_is_made_from_the_export_of_lesson_1(is_disc, runtime, tmp_path):
+    from bears.pocket import __main__ as offline
+
+    offline.main(["--model", str(is_disc), "--trust-model", "--to", str(tmp_path / "site")])
+    assert json.loads((tmp_path / "site" / "model.json").read_text())["classes"] == ["False", "True"]
+
+
+@pytest.mark.slow
+def test_a_model_that_predicts_a_number_is_refused_in_a_sentence(shapes, no_workers, tmp_path):
+    from bears.errors import ExportError
+    from bears.export import open_export
+    from fastai.vision.all import ImageBlock, RegressionBlock
+
+    blocks = {"blocks": (ImageBlock, RegressionBlock(n_out=2)), "get_y": lambda file: [1.0, float(file.stem)]}
+    file = course_export(tmp_path, shapes, **blocks)
+    with pytest.raises(
+        ExportError, match=r"is not an image classifier: it has no classes\. Train one with train\.py\.$"
+    ):
+        open_export(file, trust=True)
 
 
 @pytest.fixture(scope="module")

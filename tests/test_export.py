@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from bears.errors import NoModelError
+from bears.errors import ExportError, NoModelError
 from bears.export import export, open_export
 from bears.photo import open_photo
 from helpers import ROOT
@@ -103,3 +103,13 @@ def test_is_right_about_the_examples(learn, photo):
 def test_a_missing_model_is_the_same_sentence_in_another_process():
     error = NoModelError("x.pkl")
     assert str(pickle.loads(pickle.dumps(error))) == str(error) and "There is no model x.pkl" in str(error)
+
+
+def test_an_lfs_pointer_is_named_with_the_command_that_fetches_the_model(tmp_path):
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n"
+    (tmp_path / "export.pkl").write_text(pointer)
+    for trust in (False, True):
+        with pytest.raises(ExportError, match=r"is a Git LFS pointer, .* `git lfs pull`\.$"):
+            open_export(tmp_path / "export.pkl", trust)
+    with pytest.raises(ExportError, match="cannot be opened here"):  # a folder is no pointer
+        open_export(tmp_path)
