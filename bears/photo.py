@@ -12,13 +12,14 @@ import itertools
 import re
 import struct
 import warnings
+import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import pillow_heif
 from bears.errors import PhotoError
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 # Only these decoders ever see a stranger's bytes; Pillow has others that start programs (EPS runs Ghostscript).
 # JPEG includes MPO, the pairs of pictures that some phones save.
@@ -40,6 +41,17 @@ pillow_heif.register_heif_opener()
 Image.MAX_IMAGE_PIXELS = MAX_MEGAPIXELS_JPEG * 10**6 // 2  # Pillow warns here and refuses at twice as much
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
+TURNS = {  # from EXIF's orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_EXTRAS = (b"tRNS", b"eXIf")  # the only optional chunks that change the picture
 TIFF_BYTES = (1, 2, 6, 7)  # types of tables that are read as they are, such as a colour profile
 TIFF_OFFSETS = (273, 324)  # of strips and of tiles: a Python object each, whatever their type
 JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # those that have a length, and the end
@@ -63,8 +75,9 @@ def open_photo(file: Path | BinaryIO, side=SIDE, long_side=None) -> Image.Image:
                 side = min(side, long_side * min(im.size) // max(im.size))
             im.draft("RGB", (side, side))  # JPEG only: decodes at 1/2, 1/4 or 1/8, never below `side`
             im.load()
-            ImageOps.exif_transpose(im, in_place=True)
-            return fit(to_rgb(shrink(im, side)), MAX_RATIO * side**2)
+            turn = TURNS.get(orientation(im))
+            im = shrink(im, side)
+            return fit(to_rgb(im if turn is None else im.transpose(turn)), MAX_RATIO * side**2)
     except PhotoError:
         raise
     except UnidentifiedImageError:
@@ -87,9 +100,11 @@ def open_file(file):
 
 
 def check_tables(fp):
-    """Refuse what Pillow would spend seconds on before it knows how large a picture is; returns `fp`, at its start."""
+    """Refuse what Pillow would spend seconds on before it knows how large a picture is; return what it should read."""
     fp.seek(0)
     head = fp.read(16)
+    if head.startswith(PNG_SIGNATURE):
+        return plain_png(fp)
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         too_many = max(tiff_tables(fp, head), default=0) > MAX_TABLE
     elif head.startswith(b"GIF8"):
@@ -100,6 +115,24 @@ def check_tables(fp):
         raise PhotoError("This file holds more beside its picture than a photo does", HINT)
     fp.seek(0)
     return fp
+
+
+def plain_png(fp):
+    """Return a PNG without the optional chunks that the picture does not need, or that are damaged.
+
+    Pillow refuses the photo for those: for a large colour profile or text, or a wrong checksum.
+    """
+    fp.seek(0)
+    data, at, plain = memoryview(fp.read()), len(PNG_SIGNATURE), io.BytesIO()
+    plain.write(PNG_SIGNATURE)
+    while at + 8 <= len(data):
+        length, name = struct.unpack_from(">L4s", data, at)
+        chunk = data[at : at + 12 + length]
+        if not name[0] & 32 or (name in PNG_EXTRAS and chunk[-4:] == struct.pack(">L", zlib.crc32(chunk[4:-4]))):
+            plain.write(chunk)
+        at += len(chunk) if name != b"IEND" else len(data)
+    plain.seek(0)
+    return plain
 
 
 def tiff_tables(fp, head):
@@ -157,6 +190,12 @@ def too_large(megapixels):
     return PhotoError(f"This photo has more than {megapixels} megapixels", "Please send a smaller copy.")
 
 
+def orientation(im):
+    """Return EXIF's number for how the camera was held, or None; what else stands there may be wrong in any way."""
+    with contextlib.suppress(Exception):
+        return int(im.getexif().get(ExifTags.Base.Orientation))
+
+
 def to_rgb(im):
     """Convert any mode to RGB as a viewer would show it: 16 bits scaled (Pillow clips), transparency on white."""
     if im.mode in ("I", "F") or im.mode.startswith("I;16"):
@@ -170,11 +209,14 @@ def to_rgb(im):
 
 
 def to_8_bits(pixels):
-    """Scale one channel of integers or floats to uint8: 16-bit values by their full range, others by their own."""
-    pixels = np.nan_to_num(pixels.astype(np.float32))
-    top = pixels.max(initial=0)
-    scale = 1 if top <= 255 else 65535 / 255 if top <= 65535 else top / 255
-    return np.clip(pixels / scale, 0, 255).astype(np.uint8)
+    """Scale one channel of integers or floats to uint8, where white is 1 (floats only), 255, 65535 or the brightest."""
+    real = np.issubdtype(pixels.dtype, np.floating)
+    pixels = np.nan_to_num(pixels.astype(np.float32), posinf=np.inf)
+    top = pixels.max(initial=0, where=np.isfinite(pixels))
+    white = 255 if top <= 255 else max(65535, top)
+    if real and np.median(pixels) <= 1:  # some highlights may be brighter than white
+        white = 1
+    return np.clip(pixels / (white / 255), 0, 255).astype(np.uint8)
 
 
 def shrink(im: Image.Image, side: int) -> Image.Image:

@@ -62,6 +62,60 @@ def test_exif_orientation_is_applied(format, mode):
         assert is_scene(im)
 
 
+def odd_exif(tag, kind, count, value):
+    """EXIF that says "turn clockwise", with one more entry, whose `value` lies behind the table if it is long."""
+    value = value.ljust(4, b"\0") if len(value) <= 4 else struct.pack("<L", 38) + value
+    entries = sorted([(0x0112, 3, 1, struct.pack("<HH", 6, 0)), (tag, kind, count, value[:4])])
+    table = b"".join(struct.pack("<HHL4s", *entry) for entry in entries)
+    return b"Exif\0\0II*\0" + struct.pack("<LH", 8, 2) + table + bytes(4) + value[4:]
+
+
+ODD = {
+    "a signed fraction where none may be": odd_exif(0x011A, 10, 1, struct.pack("<ll", -1, 0)),
+    "a fraction of nothing": odd_exif(0x011A, 5, 1, bytes(8)),
+    "a number that is too large": odd_exif(0x011A, 12, 1, struct.pack("<d", 1e300)),
+    "no number": odd_exif(0x011A, 11, 1, struct.pack("<f", float("nan"))),
+    "text for a number": odd_exif(0x011A, 2, 3, b"abc"),
+    "a kind that is not known": odd_exif(0x011A, 99, 1, b"abcd"),
+    "nothing at all": odd_exif(0x011A, 5, 0, b""),
+    "more than there is": odd_exif(0x0131, 2, 2**31, b"abcdefgh"),
+    "text that is no UTF-8": odd_exif(0x010F, 2, 8, b"\xff\xfe\xff\xfe\xff\xfe\xff\0"),
+    "negative numbers": odd_exif(0x8827, 9, 2, struct.pack("<ll", -1, -2)),
+    "a table that is somewhere else": odd_exif(0x8769, 4, 1, b"\xff\xff\xff\x7f"),
+    "a table that is itself": odd_exif(0x8825, 4, 1, b"\x08\0\0\0"),
+    "a table as text": odd_exif(0x8769, 2, 8, b"abcdefgh"),
+    "a negative table": odd_exif(0x8769, 9, 1, b"\xff\xff\xff\xff"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Truncated File Read")
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("odd", ODD)
+def test_a_turned_photo_opens_whatever_else_its_exif_says(format, odd):
+    sideways = SCENE.transpose(Image.Transpose.ROTATE_90)
+    im = open_photo(saved(sideways, format, exif=ODD[odd]))
+    assert im.size == (60, 40) and is_scene(im)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0", b"Exif\0\0nonsense", b"Exif\0\0II*\0\xff\xff\xff\xff"])
+def test_exif_that_cannot_be_read_turns_nothing(exif):
+    im = open_photo(saved(SCENE, "JPEG", exif=exif))
+    assert im.size == (60, 40) and is_scene(im)
+
+
+def test_a_large_photo_is_turned_as_a_small_one_is():
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        small, large = (
+            open_photo(saved(im, "PNG", exif=exif))
+            for im in (SCENE, SCENE.resize((1800, 1200), Image.Resampling.NEAREST))
+        )
+        assert large.size == (small.width * 10, small.height * 10)
+        assert large.resize(small.size, Image.Resampling.NEAREST).tobytes() == small.tobytes()
+
+
 def test_transparency_is_shown_on_white():
     im = Image.new("RGBA", (40, 40), (255, 0, 0, 0))
     for format in ("PNG", "WEBP"):
@@ -72,6 +126,22 @@ def test_sixteen_bits_are_scaled_and_not_clipped():
     ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(16, 0)
     pixels = np.asarray(open_photo(saved(Image.fromarray(ramp), "PNG")))
     assert abs(pixels[0, :, 0].astype(int) - np.arange(256)).max() <= 1
+
+
+@pytest.mark.parametrize("white", [0.5, 1, 255, 65535, 1e6])
+def test_floats_are_scaled_whatever_they_count_as_white(white):
+    ramp = np.linspace(0, white, 256, dtype=np.float32)[None].repeat(16, 0)
+    pixels = np.asarray(open_photo(saved(Image.fromarray(ramp), "TIFF")))
+    expected = np.linspace(0, min(255, 255 * white), 256)
+    assert abs(pixels[0, :, 0] - expected).max() <= 1
+
+
+@pytest.mark.parametrize("highlight", [1.5, 1000, np.inf, np.nan])
+def test_of_floats_that_are_brighter_than_white_the_rest_stays_visible(highlight):
+    floats = np.full((40, 60), 0.5, np.float32)
+    floats[:4] = highlight
+    pixels = np.asarray(open_photo(saved(Image.fromarray(floats), "TIFF")))
+    assert (pixels[4:] == 127).all() and (pixels[:4] == (0 if np.isnan(highlight) else 255)).all()
 
 
 def test_first_frame_of_an_animation():
@@ -115,17 +185,62 @@ def test_truncated_file_is_refused(format):
     refusal(data[: len(data) // 2])
 
 
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
 def png(width, height):
     """A valid PNG of zeros, 1 bit per pixel, in a few kilobytes."""
     rows = zlib.compressobj(9)
     row = b"\0" * (1 + (width + 7) // 8)
     body = b"".join(rows.compress(row) for _ in range(height)) + rows.flush()
-
-    def chunk(name, data):
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def with_chunk(data, added):
+    """A PNG with one more chunk behind its header."""
+    return data[:33] + added + data[33:]
+
+
+HUGE = zlib.compress(bytes(2_000_000))
+EXTRAS = {
+    "a large colour profile": chunk(b"iCCP", b"ICC\0\0" + HUGE),
+    "a large text": chunk(b"zTXt", b"Comment\0\0" + HUGE),
+    "a large text of a program": chunk(b"iTXt", b"workflow\0\1\0\0\0" + HUGE),
+    "no text": chunk(b"zTXt", b"Comment\0\0abc"),
+    "text with a wrong checksum": chunk(b"tEXt", b"Comment\0abc")[:-4] + b"1234",
+    "a resolution with a wrong checksum": chunk(b"pHYs", bytes(9))[:-1] + b"x",
+    "a resolution that is too short": chunk(b"pHYs", b"a"),
+    "EXIF with a wrong checksum": chunk(b"eXIf", b"abc")[:-1] + b"x",
+    "transparency with a wrong checksum": chunk(b"tRNS", bytes(6))[:-1] + b"x",
+    "colours that cannot be": chunk(b"cHRM", b"abc"),
+    "an animation without pictures": chunk(b"acTL", bytes(8)),
+    "what nobody knows": chunk(b"quUx", b"abc"),
+}
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_what_a_png_holds_beside_its_picture_spoils_no_photo(extra):
+    im = open_photo(io.BytesIO(with_chunk(saved(SCENE, "PNG").getvalue(), EXTRAS[extra])))
+    assert im.size == (60, 40) and is_scene(im)
+
+
+def test_a_png_of_nothing_but_chunks_takes_no_more_memory_than_itself():
+    data = with_chunk(saved(SCENE, "PNG").getvalue(), chunk(b"IDAT", b"") * 50_000)
+    tracemalloc.start()
+    with pytest.raises(PhotoError):
+        open_photo(io.BytesIO(data[: 33 + 50_000 * 12] + b"\xff" * 99))
+    assert tracemalloc.get_traced_memory()[1] < 8 * len(data)
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", [b"IHDR", b"PLTE"])
+def test_a_png_whose_picture_has_a_wrong_checksum_is_refused(name):
+    data = bytearray(saved(SCENE.convert("P"), "PNG").getvalue())
+    at = data.index(name)
+    data[at + 4 + int.from_bytes(data[at - 4 : at], "big")] ^= 1
+    refusal(bytes(data))
 
 
 @pytest.mark.parametrize("side", [10_000, 30_000])
