@@ -174,11 +174,12 @@ def seconds_to_wait(resp):
 class GuardedAdapter(HTTPAdapter):
     """Lets `requests` connect to public addresses, and of the others only to those in `allowed`: pairs of IP and port.
 
-    The headers of an answer must come within `seconds`; keeps up to `connections` to each server.
+    `allowed` is None: to all. The headers of an answer must come within `seconds`; keeps up to `connections` to each
+    server.
     """
 
     def __init__(self, allowed, seconds, connections):
-        self.guard = {"allowed": set(allowed), "seconds": seconds}
+        self.guard = {"allowed": allowed, "seconds": seconds}
         super().__init__(pool_maxsize=connections)
 
     def init_poolmanager(self, *args, **kwargs):
@@ -204,7 +205,7 @@ class Guarded:
     def _new_conn(self):  # where urllib3's own support of SOCKS comes in, too
         sock = super()._new_conn()
         address = sock.getpeername()[:2]
-        if not ip_address(address[0]).is_global and address not in self.allowed:
+        if self.allowed is not None and not ip_address(address[0]).is_global and address not in self.allowed:
             sock.close()
             raise DownloadError(f"{self.host} has a private address")
         return sock

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import partial
 
 from bears.errors import BearsError
@@ -114,3 +114,14 @@ def delete_private() -> None:
             shutil.rmtree(folder, ignore_errors=True)
             if not os.path.exists(folder):
                 break
+
+
+def limit_memory(most: int) -> None:
+    """Let this process have so many bytes of address space where the system can hold it to that.
+
+    What is more is a `MemoryError`.
+    """
+    with suppress(ImportError, OSError, ValueError):
+        import resource  # Windows has none
+
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))

@@ -23,8 +23,13 @@ def list_photos(folder: Path, tell: Callable[[str], None] | None = None) -> list
     Every real folder is searched once, however many links lead to it. Files that are no photos are not listed.
     Raises `DataError` when a folder cannot be read.
     """
+    return [Path(name) for name in list_names(folder, tell)]
+
+
+def list_names(folder: Path, tell: Callable[[str], None] | None = None) -> list[str]:
+    """Do what `list_photos` does, for strings: Path objects take as long again where there are 100,000 photos."""
     system = []
-    photos = sorted(find(Path(folder), system))
+    photos = sorted(find(Path(folder), system), key=lambda name: name.split(os.sep))
     count = len(list(islice((photo for place in system for photo in find_readable(place)), COUNTED))) if tell else 0
     if count:
         names = ", ".join(sorted({place.name for place in system}))
@@ -33,7 +38,7 @@ def list_photos(folder: Path, tell: Callable[[str], None] | None = None) -> list
     return photos
 
 
-def find(folder: Path, system: list[Path]) -> Iterator[Path]:
+def find(folder: Path, system: list[Path]) -> Iterator[str]:
     """Find the photos in a folder and below it; what is in `SYSTEM_FOLDERS` is added to `system` instead."""
     folders, links, searched = [folder], [], set()
     while folders or links:  # links come last: a photo keeps the name that it has in its own folder
@@ -42,14 +47,13 @@ def find(folder: Path, system: list[Path]) -> Iterator[Path]:
             continue
         searched.add(real)
         for entry in visible_entries(place):
-            path = Path(entry.path)
             if not is_folder(entry):
-                if path.suffix.lower() in EXTENSIONS and is_file(entry):
-                    yield path
+                if os.path.splitext(entry.name)[1].lower() in EXTENSIONS and is_file(entry):
+                    yield entry.path
             elif entry.name.lower() in SYSTEM_FOLDERS:
-                system.append(path)
+                system.append(Path(entry.path))
             else:
-                (links if entry.is_symlink() else folders).append(path)
+                (links if entry.is_symlink() else folders).append(Path(entry.path))
 
 
 def visible_entries(folder):

@@ -4,6 +4,7 @@
     python benchmarks/watch.py --model export.pkl # the shipped model, which has learnt from many of the animals shown
     python benchmarks/watch.py --costs            # frames per second, share of a processor, memory; nothing else
     python benchmarks/watch.py --hours 0 --visits 0   # the tables again, of what was recorded
+    python benchmarks/watch.py --photos           # single photos, as those of a trail camera in a folder; nothing else
 
 The clips are those of `footage.py`: see there what is real in them. They go through the engine (`bears/watch`) in
 simulated time, at `FPS` frames a second, and what the model said is recorded; the rule is then run again over the
@@ -24,7 +25,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
+import zlib
+from collections import defaultdict, deque
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate, pairwise
@@ -41,16 +43,18 @@ import footage
 import torch
 from bears.app.model import Model
 from bears.errors import BearsError
+from bears.photo import open_photo
 from bears.train.data import find_photos
 from bears.train.near_duplicates import group_near_duplicates
-from bears.watch.alarm import Alarm, Rule
+from bears.watch.alarm import Alarm, Rule, score
 from bears.watch.engine import Frame, Watcher
-from bears.watch.frames import open_source
+from bears.watch.frames import SIDE, open_source
 from footage import BEARS, CATEGORIES, CLIP, FPS, HEIGHTS, KNOWN
 from helpers import free_port
 
 ALARM = "black", "grizzly"
 SHARES = dict(zip(CATEGORIES, (0.6, 0.1, 0.1, 0.1, 0.1)))  # of the hours without a bear
+HALVES = "sources to choose by", "the other sources"
 LATE = 2  # seconds after a bear has gone in which an alarm is still its own
 LARGE = 0.15  # of the picture: bears for which the project has an aim
 THRESHOLDS = [round(0.02 * i, 2) for i in range(1, 50)]
@@ -71,6 +75,7 @@ def parse_args(argv=None):
     parser.add_argument("--visits", type=int, default=100, help="of bears by day, and by night (default: 100)")
     parser.add_argument("--out", type=Path, default=ROOT / "reports" / "watch", help="for the records and the model")
     parser.add_argument("--costs", action="store_true", help="measure what watching costs")
+    parser.add_argument("--photos", action="store_true", help="measure the rule for single photos")
     return parser.parse_args(argv)
 
 
@@ -321,6 +326,40 @@ def draw(points, chosen, file):
     fig.savefig(file, metadata={"Date": None})
 
 
+# Single photos
+
+
+def print_photos(model, data):
+    """Print how many single photos alarm at each threshold, by half of the sources: one chooses, the other checks."""
+    groups = defaultdict(list)
+    for row in read_photos(data):
+        [(probs, certainty, *_)] = model.ask([open_photo(row["file"], SIDE)], False)
+        groups[half(row["repo"]), row["group"]].append(score(probs, certainty, ALARM))
+    names = sorted({name for _, name in groups})
+    for title in HALVES:
+        print(f"\n| {title}: threshold | {' | '.join(names)} |\n{'| --- ' * (1 + len(names))}|")
+        for threshold in (0.3, 0.5, 0.7, 0.9, 0.98):
+            scores = [groups[title, name] for name in names]
+            counts = [f"{sum(s >= threshold for s in some)} of {len(some)}" for some in scores]
+            print(f"| {threshold} | {' | '.join(counts)} |")
+
+
+def read_photos(data):
+    """The photos of `camp` and `life` as dicts: `file`, `repo` and `group`, by what they show and which camera."""
+    for table, what in (("camp", "label"), ("life", "kind")):
+        with open(data / table / f"{table}.csv", newline="", encoding="utf-8") as f:
+            for row in csv.DictReader(f):
+                kind = row[what] if row[what] in ("bear", "teddy") else "other"
+                camera = "trail" if row.get("camera_trap") == "yes" or row.get("camera") == "trail" else "any"
+                if not row["file"].endswith(".mp4"):
+                    yield {"file": data / table / row["file"], "repo": row["repo"], "group": f"{kind}, {camera} camera"}
+
+
+def half(repo):
+    """In which half of the sources a photo is: a source is in one of them with all its photos."""
+    return HALVES[zlib.crc32(repo.encode()) % 2]
+
+
 # The real clips, and what it costs
 
 
@@ -392,6 +431,8 @@ def memory():
 def main(argv=None):
     args = parse_args(argv)
     try:
+        if args.photos:
+            return print_photos(Model(args.model or ROOT / "export.pkl"), args.data)
         photos = footage.read_table(args.data)
         file = args.model or train_without(photos, args.data, args.out)
         model = Model(file)

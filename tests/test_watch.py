@@ -1,8 +1,11 @@
 """`python3 -m bears watch`: what moves before a camera, what it is, and whether that wakes somebody."""
 
+import io
 import itertools
 import json
+import math
 import os
+import random
 import re
 import shutil
 import signal
@@ -11,25 +14,30 @@ import sys
 import threading
 import time
 import wave
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from bears.app.model import Model
+from bears.errors import WatchError
 from bears.watch import __main__ as command
 from bears.watch import frames, tell
-from bears.watch.alarm import Alarm, Rule, score
+from bears.watch.alarm import PHOTO, Alarm, Rule, score
 from bears.watch.engine import Frame, watch
 from bears.watch.motion import Movement
-from bears.watch.record import GB, Record
-from helpers import ROOT, memory, needs
+from bears.watch.record import GB, Record, append
+from bears.watch.replay import replay
+from helpers import ROOT, children, memory, needs
 from PIL import Image
 from streams import Hls, Rtsp
 from test_project import imports
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc; only Linux limits memory")
 WIDTH, HEIGHT, RATE = 640, 360, 5
 REAL = ["black", "grizzly"]
 ABOUT = {"source": "x", "rule": vars(Rule()), "classes": REAL, "alarm": REAL, "live": False, "whole_only": False}
@@ -190,7 +198,8 @@ def test_what_is_wrong_is_one_sentence(args, said, open_model, tmp_path, monkeyp
 
 @pytest.mark.parametrize(
     "option",
-    [["--until", "25:00"], ["--threshold", "2"], ["--quiet-hours", "22"], ["--webhook", "x"], ["--every", "0"]],
+    [["--until", "25:00"], ["--threshold", "2"], ["--quiet-hours", "22"], ["--webhook", "x"], ["--every", "0"]]
+    + [["--webhook", url] for url in ("http://a..b/", "http://", "https://h:99999/", "http://[::1", "http://a b/")],
 )
 def test_options_that_make_no_sense_are_refused(option, capsys):
     with pytest.raises(SystemExit):
@@ -239,15 +248,15 @@ def test_light_that_drifts_moves_nothing():
 class Scorer:
     """In the place of the model, where what it says does not matter: sure of a bear where there is much red."""
 
-    def __init__(self):
-        self.asked = 0
+    def __init__(self, certainty="sure"):
+        self.asked, self.certainty = 0, certainty
 
     def ask(self, pictures, alone):
         self.asked += len(pictures)
         for picture in pictures:
             red, green, _ = np.asarray(picture, float).mean((0, 1))
             prob = 0.99 if red > green + 30 else 0.01
-            yield {"black": prob, "grizzly": 0, "teddy": 1 - prob}, "sure", None, None
+            yield {"black": prob, "grizzly": 0, "teddy": 1 - prob}, self.certainty, None, None
 
 
 def red_visitor(seconds, begin, end, stop=None):
@@ -340,6 +349,29 @@ def test_a_folder_gives_each_photo_once_it_is_complete(open_model, tmp_path, cap
     assert said.endswith("  Photos that are there already (1) are not looked at, only those that come")
 
 
+def test_one_photo_alarms_if_the_model_is_sure():
+    for red, certainty, alarms in ((200, "sure", 1), (200, "unsure", 0), (0, "sure", 0)):
+        scorer, picture = Scorer(certainty), np.full((HEIGHT, WIDTH, 3), (0, 0, red), np.uint8)
+        steps = list(watch([Frame(0.0, picture), Frame(1.0, None)], scorer, REAL, PHOTO, whole_only=True))
+        assert sum(len(step.events) for step in steps) == alarms
+
+
+@needs_posix
+def test_a_single_photo_in_a_folder_alarms_and_its_event_says_why(opened, tmp_path, monkeypatch, capsys):
+    folder, end = tmp_path / "card", datetime.now() + timedelta(seconds=60)
+    folder.mkdir()
+
+    def come(minute):
+        shutil.copy(ROOT / "examples" / "grizzly.jpg", folder)
+        return lambda frame: datetime.now() < end and not events_of(tmp_path / "kept")
+
+    monkeypatch.setattr(command, "not_yet", come)
+    command.main([str(folder), "--to", str(tmp_path / "kept")])
+    [event] = events_of(tmp_path / "kept")
+    assert event["label"] == "grizzly" and re.match(r"The score of the photo, [\d.]+, is at least the", event["why"])
+    assert event["rule"]["threshold"] == PHOTO.threshold and event["scores"][0]["picture"] == "1.jpg"
+
+
 def test_all_photos_that_come_at_once_are_looked_at(tmp_path):
     source = frames.open_source(str(tmp_path), 0.1)
     for n in range(8):
@@ -374,7 +406,7 @@ class Camera(BaseHTTPRequestHandler):
                 if what in ("stall", "drop") and i == 40:
                     time.sleep(60 if what == "stall" else 0)
                     return None
-                jpeg = cv2.imencode(".jpg", np.full((HEIGHT, WIDTH, 3), self.grey(n, i), np.uint8))[1].tobytes()
+                jpeg = self.frame(n, i)
                 if i == 20 or (what == "break" and i > 40):
                     jpeg = jpeg[:30]
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
@@ -382,6 +414,9 @@ class Camera(BaseHTTPRequestHandler):
                 time.sleep(0.02)
         except OSError:  # whoever watched is gone
             return None
+
+    def frame(self, n, i):
+        return cv2.imencode(".jpg", np.full((HEIGHT, WIDTH, 3), self.grey(n, i), np.uint8))[1].tobytes()
 
     def grey(self, connection, i):
         return 50 * connection + 20
@@ -395,8 +430,8 @@ def camera(monkeypatch):
     """A function that starts such a camera and gives its address."""
     started = []
 
-    def start(*script, **more):
-        handler = type("Scripted", (Camera,), {"script": script, **more})
+    def start(*script, base=Camera, **more):
+        handler = type("Scripted", (base,), {"script": script, **more})
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         server.daemon_threads, server.block_on_close = True, False
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -468,6 +503,203 @@ def test_a_stream_that_comes_in_pieces_is_seen_evenly(tmp_path):
     source.close(), camera.close()
 
 
+@pytest.mark.parametrize(
+    "source, name",
+    [
+        ("http://admin:P@SECRET@192.168.1.20:8080/video", "http://192.168.1.20:8080"),
+        ("http://admin:SECRET/SECRET@192.168.1.20/video", "http://192.168.1.20"),
+        ("http://admin:SEC?SECRET@cam.local/video", "http://cam.local"),
+        ("http://admin:SEC#SECRET@cam.local:81/video", "http://cam.local:81"),
+        ("http://admin:SEC:RET@cam.local/video?x=SECRET", "http://cam.local"),
+        ("http://admin:12/SECRET@cam.local/video", "http://…"),
+        ("http://admin:P@SECRET/SECRET@cam.local/video", "http://…"),
+        ("http://admin:SECRET", "http://…"),
+        ("RTSP://admin:SECRET@[fe80::1]:554/", "RTSP://[fe80::1]:554"),
+        ("rtsp://192.168.1.20/user=admin&password=SECRET&channel=1", "rtsp://192.168.1.20"),
+        ("rtsp://192.168.1.20:554/user=admin&password=S@SECRET&channel=1", "rtsp://192.168.1.20:554"),
+        ("rtsp://cam.local/user=admin&password=S@SECRET", "rtsp://…"),
+        ("https://cam.local/live;token=SECRET?password=SECRET#SECRET", "https://cam.local"),
+    ],
+)
+def test_the_name_of_a_camera_holds_no_password(source, name):
+    assert frames.open_source(source, 1).name == name
+
+
+@pytest.mark.parametrize("source", ["rtmp://admin:SECRET@192.168.1.20/live", "rtsp:/admin:SECRET@192.168.1.20/live"])
+def test_an_address_that_is_no_stream_is_refused_without_its_password(source):
+    with pytest.raises(WatchError, match=r"There is no rt[ms]p://192\.168\.1\.20: name a film") as e:
+        frames.open_source(source, 1)
+    assert "SECRET" not in str(e.value)
+
+
+@pytest.mark.slow  # a process reads each film
+def test_a_film_whose_name_has_a_colon_is_watched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.move(write_film("film.mp4", walk("teddy", seconds=1)), "06:30 front: door.mp4")
+    with closing(frames.open_source("06:30 front: door.mp4", 0.2)) as source:
+        assert len(list(source.frames())) == RATE
+
+
+def write_frames(file, width, height):
+    writer = cv2.VideoWriter(str(file), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"MJPG"), RATE, (width, height))
+    for _ in range(RATE):
+        writer.write(np.zeros((height, width, 3), np.uint8))
+    writer.release()
+    return str(file)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(4000, 16), (4000, 2), (16, 640), (12, 12)])
+def test_a_film_too_thin_or_small_to_watch_is_one_sentence(size, tmp_path):
+    file = write_frames(tmp_path / "thin.avi", *size)
+    with pytest.raises(
+        WatchError, match=r"thin\.avi has frames of {} × {} pixels: crop or scale it first".format(*size)
+    ):
+        frames.open_source(file, 0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(320, 16), (16, 320), (16, 16), (642, 34)])
+def test_the_smallest_frames_that_are_accepted_can_be_watched(size, tmp_path):
+    with closing(frames.open_source(write_frames(tmp_path / "small.avi", *size), 0.2)) as source:
+        record = Record(tmp_path, 1, ABOUT)
+        for step in watch(source.frames(), Scorer(), REAL):
+            record.add(step)
+    assert step.frame.seconds > 0
+
+
+def huge_jpeg(width, height):
+    """A JPEG whose header promises more pixels than it has."""
+    jpeg = cv2.imencode(".jpg", np.zeros((16, 16, 3), np.uint8))[1].tobytes()
+    at = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:at] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + jpeg[at + 4 :]
+
+
+class Odd(Camera):
+    """A hostile camera: of every two frames one is not usable, or a part of the stream never ends."""
+
+    def frame(self, n, i):
+        if i % 2:
+            return cv2.imencode(".jpg", np.full((HEIGHT, WIDTH, 3), 90, np.uint8))[1].tobytes()
+        dice = random.Random(i)
+        sizes = [(20_000, 20_000), (65_500, 2), (1, 1), (60_000, 60_000), (4_000, 16)]
+        jpeg = huge_jpeg(*dice.choice(sizes))
+        return dice.choice([jpeg, dice.randbytes(3_000), b"", jpeg[: dice.randrange(len(jpeg))], b"\xff\xd8" * 500])
+
+
+def readers():
+    """The processes that read sources."""
+    return [child for child in children(os.getpid()) if "read_frames" in Path(f"/proc/{child}/cmdline").read_text()]
+
+
+def reader_memory():
+    """Bytes that they have in memory; none while one is replaced."""
+    try:
+        return sum(memory(child) for child in readers())
+    except (OSError, TypeError):
+        return 0
+
+
+@needs_linux
+@pytest.mark.slow
+def test_the_watch_survives_every_frame_of_a_hostile_camera(camera):
+    source, seen, most, end = frames.open_source(camera("run", base=Odd), 0.02), 0, 0, time.monotonic() + 60
+    with closing(source):
+        for step in watch(source.frames(), Scorer(), REAL):
+            seen += step.frame.picture is not None
+            assert step.frame.picture is None or step.frame.picture.shape == (HEIGHT, WIDTH, 3)
+            most = max(most, reader_memory())
+            assert time.monotonic() < end
+            if seen == 40:
+                break
+    assert most < 700e6 and not readers()
+
+
+class Endless(Camera):
+    """A camera whose first frame never ends, on the first connection."""
+
+    def do_GET(self):
+        cls = type(self)
+        cls.connections += 1
+        if cls.connections > 1:
+            return super().do_GET()
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        with suppress(OSError):
+            self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n\xff\xd8")
+            while True:
+                self.wfile.write(bytes(2**20))
+
+
+@needs_linux
+@pytest.mark.slow
+def test_a_frame_that_never_ends_takes_no_more_memory_than_is_allowed(camera, monkeypatch, capsys):
+    little = f'ulimit -v 900000; exec "{sys.executable}" -m bears.watch.read_frames'
+    monkeypatch.setattr(frames, "COMMAND", ["sh", "-c", little])
+    source, most, end = frames.open_source(camera("run", base=Endless), 0.05), 0, time.monotonic() + 60
+    with closing(source):
+        for frame in source.frames():
+            most = max(most, reader_memory())
+            assert time.monotonic() < end
+            if frame.picture is not None:
+                break
+    assert 100e6 < most < 900e6 and "gives no picture: trying again" in capsys.readouterr().out
+
+
+@needs_linux
+@pytest.mark.slow
+def test_the_process_that_reads_ends_with_the_watch_and_a_hung_one_is_replaced(camera):
+    source = frames.open_source(camera("run"), 0.1)
+    pictures = (frame.picture for frame in source.frames() if frame.picture is not None)
+    with closing(source):
+        next(pictures)
+        [first] = readers()
+        os.kill(int(first), signal.SIGKILL)
+        next(pictures), next(pictures)  # the first may have come before
+        [second] = readers()
+    assert first != second and not readers()
+
+
+@needs_posix
+def test_what_is_neither_film_nor_folder_is_one_sentence(tmp_path):
+    os.mkfifo(tmp_path / "film.mp4")
+    with pytest.raises(WatchError, match=r"film\.mp4 is neither a file nor a folder: name a film"):
+        frames.open_source(str(tmp_path / "film.mp4"), 1)
+
+
+@needs_posix
+def test_pipes_and_broken_links_among_photos_hold_nothing_up(tmp_path):
+    came = frames.open_source(str(tmp_path), 0.1).frames()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "nothing.jpg")
+    (tmp_path / "round.jpg").symlink_to(tmp_path / "round.jpg")
+    shutil.copy(ROOT / "examples" / "teddy.jpg", tmp_path / "z.jpg")
+    (tmp_path / "linked.jpg").symlink_to(tmp_path / "z.jpg")
+    pictures = (frame.picture for frame in came if frame.picture is not None)
+    assert len(list(itertools.islice(pictures, 2))) == 2
+
+
+def test_a_photo_among_a_hundred_thousand_is_looked_at_within_seconds(tmp_path):
+    for n in range(100_000):
+        (tmp_path / f"{n:06}.jpg").touch()
+    source = frames.open_source(str(tmp_path), 0.1)
+    looked_for = source.frames()
+    next(looked_for)
+    shutil.copy(ROOT / "examples" / "teddy.jpg", tmp_path / "new.jpg")
+    start = time.monotonic()
+    assert next(frame for frame in looked_for if frame.picture is not None)
+    assert time.monotonic() - start < 20
+
+
+def test_a_disk_that_is_away_for_a_while_brings_no_photo_again(tmp_path):
+    shutil.copy(ROOT / "examples" / "teddy.jpg", tmp_path / "old.jpg")
+    came = frames.open_source(str(tmp_path), 0.1).frames()
+    for move in (("old.jpg", "hidden"), ("hidden", "old.jpg")):
+        (tmp_path / move[0]).rename(tmp_path / move[1])
+        assert not any(frame.picture is not None for frame in itertools.islice(came, 6))
+
+
 # What is done about it
 
 
@@ -482,7 +714,15 @@ class Hook(BaseHTTPRequestHandler):
             time.sleep(60)
         if self.way == "slow":
             time.sleep(0.5)
-        self.send_response(500 if self.way == "error" or (self.way == "once" and len(self.got) == 1) else 200)
+        if self.way == "drip":
+            with suppress(OSError):
+                for _ in range(200):
+                    self.wfile.write(b"H")
+                    time.sleep(0.1)
+            return
+        status = {"error": 500, "once": 500 if len(self.got) == 1 else 200, "redirect": 302, "strange": 304}
+        self.send_response(status.get(self.way, 200))
+        self.send_header("Location", "/elsewhere")
         self.end_headers()
 
     def log_message(self, *args):
@@ -497,6 +737,9 @@ class Hook(BaseHTTPRequestHandler):
         ("once", 3, ""),
         ("error", 6, "the webhook did not take the event, 3 times (status 500)"),
         ("never", 3, "the webhook did not take the event, 3 times (ReadTimeout)"),
+        ("drip", 3, "the webhook did not take the event, 3 times (ReadTimeout)"),
+        ("redirect", 6, "the webhook did not take the event, 3 times (status 302)"),
+        ("strange", 6, "the webhook did not take the event, 3 times (status 304)"),
     ],
 )
 def test_a_webhook_never_holds_up_the_watch(way, got, said, monkeypatch, capsys):
@@ -522,6 +765,18 @@ def test_events_that_a_webhook_does_not_take_do_not_gather(monkeypatch):
         hook.send({"n": n})
     hook.close()
     assert hook.events.qsize() <= tell.WAITING
+
+
+def test_every_event_that_a_webhook_does_not_take_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(tell, "PATIENCE", 0), monkeypatch.setattr(tell, "PAUSE", 60)
+    hook = tell.Webhook("http://a..b/")
+    for n in range(30):
+        hook.send({"event": "alarm", "time": n})
+    hook.close()
+    said = capsys.readouterr().out
+    early = len(re.findall(r"did not take the event \(20 later ones wait\): alarm, \d+\n", said))
+    late = int(re.search(r"did not take the last (\d+) events before the end\n", said)[1])
+    assert early + late == 30 and late >= 20
 
 
 def test_a_webhook_gets_what_has_happened(monkeypatch):
@@ -583,6 +838,126 @@ def test_the_oldest_goes_when_there_is_too_much_and_never_the_newest(tmp_path):
     Record(tmp_path, 1 / GB, ABOUT)
     assert sorted(path.name[8:10] for path in tmp_path.glob("events/2026*/")) == ["05"]
     assert (tmp_path / "events" / "mine").exists()
+
+
+def test_the_event_just_written_stays_where_the_clock_was_ahead(tmp_path, capsys):
+    for n, name in enumerate(["2031-01-01 12-00-00.000", "2032-01-01 12-00-00.000"]):
+        folder = tmp_path / "events" / name
+        folder.mkdir(parents=True)
+        (folder / "frame.jpg").write_bytes(bytes(1000))
+        os.utime(folder, (n, n))
+    record = Record(tmp_path, 2500 / GB, ABOUT)
+    kept = [record.add(step) for step in watch(red_visitor(8, 1, 7), Scorer(), REAL)]
+    [event] = filter(None, kept)
+    record.close()
+    assert event.exists() and not (tmp_path / "events" / "2031-01-01 12-00-00.000").exists()
+    Record(tmp_path, 1 / GB, ABOUT)
+    assert list(tmp_path.glob("events/*")) == [event] and "takes nothing" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("after", [0, 2, 3, 4, 9])  # files of an event that the disk takes
+def test_on_a_full_disk_an_event_is_whole_or_absent(after, tmp_path, monkeypatch, capsys):
+    def write(self, data, write=Path.write_bytes):
+        nonlocal after
+        after -= self.parent.parent.name == "events"
+        if after < 0:
+            write(self, data[: len(data) // 2])
+            raise OSError(28, "No space left on device")
+        return write(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    record = Record(tmp_path, 1, ABOUT)
+    kept = [record.add(step) for step in watch(red_visitor(8, 1, 7), Scorer(), REAL)]
+    record.close()
+    folders = list(tmp_path.glob("events/*"))
+    assert folders == [folder for folder in kept if folder]
+    for folder in folders:
+        event = json.loads((folder / "event.json").read_text())
+        pictures = [entry["picture"] for entry in event["scores"] if "picture" in entry]
+        assert all(size_of(folder / name) for name in [*pictures, "frame.jpg"]) and (folder / "clip.mp4").exists()
+    assert bool(folders) != ("takes nothing (No space left on device)" in capsys.readouterr().out)
+
+
+def test_what_a_killed_watch_left_half_written_is_gone_at_the_next_start(tmp_path):
+    half = tmp_path / "events" / "2026-01-01 12-00-00.000.part"
+    half.mkdir(parents=True)
+    (half / "1.jpg").touch()
+    Record(tmp_path, 1, ABOUT)
+    assert not half.exists()
+
+
+def test_a_log_on_a_full_disk_ends_with_a_whole_line(tmp_path):
+    class Full(io.FileIO):
+        def write(self, data):
+            return super().write(data[:5])
+
+    file = tmp_path / "log"
+    file.write_bytes(b"{}\n")
+    with Full(file, "a") as log, pytest.raises(OSError, match="No space left"):
+        append(log, b'{"seconds": 1}\n')
+    assert file.read_bytes() == b"{}\n"
+
+
+def test_clips_are_written_into_a_folder_whose_name_has_a_colon(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    record = Record(Path("camp: night"), 1, ABOUT)
+    [event] = filter(None, [record.add(step) for step in watch(red_visitor(8, 1, 7), Scorer(), REAL)])
+    record.close()
+    assert (event / "clip.mp4").exists() and not (event / "part.mp4").exists()
+
+
+HEAD = {**ABOUT, "time": "now", "continues": False}
+LOOK = {"seconds": 1.0, "time": "now", "track": 1, "certainty": "sure", "probs": {"black": 0.5, "grizzly": 0.1}}
+
+
+@pytest.mark.parametrize(
+    "head, look",
+    [
+        (["source"], LOOK),
+        ("source", LOOK),
+        ({"source": 1}, LOOK),
+        ({**HEAD, "rule": None}, LOOK),
+        ({**HEAD, "rule": {**HEAD["rule"], "latest": -1}}, LOOK),
+        ({**HEAD, "rule": {**HEAD["rule"], "memory": "long"}}, LOOK),
+        ({**HEAD, "rule": {**HEAD["rule"], "stay": math.nan}}, LOOK),
+        ({**HEAD, "classes": "black"}, LOOK),
+        ({**HEAD, "alarm": [["black"]]}, LOOK),
+        ({**HEAD, "classes": [*REAL, "teddy"]}, LOOK),
+        (HEAD, 5),
+        (HEAD, None),
+        (HEAD, {**LOOK, "seconds": "1"}),
+        (HEAD, {**LOOK, "seconds": 10**400}),
+        (HEAD, {**LOOK, "seconds": math.inf}),
+        (HEAD, {**LOOK, "probs": [0.5]}),
+        (HEAD, {**LOOK, "probs": {}}),
+        (HEAD, {**LOOK, "probs": {"black": None, "grizzly": 0}}),
+        (HEAD, {**LOOK, "certainty": ["sure"]}),
+        (HEAD, {**LOOK, "certainty": "perhaps"}),
+        (HEAD, {**LOOK, "track": {}}),
+    ],
+)
+def test_a_replayed_line_of_the_wrong_shape_is_one_sentence(head, look, tmp_path):
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "scores" / "a.jsonl").write_text(f"{json.dumps(head)}\n{json.dumps(look)}\n")
+    with pytest.raises(WatchError, match=r"is not from a watch|other classes|was watched for"):
+        replay(tmp_path)
+
+
+@pytest.mark.parametrize("line", ["", "[" * 100_000, "1" * 10_000, "\0", '{"source"', "x" * 3_000_000])
+def test_a_replayed_line_that_is_no_json_is_left_out(line, tmp_path, capsys):
+    (tmp_path / "scores").mkdir()
+    lines = [json.dumps(HEAD), line, *[json.dumps({**LOOK, "seconds": n}) for n in range(3)]]
+    (tmp_path / "scores" / "a.jsonl").write_text("\n".join(lines))
+    replay(tmp_path)
+    assert "ALARM, track 1: 0.60 is the median" in capsys.readouterr().out
+
+
+@needs_posix
+def test_a_pipe_among_the_logs_is_one_sentence(tmp_path):
+    (tmp_path / "scores").mkdir()
+    os.mkfifo(tmp_path / "scores" / "a.jsonl")
+    with pytest.raises(WatchError, match=r"a\.jsonl is not a file: delete it"):
+        replay(tmp_path)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, a disk that takes nothing")

@@ -4,7 +4,6 @@ It reads paths, each a line of JSON, and answers with a line of JSON and, if tha
 pickle comes out of where strangers' bytes have been.
 """
 
-import contextlib
 import json
 import os
 import queue
@@ -14,20 +13,11 @@ import threading
 
 import pillow_heif
 from bears.errors import PhotoError
+from bears.lifecycle import limit_memory
 from bears.photo import open_photo
 from PIL import AvifImagePlugin
 
 MAX_MEMORY = 1_200_000_000  # bytes of address space: a WebP of 50 megapixels takes 0.95 GB, everything else less
-
-
-def limit_memory():
-    """Let this process have `MAX_MEMORY` where the system can hold it to that; what is more is a `MemoryError`."""
-    # One thread each: there is a process per core, and threads set memory aside.
-    AvifImagePlugin.DEFAULT_MAX_THREADS = pillow_heif.options.DECODE_THREADS = 1
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource  # Windows has none
-
-        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
 
 
 def read_jobs(jobs):
@@ -51,7 +41,9 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # without a traceback
     pipe = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a decoder prints belongs in the log
-    limit_memory()
+    # One thread each: there is a process per core, and threads set memory aside.
+    AvifImagePlugin.DEFAULT_MAX_THREADS = pillow_heif.options.DECODE_THREADS = 1
+    limit_memory(MAX_MEMORY)
     jobs = queue.SimpleQueue()
     threading.Thread(target=read_jobs, args=[jobs], daemon=True).start()
     while True:

@@ -12,6 +12,7 @@ import argparse
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bears.files import export_file
 from bears.lifecycle import STOP_SIGNALS, begin, end_in_order, ends_in_words
@@ -25,11 +26,11 @@ def parse_args(argv=None):
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export to ask")
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
     parser.add_argument("--alarm", type=labels, metavar="CLASSES", help="which to wake for: black,grizzly")
-    parser.add_argument("--threshold", type=share, help="how sure the model is before it alarms, 0 to 1 (default: 0.5)")
+    parser.add_argument("--threshold", type=share, help="how sure of it, 0 to 1 (default: 0.5; a folder: 0.9)")
     parser.add_argument("--every", type=positive, default=0.2, metavar="SECONDS", help="between frames (default: 0.2)")
     parser.add_argument("--until", type=clock, metavar="HH:MM", help="when to stop")
     parser.add_argument("--quiet-hours", type=hours, metavar="HH:MM-HH:MM", help="keep alarms, but tell nobody")
-    parser.add_argument("--webhook", metavar="URL", help="where to send each event, as JSON")
+    parser.add_argument("--webhook", type=web_address, metavar="URL", help="where to send each event, as JSON")
     parser.add_argument("--sound", action="store_true", help="make a sound at an alarm")
     parser.add_argument(
         "--to", type=Path, default=Path("watched"), metavar="DIR", help="for scores and events (watched)"
@@ -39,8 +40,6 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if bool(args.source) == bool(args.replay):
         parser.error("name what to watch, or a folder to --replay")
-    if args.webhook and not re.match("https?://", args.webhook):
-        parser.error("--webhook is an address that begins with http:// or https://")
     return args
 
 
@@ -62,6 +61,18 @@ def positive(text):
     return value
 
 
+def web_address(text):
+    """An http address with a host; the message does not repeat it, since it may hold a password."""
+    try:
+        parts = urlsplit(text)
+        parts.port, (parts.hostname or "").encode("idna")
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", text):
+        raise argparse.ArgumentTypeError("that is no address such as https://example.org/events")
+    return text
+
+
 def clock(text):
     """Minutes since midnight."""
     try:
@@ -80,14 +91,14 @@ if __name__ == "__main__":
     begin(parse_args)
 
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import takewhile
 
 from bears.app.model import Model
 from bears.errors import WatchError
 from bears.facts import read_facts
 from bears.files import as_typed, check_writable
-from bears.watch.alarm import Rule
+from bears.watch.alarm import PHOTO, Rule
 from bears.watch.engine import watch
 from bears.watch.frames import open_source
 from bears.watch.record import Record
@@ -101,7 +112,8 @@ def run(args):
     with closing(open_source(args.source, args.every)) as source:
         check_writable(args.to, option="--to")
         model, facts = Model(args.model, args.trust_model), read_facts(args.model)
-        rule = Rule(threshold=args.threshold) if args.threshold else Rule()
+        rule = PHOTO if source.whole_only else Rule()
+        rule = replace(rule, threshold=args.threshold or rule.threshold)
         classes = list(model.learn.dls.vocab)
         about = {"source": source.name, "classes": classes, "alarm": which(args.alarm or facts.get("alarm"), classes)}
         about |= {"rule": asdict(rule), "live": source.live, "whole_only": source.whole_only}

@@ -23,6 +23,9 @@ class Rule:
     cool_down: float = 60  # after which a visit is over, if nothing has kept it going
 
 
+PHOTO = Rule(threshold=0.9, least=1, latest=1)  # each photo of a folder decides alone, if the model is sure
+
+
 def score(probs: dict[str, float], certainty: str, alarm: Sequence[str]) -> float:
     """How surely a picture shows one of the classes in `alarm`, from 0 to 1; the rest is what `Model.ask` says."""
     return WEIGHTS[certainty] * sum(probs[label] for label in alarm)

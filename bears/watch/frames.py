@@ -1,38 +1,86 @@
 """Frames of a film, a camera, a stream, or a folder into which photos are written; live ones always the newest.
 
-OpenCV, which finds the movement, also decodes: its wheels bring FFmpeg for films and streams, V4L, DirectShow and
-AVFoundation for cameras. The time of a live frame is that of its arrival: the time stamps of streams begin anew with
-each connection, and those of MJPEG are made up. HLS alone is shown by its own, since it arrives in pieces.
+Films, cameras and streams are read in a process of their own (`read_frames.py`). The time of a live frame is that of
+its arrival: the time stamps of streams begin again with each connection, and those of MJPEG are made up.
 """
 
-import atexit
+import ipaddress
+import json
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import count, takewhile
 from pathlib import Path
 
 import cv2
 import numpy as np
 from bears.errors import DataError, PhotoError, WatchError
 from bears.photo import open_photo
-from bears.photos import list_photos
+from bears.photos import list_names
 from bears.watch.engine import Frame
+from bears.watch.read_frames import HEAD, is_usable
 from bears.watch.tell import say
 
-MJPEG = cv2.VideoWriter_fourcc(*"MJPG")
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "bears.watch.read_frames"]
 TIMEOUT = 10  # seconds in which a stream connects, and in which its next frame comes
 MAX_PAUSE = 30  # seconds between two tries to connect
-PATIENCE = 2  # seconds that the end waits for the next frame
+PATIENCE = 2  # seconds that the end waits for the thread that reads
 TICK = 1  # seconds after which there is a Frame without a picture, if nothing comes: time passes all the same
-MAX_BAD = 100  # frames in a row that are no pictures, after which a stream is connected anew
-LATE = 0.5  # seconds after which a frame that had to be waited for begins a new piece of a stream
 SETTLED = 0.5  # seconds for which a photo does not grow before it is opened,
 GIVEN_UP = 20  # and after which one that does not open is given up
+AT_ONCE = 1000  # photos of a folder that are checked for whether they were written over, each time it is listed
+SHARE = 4  # times as long as a huge folder takes to list, it is left alone
 SIDE = 720  # pixels of a photo's shorter side, at least
+
+
+class Reader:
+    """The process that reads a source, and what it has found; it ends at any time, and when this program does."""
+
+    def __init__(self, source, every=0, live=True):
+        pipe, env = subprocess.PIPE, {**os.environ, "MALLOC_ARENA_MAX": "2"}
+        self.process = subprocess.Popen(
+            COMMAND, cwd=ROOT, env=env, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        self.send(json.dumps({"source": source, "every": every, "live": live, "timeout": TIMEOUT}).encode() + b"\n")
+
+    def send(self, data):
+        with suppress(OSError, ValueError):  # it is gone, or closed
+            self.process.stdin.write(data)
+            self.process.stdin.flush()
+
+    def about(self):
+        """Whether the source could be opened, and the size of its frames, a dict. Call this first."""
+        try:
+            return json.loads(self.process.stdout.readline())
+        except ValueError:
+            return {"opened": False}
+
+    def want(self):
+        self.send(b"\n")
+
+    def frame(self):
+        """The seconds and the picture of the next frame, once one is there; None at the end."""
+        head = self.process.stdout.read(HEAD.size)
+        if len(head) < HEAD.size:
+            return None
+        seconds, height, width = HEAD.unpack(head)
+        pixels = self.process.stdout.read(3 * height * width)
+        complete = len(pixels) == 3 * height * width
+        return (seconds, np.frombuffer(pixels, np.uint8).reshape(height, width, 3)) if complete else None
+
+    def close(self):
+        """End the process; returns its exit status, which is 0 if it has come to the end of its source."""
+        self.process.kill()
+        status = self.process.wait()
+        with suppress(OSError):
+            self.process.stdin.close()
+        self.process.stdout.close()
+        return status
 
 
 class Film:
@@ -41,26 +89,31 @@ class Film:
     live, whole_only = False, False
 
     def __init__(self, source, every):
-        self.name, self.every = str(source), every
-        self.capture = cv2.VideoCapture(self.name, cv2.CAP_FFMPEG)
-        if not self.capture.isOpened():
+        self.name = str(source)
+        # With the whole path, since FFmpeg takes what is before a colon for a protocol.
+        self.reader = Reader(os.path.abspath(source), every, live=False)
+        about = self.reader.about()
+        if not about["opened"]:
+            self.close()
             raise WatchError(f"{source} is no film that can be opened here: name another, or convert it to MP4.")
+        if not is_usable(*about["size"]):
+            self.close()
+            raise WatchError("{} has frames of {} × {} pixels: crop or scale it first.".format(source, *about["size"]))
 
     def frames(self) -> Iterator[Frame]:
-        rate, latest = self.capture.get(cv2.CAP_PROP_FPS) or 25, None
-        for n in takewhile(lambda n: self.capture.grab(), count()):
-            seconds = self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 or n / rate
-            if latest is not None and 0 <= seconds - latest < 0.9 * self.every:
-                continue
-            ok, picture = self.capture.retrieve()
-            if ok:
-                latest = seconds
-                yield Frame(seconds, picture)
-        if latest is None:
+        self.reader.want()
+        seconds = None
+        while found := self.reader.frame():
+            self.reader.want()
+            seconds, picture = found
+            yield Frame(seconds, picture)
+        if seconds is None:
             raise WatchError(f"{self.name} holds no frame that can be decoded: name another, or convert it to MP4.")
+        if self.reader.process.wait():
+            say(f"{self.name} cannot be read further than {seconds:.0f} seconds: convert it to MP4 to see the rest")
 
     def close(self):
-        self.capture.release()
+        self.reader.close()
 
 
 class Live:
@@ -70,20 +123,20 @@ class Live:
 
     def __init__(self, source, every):
         self.source, self.every = source, every
-        self.is_stream = not isinstance(source, int) and not source.startswith("/dev/")
         self.name = f"camera {source}" if isinstance(source, int) else without_password(source)
-        self.wanted, self.ended, self.news = threading.Event(), threading.Event(), threading.Condition()
-        self.newest = self.trouble = None
-        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.ended, self.news = threading.Event(), threading.Condition()
+        self.newest = self.trouble = self.reader = None
+        self.thread = threading.Thread(target=self.read, daemon=True)
 
     def frames(self) -> Iterator[Frame]:
-        self.reader.start()
+        self.thread.start()
         due, said = 0.0, None
         while True:
             time.sleep(max(0, due - time.monotonic()))
             due = time.monotonic() + self.every
             with self.news:
-                self.wanted.set()
+                if self.reader:
+                    self.reader.want()
                 self.news.wait_for(lambda: self.newest is not None, TICK)
                 picture, self.newest, trouble = self.newest, None, self.trouble
             if trouble != said:
@@ -94,39 +147,26 @@ class Live:
     def read(self):
         pause = 1
         while not self.ended.is_set():
-            capture = self.connect()
-            for picture in self.pictures(capture):
+            for picture in self.pictures():
                 pause = 1
                 self.show(picture, None)
-            capture.release()
             self.show(None, f"{self.name} gives no picture: trying again and again")
             self.ended.wait(pause)
             pause = min(MAX_PAUSE, 2 * pause)
 
-    def connect(self):
-        if not self.is_stream:
-            return cv2.VideoCapture(self.source, cv2.CAP_ANY if isinstance(self.source, int) else cv2.CAP_V4L2)
-        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 1000 * TIMEOUT, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 1000 * TIMEOUT]
-        return cv2.VideoCapture(self.source, cv2.CAP_FFMPEG, timeouts)
-
-    def pictures(self, capture):
-        """Every frame is received; only one that is wanted is made a picture of. Ends where there are none for long."""
-        # FFmpeg decodes every frame, since most need those before them. JPEGs do not, and are had as they came.
-        jpegs = self.is_stream and capture.get(cv2.CAP_PROP_FOURCC) == MJPEG and capture.set(cv2.CAP_PROP_FORMAT, -1)
-        pieces = Pieces() if self.is_stream and re.search(r"\.m3u8?\b", self.source) else None
-        waiting = 0  # frames in a row that were wanted, and are none
-        while not self.ended.is_set() and waiting < MAX_BAD and capture.grab():
-            if pieces:
-                self.ended.wait(pieces.early(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000))
-            if self.wanted.is_set():
-                ok, picture = capture.retrieve()
-                if ok and jpegs:
-                    picture = decode(picture)
-                waiting += 1
-                if ok and picture is not None:
-                    waiting = 0
-                    self.wanted.clear()
-                    yield picture
+    def pictures(self):
+        """Those of one connection."""
+        with self.news:
+            if self.ended.is_set():
+                return
+            try:
+                self.reader = Reader(self.source)
+            except OSError:  # no room for another process
+                return
+        self.reader.about()
+        while found := self.reader.frame():
+            yield found[1]
+        self.reader.close()
 
     def show(self, picture, trouble):
         with self.news:
@@ -134,38 +174,12 @@ class Live:
             self.news.notify_all()
 
     def close(self):
-        self.ended.set()
-        if self.reader.ident:
-            self.reader.join(PATIENCE)
-        if self.reader.is_alive():  # it waits for a stream; OpenCV crashes where a program ends meanwhile
-            atexit.register(os._exit, 1)
-
-
-def decode(jpeg):
-    """The picture (h, w, 3), or None: what comes may be anything."""
-    try:
-        return cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
-    except cv2.error:  # as of a picture larger than OpenCV opens
-        return None
-
-
-class Pieces:
-    """HLS comes in pieces of some seconds, all frames of one at once: how long each has to wait for its turn."""
-
-    def __init__(self):
-        self.begin, self.latest = float("-inf"), time.monotonic()  # by this machine's clock: when the stream began
-
-    def early(self, seconds):
-        """Seconds until the turn of a frame that has just come; `seconds` is its own time.
-
-        Those that are there at the beginning are old, and wait for nothing, nor does the first frame of a late piece.
-        """
-        now = time.monotonic()
-        early = max(0, self.begin + seconds - now)
-        if now - self.latest > LATE or early > TICK:  # or the stream's time has changed
-            self.begin, early = now - seconds, 0
-        self.latest = now + early
-        return early
+        with self.news:
+            self.ended.set()
+            if self.reader:
+                self.reader.process.kill()
+        if self.thread.ident:
+            self.thread.join(PATIENCE)
 
 
 class Folder:
@@ -174,23 +188,31 @@ class Folder:
     live, whole_only = True, True
 
     def __init__(self, source, every):
-        self.folder, self.every, self.name = Path(source), max(0.2, every), str(source)
-        self.photos = {file: Photo(file, done=True) for file in list_photos(self.folder, tell=say)}
+        self.folder, self.every, self.name, self.at = Path(source), max(0.2, every), str(source), 0
+        self.photos = {name: Photo(name, done=True) for name in list_names(self.folder, tell=say)}
 
     def frames(self) -> Iterator[Frame]:
         if self.photos:
             say(f"Photos that are there already ({len(self.photos):,}) are not looked at, only those that come")
         while True:
             start = time.monotonic()
-            with suppress(DataError):  # a disk or a network that comes back
-                files = list_photos(self.folder)
-                self.photos = {file: self.photos.get(file) or Photo(file) for file in files}
-            came = [photo for photo in self.photos.values() if photo.is_complete()]
-            for photo in sorted(came, key=lambda photo: photo.state):
+            complete = self.complete()
+            took = time.monotonic() - start
+            for photo in complete:
                 if (picture := photo.open()) is not None:
                     yield Frame(time.monotonic(), picture)
             yield Frame(time.monotonic(), None)
-            time.sleep(max(self.every, 20 * (time.monotonic() - start)))  # in a huge folder, more seldom
+            time.sleep(max(self.every, SHARE * took))
+
+    def complete(self):
+        """The photos to open now, oldest first: new ones, and those that were written over."""
+        with suppress(DataError):  # a disk or a network that comes back
+            if names := list_names(self.folder):  # a disk that is away can leave an empty folder
+                self.photos = {name: self.photos.get(name) or Photo(name) for name in names}
+        photos = list(self.photos.values())
+        some, self.at = photos[self.at : self.at + AT_ONCE], self.at + AT_ONCE if self.at + AT_ONCE < len(photos) else 0
+        waiting = {photo for photo in photos if not photo.done} | set(some)
+        return sorted((photo for photo in waiting if photo.is_complete()), key=lambda photo: photo.state)
 
     def close(self):
         pass
@@ -200,19 +222,19 @@ class Photo:
     """A file that may still be written, or be written over: cameras that have one name for all photos do that."""
 
     def __init__(self, file, done=False):
-        self.file, self.done, self.state, self.since = file, done, None, time.monotonic()
+        self.file, self.done, self.state, self.since = file, False, None, time.monotonic()
         self.is_complete()
+        self.done = done
 
     def is_complete(self):
         """Whether it is to be opened now."""
         try:
-            stat = self.file.stat()
-        except OSError:
+            status = os.stat(self.file)
+        except OSError:  # it has just gone
             return False
-        state = stat.st_mtime_ns, stat.st_size
+        state = status.st_mtime_ns, status.st_size
         if state != self.state:
-            self.done = self.done and self.state is None
-            self.state, self.since = state, time.monotonic()
+            self.done, self.state, self.since = False, state, time.monotonic()
         return not self.done and time.monotonic() - self.since >= SETTLED
 
     def open(self):
@@ -228,19 +250,43 @@ class Photo:
         return picture
 
 
-def without_password(source):
-    """An address without what nobody else should read: user and password, and what follows a question mark."""
-    return re.sub(r"//[^/@]*@", "//", source).partition("?")[0]
+STREAM = re.compile("(rtsps?|https?)://", re.I)
+ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+([^/?#\\]*)(.*)", re.I | re.S)
+HOST = re.compile(r"(\[[0-9a-f:.]+(?:%\w+)?\]|[\w.-]+)(:\d*)?", re.I)
+
+
+def without_password(address):
+    """Scheme, host and port of an address: passwords may be in front of the host, in the path or in the query.
+
+    A password may itself hold `@`, `/`, `?` or `#`. Where it is not plain what the host is, that is left out.
+    """
+    if not (found := ADDRESS.match(address)):
+        return address
+    scheme, authority, rest = found.groups()
+    host = HOST.fullmatch(authority.rpartition("@")[2])
+    if "@" in rest and not is_ip(host):
+        later = HOST.fullmatch(re.split(r"[/?#\\]", rest.rpartition("@")[2])[0])
+        host = later if not host or is_ip(later) else None
+    return f"{scheme}://{host[0] if host else '…'}"
+
+
+def is_ip(host):
+    with suppress(ValueError):
+        return bool(host and ipaddress.ip_address(host[1].strip("[]")))
+    return False
 
 
 def open_source(source: str, every: float) -> Film | Live | Folder:
     """What `source` names: a number or a device is a camera, an address a stream; a folder or a file is what it is."""
     if source.isdecimal():
         return Live(int(source), every)
-    if re.match(r"(rtsps?|https?)://", source) or source.startswith("/dev/"):
+    if STREAM.match(source) or source.startswith("/dev/"):
         return Live(source, every)
-    if Path(source).is_dir():
+    if os.path.isdir(source):
         return Folder(source, every)
-    if not Path(source).exists():
-        raise WatchError(f"There is no {source}: name a film, a folder, a camera (0) or a stream (rtsp://, http://).")
+    if not os.path.exists(source):
+        there_is_no = f"There is no {without_password(source)}"
+        raise WatchError(f"{there_is_no}: name a film, a folder, a camera (0) or a stream (rtsp://, http://).")
+    if not os.path.isfile(source):
+        raise WatchError(f"{source} is neither a file nor a folder: name a film, a folder, a camera or a stream.")
     return Film(source, every)

@@ -4,11 +4,14 @@
 `events/` has a folder per alarm: why (event.json), the pictures that decided, the frame with its box, and a clip.
 """
 
+import errno
 import json
+import os
 import shutil
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +26,7 @@ BEFORE, AFTER = 8, 4  # seconds that a clip has, before and after the alarm
 CLIP_WIDTH, CLIP_RATE = 480, 5  # pixels, and frames a second at most
 COMPLAIN = 600  # seconds between two sentences about a disk that takes nothing
 NAME = "????-??-?? ??-??-??.???"  # of what is ours to delete
+PART = ".part"  # at the end of the name of an event that is not complete
 GB = 10**9
 
 
@@ -37,6 +41,8 @@ class Record:
         self.recent, self.clip, self.writer = deque(), None, None
         (folder / "scores").mkdir(parents=True, exist_ok=True)
         (folder / "events").mkdir(exist_ok=True)
+        for part in folder.glob(f"events/{NAME}{PART}"):  # of a watch that was killed
+            shutil.rmtree(part, ignore_errors=True)
         self.prune()
 
     def add(self, step) -> Path | None:
@@ -72,28 +78,38 @@ class Record:
             entries = [{**self.about, "time": now(), "continues": file is not None}, *entries]
             file, begun = self.folder / "scores" / f"{unique_name()}.jsonl", time.monotonic()
             self.prune()
-        with file.open("a", encoding="utf-8") as log:
-            log.write("".join(json.dumps(entry) + "\n" for entry in entries))
+        with file.open("ab", buffering=0) as log:
+            append(log, "".join(json.dumps(entry) + "\n" for entry in entries).encode())
         self.file, self.begun = file, begun
 
     def write_alarm(self, alarm, step):
-        history = [h for h in self.looks[alarm["track"]] if step.frame.seconds - h[0]["seconds"] <= self.memory]
+        """Write the folder of an event, which is there whole or not at all; the clip follows some seconds later."""
         folder = self.folder / "events" / unique_name()
-        folder.mkdir()
-        for n, (entry, jpeg) in enumerate(history, 1):
+        part = folder.with_name(folder.name + PART)
+        try:
+            part.mkdir()
+            self.write_event(part, alarm, step)
+            part.rename(folder)
+        except OSError:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        if not self.about["whole_only"]:
+            self.finish_clip()
+            self.clip = folder, alarm["seconds"] + AFTER
+        self.prune(folder)
+        return folder
+
+    def write_event(self, folder, alarm, step):
+        history = [h for h in self.looks[alarm["track"]] if step.frame.seconds - h[0]["seconds"] <= self.memory]
+        scores = [dict(entry) for entry, _ in history]
+        for n, (entry, (_, jpeg)) in enumerate(zip(scores, history), 1):
             if jpeg:
                 entry["picture"] = f"{n}.jpg"
                 (folder / f"{n}.jpg").write_bytes(jpeg)
         [look] = [look for look in step.looks if look.track == alarm["track"]]
         (folder / "frame.jpg").write_bytes(frame_with_box(step.frame.picture, look.box))
-        scores = [entry for entry, _ in history]
         about = {**self.about, **alarm, "time": now(), "why": why(alarm, scores, self.about["rule"]), "scores": scores}
-        (folder / "event.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-        if not self.about["whole_only"]:
-            self.finish_clip()
-            self.clip = folder, alarm["seconds"] + AFTER
-        self.prune()
-        return folder
+        (folder / "event.json").write_bytes(json.dumps(about, indent=1).encode())
 
     # The clip
 
@@ -128,12 +144,15 @@ class Record:
 
     # The disk
 
-    def prune(self):
-        """Delete the oldest files of scores and folders of alarms until the rest is small enough; never the newest."""
-        events, files = sorted(self.folder.glob(f"events/{NAME}/")), sorted(self.folder.glob(f"scores/{NAME}.jsonl"))
-        kept = {*events[-1:], *files[-1:]}
-        sizes = {path: size(path) for path in [*events, *files]}
-        for path in sorted(set(sizes) - kept, key=lambda path: path.name):
+    def prune(self, newest=None):
+        """Delete the oldest files of scores and folders of events until the rest is small enough.
+
+        The event `newest`, or the latest, and the log that is written stay. Names do not count: a clock may be wrong.
+        """
+        events, files = by_age(self.folder.glob(f"events/{NAME}/")), by_age(self.folder.glob(f"scores/{NAME}.jsonl"))
+        kept = {newest or next(reversed(events), None), self.file or next(reversed(files), None)}
+        sizes = {path: size(path) for path in by_age([*events, *files])}
+        for path in [path for path in sizes if path not in kept]:
             if sum(sizes.values()) <= self.keep:
                 break
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
@@ -143,6 +162,27 @@ class Record:
         if time.monotonic() - self.complained > COMPLAIN:
             self.complained = time.monotonic()
             say(f"{self.folder} takes nothing ({e.strerror}): watching goes on, but what happens is not kept")
+
+
+def by_age(paths):
+    """Files and folders, those first that were changed first by the clock of their disk."""
+    times = {}
+    for path in paths:
+        with suppress(OSError):  # it goes meanwhile
+            times[path] = path.stat().st_mtime_ns
+    return sorted(times, key=lambda path: (times[path], path.name))
+
+
+def append(log, lines):
+    """Write all lines at the end of a file, or none of them."""
+    at = log.seek(0, os.SEEK_END)
+    try:
+        if log.write(lines) < len(lines):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError:
+        with suppress(OSError):  # the disk may be away
+            log.truncate(at)
+        raise
 
 
 def unique_name():
@@ -163,6 +203,8 @@ def size(path):
 
 def why(alarm, scores, rule):
     """The rule's reason, in words."""
+    if rule["latest"] == 1:
+        return f"The score of the photo, {alarm['median']:.2f}, is at least the threshold, {rule['threshold']:.2f}."
     values = ", ".join(f"{entry['score']:.2f}" for entry in scores)
     what = f"track {alarm['track']}" if alarm["track"] else "the whole frame"
     return (
@@ -182,9 +224,22 @@ def write_clip(file, frames):
     pictures = [cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for _, jpeg in frames]
     if len(pictures) < 2:
         return
+    part = file.with_name("part.mp4")
     rate = min(25, max(0.5, (len(frames) - 1) / max(0.001, frames[-1][0] - frames[0][0])))
     height, width = pictures[0].shape[:2]
-    writer = cv2.VideoWriter(str(file), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"vp09"), rate, (width, height))
+    # With the whole path, since FFmpeg takes what is before a colon for a protocol.
+    fourcc = cv2.VideoWriter_fourcc(*"vp09")
+    writer = cv2.VideoWriter(os.path.abspath(part), cv2.CAP_FFMPEG, fourcc, rate, (width, height))
     for picture in pictures:
         writer.write(picture)
     writer.release()
+    with suppress(OSError):
+        part.replace(file) if can_be_played(part) else part.unlink(missing_ok=True)
+
+
+def can_be_played(film):
+    """Whether a film is complete: OpenCV does not say that a disk was full."""
+    capture = cv2.VideoCapture(os.path.abspath(film), cv2.CAP_FFMPEG)
+    shown, promised = sum(iter(capture.grab, False)), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    capture.release()
+    return 0 < promised <= shown

@@ -1,14 +1,15 @@
 """The rule again over the scores of a watch: why it alarmed or did not, and what other settings would have done."""
 
 import json
+import math
 from collections import Counter
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from bears.errors import WatchError
 from bears.watch.alarm import Alarm, Rule, score
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+MAX_LINE = 10**6  # characters of a line that are read at once; a look has a thousand
 NEAREST = 5  # tracks of which it is said how near they came to an alarm
 
 
@@ -28,23 +29,76 @@ def replay(folder, labels=None, threshold=None):
 
 
 def read(folder):
-    """All lines of all logs, from the first that says what is watched; a line that was cut short is left out."""
+    """All lines of all logs, from the first that says what is watched; a line that was cut short is left out.
+
+    Raises `WatchError` for a line that no watch has written.
+    """
     begun = False
+    for file, number, line in lines_of(folder):
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        try:
+            is_head = "source" in entry
+            entry = as_head(entry) if is_head else as_look(entry)
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
+            raise WatchError(f"Line {number} of {file} is not from a watch: delete it, then replay again.") from None
+        begun = begun or is_head
+        if begun:
+            yield entry
+
+
+def lines_of(folder):
+    """Each line of all logs, with its file and number."""
     for file in sorted(folder.glob("scores/*.jsonl")):
-        with file.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                with suppress(ValueError):
-                    entry = json.loads(line)
-                    begun = begun or "source" in entry
-                    if begun:
-                        yield entry
+        if not file.is_file():
+            raise WatchError(f"{file} is not a file: delete it, then replay again.")
+        try:
+            with file.open(encoding="utf-8", errors="replace") as lines:
+                for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE), ""), 1):
+                    yield file, number, line
+        except OSError as e:
+            raise WatchError(f"{file} cannot be read ({e.strerror}): change that, then replay again.") from None
+
+
+def as_head(entry):
+    """What a log begins with, if everything in it is of the right kind."""
+    rule = {name: finite(entry["rule"].get(name, default)) for name, default in asdict(Rule()).items()}
+    rule |= {name: int(rule[name]) for name in ("least", "latest")}
+    if not 1 <= rule["latest"] <= 1000:
+        raise ValueError
+    words = {name: str(entry[name]) for name in ("source", "time")}
+    classes, alarm = ([str(label) for label in as_list(entry[name])] for name in ("classes", "alarm"))
+    return {**words, "rule": rule, "classes": classes, "alarm": alarm, "continues": bool(entry.get("continues"))}
+
+
+def as_look(entry):
+    """A look of the model, if everything in it is of the right kind."""
+    probs = {str(label): finite(prob) for label, prob in entry["probs"].items()}
+    numbers = {"seconds": finite(entry["seconds"]), "track": int(entry["track"])}
+    score(probs, entry["certainty"], ())  # raises if there is no such certainty
+    return {**numbers, "time": str(entry["time"]), "certainty": entry["certainty"], "probs": probs}
+
+
+def finite(value):
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def as_list(value):
+    if not isinstance(value, list):
+        raise TypeError
+    return value
 
 
 class Replay:
     """One watch, look by look."""
 
     def __init__(self, about, labels, threshold):
-        if unknown := set(labels) - set(about["classes"]):
+        self.classes = set(about["classes"])
+        if unknown := set(labels) - self.classes:
             raise WatchError(f"{about['source']} was watched for {', '.join(about['classes'])}, not {min(unknown)}.")
         rule = Rule(**about["rule"])
         self.labels, self.alarm = labels, Alarm(replace(rule, threshold=threshold))
@@ -54,6 +108,8 @@ class Replay:
 
     def add(self, look):
         """Wait for all looks at one frame, which are a step of the rule."""
+        if self.classes - set(look["probs"]):
+            raise WatchError(f"A look of {look['time']} has other classes than its watch: it cannot be replayed.")
         if self.step and look["seconds"] != self.step[0]["seconds"]:
             self.decide()
         self.step.append(look)

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import requests
 from bears.app.wording import full_name
+from bears.download import GuardedAdapter
 from bears.files import as_typed
 
-TIMEOUT = 5, 10  # seconds to connect to a webhook, and to wait for its answer
+TIMEOUT = 5, 10  # seconds to connect to a webhook, and for the whole head of its answer
 TRIES, PAUSE = 3, 2  # how often an event is sent, with so many seconds before the second try and twice as many after
 WAITING = 20  # events that wait for a webhook that does not answer; then the oldest is given up
 PATIENCE = 5  # seconds that the end waits for the last event to be sent
@@ -93,6 +94,8 @@ class Webhook:
 
     def __init__(self, url):
         self.url, self.events, self.closed = url, queue.Queue(WAITING), False
+        self.session, adapter = requests.Session(), GuardedAdapter(None, TIMEOUT[1], connections=1)
+        self.session.mount("http://", adapter), self.session.mount("https://", adapter)
         threading.Thread(target=self.work, daemon=True).start()
 
     def send(self, event):
@@ -100,7 +103,7 @@ class Webhook:
             try:
                 return self.events.put_nowait(event)
             except queue.Full:
-                self.events.get_nowait()
+                self.lose(self.events.get_nowait(), f" ({WAITING} later ones wait)")
                 self.events.task_done()
 
     def work(self):
@@ -111,23 +114,28 @@ class Webhook:
                 if not (trouble := self.post(event)):
                     break
             else:
-                self.closed or say(f"the webhook did not take the event, {TRIES} times ({trouble})")
+                self.closed or self.lose(event, f", {TRIES} times ({trouble})")
             self.events.task_done()
 
     def post(self, event):
         """Why it was not taken, if it was not. The answer's body is never read, however long it is."""
         try:
-            with requests.post(self.url, json=event, timeout=TIMEOUT, stream=True, allow_redirects=False) as response:
-                return None if response.ok else f"status {response.status_code}"
-        except requests.RequestException as e:
+            with self.session.post(self.url, json=event, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
+                return None if 200 <= answer.status_code < 300 else f"status {answer.status_code}"
+        except Exception as e:  # whatever a server, a proxy or a name leads to, the watch goes on
             return type(e).__name__
 
+    def lose(self, event, why):
+        say(f"the webhook did not take the event{why}: {event.get('event')}, {event.get('time')}")
+
     def close(self):
-        """Wait a little for what is on its way."""
+        """Wait a little for what is on its way, and say what is lost."""
         end = time.monotonic() + PATIENCE
         while self.events.unfinished_tasks and time.monotonic() < end:
             time.sleep(0.05)
         self.closed = True
+        if lost := self.events.unfinished_tasks:
+            say(f"the webhook did not take the last {lost} event{'s' * (lost != 1)} before the end")
 
 
 def play_alarm():

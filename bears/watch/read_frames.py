@@ -1,0 +1,152 @@
+"""Read a film, a camera or a stream for the watch, in a process of its own: `python -m bears.watch.read_frames`.
+
+The first line on stdin is JSON and says what to read. Each byte after it asks for one frame. The first line on stdout
+is JSON, too; each frame follows as a `HEAD` and its pixels. Damaged or hostile video can end this process, take its
+memory or hang it. The watch goes on, and starts another one.
+"""
+
+import faulthandler
+import io
+import json
+import os
+import re
+import signal
+import struct
+import sys
+import threading
+import time
+from itertools import count, takewhile
+
+import cv2
+from bears.lifecycle import limit_memory
+from PIL import Image
+
+HEAD = struct.Struct("<dII")  # seconds, height and width of a frame
+MAX_MEMORY = 2_500_000_000  # bytes of address space: H.264 of 8K takes 1.9 GB
+STUCK = 30  # seconds without any frame, after which the process ends itself
+MAX_MEGAPIXELS = 50  # of a frame: a camera of 8K has 33
+MAX_RATIO, MIN_SIDE = 20, 16  # longer side to shorter, and pixels: OpenCV cannot look for movement in less
+MJPEG = cv2.VideoWriter_fourcc(*"MJPG")
+MAX_BAD = 100  # wanted frames in a row without a picture, after which a stream is connected again
+LATE = 0.5  # seconds after which a frame that had to be waited for begins a new piece of a stream
+TICK = 1  # seconds that a frame of a stream in pieces waits for its turn, at most
+
+
+def is_usable(width, height):
+    """Whether frames of that size can be watched."""
+    small, large = sorted((width, height))
+    return small >= MIN_SIDE and large <= MAX_RATIO * small and small * large <= MAX_MEGAPIXELS * 10**6
+
+
+def open_capture(source, timeout):
+    if isinstance(source, int):
+        return cv2.VideoCapture(source, cv2.CAP_ANY)
+    if source.startswith("/dev/"):
+        return cv2.VideoCapture(source, cv2.CAP_V4L2)
+    milliseconds, threads = round(1000 * timeout), min(4, os.cpu_count() or 1)  # each thread holds frames of its own
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, milliseconds, cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds]
+    return cv2.VideoCapture(source, cv2.CAP_FFMPEG, [*limits, cv2.CAP_PROP_N_THREADS, threads])
+
+
+def picture_of(capture, is_jpeg=False):
+    """The frame that was grabbed, (h, w, 3), or None if it cannot be used."""
+    try:
+        ok, picture = capture.retrieve()
+        picture = decode(picture) if ok and is_jpeg else picture
+    except (cv2.error, MemoryError):
+        return None
+    return picture if ok and picture is not None and is_usable(*picture.shape[1::-1]) else None
+
+
+def decode(jpeg):
+    """The picture of a JPEG, or None; its size is read before it is decoded."""
+    try:
+        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as header:
+            usable = is_usable(*header.size)
+    except Exception:  # on hostile bytes Pillow raises anything
+        return None
+    return cv2.imdecode(jpeg, cv2.IMREAD_COLOR) if usable else None
+
+
+def film(capture, every, wanted):
+    """All frames of a film that are `every` seconds apart, with their own times."""
+    rate, latest = capture.get(cv2.CAP_PROP_FPS) or 25, None
+    for n in takewhile(lambda n: capture.grab(), count()):
+        faulthandler.dump_traceback_later(STUCK, exit=True)
+        seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 or n / rate
+        if latest is not None and 0 <= seconds - latest < 0.9 * every:
+            continue
+        if (picture := picture_of(capture)) is not None:
+            latest = seconds
+            yield seconds, picture
+
+
+def live(capture, source, wanted):
+    """The newest frame whenever one is wanted. Every frame is received; only one that is wanted is decoded."""
+    # FFmpeg decodes every frame, since most need those before them. JPEGs do not, and come as they are.
+    is_stream = isinstance(source, str) and not source.startswith("/dev/")
+    jpegs = is_stream and capture.get(cv2.CAP_PROP_FOURCC) == MJPEG and capture.set(cv2.CAP_PROP_FORMAT, -1)
+    pieces = Pieces() if is_stream and re.search(r"\.m3u8?\b", source) else None
+    bad = 0
+    while bad < MAX_BAD and capture.grab():
+        faulthandler.dump_traceback_later(STUCK, exit=True)
+        if pieces:
+            time.sleep(pieces.early(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000))
+        if wanted.is_set():
+            picture = picture_of(capture, jpegs)
+            bad = bad + 1 if picture is None else 0
+            if picture is not None:
+                yield 0, picture
+
+
+class Pieces:
+    """HLS comes in pieces of some seconds, all frames of one at once: how long each has to wait for its turn."""
+
+    def __init__(self):
+        self.begin, self.latest = float("-inf"), time.monotonic()  # by this machine's clock: when the stream began
+
+    def early(self, seconds):
+        """Seconds until the turn of a frame that has just come; `seconds` is its own time.
+
+        Those that are there at the beginning are old, and wait for nothing, nor does the first frame of a late piece.
+        """
+        now = time.monotonic()
+        early = max(0, self.begin + seconds - now)
+        if now - self.latest > LATE or early > TICK:  # or the stream's time has changed
+            self.begin, early = now - seconds, 0
+        self.latest = now + early
+        return early
+
+
+def listen(wanted):
+    """Set `wanted` for each byte on stdin; end the process when the watch has gone."""
+    while sys.stdin.buffer.read1(1024):
+        wanted.set()
+    os._exit(0)
+
+
+def main():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pipe = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a decoder prints is no frame
+    limit_memory(MAX_MEMORY)
+    job, wanted = json.loads(sys.stdin.buffer.readline()), threading.Event()
+    threading.Thread(target=listen, args=[wanted], daemon=True).start()
+    faulthandler.dump_traceback_later(STUCK, exit=True)
+    capture = open_capture(job["source"], job["timeout"])
+    size = [round(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
+    pipe.write(json.dumps({"opened": capture.isOpened(), "size": size}).encode() + b"\n")
+    pipe.flush()
+    frames = live(capture, job["source"], wanted) if job["live"] else film(capture, job["every"], wanted)
+    for seconds, picture in frames:
+        faulthandler.cancel_dump_traceback_later()
+        wanted.wait()
+        wanted.clear()
+        pipe.write(HEAD.pack(seconds, *picture.shape[:2]) + picture.tobytes())
+        pipe.flush()
+        faulthandler.dump_traceback_later(STUCK, exit=True)
+    os._exit(0)  # the other thread may wait for ever
+
+
+if __name__ == "__main__":
+    main()
