@@ -680,16 +680,17 @@ def test_pipes_and_broken_links_among_photos_hold_nothing_up(tmp_path):
     assert len(list(itertools.islice(pictures, 2))) == 2
 
 
-def test_a_photo_among_a_hundred_thousand_is_looked_at_within_seconds(tmp_path):
-    for n in range(100_000):
-        (tmp_path / f"{n:06}.jpg").touch()
+@pytest.mark.slow
+def test_a_photo_among_many_thousands_is_looked_at_within_seconds(tmp_path):
+    for n in range(50_000):
+        os.close(os.open(tmp_path / f"{n:06}.jpg", os.O_CREAT))
     source = frames.open_source(str(tmp_path), 0.1)
     looked_for = source.frames()
     next(looked_for)
     shutil.copy(ROOT / "examples" / "teddy.jpg", tmp_path / "new.jpg")
     start = time.monotonic()
     assert next(frame for frame in looked_for if frame.picture is not None)
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 15
 
 
 def test_a_disk_that_is_away_for_a_while_brings_no_photo_again(tmp_path):
