@@ -2,6 +2,7 @@
 
     python benchmarks/soak.py                           # ten minutes, eight clients
     python benchmarks/soak.py --minutes 1 --clients 2   # to see that it works
+    python benchmarks/soak.py --watch                   # the camera watch instead, before a camera that breaks
 
 Every answer is compared with what the same photo got before. Fails when one is wrong or lost. Needs Linux.
 """
@@ -20,6 +21,8 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import requests
@@ -176,11 +179,210 @@ def close(answer, expected):
     return all(abs(answer[1][label] - prob) < 0.005 for label, prob in expected[1].items())
 
 
+# The camera watch
+
+
+PERIOD, WALK = 90, 6  # seconds between two bears, of which each is a visit of its own, and for which each walks
+CALM = 15  # seconds without a kill before every second bear comes, and
+LATE = 10  # after it has gone, in which its alarm may still come
+WATCH_KILL_EVERY = 30  # seconds
+WIDTH, HEIGHT, RATE = 640, 360, 10
+
+
+class Scene:
+    """A meadow past which a bear walks every `PERIOD` seconds."""
+
+    def __init__(self):
+        self.start, dice = time.monotonic(), random.Random(0)
+        small = Image.frombytes("RGB", (16, 9), bytes(dice.randrange(60, 140) for _ in range(3 * 16 * 9)))
+        self.meadow = small.resize((WIDTH, HEIGHT))
+        with Image.open(ROOT / "examples" / "grizzly.jpg") as bear:
+            self.bear = bear.resize((200 * bear.width // bear.height, 200))
+
+    def jpeg(self):
+        """The picture of this moment."""
+        picture, walked = self.meadow.copy(), (time.monotonic() - self.start) % PERIOD - (PERIOD - WALK)
+        if walked >= 0:
+            picture.paste(self.bear, (round(walked / WALK * (WIDTH - self.bear.width)), 100))
+        return hostile.saved(picture, "JPEG")
+
+    def walks(self):
+        """When the first thousand bears come and go."""
+        return [(self.start + n * PERIOD - WALK, self.start + n * PERIOD) for n in range(1, 1000)]
+
+    def is_calm(self):
+        """Whether nothing may be killed now, for one of every two bears."""
+        now = time.monotonic()
+        return any(come - CALM < now < gone + LATE for come, gone in self.walks()[::2])
+
+
+class Camera(BaseHTTPRequestHandler):
+    """Streams the scene as MJPEG, with a bad frame now and then; a POST is an event for the webhook."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        dice = random.Random()
+        with suppress(OSError):  # whoever watched is gone
+            while True:
+                jpeg = self.server.scene.jpeg()
+                if dice.random() < 0.02:
+                    jpeg = dice.choice(
+                        [jpeg[: len(jpeg) // 2], dice.randbytes(5_000), hostile.huge_jpeg(20_000, 20_000)]
+                    )
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                self.wfile.write(head.encode() + jpeg + b"\r\n")
+                time.sleep(1 / RATE)
+
+    def do_POST(self):
+        event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.events.append((time.monotonic(), event))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+class Watch:
+    """`bears watch` as a process of its own, which is started again after a kill."""
+
+    def __init__(self, url, folder):
+        self.kept, self.temporary, self.log = folder / "kept", folder / "temporary", folder / "log"
+        self.temporary.mkdir()
+        self.command = [sys.executable, "-u", "-m", "bears.watch", url, "--webhook", url, "--to", self.kept]
+        self.start()
+
+    def start(self):
+        env = {**os.environ, "TMPDIR": str(self.temporary)}
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(self.command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
+        while "Watching " not in self.log.read_text():
+            if self.process.poll() is not None:
+                sys.exit(self.log.read_text())
+            time.sleep(0.1)
+
+    def figures(self):
+        proc = Path(f"/proc/{self.process.pid}")
+        return {
+            "memory of the watch, MB": memory(self.process.pid) / 1e6,
+            "memory of the process that reads, MB": sum(map(memory, descendants(self.process.pid))) / 1e6,
+            "descriptors": len(list((proc / "fd").iterdir())),
+            "threads": len(list((proc / "task").iterdir())),
+        }
+
+
+def kill_watch(watch, scene, until, whole):
+    """Kill the process that reads from time to time, and if `whole` the watch itself; returns (time, which) pairs."""
+    killed, due = [], time.monotonic()
+    while time.monotonic() < until:
+        time.sleep(0.5)
+        if time.monotonic() < due or scene.is_calm():
+            continue
+        due = time.monotonic() + random.uniform(0.5, 1.5) * WATCH_KILL_EVERY
+        if whole and len(killed) % 3 == 1:
+            watch.process.kill(), watch.process.wait()
+            killed.append((time.monotonic(), "watch"))
+            watch.start()
+            killed.append((time.monotonic(), "start"))
+        elif readers := descendants(watch.process.pid):
+            killed.append((time.monotonic(), "reader"))
+            with suppress(ProcessLookupError):
+                os.kill(readers[0], signal.SIGKILL)
+    return killed
+
+
+def is_whole(folder):
+    """Whether an event has all that its event.json names."""
+    try:
+        event = json.loads((folder / "event.json").read_text())
+        for name in ["frame.jpg", *(entry["picture"] for entry in event["scores"] if "picture" in entry)]:
+            with Image.open(folder / name) as picture:
+                picture.load()
+        return True
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def judge(watch, scene, until, killed, events):
+    """What was lost or wrong, as a dict from a name to a number."""
+    alarms = [(at, event["folder"]) for at, event in events if event["event"] == "alarm"]
+    folders, told = list(watch.kept.glob("events/*")), {Path(folder).name for _, folder in alarms}
+    came = [(come, gone) for come, gone in scene.walks() if gone + LATE < until]
+    calm = [walk for walk in came if not any(walk[0] - CALM < at < walk[1] + LATE for at, _ in killed)]
+    seen = sum(any(come <= at <= gone + LATE for at, _ in alarms) for come, gone in calm)
+    wrong = sum(not any(come <= at <= gone + LATE for come, gone in scene.walks()) for at, _ in alarms)
+    replay = subprocess.run([*watch.command[:4], "--replay", watch.kept], cwd=ROOT, capture_output=True)
+    return {
+        "bears that came": len(came),
+        "bears with no kill around them": len(calm),
+        "alarms for these": seen,
+        "lost alarms": len(calm) - seen,
+        "alarms without a bear": wrong,
+        "events kept whole": sum(map(is_whole, folders)),
+        "events kept in part": sum(not is_whole(folder) for folder in folders),
+        "events told but not kept": len(told - {folder.name for folder in folders}),
+        "replays that failed": int(replay.returncode != 0),
+    }
+
+
+def soak_watch(minutes):
+    """Watch a bad camera for minutes under kills; the watch itself is killed in the first half only.
+
+    Left over is also what is in the folder for temporary files, but for the empty folder that torch always makes there.
+    """
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    server.daemon_threads, server.block_on_close, server.scene, server.events = True, False, Scene(), []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with tempfile.TemporaryDirectory() as folder:
+        watch = Watch(f"http://user:secret@127.0.0.1:{server.server_port}/", Path(folder))
+        try:
+            server.scene.start = time.monotonic()
+            half = time.monotonic() + 30 * minutes
+            killed = kill_watch(watch, server.scene, half, whole=True)
+            time.sleep(10)
+            before = watch.figures()
+            killed += kill_watch(watch, server.scene, half + 30 * minutes, whole=False)
+            until = time.monotonic()
+            time.sleep(10)  # whatever was killed last is back
+            after, others = watch.figures(), descendants(watch.process.pid)
+        finally:
+            watch.process.terminate()
+            watch.process.wait()
+        result = judge(watch, server.scene, until, killed, server.events)
+        temporary = [path for path in watch.temporary.iterdir() if not path.name.startswith("torchinductor_")]
+        left = [*temporary, *watch.kept.glob("events/*.part"), *watch.kept.glob("events/*/part*")]
+        result |= {"files left over": len(left), "processes left over": sum(map(is_alive, others))}
+        result["passwords kept or told"] = sum(b"secret" in f.read_bytes() for f in watch.kept.rglob("*.json*"))
+    counts = Counter(which for _, which in killed)
+    print(f"{minutes:g} minutes; killed: the watch {counts['watch']} times, what reads {counts['reader']} times\n")
+    print_table("the watch", result)
+    print("\n| the watch | before | after |\n| --- | --- | --- |")
+    for name in before:
+        print(f"| {name} | {before[name]:,.0f} | {after[name]:,.0f} |")
+    good = ("bears that came", "bears with no kill around them", "alarms for these", "events kept whole")
+    sys.exit(any(count for name, count in result.items() if name not in good))
+
+
+def is_alive(pid):
+    return Path(f"/proc/{pid}").exists()
+
+
+def print_table(title, counts):
+    print(f"| {title} | number |\n| --- | --- |")
+    for name, count in counts.items():
+        print(f"| {name} | {count:,} |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--watch", action="store_true", help="the camera watch, not the page")
     args = parser.parse_args()
+    if args.watch:
+        return soak_watch(args.minutes)
     photos, bad, stop, killed = good_photos(), traps(), threading.Event(), []
     with tempfile.TemporaryDirectory() as folder:
         app = App(folder)

@@ -62,3 +62,10 @@ def avif_that_lies(side=8192):
 
 # Those that are refused by a look at them.
 REFUSED = [jpeg_of_many_scans, jpeg_of_separate_components, tiff_of_many_strips, gif_of_many_comments]
+
+
+def huge_jpeg(width, height):
+    """A JPEG whose header promises more pixels than it has."""
+    jpeg = saved(Image.new("RGB", (16, 16)), "JPEG")
+    at = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:at] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + jpeg[at + 4 :]

@@ -32,6 +32,7 @@ from bears.watch.motion import Movement
 from bears.watch.record import GB, Record, append
 from bears.watch.replay import replay
 from helpers import ROOT, children, memory, needs
+from hostile import huge_jpeg
 from PIL import Image
 from streams import Hls, Rtsp
 from test_project import imports
@@ -568,13 +569,6 @@ def test_the_smallest_frames_that_are_accepted_can_be_watched(size, tmp_path):
     assert step.frame.seconds > 0
 
 
-def huge_jpeg(width, height):
-    """A JPEG whose header promises more pixels than it has."""
-    jpeg = cv2.imencode(".jpg", np.zeros((16, 16, 3), np.uint8))[1].tobytes()
-    at = jpeg.index(b"\xff\xc0") + 5
-    return jpeg[:at] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + jpeg[at + 4 :]
-
-
 class Odd(Camera):
     """A hostile camera: of every two frames one is not usable, or a part of the stream never ends."""
 
@@ -883,8 +877,14 @@ def test_what_a_killed_watch_left_half_written_is_gone_at_the_next_start(tmp_pat
     half = tmp_path / "events" / "2026-01-01 12-00-00.000.part"
     half.mkdir(parents=True)
     (half / "1.jpg").touch()
+    whole = tmp_path / "events" / "2026-01-01 12-00-01.000"
+    whole.mkdir()
+    (whole / "part.mp4").touch(), (whole / "event.json").touch()
     Record(tmp_path, 1, ABOUT)
-    assert not half.exists()
+    assert half.exists()  # another watch may be writing it
+    os.utime(half, (0, 0)), os.utime(whole / "part.mp4", (0, 0))
+    Record(tmp_path, 1, ABOUT)
+    assert not half.exists() and [file.name for file in whole.iterdir()] == ["event.json"]
 
 
 def test_a_log_on_a_full_disk_ends_with_a_whole_line(tmp_path):

@@ -74,13 +74,11 @@ class Reader:
         return (seconds, np.frombuffer(pixels, np.uint8).reshape(height, width, 3)) if complete else None
 
     def close(self):
-        """End the process; returns its exit status, which is 0 if it has come to the end of its source."""
         self.process.kill()
-        status = self.process.wait()
+        self.process.wait()
         with suppress(OSError):
             self.process.stdin.close()
         self.process.stdout.close()
-        return status
 
 
 class Film:
@@ -155,7 +153,7 @@ class Live:
             pause = min(MAX_PAUSE, 2 * pause)
 
     def pictures(self):
-        """Those of one connection."""
+        """Yield the pictures of one connection."""
         with self.news:
             if self.ended.is_set():
                 return

@@ -22,7 +22,7 @@ from bears.lifecycle import limit_memory
 from PIL import Image
 
 HEAD = struct.Struct("<dII")  # seconds, height and width of a frame
-MAX_MEMORY = 2_500_000_000  # bytes of address space: H.264 of 8K takes 1.9 GB
+MAX_MEMORY = 2_500_000_000  # bytes of address space: H.264 of 8K took 1.4 GB on two cores
 STUCK = 30  # seconds without any frame, after which the process ends itself
 MAX_MEGAPIXELS = 50  # of a frame: a camera of 8K has 33
 MAX_RATIO, MIN_SIDE = 20, 16  # longer side to shorter, and pixels: OpenCV cannot look for movement in less

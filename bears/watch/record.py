@@ -26,7 +26,8 @@ BEFORE, AFTER = 8, 4  # seconds that a clip has, before and after the alarm
 CLIP_WIDTH, CLIP_RATE = 480, 5  # pixels, and frames a second at most
 COMPLAIN = 600  # seconds between two sentences about a disk that takes nothing
 NAME = "????-??-?? ??-??-??.???"  # of what is ours to delete
-PART = ".part"  # at the end of the name of an event that is not complete
+PART, PART_CLIP = ".part", "part.mp4"  # at the end of an event's name, and in the place of its clip: not complete
+STALE = 60  # seconds after which that is what a killed watch has left
 GB = 10**9
 
 
@@ -41,8 +42,6 @@ class Record:
         self.recent, self.clip, self.writer = deque(), None, None
         (folder / "scores").mkdir(parents=True, exist_ok=True)
         (folder / "events").mkdir(exist_ok=True)
-        for part in folder.glob(f"events/{NAME}{PART}"):  # of a watch that was killed
-            shutil.rmtree(part, ignore_errors=True)
         self.prune()
 
     def add(self, step) -> Path | None:
@@ -91,7 +90,7 @@ class Record:
             self.write_event(part, alarm, step)
             part.rename(folder)
         except OSError:
-            shutil.rmtree(part, ignore_errors=True)
+            delete(part)
             raise
         if not self.about["whole_only"]:
             self.finish_clip()
@@ -149,13 +148,15 @@ class Record:
 
         The event `newest`, or the latest, and the log that is written stay. Names do not count: a clock may be wrong.
         """
+        for part in [*self.folder.glob(f"events/{NAME}{PART}"), *self.folder.glob(f"events/{NAME}/{PART_CLIP}")]:
+            delete_old(part)
         events, files = by_age(self.folder.glob(f"events/{NAME}/")), by_age(self.folder.glob(f"scores/{NAME}.jsonl"))
         kept = {newest or next(reversed(events), None), self.file or next(reversed(files), None)}
         sizes = {path: size(path) for path in by_age([*events, *files])}
         for path in [path for path in sizes if path not in kept]:
             if sum(sizes.values()) <= self.keep:
                 break
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            delete(path)
             del sizes[path]
 
     def complain(self, e):
@@ -171,6 +172,19 @@ def by_age(paths):
         with suppress(OSError):  # it goes meanwhile
             times[path] = path.stat().st_mtime_ns
     return sorted(times, key=lambda path: (times[path], path.name))
+
+
+def delete(path):
+    """Delete a file or a folder, as far as that is possible."""
+    with suppress(OSError):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def delete_old(part):
+    """Delete what a killed watch has left half written, but not what another watch is writing now."""
+    with suppress(OSError):
+        if time.time() - part.stat().st_mtime > STALE:
+            delete(part)
 
 
 def append(log, lines):
@@ -224,7 +238,7 @@ def write_clip(file, frames):
     pictures = [cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for _, jpeg in frames]
     if len(pictures) < 2:
         return
-    part = file.with_name("part.mp4")
+    part = file.with_name(PART_CLIP)
     rate = min(25, max(0.5, (len(frames) - 1) / max(0.001, frames[-1][0] - frames[0][0])))
     height, width = pictures[0].shape[:2]
     # With the whole path, since FFmpeg takes what is before a colon for a protocol.
