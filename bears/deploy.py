@@ -36,6 +36,7 @@ from bears.app.pocket import find_pocket
 from bears.app.wording import ALONE, about, examples_to_send, page_title
 from bears.errors import DeployError
 from bears.facts import read_facts
+from bears.text import print_line
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, SpaceCard, get_token
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
@@ -122,7 +123,7 @@ def space_card(space, facts, shipped, files, static=False):
 def show(files):
     sizes = {name: len(f) if isinstance(f, bytes) else f.stat().st_size for name, f in files.items()}
     for name, size in sizes.items():
-        print(f"{size:>12,}  {name}")
+        print_line(f"{size:>12,}  {name}")
     print(f"{sum(sizes.values()):>12,}  bytes in {len(sizes)} files")
 
 
@@ -148,7 +149,7 @@ def send(space, files, hardware, trust=False, sdk="gradio"):
     except Exception as e:  # the Hub's client has changed its HTTP library more than once
         raise DeployError(f"The Hub cannot be reached ({type(e).__name__}): check the network and try again.") from None
     for name in gone:
-        print(f"{'removed':>12}  {name}")
+        print_line(f"{'removed':>12}  {name}")
     return url
 
 

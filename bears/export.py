@@ -17,6 +17,7 @@ from bears.description import Undescribed, add_description, describe, open_descr
 from bears.errors import BearsError, ExportError, NoModelError
 from bears.files import check_writable, write_whole
 from bears.photo import as_jpeg, open_photo
+from bears.text import print_line
 from fastai import interpret
 from fastai.callback.progress import ProgressCallback
 from fastai.data.transforms import Categorize, CategoryMap, parent_label
@@ -50,7 +51,7 @@ def export(learn: Learner, file: Path) -> None:
         open_described(io.BytesIO(data))
     except Exception as e:  # anything may be in a network that somebody has made
         why = e if isinstance(e, BearsError) else f"{type(e).__name__}: {' '.join(str(e).split()):.200}"
-        print(f"· {file} needs --trust-model to be opened, since app.py cannot build what is in it: {why}")
+        print_line(f"· {file} needs --trust-model to be opened, since app.py cannot build what is in it: {why}")
     write_whole(file, data)
 
 

@@ -3,8 +3,10 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
 
 from bears.errors import ExportError
 
@@ -12,11 +14,6 @@ from bears.errors import ExportError
 def export_file(name: str) -> Path:
     """The path of an export by its own name, or by that of the folder it lies in."""
     return Path(name, "export.pkl") if os.path.isdir(name) else Path(name)
-
-
-def as_typed(path: Path | str) -> str:
-    """A path as one types it on a command line."""
-    return f'"{path}"' if " " in str(path) else str(path)
 
 
 def check_writable(folder: Path, option="--out") -> None:
@@ -30,18 +27,22 @@ def check_writable(folder: Path, option="--out") -> None:
 
 
 def write_whole(file: Path, data: bytes) -> None:
-    """Write bytes to a temporary file beside `file` and move it into place, so that no reader sees half of it."""
+    """Write bytes to a new file beside `file` and move it into place, so that no reader sees half of it."""
     with whole(file) as part:
-        part.write_bytes(data)
+        part.write(data)
 
 
 @contextmanager
-def whole(file: Path) -> Iterator[Path]:
-    """`write_whole` for what is too much to have in memory: the block writes the Path that it is given."""
-    part = Path(f"{file}.part")
+def whole(file: Path) -> Iterator[BinaryIO]:
+    """`write_whole` for what is too much to have in memory: the block writes to the binary file that it is given."""
+    # A name of its own, opened with "x": a file or link of the user's is never written to.
+    part = Path(file).with_name(f".{uuid4().hex}.part")
     try:
-        yield part
+        with part.open("xb") as f:
+            yield f
         os.replace(part, file)
     except OSError as e:
-        part.unlink(missing_ok=True)
         raise ExportError(f"{file} cannot be written ({e.strerror}); what was there before is untouched.") from None
+    finally:
+        with suppress(OSError):  # gone already, or a disk that has turned read-only
+            part.unlink()

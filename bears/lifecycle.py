@@ -12,6 +12,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from functools import partial
 
 from bears.errors import BearsError
+from bears.text import printable
 
 STOP_SIGNALS = [s for s in signal.Signals if s.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
 PRIVATE = []  # folders to delete
@@ -64,7 +65,7 @@ def ends_in_words(program: str, kept="") -> Iterator[None]:
         end_in_order()
         yield
     except BearsError as e:
-        sys.exit(f"{program}: {e}")
+        sys.exit(printable(f"{program}: {e}"))
     except KeyboardInterrupt:
         sys.exit(f"{program}: stopped. {kept}".strip())
 

@@ -32,7 +32,7 @@ from bears.clean.checks import CHECKS
 from bears.clean.decisions import Decisions
 from bears.clean.page import Review, create_page
 from bears.clean.ranking import rank_folder
-from bears.files import as_typed
+from bears.text import as_typed, print_line
 from bears.train.data import check_folder
 from bears.train.learner import no_progress_bar_in_logs
 
@@ -40,7 +40,7 @@ from bears.train.learner import no_progress_bar_in_logs
 def print_ranking(review):
     for label in review.ranking:
         for place, s in enumerate(review.waiting(label)[:LISTED], 1):
-            print(f"{place:>3}. {s.name}  {s.opinion}")
+            print_line(f"{place:>3}. {s.name}  {s.opinion}")
 
 
 def sum_up(review):
@@ -104,7 +104,7 @@ def run(args):
     if sys.stdout.isatty():
         print()  # fastprogress leaves the line of its bar open
     for name, reason in dropped.items():
-        print(f"left out {name}: {reason}")
+        print_line(f"left out {name}: {reason}")
     if args.list:
         print_ranking(review)
     print(sum_up(review), flush=True)

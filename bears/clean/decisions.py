@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from bears.errors import DataError
+from bears.text import from_cells, to_cells
 from bears.train.data import SET_ASIDE
 
 COLUMNS = ("time", "action", "from", "to")  # the last two are paths below the folder, `class/file`
@@ -64,7 +65,7 @@ class Decisions:
     def read(self):
         try:
             with self.log.open(newline="", encoding="utf-8-sig") as f:
-                return list(csv.DictReader(f))
+                return list(map(from_cells, csv.DictReader(f)))
         except FileNotFoundError:
             return []
 
@@ -102,7 +103,7 @@ class Decisions:
             if new:
                 rows.writerow(COLUMNS)
             paths = (p.relative_to(self.folder).as_posix() for p in (source, target))
-            rows.writerow([time.strftime("%Y-%m-%d %H:%M:%S"), action, *paths])
+            rows.writerow(to_cells([time.strftime("%Y-%m-%d %H:%M:%S"), action, *paths]))
 
 
 def free_name(path):

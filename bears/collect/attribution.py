@@ -7,6 +7,7 @@ from pathlib import Path
 from bears.errors import DataError
 from bears.files import write_whole
 from bears.photos import list_photos
+from bears.text import from_cells, printable, to_cells
 from tqdm import tqdm
 
 COLUMNS = ["file", "title", "creator", "license", "license_url", "source", "url"]
@@ -32,7 +33,7 @@ class Collection:
     def read(self):
         try:
             with self.table.open(newline="", encoding="utf-8-sig") as f:
-                rows = list(csv.DictReader(f))
+                rows = list(map(from_cells, csv.DictReader(f)))
         except FileNotFoundError:
             return []
         except (OSError, UnicodeDecodeError, csv.Error):
@@ -48,7 +49,7 @@ class Collection:
         """Whether a photo with this address or hash is there, in any class; says so if it is in another class."""
         place = self.places.get(key)
         if place and Path(place).parent.name != label:
-            tqdm.write(f"{place} was found as {label}, too: it stays where it is")
+            tqdm.write(printable(f"{place} was found as {label}, too: it stays where it is"))
         return place is not None
 
     def keep(self, label, result, sha256, jpeg):
@@ -68,7 +69,7 @@ class Collection:
 
     def write(self):
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows.values())
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(to_cells([row[column] for column in COLUMNS]) for row in self.rows.values())
         write_whole(self.table, text.getvalue().encode(errors="replace"))

@@ -33,10 +33,11 @@ from bears.photos import list_photos
 from bears.pocket.folder import check_folder, write
 from bears.pocket.serve import serve
 from bears.pocket.site import build
+from bears.text import print_line
 
 
 def photos_in(folder):
-    photos = list_photos(folder, tell=print) if folder else []
+    photos = list_photos(folder, tell=print_line) if folder else []
     if folder and not photos:
         raise PocketError(f"There are no photos in {folder}: name another folder with --data.")
     return photos
@@ -50,7 +51,8 @@ def main(argv=None):
         files = build(args.model, args.trust_model, photos, lambda words: print(words, flush=True))
         write(files, args.to)
         size = sum(map(len, files.values()))
-        print(f"{args.to} has {len(files)} files of {size / 1e6:.1f} MB together, which is all that a visitor loads.")
+        together = f"{len(files)} files of {size / 1e6:.1f} MB together"
+        print_line(f"{args.to} has {together}, which is all that a visitor loads.")
         if args.serve:
             end_in_order(STOP_SIGNALS)
             serve(args.to, args.port)

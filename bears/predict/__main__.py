@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bears.files import export_file
 from bears.lifecycle import begin, ends_in_words
+from bears.predict.journal import KEPT
 
 MODEL = Path(__file__).parents[2] / "export.pkl"
-KEPT = "What is done is kept; the same command goes on from here."
 
 
 def parse_args(argv=None):
@@ -39,11 +39,12 @@ if "LOCAL_WORLD_SIZE" in os.environ:  # processes of one machine share its cores
 
 from bears.app.model import Model
 from bears.errors import PredictError
-from bears.files import as_typed, check_writable
+from bears.files import check_writable
 from bears.predict.ask import ask_all
 from bears.predict.detections import Detections
 from bears.predict.journal import Journal, digest
 from bears.predict.photos import Photos
+from bears.text import as_typed
 from bears.train import distributed
 
 

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 from bears.app.model import CORES
 from bears.errors import PhotoError
@@ -34,6 +35,12 @@ def result(key, future):
         return key, e
 
 
+def batches(pictures):
+    """Return what an iterator gives as lists of `BATCH`."""
+    while batch := list(islice(pictures, BATCH)):
+        yield batch
+
+
 def ask_all(keys, total, task, model, file, journal):
     """Put a row for each key into the journal; `total` counts the keys of all processes. Returns nothing."""
     facts, progress = read_facts(file), Progress(total, task.unit)
@@ -42,7 +49,7 @@ def ask_all(keys, total, task, model, file, journal):
             if isinstance(pictures, PhotoError):
                 append(key, pictures.reason)
             else:
-                answers = [a for i in range(0, len(pictures), BATCH) for a in model.ask(pictures[i : i + BATCH], False)]
+                answers = [answer for batch in batches(iter(pictures)) for answer in model.ask(batch, False)]
                 append(key, *task.row(answers, facts))
             progress.count()
     progress.print()

@@ -5,18 +5,27 @@ The format: https://lila.science/megadetector-output-format
 
 import json
 import math
+import os
+import stat
 from collections.abc import Sequence
+from io import TextIOWrapper
+from itertools import chain, islice
 
 from bears import __version__
 from bears.app.wording import NONE, SURE, headline
 from bears.errors import PredictError
 from bears.facts import read_facts
-from bears.files import write_whole
-from bears.photo import SIDE, open_photo, shrink
+from bears.files import whole
+from bears.photo import SIDE, shrink
 from bears.predict.journal import digest
+from bears.predict.photos import open_or_stop
+from bears.text import print_line
 
 MIN_CONF = 0.2  # of a detection that is looked at, MegaDetector 5's own recommendation; Timelapse may ask for more
 MARGIN = 0.25  # of a box's longer side, on all sides: boxes are tight, and the photos it has learnt from are not
+
+CUT_AHEAD = 16  # animals of a photo that are cut out before the model is free; the others are cut out when it asks
+MAX_MEGABYTES, MAX_VALUES = 400, 30_000_000  # of a JSON: those of a million photos or so, and 3 GB of memory
 
 
 class Detections:
@@ -28,20 +37,33 @@ class Detections:
         if not folder.is_dir():
             raise PredictError(f"There is no folder {folder}: name the one that MegaDetector has searched.")
         self.folder, self.doc, self.about = folder, read_detections(file), {"detections": digest(file)}
+        self.animal = animal_categories(file, self.doc)
         self.keys = [i for i in range(len(self.doc["images"])) if self.animals(i)]
+        if self.keys and self.are_gone():
+            raise PredictError(
+                f"None of the {len(self.keys):,} photos in which {file} has animals is in {folder}: name the folder"
+                " that MegaDetector has searched, or put the card or drive back."
+            )
 
     def animals(self, i):
         """The detections in an image that are looked at."""
-        names, detections = self.doc["detection_categories"], self.doc["images"][i].get("detections") or []
-        return [d for d in detections if names.get(d["category"]) == "animal" and d["conf"] >= MIN_CONF]
+        detections = self.doc["images"][i].get("detections") or []
+        return [d for d in detections if str(d["category"]) in self.animal and d["conf"] >= MIN_CONF]
+
+    def photo(self, i):
+        """The path of a photo; cameras and Windows write names with backslashes."""
+        return self.folder / self.doc["images"][i]["file"].replace("\\", "/")
+
+    def are_gone(self):
+        return not any(os.path.isfile(self.photo(i)) for i in self.keys)
 
     def open(self, i):
         """A picture of each animal, with as many pixels as the page's photos have, if the photo has them."""
-        boxes = [animal["bbox"] for animal in self.animals(i)]
+        boxes = [[min(max(-9, part), 9) for part in animal["bbox"]] for animal in self.animals(i)]
         smallest = max(0.001, min(max(box[2:]) for box in boxes))
-        # Cameras and Windows write names with backslashes.
-        photo = open_photo(self.folder / self.doc["images"][i]["file"].replace("\\", "/"), math.ceil(SIDE / smallest))
-        return [shrink(photo.crop(around(box, photo.size)), SIDE) for box in boxes]
+        photo = open_or_stop(self.photo(i), math.ceil(SIDE / smallest), self.are_gone)
+        pictures = (shrink(photo.crop(around(box, photo.size)), SIDE) for box in boxes)
+        return chain(list(islice(pictures, CUT_AHEAD)), pictures)
 
     def row(self, answers, facts):
         return [[classifications(probs, certainty) for probs, certainty, *_ in answers]]
@@ -60,33 +82,59 @@ class Detections:
         self.doc.pop("classification_category_descriptions", None)
         self.doc["classification_categories"] = dict(enumerate(categories(model.learn.dls.vocab, read_facts(file))))
         self.doc["info"]["classifier"] = f"bears {__version__}, {file.name} {digest(file)}"
-        write_whole(to, json.dumps(self.doc, indent=1).encode())
+        with whole(to) as part, TextIOWrapper(part, "ascii") as text:
+            json.dump(self.doc, text, indent=1)
         # The format has no place for the reason beside detections, which stay.
         for name, reason in failures.items():
-            print(f"not named: {name} ({reason})")
+            print_line(f"not named: {name} ({reason})")
         return len(failures)
+
+
+def animal_categories(file, doc):
+    """Return the keys of the category "animal" as text; some programs write "Animal"."""
+    names = {str(key): str(name) for key, name in doc["detection_categories"].items()}
+    if animal := {key for key, name in names.items() if name.strip().lower() == "animal"}:
+        return animal
+    there = ", ".join(names.values()) or "none at all"
+    raise PredictError(f"{file} has no category “animal” ({there}): name the JSON that MegaDetector wrote.")
 
 
 def read_detections(file):
     """MegaDetector's JSON, a dict in which everything is that `Detections` takes for granted."""
     try:
-        doc = json.loads(file.read_bytes())
-        doc["info"].get, doc["detection_categories"].get
+        doc = json.loads(read_text(file))
+        doc["info"].get, doc["detection_categories"].items
         for image in doc["images"]:
-            image["file"].encode()
+            if not isinstance(image["file"], str):
+                raise TypeError
             for detection in image.get("detections") or []:
                 x, y, width, height = detection["bbox"]
-                doc["detection_categories"].get(detection["category"])
-                if not (detection["conf"] >= 0 and math.isfinite(x + y + width + height)):
+                detection["category"]
+                if not (detection["conf"] >= 0 and all(map(math.isfinite, (x, y, width, height)))):
                     raise ValueError
         return doc
-    except OSError as e:
-        raise PredictError(f"{file} cannot be read ({e.strerror}): name the JSON that MegaDetector wrote.") from None
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError, RecursionError):
         raise PredictError(
             f"{file} is not in MegaDetector's format (https://lila.science/megadetector-output-format): name the JSON"
             " that it wrote."
         ) from None
+
+
+def read_text(file):
+    """Return the text of a JSON, if it is not too large; names in it need not be UTF-8."""
+    try:
+        if not stat.S_ISREG(os.stat(file).st_mode):
+            raise PredictError(f"{file} is no file: name the JSON that MegaDetector wrote.")
+        too_large = os.path.getsize(file) > 1e6 * MAX_MEGABYTES
+        data = b"" if too_large else file.read_bytes()
+    except OSError as e:
+        raise PredictError(f"{file} cannot be read ({e.strerror}): name the JSON that MegaDetector wrote.") from None
+    if too_large or sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise PredictError(
+            f"{file} has more than {MAX_MEGABYTES} MB or {MAX_VALUES:,} values: split it by folders, as MegaDetector's"
+            " subset_json_detector_output does."
+        )
+    return data.decode("utf-8-sig", "surrogateescape")
 
 
 def around(box: Sequence[float], size: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -8,6 +8,7 @@ memory.
 import hashlib
 import heapq
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count, groupby, takewhile
@@ -16,11 +17,17 @@ from pathlib import Path
 
 from bears.errors import PredictError
 
+KEPT = "What is done is kept; the same command goes on from here."
+
 
 def digest(file):
     """The first half of the SHA-256 of a file."""
+    sha256 = hashlib.sha256()
     try:
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:32]
+        with open(file, "rb") as f:
+            while piece := f.read(2**20):
+                sha256.update(piece)
+        return sha256.hexdigest()[:32]
     except OSError as e:
         raise PredictError(f"{file} cannot be read ({e.strerror}): name another.") from None
 
@@ -35,11 +42,12 @@ class Journal:
         return Path(f"{self.to}.{n}.part")
 
     def parts(self):
-        return list(takewhile(Path.exists, map(self.part, count(1))))
+        return [part for part in takewhile(os.path.lexists, map(self.part, count(1))) if part.is_file()]
 
     def read(self, part):
         with part.open(encoding="ascii", errors="replace") as lines:
-            if next(lines, self.about) != self.about:
+            about = next(lines, "")
+            if about != self.about and about.endswith("\n"):  # without, the disk was full at the first line
                 raise PredictError(
                     f"{part} is of a run with another model or other photos: give that command again, delete this file,"
                     " or name another with --to."
@@ -64,9 +72,12 @@ class Journal:
             with suppress(FileExistsError):
                 file = part.open("x", encoding="ascii")
                 break
-        with file:
-            file.write(self.about)
-            yield lambda *row: print(json.dumps(row), file=file, flush=True)
+        try:
+            with file:
+                file.write(self.about)
+                yield lambda *row: print(json.dumps(row), file=file, flush=True)
+        except OSError as e:
+            raise PredictError(f"{part} cannot be written ({e.strerror}): make room there. {KEPT}") from None
 
     def delete(self):
         for part in self.parts():

@@ -1,12 +1,19 @@
 """Photos that are classified as they are: a row of a table (CSV) for each."""
 
 import csv
+import os
+from collections.abc import Callable
+from io import TextIOWrapper
+from pathlib import Path
 
 from bears.app.wording import headline
-from bears.errors import PredictError
+from bears.errors import PhotoError, PredictError
 from bears.files import whole
-from bears.photo import open_photo
+from bears.photo import SIDE, open_photo
 from bears.photos import list_photos
+from bears.predict.journal import KEPT
+from bears.text import print_line, to_cells
+from PIL import Image
 
 
 class Photos:
@@ -15,13 +22,14 @@ class Photos:
     unit, about = "photos", {}
 
     def __init__(self, path):
-        self.folder, photos = (path.parent, [path]) if path.is_file() else (path, list_photos(path, tell=print))
+        self.folder, photos = (path.parent, [path]) if path.is_file() else (path, list_photos(path, tell=print_line))
         self.keys = sorted(photo.relative_to(self.folder).as_posix() for photo in photos)
         if not self.keys:
             raise PredictError(f"There are no photos in {path}: name another folder.")
 
     def open(self, name):
-        return [open_photo(self.folder / name)]
+        photo = self.folder / name
+        return [open_or_stop(photo, SIDE, lambda: is_empty(photo.parent))]
 
     def row(self, answers, facts):
         [(probs, certainty, *_)] = answers
@@ -31,10 +39,33 @@ class Photos:
         """Write the table; returns how many photos could not be opened."""
         classes, failed = list(model.learn.dls.vocab), 0
         # Names need not be UTF-8; they come out as they came in.
-        with whole(to) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as table:
+        with whole(to) as part, TextIOWrapper(part, "utf-8", "surrogateescape", newline="") as table:
             writer = csv.writer(table)
-            writer.writerow(["file", "verdict", "certainty", *classes])
+            writer.writerow(to_cells(["file", "verdict", "certainty", *classes]))
             for row in rows:
                 failed += len(row) == 2
-                writer.writerow(row if len(row) > 2 else [*row, *[""] * (1 + len(classes))])
+                writer.writerow(to_cells(row if len(row) > 2 else [*row, *[""] * (1 + len(classes))]))
         return failed
+
+
+def open_or_stop(photo: Path, side: int, are_gone: Callable[[], bool]) -> Image.Image:
+    """Return what `open_photo` does. Raises `PredictError` when `are_gone` says that all other photos are gone, too.
+
+    Without this, a card that is pulled out would become a row for each of its photos.
+    """
+    try:
+        if not os.path.isfile(photo):  # nor a pipe, which has no end
+            raise PhotoError("This photo is no longer here")
+        return open_photo(photo, side)
+    except PhotoError:
+        if not os.path.isfile(photo) and are_gone():
+            raise PredictError(f"{photo} and others are no longer there: put the card or drive back. {KEPT}") from None
+        raise
+
+
+def is_empty(folder):
+    """Return whether a folder is gone, or nothing is in it."""
+    try:
+        return not os.listdir(folder)
+    except OSError:
+        return True

@@ -12,11 +12,13 @@ import numpy as np
 from bears.errors import DataError, PhotoError
 from bears.photo import open_photo
 from bears.photos import SYSTEM_FOLDERS, list_photos
+from bears.text import from_cells, print_line
 from bears.train import distributed
 from fastai.data.transforms import parent_label
 from sklearn.model_selection import StratifiedGroupKFold
 
 Split = tuple[Sequence[int], Sequence[int]]  # train_idx, valid_idx: positions of photos
+MAX_LABEL = 200  # bytes of the name of a class: files are named after it, and systems take 255 bytes
 SET_ASIDE = "set-aside"  # where `bears.clean` puts photos that are not to be used
 
 
@@ -30,13 +32,13 @@ def find_photos(path: Path, leave_out=None) -> tuple[list[Path], dict[str, str]]
     """
     path = Path(path)
     check_folder(path)
-    photos = list_photos(path, tell=lambda sentence: print(f"· {sentence}"))
+    photos = list_photos(path, tell=print_step)
     found = [f for f in photos if f.parent != path and not is_ours(f, path)]
     check_names(found)
     dropped = read_leave_out(leave_out) if leave_out else {}
     names = {f: f.relative_to(path).as_posix() for f in found}
     if unknown := set(dropped) - set(names.values()):
-        print(f"{leave_out} names {len(unknown)} photos that are not in {path}, {min(unknown)} for one")
+        print_line(f"{leave_out} names {len(unknown)} photos that are not in {path}, {min(unknown)} for one")
     kept = [f for f in found if names[f] not in dropped]
     unreadable = verify_photos(kept)
     dropped = {name: dropped[name] for name in names.values() if name in dropped}
@@ -73,21 +75,26 @@ def is_ours(file, path):
     return (home / "export.pkl").exists() or (home / "reports" / "batch.png").exists()  # written by a refused run, too
 
 
+def print_step(stage: str) -> None:
+    """Print a step of a run, or what it has found."""
+    print_line(f"· {stage}")
+
+
 def print_slips(path, found, loose):
     """What may be a slip: photos in no folder, folders without photos, in one another, or of the same class."""
     folders = sorted({f.parent for f in found})
     if loose:
-        print(f"· photos that lie beside the folders of the classes are not used: {loose}")
+        print_step(f"photos that lie beside the folders of the classes are not used: {loose}")
     for folder in nested(folders):
-        print(f"· photos in {folder.relative_to(path).as_posix()} count as the class {folder.name}")
+        print_step(f"photos in {folder.relative_to(path).as_posix()} count as the class {folder.name}")
     for folder in sorted(path.iterdir()):
         skipped = folder.name.startswith(".") or folder.name.lower() in SYSTEM_FOLDERS or folder.name == SET_ASIDE
         if folder.is_dir() and not skipped and not any(f.is_relative_to(folder) for f in folders):
-            print(f"· the folder {folder.name} holds no photos of a class")
+            print_step(f"the folder {folder.name} holds no photos of a class")
     for label, count in Counter(f.name for f in folders).items():
         if count > 1:
             names = ", ".join(f.relative_to(path).as_posix() for f in folders if f.name == label)
-            print(f"· the class {label} has photos in {count} folders: {names}")
+            print_step(f"the class {label} has photos in {count} folders: {names}")
 
 
 def nested(folders):
@@ -97,7 +104,7 @@ def nested(folders):
 
 def find_others(path: Path) -> list[Path]:
     """Find the photos of other things below the folder `path`; those that cannot be opened do not count."""
-    files = list_photos(path, tell=lambda sentence: print(f"· {sentence}")) if Path(path).is_dir() else []
+    files = list_photos(path, tell=print_step) if Path(path).is_dir() else []
     unreadable = verify_photos(files)
     files = [f for f in files if f not in unreadable]
     if not files:
@@ -109,7 +116,7 @@ def read_leave_out(file: Path) -> dict[str, str]:
     """Read a CSV file with columns `file` and `reason` into a dict."""
     try:
         with open(file, newline="", encoding="utf-8-sig") as f:  # Excel begins its files with a mark
-            rows = [row for row in csv.DictReader(f) if row["file"]]
+            rows = [row for row in map(from_cells, csv.DictReader(f)) if row["file"]]
         return {row["file"].replace("\\", "/"): row["reason"] or "no reason given" for row in rows}
     except (OSError, KeyError, csv.Error, UnicodeDecodeError) as e:
         why = getattr(e, "strerror", None) or type(e).__name__
@@ -144,6 +151,8 @@ def check_classes(path, found, files):
             " Name the folder that holds the folders of all classes."
         )
     for label in classes:
+        if (size := len(os.fsencode(label))) > MAX_LABEL:
+            raise DataError(f"The class {label[:20]}… has a name of {size} bytes: shorten its folder's to {MAX_LABEL}.")
         if counts.get(label, 0) < 2:
             raise DataError(advice_on_small_class(path, label, counts.get(label, 0), {f.parent for f in found}))
 

@@ -12,18 +12,15 @@ from pathlib import Path
 import numpy as np
 from bears.errors import ExportError
 from bears.facts import error_sentence, estimate
-from bears.files import as_typed, write_whole
-from bears.train.data import count_labels
+from bears.files import write_whole
+from bears.text import as_typed, print_line
+from bears.train.data import count_labels, print_step
 from bears.train.evaluation import Result
 from bears.train.near_duplicates import list_near_duplicates
 from bears.train.options import ROOT
 
 RECIPES = {None: "frozen body, linear head", "lecture": "lesson", "book": "lesson, as in the book"}
 PACKAGES = ("torch", "torchvision", "fastai", "timm", "pillow")
-
-
-def print_step(stage: str) -> None:
-    print(f"· {stage}", flush=True)
 
 
 def describe_photos(files: list[Path], dropped: dict[str, str], groups: np.ndarray, args: Namespace) -> dict:
@@ -84,11 +81,11 @@ def print_summary(facts: dict, args: Namespace) -> None:
         print(f"When it is sure, {wrong}; of {verdicts['not_sure']} photos it was not sure.")
     if others := facts.get("none_of_them", {}).get("others"):
         print(f"Of {others['photos']} photos of other things, {others['errors']} passed for one of the classes.")
-    print(f"The report, with the photos that it got wrong: {args.out / 'reports' / 'index.html'}")
+    print_line(f"The report, with the photos that it got wrong: {args.out / 'reports' / 'index.html'}")
 
 
 def print_next_command(args: Namespace) -> None:
-    print(f"The model: {args.out / 'export.pkl'}. See it answer: {app_command(args)}")
+    print_line(f"The model: {args.out / 'export.pkl'}. See it answer: {app_command(args)}")
 
 
 def app_command(args: Namespace) -> str:

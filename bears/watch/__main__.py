@@ -97,7 +97,8 @@ from itertools import takewhile
 from bears.app.model import Model
 from bears.errors import WatchError
 from bears.facts import read_facts
-from bears.files import as_typed, check_writable
+from bears.files import check_writable
+from bears.text import as_typed
 from bears.watch.alarm import PHOTO, Rule
 from bears.watch.engine import watch
 from bears.watch.frames import open_source

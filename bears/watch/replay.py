@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict, replace
 
 from bears.errors import WatchError
+from bears.text import print_line
 from bears.watch.alarm import Alarm, Rule, score
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -104,7 +105,7 @@ class Replay:
         self.labels, self.alarm = labels, Alarm(replace(rule, threshold=threshold))
         self.others = {t: Alarm(replace(rule, threshold=t)) for t in THRESHOLDS}
         self.alarms, self.nearest, self.step = Counter(), {}, []
-        print(f"{about['source']}, since {about['time']}: alarm for {' or '.join(labels)}, threshold {threshold}")
+        print_line(f"{about['source']}, since {about['time']}: alarm for {' or '.join(labels)}, threshold {threshold}")
 
     def add(self, look):
         """Wait for all looks at one frame, which are a step of the rule."""
@@ -119,7 +120,7 @@ class Replay:
         pairs = [(look["track"], score(look["probs"], look["certainty"], self.labels)) for look in self.step]
         self.step = []
         for event in self.alarm.step(seconds, pairs):
-            print(f"  {seconds:.1f} s, {when}: {self.words(event)}")
+            print_line(f"  {seconds:.1f} s, {when}: {self.words(event)}")
         for t, alarm in self.others.items():
             self.alarms[t] += sum(event["event"] == "alarm" for event in alarm.step(seconds, pairs))
         for track, value in self.alarm.medians.items():

@@ -15,7 +15,7 @@ import numpy as np
 import requests
 from bears.app.wording import full_name
 from bears.download import GuardedAdapter
-from bears.files import as_typed
+from bears.text import as_typed, printable
 
 TIMEOUT = 5, 10  # seconds to connect to a webhook, and for the whole head of its answer
 TRIES, PAUSE = 3, 2  # how often an event is sent, with so many seconds before the second try and twice as many after
@@ -26,7 +26,7 @@ MINUTE, HOUR = 60, 3600
 
 
 def say(sentence):
-    print(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {sentence}", flush=True)
+    print(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {printable(sentence)}", flush=True)
 
 
 class Progress:
