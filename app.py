@@ -74,7 +74,7 @@ def create_demo(model, trust=False):
         start = time.monotonic()
         probs, certainty, heatmap = ask(photo)
         verdict = wording.headline(probs, certainty, facts)
-        print(f"{time.strftime('%X')} {verdict} in {time.monotonic() - start:.3f} s", flush=True)
+        print(wording.log_line(verdict, start), flush=True)
         return probs, verdict, heatmap
 
     def look(photo):
@@ -145,6 +145,6 @@ if __name__ == "__main__":
     try:
         serve(demo, args)
     except ExportError as e:
-        sys.exit(f"app.py: {e}")
+        sys.exit(wording.printable(f"app.py: {e}"))
     except KeyboardInterrupt:
         end_page(demo)

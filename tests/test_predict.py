@@ -391,9 +391,10 @@ def test_a_full_disk_is_a_sentence_and_what_is_done_is_kept(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))  # of the first line, too, there is a part only
     try:
-        with pytest.raises(
-            PredictError, match=r"out\.csv\.3\.part cannot be written \(.+\): make room there\. What is"
-        ), journal.appending() as append:
+        with (
+            pytest.raises(PredictError, match=r"out\.csv\.3\.part cannot be written \(.+\): make room there\. What is"),
+            journal.appending() as append,
+        ):
             append("01.jpg", "No bear here")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -6,8 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
+from bears.app.wording import log_line
 from bears.clean.decisions import Decisions
 from bears.collect.attribution import Collection
 from bears.errors import DataError, ExportError
@@ -54,6 +56,10 @@ def test_what_ends_a_program_shows_no_escapes_either():
     with pytest.raises(SystemExit) as e, ends_in_words("bears.predict"):
         raise DataError("\x1b]0;title\x07 is no photo.")
     assert e.value.code == "bears.predict: \\x1b]0;title\\x07 is no photo."
+
+
+def test_the_log_of_the_page_shows_no_escapes():
+    assert " Black\\x1b[2J bear, 99% sure in " in log_line("Black\x1b[2J bear, 99% sure", time.monotonic())
 
 
 def test_no_cell_is_a_formula_and_every_one_can_be_read_back():

@@ -1,9 +1,11 @@
 """What the page says and shows follows the model: classes, subject and error come from export.json beside it."""
 
 import re
+import time
 from pathlib import Path
 
 from bears.facts import error_sentence
+from bears.text import printable
 
 NONE, UNSURE, SURE = "none", "unsure", "sure"  # whether a photo shows any of the classes
 PROMISE = "Pictures of what moves are sent to this page's server, and deleted there within two hours."
@@ -59,6 +61,11 @@ def headline(probs: dict[str, float], certainty: str, facts: dict) -> str:
     if certainty == UNSURE:
         return f"Not sure: perhaps {with_article(name)}"
     return f"{name}, {percent(probs[label])} sure"
+
+
+def log_line(verdict: str, start: float) -> str:
+    """Return a line for the log: when a question that came at `start` was answered, how, and how long it took."""
+    return printable(f"{time.strftime('%X')} {verdict} in {time.monotonic() - start:.3f} s")
 
 
 def none_of(labels):
