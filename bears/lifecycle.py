@@ -98,11 +98,14 @@ def private_folder():
     """Make a folder that nobody else on this machine may read, and that is deleted when the program ends.
 
     Meant for `GRADIO_TEMP_DIR`, which Gradio reads when it is imported; the folder is in the one that a host has set
-    there. By itself Gradio uses one folder for all users of a machine, which only the first of them may write to.
+    there, which is made if need be. By itself Gradio uses one folder for all users of a machine, which only the first
+    of them may write to.
     """
     import tempfile  # late, since until `begin` Ctrl-C shows a traceback
 
-    PRIVATE.append(tempfile.mkdtemp(prefix="photos-", dir=os.getenv("GRADIO_TEMP_DIR") or None))
+    if folder := os.getenv("GRADIO_TEMP_DIR"):
+        os.makedirs(folder, exist_ok=True)
+    PRIVATE.append(tempfile.mkdtemp(prefix="photos-", dir=folder or None))
     atexit.register(delete_private)
     return PRIVATE[-1]
 

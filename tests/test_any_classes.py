@@ -3,9 +3,10 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
-from bears.app.wording import NONE, SURE, UNSURE, find_examples, headline, page_title
+from bears.app.wording import NONE, SURE, UNSURE, example_name, find_examples, headline, page_title
 from bears.deploy import files_to_send
 from bears.photo import open_photo
 from gradio_client import Client, handle_file
@@ -86,6 +87,14 @@ def test_the_examples_that_a_readme_lists_are_for_a_model_of_all_their_classes(t
     assert offered("black", "otter") == offered() == ["otter"]
     (tmp_path / "examples" / "README.md").unlink()  # without it, photos are what their names say
     assert offered("otter") == ["none", "otter"]
+
+
+def test_an_example_named_none_shows_the_class_of_that_name_if_there_is_one():
+    name = Path("none.jpg")
+    assert example_name(name, {"classes": ["none", "some"]}) == "None"
+    assert example_name(name, {"classes": ["none", "some"], "subject": "cloud"}) == "None cloud"
+    assert example_name(name, {"classes": ["disc"]}) == example_name(name, {}) == "No such thing"
+    assert example_name(name, {"classes": ["black"], "subject": "bear"}) == "No bear"
 
 
 def test_without_a_subject_the_classes_stand_alone():

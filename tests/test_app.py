@@ -5,9 +5,11 @@ import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import requests
+from bears import lifecycle
 from gradio_client import Client, handle_file
 from helpers import ROOT, Server
 from PIL import Image
@@ -87,6 +89,15 @@ def test_a_folder_that_cannot_be_used_is_not_called_a_port(tmp_path, lose):
     result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
     [line] = [line for line in result.stderr.splitlines() if line]
     assert result.returncode == 1 and line.startswith("app.py: The page cannot start (") and str(folder) in line
+
+
+def test_a_folder_for_photos_that_is_not_there_is_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "not" / "there"))
+    monkeypatch.setattr(lifecycle, "PRIVATE", [])
+    folder = Path(lifecycle.private_folder())
+    assert folder.is_dir() and folder.parent == tmp_path / "not" / "there"
+    lifecycle.delete_private()
+    assert not folder.exists()
 
 
 def has_ipv6():

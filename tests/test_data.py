@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from bears.clean.ranking import read_photos
 from bears.errors import DataError
+from bears.train import near_duplicates
 from bears.train.data import find_photos, grouped_folds, in_threads
 from bears.train.near_duplicates import MAX_HASH_DISTANCE, connect, group_near_duplicates
 from scipy.sparse.csgraph import connected_components
@@ -41,6 +42,21 @@ def test_near_duplicates_are_those_that_a_comparison_of_each_with_all_others_fin
     groups = connect(upright[order], mirrored[order], MAX_HASH_DISTANCE)
     assert groups.tolist() == each_with_all_others(upright[order], mirrored[order]).tolist()
     assert 1 <= len(set(groups)) < 600
+
+
+@pytest.mark.parametrize("bits, groups", [(10, 1), (11, 2), (12, 2)])
+def test_photos_are_near_duplicates_up_to_ten_bits_of_their_hashes(monkeypatch, bits, groups):
+    """Seen through `group_near_duplicates`, with hashes instead of photos, mirrored ones included."""
+    one = np.zeros((2, 64), bool)
+    one[1, ::2] = True  # the mirrored hash has nothing to do with the upright one
+    other = one.copy()
+    other[:, np.arange(bits) * 5] ^= True
+    hashes = {"a": np.packbits(one).tobytes(), "b": np.packbits(other).tobytes()}
+    monkeypatch.setattr(near_duplicates, "phash_both_ways", hashes.get)
+    assert len(set(group_near_duplicates(["a", "b"]))) == groups
+    mirrored = {"a": hashes["a"], "b": np.packbits(other[::-1]).tobytes()}
+    monkeypatch.setattr(near_duplicates, "phash_both_ways", mirrored.get)
+    assert len(set(group_near_duplicates(["a", "b"]))) == groups
 
 
 def test_four_times_the_photos_take_about_four_times_the_time_and_hardly_more_memory():

@@ -341,6 +341,22 @@ def test_all_uploads_together_are_bounded(small):
     wait_until(lambda: requests.post(url, files={"files": ("a.png", noise(4))}, timeout=30).ok)
 
 
+@pytest.mark.slow  # imports Gradio
+def test_a_photo_stays_for_an_hour_and_with_little_room_for_a_minute(tmp_path, monkeypatch):
+    from bears.app.uploads import Store  # changes Gradio, which other tests do without
+
+    ages, store = (30, 100, 3500, 3700), Store(tmp_path)
+    for age in ages:
+        (tmp_path / f"{age}").mkdir()
+        (tmp_path / f"{age}" / "photo.jpg").write_bytes(b"photo")
+        os.utime(tmp_path / f"{age}" / "photo.jpg", (time.time() - age,) * 2)
+    store.sweep()
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["100", "30", "3500"]
+    monkeypatch.setattr("bears.app.uploads.MAX_HELD", 2**16)  # what one small file counts for
+    store.sweep()
+    assert [f.name for f in tmp_path.iterdir()] == ["30"]
+
+
 def test_what_is_older_than_an_hour_is_deleted_and_forgotten(small):
     call(small, upload(small, TEDDY, "mine.jpg"))
     assert len(stored(small)) > 1

@@ -84,12 +84,47 @@ def test_photos_of_different_shapes_are_answered_in_their_order(model):
     assert labels == ["teddy", "grizzly", "black"]
 
 
+def test_the_box_of_a_square_is_where_the_square_is(model):
+    """Without scaling a cell of the map is `cell` pixels of the photo, and a square is 256."""
+    box, cell = model.eyes.box, model.eyes.whole.cell
+    assert box((512, 256), (512, 256), (0, 0)) == (0, 0, 256, 256)
+    assert box((512, 256), (512, 256), (0, 3)) == (3 * cell, 0, 3 * cell + 256, 256)
+    assert box((256, 512), (256, 512), (8, 0)) == (0, 8 * cell, 256, 8 * cell + 256)
+    assert box((1024, 512), (512, 256), (0, 8)) == (16 * cell, 0, 16 * cell + 512, 512)  # twice as large
+
+
+def test_the_box_of_a_panorama_counts_what_is_cut_off_at_its_ends(model):
+    box, cell = model.eyes.box, model.eyes.whole.cell
+    assert box((1280, 256), (768, 256), (0, 0)) == (256, 0, 512, 256)
+    assert box((256, 1280), (256, 768), (4, 0)) == (0, 256 + 4 * cell, 256, 512 + 4 * cell)
+
+
+def test_the_squares_of_the_second_look_overlap_by_half(model):
+    strides, look = [], model.eyes.look
+    unsure = Image.new("RGB", (640, 480), "grey")
+    unsure.paste(open_photo(GRIZZLY).resize((110, 95)), (300, 200))
+    model.eyes.look = lambda photos, size, stride=None: strides.append(stride) or look(photos, size, stride)
+    try:
+        model.ask([unsure])
+    finally:
+        del model.eyes.look
+    assert strides == [None, model.eyes.side // 2] == [None, 4]
+
+
 @pytest.mark.parametrize("score", [None, 1.0])
 def test_a_class_that_is_less_likely_than_all_others_together_is_no_verdict(model, score):
     certainties = [
         model.certainty(Answer(torch.tensor(p), (0, 0, 1, 1), score)) for p in ([0.4, 0.3, 0.3], [0.6, 0.4, 0])
     ]
     assert certainties == [UNSURE, SURE]
+
+
+@pytest.mark.parametrize(
+    "share, certainty", [(0.5, NONE), (0.99, NONE), (1.01, UNSURE), (1.3, UNSURE), (1.99, UNSURE), (2, SURE), (3, SURE)]
+)
+def test_the_score_of_a_photo_against_both_thresholds_is_the_verdict(model, monkeypatch, share, certainty):
+    monkeypatch.setattr(model.learn, "ood", {**model.learn.ood, "threshold": 0.1, "sure": 0.2})
+    assert model.certainty(Answer(torch.tensor([0.9, 0.1, 0]), (0, 0, 1, 1), share * 0.1)) == certainty
 
 
 @pytest.mark.parametrize("size", [(2000, 100), (100, 2000), (400, 300)])

@@ -13,7 +13,8 @@ from bears.app.wording import NONE, SURE
 from bears.export import open_export
 from bears.photo import open_photo
 from bears.speed_up import speed_up
-from bears.train.calibration import calibration_error, fit_temperature
+from bears.train import evaluation
+from bears.train.calibration import calibration_error, cross_calibrated, fit_temperature
 from bears.train.data import find_photos, grouped_folds
 from bears.train.learner import (
     compute_features,
@@ -87,10 +88,16 @@ def recipe(photos, model):
     return learn, features, grouped_folds(files, groups, seed=FACTS["seed"]), scores
 
 
-def test_the_error_over_the_folds_is_what_the_pages_state(recipe):
+@pytest.fixture(scope="module")
+def judged(recipe):
+    """What heads that never saw a photo say of it, for all photos: (photos, classes)."""
     _, features, folds, _ = recipe
     heads = [fit_head(features, split, seed=FACTS["seed"], quiet=True) for split in folds]
-    errors, photos = count_errors(out_of_fold(heads, folds), features.targets)
+    return out_of_fold(heads, folds)
+
+
+def test_the_error_over_the_folds_is_what_the_pages_state(recipe, judged):
+    errors, photos = count_errors(judged, recipe[1].targets)
     assert photos == FACTS["cross_validation"]["photos"]
     assert abs(errors - FACTS["cross_validation"]["errors"]) <= 1  # the body of the file is stored in half precision
 
@@ -109,6 +116,25 @@ def test_of_other_things_at_most_1_in_200_pass_for_a_bear(photos, model):
     certainty = {f.name: model.ask([open_photo(f)])[0][1] for f in files if f.name in others["passed"]}
     assert NONE not in certainty.values()
     assert all(model.ask([open_photo(f)])[0][1] == NONE for f in files[::12] if f.name not in others["passed"])
+
+
+def test_thresholds_are_compared_as_they_are():
+    fitted = {"threshold": 0.4, "sure": 0.6}
+    scores = torch.tensor([0.35, 0.399, 0.4, 0.5, 0.599, 0.6])
+    assert ood.shows_none(fitted, scores).tolist() == [True, True, False, False, False, False]
+    assert ood.may_show_none(fitted, scores).tolist() == [True, True, True, True, True, False]
+
+
+def test_the_thresholds_turn_away_the_share_of_photos_that_they_are_meant_to():
+    generator = torch.Generator().manual_seed(0)
+    features, labels = torch.rand(500, 8, generator=generator), np.repeat([0, 1], 250)
+    fitted, gallery_groups = ood.fit(features, labels, np.arange(500))
+    scores = ood.left_out_scores(fitted, features, np.arange(500), gallery_groups)
+    assert ood.shows_none(fitted, scores).mean() == pytest.approx(0.01, abs=0.003)
+    fitted, gallery_groups = ood.fit(features, labels, np.arange(500), copies=[features + 0.1])
+    scores = ood.left_out_scores(fitted, features + 0.1, np.arange(500), gallery_groups)
+    assert ood.shows_none(fitted, scores).mean() == pytest.approx(0.04, abs=0.003)
+    assert ood.may_show_none(fitted, scores).mean() == pytest.approx(0.06, abs=0.003)
 
 
 def test_near_duplicates_of_a_photo_do_not_vouch_for_it():
@@ -162,8 +188,58 @@ def test_gallery_holds_the_neighbours_of_every_one_of_many_classes(n):
     assert len(set(counts)) == 1 and counts[0] > ood.NEIGHBOURS
 
 
-def test_probabilities_are_calibrated():
-    assert FACTS["cross_validation"]["calibration_error"] <= 0.02
+def test_probabilities_are_calibrated(recipe, judged):
+    _, features, folds, _ = recipe
+    probs = cross_calibrated(judged, features.targets, folds)
+    stated = FACTS["cross_validation"]["calibration_error"]
+    assert calibration_error(probs, features.targets) == pytest.approx(stated, abs=0.005) and stated <= 0.02
+
+
+def outputs_and_classes(n, overconfidence=1.0, seed=0):
+    """What a network could say of `n` photos, so many times too sure, and the classes that they show."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(n, 3, generator=generator)
+    targets = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
+    return overconfidence * logits, targets
+
+
+def test_each_fold_is_calibrated_by_the_others_and_not_by_itself():
+    """The first fold is eight times too sure, the second is not: each gets the temperature of the other."""
+    (sharp, one), (plain, two) = outputs_and_classes(3000, 8), outputs_and_classes(3000, seed=1)
+    logits, targets = torch.cat([sharp, plain]), torch.cat([one, two])
+    folds = [(range(3000, 6000), range(3000)), (range(3000), range(3000, 6000))]
+    probs = cross_calibrated(logits, targets, folds)
+    assert torch.allclose(probs[:3000], (sharp / fit_temperature(plain, two)).softmax(1))
+    assert torch.allclose(probs[3000:], (plain / fit_temperature(sharp, one)).softmax(1))
+    assert fit_temperature(sharp, one) > 6 and fit_temperature(plain, two) < 1.2
+
+
+def test_folds_that_leave_photos_out_are_calibrated_row_by_row():
+    logits, targets = outputs_and_classes(60, 3)
+    valid = [np.arange(0, 240, 8), np.arange(4, 240, 8)]  # of 240 photos, of which 60 were judged
+    probs = cross_calibrated(logits, targets, [(None, rows) for rows in valid])
+    assert torch.allclose(probs[::2], (logits[::2] / fit_temperature(logits[1::2], targets[1::2])).softmax(1))
+    [alone] = [cross_calibrated(logits, targets, [(None, np.arange(60))])]
+    assert torch.allclose(alone, (logits / fit_temperature(logits, targets)).softmax(1))
+
+
+def test_the_head_that_is_exported_has_the_temperature_in_it(monkeypatch):
+    """Its logits are those that it was trained with, divided by the temperature, and not only in the same direction."""
+    logits, targets = outputs_and_classes(400, 5)
+    linear = torch.nn.Linear(4, 3)
+    weight, bias = linear.weight.detach().clone(), linear.bias.detach().clone()
+    folds = [(None, np.arange(200)), (None, np.arange(200, 400))]
+    monkeypatch.setattr(evaluation, "out_of_fold", lambda heads, folds: logits)
+    learn = Namespace(model=[None, [linear]])
+    heads = [Namespace(recorder=None)]
+    result = evaluation.evaluate_by_folds(learn, heads, folds, list(range(400)), targets)
+    temperature = fit_temperature(logits, targets)
+    assert temperature > 3
+    assert torch.allclose(linear.weight, weight / temperature) and torch.allclose(linear.bias, bias / temperature)
+    assert torch.allclose(result.logits.exp(), cross_calibrated(logits, targets, folds), atol=1e-6)
+    stated = result.facts["cross_validation"]
+    assert stated["calibration_error"] == round(calibration_error(result.logits.exp(), targets), 4)
+    assert stated["photos"] == 400 and stated["folds"] == 2
 
 
 def test_temperature_undoes_overconfidence():

@@ -91,9 +91,11 @@ def watch_words(facts: dict, promise: str = PROMISE) -> dict:
 
 
 def example_name(file: Path, facts: dict) -> str:
-    """`Teddy bear` for `teddy.jpg`, `No bear` for `none.jpg`."""
+    """Return `Teddy bear` for `teddy.jpg`, `No bear` for `none.jpg` unless a class has that name."""
     subject = facts.get("subject")
-    return f"No {subject or 'such thing'}" if file.stem == "none" else full_name(file.stem, subject)
+    if file.stem == "none" and "none" not in facts.get("classes", ()):
+        return f"No {subject or 'such thing'}"
+    return full_name(file.stem, subject)
 
 
 def about(facts: dict, privacy: str = PRIVACY, pocket: bool = False) -> str:
