@@ -5,6 +5,7 @@ import json
 import re
 from functools import cache
 from pathlib import Path
+from urllib.parse import unquote
 
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
@@ -16,16 +17,25 @@ POLICY = (
     " style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; manifest-src 'self'; base-uri 'none';"
     " form-action 'none'"
 )
-TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".webmanifest": "application/manifest+json"}
+TYPES = {".js": "text/javascript", ".webmanifest": "application/manifest+json"}
 
 
 def files_of(folder: Path) -> dict[str, str]:
-    """The files of the page in `folder`, but for its service worker, and the SHA-256 that each had; or nothing."""
+    """The files of the page in `folder`, but for its service worker, and the SHA-256 that each had.
+
+    Nothing where there is no such page, or where its list has something outside of the folder.
+    """
     try:
-        found = json.loads(LIST.search((folder / "sw.js").read_bytes())[1])
-        return {name: digest for name, digest in found.items() if not Path(name).is_absolute() and ".." not in name}
-    except (OSError, TypeError, ValueError):
+        listed = json.loads(LIST.search((folder / "sw.js").read_bytes())[1])
+        found = {unquote(name): digest for name, digest in listed.items()}
+        return found if all(is_inside(folder, name) for name in found) else {}
+    except (OSError, TypeError, ValueError, RuntimeError):  # such as links in a circle
         return {}
+
+
+def is_inside(folder: Path, name: str) -> bool:
+    """Whether a file of that name is in `folder`, wherever links lead to."""
+    return folder.resolve() in (folder / name).resolve().parents
 
 
 def fingerprint(file: Path) -> str:

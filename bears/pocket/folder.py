@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from bears.app.pocket import files_of
+from bears.app.pocket import files_of, fingerprint, is_inside
 from bears.errors import PocketError
 from bears.files import check_writable
 
@@ -16,8 +16,10 @@ def check_folder(folder: Path) -> None:
 
 
 def write(files: dict[str, bytes], folder: Path) -> None:
-    """Write `files`; those of the page that was there before are gone, where they are not the same ones."""
-    left = set(files_of(folder)) - files.keys()
+    """Write `files`; those of the page that was there before are gone, but for what somebody has changed since."""
+    if not all(is_inside(folder, name) for name in files):
+        raise PocketError(f"{folder} has links to other folders: name a new folder with --to.")
+    left = {folder / name: digest for name, digest in files_of(folder).items() if name not in files}
     try:
         with tempfile.TemporaryDirectory(dir=folder) as part:
             for name, data in files.items():  # all of them, before the first one changes
@@ -26,7 +28,8 @@ def write(files: dict[str, bytes], folder: Path) -> None:
             for name in files:  # the service worker, which names all others, comes last
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (Path(part) / name).replace(folder / name)
-        for name in left:
-            (folder / name).unlink(missing_ok=True)
+        for file, digest in left.items():
+            if file.is_file() and fingerprint(file) == digest:
+                file.unlink()
     except OSError as e:
         raise PocketError(f"{folder} cannot be written to ({e.strerror}): name another folder with --to.") from None
