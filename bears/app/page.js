@@ -39,8 +39,9 @@ const give = async file => {
     find(".map").open = false
     say("looking", "Looking…")
     find(".frame").scrollIntoView({block: "nearest"})
+    const wait = why => signal.aborted || (verdict.textContent = why || "Looking…") // only pocket.js says why
     try {
-        const answer = await ask("predict", file, signal)
+        const answer = await ask("predict", file, signal, wait)
         if (!signal.aborted) tell(...answer)
     } catch (error) {
         if (!signal.aborted) say("refused", error instanceof TypeError ? OFFLINE : error.message)

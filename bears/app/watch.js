@@ -124,8 +124,9 @@ const turn = async signal => {
             return {track, box, picture: cut(box)} // now, before the next picture comes
         })
         for (const look of looks) look.picture = await look.picture
+        const wait = why => signal.aborted || say(why || "Watching…") // only pocket.js says why
         const time = AbortSignal.any([signal, AbortSignal.timeout(30_000)])
-        for (const look of looks) [look.answer] = await ask("look", look.picture, time)
+        for (const look of looks) [look.answer] = await ask("look", look.picture, time, wait)
         if (!signal.aborted) judge(looks, seconds)
     } catch (error) {
         if (signal.aborted) return

@@ -3,6 +3,8 @@
 const STOPPED = "The model has stopped. Please reload this page."
 const MISSING = "The model cannot be loaded. Please check your connection, and reload this page."
 
+const QUICK = 1000 // milliseconds from opening the page, after which to wait needs words
+
 const worker = new Worker("worker.js", {type: "module"})
 const waiting = new Map() // by number: how each question ends
 let last = 0
@@ -17,7 +19,8 @@ const fail = sentence => {
 
 // Fulfilled when the model is there.
 export const ready = new Promise((done, reject) => {
-    worker.addEventListener("message", ({data: {id, answer, error, ready, unable}}) => {
+    worker.addEventListener("message", ({data: {id, answer, error, ready, unable, loaded, bytes}}) => {
+        if (loaded) return tell(loaded, bytes)
         if (ready) return done()
         if (unable) return reject(fail(MISSING))
         const question = waiting.get(id)
@@ -25,9 +28,21 @@ export const ready = new Promise((done, reject) => {
         if (error) question?.reject(Error(error))
         else question?.resolve(answer)
     })
-    worker.addEventListener("error", () => reject(fail(STOPPED)))
+    worker.addEventListener("error", async () => {
+        await fetchAgain() // so that to reload helps
+        reject(fail(STOPPED))
+    })
 })
 ready.catch(() => {}) // whoever asks is told
+
+// Functions that get a sentence while the model is on its way, and an empty one when it is here.
+export const listeners = new Set()
+
+const tell = (loaded, bytes) => {
+    if (performance.now() < QUICK) return
+    const [here, all] = [loaded, bytes].map(n => Math.round(n / 1e6))
+    for (const listener of listeners) listener(loaded < bytes ? `Loading the model: ${here} of ${all} MB` : "")
+}
 
 const send = (question, moved = []) =>
     new Promise((resolve, reject) => {

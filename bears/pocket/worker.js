@@ -1,6 +1,6 @@
 // Owns the model: opens photos, asks the network, and answers one question after another.
 
-import * as ort from "./ort.wasm.bundle.min.mjs"
+import * as ort from "./ort.js"
 import {Eyes} from "./eyes.js"
 import {openPhoto} from "./photo.js"
 
@@ -9,11 +9,12 @@ const LARGE = `${OURS}large`
 
 // The large files lie there compressed, since not every host does that on the way. On a first visit what has been loaded
 // is left to the service worker, which comes later: it is more than some browsers' own caches take.
-const unpack = async name => {
-    const response = await fetch(name)
+const unpack = async (name, cache, arrived) => {
+    const response = await fetch(name, {cache})
     if (!response.ok) throw Error(name)
     const left = (await isFirst()) && leave(name, response.clone())
-    const whole = new Response(response.body.pipeThrough(new DecompressionStream("gzip")))
+    const counted = response.body.pipeThrough(new TransformStream({transform: arrived}))
+    const whole = new Response(counted.pipeThrough(new DecompressionStream("gzip")))
     const data = new Uint8Array(await whole.arrayBuffer())
     await left
     return data
@@ -31,9 +32,16 @@ const attempt = async what => {
     }
 }
 
-const load = async () => {
-    const facts = await (await fetch("model.json")).json()
-    const [graph, wasm] = await Promise.all([facts.graph, facts.runtime].map(unpack))
+// `cache` is what fetch does with the browser's own cache.
+const load = async cache => {
+    const facts = await (await fetch("model.json", {cache})).json()
+    let loaded = 0
+    const arrived = (piece, stream) => {
+        loaded += piece.length
+        postMessage({loaded, bytes: facts.bytes})
+        stream.enqueue(piece)
+    }
+    const [graph, wasm] = await Promise.all([facts.graph, facts.runtime].map(name => unpack(name, cache, arrived)))
     facts.palette = Uint8Array.from(atob(facts.palette), c => c.charCodeAt(0))
     ort.env.wasm.numThreads = 1 // more need a host that isolates the page, and gain nothing here
     ort.env.wasm.wasmBinary = wasm
@@ -50,7 +58,7 @@ const load = async () => {
 }
 
 let asked = false
-const loading = load()
+const loading = load("default").catch(() => load("reload")) // the browser may have kept a wrong file
 loading.then(
     () => postMessage({ready: true}),
     () => postMessage({unable: true}),
