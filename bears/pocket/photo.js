@@ -1,10 +1,8 @@
-// Open a photo from a file, or say in a sentence why not; the words are those of bears/photo.py where they fit.
+// Open a photo from a file, or say in a sentence why not; the words are those of bears/photo.py where they fit, and so are
+// MAX_MEGAPIXELS, MAX_MEGAPIXELS_JPEG, MAX_RATIO and SIDE, which stand above.
 
 import {read, reduce} from "./pixels.js"
 
-const MAX_MEGAPIXELS = 50 // as the app has it; and a phone has no room for more
-const MAX_RATIO = 20 // of the longer side to the shorter
-const SIDE = 360 // pixels of the shorter side that are left at least, as the app has it
 const STRIP = 10 ** 6 // pixels that are read at a time
 
 const KINDS = "Please choose a JPEG, PNG, WebP, GIF, BMP or AVIF photo."
@@ -12,7 +10,7 @@ const NO_PHOTO = `This file is not a photo that can be opened here. ${KINDS}`
 const DAMAGED = "This photo is damaged or incomplete. Please save it again or choose another one."
 const HEIC =
     "This browser cannot open HEIC, in which iPhones save their photos. Please save it as a JPEG, and choose that."
-const LARGE = `This photo has more than ${MAX_MEGAPIXELS} megapixels. Please choose a smaller copy.`
+const NO_ROOM = "This photo takes too much memory to open. Please choose a smaller copy."
 const THIN = "This picture is too long and thin to be a photo. Please crop it."
 
 // The first bytes of what browsers open, of which a file that they do not open is a damaged one.
@@ -25,11 +23,14 @@ const start = async file => String.fromCharCode(...new Uint8Array(await file.sli
 const OPTIONS = {imageOrientation: "from-image", colorSpaceConversion: "none"}
 
 export const openPhoto = async ({file, width = 0, height = 0}) => {
-    if (width * height > MAX_MEGAPIXELS * 10 ** 6) throw Error(LARGE)
-    if (Math.max(width, height) > MAX_RATIO * Math.min(width, height)) throw Error(THIN)
     const bytes = await start(file)
+    const limit = JPEG.test(bytes) ? MAX_MEGAPIXELS_JPEG : MAX_MEGAPIXELS
+    const megapixels = (width * height) / 10 ** 6
+    if (megapixels > limit) throw Error(`This photo has more than ${limit} megapixels. Please choose a smaller copy.`)
+    if (Math.max(width, height) > MAX_RATIO * Math.min(width, height)) throw Error(THIN)
     const bitmap = await createImageBitmap(file, OPTIONS).catch(() => null)
     if (bitmap) return shrink(bitmap, JPEG.test(bytes))
+    if (megapixels > MAX_MEGAPIXELS) throw Error(NO_ROOM)
     if (/^....ftyp(hei[cfsx]|hev[cx]|mif1|msf1)/s.test(bytes)) throw Error(HEIC)
     throw Error(STARTS.some(kind => kind.test(bytes)) ? DAMAGED : NO_PHOTO)
 }
