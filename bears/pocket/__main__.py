@@ -1,6 +1,6 @@
 """Make a page of static files from an export: the model runs in the browser, without a server, without a network.
 
-python3 -m bears pocket --to site                              # for any host of files, or a USB stick
+python3 -m bears pocket --to site                              # for any host of static files
 python3 -m bears pocket --serve                                # look at it on this machine
 python3 -m bears pocket --model my/export.pkl --data my_photos # your own classes, compared on your own photos
 """

@@ -1,7 +1,7 @@
 // What the app's two tabs need where there is no server: the same words about what the worker says. And how the page gets
 // into the pocket: it is kept for when there is no network, and can be installed.
 
-import {look, ready} from "./model.js"
+import {listeners, look, ready} from "./model.js"
 import "./tabs.js"
 
 const {classes, words, ...props} = JSON.parse(document.querySelector("#props").textContent)
@@ -13,8 +13,15 @@ export const served = path => path
 
 let map = null // its address, until the next one
 
-// What the app's function `name` answers, as an array.
-export const ask = async (name, file) => (name == "predict" ? predict(file) : [await see(file)])
+// What the app's function `name` answers, as an array. `tell` gets a sentence as long as the model is on its way.
+export const ask = async (name, file, signal, tell) => {
+    listeners.add(tell)
+    try {
+        return name == "predict" ? await predict(file) : [await see(file)]
+    } finally {
+        listeners.delete(tell)
+    }
+}
 
 // Probabilities, the verdict, and the photo with what spoke for it.
 const predict = async file => {
@@ -45,6 +52,9 @@ const headline = ({probs, certainty}) => {
 const here = document.querySelector("#here")
 const status = here.querySelector("[role=status]")
 const install = here.querySelector("button")
+
+listeners.add(sentence => (status.textContent = sentence))
+ready.catch(error => (status.textContent = error.message))
 
 const keep = async () => {
     const workers = navigator.serviceWorker

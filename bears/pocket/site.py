@@ -8,7 +8,9 @@ import re
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
+from bears import photo
 from bears.app.heatmap import PALETTE
 from bears.app.look import ICON, LOOK, PAGE, THEME, WATCH, text_of
 from bears.app.model import Model
@@ -39,6 +41,7 @@ from markdown_it import MarkdownIt
 
 HERE = Path(__file__).parent
 SCRIPTS = (
+    "start.js",
     "pocket.js",
     "tabs.js",
     "model.js",
@@ -51,6 +54,8 @@ SCRIPTS = (
 )
 # The app's own scripts.
 TABS = {"page": ["jpeg.js", "page.js"], "watch": ["jpeg.js", "alarm.js", "motion.js", "zip.js", "watch.js"]}
+# What bears/pocket/photo.js has from the app.
+LIMITS = {name: getattr(photo, name) for name in ("MAX_MEGAPIXELS", "MAX_MEGAPIXELS_JPEG", "MAX_RATIO", "SIDE")}
 ICONS = {"icon-192.png": "192x192", "icon-512.png": "512x512", "icon-maskable.png": "512x512"}
 
 
@@ -69,15 +74,17 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
     say(f"Asking the graph and the model about {len(asked)} photos…")
     count, apart = check(model, GraphEyes(graph, names, shape, fitted), asked)
     say(f"The same verdict on all {count}, halves included; probabilities differ by {apart:.0e} at most.")
-    files = {name: (HERE / name).read_bytes() for name in (*SCRIPTS, *ICONS, "pocket.css")}
+    files = {name: (HERE / name).read_bytes() for name in (*SCRIPTS, *ICONS)}
+    files["photo.js"] = constants(LIMITS) + files["photo.js"]
     files |= {name: file.read_bytes() for name, file in examples.items()}
-    files |= {MODULE: runtime[MODULE], "icon.svg": ICON.read_bytes(), "page.css": style(LOOK["css"]).encode()}
+    files |= {"ort.js": runtime[MODULE], "icon.svg": ICON.read_bytes(), "page.css": style(LOOK["css"]).encode()}
     files |= {f"{tab}.js": script(tab, *sources).encode() for tab, sources in TABS.items()}
     packed = {named(f"{name}.bin", data): data for name, data in pack(model=graph, runtime=runtime[WASM])}
     files |= packed
     engine = {**how_to_look(learn, shape, fitted), "outputs": names, **dict(zip(("graph", "runtime"), packed))}
+    engine["bytes"] = sum(map(len, packed.values()))
     files["model.json"] = as_json({**engine, "export": fingerprint(export)})
-    files["index.html"] = page(learn, facts, examples).encode()
+    files["index.html"] = page(learn, facts, examples, [f for f in files if f.endswith((".js", ".css"))]).encode()
     files["manifest.webmanifest"] = as_json(manifest(facts))
     return {**files, "sw.js": service_worker(files)}
 
@@ -130,12 +137,12 @@ def words(classes, facts):
     return {"sure": sure, "unsure": {label: says(label, UNSURE) for label in classes}, "none": none}
 
 
-def page(learn, facts, examples):
-    """index.html: the app's own page in a frame of static HTML."""
+def page(learn, facts, examples, files):
+    """index.html: the app's own page in a frame of static HTML; start.js may have to load `files` again."""
     classes = list(learn.dls.vocab)
-    offered = [(name, example_name(Path(name), facts)) for name in examples if name.endswith(".jpg")]
+    offered = [(quote(name), example_name(Path(name), facts)) for name in examples if name.endswith(".jpg")]
     tabs = {"page": {"examples": offered}, "watch": watch_words({**facts, "classes": classes}, WATCHED_ALONE)}
-    props = as_json({**tabs, "classes": classes, "words": words(classes, facts)}).decode()
+    props = as_json({**tabs, "classes": classes, "words": words(classes, facts), "files": files}).decode()
     parts = {
         "csp": POLICY,
         "title": escape(page_title(facts)),
@@ -186,8 +193,12 @@ def manifest(facts):
 
 def service_worker(files):
     """The script that keeps all `files` in the browser, under a version that is the hash of them all."""
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items() if not name.endswith(".md")}
+    hashes = {quote(name): hashlib.sha256(data).hexdigest() for name, data in files.items() if not name.endswith(".md")}
     script = (HERE / "sw.js").read_text(encoding="utf-8")
     version = hashlib.sha256(as_json(hashes) + script.encode()).hexdigest()[:12]
-    told = {"VERSION": version, "FILES": hashes, "CSP": POLICY}
-    return "".join(f"const {name} = {json.dumps(value)}\n" for name, value in told.items()).encode() + script.encode()
+    return constants({"VERSION": version, "FILES": hashes, "CSP": POLICY}) + script.encode()
+
+
+def constants(values):
+    """Lines of JavaScript, to stand above a script that has such names."""
+    return "".join(f"const {name} = {json.dumps(value)}\n" for name, value in values.items()).encode()

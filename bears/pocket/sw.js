@@ -9,7 +9,6 @@ const TYPES = {
     html: "text/html; charset=utf-8",
     css: "text/css; charset=utf-8",
     js: "text/javascript; charset=utf-8",
-    mjs: "text/javascript; charset=utf-8",
     json: "application/json",
     webmanifest: "application/manifest+json",
     svg: "image/svg+xml",
@@ -44,13 +43,20 @@ const known = async (name, hash) => {
     }
 }
 
-// A file that the page leaves, or from the network. It must be of this version: a host may be in the middle of changing.
+// A file that the page has just loaded, or else from the network, past the browser's own cache. It must be of this version:
+// a host may be in the middle of changing.
 const fetched = async (name, hash) => {
-    const response = (await caches.match(name, {cacheName: LARGE})) ?? (await fetch(name, {cache: "no-cache"}))
-    const data = await response.arrayBuffer()
-    if (!response.ok || (await sha256(data)) != hash) throw Error(`${name} is not of version ${VERSION}`)
+    const left = await caches.match(name, {cacheName: LARGE})
+    const data = (left && (await checked(left, hash))) ?? (await checked(await fetch(name, {cache: "reload"}), hash))
+    if (!data) throw Error(`${name} is not of version ${VERSION}`)
     const headers = {"Content-Type": TYPES[name.split(".").pop()], "Content-Security-Policy": CSP, ETag: hash}
     return new Response(data, {headers})
+}
+
+// What is in a response; nothing if it is not what it should be.
+const checked = async (response, hash) => {
+    const data = await response.arrayBuffer()
+    if (response.ok && (await sha256(data)) == hash) return data
 }
 
 const keep = async () => {

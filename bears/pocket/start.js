@@ -1,0 +1,21 @@
+// Says why the page does not start. A plain script: browsers load modules from web addresses only.
+
+const FOLDER =
+    "Browsers open this page from a web address only, not from a folder. Please put its folder on a web host," +
+    " or run “python3 -m http.server” in it and open http://localhost:8000."
+const BROKEN =
+    "This page could not start. Please check your connection, and reload it. If that does not help, try a newer browser."
+
+// Load all scripts and styles past the browser's own cache, which then has those that the host has now.
+const fetchAgain = () => {
+    const {files} = JSON.parse(document.querySelector("#props").textContent)
+    return Promise.allSettled(files.map(name => fetch(name, {cache: "reload"})))
+}
+
+addEventListener("load", async () => {
+    const panels = [...document.querySelectorAll("[role=tabpanel]")]
+    if (panels.every(panel => panel.querySelector("[data-state]"))) return
+    for (const part of [...panels, document.querySelector("[role=tablist]")]) part.hidden = true
+    if (location.protocol != "file:") await fetchAgain()
+    document.querySelector("#here [role=status]").textContent = location.protocol == "file:" ? FOLDER : BROKEN
+})
