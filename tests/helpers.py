@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT.parent / "shared" / "photos"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FFMPEG = shutil.which("ffmpeg")
+NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
 LIST = ["git", "-C", ROOT, "ls-files"]  # which fails in a copy without its history
@@ -32,6 +33,7 @@ NEEDS = {
     "firefox, for the page once more": (FIREFOX, "install the package firefox-esr"),
     "curl, for README's commands": (shutil.which("curl"), "install the package curl"),
     "ffmpeg, for what cameras in a network send": (FFMPEG, "install the package ffmpeg"),
+    "nginx, as a host that most people have": (NGINX, "install the package nginx"),
     "git's list of files": (TRACKED, "install git, and clone the repository with it"),
     "root, who can become a user without permission": (IS_ROOT, "try them in a container"),
     "the real photos in ../shared/photos": (PHOTOS.is_dir(), "they are not part of the repository"),
@@ -101,10 +103,14 @@ class Server:
 
 
 class Host:
-    """A host of static files that can go away and come back at the same address; `asked` are the paths asked for."""
+    """A host of static files that can go away and come back at the same address; `asked` are the paths asked for.
 
-    def __init__(self, folder):
-        self.folder, self.port, self.asked = folder, 0, []
+    It sends `rate` bytes a second of each, if there is a rate. What is in `wrong`, bytes by path, it sends once instead
+    of the file, with the same date, and says that a browser may keep it for a year.
+    """
+
+    def __init__(self, folder, rate=None):
+        self.folder, self.port, self.asked, self.rate, self.wrong = folder, 0, [], rate, {}
         self.start()
 
     def start(self):
@@ -113,7 +119,24 @@ class Host:
         class Noting(Quiet):
             def send_head(handler):
                 self.asked.append(handler.path)
+                handler.data = self.wrong.pop(handler.path, None)
                 return super().send_head()
+
+            def end_headers(handler):
+                if handler.data is not None:
+                    handler.send_header("Cache-Control", "max-age=31536000")
+                super().end_headers()
+
+            def send_header(handler, name, value):
+                is_length = name == "Content-Length" and handler.data is not None
+                super().send_header(name, str(len(handler.data)) if is_length else value)
+
+            def copyfile(handler, source, target):
+                source = source if handler.data is None else io.BytesIO(handler.data)
+                while self.rate and (piece := source.read(2**14)):
+                    target.write(piece)
+                    time.sleep(len(piece) / self.rate)
+                super().copyfile(source, target)
 
         handler = partial(Noting, directory=self.folder)
         self.server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)

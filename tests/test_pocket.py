@@ -1,9 +1,13 @@
 """The page in the pocket: made by the real command, opened in a real browser, with a network and without."""
 
+import gzip
 import io
 import json
+import re
 import shutil
+import subprocess
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pillow_heif
@@ -15,7 +19,7 @@ from bears.app.pocket import POLICY, find_pocket
 from bears.app.wording import NONE
 from bears.errors import PocketError
 from bears.export import export, open_export
-from bears.photo import open_photo
+from bears.photo import MAX_MEGAPIXELS_JPEG, open_photo
 from bears.pocket import runtime as runtime_module
 from bears.pocket import site as site_module
 from bears.pocket.folder import check_folder, write
@@ -24,7 +28,7 @@ from bears.pocket.parity import GraphEyes, check
 from bears.pocket.site import build, service_worker, unpack
 from bears.train.learner import LINEAR_HEAD, vision_learner
 from fastai.vision.all import ImageDataLoaders, Normalize, Resize, imagenet_stats
-from helpers import DESKTOP, PHONE, ROOT, Host, Server, serious_findings
+from helpers import DESKTOP, NGINX, PHONE, ROOT, Host, Server, free_port, get, needs, serious_findings
 from PIL import Image
 
 TEDDY = ROOT / "examples" / "teddy.jpg"
@@ -184,6 +188,62 @@ def test_the_camera_is_watched_without_a_network(host, open_page):
     host.start()
 
 
+@pytest.fixture
+def nginx(pocket, tmp_path):
+    """nginx as Debian has it, with its own list of types, as the host of the page; its address."""
+    port, config = free_port(), tmp_path / "nginx.conf"
+    temporary = "".join(f"{kind}_temp_path temp; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    config.write_text(
+        f"daemon off; master_process off; pid pid; events {{}} http {{ include /etc/nginx/mime.types; {temporary}"
+        f"access_log off; server {{ listen 127.0.0.1:{port}; root {pocket[0]}; }} }}"
+    )
+    with subprocess.Popen([NGINX, "-p", tmp_path, "-c", config, "-e", "stderr"]) as process:
+        url = f"http://127.0.0.1:{port}/"
+        assert get(url).ok
+        yield SimpleNamespace(url=url)
+        process.terminate()
+
+
+@needs("nginx")
+def test_stock_nginx_is_a_host_that_does(nginx, open_page):
+    page = open_page(nginx)
+    page.get_by_label("Example: Teddy bear").click()
+    answered(page, "Teddy bear, 99% sure")
+    kept(page)
+
+
+@pytest.mark.parametrize("name", ["worker.js", "page.js", "examples/teddy.jpg", "model-*.bin"])
+def test_a_wrong_file_that_the_browser_may_keep_for_a_year_is_gone_with_the_next_reload(host, browser, name):
+    [file] = host.folder.glob(name)
+    right = gzip.decompress(file.read_bytes()) if name.endswith(".bin") else b""
+    host.wrong[f"/{file.relative_to(host.folder)}"] = gzip.compress(right[:1000]) if right else b"{"
+    with browser.new_context(**DESKTOP) as context:
+        page = context.new_page()
+        page.goto(host.url)
+        page.get_by_text(re.compile("[Rr]eload|Works offline now")).wait_for()
+        assert not host.wrong
+        page.reload()
+        page.set_input_files(FILE, TEDDY)
+        answered(page, "Teddy bear, 99% sure")
+        kept(page)
+
+
+def test_who_waits_for_the_model_reads_how_much_of_it_is_here(pocket, open_page):
+    host = Host(pocket[0], rate=3e6)
+    page = open_page(host, permissions=["camera"])
+    page.set_input_files(FILE, TEDDY)
+    page.locator(".verdict").get_by_text(re.compile(r"^Loading the model: \d+ of 12 MB$")).wait_for()
+    page.locator("#here").get_by_text("Loading the model").wait_for()
+    page.get_by_role("tab", name="Camp watch").click()
+    page.get_by_role("button", name="Start watching").click()
+    page.locator("#watch .now").get_by_text("Loading the model").wait_for()
+    page.get_by_role("button", name="Stop watching").click()
+    page.get_by_role("tab", name="Photo").click()
+    answered(page, "Teddy bear, 99% sure")
+    kept(page)
+    host.stop()
+
+
 def test_a_browser_can_install_it(steady_host, open_page):
     page = open_page(steady_host)
     protocol = page.context.new_cdp_session(page)
@@ -210,7 +270,14 @@ def change(folder):
 
 
 VERSIONS = "caches.keys().then(names => names.filter(name => !name.endsWith(' state')).length)"
-WAITS = "navigator.serviceWorker.getRegistration().then(r => r.update().catch(() => 0).then(() => !!r.waiting))"
+# Look for a new version, and say whether one waits when its installation has ended, well or badly.
+WAITS = """async () => {
+    const registration = await navigator.serviceWorker.getRegistration()
+    await registration.update().catch(() => 0)
+    const worker = registration.installing
+    if (worker) await new Promise(done => worker.addEventListener("statechange", done, {once: true}))
+    return !!registration.waiting
+}"""
 
 
 def test_a_new_version_comes_with_the_next_start_and_not_before(host, open_page):
@@ -220,8 +287,7 @@ def test_a_new_version_comes_with_the_next_start_and_not_before(host, open_page)
     write(files, host.folder)
     page.get_by_label("Example: Teddy bear").click()
     answered(page, "Teddy bear, 99% sure")
-    while not page.evaluate(WAITS):
-        page.wait_for_timeout(100)
+    assert page.evaluate(WAITS)
     assert page.get_by_role("heading", name="New:").count() == 0
     page.reload()
     page.get_by_role("heading", name="New: Black, grizzly or teddy bear?").wait_for()
@@ -233,13 +299,30 @@ def test_a_new_version_comes_with_the_next_start_and_not_before(host, open_page)
     host.start()
 
 
+def test_a_new_version_waits_until_no_tab_has_the_one_before(host, open_page):
+    page = open_page(host)
+    kept(page)
+    other = page.context.new_page()
+    other.goto(host.url)
+    write(change(host.folder), host.folder)
+    assert page.evaluate(WAITS)
+    page.reload()
+    kept(page)
+    assert page.get_by_role("heading", name="New:").count() == 0
+    assert page.evaluate(VERSIONS) == 2
+    other.close()
+    page.reload()
+    page.get_by_role("heading", name="New: Black, grizzly or teddy bear?").wait_for()
+    assert page.evaluate(VERSIONS) == 1
+
+
 def test_half_of_a_new_version_is_none(host, open_page):
     page = open_page(host)
     kept(page)
     files = change(host.folder)
     (host.folder / "sw.js").write_bytes(files["sw.js"])  # all others are still those of before
     assert not page.evaluate(WAITS)
-    page.wait_for_timeout(500)
+    assert page.evaluate(VERSIONS) == 1
     host.stop()
     page.reload()
     page.get_by_label("Example: Teddy bear").click()
@@ -269,6 +352,19 @@ def test_each_bad_file_is_a_sentence_and_the_next_photo_is_answered(steady_host,
         page.locator(".verdict[role=status]").get_by_text(sentence).wait_for()
     page.set_input_files(FILE, TEDDY)
     answered(page, "Teddy bear, 99% sure")
+
+
+def test_a_photo_may_be_as_large_as_the_apps(steady_host, open_page, tmp_path):
+    page = open_page(steady_host)
+    open_photo(TEDDY).resize((8000, 8000)).save(tmp_path / "large.jpg")
+    page.set_input_files(FILE, tmp_path / "large.jpg")
+    answered(page, "Teddy bear, ")
+    data = (tmp_path / "large.jpg").read_bytes()
+    size = (8000).to_bytes(2, "big")
+    (tmp_path / "huge.jpg").write_bytes(data.replace(size * 2, (15_000).to_bytes(2, "big") * 2, 1))
+    page.set_input_files(FILE, tmp_path / "huge.jpg")
+    sentence = f"more than {MAX_MEGAPIXELS_JPEG} megapixels"
+    page.locator(".verdict[role=status]").get_by_text(sentence).wait_for()
 
 
 def test_photos_that_lie_on_their_side_or_have_holes_are_seen_as_the_app_sees_them(steady_host, open_page, tmp_path):
@@ -424,6 +520,31 @@ def test_a_folder_with_something_else_in_it_is_left_alone_and_an_earlier_page_is
         (site / "mine.txt").touch()
         check_folder(site)
     assert {f.relative_to(site).as_posix() for f in site.rglob("*") if f.is_file()} == {"b/c.js", "sw.js", "mine.txt"}
+
+
+def test_nothing_outside_of_the_folder_is_changed_whatever_is_in_it(tmp_path):
+    site, outside = tmp_path / "site", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a.js").write_bytes(b"x")
+    for name in ("link/a.js", "../outside/a.js", str(outside / "a.js"), "%2e%2e/outside/a.js"):
+        site.mkdir()
+        (site / "link").symlink_to(outside)
+        (site / "sw.js").write_bytes(service_worker({name: b"x"}).replace(b"%252e", b"%2e"))
+        with pytest.raises(PocketError, match="name a new folder"):
+            check_folder(site)
+        write({"sw.js": b""}, site)
+        with pytest.raises(PocketError, match="name a new folder"):
+            write({"link/b.js": b""}, site)
+        shutil.rmtree(site)
+    assert files_of(outside) == {"a.js": b"x"}
+
+
+def test_a_file_of_an_earlier_page_that_somebody_has_changed_stays(tmp_path):
+    files = {"a.js": b"x", "b.js": b"x"}
+    write({**files, "sw.js": service_worker(files)}, tmp_path)
+    (tmp_path / "a.js").write_bytes(b"mine")
+    write({"sw.js": b""}, tmp_path)
+    assert files_of(tmp_path) == {"a.js": b"mine", "sw.js": b""}
 
 
 def test_the_runtime_comes_from_a_mirror_once_and_only_as_it_should_be(monkeypatch, web_server, tmp_path):
