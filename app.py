@@ -66,16 +66,16 @@ def create_demo(model, trust=False):
         """Say how likely a photo shows each of the model's classes, or that it shows none, and where it looked.
 
         Args:
-            photo: The photo, as an uploaded file: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.
+            photo: A JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, as `data:image/jpeg;base64,...`; no web address.
 
-        Returns: The probability of each class if it is one of them; the verdict in words, which starts with "No " when
-            the photo shows none of them and "Not sure" when it may; the photo with a map of what spoke for the class.
+        Returns: The probability of each class if it is one of them; the verdict in words; the photo with a map of what
+            spoke for the class; whether it is `sure`, `unsure`, or that the photo shows `none` of the classes.
         """
         start = time.monotonic()
         probs, certainty, heatmap = ask(photo)
         verdict = wording.headline(probs, certainty, facts)
         print(wording.log_line(verdict, start), flush=True)
-        return probs, verdict, heatmap
+        return probs, verdict, heatmap, certainty
 
     def look(photo):
         """What a picture of the watching camera shows: neither mapped nor logged, since one follows the other."""
@@ -84,7 +84,7 @@ def create_demo(model, trust=False):
 
     predict.__name__ = f"identify_{facts.get('subject') or 'photo'}"  # as AI assistants call it
     with gr.Blocks(title=wording.page_title(facts)) as demo:
-        gr.Markdown(f"# {wording.page_title(facts)}", elem_id="title")
+        gr.Markdown(f"# {wording.as_markdown(wording.page_title(facts))}", elem_id="title")
         with gr.Tab("Photo"):  # the pages ask /predict and /look, as programs do
             gr.HTML(**PAGE, examples=examples)
         with gr.Tab(wording.watch_title(facts)):
@@ -92,10 +92,10 @@ def create_demo(model, trust=False):
         gr.Markdown(wording.about(facts, pocket=bool(pocket.find_pocket(predictor.file))), elem_id="about")
         with gr.Row(visible=False):  # what /predict takes and gives
             photo = only_uploads(gr.Image(label="Photo", type="filepath"))
-            label = gr.Label(label="Probabilities")
-            verdict = gr.Textbox(label="Verdict")
-            cam, seen = gr.Image(label="Where it looked", format="jpeg"), gr.JSON()
-        photo.change(predict, photo, [label, verdict, cam], api_name="predict", api_description=says, preprocess=False)
+            label, verdict = gr.Label(label="Probabilities"), gr.Textbox(label="Verdict")
+            cam, certainty = gr.Image(label="Where it looked", format="jpeg"), gr.Textbox(label="Certainty")
+            answer, seen = [label, verdict, cam, certainty], gr.JSON()
+        photo.change(predict, photo, answer, api_name="predict", api_description=says, preprocess=False)
         photo.upload(look, photo, seen, api_name="look", api_visibility="undocumented", preprocess=False)
     demo.queue(max_size=64, api_open=False, default_concurrency_limit=32)
     demo.predictor = predictor

@@ -33,7 +33,7 @@ if __name__ == "__main__":
     begin(parse_args)
 
 from bears.app.pocket import find_pocket
-from bears.app.wording import ALONE, about, examples_to_send, page_title
+from bears.app.wording import ALONE, about, as_markdown, examples_to_send, page_title
 from bears.errors import DeployError
 from bears.facts import read_facts
 from bears.text import print_line
@@ -114,7 +114,7 @@ def space_card(space, facts, shipped, files, static=False):
     if not shipped:
         card.data.emoji = "📷"
         card.data.tags = [tag for tag in card.data.tags if tag != "bears"]
-    card.text = f"\n# {page_title(facts)}\n\n{about(facts, ALONE) if static else about(facts)}\n"
+    card.text = f"\n# {as_markdown(page_title(facts))}\n\n{about(facts, ALONE) if static else about(facts)}\n"
     if "examples/README.md" in files:
         card.text += f"\n{THEIR_LICENCE}\n"
     return str(card).encode()

@@ -105,7 +105,7 @@ class App:
             event, data = re.search(r"event: (complete|error)\ndata: (.*)", said).groups()
             if event == "error":
                 return json.loads(data)["error"]
-            label, verdict, _ = json.loads(data)
+            label, verdict, *_ = json.loads(data)
             return verdict, {c["label"]: round(c["confidence"], 3) for c in label["confidences"]}
         except (requests.RequestException, AttributeError):  # no answer, or none with an end
             return None

@@ -175,7 +175,7 @@ def answer(server, data, name="photo.jpg"):
         return json.loads(text)["detail"]
     event, data = re.search(r"event: (complete|error)\ndata: (.*)", text).groups()  # heartbeats may come before
     if event == "complete":
-        label, headline, _ = json.loads(data)
+        label, headline, *_ = json.loads(data)
         return label, headline
     return json.loads(data)["error"]
 

@@ -61,9 +61,9 @@ def test_the_page_speaks_of_these_classes(shapes_server, browser):
 
 def test_what_is_none_of_these_classes_is_named_so(shapes_server):
     client = Client(shapes_server.url, verbose=False)
-    label, verdict, _ = client.predict(handle_file(ROOT / "examples" / "teddy.jpg"), api_name="/predict")
+    label, verdict, _, certainty = client.predict(handle_file(ROOT / "examples" / "teddy.jpg"), api_name="/predict")
     client.close()
-    assert verdict == "No shape here"
+    assert verdict == "No shape here" and certainty == "none"
     assert {c["label"] for c in label["confidences"]} == LABELS
 
 
@@ -104,6 +104,8 @@ def test_without_a_subject_the_classes_stand_alone():
     assert headline(probs, NONE, {}) == "No disc or square here"
     assert headline(probs, UNSURE, {}) == "Not sure: perhaps a square"
     assert headline({"sea": 0.9, "river": 0.1}, UNSURE, {"subject": "otter"}) == "Not sure: perhaps a sea otter"
+    assert headline({"灰熊": 0.9, "owl": 0.1}, UNSURE, {}) == "Not sure: perhaps 灰熊"
+    assert headline({"épervier": 0.9, "owl": 0.1}, UNSURE, {}) == "Not sure: perhaps an épervier"
     assert headline({"EGG": 0.9, "owl": 0.1}, UNSURE, {}) == "Not sure: perhaps an EGG"
     assert headline({"disc": 0.0, "square": 1.0}, SURE, {}) == "Square, 99% sure"
 
@@ -195,24 +197,30 @@ def test_a_model_that_predicts_a_number_is_refused_in_a_sentence(shapes, no_work
         open_export(file, trust=True)
 
 
-@pytest.fixture(scope="module")
-def thirty_server(tmp_path_factory):
-    """A page for thirty classes, none of which is likely: its network has learnt nothing."""
+def serve_untrained(folder, classes, subject):
+    """A page for `classes`, none of which is likely: its network has learnt nothing."""
     from bears.export import export  # imports torch
     from fastai.vision.all import IndexSplitter, IntToFloatTensor, Resize, vision_learner
 
     from train import get_dls
 
-    folder = tmp_path_factory.mktemp("thirty")
-    files = [folder / f"{tree} {n}" / f"{i}.png" for tree in ("elm", "fir", "oak") for n in range(10) for i in range(2)]
+    files = [folder / label / f"{i}.png" for label in classes for i in range(2)]
     for file in files:
         file.parent.mkdir(exist_ok=True)
         Image.new("RGB", (64, 64), "green").save(file)
-    dls = get_dls(files, IndexSplitter(range(0, 60, 2)), Resize(64), IntToFloatTensor())
+    dls = get_dls(files, IndexSplitter(range(0, len(files), 2)), Resize(64), IntToFloatTensor())
     export(vision_learner(dls, "resnet10t", pretrained=False), folder / "export.pkl")
-    (folder / "export.json").write_text(json.dumps({"classes": list(dls.vocab), "subject": "tree"}))
+    facts = {"classes": list(dls.vocab), "subject": subject, "arch": "resnet10t", "counts": dict.fromkeys(classes, 2)}
+    (folder / "export.json").write_text(json.dumps(facts))
     server = Server(folder / "log", "--model", str(folder / "export.pkl"))
     server.wait_for("The model is ready", 60)
+    return server
+
+
+@pytest.fixture(scope="module")
+def thirty_server(tmp_path_factory):
+    trees = [f"{tree} {n}" for tree in ("elm", "fir", "oak") for n in range(10)]
+    server = serve_untrained(tmp_path_factory.mktemp("thirty"), trees, "tree")
     yield server
     server.close()
 
@@ -229,5 +237,32 @@ def test_of_thirty_classes_five_are_shown_and_none_is_a_verdict(thirty_server, b
     assert [row.is_visible() for row in rows.all()] == [True] * 5 + [False] * 25
     page.get_by_role("button", name="Show all 30").click()
     assert all(row.is_visible() for row in rows.all())
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["viewport"]["width"]
+    page.close()
+
+
+LONG = "Rind" + "fleisch" * 12
+ODD = ["<b>fox", "*lynx*", "$$x$$", LONG]
+
+
+@pytest.fixture(scope="module")
+def odd_server(tmp_path_factory):
+    server = serve_untrained(tmp_path_factory.mktemp("odd"), ODD, None)
+    yield server
+    server.close()
+
+
+def test_names_of_classes_that_look_like_markup_are_shown_as_they_are(odd_server, browser):
+    page = browser.new_page(**PHONE)
+    page.goto(odd_server.url)
+    page.set_input_files("#page input[type=file]", ROOT / "examples" / "teddy.jpg")
+    page.locator('[data-state="answered"]').wait_for()
+    page.locator("#about h2").wait_for()
+    names = sorted(ODD)
+    assert page.title() == page.inner_text("#title h1") == f"{', '.join(names[:-1])} or {names[-1]}?"
+    assert ", ".join(names) in page.inner_text("#about")
+    assert sorted(page.locator(".probs li > :first-child").all_inner_texts()) == names
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["viewport"]["width"]
+    page.get_by_role("tab", name="Watch").click()
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["viewport"]["width"]
     page.close()

@@ -26,19 +26,23 @@ def client(server):
 
 @pytest.mark.parametrize("photo", EXAMPLES, ids=lambda f: f.name)
 def test_predict_returns_label_headline_and_heat_map(client, photo):
-    label, headline, heatmap = client.predict(handle_file(photo), api_name="/predict")
+    label, headline, heatmap, certainty = client.predict(handle_file(photo), api_name="/predict")
     assert sum(c["confidence"] for c in label["confidences"]) == pytest.approx(1, abs=1e-4)
     if photo.stem == "none":
-        assert headline == "No bear here"
+        assert headline == "No bear here" and certainty == "none"
     else:
-        assert label["label"] == photo.stem and re.match(rf"{photo.stem.capitalize()} bear, [89]\d% sure$", headline)
+        assert (
+            certainty == "sure"
+            and label["label"] == photo.stem
+            and re.match(rf"{photo.stem.capitalize()} bear, [89]\d% sure$", headline)
+        )
     with Image.open(photo) as before, Image.open(heatmap) as after:
         assert before.size == after.size
 
 
 def test_a_photo_of_something_else_shows_no_bear(client, shapes):
-    _, headline, _ = client.predict(handle_file(shapes / "disc" / "00.jpg"), api_name="/predict")
-    assert headline == "No bear here"
+    _, headline, _, certainty = client.predict(handle_file(shapes / "disc" / "00.jpg"), api_name="/predict")
+    assert headline == "No bear here" and certainty == "none"
 
 
 def test_log_has_one_line_per_prediction_and_no_progress_bar(server, client):

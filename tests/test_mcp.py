@@ -41,15 +41,17 @@ def test_there_is_one_tool_and_its_description_says_what_it_does(mcp_url):
     assert tool.description.startswith(
         "Show a photo, and read how likely it is a black, grizzly or teddy bear, or none"
     )
-    assert "HEIC" in str(tool.inputSchema)
+    schema = str(tool.inputSchema)
+    assert "HEIC" in schema and "data:image/jpeg;base64,..." in schema and "http" not in schema
 
 
 def test_the_tool_answers_for_an_uploaded_photo(mcp_url):
     with TEDDY.open("rb") as photo:
         [path] = requests.post(f"{mcp_url}/gradio_api/upload", files={"files": photo}, timeout=30).json()
     answer = ask(mcp_url, lambda s: call(s, f"{mcp_url}/gradio_api/file={path}"))
-    verdict, probs, *heatmap = answer.content
+    verdict, probs, *heatmap, certainty = answer.content
     assert not answer.isError and verdict.text == "Teddy bear, 99% sure" and json.loads(probs.text)["teddy"] > 0.99
+    assert json.loads(certainty.text) == {"certainty": "sure"}
     assert [part.type for part in heatmap] == ["image", "text"] and heatmap[0].mimeType == "image/jpeg"
 
 
@@ -82,6 +84,12 @@ def test_the_tool_opens_nothing_else(mcp_url, photo):
     answer = ask(mcp_url, lambda s: call(s, photo))
     assert answer.isError and "Please upload the photo itself" in answer.content[0].text
     assert requests.get(f"{mcp_url}/gradio_api/file=/etc/passwd", timeout=30).status_code == 403
+
+
+@pytest.mark.parametrize("photo", ["https://example.com/teddy.jpg", "/etc/passwd"])
+def test_a_photo_in_another_form_is_refused_with_the_form_that_is_taken(mcp_url, photo):
+    answer = ask(mcp_url, lambda s: call(s, photo))
+    assert answer.isError and "data:image/jpeg;base64,..." in answer.content[0].text
 
 
 async def call(session, photo):

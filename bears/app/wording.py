@@ -3,6 +3,7 @@
 import re
 import time
 from pathlib import Path
+from unicodedata import normalize
 
 from bears.facts import error_sentence
 from bears.text import printable
@@ -47,6 +48,11 @@ def full_name(label: str, subject: str | None) -> str:
     return name[:1].upper() + name[1:]
 
 
+def as_markdown(text: str) -> str:
+    """Escape what Markdown or HTML would take for markup, so that a class named `<b>` can be read."""
+    return re.sub(r"[\\`*_~\[\]<>&$#|:!^=]", r"\\\g<0>", text)  # https://spec.commonmark.org/0.31.2/#backslash-escapes
+
+
 def percent(prob: float) -> str:
     """`99%` for 0.998: the verdict is rounded down, and never 100%, since no model is ever that sure."""
     return f"{min(99, int(100 * prob))}%"
@@ -74,9 +80,11 @@ def none_of(labels):
 
 
 def with_article(name):
-    """`a teddy bear` for `Teddy bear`; what is written in capitals stays so."""
+    """`a teddy bear` for `Teddy bear`; capitals stay so, and what no Latin letter begins gets no article."""
     name = name if name[1:2].isupper() else name[:1].lower() + name[1:]
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+    first = normalize("NFD", name)[:1].lower()  # e for é
+    article = "an " if first in "aeiou" else "a "
+    return f"{article if first.isascii() and first.isalpha() else ''}{name}"
 
 
 def watch_title(facts: dict) -> str:
@@ -106,7 +114,8 @@ def about(facts: dict, privacy: str = PRIVACY, pocket: bool = False) -> str:
     lines = []
     if "arch" in facts:
         photos = sum(facts["counts"].values())
-        lines.append(f"A neural network, built from {photos} photos to tell apart: {', '.join(facts['classes'])}.")
+        classes = as_markdown(", ".join(facts["classes"]))
+        lines.append(f"A neural network, built from {photos} photos to tell apart: {classes}.")
     if {"cross_validation", "validation"} & facts.keys():
         lines.append(error_sentence(facts))
     if "none_of_them" in facts:
