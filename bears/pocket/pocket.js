@@ -10,6 +10,7 @@ export const OFFLINE = "The page cannot reach one of its files. Please check you
 export const page = {element: document.querySelector("#page > div"), props: props.page}
 export const watch = {element: document.querySelector("#watch > div"), props: props.watch}
 export const served = path => path
+export const embed = null // a page of somebody else's shows it in a frame
 
 let map = null // its address, until the next one
 
@@ -23,14 +24,14 @@ export const ask = async (name, file, signal, tell) => {
     }
 }
 
-// Probabilities, the verdict, and the photo with what spoke for it.
+// Probabilities, the verdict, the photo with what spoke for it, and how certain that is.
 const predict = async file => {
     const answer = await look(file)
     const confidences = classes.map((label, i) => ({label, confidence: answer.probs[i]}))
     confidences.sort((a, b) => b.confidence - a.confidence)
     URL.revokeObjectURL(map)
     map = answer.map && URL.createObjectURL(answer.map)
-    return [{confidences}, headline(answer), map && {path: map}]
+    return [{confidences}, headline(answer), map && {path: map}, answer.certainty]
 }
 
 // Of a picture of the watching camera.

@@ -91,7 +91,9 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
 
 def script(tab, *sources):
     """The app's own script of a tab, which there has such names from bears/app/api.js and from Gradio."""
-    head = f'import {{OFFLINE, ask, served, {tab} as tab}} from "./pocket.js"\nconst {{element, props}} = tab\n\n'
+    head = (
+        f'import {{OFFLINE, ask, embed, served, {tab} as tab}} from "./pocket.js"\nconst {{element, props}} = tab\n\n'
+    )
     return head + text_of(*sources)
 
 
