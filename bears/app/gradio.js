@@ -1,8 +1,13 @@
 // Undo what Gradio does to a page of its own, and leave somebody else's page as it is.
 
-const speaks = embed ?? document.documentElement
-speaks.lang = "en" // whatever the browser prefers: Gradio changes it, the words stay
+const page = document.documentElement
 if (embed) {
+    embed.lang = "en"
+    // Gradio has given the page the browser's language by now; only the page's source still tells its own.
+    fetch(location.href, {cache: "force-cache"})
+        .then(sent => sent.text())
+        .then(html => (page.lang = new DOMParser().parseFromString(html, "text/html").documentElement.lang))
+        .catch(() => null)
     // The links of this app are relative to it.
     const resolve = ({target}) => {
         const link = target.closest("#about a")
@@ -12,7 +17,7 @@ if (embed) {
 } else {
     // A ?view=api link opens nothing in Gradio 6.31 until its own button is switched off and on.
     if (location.search.includes("view=api")) [1, 2].forEach(() => document.querySelector(".show-api")?.click())
-    const page = document.documentElement
+    page.lang = "en" // whatever the browser prefers: Gradio changes it, the page's words do not
     new MutationObserver(() => page.lang == "en" || (page.lang = "en")).observe(page, {attributeFilter: ["lang"]})
     document.querySelector("#first")?.remove()
 }
