@@ -274,7 +274,10 @@ class Watch:
 
 
 def kill_watch(watch, scene, until, whole):
-    """Kill the process that reads from time to time, and if `whole` the watch itself; returns (time, which) pairs."""
+    """Kill the process that reads from time to time, and if `whole` the watch itself.
+
+    Returns a (from, until, which) of each time that something was away.
+    """
     killed, due = [], time.monotonic()
     while time.monotonic() < until:
         time.sleep(0.5)
@@ -282,12 +285,12 @@ def kill_watch(watch, scene, until, whole):
             continue
         due = time.monotonic() + random.uniform(0.5, 1.5) * WATCH_KILL_EVERY
         if whole and len(killed) % 3 == 1:
+            begin = time.monotonic()
             watch.process.kill(), watch.process.wait()
-            killed.append((time.monotonic(), "watch"))
             watch.start()
-            killed.append((time.monotonic(), "start"))
+            killed.append((begin, time.monotonic(), "watch"))
         elif readers := descendants(watch.process.pid):
-            killed.append((time.monotonic(), "reader"))
+            killed.append((time.monotonic(), time.monotonic(), "reader"))
             with suppress(ProcessLookupError):
                 os.kill(readers[0], signal.SIGKILL)
     return killed
@@ -310,7 +313,7 @@ def judge(watch, scene, until, killed, events):
     alarms = [(at, event["folder"]) for at, event in events if event["event"] == "alarm"]
     folders, told = list(watch.kept.glob("events/*")), {Path(folder).name for _, folder in alarms}
     came = [(come, gone) for come, gone in scene.walks() if gone + LATE < until]
-    calm = [walk for walk in came if not any(walk[0] - CALM < at < walk[1] + LATE for at, _ in killed)]
+    calm = [walk for walk in came if not any(a < walk[1] + LATE and b > walk[0] - CALM for a, b, _ in killed)]
     seen = sum(any(come <= at <= gone + LATE for at, _ in alarms) for come, gone in calm)
     wrong = sum(not any(come <= at <= gone + LATE for come, gone in scene.walks()) for at, _ in alarms)
     replay = subprocess.run([*watch.command[:4], "--replay", watch.kept], cwd=ROOT, capture_output=True)
@@ -355,7 +358,7 @@ def soak_watch(minutes):
         left = [*temporary, *watch.kept.glob("events/*.part"), *watch.kept.glob("events/*/part*")]
         result |= {"files left over": len(left), "processes left over": sum(map(is_alive, others))}
         result["passwords kept or told"] = sum(b"secret" in f.read_bytes() for f in watch.kept.rglob("*.json*"))
-    counts = Counter(which for _, which in killed)
+    counts = Counter(which for _, _, which in killed)
     print(f"{minutes:g} minutes; killed: the watch {counts['watch']} times, what reads {counts['reader']} times\n")
     print_table("the watch", result)
     print("\n| the watch | before | after |\n| --- | --- | --- |")
