@@ -18,6 +18,7 @@ from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -28,9 +29,10 @@ from bears.watch import __main__ as command
 from bears.watch import frames, tell
 from bears.watch.alarm import PHOTO, Alarm, Rule, score
 from bears.watch.engine import Frame, watch
-from bears.watch.motion import Movement
+from bears.watch.motion import Movement, Tracks
 from bears.watch.record import GB, Record, append
 from bears.watch.replay import replay
+from bears.watch.schedule import Schedule
 from helpers import ROOT, children, memory, needs
 from hostile import huge_jpeg
 from PIL import Image
@@ -50,11 +52,22 @@ def pairs(values):
     return [(0, *values)] if len(values) == 1 else list(zip(values[1::2], values[::2]))
 
 
-@pytest.mark.parametrize("case", VECTORS["cases"], ids=lambda case: case["name"])
+@pytest.mark.parametrize("case", VECTORS["cases"] + VECTORS["slow"], ids=lambda case: case["name"])
 def test_the_rule_does_what_its_vectors_say(case):
-    alarm = Alarm(Rule(**case["rule"]))
-    events = [event for t, *values in case["steps"] for event in alarm.step(t, pairs(values))]
+    alarm, took = Alarm(Rule(**case["rule"])), case.get("took", 0)
+    events = [event for t, *values in case["steps"] for event in alarm.step(t, pairs(values), took)]
     assert [list(event.values()) for event in events] == [pytest.approx(event, abs=1e-9) for event in case["events"]]
+
+
+@pytest.mark.parametrize("case", VECTORS["schedules"], ids=lambda case: case["name"])
+def test_the_schedule_does_what_its_vectors_say(case):
+    schedule, fields = Schedule(), {"changed": False, "old": False}
+    for call in case["calls"]:
+        tracks = [SimpleNamespace(**{**fields, **track}) for track in call["tracks"]]
+        for track in tracks:
+            track.looked = float("-inf") if track.looked is None else track.looked
+        chosen = schedule.next(tracks, call["t"], case["enough"], call["took"])
+        assert [track.number for track in chosen] == call["next"]
 
 
 @pytest.mark.parametrize("case", VECTORS["scores"])
@@ -276,6 +289,33 @@ def test_what_came_and_stands_still_stays_watched():
     looks = [step.frame.seconds for step in steps for look in step.looks if look.track and look.score > 0.5]
     assert max(looks) > 85 and max(np.diff(looks)) < 5
     assert [event["event"] for step in steps for event in step.events] == ["alarm"]
+
+
+def test_a_still_track_is_dropped_after_half_a_minute_unless_a_bear_is_seen_there():
+    tracks = Tracks()
+    tracks.join([(0, 0, 50, 50), (300, 0, 50, 50)], 0)
+    bear = tracks.tracks[1]
+    tracks.forget(29, lambda track: track is bear)
+    assert len(tracks.tracks) == 2
+    tracks.forget(30, lambda track: track is bear)
+    assert tracks.tracks == [bear]
+    tracks.forget(599, lambda track: track is bear)
+    assert tracks.tracks == [bear]
+    tracks.forget(600, lambda track: track is bear)
+    assert tracks.tracks == []
+
+
+def test_photos_that_come_hours_apart_are_all_looked_at():
+    scene = meadow()[::8, ::8]
+    steps = list(watch((Frame(3600.0 * n, scene) for n in range(3)), Scorer(), REAL, whole_only=True))
+    assert [len(step.looks) for step in steps] == [1, 1, 1]
+
+
+def test_a_bear_that_comes_while_the_camera_was_away_alarms():
+    scene = meadow()[::8, ::8] // 2 + np.uint8((0, 0, 100))
+    times = [0, 1, *(2000 + 0.5 * n for n in range(20))]
+    frames = (Frame(float(t), noisy(scene if t > 1 else meadow()[::8, ::8], n)) for n, t in enumerate(times))
+    assert [e["event"] for step in watch(frames, Scorer(), REAL) for e in step.events] == ["alarm"]
 
 
 def test_a_stump_that_looks_like_a_bear_alarms_once_and_not_for_ever():

@@ -1,6 +1,6 @@
-// The rule of docs/alarm.md: whether to wake somebody.
+// The first rule of docs/alarm.md: whether to wake somebody.
 
-const RULE = {threshold: 0.5, stay: 0.5, least: 3, latest: 5, memory: 120, coolDown: 60}
+const RULE = {threshold: 0.5, stay: 0.5, least: 3, latest: 5, memory: 120, coolDown: 60, slow: 1, few: 2}
 const WEIGHTS = {sure: 1, unsure: 0.5, none: 0}
 
 // How surely a picture shows one of the classes `alarm`, from 0 to 1.
@@ -20,8 +20,8 @@ class Alarm {
         this.visit = null // when the visit was last seen, if there is one
     }
 
-    // The events that follow from [track, score] pairs at a time in seconds.
-    step(seconds, scores = []) {
+    // The events that follow from [track, score] pairs at a time in seconds; a look `took` so many of them.
+    step(seconds, scores = [], took = 0) {
         const {threshold, stay, memory, coolDown} = this.rule,
             events = []
         if (seconds < this.now) {
@@ -29,7 +29,7 @@ class Alarm {
             if (this.visit !== null) this.visit = seconds
         }
         this.now = seconds
-        const medians = scores.map(([track, score]) => [track, this.median(track, score)])
+        const medians = scores.map(([track, score]) => [track, this.median(track, score, took)])
         for (const [track, history] of this.tracks) if (seconds - history.at(-1)[0] > memory) this.tracks.delete(track)
         if (this.visit !== null && seconds - this.visit > coolDown) {
             this.visit = null
@@ -43,12 +43,14 @@ class Alarm {
         return events
     }
 
-    // The median of a track's latest scores with this one; 0 while they are too few.
-    median(track, score) {
-        const {least, latest, memory} = this.rule
+    // The median of a track's latest scores with this one; of a few slow ones the lowest; 0 while they are too few.
+    median(track, score, took) {
+        const {least, latest, memory, slow, few} = this.rule
         const history = [...(this.tracks.get(track) ?? []), [this.now, score]].slice(-latest)
         const kept = history.filter(([seconds]) => this.now - seconds <= memory)
         this.tracks.set(track, kept)
-        return kept.length < least ? 0 : median(kept.map(([, score]) => score))
+        const scores = kept.map(([, score]) => score)
+        if (scores.length >= least) return median(scores)
+        return took >= slow && scores.length >= few ? Math.min(...scores) : 0
     }
 }

@@ -42,6 +42,6 @@ PAGE = {
 }
 WATCH = {
     "html_template": text_of("watch.html"),
-    "js_on_load": text_of("api.js", "jpeg.js", "alarm.js", "motion.js", "zip.js", "watch.js"),
+    "js_on_load": text_of("api.js", "jpeg.js", "alarm.js", "schedule.js", "motion.js", "zip.js", "watch.js"),
     "elem_id": "watch",
 }

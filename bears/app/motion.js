@@ -10,9 +10,12 @@ const ADAPT = 120 // seconds in which the background follows what has changed,
 const RESTLESS = 20 // and in which grass in the wind is known by its flicker
 const WARM_UP = 10 // pictures
 const WHOLE_PICTURE = 0.5 // changed at once: that is the light, or the switch to infrared
+const DARK = 30 // grey levels: too dark to see, if all is darker
+const BRIGHTEST = 0.95 // but for the rest of the pixels, such as those of a lamp
 const STAY = 30 // seconds that a track is watched where it was last seen to move
 const OLD = 600 // seconds after which what never goes away is the scene: a stump, for one
 const MAX_TRACKS = 8
+const MOVED = 0.5 // of its longer side: a track that moves so far, or grows, is looked at again soon
 
 class Movement {
     constructor() {
@@ -20,6 +23,8 @@ class Movement {
         this.context = this.canvas.getContext("2d", {willReadFrequently: true})
         this.pictures = 0
     }
+
+    dark = false // whether the latest picture shows next to nothing
 
     // Boxes [left, top, width, height] in pixels of `picture`, which is `width` x `height`; null if all has changed.
     boxes(picture, width, height, seconds) {
@@ -33,6 +38,7 @@ class Movement {
             grey = new Float32Array(WIDTH * small)
         for (let i = 0; i < grey.length; i++)
             grey[i] = 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2]
+        this.dark = grey.toSorted()[Math.floor(BRIGHTEST * grey.length)] < DARK
         const mask = this.changed(grey, small, seconds)
         if (!mask) return null
         return things(mask, Math.floor(WIDTH / CELL)).map(box => box.map(side => (side * CELL * width) / WIDTH))
@@ -120,8 +126,8 @@ const things = (mask, columns) => {
         .map(([, box]) => box)
 }
 
-// Boxes joined over time: each track has a number, its box, when it was `seen` to move, when the model `looked` at it,
-// the `score` that came out, and how often in a row `nothing` did.
+// Boxes joined over time: each track has a number, its box, its longer `side`, when it was `seen` to move, when the model
+// `looked` at it and where (`lookedAt`), the `score` that came out, and how often in a row `nothing` did.
 class Tracks {
     all = []
     last = 0
@@ -133,13 +139,14 @@ class Tracks {
             if (distance >= 1 + Math.min(1, Math.max(0, seconds - track.seen)) || joined.has(track) || joined.has(box))
                 continue
             joined.add(track).add(box)
-            if (distance > 0.25) track.nothing = 0
             // Who stands still fades into the background, from the legs on; what was recognised stays what it was.
             Object.assign(track, {box: track.score && holds(track.box, box) ? track.box : box, seen: seconds})
+            if (track.lookedAt && apart(track.box, track.lookedAt) > MOVED) track.nothing = 0
         }
         for (const box of boxes)
             if (!joined.has(box))
-                this.all.push({number: ++this.last, box, seen: seconds, looked: -Infinity, score: 0, nothing: 0})
+                this.all.push({number: ++this.last, box, seen: seconds, looked: seconds - SELDOM, score: 0, nothing: 0})
+        for (const track of this.all) track.side = Math.max(...track.box.slice(2))
     }
 
     // Drop tracks that have not moved for long, unless something is still seen there that scores `enough`.

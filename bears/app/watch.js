@@ -1,20 +1,23 @@
-// Camp watch: the browser's camera, what moves before it, what the model says of that, and the rule of docs/alarm.md.
-// `ask` is that of api.js, the rule is in alarm.js and what moves in motion.js. `element` is what watch.html has made;
+// Camp watch: the browser's camera, what moves before it, what the model says of that, and the rules of docs/alarm.md.
+// `ask` is that of api.js, the rules are in alarm.js and schedule.js, and what moves in motion.js. `element` is what watch.html has made;
 // `props` are the model's `classes`, those that `alarm`, and `promise`, which says where pictures go.
 
 const EVERY = 200 // milliseconds from picture to picture
-const LOOK = 0.35 // seconds between two looks at a track, at least,
-const SELDOM = 4 // and where there was nothing
-const WHOLE = 10 // seconds between two looks at the whole picture
-const MAX_LOOKS = 3 // at one picture
 const MARGIN = 0.2 // of a box's longer side, on all sides
 const LEAST_SIDE = 0.2 // of the picture's shorter side, is cut out at least
 const SENT = 640 // pixels of the longer side of what the model is shown
 const SENSITIVITY = {low: 0.7, medium: RULE.threshold, high: 0.3}
 const MINUTES = 5 // of the strip
 const SIREN = 60 // seconds
+const LONG = 40 // characters of a sentence that is written smaller
 const AGAIN = 5 // seconds until the camera, or the server, is tried again
 const MAX_EVENTS = 100
+const DISARM = 5 // seconds in which a second tap deletes all events
+const REALLY = "Really delete all?"
+const PERMISSION = "Waiting for the camera. Please allow it if the browser asks."
+const NOT_WATCHING = "Not watching: open this page again"
+const LOCKS = "The screen may lock, and then nothing is watched. Please switch off the automatic lock of this device."
+const TOO_DARK = "Too dark to see"
 const NO_CAMERA = "The camera cannot be used. Please allow it for this page, and see that no other program has it."
 
 const find = name => element.querySelector(name)
@@ -23,33 +26,42 @@ const video = find("video"),
 const clock = () => performance.now() / 1000
 const whole = {number: 0} // the whole picture, as a track
 let stopping = null // aborts all that is going on while it watches
-let movement, tracks, alarm, asking, latest, points, shown
+let movement, tracks, schedule, alarm, asking, took, latest, points, shown
 
 const say = sentence => {
-    if (find(".now").textContent != sentence) find(".now").textContent = sentence
+    if (find(".now").textContent == sentence) return
+    find(".now").textContent = sentence
+    find(".now").classList.toggle("long", sentence.length > LONG)
 }
 
 const start = async () => {
     sound.prepare()
+    say(PERMISSION)
+    find(".start").disabled = true // a second tap would ask for the camera a second time
     try {
         await connect()
     } catch {
         return say(NO_CAMERA)
+    } finally {
+        find(".start").disabled = false
     }
     stopping = new AbortController()
     movement = new Movement()
     tracks = new Tracks()
+    schedule = new Schedule()
     alarm = new Alarm()
+    took = 0 // seconds, for each look, lately
     latest = new Map()
     points = []
     asking = false
     setSensitivity()
-    Object.assign(whole, {looked: -Infinity, score: 0, nothing: 0, seen: clock()})
+    Object.assign(whole, {looked: -Infinity, score: 0, nothing: 0, changed: false})
     element.dataset.state = "on"
     say("Watching…")
     find(".badge").textContent = "Watching"
     find(".stop").focus()
     stayAwake()
+    ownTab()?.toggleAttribute("data-watching", true)
     run(stopping.signal)
 }
 
@@ -60,6 +72,10 @@ const stop = () => {
     video.srcObject = null
     element.dataset.state = "off"
     find(".box").hidden = true
+    ownTab()?.removeAttribute("data-watching")
+    lock?.release()
+    hidden.end()
+    note("")
     quiet()
     say("")
     find(".start").focus()
@@ -104,7 +120,7 @@ const run = async signal => {
     }
 }
 
-// See what moves, and show the model what has not been looked at for longest. One question at a time, so that a slow
+// See what moves, and show the model what the schedule says. One question at a time, so that a slow
 // model never falls behind, and no visitor takes more than a place.
 const turn = async signal => {
     const {videoWidth: width, videoHeight: height} = video,
@@ -112,21 +128,22 @@ const turn = async signal => {
     const boxes = movement.boxes(video, width, height, seconds)
     tracks.join(boxes ?? [], seconds)
     tracks.forget(seconds, enough())
-    if (!boxes) whole.looked = -Infinity
+    if (seconds - whole.looked > OLD) whole.seen = seconds // it has just begun, or begins again after a gap
+    Object.assign(whole, {box: [0, 0, width, height], side: Math.max(width, height), old: seconds - whole.seen > OLD})
+    whole.changed ||= !boxes
     mark()
     if (asking) return
-    const due = [whole, ...tracks.all].filter(track => isDue(track, seconds)).sort((a, b) => a.looked - b.looked)
+    const due = schedule.next([whole, ...tracks.all], seconds, enough(), took)
     if (!due.length) return react(alarm.step(seconds))
     asking = true
     try {
-        const looks = due.slice(0, MAX_LOOKS).map(track => {
-            const box = track == whole ? [0, 0, width, height] : square(track.box, width, height)
-            return {track, box, picture: cut(box)} // now, before the next picture comes
-        })
+        // All are cut out now, before the next picture comes.
+        const looks = due.map(track => ({track, at: track.box, picture: cut(square(track.box, width, height))}))
         for (const look of looks) look.picture = await look.picture
         const wait = why => signal.aborted || say(why || "Watching…") // only pocket.js says why
         const time = AbortSignal.any([signal, AbortSignal.timeout(30_000)])
         for (const look of looks) [look.answer] = await ask("look", look.picture, time, wait)
+        took = (clock() - seconds) / looks.length
         if (!signal.aborted) judge(looks, seconds)
     } catch (error) {
         if (signal.aborted) return
@@ -139,13 +156,6 @@ const turn = async signal => {
 
 // The score that keeps a visit going.
 const enough = () => alarm.rule.stay * alarm.rule.threshold
-
-// Soon after what was likely, ever more seldom after nothing.
-const isDue = (track, seconds) => {
-    const passed = seconds - track.looked
-    if (track == whole && track.score < enough()) return passed >= WHOLE
-    return passed >= Math.min(SELDOM, LOOK * 2 ** Math.max(0, track.nothing - 4))
-}
 
 // The square around a box, as far as it fits into the picture: left, top, width, height.
 const square = ([left, top, width, height], ...size) => {
@@ -164,27 +174,29 @@ const cut = box => {
 
 const judge = (looks, seconds) => {
     const alarming = [...find(".classes").querySelectorAll(":checked")].map(box => box.value)
-    for (const {track, picture, answer} of looks) {
-        Object.assign(track, {looked: seconds, score: score(answer.probs, answer.certainty, alarming)})
+    for (const {track, at, picture, answer} of looks) {
+        Object.assign(track, {looked: seconds, lookedAt: at, changed: false})
+        track.score = score(answer.probs, answer.certainty, alarming)
         track.nothing = track.score ? 0 : track.nothing + 1
         const seen = {at: new Date().toISOString(), score: track.score, verdict: answer.verdict, picture}
         latest.set(track.number, [...(latest.get(track.number) ?? []), seen].slice(-RULE.latest))
     }
     const numbers = new Set([0, ...tracks.all.map(track => track.number)])
     for (const number of latest.keys()) if (!numbers.has(number)) latest.delete(number)
-    const isOld = seconds - whole.seen > OLD
     if (whole.score < enough()) whole.seen = seconds
     const clearest = looks.reduce((best, look) => (look.track.score > best.track.score ? look : best))
     points = [...points, [seconds, clearest.track.score]].filter(([time]) => seconds - time < 60 * MINUTES)
     shown = clearest.track
-    say(clearest.answer.verdict)
-    const heeded = looks.filter(({track}) => track != whole || !isOld)
-    react(
-        alarm.step(
-            seconds,
-            heeded.map(({track}) => [track.number, track.score]),
-        ),
-    )
+    const pairs = looks.filter(({track}) => !track.old).map(({track}) => [track.number, track.score])
+    react(alarm.step(seconds, pairs, took))
+    say(inWords(clearest))
+}
+
+// What there is to say when the model has looked.
+const inWords = ({track, answer}) => {
+    const suspicious = [whole, ...tracks.all].some(({score, old}) => score >= alarm.rule.threshold && !old)
+    if (suspicious && alarm.visit === null) return props.checking
+    return movement.dark && !track.score ? TOO_DARK : answer.verdict
 }
 
 // A frame around what the verdict is about.
@@ -205,13 +217,14 @@ const react = events => {
             const looks = latest.get(track)
             const {at} = looks.at(-1)
             const {verdict, picture} = looks.reduce((best, look) => (look.score > best.score ? look : best))
-            wake(`${verdict}, ${new Date(at).toLocaleTimeString([], {timeStyle: "short"})}`, picture)
+            wake(`${verdict}, ${timeOf(new Date(at))}`, picture)
             log.add({at, verdict, median, threshold: alarm.rule.threshold, looks})
         }
     }
 }
 
 const wake = (sentence, picture) => {
+    if (!element.checkVisibility()) ownTab()?.click() // or the alarm would be behind the other tab
     find(".alarm").hidden = false
     find(".alarm p").textContent = sentence
     find(".alarm img").hidden = !picture
@@ -230,7 +243,6 @@ const quiet = () => {
 
 // The scores of the last minutes, with the threshold as a line.
 const draw = () => {
-    find(".past").hidden = points.length < 3
     const context = strip.getContext("2d"),
         {width, height} = strip,
         now = clock(),
@@ -268,10 +280,41 @@ const sound = {
     },
 }
 
+// The page's own tab, in which the watch is.
+const ownTab = () => document.querySelector(`[role="tab"][aria-controls="${element.closest('[role="tabpanel"]')?.id}"]`)
+
+const note = sentence => (find(".note").textContent = sentence)
+
 // A phone that goes dark sees nothing. The lock is lost whenever the page is hidden.
-const stayAwake = () => navigator.wakeLock?.request("screen").catch(() => null)
+let lock = null
+const stayAwake = async () => {
+    lock = await navigator.wakeLock?.request("screen").catch(() => null)
+    if (!stopping) return lock?.release()
+    if (!lock) return note(LOCKS)
+    if (find(".note").textContent == LOCKS) note("")
+    lock.addEventListener("release", () => stopping && document.visibilityState == "visible" && note(LOCKS))
+}
+
+// Browsers give a page that is hidden few pictures or none: its title says so meanwhile, and the page afterwards.
+const hidden = {
+    begin() {
+        this.since = new Date()
+        this.title = document.title
+        document.title = NOT_WATCHING
+    },
+    end() {
+        if (!this.since) return
+        document.title = this.title
+        note(`This page was hidden from ${timeOf(this.since)} to ${timeOf(new Date())}. It may have missed something.`)
+        this.since = null
+    },
+}
+const timeOf = date => date.toLocaleTimeString([], {timeStyle: "short"})
 document.addEventListener("visibilitychange", () => {
-    if (stopping && document.visibilityState == "visible") stayAwake()
+    if (!stopping) return
+    if (document.visibilityState == "hidden") return hidden.begin()
+    hidden.end()
+    stayAwake()
 })
 
 // The events, in this browser's own storage as long as it has room; the oldest go first.
@@ -381,11 +424,16 @@ find(".camera").addEventListener("change", () => {
     for (const track of video.srcObject?.getTracks() ?? []) track.stop() // then it is gone, and the chosen one comes
 })
 find(".save").addEventListener("click", () => log.save())
+const askToDelete = really => (find(".delete").textContent = really ? REALLY : "Delete all")
+let disarming
 find(".delete").addEventListener("click", ({target}) => {
-    const sure = target.textContent == "Really delete all?"
-    target.textContent = sure ? "Delete all" : "Really delete all?"
+    const sure = target.textContent == REALLY
+    askToDelete(!sure)
+    clearTimeout(disarming)
     if (sure) log.clear()
+    else disarming = setTimeout(askToDelete, 1000 * DISARM)
 })
+find(".delete").addEventListener("blur", () => askToDelete(false))
 for (const label of props.classes) {
     const box = Object.assign(document.createElement("input"), {type: "checkbox", value: label})
     box.checked = props.alarm.includes(label)

@@ -93,9 +93,10 @@ def watch_title(facts: dict) -> str:
 
 
 def watch_words(facts: dict, promise: str = PROMISE) -> dict:
-    """What bears/app/watch.js needs to know: the classes, those that alarm, and where pictures go."""
-    classes = facts.get("classes", [])
-    return {"classes": classes, "alarm": facts.get("alarm", classes), "promise": promise}
+    """Return what bears/app/watch.js needs: the classes, those that alarm, where pictures go, what it says first."""
+    classes, subject = facts.get("classes", []), facts.get("subject")
+    checking = f"Looks like {with_article(subject) if subject else 'it'}: checking…"
+    return {"classes": classes, "alarm": facts.get("alarm", classes), "promise": promise, "checking": checking}
 
 
 def example_name(file: Path, facts: dict) -> str:

@@ -93,6 +93,7 @@ if __name__ == "__main__":
 from contextlib import closing
 from dataclasses import asdict, replace
 from itertools import takewhile
+from time import monotonic
 
 from bears.app.model import Model
 from bears.errors import WatchError
@@ -125,7 +126,8 @@ def run(args):
         ):
             say(f"Watching {source.name} for {' or '.join(about['alarm'])}. A demonstration, no safety device.")
             frames = takewhile(not_yet(args.until), source.frames())
-            for step in watch(frames, model, about["alarm"], rule, source.whole_only):
+            timer = monotonic if source.live else None  # a film waits for the model
+            for step in watch(frames, model, about["alarm"], rule, source.whole_only, timer):
                 folder = record.add(step)
                 for event in step.events:
                     teller.tell(event, folder)

@@ -21,6 +21,8 @@ class Rule:
     latest: int = 5  # and of which the median is, at most
     memory: float = 120  # after which a score is forgotten
     cool_down: float = 60  # after which a visit is over, if nothing has kept it going
+    slow: float = 1  # a look that takes so long is a slow one: a bear may have gone before there are `least`,
+    few: int = 2  # so that many scores are enough then, if all of them are high
 
 
 PHOTO = Rule(threshold=0.9, least=1, latest=1)  # each photo of a folder decides alone, if the model is sure
@@ -37,18 +39,20 @@ class Alarm:
     def __init__(self, rule: Rule):
         self.rule, self.tracks, self.now = rule, {}, float("-inf")
         self.visit = None  # when the visit was last seen, if there is one
+        self.took = 0  # seconds that a look takes at the moment
         self.medians = {}  # of the tracks of the latest step
 
-    def step(self, seconds: float, scores: Sequence[tuple] = ()) -> list[dict]:
+    def step(self, seconds: float, scores: Sequence[tuple] = (), took: float = 0) -> list[dict]:
         """The events, of none to two, that follow from (track, score) pairs at a time; there may be none of them.
 
+        `took` is the number of seconds in which the model answered about each of them.
         An event is a dict: `event` is "end" or "alarm", `seconds` as given; an alarm has the `track` and the `median`.
         """
         if seconds < self.now:
             self.tracks.clear()
             if self.visit is not None:
                 self.visit = seconds
-        self.now, events = seconds, []
+        self.now, self.took, events = seconds, took, []
         self.medians = {track: self.median_of(track, score) for track, score in scores}
         self.forget()
         if self.visit is not None and seconds - self.visit > self.rule.cool_down:
@@ -63,12 +67,15 @@ class Alarm:
         return events
 
     def median_of(self, track, score):
-        """The median of a track's latest scores with this one; 0 while they are too few."""
+        """The median of a track's latest scores; of a few slow ones the lowest; 0 while they are too few."""
         history = self.tracks.setdefault(track, deque(maxlen=self.rule.latest))
         history.append((self.now, score))
         while self.now - history[0][0] > self.rule.memory:
             history.popleft()
-        return median(score for _, score in history) if len(history) >= self.rule.least else 0
+        scores = [score for _, score in history]
+        if len(scores) >= self.rule.least:
+            return median(scores)
+        return min(scores) if self.took >= self.rule.slow and len(scores) >= self.rule.few else 0
 
     def forget(self):
         """Drop tracks whose latest score is forgotten, so that they do not gather over weeks."""

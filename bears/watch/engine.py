@@ -1,7 +1,6 @@
 """Watch frames: what moves in them is cut out, shown to the model, and scored; the rule of the alarm does the rest."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -9,15 +8,11 @@ import cv2
 import numpy as np
 from bears.watch.alarm import Alarm, Rule, score
 from bears.watch.motion import OLD, Movement, Track, Tracks
+from bears.watch.schedule import WHOLE_FRAME, Schedule
 from PIL import Image
 
-LOOK = 0.35  # seconds between two looks at a track, at least: sooner the picture is nearly the same
-SELDOM = 4  # seconds between two looks at a track that shows nothing; at grass, for one
-WHOLE = 10  # seconds between two looks at the whole frame
-MAX_LOOKS = 4  # in so many seconds, at whatever: the model takes longer than all else
 MARGIN = 0.2  # of a box's longer side, on all sides
 SMALLEST = 0.2  # of a frame's shorter side: what is cut out is at least so large, with what is around a small animal
-WHOLE_FRAME = 0  # the number of its track
 DEFAULT = Rule()
 
 
@@ -38,6 +33,7 @@ class Look:
     probs: dict[str, float]
     certainty: str
     score: float
+    took: float = 0  # seconds until it said so
 
 
 @dataclass
@@ -50,13 +46,19 @@ class Step:
 
 
 def watch(
-    frames: Iterable[Frame], model, alarm: Sequence[str], rule: Rule = DEFAULT, whole_only=False
+    frames: Iterable[Frame],
+    model,
+    alarm: Sequence[str],
+    rule: Rule = DEFAULT,
+    whole_only=False,
+    clock: Callable[[], float] | None = None,
 ) -> Iterator[Step]:
     """A `Step` for each frame; `alarm` are the classes that it is asked for, `model` a `Model` of bears/app/model.py.
 
     `whole_only`: each frame is a photo of its own, with no background to compare it with, and is shown as it is.
+    `clock` returns the time in seconds where frames do not wait for a slow model, as those of a camera.
     """
-    watcher = Watcher(model, alarm, rule, whole_only)
+    watcher = Watcher(model, alarm, rule, whole_only, clock)
     for frame in frames:
         yield watcher.step(frame)
 
@@ -64,17 +66,18 @@ def watch(
 class Watcher:
     """What is remembered from one frame to the next, which does not grow."""
 
-    def __init__(self, model, alarm, rule, whole_only):
+    def __init__(self, model, alarm, rule, whole_only, clock=None):
         self.model, self.labels, self.rule, self.whole_only = model, alarm, rule, whole_only
         self.alarm, self.movement, self.tracks = Alarm(rule), Movement(), Tracks()
-        self.asked = deque(maxlen=MAX_LOOKS)  # when the model was
-        self.whole, self.changed = Track(WHOLE_FRAME, None, float("inf")), False
+        self.schedule, self.clock, self.took = Schedule(), clock or (lambda: 0), 0
+        self.whole = Track(WHOLE_FRAME, (), seen=0, looked=float("-inf"))
 
     def step(self, frame):
         step = Step(frame)
         if frame.picture is not None:
             step.looks = self.look(frame)
-        step.events = self.alarm.step(frame.seconds, [(look.track, look.score) for look in step.looks])
+        pairs = [(look.track, look.score) for look in step.looks]
+        step.events = self.alarm.step(frame.seconds, pairs, self.took)
         for event in step.events:
             if event["event"] == "alarm":
                 [probs] = [look.probs for look in step.looks if look.track == event["track"]]
@@ -82,51 +85,43 @@ class Watcher:
         return step
 
     def look(self, frame):
-        """Show the model what has not been looked at for longest; what nobody heeds any more is not in the answer."""
+        """Show the model what `Schedule` says; what nobody heeds any more is not in the answer."""
         seconds, picture = frame
         size = picture.shape[1], picture.shape[0]
         boxes = [] if self.whole_only else self.movement.boxes(picture, seconds)
-        self.whole.seen = min(self.whole.seen, seconds)
-        self.changed |= boxes is None  # the light, or an animal right before the camera
+        if seconds - self.whole.looked > OLD:  # it has just begun, or begins again after a gap
+            self.whole.seen = seconds
+        self.whole.box, self.whole.old = (0, 0, *size), seconds - self.whole.seen > OLD
+        self.whole.changed |= boxes is None  # the light, or an animal right before the camera
         self.tracks.join(boxes or [], seconds)
         self.tracks.forget(seconds, self.is_seen)
         due = [self.whole] if self.whole_only else self.due(seconds)
         if not due:
             return []
-        cuts = [cut(t.box, size) if t.box else (0, 0, *size) for t in due]
+        cuts, asked = [cut(track.box, size) for track in due], self.clock()
         pictures = [as_photo(picture[top:bottom, left:right]) for left, top, right, bottom in cuts]
-        looks = []
-        for track, box, photo, (probs, certainty, *_) in zip(due, cuts, pictures, self.model.ask(pictures, False)):
+        answers, looks = list(self.model.ask(pictures, False)), []
+        self.took = (self.clock() - asked) / len(due)
+        for track, box, photo, (probs, certainty, *_) in zip(due, cuts, pictures, answers):
             track.looked_at, track.looked, track.score = track.box, seconds, score(probs, certainty, self.labels)
             track.nothing = 0 if track.score else track.nothing + 1
-            if not self.is_old(track, seconds):
-                looks.append(Look(track.number, box, photo, probs, certainty, track.score))
-        self.changed = False
+            track.changed = False
+            if not track.old:
+                looks.append(Look(track.number, box, photo, probs, certainty, track.score, self.took))
         if self.whole_only or not self.is_seen(self.whole):
             self.whole.seen = seconds
         return looks
 
     def due(self, seconds):
-        """The tracks to look at now, those first that have waited for longest."""
-        free = MAX_LOOKS - sum(abs(seconds - asked) < LOOK for asked in self.asked)
-        tracks = [track for track in [self.whole, *self.tracks.tracks] if self.is_due(track, seconds)]
-        tracks = sorted(tracks, key=lambda track: track.looked)[:free]
-        self.asked.extend([seconds] * len(tracks))
-        return tracks
+        return self.schedule.next([self.whole, *self.tracks.tracks], seconds, self.enough, self.took)
+
+    @property
+    def enough(self):
+        """The score from which on a track is suspicious, and keeps a visit going."""
+        return self.rule.stay * self.rule.threshold
 
     def is_seen(self, track):
-        return track.score >= self.rule.stay * self.rule.threshold
-
-    def is_old(self, track, seconds):
-        """Whether it is the whole frame, and has looked alike for so long that it is the scene: a stump, for one."""
-        return track is self.whole and seconds - track.seen > OLD
-
-    def is_due(self, track, seconds):
-        """Whether a track is to be looked at: soon after what was likely, ever more seldom after nothing."""
-        passed = abs(seconds - track.looked)
-        if track is self.whole and (self.is_old(track, seconds) or not (self.is_seen(track) or self.changed)):
-            return passed >= WHOLE
-        return passed >= min(SELDOM, LOOK * 2 ** max(0, track.nothing - 4))
+        return track.score >= self.enough
 
 
 def cut(box, size):

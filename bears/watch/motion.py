@@ -9,6 +9,7 @@ from itertools import count
 
 import cv2
 import numpy as np
+from bears.watch.schedule import SELDOM
 
 WIDTH = 320  # pixels of the picture in which movement is looked for
 ADAPT = 120  # seconds in which the background follows what has changed; a thing that stands still is in it in a tenth
@@ -93,37 +94,56 @@ class Track:
     """One thing that moves, or has moved: where, when that was seen, and what the model said of it."""
 
     number: int
-    box: tuple | None  # None is the whole frame
+    box: tuple
     seen: float
-    looked: float = float("-inf")  # when the model was asked
+    looked: float  # when the model was asked
     looked_at: tuple | None = None  # where it was then,
     score: float = 0  # what came out,
     nothing: int = 0  # and how often nothing did, in a row
+    changed: bool = False  # of the whole frame: since it was looked at, all of it has,
+    old: bool = False  # and whether it has looked alike for so long that it is the scene: a stump, for one
+
+    @property
+    def side(self):
+        return max(self.box[2:])
 
 
 class Tracks:
     """Boxes joined over frames; numbers are never used again, and 0 is left for the whole frame."""
 
     def __init__(self):
-        self.tracks, self.numbers = [], count(1)
+        self.tracks, self.numbers, self.joined = [], count(1), 0
 
     def join(self, boxes, seconds):
         """Go on with each track by the nearest box, if that is near, and begin tracks with the others."""
-        pairs = sorted((apart(t.box, box), i, j) for i, t in enumerate(self.tracks) for j, box in enumerate(boxes))
+        gap, self.joined = max(1, seconds - self.joined), seconds
+        pairs = [(apart(t.box, box), i, j) for i, t in enumerate(self.tracks) for j, box in enumerate(boxes)]
+        if gap > 1:  # the model is slow: who was where tells little then, so sizes must be alike
+            pairs = [pair for pair in pairs if alike(self.tracks[pair[1]].box, boxes[pair[2]])]
         joined_tracks, joined_boxes = set(), set()
-        for distance, i, j in pairs:
+        for distance, i, j in sorted(pairs):
             track = self.tracks[i]
-            if distance < 1 + min(1, max(0, seconds - track.seen)) and i not in joined_tracks and j not in joined_boxes:
+            if (
+                distance < 1 + min(gap, max(0, seconds - track.seen))
+                and i not in joined_tracks
+                and j not in joined_boxes
+            ):
                 joined_tracks.add(i), joined_boxes.add(j)
                 track.box, track.seen = boxes[j], seconds
                 if track.looked_at and apart(track.box, track.looked_at) > MOVED:
                     track.nothing = 0
-        self.tracks += [Track(next(self.numbers), box, seconds) for j, box in enumerate(boxes) if j not in joined_boxes]
+        new = [box for j, box in enumerate(boxes) if j not in joined_boxes]
+        self.tracks += [Track(next(self.numbers), box, seconds, looked=seconds - SELDOM) for box in new]
 
     def forget(self, seconds, seen_now):
         """Drop tracks that have not moved for long, for longer where the model sees there what it is asked for."""
         self.tracks = [t for t in self.tracks if 0 <= seconds - t.seen < (OLD if seen_now(t) else STAY)]
         self.tracks = sorted(self.tracks, key=lambda t: (t.score, t.seen))[-MAX_TRACKS:]
+
+
+def alike(a, b):
+    """Whether neither box is more than twice as long as the other."""
+    return 0.5 <= max(a[2:]) / max(*b[2:], 1) <= 2
 
 
 def apart(a, b):

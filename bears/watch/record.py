@@ -62,7 +62,7 @@ class Record:
         """What the log and event.json have of a look; its picture waits for an alarm if it speaks for one."""
         entry = {"seconds": round(seconds, 3), "time": now(), "track": look.track, "score": round(look.score, 4)}
         entry |= {"certainty": look.certainty, "probs": {k: round(p, 4) for k, p in look.probs.items()}}
-        entry |= {"box": list(look.box)}
+        entry |= {"box": list(look.box), "took": round(look.took, 3)}
         jpeg = as_jpeg(look.picture, 85) if look.score else None
         self.looks.setdefault(look.track, deque(maxlen=self.latest)).append((entry, jpeg))
         self.looks = {t: h for t, h in self.looks.items() if abs(seconds - h[-1][0]["seconds"]) <= self.memory}
@@ -221,8 +221,9 @@ def why(alarm, scores, rule):
         return f"The score of the photo, {alarm['median']:.2f}, is at least the threshold, {rule['threshold']:.2f}."
     values = ", ".join(f"{entry['score']:.2f}" for entry in scores)
     what = f"track {alarm['track']}" if alarm["track"] else "the whole frame"
+    which = "median" if len(scores) >= rule["least"] else "lower one"
     return (
-        f"The latest scores of {what} are {values}; their median, {alarm['median']:.2f}, is at least the threshold,"
+        f"The latest scores of {what} are {values}; their {which}, {alarm['median']:.2f}, is at least the threshold,"
         f" {rule['threshold']:.2f}."
     )
 

@@ -117,12 +117,13 @@ class Replay:
 
     def decide(self):
         seconds, when = self.step[0]["seconds"], self.step[0]["time"]
+        took = self.step[0].get("took", 0)
         pairs = [(look["track"], score(look["probs"], look["certainty"], self.labels)) for look in self.step]
         self.step = []
-        for event in self.alarm.step(seconds, pairs):
+        for event in self.alarm.step(seconds, pairs, took):
             print_line(f"  {seconds:.1f} s, {when}: {self.words(event)}")
         for t, alarm in self.others.items():
-            self.alarms[t] += sum(event["event"] == "alarm" for event in alarm.step(seconds, pairs))
+            self.alarms[t] += sum(event["event"] == "alarm" for event in alarm.step(seconds, pairs, took))
         for track, value in self.alarm.medians.items():
             if value >= self.nearest.get(track, (0,))[0]:
                 self.nearest[track] = value, seconds, self.scores(track)
@@ -135,7 +136,7 @@ class Replay:
     def words(self, event):
         if event["event"] == "end":
             return "over"
-        return f"ALARM, track {event['track']}: {event['median']:.2f} is the median of {self.scores(event['track'])}"
+        return f"ALARM, track {event['track']}: {event['median']:.2f} is the middle of {self.scores(event['track'])}"
 
     def top(self):
         return sorted(self.nearest.items(), key=lambda item: -item[1][0])[:NEAREST]
