@@ -4,12 +4,17 @@ import contextlib
 import io
 import json
 import re
+import sys
 import zipfile
 
 import pytest
 from bears.app.look import text_of
 from helpers import CAMERA, DESKTOP, PHONE, ROOT, clip, open_browser, serious_findings
 from PIL import Image
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import slow_looks
 
 
 def open_watch(browser, server, **screen):
@@ -54,6 +59,7 @@ def test_a_teddy_wakes_nobody_whatever_others_see(pages):
     page = pages["teddy"]
     page.wait_for_timeout(3000)
     assert page.is_hidden("#watch .alarm") and page.inner_text("#watch summary") == "Events"
+    assert page.inner_text("[role=tab][data-watching]") == "Camp watch"
     assert serious_findings(page) == []
 
 
@@ -105,21 +111,200 @@ def test_its_rule_does_what_the_vectors_say(browser):
     vectors = json.loads((ROOT / "docs" / "alarm_vectors.json").read_text(encoding="utf-8"))
     page = browser.new_page()
     page.add_script_tag(content=text_of("alarm.js"))
-    for case in vectors["cases"]:
+    for case in vectors["cases"] + vectors["slow"]:
         rule = {re.sub("_(.)", lambda m: m[1].upper(), name): value for name, value in case["rule"].items()}
         events = page.evaluate(
-            """([rule, steps]) => {
+            """([rule, steps, took]) => {
             const alarm = new Alarm(rule)
             return steps.flatMap(([t, ...values]) => {
                 const pairs = values.length == 1 ? [[0, values[0]]] : []
                 for (let i = 0; i + 1 < values.length; i += 2) pairs.push([values[i + 1], values[i]])
-                return alarm.step(t, pairs)
+                return alarm.step(t, pairs, took)
             }).map(Object.values)
         }""",
-            [rule, case["steps"]],
+            [rule, case["steps"], case.get("took", 0)],
         )
         assert events == [pytest.approx(event, abs=1e-9) for event in case["events"]], case["name"]
     for case in vectors["scores"]:
         score = page.evaluate("c => score(c.probs, c.certainty, c.alarm)", case)
         assert score == pytest.approx(case["score"], abs=1e-9)
     page.close()
+
+
+def test_its_schedule_does_what_the_vectors_say(browser):
+    vectors = json.loads((ROOT / "docs" / "alarm_vectors.json").read_text(encoding="utf-8"))
+    page = browser.new_page()
+    page.add_script_tag(content=text_of("schedule.js"))
+    for case in vectors["schedules"]:
+        chosen = page.evaluate(
+            """({enough, calls}) => {
+            const schedule = new Schedule()
+            return calls.map(({t, took, tracks}) => {
+                const all = tracks.map(track => ({...track, looked: track.looked ?? -Infinity}))
+                return schedule.next(all, t, enough, took).map(track => track.number)
+            })
+        }""",
+            case,
+        )
+        assert chosen == [call["next"] for call in case["calls"]], case["name"]
+    page.close()
+
+
+@pytest.mark.parametrize(("look", "most"), [(0.2, 6), (0.7, 8), (1, 8), (2, 14), (4, 24)])
+def test_the_alarm_comes_however_long_a_look_takes(browser, look, most):
+    delay = slow_looks.delay_in_browser(browser, 0, look)
+    assert delay is not None and delay < most
+
+
+# What moves, in frames of 160 x 90: a grey scene with some noise, and boxes that are brighter.
+MOVEMENT = """() => {
+    const canvas = Object.assign(document.createElement("canvas"), {width: 160, height: 90})
+    const brush = canvas.getContext("2d", {willReadFrequently: true})
+    movement = new Movement()
+    see = (seconds, boxes, level = 100, light = 45) => {
+        for (let y = 0; y < 90; y += 2)
+            for (let x = 0; x < 160; x += 2) {
+                brush.fillStyle = `rgb(${Array(3).fill(level + (((7 * x + 13 * y + 31 * seconds) % 5) - 2))} )`
+                brush.fillRect(x, y, 2, 2)
+            }
+        brush.fillStyle = `rgb(${Array(3).fill(level + light)})`
+        for (const box of boxes) brush.fillRect(...box)
+        return movement.boxes(canvas, 160, 90, seconds)
+    }
+}"""
+
+
+@pytest.fixture
+def moving(browser):
+    page = browser.new_page()
+    page.add_script_tag(content="var movement, see")
+    for name in ("schedule.js", "motion.js"):
+        page.add_script_tag(content=text_of(name))
+    page.evaluate(MOVEMENT)
+    yield page
+    page.close()
+
+
+def test_what_moves_is_found_where_it_is_and_nothing_else(moving):
+    found = moving.evaluate("Array.from({length: 30}, (_, n) => see(n / 5, []))")
+    assert found == [[]] * 30
+    [box] = moving.evaluate("see(6, [[40, 20, 32, 24]])")
+    assert box == pytest.approx([40, 20, 32, 24], abs=4)
+    far, near = sorted(moving.evaluate("see(6.2, [[44, 20, 32, 24], [120, 60, 16, 16]])"), key=lambda box: -box[0])
+    assert far == pytest.approx([120, 60, 16, 16], abs=4) and near[0] == pytest.approx(42, abs=6)
+
+
+def test_light_that_changes_everywhere_is_no_movement(moving):
+    moving.evaluate("Array.from({length: 30}, (_, n) => see(n / 5, []))")
+    assert moving.evaluate("see(6, [], 120)") == []  # a cloud
+    assert moving.evaluate("see(6.2, [[0, 0, 70, 90]], 30, 200)") is None  # a lamp
+
+
+def test_what_walks_is_one_track_and_what_stands_still_is_dropped_after_half_a_minute(moving):
+    numbers = moving.evaluate("""() => {
+        tracks = new Tracks()
+        for (let n = 0; n < 20; n++) tracks.join([[10 + 5 * n, 20, 40, 30], [500, 200, 20, 20]], n / 5)
+        return tracks.all.map(({number, box}) => [number, box[0]])
+    }""")
+    assert numbers == [[1, 105], [2, 500]]
+    left = """seconds => {
+        tracks.all.find(track => track.number == 1).score = 0.9
+        tracks.forget(seconds, 0.25)
+        return tracks.all.map(track => track.number)
+    }"""
+    assert moving.evaluate(left, 33) == [1, 2]
+    assert moving.evaluate(left, 34) == [1]
+    assert moving.evaluate(left, 603) == [1]
+    assert moving.evaluate("seconds => (tracks.forget(seconds, 0.25), tracks.all.length)", 604) == 0
+
+
+def test_a_picture_is_dark_where_all_but_a_lamp_is_black(moving):
+    moving.evaluate("see(0, [], 8)")
+    assert moving.evaluate("movement.dark")
+    moving.evaluate("see(0.2, [[0, 0, 12, 12]], 8, 240)")
+    assert moving.evaluate("movement.dark")
+    moving.evaluate("see(0.4, [[0, 0, 60, 40]], 8, 90)")
+    assert not moving.evaluate("movement.dark")
+
+
+# The tab alone, with a camera and a server that are made here.
+ALONE = """() => {
+    const canvas = Object.assign(document.createElement("canvas"), {width: 320, height: 180})
+    paint = colour => {
+        canvas.getContext("2d").fillStyle = colour
+        canvas.getContext("2d").fillRect(0, 0, 320, 180)
+    }
+    setInterval(() => paint(colour), 50)
+    const allowed = new Promise(allow => (give = () => allow(canvas.captureStream(20))))
+    const devices = {getUserMedia: () => allowed, enumerateDevices: async () => []}
+    Object.defineProperty(navigator, "mediaDevices", {value: devices})
+    element = document.querySelector("#watch > div")
+    props = {classes: ["bear"], alarm: ["bear"], promise: "", checking: "Looks like a bear: checking…"}
+    ask = async () => [{probs: {bear: 0.01}, certainty: "none", verdict: "No bear here"}]
+}"""
+
+
+@pytest.fixture
+def alone(browser):
+    page = browser.new_page(**PHONE)
+    page.set_content(
+        f"<title>Bears</title><style>{text_of('watch.css')}</style><button role=tab aria-controls=watch>Watch</button>"
+        f"<div id=watch role=tabpanel><div>{text_of('watch.html')}</div></div>"
+    )
+    page.add_script_tag(content="var element, props, ask, give, paint, colour = 'black', OFFLINE = 'offline'")
+    page.evaluate(ALONE)
+    for name in ("jpeg.js", *slow_looks.SCRIPTS):
+        page.add_script_tag(content=text_of(name))
+    yield page
+    page.close()
+
+
+def test_it_says_what_it_waits_for_and_what_it_cannot_see(alone):
+    top = alone.locator(".settings").bounding_box()
+    alone.click(".start")
+    assert alone.inner_text(".now") == "Waiting for the camera. Please allow it if the browser asks."
+    assert alone.locator(".start").is_disabled() and alone.locator(".settings").bounding_box() == top
+    alone.evaluate("give()")
+    alone.locator(".now").get_by_text("Too dark to see").wait_for()
+    assert "The screen may lock" in alone.inner_text(".note")  # there is no wakeLock in such a page
+    top = alone.locator(".settings").bounding_box()
+    alone.evaluate("colour = 'grey'")
+    alone.locator(".now").get_by_text("No bear here").wait_for(timeout=20_000)
+    alone.evaluate("say('No words are so long that they move a button away. '.repeat(5))")
+    assert alone.locator(".settings").bounding_box() == top
+    assert alone.locator("[role=tab][data-watching]").count() == 1
+
+
+def test_it_says_that_it_was_hidden(alone):
+    hide = """state => {
+        Object.defineProperty(document, "visibilityState", {value: state, configurable: true})
+        document.dispatchEvent(new Event("visibilitychange"))
+    }"""
+    alone.evaluate("give()")
+    alone.click(".start")
+    alone.wait_for_selector("[data-state=on]")
+    alone.evaluate(hide, "hidden")
+    assert alone.title() == "Not watching: open this page again"
+    alone.evaluate(hide, "visible")
+    assert alone.title() == "Bears"
+    assert alone.inner_text(".note").startswith("This page was hidden from ")
+
+
+def test_an_alarm_comes_to_the_front_of_the_other_tab(alone):
+    alone.evaluate("""() => {
+        const panel = document.querySelector("#watch")
+        panel.hidden = true
+        document.querySelector("[role=tab]").addEventListener("click", () => (panel.hidden = false))
+        wake("Bear")
+    }""")
+    assert alone.is_visible(".alarm")
+
+
+def test_the_question_whether_to_delete_all_disarms_itself(alone):
+    alone.evaluate("find('.log').open = true; find('.log ol').append(document.createElement('li'))")
+    alone.click(".delete")
+    assert alone.inner_text(".delete") == "Really delete all?"
+    alone.focus(".save")
+    assert alone.inner_text(".delete") == "Delete all"
+    alone.click(".delete")
+    alone.locator(".delete").get_by_text("Delete all", exact=True).wait_for(timeout=20_000)

@@ -77,7 +77,7 @@ def as_head(entry):
 def as_look(entry):
     """A look of the model, if everything in it is of the right kind."""
     probs = {str(label): finite(prob) for label, prob in entry["probs"].items()}
-    numbers = {"seconds": finite(entry["seconds"]), "track": int(entry["track"])}
+    numbers = {"seconds": finite(entry["seconds"]), "took": finite(entry.get("took", 0)), "track": int(entry["track"])}
     score(probs, entry["certainty"], ())  # raises if there is no such certainty
     return {**numbers, "time": str(entry["time"]), "certainty": entry["certainty"], "probs": probs}
 
@@ -117,7 +117,7 @@ class Replay:
 
     def decide(self):
         seconds, when = self.step[0]["seconds"], self.step[0]["time"]
-        took = self.step[0].get("took", 0)
+        took = self.step[0]["took"]
         pairs = [(look["track"], score(look["probs"], look["certainty"], self.labels)) for look in self.step]
         self.step = []
         for event in self.alarm.step(seconds, pairs, took):
@@ -136,7 +136,9 @@ class Replay:
     def words(self, event):
         if event["event"] == "end":
             return "over"
-        return f"ALARM, track {event['track']}: {event['median']:.2f} is the middle of {self.scores(event['track'])}"
+        history = self.alarm.tracks[event["track"]]
+        which = "median" if len(history) >= self.alarm.rule.least else "lower one"
+        return f"ALARM, track {event['track']}: {event['median']:.2f} is the {which} of {self.scores(event['track'])}"
 
     def top(self):
         return sorted(self.nearest.items(), key=lambda item: -item[1][0])[:NEAREST]
