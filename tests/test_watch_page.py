@@ -164,11 +164,13 @@ MOVEMENT = """() => {
     see = (seconds, boxes, level = 100, light = 45) => {
         for (let y = 0; y < 90; y += 2)
             for (let x = 0; x < 160; x += 2) {
-                brush.fillStyle = `rgb(${Array(3).fill(level + (((7 * x + 13 * y + 31 * seconds) % 5) - 2))} )`
+                brush.fillStyle = `rgb(${Array(3).fill(level + (((7 * x + 13 * y + 31 * seconds) % 5) - 2))})`
                 brush.fillRect(x, y, 2, 2)
             }
-        brush.fillStyle = `rgb(${Array(3).fill(level + light)})`
-        for (const box of boxes) brush.fillRect(...box)
+        for (const [x, y, width, height, own = level + light] of boxes) {
+            brush.fillStyle = `rgb(${Array(3).fill(own)})`
+            brush.fillRect(x, y, width, height)
+        }
         return movement.boxes(canvas, 160, 90, seconds)
     }
 }"""
@@ -197,7 +199,7 @@ def test_what_moves_is_found_where_it_is_and_nothing_else(moving):
 def test_light_that_changes_everywhere_is_no_movement(moving):
     moving.evaluate("Array.from({length: 30}, (_, n) => see(n / 5, []))")
     assert moving.evaluate("see(6, [], 120)") == []  # a cloud
-    assert moving.evaluate("see(6.2, [[0, 0, 70, 90]], 30, 200)") is None  # a lamp
+    assert moving.evaluate("see(6.2, [[0, 0, 55, 90, 240], [55, 0, 55, 90, 20]])") is None  # a lamp, and its shadow
 
 
 def test_what_walks_is_one_track_and_what_stands_still_is_dropped_after_half_a_minute(moving):
@@ -266,7 +268,7 @@ def test_it_says_what_it_waits_for_and_what_it_cannot_see(alone):
     assert alone.locator(".start").is_disabled() and alone.locator(".settings").bounding_box() == top
     alone.evaluate("give()")
     alone.locator(".now").get_by_text("Too dark to see").wait_for()
-    assert "The screen may lock" in alone.inner_text(".note")  # there is no wakeLock in such a page
+    assert "The screen may lock" in alone.inner_text(".lock")  # there is no wakeLock in such a page
     top = alone.locator(".settings").bounding_box()
     alone.evaluate("colour = 'grey'")
     alone.locator(".now").get_by_text("No bear here").wait_for(timeout=20_000)
@@ -287,7 +289,7 @@ def test_it_says_that_it_was_hidden(alone):
     assert alone.title() == "Not watching: open this page again"
     alone.evaluate(hide, "visible")
     assert alone.title() == "Bears"
-    assert alone.inner_text(".note").startswith("This page was hidden from ")
+    assert alone.inner_text(".gap").startswith("This page was hidden from ")
 
 
 def test_an_alarm_comes_to_the_front_of_the_other_tab(alone):

@@ -1,6 +1,7 @@
 // Camp watch: the browser's camera, what moves before it, what the model says of that, and the rules of docs/alarm.md.
-// `ask` is that of api.js, the rules are in alarm.js and schedule.js, and what moves in motion.js. `element` is what watch.html has made;
-// `props` are the model's `classes`, those that `alarm`, and `promise`, which says where pictures go.
+// `ask` is that of api.js, the rules are in alarm.js and schedule.js, and what moves in motion.js. `element` is what
+// watch.html has made; `props` are the model's `classes`, those that `alarm`, `promise`, which says where pictures go, and
+// `checking`, what it says before an alarm.
 
 const EVERY = 200 // milliseconds from picture to picture
 const MARGIN = 0.2 // of a box's longer side, on all sides
@@ -16,7 +17,7 @@ const DISARM = 5 // seconds in which a second tap deletes all events
 const REALLY = "Really delete all?"
 const PERMISSION = "Waiting for the camera. Please allow it if the browser asks."
 const NOT_WATCHING = "Not watching: open this page again"
-const LOCKS = "The screen may lock, and then nothing is watched. Please switch off the automatic lock of this device."
+const LOCKS = "The screen may lock, and then nothing is watched: switch off the automatic lock of this device."
 const TOO_DARK = "Too dark to see"
 const NO_CAMERA = "The camera cannot be used. Please allow it for this page, and see that no other program has it."
 
@@ -75,7 +76,8 @@ const stop = () => {
     ownTab()?.removeAttribute("data-watching")
     lock?.release()
     hidden.end()
-    note("")
+    note("lock")
+    note("gap")
     quiet()
     say("")
     find(".start").focus()
@@ -120,8 +122,8 @@ const run = async signal => {
     }
 }
 
-// See what moves, and show the model what the schedule says. One question at a time, so that a slow
-// model never falls behind, and no visitor takes more than a place.
+// See what moves, and show the model what the schedule says. One question at a time, so that a slow model never falls
+// behind, and no visitor takes more than a place.
 const turn = async signal => {
     const {videoWidth: width, videoHeight: height} = video,
         seconds = clock()
@@ -283,16 +285,16 @@ const sound = {
 // The page's own tab, in which the watch is.
 const ownTab = () => document.querySelector(`[role="tab"][aria-controls="${element.closest('[role="tabpanel"]')?.id}"]`)
 
-const note = sentence => (find(".note").textContent = sentence)
+// Say below the picture, of the `lock` of the screen or of a `gap`, what may be missed.
+const note = (of, sentence = "") => (find(`.${of}`).textContent = sentence)
 
 // A phone that goes dark sees nothing. The lock is lost whenever the page is hidden.
 let lock = null
 const stayAwake = async () => {
     lock = await navigator.wakeLock?.request("screen").catch(() => null)
     if (!stopping) return lock?.release()
-    if (!lock) return note(LOCKS)
-    if (find(".note").textContent == LOCKS) note("")
-    lock.addEventListener("release", () => stopping && document.visibilityState == "visible" && note(LOCKS))
+    note("lock", lock ? "" : LOCKS)
+    lock?.addEventListener("release", () => stopping && note("lock", LOCKS))
 }
 
 // Browsers give a page that is hidden few pictures or none: its title says so meanwhile, and the page afterwards.
@@ -305,7 +307,10 @@ const hidden = {
     end() {
         if (!this.since) return
         document.title = this.title
-        note(`This page was hidden from ${timeOf(this.since)} to ${timeOf(new Date())}. It may have missed something.`)
+        note(
+            "gap",
+            `This page was hidden from ${timeOf(this.since)} to ${timeOf(new Date())}: it may have missed something.`,
+        )
         this.since = null
     },
 }
