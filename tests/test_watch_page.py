@@ -94,6 +94,10 @@ def test_the_alarm_can_be_heard_and_seen_before_it_is_needed(pages):
     assert page.inner_text("#watch [role=alert]") == "This is a test."
     page.click("#watch .seen")
     assert page.is_hidden("#watch .alarm")
+    page.get_by_role("tab", name="Photo").click()
+    page.evaluate("document.querySelector('#watch .test').click()")
+    page.wait_for_selector("#watch .alarm", state="visible")
+    page.click("#watch .seen")
 
 
 def test_a_camera_that_goes_away_is_found_again(pages):

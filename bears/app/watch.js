@@ -282,8 +282,13 @@ const sound = {
     },
 }
 
-// The page's own tab, in which the watch is.
-const ownTab = () => document.querySelector(`[role="tab"][aria-controls="${element.closest('[role="tabpanel"]')?.id}"]`)
+// The button of the page's tab in which the watch is: Gradio's buttons do not name what they control.
+const ownTab = () => {
+    const panel = element.closest("[role=tabpanel]"),
+        all = panel?.parentElement
+    const at = all && [...all.querySelectorAll(":scope > [role=tabpanel]")].indexOf(panel)
+    return all?.querySelectorAll("[role=tab]")[at]
+}
 
 // Say below the picture, of the `lock` of the screen or of a `gap`, what may be missed.
 const note = (of, sentence = "") => (find(`.${of}`).textContent = sentence)
