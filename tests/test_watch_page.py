@@ -256,7 +256,8 @@ ALONE = """() => {
 def alone(browser):
     page = browser.new_page(**PHONE)
     page.set_content(
-        f"<title>Bears</title><style>{text_of('watch.css')}</style><button role=tab aria-controls=watch>Watch</button>"
+        f"<title>Bears</title><style>{text_of('page.css', 'watch.css')}</style>"
+        "<button role=tab aria-controls=watch>Watch</button>"
         f"<div id=watch role=tabpanel><div>{text_of('watch.html')}</div></div>"
     )
     page.add_script_tag(content="var element, props, ask, give, paint, colour = 'black', OFFLINE = 'offline'")
