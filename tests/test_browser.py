@@ -5,7 +5,9 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
+from functools import partial
 from http.client import HTTPConnection
 
 import pillow_heif
@@ -187,6 +189,7 @@ def test_taking_a_photo_with_the_camera_runs_it(open_page):
     assert focused(page) == "Take it"
     page.get_by_role("button", name="Take it").click()
     answered(page, "No bear here")  # the browser's fake camera shows a green test picture
+    assert focused(page) == "Another photo"
     assert page.evaluate(
         "document.querySelector('#page video').srcObject.getTracks().every(t => t.readyState == 'ended')"
     )
@@ -242,9 +245,37 @@ def test_a_damaged_photo_leaves_no_strip_of_itself(open_page, tmp_path):
     assert not page.get_by_role("button", name="Try again").is_visible()
 
 
+HTML = {"content_type": "text/html", "body": "<html><h1>502 Bad Gateway</h1></html>"}
+PROXIES = [
+    ("upload", {"status": 502, **HTML}),
+    ("upload", {"status": 200, **HTML}),  # as of one that wants people to log in
+    ("upload", {"status": 404, "content_type": "text/plain", "body": "404 page not found"}),
+    ("call/predict", {"status": 504, **HTML}),
+    ("call/predict", {"status": 503, "content_type": "text/plain", "body": "no healthy upstream"}),
+]
+
+
+def answer_as(said, route):
+    route.fulfill(**said)
+
+
+def test_what_a_proxy_says_is_one_sentence_and_the_photo_can_be_sent_again(open_page):
+    page = open_page(PHONE)
+    for path, said in PROXIES:
+        page.route(f"**/gradio_api/{path}", partial(answer_as, said))
+        page.set_input_files(FILE, TEDDY)
+        page.locator('[data-state="refused"]').wait_for()
+        assert page.inner_text(".verdict") == (
+            "The page's server does not answer as it should. Please try again in a minute."
+        )
+        page.unroute(f"**/gradio_api/{path}")
+        page.get_by_role("button", name="Try again").click()
+        answered(page)
+
+
 def test_a_proxy_that_takes_no_large_photos_says_so(open_page):
     page = open_page()
-    page.route("**/gradio_api/upload", lambda route: route.fulfill(status=413, body="<h1>413</h1>"))
+    page.route("**/gradio_api/upload", lambda route: route.fulfill(status=413, **HTML))
     page.set_input_files(FILE, TEDDY)
     page.get_by_text("This photo is too large for the page's server. Please choose a smaller one.").wait_for()
 
@@ -257,6 +288,30 @@ def test_forced_colours_show_the_bars_and_the_open_tab(open_page):
     assert first != second
     outlines = page.get_by_role("tab").evaluate_all("all => all.map(tab => getComputedStyle(tab).outlineStyle)")
     assert outlines == ["solid", "none"]
+
+
+def test_a_page_of_somebody_else_shows_the_app_and_gets_no_photo(server, browser, web_server):
+    [script] = re.findall(r'src="\./(assets/index[^"]*)"', requests.get(server.url, timeout=30).text)
+    web_server.pages["/"] = f"""<!DOCTYPE html><html lang="de"><head><meta charset="utf-8"><title>Zoo</title>
+        <script type="module" src="{server.url}/{script}"></script></head>
+        <body><h1>Unser Zoo</h1><gradio-app src="{server.url}"></gradio-app></body></html>""".encode()
+    page, asked = browser.new_context(**DESKTOP, permissions=["camera"]).new_page(), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(web_server.url("/"))
+    page.get_by_label("Example: Grizzly bear").click()
+    answered(page, "Grizzly bear, 99% sure")
+    page.set_input_files(FILE, TEDDY)
+    answered(page)
+    with page.expect_popup() as popup:
+        page.get_by_role("link", name="the API").click()
+    assert popup.value.url.startswith(server.url)
+    page.get_by_role("tab", name="Camp watch").click()
+    page.get_by_role("button", name="Start watching").click()
+    page.locator("#watch .now").get_by_text("No bear here").wait_for()
+    page.wait_for_function("document.documentElement.lang == 'de'")
+    assert page.title() == "Zoo"
+    assert {url for url in asked if url.startswith(web_server.url(""))} <= {web_server.url("/")}
+    page.context.close()
 
 
 def test_a_server_that_is_gone_is_no_endless_wait(open_page):
