@@ -30,6 +30,7 @@ EXTENSIONS = {
 }
 MAX_MEGAPIXELS = 50  # imgproxy's default limit on a source image
 MAX_MEGAPIXELS_JPEG = 200  # a phone's largest: a baseline JPEG is decoded at an eighth of its sides
+LARGE = 13  # megapixels; phones take photos of 12
 MAX_RATIO = 20  # of the longer side to the shorter; a panorama has less, and no JPEG of the answer holds much more
 SIDE = 360  # pixels of the shorter side that are left at least: more than the model sees, enough to show on a page
 MAX_SCANS = 50  # of a JPEG, each of which goes through all its pixels; encoders write about ten
@@ -58,13 +59,13 @@ JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # those that have a leng
 HINT = "Please send a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC photo."
 
 
-def open_photo(file: Path | BinaryIO, side=SIDE, long_side=None) -> Image.Image:
+def open_photo(file: Path | BinaryIO, side=SIDE, long_side=None, in_turn=contextlib.nullcontext) -> Image.Image:
     """Decode `file` (a path or a binary file object) into an upright RGB photo on white, first frame only.
 
     Returns a PIL image in mode RGB whose shorter side has `side` pixels or more, but less than twice as many (small
     photos keep their size); and which has at most MAX_RATIO * `side`² pixels, so that a panorama takes no more memory
     either. `long_side` is as many pixels as the longer side needs, whatever `side` says: a panorama that is wide enough
-    need not be high.
+    need not be high. `in_turn` makes a context in which a large photo is decoded.
     Raises `PhotoError` when the file is no photo, is damaged, has too many pixels, cannot be read, or takes more memory
     than there is.
     """
@@ -73,11 +74,8 @@ def open_photo(file: Path | BinaryIO, side=SIDE, long_side=None) -> Image.Image:
             check_size(im, fp)
             if long_side:
                 side = min(side, long_side * min(im.size) // max(im.size))
-            im.draft("RGB", (side, side))  # JPEG only: decodes at 1/2, 1/4 or 1/8, never below `side`
-            im.load()
-            turn = TURNS.get(orientation(im))
-            im = shrink(im, side)
-            return fit(to_rgb(im if turn is None else im.transpose(turn)), MAX_RATIO * side**2)
+            with in_turn() if is_large(im, fp) else contextlib.nullcontext():
+                return decode(im, side)
     except PhotoError:
         raise
     except UnidentifiedImageError:
@@ -175,6 +173,11 @@ def check_size(im, fp):
         raise PhotoError("This picture is too long and thin to be a photo", "Please crop it.")
 
 
+def is_large(im, fp):
+    """Return whether an image takes hundreds of megabytes while it is decoded: up to 16 bytes per pixel."""
+    return im.width * im.height > LARGE * 10**6 and not (im.format in ("JPEG", "MPO") and is_decoded_in_rows(im, fp))
+
+
 def is_decoded_in_rows(im, fp):
     """Whether a JPEG has all its colours in one scan; any other is held in full while it is decoded, at any size."""
     fp.seek(0)
@@ -188,6 +191,23 @@ def is_decoded_in_rows(im, fp):
 
 def too_large(megapixels):
     return PhotoError(f"This photo has more than {megapixels} megapixels", "Please send a smaller copy.")
+
+
+def decode(im, side):
+    """Return an opened image as an upright RGB photo, as `open_photo` promises it."""
+    im.draft("RGB", (side, side))  # JPEG only: decodes at 1/2, 1/4 or 1/8, never below `side`
+    small, turn = shrink(load(im), side), TURNS.get(orientation(im))
+    return fit(to_rgb(small if turn is None else small.transpose(turn)), MAX_RATIO * side**2)
+
+
+def load(im):
+    """Decode an opened image; free the two pictures that the decoder of a WebP holds before Pillow makes another."""
+    if im.format != "WEBP":
+        im.load()
+        return im
+    pixels, _ = im._decoder.get_next()
+    im._decoder = None
+    return Image.frombuffer(im.rawmode, im.size, pixels, "raw", im.rawmode, 0, 1)
 
 
 def orientation(im):

@@ -4,6 +4,7 @@ It reads paths, each a line of JSON, and answers with a line of JSON and, if tha
 pickle comes out of where strangers' bytes have been.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -17,7 +18,21 @@ from bears.lifecycle import limit_memory
 from bears.photo import open_photo
 from PIL import AvifImagePlugin
 
-MAX_MEMORY = 1_200_000_000  # bytes of address space: a WebP of 50 megapixels takes 0.95 GB, everything else less
+MAX_MEMORY = 1_200_000_000  # bytes of address space, which no photo within the limits of bears/photo.py needs
+
+
+@contextlib.contextmanager
+def one_at_a_time():
+    """Wait until no other process decodes a large photo, which takes hundreds of megabytes."""
+    try:
+        import fcntl  # Windows has none
+    except ImportError:
+        yield
+        return
+    with open(__file__, "rb") as lock:  # any file does that all these processes can open
+        with contextlib.suppress(OSError):  # some network drives cannot
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def read_jobs(jobs):
@@ -29,7 +44,7 @@ def read_jobs(jobs):
 def answer(file, pipe):
     """Write what has become of the photo in `file`."""
     try:
-        photo = open_photo(file)
+        photo = open_photo(file, in_turn=one_at_a_time)
         head, pixels = {"size": photo.size}, photo.tobytes()
     except PhotoError as e:
         head, pixels = {"refused": e.args, "spent": isinstance(e.__context__, MemoryError)}, b""
