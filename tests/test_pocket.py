@@ -212,6 +212,14 @@ def test_stock_nginx_is_a_host_that_does(nginx, open_page):
     kept(page)
 
 
+def test_opened_from_a_folder_it_says_what_to_do(pocket, browser):
+    with browser.new_context(**PHONE) as context:
+        page = context.new_page()
+        page.goto((pocket[0] / "index.html").as_uri())
+        page.get_by_text("Please put its folder on a web host").wait_for()
+        assert not page.get_by_role("tab").count() and not page.locator(".frame").first.is_visible()
+
+
 @pytest.mark.parametrize("name", ["worker.js", "page.js", "examples/teddy.jpg", "model-*.bin"])
 def test_a_wrong_file_that_the_browser_may_keep_for_a_year_is_gone_with_the_next_reload(host, browser, name):
     [file] = host.folder.glob(name)
@@ -545,6 +553,30 @@ def test_a_file_of_an_earlier_page_that_somebody_has_changed_stays(tmp_path):
     (tmp_path / "a.js").write_bytes(b"mine")
     write({"sw.js": b""}, tmp_path)
     assert files_of(tmp_path) == {"a.js": b"mine", "sw.js": b""}
+
+
+def test_classes_whose_names_mean_something_in_an_address_are_kept(shapes, no_workers, runtime, open_page, tmp_path):
+    names = ["50% #1?", "ü&'+ (2)"]
+    for source, name in zip(sorted(shapes.iterdir()), names):
+        shutil.copytree(source, tmp_path / "photos" / name)
+    family_export("resnet10t", tmp_path / "photos", tmp_path / "export.pkl", False)
+    (tmp_path / "export.json").write_text(json.dumps({"classes": names}))
+    (tmp_path / "examples").mkdir()
+    for name in names:
+        shutil.copy(tmp_path / "photos" / name / "00.jpg", tmp_path / "examples" / f"{name}.jpg")
+    files = build(tmp_path / "export.pkl", False, [], lambda words: None)
+    for _ in range(2):
+        check_folder(tmp_path / "site")
+        write(files, tmp_path / "site")
+    host = Host(tmp_path / "site")
+    page = open_page(host)
+    kept(page)
+    host.stop()
+    page.reload()
+    for name in names:
+        page.get_by_label(f"Example: {name[:1].upper()}{name[1:]}").click()
+        page.locator('[data-state="answered"]').wait_for()
+        page.get_by_role("button", name="Another photo").click()
 
 
 def test_the_runtime_comes_from_a_mirror_once_and_only_as_it_should_be(monkeypatch, web_server, tmp_path):
