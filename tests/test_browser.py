@@ -280,6 +280,18 @@ def test_a_proxy_that_takes_no_large_photos_says_so(open_page):
     page.get_by_text("This photo is too large for the page's server. Please choose a smaller one.").wait_for()
 
 
+def test_examples_have_names_until_their_pictures_are_there_and_can_be_chosen_before(open_page):
+    page = open_page(ready=False)
+    page.route("**/examples/*", lambda route: None)
+    page.reload(wait_until="commit")
+    page.get_by_label("Example: Teddy bear").get_by_text("Teddy bear").wait_for()
+    page.get_by_label("Example: Teddy bear").click()
+    page.locator(".verdict").get_by_text("Looking…").wait_for()
+    page.unroute("**/examples/*")  # which lets go of those that wait
+    answered(page)
+    page.get_by_label("Example: Teddy bear").get_by_text("Teddy bear").wait_for(state="detached")
+
+
 def test_forced_colours_show_the_bars_and_the_open_tab(open_page):
     page = open_page(forced_colors="active")
     page.set_input_files(FILE, TEDDY)
