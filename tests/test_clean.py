@@ -199,6 +199,42 @@ def test_taking_a_step_back_overwrites_nothing_either(data):
     assert after["disc/00.jpg"] == before["disc/01.jpg"] and after["disc/00-2.jpg"] == before["disc/00.jpg"]
 
 
+MOVE_ALL = """
+import sys, time
+from pathlib import Path
+from bears.clean.decisions import Decisions
+
+folder, label = Path(sys.argv[1]), sys.argv[2]
+print("ready", flush=True)
+sys.stdin.readline()
+for file in sorted((folder / label).iterdir()):
+    Decisions(folder).move(f"{label}/{file.name}", "both")
+    if file.stem.endswith("9"):
+        Decisions(folder).undo()
+"""
+
+
+def test_two_pages_at_once_overwrite_nothing(tmp_path):
+    labels = ("disc", "square")
+    for label in labels:
+        (tmp_path / label).mkdir()
+        for i in range(150):
+            (tmp_path / label / f"{i:03}.jpg").write_text(f"{label} {i}")
+    before = sorted(files(tmp_path).values())
+    command, pipe = [sys.executable, "-c", MOVE_ALL, tmp_path], subprocess.PIPE
+    pages = [subprocess.Popen([*command, label], cwd=ROOT, stdin=pipe, stdout=pipe, text=True) for label in labels]
+    assert [page.stdout.readline() for page in pages] == ["ready\n", "ready\n"]
+    for page in pages:
+        page.stdin.write("go\n")
+        page.stdin.flush()
+    for page in pages:
+        page.communicate(timeout=60)
+    assert [page.returncode for page in pages] == [0, 0]
+    assert sorted(files(tmp_path).values()) == before
+    assert len(Decisions(tmp_path).steps()) == 2 * (150 - 15)
+    assert len(Decisions(tmp_path).read()) == 2 * (150 + 15)
+
+
 @pytest.mark.parametrize("name", ["../outside.jpg", "/etc/hostname", "disc/../../outside.jpg", "disc/link.jpg"])
 def test_nothing_outside_of_the_folder_is_touched(data, name):
     (data.parent / "outside.jpg").write_bytes(b"mine")

@@ -4,16 +4,19 @@ Nothing is deleted or overwritten, and nothing outside of the folder is touched.
 """
 
 import csv
+import os
 import shutil
-import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from bears.errors import DataError
 from bears.text import from_cells, to_cells
 from bears.train.data import SET_ASIDE
+from filelock import FileLock, Timeout
 
 COLUMNS = ("time", "action", "from", "to")  # the last two are paths below the folder, `class/file`
+WAIT = 60  # seconds for another page on the same folder to finish its step
 
 
 class Decisions:
@@ -22,7 +25,8 @@ class Decisions:
     def __init__(self, folder):
         self.folder = Path(folder).resolve()
         self.log = self.folder / SET_ASIDE / "log.csv"
-        self.lock = threading.RLock()  # two tabs of a browser are two threads
+        # Two tabs of a browser are two threads, and two pages on this folder are two processes.
+        self.lock = FileLock(self.log.with_suffix(".lock"), timeout=WAIT)
 
     def keep(self, name):
         """Note that a photo was looked at and is right."""
@@ -44,7 +48,7 @@ class Decisions:
 
         Returns the step, or nothing if there is none that can be taken back.
         """
-        with self.lock:
+        with self.locked():
             if steps := [step for step in self.steps() if name in (None, step["from"])]:
                 self.take("undo", steps[-1]["to"], steps[-1]["from"])
                 return steps[-1]
@@ -71,8 +75,8 @@ class Decisions:
 
     def take(self, action, name, goal):
         """Log a step from `name` to `goal`, then do it: no photo moves without a trace."""
-        with self.lock:
-            source, target = self.inside(name), self.inside(goal)
+        source, target = self.inside(name), self.inside(goal)
+        with self.locked():
             if not source.is_file():
                 raise DataError(f"{name} is no longer there: it was moved meanwhile.")
             if source.is_symlink():
@@ -87,6 +91,19 @@ class Decisions:
             except (OSError, UnicodeError) as e:
                 reason = getattr(e, "strerror", None) or "its name is not valid UTF-8"
                 raise DataError(f"{name} stays where it is ({reason}): check who may write to {self.folder}.") from None
+
+    @contextmanager
+    def locked(self):
+        """Let no other tab or page take a step in this folder until the block ends. Raises `DataError`."""
+        try:
+            self.log.parent.mkdir(exist_ok=True)
+            lock = self.lock.acquire(poll_interval=0.01)
+        except Timeout:
+            raise DataError(f"Another page is still busy with {self.folder}: close it and try again.") from None
+        except OSError as e:
+            raise DataError(f"{self.log.parent} cannot be used ({e.strerror}): check who may write to it.") from None
+        with lock:
+            yield
 
     def inside(self, name):
         """The path of `name`, which must not lead out of the folder."""
@@ -109,7 +126,7 @@ class Decisions:
 def free_name(path):
     """`path`, or `name-2.jpg`, `name-3.jpg` and so on, if there is such a file already."""
     n, free = 1, path
-    while free.exists():
+    while os.path.lexists(free):  # a link to a drive that is not there now is somebody's, too
         n += 1
         free = path.with_stem(f"{path.stem}-{n}")
     return free
