@@ -13,6 +13,7 @@ SYSTEM_FOLDERS = {
     *("@eadir", "@tmp", "#recycle", "@recycle", "#snapshot", "@recently-snapshot"),  # Synology, QNAP
     *("$recycle.bin", "system volume information", "__macosx", "lost+found"),  # Windows, macOS, Linux
 }
+SET_ASIDE = "set-aside"  # where `bears.clean` puts photos that are not to be used
 COUNTED = 10_000  # a drive may keep a hundred old versions of everything: photos there are counted up to this number
 
 

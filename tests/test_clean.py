@@ -1,18 +1,22 @@
 """Cleaning: what is planted among the photos is found, and every step with them is logged and can be taken back."""
 
 import io
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from types import SimpleNamespace
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 import requests
 from bears.clean import __main__ as clean
-from bears.clean.checks import CHECKS, NEAR_DUPLICATE, WRONG_CLASS, Finding
+from bears.clean.checks import CHECKS, NEAR_DUPLICATE, WRONG_CLASS, Finding, none_of_the_classes
 from bears.clean.decisions import COLUMNS, Decisions
 from bears.clean.page import Review
 from bears.clean.ranking import RankedPhoto, measure, rank, rank_folder, read_photos
@@ -111,7 +115,8 @@ def test_the_bears_that_were_left_out_by_eye_are_found(photos, tmp_path):
     ranked = rank_folder(tmp_path, progress=lambda *of: read.append(of))[0]
     total = sum(map(len, ranked.values()))
     assert read[-1] == (total, total) and read == sorted(read) and len(set(read)) == total
-    assert ranked["grizzly"][0].name == "grizzly/14ec1d3fbc32.jpg"  # the placeholder
+    placeholder = ranked["grizzly"][0]
+    assert placeholder.name == "grizzly/14ec1d3fbc32.jpg" and placeholder.suggestion == ("set aside", "")
     first = {s.name for s in ranked["teddy"][:12]}
     assert "teddy/39c447c5e3d0.jpg" in first  # the cat
     assert len(first & left_out) >= 9  # the dogs, and others
@@ -130,6 +135,16 @@ def test_the_bears_that_were_left_out_by_eye_are_found(photos, tmp_path):
 def test_what_is_suggested_follows_from_what_was_found(found_by, group, suggestion):
     photo = RankedPhoto("disc/00.jpg", "disc", 0.5, "", frozenset(found_by), "square", None)
     assert (photo.group, photo.suggestion) == (group, suggestion)
+
+
+def test_what_is_unlike_everything_is_not_moved_to_the_class_that_it_looks_like():
+    likeness = np.array([0.01, 0.02, *[0.8] * 28])
+    labels = ["disc"] * 30
+    guesses = ["square", "disc", "square", *labels[3:]]
+    photos = SimpleNamespace(likeness=likeness, show_none=likeness < 0, guesses=guesses, labels=labels)
+    found = none_of_the_classes(photos)
+    assert found.found.tolist() == [True] + [False] * 29
+    assert [says for says in found.says if says] == ["unlike the others (1% alike)", "unlike the others (2% alike)"]
 
 
 def test_keep_move_and_set_aside(data):
@@ -197,6 +212,76 @@ def test_taking_a_step_back_overwrites_nothing_either(data):
     decisions.undo()
     after = files(data)
     assert after["disc/00.jpg"] == before["disc/01.jpg"] and after["disc/00-2.jpg"] == before["disc/00.jpg"]
+    assert decisions.steps() == []
+
+
+def test_a_link_that_leads_nowhere_is_not_overwritten_either(data):
+    link = data / "square" / "00.jpg"
+    link.unlink()
+    link.symlink_to(data / "photos that are not here" / "00.jpg")
+    Decisions(data).move("disc/00.jpg", "square")
+    assert link.is_symlink() and (data / "square" / "00-2.jpg").is_file()
+
+
+def test_an_undo_takes_back_the_latest_of_equal_steps(data):
+    decisions = Decisions(data)
+    for name in ("disc/00.jpg", "disc/01.jpg", "disc/00.jpg"):
+        decisions.keep(name)
+    decisions.undo()
+    assert [step["from"] for step in decisions.steps()] == ["disc/00.jpg", "disc/01.jpg"]
+
+
+def test_a_photo_whose_move_failed_has_left_a_trace_and_no_step(data, monkeypatch):
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    decisions = Decisions(data)
+    monkeypatch.setattr(shutil, "move", fail)
+    with pytest.raises(DataError, match="No space left on device"):
+        decisions.move("disc/00.jpg", "square")
+    assert (data / "disc" / "00.jpg").exists() and decisions.steps() == []
+    assert [row["to"] for row in decisions.read()] == ["square/00-2.jpg"]
+
+
+@pytest.mark.parametrize("name", ['a, "b".jpg', "two\r\nlines.jpg", "bär.jpg"])
+def test_any_name_is_logged_and_taken_back_also_once_a_spreadsheet_has_saved_the_log(data, name):
+    (data / "disc" / "00.jpg").rename(data / "disc" / name)
+    decisions = Decisions(data)
+    decisions.set_aside(f"disc/{name}")
+    decisions.log.write_bytes(b"\xef\xbb\xbf" + decisions.log.read_bytes())
+    assert tuple(decisions.read()[0]) == COLUMNS
+    assert decisions.undo(f"disc/{name}")["action"] == "set aside" and (data / "disc" / name).is_file()
+
+
+def test_a_name_that_is_not_utf8_is_a_sentence_and_stays(data):
+    name = os.fsdecode(b"\xff.jpg")
+    (data / "disc" / "00.jpg").rename(data / "disc" / name)
+    with pytest.raises(DataError, match="not valid UTF-8"):
+        Decisions(data).set_aside(f"disc/{name}")
+    assert (data / "disc" / name).is_file()
+
+
+def test_a_page_that_stays_busy_is_a_sentence(data, monkeypatch):
+    monkeypatch.setattr("bears.clean.decisions.WAIT", 0.05)
+    decisions = Decisions(data)
+    decisions.keep("disc/00.jpg")
+    holder = threading.Thread(
+        target=lambda: (decisions.lock.acquire(), held.set(), done.wait(), decisions.lock.release())
+    )
+    held, done = threading.Event(), threading.Event()
+    holder.start()
+    held.wait()
+    with pytest.raises(DataError, match="Another page is still busy"):
+        decisions.undo()
+    done.set()
+    holder.join()
+    assert decisions.undo()["action"] == "keep"
+
+
+def test_a_folder_that_takes_no_folder_is_a_sentence(data):
+    (data / "set-aside").write_text("mine")
+    with pytest.raises(DataError, match="cannot be used"):
+        Decisions(data).keep("disc/00.jpg")
 
 
 MOVE_ALL = """
@@ -320,6 +405,15 @@ def test_a_photo_of_a_nested_folder_moves_to_the_class_that_there_is(data):
     shutil.copy(data / "square" / "00.jpg", data / "disc" / "more" / "mine.jpg")
     Decisions(data).move("disc/more/mine.jpg", "square")
     assert (data / "square" / "mine.jpg").exists()
+
+
+def test_a_photo_moves_to_the_class_beside_its_own_before_one_further_away(data):
+    for label in ("disc", "square"):
+        shutil.copytree(data / label, data / "more" / label)
+    Decisions(data).move("more/disc/00.jpg", "square")
+    assert (data / "more" / "square" / "00-2.jpg").exists() and not (data / "square" / "00-2.jpg").exists()
+    Decisions(data).move("more/disc/01.jpg", "new")
+    assert (data / "more" / "new" / "01.jpg").exists()
 
 
 @pytest.fixture(scope="module")
@@ -525,6 +619,161 @@ def test_a_request_that_is_not_the_pages_own_changes_nothing(cleaner, headers, b
     data, server = cleaner
     answer = requests.post(f"{server.url}/decide", body, headers=headers, timeout=30)
     assert 400 <= answer.status_code < 500 and not Decisions(data).steps()
+
+
+ATTACK = """async address => {
+    const send = (path, options) => fetch(address + path, options).then(answer => answer.text()).catch(() => "")
+    const step = JSON.stringify([{action: "set aside", name: "disc/00.jpg"}])
+    const file = new FormData()
+    file.append("files", new Blob(["mine"]), "mine.png")
+    const picture = new Image(), frame = document.createElement("iframe")
+    const tried = new Promise(done => (picture.onload = () => done("shown"), picture.onerror = () => done("")))
+    picture.src = address + "/photo?name=disc/00.jpg"
+    frame.src = address
+    document.body.append(frame)
+    await new Promise(done => (frame.onload = done))
+    return [
+        await tried,
+        await send("/review"),
+        await send("/photo?name=disc/00.jpg"),
+        await send("/decide", {method: "POST", body: step, headers: {"content-type": "application/json"}}),
+        await send("/decide", {method: "POST", body: step, mode: "no-cors"}),
+        await send("/gradio_api/upload", {method: "POST", body: file, mode: "no-cors"}),
+    ].join("")
+}"""
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+def test_a_page_of_another_port_reads_shows_and_changes_nothing(cleaner, browser, web_server, name):
+    data, server = cleaner
+    web_server.pages["/"] = f'<a href="{server.url}#disc/00.jpg">The report links here</a>'.encode()
+    before, page, answers = files(data), browser.new_page(), []
+    page.goto(web_server.url("/").replace("127.0.0.1", name))
+    page.on("response", lambda answer: answers.append((answer.request.method, answer.status)))
+    told = page.evaluate(ATTACK, server.url)
+    assert "disc/" not in told and "shown" not in told
+    assert all(status >= 400 for method, status in answers if method != "OPTIONS")
+    assert [method for method, _ in answers].count("GET") >= 3  # as Chromium tells of them: photo, review, frame
+    assert files(data) == before and not Decisions(data).steps()
+    page.get_by_text("The report links here").click()
+    page.locator("#grid li").first.wait_for()
+    page.close()
+
+
+@pytest.mark.parametrize(
+    "path", ["/gradio_api/upload", "/gradio_api/queue/join", "/gradio_api/file=x", "/gradio_api/info"]
+)
+def test_only_what_the_page_needs_is_served(cleaner, path):
+    assert requests.get(f"{cleaner[1].url}/gradio_api/{path}", timeout=30).status_code == 404
+    assert requests.post(f"{cleaner[1].url}/gradio_api/{path}", files={"files": b"mine"}, timeout=30).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example:7860"},  # its name leads to 127.0.0.1 (DNS rebinding)
+        {"Host": "localhost.evil.example"},
+        {"Host": ""},
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "null"},  # a file, or a frame without rights
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"},
+    ],
+)
+def test_another_site_reads_no_photos(cleaner, headers):
+    for path in ("/review", "/photo?name=disc/00.jpg"):
+        assert requests.get(cleaner[1].url + path, headers=headers, timeout=30).status_code in (403, 421)
+
+
+def test_no_site_may_frame_the_page(cleaner):
+    headers = requests.get(cleaner[1].url, timeout=30).headers
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["cross-origin-resource-policy"] == headers["cross-origin-opener-policy"] == "same-origin"
+
+
+@pytest.fixture
+def made_up(cleaner, browser):
+    """Opens the page with photos of groups given as `name, group`; returns it and the steps that it has sent."""
+    contexts = []
+
+    def made_up(*photos, hash="", screen=DESKTOP):
+        contexts.append(browser.new_context(**screen))
+        page, sent = contexts[-1].new_page(), []
+        photos = [
+            {"name": name, "label": name.partition("/")[0], "group": group, "opinion": f"as {name}", "twin": None}
+            | {"action": "keep", "goal": ""}
+            for name, group in photos
+        ]
+        labels = sorted({photo["label"] for photo in photos})
+        state = {"folder": "", "labels": labels, "photos": photos, "steps": [], "train": "python3 -m bears train"}
+
+        def decide(route):
+            sent.extend((step["action"], step["name"]) for step in route.request.post_data_json)
+            route.fulfill(json=[])
+
+        page.route("**/review", lambda route: route.fulfill(json=state))
+        page.route("**/decide", decide)
+        page.goto(f"{cleaner[1].url}#{hash}")
+        page.locator("#labels button").first.wait_for()
+        return page, sent
+
+    yield made_up
+    for context in contexts:
+        context.close()
+
+
+GROUPS = [
+    *((f"disc/0{i}.jpg", "look wrong") for i in range(2)),
+    ("disc/02.jpg", "near-duplicates"),
+    *((f"disc/0{i}.jpg", "look right") for i in range(3, 9)),
+    ("square/00.jpg", "look wrong"),
+    ("square/01.jpg", "look right"),
+]
+
+
+@pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_after_the_last_suspicious_photo_no_key_is_for_another_one(made_up, screen):
+    page, sent = made_up(*GROUPS, screen=screen)
+    for key in ("s", "k", "s", "s", "s", "ArrowRight", "s", "ArrowDown", "k", "a", "x", "s"):
+        page.keyboard.press(key)
+    page.get_by_text("All suspicious photos are done. Now train again:").wait_for()
+    assert page.inner_text("#train") == "python3 -m bears train" and page.locator("#shown").is_hidden()
+    assert sent == [("set aside", "disc/00.jpg"), ("keep", "disc/01.jpg"), ("set aside", "square/00.jpg")]
+    assert not serious_findings(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
+
+    page.keyboard.press("u")
+    page.locator("#opinion", has_text="square/00.jpg").wait_for()
+    assert page.locator("#end").is_hidden() and page.locator("#shown").is_visible()
+    page.keyboard.press("k")
+    page.get_by_role("button", name="Near-duplicates (1)").click()
+    page.locator("#opinion", has_text="disc/02.jpg").wait_for()
+    page.keyboard.press("k")
+    page.get_by_role("button", name="Photos that look right (7)").click()
+    page.locator("#opinion", has_text="disc/03.jpg").wait_for()
+
+
+def test_where_nothing_looks_wrong_no_photo_is_chosen(made_up):
+    page, sent = made_up(("disc/00.jpg", "look right"), ("square/00.jpg", "near-duplicates"))
+    page.get_by_text("No photo looks suspicious. Now train:").wait_for()
+    for key in ("s", "a", "ArrowRight", "k"):
+        page.keyboard.press(key)
+    page.get_by_role("button", name="Next page").click()
+    page.locator("#opinion", has_text="disc/00.jpg").wait_for()
+    assert not sent
+
+
+@pytest.mark.parametrize("write", [str, quote], ids=["typed", "linked"])
+def test_a_percent_sign_in_the_address_names_a_photo(made_up, write):
+    page, _ = made_up(("100%/100%.jpg", "look right"), *GROUPS, hash=write("100%/100%.jpg"))
+    page.locator("#opinion", has_text="100%/100%.jpg").wait_for()
+
+
+def test_thumbnails_show_whole_photos(made_up):
+    page, _ = made_up(*GROUPS)
+    fits = page.locator("#grid img, #shown img").evaluate_all("all => all.map(img => getComputedStyle(img).objectFit)")
+    assert set(fits) == {"contain"}
 
 
 def test_a_photo_that_was_changed_is_shown_as_it_is_now(cleaner):

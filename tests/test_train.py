@@ -10,7 +10,10 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from argparse import Namespace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from bears import ARCH
@@ -30,8 +33,8 @@ from bears.train.learner import (
     vision_learner,
 )
 from bears.train.near_duplicates import group_near_duplicates
+from bears.train.report import PAGE, describe_loss, show_confusion, show_watch, show_wrong
 from bears.train.report import ClassificationInterpretation as Interpretation
-from bears.train.report import show_watch
 from fastai.vision.all import ClassificationInterpretation, IndexSplitter, RandomSplitter, Resize, noop, parent_label
 from helpers import DESKTOP, PHONE, ROOT, facts_of, needs, serious_findings
 from PIL import Image, ImageOps
@@ -189,6 +192,47 @@ def test_the_report_says_what_to_expect_why_and_what_to_type_next(trained, repor
     assert not left_out.is_visible()
     report.get_by_text("Photos left out: 1").click()
     assert left_out.is_visible()
+
+
+@pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("name", ["boxer", "german shorthaired pointer"])
+def test_all_columns_of_eight_classes_are_seen(browser, tmp_path, screen, name):
+    vocab = [f"{name} {i}" for i in range(8)]
+    table = show_confusion(
+        SimpleNamespace(vocab=vocab, confusion_matrix=lambda: np.full((8, 8), 3) + 130 * np.eye(8, dtype=int))
+    )
+    (tmp_path / "index.html").write_text(PAGE.substitute(title="", classes="", headline="", sections=table))
+    page = browser.new_page(**screen)
+    page.goto((tmp_path / "index.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
+    assert page.locator(".wide").evaluate("table => table.scrollWidth <= table.clientWidth")
+    page.close()
+
+
+def test_the_command_that_puts_photos_right_stands_under_those_it_got_wrong(shapes):
+    files = [shapes / "disc" / "00.jpg", shapes / "square" / "00.jpg"]
+    probs = torch.tensor([[0.1, 0.9], [0.2, 0.8]])
+    interp = SimpleNamespace(vocab=["disc", "square"], probs=probs, targets=torch.tensor([0, 1]), wrong=lambda: [0])
+    shown = show_wrong(Namespace(data=shapes, leave_out=None), SimpleNamespace(files=files, turned_away=[]), interp)
+    assert re.search(r"Photos it got wrong: 1 of 2</h2><p>.*<code>python3 -m bears clean .*<ul class=.photos", shown)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "said"),
+    [
+        ([0.9, 0.3, 0.2], "held out (valid), it falls from 0.90 to 0.20."),
+        ([0.9, 0.2, 0.3], "it falls from 0.90 to 0.20, then rises to 0.30. A loss that rises on these is a sign"),
+        ([0.2, 0.3, 0.9], "it rises from 0.20 to 0.90. A loss that rises on these is a sign of overfitting"),
+        ([0.5, 0.52], "it stays at about 0.52."),
+        ([0.5], "it stays at about 0.50."),
+        ([0.5, float("nan")], "it is not a number at some point: lower the learning rate."),
+        ([None, None], "On the photos that it learns from, the loss falls from 1.20 to 0.10."),
+    ],
+)
+def test_the_report_says_how_the_losses_went(held_out, said):
+    names, values = ["epoch", "train_loss", "valid_loss", "time"], [[0.1, loss] for loss in held_out]
+    told = describe_loss(SimpleNamespace(metric_names=names, losses=[1.2, 0.4, 0.1], values=values))
+    assert told.startswith("On the photos that it learns from, the loss falls from 1.20 to 0.10.") and said in told
 
 
 def test_learning_curve_shows_a_curve(trained):

@@ -62,12 +62,19 @@ def sum_up_steps(before, after):
     )
 
 
-def print_next_commands(args):
-    """The commands that may come next, to be typed as they stand."""
+def command(*words, args):
+    """A command on the photos of `args`, to be typed as it stands."""
     options = [args.data, *(["--leave-out", args.leave_out] if args.leave_out else [])]
-    rest = " ".join(map(as_typed, options))
-    print(f"{'To put them right' if args.list else 'To go on'}: python3 -m bears clean {rest}")
-    print(f"To train on what is there: python3 -m bears train --data {rest} --out my_model", flush=True)
+    return " ".join(["python3 -m bears", *words, *map(as_typed, options)])
+
+
+def train_command(args):
+    return f"{command('train', '--data', args=args)} --out my_model"
+
+
+def print_next_commands(args):
+    print(f"{'To put them right' if args.list else 'To go on'}: {command('clean', args=args)}")
+    print(f"To train on what is there: {train_command(args)}", flush=True)
 
 
 def serve(review):
@@ -97,7 +104,7 @@ def run(args):
     check_folder(Path(args.data))
     decisions = Decisions(args.data)
     before = decisions.steps()  # a damaged log is better found before the photos are judged
-    review = Review(decisions)
+    review = Review(decisions, train_command=train_command(args))
     page = None if args.list else serve(review)
     print("Judging the photos; that takes about as long as training", flush=True)
     review.ranking, dropped = rank_folder(args.data, args.leave_out, progress=review.note)

@@ -55,11 +55,15 @@ def near_duplicate(photos: Photos) -> Finding:
 
 
 def none_of_the_classes(photos: Photos) -> Finding:
-    """By `bears.ood`; photos that are merely unlike the others are said to be, but not counted."""
+    """By `bears.ood`, or unlike the others and like another class: such a photo is not of that class, either.
+
+    Photos that are merely unlike the others are said to be, but not counted.
+    """
     unlike = photos.likeness < min(UNLIKE, np.quantile(photos.likeness, 0.1))
     says = [f"unlike the others ({int(100 * x)}% alike)" if u else "" for x, u in zip(photos.likeness, unlike)]
     says = ["shows none of them" if none else words for none, words in zip(photos.show_none, says)]
-    return Finding(photos.show_none, photos.likeness.clip(0, 1), says)
+    found = photos.show_none | (unlike & (np.array(photos.guesses) != photos.labels))
+    return Finding(found, photos.likeness.clip(0, 1), says)
 
 
 def wrong_class(photos: Photos) -> Finding:

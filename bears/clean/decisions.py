@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bears.errors import DataError
+from bears.photos import SET_ASIDE
 from bears.text import from_cells, to_cells
-from bears.train.data import SET_ASIDE
 from filelock import FileLock, Timeout
 
 COLUMNS = ("time", "action", "from", "to")  # the last two are paths below the folder, `class/file`
@@ -59,11 +59,11 @@ class Decisions:
         try:
             for row in self.read():
                 if row["action"] == "undo":
-                    steps.remove(next(step for step in reversed(steps) if step["to"] == row["from"]))
+                    del steps[max(i for i, step in enumerate(steps) if step["to"] == row["from"])]
                 else:
                     steps.append(row)
             return [step for step in steps if (self.folder / step["to"]).is_file()]
-        except (OSError, KeyError, TypeError, ValueError, StopIteration, csv.Error):
+        except (OSError, KeyError, TypeError, ValueError, csv.Error):
             raise DataError(f"{self.log} cannot be read: correct it, or rename it to start a new one.") from None
 
     def read(self):
@@ -126,7 +126,7 @@ class Decisions:
 def free_name(path):
     """`path`, or `name-2.jpg`, `name-3.jpg` and so on, if there is such a file already."""
     n, free = 1, path
-    while os.path.lexists(free):  # a link to a drive that is not there now is somebody's, too
+    while os.path.lexists(free):  # also a link that leads nowhere
         n += 1
         free = path.with_stem(f"{path.stem}-{n}")
     return free

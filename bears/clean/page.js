@@ -2,10 +2,16 @@
 const PAGE = 12,
     AHEAD = 4 // photos in the grid, and large ones that are loaded before they are chosen
 const DONE = {keep: "kept", "set aside": "set aside", move: "moved to "}
+const GROUPS = {
+    "look wrong": "Photos that look wrong",
+    "near-duplicates": "Near-duplicates",
+    "look right": "Photos that look right",
+}
 const part = id => element.querySelector("#" + id)
 const wait = seconds => new Promise(resolve => setTimeout(resolve, 1000 * seconds))
 
 let labels = [],
+    train = "",
     photos = [],
     pages = [],
     at = 0,
@@ -29,6 +35,14 @@ const count = (n, word) => `${n} ${word}${n == 1 ? "" : "s"}`
 const open = list => list.filter(photo => !photo.done)
 const reveal = id => part(id).scrollIntoView({block: "nearest"}) // on a phone it may have been scrolled away
 const say = text => (part("message").textContent = text)
+
+function decoded(text) {
+    try {
+        return decodeURIComponent(text)
+    } catch {
+        return text // an address that was typed by hand, of a folder called 100%
+    }
+}
 
 // What the program knows
 
@@ -55,10 +69,10 @@ async function load(name) {
 }
 
 function show(state, name) {
-    ;({labels, photos} = state)
+    ;({labels, photos, train} = state)
     taken = state.steps.map(name => [name])
     pages = labels.flatMap(label =>
-        ["look wrong", "near-duplicates", "look right"].flatMap(group => {
+        Object.keys(GROUPS).flatMap(group => {
             const some = photos.filter(photo => photo.label == label && photo.group == group)
             return Array.from({length: Math.ceil(some.length / PAGE)}, (_, i) => some.slice(i * PAGE, (i + 1) * PAGE))
         }),
@@ -86,7 +100,7 @@ function show(state, name) {
     )
     const photo = find(name),
         worst = pages.findIndex(page => page[0].group == "look wrong")
-    turn(Math.max(0, photo ? pages.findIndex(page => page.includes(photo)) : worst))
+    turn(photo ? pages.findIndex(page => page.includes(photo)) : worst)
     if (photo) choose(photo)
 }
 
@@ -114,8 +128,9 @@ function select() {
 
 // What is chosen
 
+// Page -1 has no photos: nothing looks wrong, and no key is for a photo that looks right until one is chosen.
 function turn(page) {
-    at = Math.max(0, Math.min(page, pages.length - 1))
+    at = Math.max(-1, Math.min(page, pages.length - 1))
     ticked.clear()
     chosen = pages[at]?.find(photo => !photo.done) ?? null
     part("grid").replaceChildren(...(pages[at] ?? []).map(thumb))
@@ -123,7 +138,7 @@ function turn(page) {
 }
 
 function choose(photo) {
-    if (!pages[at].includes(photo)) turn(pages.findIndex(page => page.includes(photo)))
+    if (!pages[at]?.includes(photo)) turn(pages.findIndex(page => page.includes(photo)))
     chosen = photo
     update()
 }
@@ -133,23 +148,30 @@ function step(by) {
     let i = page.indexOf(chosen) + by
     while (page[i]?.done) i += Math.sign(by)
     if (page[i]) choose(page[i])
-    else if (Math.abs(by) == 1 && pages[at + by]) {
-        turn(at + by)
+    else if (Math.abs(by) == 1 && nextPage(by)) {
+        turn(pages.indexOf(nextPage(by)))
         if (by < 0 && chosen) choose(open(pages[at]).pop())
     }
 }
 
-// The next photo of the page, else the next page of the same group, wherever its class stands, else any.
+function nextPage(by) {
+    const group = pages.filter(page => page[0].group == pages[at]?.[0].group)
+    return group[group.indexOf(pages[at]) + by]
+}
+
+// The next photo of the page, else the next page of the same group, whichever its class. After the last one it stops:
+// keys that were typed ahead are not for photos of another group.
 function goOn() {
     const page = pages[at],
         rest = open(page)
     if (rest.length) return choose(rest.find(photo => page.indexOf(photo) > page.indexOf(chosen)) ?? rest[0])
-    const round = [...pages.slice(at + 1), ...pages.slice(0, at)].filter(some => open(some).length)
-    const next = round.find(some => some[0].group == page[0].group) ?? round[0]
+    const round = [...pages.slice(at + 1), ...pages.slice(0, at)]
+    const next = round.find(some => some[0].group == page[0].group && open(some).length)
     if (next) turn(pages.indexOf(next))
     else {
         chosen = null
         update()
+        reveal("end")
     }
 }
 
@@ -266,6 +288,7 @@ function update() {
         button.ariaCurrent = pages[at]?.[0].label == label ? "true" : null
     })
     updateDesk()
+    updateEnd()
     updateGrid()
     part("unsaved").textContent = !offline
         ? ""
@@ -316,6 +339,33 @@ function updateDesk() {
     for (const photo of open(next).slice(0, AHEAD)) wide.has(photo.name) || large(photo.name)
 }
 
+// What there is to do once a group is done.
+function updateEnd() {
+    const group = pages[at]?.[0].group ?? "look wrong",
+        left = open(photos),
+        over = !chosen && !ticked.size && !left.some(photo => photo.group == group)
+    part("end").hidden = !over
+    part("shown").hidden = part("opinion").hidden = over
+    if (!over) return
+    const wrong = left.some(photo => photo.group == "look wrong")
+    part("ended").textContent = wrong
+        ? `${GROUPS[group]}: all are done.`
+        : taken.length
+          ? "All suspicious photos are done."
+          : "No photo looks suspicious."
+    part("how").textContent = wrong ? "" : taken.length ? "Now train again:" : "Now train:"
+    part("command").hidden = wrong
+    part("train").textContent = train
+    part("groups").replaceChildren(
+        ...Object.keys(GROUPS).flatMap(group => {
+            const n = left.filter(photo => photo.group == group).length,
+                first = pages.findIndex(page => page[0].group == group && open(page).length)
+            return n ? [make("button", {textContent: `${GROUPS[group]} (${n})`, onclick: () => turn(first)})] : []
+        }),
+    )
+    part("others").hidden = !part("groups").children.length
+}
+
 // An element for each large photo: what was loaded ahead is there at once, and no photo stands above another's name.
 function large(name, alt = "") {
     const picture = wide.get(name) ?? make("img", {src: address(name, "large")})
@@ -333,10 +383,10 @@ function updateGrid() {
         : []
     const first = group.indexOf(page[0]) + 1
     part("where").textContent = page.length
-        ? `${page[0].label}: ${first} to ${first + page.length - 1} of ${group.length} that ${page[0].group == "near-duplicates" ? "are near-duplicates" : page[0].group}`
+        ? `${page[0].label}: ${first} to ${first + page.length - 1} of ${group.length} that ${page[0].group == "near-duplicates" ? "are " : ""}${page[0].group}`
         : ""
     part("all").disabled = !rest.length
-    part("previous").disabled = at == 0
+    part("previous").disabled = at <= 0
     part("next").disabled = at >= pages.length - 1
     for (const item of part("grid").children) {
         const {photo, box, button} = item
@@ -391,6 +441,12 @@ part("keep").onclick = KEYS.k
 part("aside").onclick = KEYS.s
 part("undo").onclick = KEYS.u
 part("all").onclick = KEYS.a
+part("copy").onclick = async () => {
+    getSelection().selectAllChildren(part("train"))
+    await navigator.clipboard.writeText(train)
+    part("copy").textContent = "Copied"
+    setTimeout(() => (part("copy").textContent = "Copy"), 2000)
+}
 part("previous").onclick = () => {
     turn(at - 1)
     reveal("head")
@@ -400,4 +456,4 @@ part("next").onclick = () => {
     reveal("head")
 }
 window.addEventListener("beforeunload", event => unsent.length && event.preventDefault())
-load(decodeURIComponent(location.hash.slice(1)))
+load(decoded(location.hash.slice(1)))

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 import gradio as gr
+from bears.clean.guard import Guard
 from bears.errors import DataError, PhotoError
 from bears.photo import as_jpeg, open_photo
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -36,11 +36,13 @@ class Review:
     """What is still to be looked at: the ranking of `rank_folder` without the photos that `Decisions` knows of.
 
     Until the photos are judged there is no ranking, and `read` says how many have been read, of how many.
+    `train_command` is what to type when the photos are right.
     """
 
-    def __init__(self, decisions, ranking=None):
+    def __init__(self, decisions, ranking=None, train_command=""):
         self.decisions = decisions
         self.ranking = ranking
+        self.train_command = train_command
         self.read = 0, 0
 
     def note(self, *read):
@@ -59,6 +61,7 @@ class Review:
             "folder": str(self.decisions.log.parent),
             "labels": list(self.ranking),
             "photos": [describe(photo) for label in self.ranking for photo in self.waiting(label)],
+            "train": self.train_command,
             "steps": [step["from"] for step in self.decisions.steps()],
         }
 
@@ -127,6 +130,4 @@ def create_page(review):
     """The page on a `Review`, as a `gr.Blocks`, and what its `launch` needs, as a dict."""
     with gr.Blocks(title=TITLE) as page:
         gr.HTML(html_template=HTML, js_on_load=JS, apply_default_css=False)
-    # Only by these names: a site that has its own name lead here could read the photos and move them (DNS rebinding).
-    guard = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
-    return page, {"css": CSS, "app_kwargs": {"routes": create_routes(review), "middleware": [guard]}}
+    return page, {"css": CSS, "app_kwargs": {"routes": create_routes(review), "middleware": [Middleware(Guard)]}}

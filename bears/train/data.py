@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from bears.errors import DataError, PhotoError
 from bears.photo import open_photo
-from bears.photos import SYSTEM_FOLDERS, list_photos
+from bears.photos import SET_ASIDE, SYSTEM_FOLDERS, list_photos
 from bears.text import from_cells, print_line
 from bears.train import distributed
 from fastai.data.transforms import parent_label
@@ -19,7 +19,6 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 Split = tuple[Sequence[int], Sequence[int]]  # train_idx, valid_idx: positions of photos
 MAX_LABEL = 200  # bytes of the name of a class: files are named after it, and systems take 255 bytes
-SET_ASIDE = "set-aside"  # where `bears.clean` puts photos that are not to be used
 
 
 def find_photos(path: Path, leave_out=None) -> tuple[list[Path], dict[str, str]]:

@@ -49,7 +49,7 @@ PICTURES = {
         "How it tells that a photo shows none of the classes",
         "By its likeness to the training photos. Each of these was compared with all others, not with itself.",
     ),
-    "learning_curve": ("Loss while training", "It should fall, and then stay low."),
+    "learning_curve": ("Loss while training", "{loss}"),
     "confusion_matrix": (
         "The lesson's confusion matrix",
         "The same as the table above, as `plot_confusion_matrix` has it.",
@@ -62,8 +62,9 @@ PICTURES = {
     "batch": ("Some of the photos as the network sees them", "Each with its class, which is the name of its folder."),
 }
 CLEAN = "http://127.0.0.1:7860/"  # where `bears.clean` is, if nothing else was there before
+RISE = 1.1  # times its lowest value: a loss that ends above it has risen
 THUMBNAIL = 280  # pixels of the longer side: sharp on most screens
-MANY = 8  # classes, from which on their names stand upright above the table
+MANY, LONG = 8, 20  # classes, and characters of a name, from which on names stand upright above the table
 
 
 class ClassificationInterpretation(interpret.ClassificationInterpretation):
@@ -149,17 +150,17 @@ def write(
     args: Namespace, facts: dict, result: Result, interp: ClassificationInterpretation, plots: dict[str, str]
 ) -> None:
     """Write `reports/index.html`, which needs no other file; `plots` are SVGs. Raises `ExportError`."""
+    notes = {**facts.get("cross_validation", {}), "loss": describe_loss(result.loss_recorder)}
     sections = [
         reason(facts),
         "<p>See it answer:</p>" + command(outcome.app_command(args)),
         show_wrong(args, result, interp),
         show_turned_away(args, result),
-        show_remedy(args, result, interp),
         show_others(facts, result),
         show_watch(facts),
         show_confusion(interp),
         *(
-            show_plot(name, plots[name], title, note.format(**facts.get("cross_validation", {})))
+            show_plot(name, plots[name], title, note.format(**notes))
             for name, (title, note) in PICTURES.items()
             if plots.get(name)
         ),
@@ -219,16 +220,16 @@ def show_wrong(args, result, interp):
     captions = [f"{vocab[interp.targets[i]]}, taken for {guess}" for i, guess in zip(wrong, guesses)]
     files = [result.files[i] for i in wrong]
     title = f"<h2>Photos it got wrong: {len(wrong)} of {len(result.files)}</h2>"
-    return title + thumbnails(files, links(files, args), captions)
+    return title + show_remedy(args, result, wrong) + thumbnails(files, links(files, args), captions)
 
 
-def show_remedy(args, result, interp):
+def show_remedy(args, result, wrong):
     """How to put photos right, if there are any that may be wrong."""
-    if not interp.wrong() and not result.turned_away:
+    if not wrong and not result.turned_away:
         return ""
     advice = (
-        "<p>Does one lie in the wrong folder, or show something else? This opens a page to put it right, to which the"
-        " names above lead while it runs:</p>"
+        "<p>Is one in the wrong folder, or does it show something else? This command opens a page to put it right."
+        " While it runs, the names of the photos below lead there:</p>"
     )
     return advice + command(outcome.clean_command(args))
 
@@ -294,6 +295,7 @@ def show_confusion(interp):
     """The confusion matrix, and at the head of each row the recall and precision of its class."""
     matrix, labels = interp.confusion_matrix(), [escape(label) for label in interp.vocab]
     right, actual, taken = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    upright = len(labels) >= MANY or max(map(len, interp.vocab)) > LONG
     head = "".join(f'<th scope="col" class="class"><span>{label}</span>' for label in labels)
     rows = "".join(
         f'<tr><th scope="row">{label}<td>{actual[i]}<td>{share(right[i], actual[i])}<td>{share(right[i], taken[i])}'
@@ -305,9 +307,10 @@ def show_confusion(interp):
         "<p><b>Recall</b>: of the photos of a class, how many are recognised. <b>Precision</b>: of the photos taken"
         " for a class, how many are of it.</p>"
         '<div class="wide" tabindex="0" role="region" aria-label="Confusion matrix">'
-        f'<table class="confusion{" many" * (len(labels) >= MANY)}"><thead>'
+        f'<table class="confusion{" many" * upright}"><thead>'
         f'<tr><td colspan="4"><th scope="colgroup" colspan="{len(labels)}">were taken for'
-        f'<tr><th scope="col">Photos of<td><th scope="col">Recall<th scope="col">Precision{head}</thead>'
+        '<tr><th scope="col">Photos of<td><th scope="col"><span>Recall</span><th scope="col"><span>Precision</span>'
+        f"{head}</thead>"
         f"<tbody>{rows}</tbody></table></div>"
     )
 
@@ -321,6 +324,32 @@ def cell(n, part, right):
 
 def share(part, whole):
     return f"{part / whole:.1%}" if whole else "–"
+
+
+def describe_loss(recorder) -> str:
+    """Say how the losses of a fastai `Recorder` went, from their numbers."""
+    column = recorder.metric_names.index("valid_loss") - 1  # the epoch comes first, and is not in the values
+    held_out = [row[column] for row in recorder.values if row[column] is not None]
+    said = f"On the photos that it learns from, the loss {describe_course(recorder.losses)}."
+    if not held_out:
+        return said
+    said += f" On the photos held out (valid), it {describe_course(held_out)}."
+    if min(held_out) * RISE < held_out[-1]:
+        said += " A loss that rises on these is a sign of overfitting: try fewer epochs, or more photos."
+    return said
+
+
+def describe_course(losses: Iterable[float]) -> str:
+    """Whether losses fall, rise or stay, in words."""
+    first, *_, last = values = [float(loss) for loss in losses] * (1 if len(losses) > 1 else 2)
+    lowest = min(values)
+    if not np.isfinite(values).all():
+        return "is not a number at some point: lower the learning rate"
+    if lowest * RISE < min(first, last):
+        return f"falls from {first:.2f} to {lowest:.2f}, then rises to {last:.2f}"
+    if first * RISE < last:
+        return f"rises from {first:.2f} to {last:.2f}"
+    return f"falls from {first:.2f} to {last:.2f}" if last * RISE < first else f"stays at about {last:.2f}"
 
 
 def show_plot(name, plot, title, note):
