@@ -173,7 +173,7 @@ def test_every_step_can_be_taken_back_after_a_restart_too(data):
     assert files(data) == before
     assert Decisions(data).undo() is None and Decisions(data).steps() == []
     log = Decisions(data).read()
-    assert tuple(log[0]) == COLUMNS and [row["action"] for row in log].count("undo") == 3
+    assert len(log) == 6 and tuple(log[0]) == COLUMNS and [row["action"] for row in log].count("undo") == 3
 
 
 def test_a_step_can_be_taken_back_by_the_name_of_its_photo(data):
@@ -344,6 +344,33 @@ def test_a_damaged_log_is_a_sentence(data):
     decisions.log.write_text("when,what\nnow,that\n")
     with pytest.raises(DataError, match="rename it"):
         decisions.undo()
+
+
+@pytest.mark.parametrize(
+    "rows", ["now,keep", "now,undo,disc/00.jpg,disc/00.jpg", "now,keep," + "x" * 2**18, "\udcff,,,"]
+)
+def test_any_damage_to_the_log_is_a_sentence(data, rows):
+    decisions = Decisions(data)
+    decisions.keep("disc/00.jpg")
+    decisions.undo()
+    with decisions.log.open("a", encoding="utf-8", errors="surrogateescape") as f:
+        f.write(rows + "\n")
+    with pytest.raises(DataError, match="rename it"):
+        decisions.steps()
+
+
+def test_a_folder_may_be_named_from_where_one_is_and_has_no_steps_at_first(data, monkeypatch):
+    monkeypatch.chdir(data.parent)
+    decisions = Decisions(data.name)
+    assert decisions.steps() == []
+    decisions.keep("disc/00.jpg")
+    assert [step["to"] for step in decisions.steps()] == ["disc/00.jpg"]
+
+
+def test_a_photo_in_a_linked_folder_is_logged_where_it_is(data):
+    (data / "link").symlink_to(data / "disc")
+    Decisions(data).keep("link/00.jpg")
+    assert [step["from"] for step in Decisions(data).steps()] == ["disc/00.jpg"]
 
 
 def test_a_folder_that_cannot_be_written_to_is_a_sentence_and_moves_nothing(data):
