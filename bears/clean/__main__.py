@@ -62,18 +62,18 @@ def sum_up_steps(before, after):
     )
 
 
-def command(*words, args):
-    """A command on the photos of `args`, to be typed as it stands."""
-    options = [args.data, *(["--leave-out", args.leave_out] if args.leave_out else [])]
-    return " ".join(["python3 -m bears", *words, *map(as_typed, options)])
+def typed(args):
+    """The photos of `args`, as one types them in a command."""
+    photos = as_typed(args.data)
+    return f"{photos} --leave-out {as_typed(args.leave_out)}" if args.leave_out else photos
 
 
 def train_command(args):
-    return f"{command('train', '--data', args=args)} --out my_model"
+    return f"python3 -m bears train --data {typed(args)} --out my_model"
 
 
 def print_next_commands(args):
-    print(f"{'To put them right' if args.list else 'To go on'}: {command('clean', args=args)}")
+    print(f"{'To put them right' if args.list else 'To go on'}: python3 -m bears clean {typed(args)}")
     print(f"To train on what is there: {train_command(args)}", flush=True)
 
 
