@@ -36,11 +36,20 @@ def jpeg_of_many_comments(comments=5_000_000):
     return data[:2] + b"\xff\xfe\0\2" * comments + data[2:]
 
 
-def tiff_of_many_strips(strips=2**18, kind=4):
+def tiff_of_many_strips(strips=2**18, kind=4, order="<", big=False):
+    """Of the kinds of numbers that strips may have, 4 are the usual; `big` is BigTIFF, for files of more than 4 GB."""
+    number, entry, offset, head = ("Q", "HHQQ", "Q", 16) if big else ("H", "HHLL", "L", 8)
     tags = [(256, 3, 1, 64), (257, 3, 1, 64), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
-    tags += [(273, kind, strips, 8 + 2 + 12 * 8 + 4), (278, 3, 1, 1), (279, 4, 1, 64)]
-    entries = b"".join(struct.pack("<HHLL", *tag) for tag in tags)
-    return b"II*\0" + struct.pack("<LH", 8, len(tags)) + entries + bytes(4) + struct.pack("<L", 8) * strips
+    table = struct.calcsize(order + number) + 8 * struct.calcsize(order + entry) + struct.calcsize(order + offset)
+    tags += [(273, kind, strips, head + table), (278, 3, 1, 1), (279, 4, 1, 64)]
+    if order == ">":  # a number that is shorter than its field stands at the left of it
+        bits = {n: 8 * struct.calcsize(order + offset) - size for n, size in ((3, 16), (4, 32))}
+        tags = [(tag, kind, n, value if n > 1 else value << bits[kind]) for tag, kind, n, value in tags]
+    entries = b"".join(struct.pack(order + entry, *tag) for tag in tags)
+    begin = struct.pack(order + "HHHHQ", 0, 43, 8, 0, head) if big else struct.pack(order + "HHL", 0, 42, head)
+    begin = (b"II" if order == "<" else b"MM") + begin[2:]
+    end = struct.pack(order + offset, 0) + struct.pack(order + offset, 8) * strips
+    return begin + struct.pack(order + number, len(tags)) + entries + end
 
 
 def gif_of_many_comments(comments=520_000):

@@ -128,6 +128,21 @@ def test_sixteen_bits_are_scaled_and_not_clipped():
     assert abs(pixels[0, :, 0].astype(int) - np.arange(256)).max() <= 1
 
 
+@pytest.mark.parametrize("values, expected", [([0, 1, 2], [0, 1, 2]), ([0, 0, 1], [0, 0, 1]), ([0, 254, 255], None)])
+def test_integers_up_to_255_stay_as_they_are(values, expected):
+    pixels = np.asarray(open_photo(saved(Image.fromarray(np.array([values], np.int32)), "TIFF")))
+    assert pixels[0, :, 0].tolist() == (expected or values)
+
+
+@pytest.mark.parametrize(
+    "values, expected",
+    [([0, 257, 65535], [0, 1, 255]), ([0, 256, 512], [0, 0, 1]), ([0, 65536 * 4, 65536 * 8], [0, 127, 255])],
+)
+def test_larger_integers_are_scaled_by_sixteen_bits_or_by_the_largest(values, expected):
+    pixels = np.asarray(open_photo(saved(Image.fromarray(np.array([values], np.int32)), "TIFF")))
+    assert pixels[0, :, 0].tolist() == pytest.approx(expected, abs=0.1 if max(values) < 65536 else 1)
+
+
 @pytest.mark.parametrize("white", [0.5, 1, 255, 65535, 1e6])
 def test_floats_are_scaled_whatever_they_count_as_white(white):
     ramp = np.linspace(0, white, 256, dtype=np.float32)[None].repeat(16, 0)
@@ -264,6 +279,13 @@ def test_a_small_file_that_costs_much_is_refused_by_a_look_at_it(make):
 
 def test_the_type_of_a_table_of_strips_hides_nothing():
     assert "holds more" in refusal(hostile.tiff_of_many_strips(kind=1))
+
+
+@pytest.mark.parametrize("order, big", [("<", False), (">", False), ("<", True)])  # Pillow opens no BigTIFF with ">"
+def test_the_tables_of_every_kind_of_tiff_are_counted(order, big):
+    assert "holds more" in refusal(hostile.tiff_of_many_strips(2**15 + 1, 16 if big else 4, order, big))
+    most = hostile.tiff_of_many_strips(2**15, 16 if big else 4, order, big)
+    assert open_photo(io.BytesIO(most)).size == (64, 64)
 
 
 def test_real_files_have_tables_scans_and_comments_too():
