@@ -3,6 +3,7 @@
 A visitor's photos lie in a private folder, which is gone when the program is.
 """
 
+import argparse
 import atexit
 import os
 import signal
@@ -14,8 +15,14 @@ from functools import partial
 from bears.errors import BearsError
 from bears.text import printable
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 STOP_SIGNALS = [s for s in signal.Signals if s.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
 PRIVATE = []  # folders to delete
+MARK = "photos-of-visitors"  # an empty folder in each, without which it may be somebody else's
 # Before it sets up what a program needs, the launcher asks it whether it accepts its options.
 ONLY_OPTIONS, ACCEPTED = "BEARS_ONLY_OPTIONS", 100  # an environment variable, an exit status
 
@@ -70,6 +77,13 @@ def ends_in_words(program: str, kept="") -> Iterator[None]:
         sys.exit(f"{program}: stopped. {kept}".strip())
 
 
+def root_path(text: str) -> str:
+    """Return the address or path of a page behind a proxy, as an option of argparse, if Gradio can take it."""
+    if text and not text.startswith(("/", "http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text} is no address: give one like https://bears.example, or /bears")
+    return text
+
+
 def no_page(e: Exception) -> str:
     """What to do about an `OSError` that keeps the page from its start, in a sentence."""
     if e.errno is None:  # of `check_address`, or of Gradio, which has found no free port
@@ -103,11 +117,52 @@ def private_folder():
     """
     import tempfile  # late, since until `begin` Ctrl-C shows a traceback
 
-    if folder := os.getenv("GRADIO_TEMP_DIR"):
-        os.makedirs(folder, exist_ok=True)
-    PRIVATE.append(tempfile.mkdtemp(prefix="photos-", dir=folder or None))
+    parent = os.getenv("GRADIO_TEMP_DIR") or tempfile.gettempdir()
+    os.makedirs(parent, exist_ok=True)
+    delete_abandoned(parent)
+    folder = tempfile.mkdtemp(prefix="photos-", dir=parent)
+    PRIVATE.append(folder)
     atexit.register(delete_private)
-    return PRIVATE[-1]
+    if hold(folder) is not None:
+        os.mkdir(os.path.join(folder, MARK))
+    return folder
+
+
+def hold(folder):
+    """Lock a folder until this process ends, however it ends; returns a descriptor, or None if that cannot be done."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # gone, or on Windows, where a folder cannot be opened
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return descriptor
+    except OSError:
+        os.close(descriptor)
+
+
+def private_folders(parent):
+    """Return the paths of the folders in `parent` that apps of this user have made for photos."""
+    # A folder may not be listed, or goes meanwhile.
+    with suppress(OSError), os.scandir(parent) as entries:
+        return [entry.path for entry in entries if entry.name.startswith("photos-") and is_private(entry)]
+    return []
+
+
+def is_private(entry):
+    """Return whether an entry of `os.scandir` is a folder that `private_folder` has made for this user."""
+    marked = entry.is_dir(follow_symlinks=False) and os.path.isdir(os.path.join(entry.path, MARK))
+    return marked and entry.stat(follow_symlinks=False).st_uid == os.getuid()  # on Windows none is marked
+
+
+def delete_abandoned(parent) -> None:
+    """Delete the photos of apps that were killed before they could do so themselves."""
+    import shutil
+
+    for folder in private_folders(parent):
+        if (descriptor := hold(folder)) is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(descriptor)
 
 
 def delete_private() -> None:

@@ -7,6 +7,8 @@ import itertools
 import os
 import signal
 import stat
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -16,6 +18,8 @@ from pathlib import Path
 import pytest
 import requests
 import torch
+from bears import lifecycle
+from bears.app import uploads
 from bears.app.model import Model
 from bears.app.process import PredictorProcess
 from bears.photo import open_photo
@@ -275,6 +279,43 @@ def test_a_server_that_is_stopped_leaves_no_photo_behind(tmp_path, how):
             break
         time.sleep(0.1)
     assert not left and "Traceback" not in server.log.read_text()
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """The folder of an app that was killed while it held a photo, and beside it that of one that runs."""
+    code = "from bears.lifecycle import private_folder; print(private_folder(), flush=True); input()"
+    env, pipe = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}, subprocess.PIPE
+    apps = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdin=pipe, stdout=pipe) for _ in "ab"]
+    dead, running = (Path(app.stdout.readline().decode().strip()) for app in apps)
+    for folder in (dead, running, tmp_path / "photos-holiday"):
+        folder.mkdir(exist_ok=True)
+        (folder / "photo.jpg").write_bytes(TEDDY)
+    apps[0].kill()
+    apps[0].communicate()
+    yield dead, running
+    apps[1].communicate(b"\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows locks no folders")
+def test_the_next_start_deletes_the_photos_of_an_app_that_was_killed_and_nobody_elses(killed, tmp_path, monkeypatch):
+    dead, running = killed
+    assert (dead / "photo.jpg").is_file()
+    monkeypatch.setattr(lifecycle, "PRIVATE", [])
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    own = lifecycle.private_folder()
+    assert not dead.exists() and (running / "photo.jpg").is_file() and (tmp_path / "photos-holiday/photo.jpg").is_file()
+    lifecycle.delete_private()
+    assert not Path(own).exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows locks no folders")
+def test_the_bound_of_the_disk_counts_what_other_apps_hold(killed, tmp_path):
+    own = tmp_path / "photos-own"
+    own.mkdir()
+    store = uploads.Store(own)
+    store.sweep()
+    assert store.held == max(len(TEDDY), uploads.LEAST) and not killed[0].exists()
 
 
 def test_a_model_that_stops_while_it_loads_is_one_sentence(tmp_path):

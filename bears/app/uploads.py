@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import gradio as gr
+from bears.lifecycle import delete_abandoned, private_folders
 from bears.photo import FORMATS, HINT
 from gradio import processing_utils, route_utils, utils
 from PIL import Image
@@ -40,12 +41,14 @@ class Store:
 
     def files(self):
         """Pairs of path and `stat`, oldest first."""
-        found = []
-        for folder, _, names in os.walk(self.folder):
-            for file in (os.path.join(folder, name) for name in names):
-                with contextlib.suppress(OSError):  # gone meanwhile
-                    found.append((file, os.stat(file)))
-        return sorted(found, key=lambda pair: pair[1].st_mtime)
+        return sorted(files_in(self.folder), key=lambda pair: pair[1].st_mtime)
+
+    def others(self):
+        """How many bytes the photos of other apps of this user count for, once those of killed ones are deleted."""
+        parent = self.folder.parent
+        delete_abandoned(parent)
+        others = [folder for folder in private_folders(parent) if folder != str(self.folder)]
+        return sum(max(LEAST, stat.st_size) for folder in others for _, stat in files_in(folder))
 
     def take(self, size):
         """Count so many bytes that are about to be written; returns whether there is room for them."""
@@ -55,7 +58,7 @@ class Store:
     def sweep(self):
         """Delete what is old; when the room is half used up, also the oldest of what is younger."""
         files, now = self.files(), time.time()
-        held = sum(max(LEAST, stat.st_size) for _, stat in files)
+        held = sum(max(LEAST, stat.st_size) for _, stat in files) + self.others()
         room = min(MAX_HELD, held + shutil.disk_usage(self.folder).free - RESERVE)
         for file, stat in files:
             age = now - stat.st_mtime
@@ -79,6 +82,14 @@ class Store:
                     self.sweep()
 
         threading.Thread(target=work, daemon=True).start()
+
+
+def files_in(folder):
+    """Yield pairs of path and `stat` of all files in a folder."""
+    for path, _, names in os.walk(folder):
+        for file in (os.path.join(path, name) for name in names):
+            with contextlib.suppress(OSError):  # gone meanwhile
+                yield file, os.stat(file)
 
 
 class PhotoParser(route_utils.GradioMultiPartParser):
