@@ -10,6 +10,8 @@ A plain `git push` does not do: the Hub refuses binary files in it.
 """
 
 import argparse
+import json
+import subprocess
 from pathlib import Path
 
 from bears.files import export_file
@@ -35,16 +37,17 @@ if __name__ == "__main__":
 from bears.app.pocket import find_pocket
 from bears.app.wording import ALONE, about, as_markdown, examples_to_send, page_title
 from bears.errors import DeployError
-from bears.facts import read_facts
+from bears.facts import public, read_facts
 from bears.text import print_line
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, SpaceCard, get_token
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 
+KINDS = ("py", "js", "css", "html", "svg")
 # What the app opens when it runs; collecting, training and cleaning stay at home.
-FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", "bears/app/*.*"]
+FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", *(f"bears/app/*.{kind}" for kind in KINDS)]
 THE_BEARS = ["black", "grizzly", "teddy"]
-ABOUT_THE_BEARS = ["MODEL_CARD.md", "docs/pictures/*"]
+ABOUT_THE_BEARS = ["MODEL_CARD.md", *(f"docs/pictures/*.{kind}" for kind in ("jpg", "png", "svg", "webp"))]
 THEIR_LICENCE = (
     "The photos in `examples/` are under the GNU General Public License, version 2, not under that of the app:"
     " see [their README](examples/README.md)."
@@ -71,11 +74,27 @@ def files_to_send(space, model):
         raise DeployError(f"{beside} cannot be read: train.py writes it anew.")
     shipped = is_shipped(model, facts)
     patterns = FILES + ABOUT_THE_BEARS if shipped else FILES
-    files = {f.relative_to(ROOT).as_posix(): f for pattern in patterns for f in sorted(ROOT.glob(pattern))}
+    files = ours(patterns)
     examples = examples_to_send(model, facts)
     pocket = {f"site/{name}": file for name, file in find_pocket(model).items()}
     card = space_card(space, facts, shipped, examples)
-    return {"README.md": card, **files, **examples, **pocket, "export.pkl": model, "export.json": beside}
+    facts = json.dumps(public(facts), indent=2).encode() + b"\n"
+    return {"README.md": card, **files, **examples, **pocket, "export.pkl": model, "export.json": facts}
+
+
+def ours(patterns):
+    """Return the project's files, a dict from the path in it to a Path: what git tracks, where that can be asked."""
+    files = {f.relative_to(ROOT).as_posix(): f for pattern in patterns for f in sorted(ROOT.glob(pattern))}
+    return {name: f for name, f in files.items() if name in (tracked() or files) and not f.name.startswith((".", "#"))}
+
+
+def tracked():
+    """Return the names of the files that git tracks; none where there is no git, or no history."""
+    try:
+        told = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], capture_output=True, text=True, encoding="utf-8")
+    except OSError:
+        return set()
+    return set(told.stdout.split("\0")) - {""}
 
 
 def static_files(space, model, trust):

@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+FIGURES = ("validation", "cross_validation", "none_of_them", "verdicts")
+PUBLIC = ("classes", "subject", "alarm", "recipe", "arch", "counts", *FIGURES, "versions")
+
 
 def read_facts(model: Path) -> dict:
     """What train.py wrote about the model beside it (export.json), or nothing."""
@@ -10,6 +13,17 @@ def read_facts(model: Path) -> dict:
         return dict(json.loads(model.with_suffix(".json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return {}
+
+
+def public(facts: dict) -> dict:
+    """Return only what the page reads: no names of photos, and no remarks about them."""
+    return {name: figures(facts[name]) if name in FIGURES else facts[name] for name in PUBLIC if name in facts}
+
+
+def figures(value):
+    """Return the numbers of a dict, and its lists of numbers."""
+    lists = {k: v for k, v in value.items() if isinstance(v, list) and all(isinstance(n, (int, float)) for n in v)}
+    return {k: v for k, v in value.items() if isinstance(v, (int, float))} | lists
 
 
 def too_uncertain(estimate: dict) -> bool:

@@ -14,6 +14,7 @@ from importlib.metadata import version
 import pytest
 import requests
 import yaml
+from bears.app.wording import about, page_title, watch_words
 from bears.deploy import COMMIT_MESSAGE, files_to_send, main, send
 from bears.errors import DeployError
 from bears.export import open_export
@@ -63,6 +64,43 @@ def test_all_that_the_page_is_made_of_is_sent():
     assert {name for name in TRACKED if name.startswith("bears/app/")} == {
         name for name in files if name.startswith("bears/app/")
     }
+
+
+@pytest.mark.parametrize("git", [pytest.param(True, marks=needs("git's")), False], ids=["with git", "without git"])
+def test_files_of_editors_and_notes_are_not_sent(tmp_path, monkeypatch, git):
+    wanted = set(files_to_send("me/bears", ROOT / "export.pkl"))
+    for name in {*wanted, "README.md"} - {"export.pkl", "export.json"}:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    if git:
+        subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+        subprocess.run(["git", "add", "-f", "."], cwd=tmp_path, check=True)
+    app = tmp_path / "bears/app"
+    for name in (
+        ".page.js.swp",
+        ".#page.js",
+        "#page.py",
+        "page.js~",
+        "page.js.orig",
+        "notes.txt",
+        ".env",
+        ".secret.py",
+    ):
+        (app / name).write_text("private")
+    (app / "untracked.py").write_text("private")
+    monkeypatch.setattr("bears.deploy.ROOT", tmp_path)
+    sent = {name for name in files_to_send("me/bears", ROOT / "export.pkl") if name.startswith("bears/")}
+    assert sent - {"bears/app/untracked.py"} == {name for name in wanted if name.startswith("bears/")}
+    assert git == ("bears/app/untracked.py" not in sent)
+
+
+def test_no_name_of_a_photo_and_no_remark_is_sent_and_the_page_says_the_same():
+    facts = json.loads((ROOT / "export.json").read_text())
+    data = files_to_send("me/bears", ROOT / "export.pkl")["export.json"]
+    assert facts["dropped"] and facts["near_duplicates"] and facts["none_of_them"]["others"]["passed"]
+    assert b".jpg" not in data and not any(remark.encode() in data for remark in facts["dropped"].values())
+    sent = json.loads(data)
+    assert (page_title(sent), about(sent), watch_words(sent)) == (page_title(facts), about(facts), watch_words(facts))
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
