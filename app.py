@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from bears.files import export_file
-from bears.lifecycle import STOP_SIGNALS, begin, end_in_order, no_page, prepare_gradio
+from bears.lifecycle import STOP_SIGNALS, begin, end_in_order, no_page, prepare_gradio, root_path
 
 MODEL = Path(__file__).with_name("export.pkl")
 
@@ -23,6 +23,8 @@ def parse_args(argv=None):
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export to serve")
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
     parser.add_argument("--share", action="store_true", help="also print a public link, valid for a week")
+    proxy = "behind a proxy: the address that visitors open (https://bears.example), or only its path (/bears)"
+    parser.add_argument("--root-path", type=root_path, default=os.getenv("GRADIO_ROOT_PATH"), help=proxy)
     parser.add_argument("--mcp", action="store_true", help="also answer AI assistants, as a tool (MCP)")
     host = os.getenv("GRADIO_SERVER_NAME") or "127.0.0.1"
     parser.add_argument("--host", default=host, help=f"address to listen on (default: {host}; 0.0.0.0: all networks)")
@@ -122,16 +124,7 @@ def launch(demo, host, args):
     """Put the page online, and return at once."""
     if args.mcp:
         from bears.app import assistant  # noqa: F401 - it changes what Gradio tells assistants
-    demo.launch(
-        server_name=host,
-        server_port=args.port,
-        share=False,
-        mcp_server=args.mcp,
-        prevent_thread_lock=True,
-        quiet=True,
-        **LOOK,
-        **protected(demo, host, args.share),
-    )
+    demo.launch(server_port=args.port, mcp_server=args.mcp, **LOOK, **protected(demo, host, args.share, args.root_path))
 
 
 args = parse_args(None if __name__ == "__main__" else [])

@@ -42,8 +42,31 @@ def pytest_sessionfinish(session):
 SLOW = {
     *("server", "shared", "small", "mcp_url", "app_url", "browser", "playwright", "firefox", "cleaner"),
     *("own_process", "starts", "half_run", "outputs", "trained", "edited", "shapes_model", "measured"),
-    *("learner", "photos", "subprocess", "Server", "launch", "deploy", "compare", "run_training"),
-    *("vision_learner", "speed_up", "runtime", "pocket", "open_model", "opened", "bear_watch", "camera", "Rtsp", "Hls"),
+    *(
+        "learner",
+        "photos",
+        "subprocess",
+        "Server",
+        "Nginx",
+        "launch",
+        "deploy",
+        "files_to_send",
+        "compare",
+        "run_training",
+    ),
+    *(
+        "vision_learner",
+        "speed_up",
+        "runtime",
+        "pocket",
+        "open_model",
+        "opened",
+        "killed",
+        "bear_watch",
+        "camera",
+        "Rtsp",
+        "Hls",
+    ),
 }
 
 

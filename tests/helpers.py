@@ -12,8 +12,10 @@ import sys
 import threading
 import time
 from functools import partial
+from http.client import HTTPConnection
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -102,6 +104,31 @@ class Server:
         self.process.wait(20)
 
 
+class Nginx:
+    """Debian's nginx before a server, as its own examples set it up: it says neither for whom it asks nor the name."""
+
+    CONFIG = """daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
+    events {{ worker_connections 2000; }}
+    http {{
+        access_log off; client_max_body_size 30m;
+        client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
+        uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+        server {{ listen 127.0.0.1:{port}; location {path} {{ proxy_pass {url}/; {headers} }} }}
+    }}"""
+
+    def __init__(self, folder, url, path="/", headers=""):
+        port = free_port()
+        config = self.CONFIG.format(folder=folder, port=port, path=path, url=url, headers=headers)
+        (folder / "nginx.conf").write_text(config)
+        self.process = subprocess.Popen([NGINX, "-p", folder, "-e", "error.log", "-c", "nginx.conf"])
+        get(f"http://127.0.0.1:{port}")
+        self.url = f"http://127.0.0.1:{port}{path.rstrip('/')}"
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+
 class Host:
     """A host of static files that can go away and come back at the same address; `asked` are the paths asked for.
 
@@ -156,6 +183,14 @@ def send(server, data, name="photo.jpg"):
 def upload(server, data, name="photo.jpg"):
     [path] = send(server, data, name).json()
     return {"path": path, **FILE_DATA}
+
+
+def ask_from(url, photo, client="127.0.0.1", session="", **headers):
+    """Ask from one of this machine's addresses without waiting for the answer; returns why that is refused, or ""."""
+    with contextlib.closing(HTTPConnection(urlsplit(url).netloc, source_address=(client, 0), timeout=30)) as http:
+        body, headers = json.dumps({"data": [photo]}), {"Content-Type": "application/json", **headers}
+        http.request("POST", f"{urlsplit(url).path}/gradio_api/call/predict?session={session}", body, headers)
+        return json.loads(http.getresponse().read()).get("detail", "")
 
 
 def call(server, photo):

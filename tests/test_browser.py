@@ -1,19 +1,17 @@
 """The page in a real browser, on a desktop and a phone, in light and dark, for eyes, keyboards and screen readers."""
 
 import base64
-import contextlib
 import io
 import json
 import os
 import re
 import signal
 from functools import partial
-from http.client import HTTPConnection
 
 import pillow_heif
 import pytest
 import requests
-from helpers import DESKTOP, PHONE, ROOT, Server, model_process, serious_findings, upload
+from helpers import DESKTOP, PHONE, ROOT, Server, ask_from, model_process, serious_findings, upload
 from PIL import Image
 
 EXAMPLES = ROOT / "examples"
@@ -416,15 +414,7 @@ def test_a_link_to_the_page_shows_what_it_is(browser, server):
     page.close()
 
 
-def ask_from(client, server, photo):
-    """The status of the answer to one of this machine's addresses."""
-    with contextlib.closing(HTTPConnection(server.url.split("/")[2], source_address=(client, 0), timeout=30)) as http:
-        body, headers = json.dumps({"data": [photo]}), {"Content-Type": "application/json"}
-        http.request("POST", "/gradio_api/call/predict", body, headers)
-        return http.getresponse().status
-
-
-def test_a_busy_server_says_so(tmp_path, browser):
+def test_a_busy_server_says_so_and_the_page_tries_again(tmp_path, browser):
     server = Server(tmp_path / "log")
     model = model_process(server)
     os.kill(model, signal.SIGSTOP)  # nobody is answered, and the queue fills up
@@ -432,13 +422,18 @@ def test_a_busy_server_says_so(tmp_path, browser):
         photo = upload(server, TEDDY.read_bytes())
         joined = 0
         for client in range(2, 8):  # each of whom gets some places
-            while ask_from(f"127.0.0.{client}", server, photo) == 200:
+            while ask_from(server.url, photo, f"127.0.0.{client}") == "":
                 joined += 1
         assert 64 <= joined < 200
         page = browser.new_page()
+        page.clock.install()
         page.goto(server.url)
         page.set_input_files(FILE, TEDDY)
         page.locator(".verdict[role=status]").get_by_text("Too many people are asking at the moment.").wait_for()
+        page.get_by_text("Trying again in 10 s.").wait_for()
+        os.kill(model, signal.SIGCONT)
+        page.clock.fast_forward(10_000)
+        page.get_by_text("Teddy bear, 99% sure").wait_for(timeout=60_000)
         page.close()
     finally:
         os.kill(model, signal.SIGCONT)

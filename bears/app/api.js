@@ -3,6 +3,9 @@
 const OFFLINE = "The page cannot reach its server. Please check your connection and try again."
 const LONG_SIDE = 1024 // pixels of a photo that is sent: a phone's has four times as many, and the network sees 256
 const BUSY = "Too many people are asking at the moment. Please try again in a minute."
+const PAUSE = 10 // seconds until the page tries again by itself
+const WAITING = `Too many people are asking at the moment. Trying again in ${PAUSE} s.`
+const SESSION = Math.random().toString(36).slice(2) // tells visitors apart where a proxy gives all the same address
 const STOPPED = "This photo got no answer. Please try again."
 const BROKEN = "The page's server does not answer as it should. Please try again in a minute."
 const TOO_LARGE = "This photo is too large for the page's server. Please choose a smaller one."
@@ -43,17 +46,31 @@ const read = async response => {
     throw [400, 421].includes(status) ? Error(sentence) : passing(status == 503 ? BUSY : sentence)
 }
 
+// `fetch`, and again while the app says that it has no place; `wait` is told so, and when that is over.
+const send = async (url, options, wait) => {
+    for (;;) {
+        const sent = await fetch(url, options)
+        const full = [429, 503].includes(sent.status) && sent.headers.has("retry-after") // a proxy's 503 is another one
+        if (!full || !wait) return sent
+        wait(WAITING)
+        await new Promise(done => setTimeout(done, 1000 * PAUSE))
+        options.signal.throwIfAborted()
+        wait()
+    }
+}
+
 // What the function `name` answers about a photo; throws an Error with a sentence, or a TypeError when the server is
-// not there.
-const ask = async (name, file, signal) => {
+// not there. Without `wait` a server that has no place is such an Error, too.
+const ask = async (name, file, signal, wait) => {
     const body = new FormData(),
         photo = name == "predict" ? await shrink(file) : file
     body.append("files", photo, photo.name || "photo.jpg")
-    const [path] = await read(await fetch(`${api}/upload`, {method: "POST", body, signal}))
+    const [path] = await read(await send(`${api}/upload`, {method: "POST", body, signal}, wait))
     const data = [{path, meta: {_type: "gradio.FileData"}}],
         headers = {"Content-Type": "application/json"}
     const url = `${api}/call/${name}`
-    const question = await read(await fetch(url, {method: "POST", headers, body: JSON.stringify({data}), signal}))
+    const options = {method: "POST", headers, body: JSON.stringify({data}), signal}
+    const question = await read(await send(`${url}?session=${SESSION}`, options, wait))
     return await listen(`${url}/${question.event_id}`, signal)
 }
 

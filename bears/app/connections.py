@@ -1,8 +1,11 @@
-"""The connections that uvicorn holds: how many there are, and how long one may take to say what it wants.
+"""Limit the connections that uvicorn holds: how many there are, and how long one may take to say what it wants.
 
 uvicorn limits neither (https://github.com/Kludex/uvicorn/issues/157), and no middleware sees a request before its head
 is complete.
 """
+
+import contextlib
+import ipaddress
 
 from uvicorn.config import HTTP_PROTOCOLS
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -17,17 +20,18 @@ except ImportError:  # Windows has no such limit
 # Each takes two descriptors at most, itself and its file; the rest is for all else that the program opens.
 MAX_CONNECTIONS = max(16, min(500, (DESCRIPTORS - 64) // 2))
 MAX_OF_ONE_CLIENT = max(16, MAX_CONNECTIONS // 4)
+MAX_OF_A_PROXY = MAX_CONNECTIONS * 3 // 4
+PROXIES = []  # networks
 HEAD_SECONDS = 10  # for the request line and the headers
 HEAD_BYTES = 2**16  # more than any proxy adds
 
-FULL = b"This page has too many visitors at the moment: please come back in a minute.\n"
+FULL = b"This page has too many open connections at the moment: please come back in a minute.\n"
 REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 60\r\ncontent-length: %d\r\n\r\n%s"
 
 
 class Connection(AutoHTTPProtocol):
     """uvicorn's, which also ends when it is one too many, or when the head of a request is late or endless."""
 
-    proxied = False  # whether all come from the same few addresses, those of a proxy
     in_head, head = False, 0
 
     def connection_made(self, transport):
@@ -35,8 +39,8 @@ class Connection(AutoHTTPProtocol):
         self.waiting_since = self.loop.time()
         self.timer = self.loop.call_later(HEAD_SECONDS, self.check)
         everybody = [c for c in self.connections if not c.transport.is_closing()]
-        same = [] if self.proxied else [c for c in everybody if c.client and c.client[0] == self.client[0]]
-        for crowd, limit in ((same, MAX_OF_ONE_CLIENT), (everybody, MAX_CONNECTIONS)):
+        same = [c for c in everybody if c.client and self.client and c.client[0] == self.client[0]]
+        for crowd, limit in ((same, most_connections(self.client)), (everybody, MAX_CONNECTIONS)):
             if len(crowd) > limit:
                 self.make_room(crowd)
 
@@ -83,7 +87,28 @@ class Connection(AutoHTTPProtocol):
             self.transport.abort()
 
 
-def limit_connections(proxied):
-    """Make every server of this process that starts from now on hold `Connection`s."""
-    Connection.proxied = proxied
+def limit_connections(proxies):
+    """Make every server of this process that starts from now on hold `Connection`s.
+
+    `proxies` are addresses or networks, with commas: many people may stand behind one of them.
+    """
+    PROXIES.clear()
+    for name in proxies.split(","):
+        with contextlib.suppress(ValueError):  # "*", or nothing
+            PROXIES.append(ipaddress.ip_network(name.strip(), strict=False))
     HTTP_PROTOCOLS["auto"] = f"{__name__}:Connection"
+
+
+def is_proxy(client):
+    """Return whether a client, as a pair of address and port or None, is a proxy that does not say for whom it asks."""
+    try:
+        ip = ipaddress.ip_address(client[0] if client else "")
+    except ValueError:
+        return False
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return any(ip in network for network in PROXIES)
+
+
+def most_connections(client):
+    """Return how many connections a client may have."""
+    return MAX_OF_A_PROXY if is_proxy(client) else MAX_OF_ONE_CLIENT

@@ -1,4 +1,4 @@
-"""What stands between strangers and the page: which requests there are, how large, how slow and how many at a time.
+"""Reject requests that no visitor needs, and those that are too large, too slow or too many.
 
 One ASGI middleware, since each of these must be known before Gradio sees the request or reads its body.
 """
@@ -14,8 +14,8 @@ from urllib.parse import parse_qs
 import anyio
 import gradio as gr
 import orjson
-from bears.app.connections import MAX_OF_ONE_CLIENT, limit_connections
-from bears.app.hosts import behind_proxy, local_names
+from bears.app.connections import is_proxy, limit_connections, most_connections
+from bears.app.hosts import THIS_MACHINE, behind_proxy, local_names
 from bears.app.pocket import routes
 from bears.app.uploads import MAX_FILE_SIZE, NO_ROOM, Store
 from gradio import utils
@@ -31,9 +31,16 @@ MAX_JSON = 10**6  # bytes of a question
 MAX_BODIES = 100 * 10**6  # bytes of all questions together that are held in memory
 JSON_SECONDS, UPLOAD_SECONDS = 15, 120  # until a body is here
 MAX_PLACES = 24  # of one client in the queue, which has 64, and 32 that are being answered
+MAX_PLACES_OF_A_PROXY = 72  # of all who stand behind one
 MAX_NAME = 64  # characters of what a client calls its session or its upload
 MAX_REMEMBERED = 1000  # sessions and uploads
 LINES = 10  # a second in the log, about what was refused
+
+WAIT = "please wait for an answer, or for ten seconds."
+FOREIGN_NAME = (
+    "This page has another address: please open the one that app.py has printed. If a proxy has sent you here, start"
+    " app.py with --root-path and the address that visitors open (or set GRADIO_ROOT_PATH to it)."
+)
 
 # Every route that the page, gradio_client, README's curl and hosts ask for; {} stands for one more part of a path.
 ROUTES = """/ /config /favicon.ico /manifest.json /pwa_icon /pwa_icon/{} /robots.txt /theme.css
@@ -82,7 +89,7 @@ class Guard:
     def __init__(self, app, store, max_file_size, hosts=(), forwarded=False):
         self.app, self.store, self.max_file_size = app, store, max_file_size
         self.hosts, self.forwarded = set(hosts), forwarded
-        self.requests, self.asking = Counter(), Counter()  # by client
+        self.requests, self.tabs, self.asking = Counter(), Counter(), Counter()  # by client; by who asks
         self.bodies, self.lines = 0, deque([0] * LINES, LINES)
 
     async def __call__(self, scope, receive, send):
@@ -128,13 +135,13 @@ class Guard:
         """Is this a request that anybody has reason to send?"""
         headers = MutableHeaders(scope=scope)
         if self.hosts and get_hostname(headers.get("host", "")) not in self.hosts:
-            raise Refused(421, "This page has another address: please open the one that app.py has printed.")
+            raise Refused(421, FOREIGN_NAME)
         for name in ("x-gradio-server", *(() if self.forwarded else ("x-forwarded-host", "x-forwarded-proto"))):
             del headers[name]  # each would change what the page says that its address is
         if not (is_route(path) or path.startswith(FOLDERS)):
             raise Refused(404, "There is nothing at this address.", logged=False)  # robots ask for anything
-        if self.requests[client] >= MAX_OF_ONE_CLIENT:
-            raise Refused(429, "You have too many requests open: please wait for their answers.", retry_after=10)
+        if self.requests[client] >= most_connections(scope["client"]):
+            raise Refused(429, "Too many requests are open: please wait for their answers.", retry_after=10)
 
     async def answer(self, scope, path, client, receive, send):
         """Read what must be read first, and let Gradio answer."""
@@ -142,7 +149,8 @@ class Guard:
             scope["query_string"] += b"&page="
         if scope["method"] != "POST":
             check_names(scope, path)
-            return await self.app(scope, receive, send)
+            with counted(self.tabs, client) if is_heartbeat(path) else contextlib.nullcontext():
+                return await self.app(scope, receive, send)
         forget(scope["app"].get_blocks()._queue)
         if path == "/gradio_api/upload":
             return await self.app(scope, self.upload(scope, receive), send)
@@ -158,7 +166,7 @@ class Guard:
             fn = check_function(scope["app"].get_blocks(), path, question)
             body = orjson.dumps({name: question[name] for name in FIELDS if name in question})
             direct = not fn.queue or path.startswith("/gradio_api/run/")  # where Gradio refuses what has a queue
-            with contextlib.nullcontext() if direct else self.place(scope["app"].get_blocks()._queue, client):
+            with contextlib.nullcontext() if direct else self.place(scope, client, session_of(scope, question)):
                 await self.app(scope, replay(body, receive), send)
 
     def take(self, size):
@@ -210,18 +218,33 @@ class Guard:
             self.bodies -= len(body)
 
     @contextlib.contextmanager
-    def place(self, queue, client):
-        """Let `client` join the queue if that has room, and the client does not hold too many places already."""
+    def place(self, scope, client, session):
+        """Let a question join the queue if that has room, and who asks does not hold too many places already.
+
+        Many people may stand behind a proxy, so there each session has a share of its own; all who name no session
+        have one together, and a place more for each page that is open there.
+        """
+        queue, proxied = scope["app"].get_blocks()._queue, is_proxy(scope["client"])
         if len(queue) >= queue.max_size:
             raise Refused(503, "Too many people are asking at the moment: please try again in a minute.", 60)
-        events, waiting = list(queue.event_ids_to_events.values()), queue.pending_event_ids_session
-        events = [event for event in events if event._id in waiting.get(event.session_hash, ())]  # not yet answered
-        held = sum(address(event.request.scope) == client for event in events)
-        if held + self.asking[client] >= MAX_PLACES:
-            sentence = f"You have {MAX_PLACES} photos in the queue: please wait for an answer, or for ten seconds."
-            raise Refused(429, sentence, retry_after=10)
-        with counted(self.asking, client):
+        asker = scope["asker"] = (client, session if proxied else "")
+        held = Counter(event.request.scope["asker"] for event in unanswered(queue)) + self.asking
+        if proxied:
+            tabs = 0 if session else self.tabs[client]
+            of_proxy = sum(count for (address, _), count in held.items() if address == client)
+            if held[asker] >= MAX_PLACES + tabs or of_proxy >= MAX_PLACES_OF_A_PROXY:
+                raise Refused(429, f"Many photos are in the queue: {WAIT}", retry_after=10)
+        elif held[asker] >= MAX_PLACES:
+            raise Refused(429, f"{MAX_PLACES} photos from your address are in the queue: {WAIT}", retry_after=10)
+        with counted(self.asking, asker):
             yield
+
+
+def unanswered(queue):
+    """Return the events of Gradio's queue that have not been answered yet."""
+    waiting = queue.pending_event_ids_session
+    events = list(queue.event_ids_to_events.values())
+    return [event for event in events if event._id in waiting.get(event.session_hash, ())]
 
 
 @contextlib.contextmanager
@@ -244,6 +267,16 @@ def address(scope):
     except ValueError:
         return host
     return str(ip if ip.version == 4 else ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
+
+
+def is_heartbeat(path):
+    return path.startswith("/gradio_api/heartbeat/")
+
+
+def session_of(scope, question):
+    """Return the name of the session that asks: Gradio's, or the page's own; or nothing."""
+    [name, *_] = parse_qs(scope["query_string"].decode("latin-1")).get("session", [""])
+    return question.get("session_hash") or name[:MAX_NAME]
 
 
 def is_route(path):
@@ -340,17 +373,26 @@ def forget(queue):
             kept.pop(upload, None)
 
 
-def protected(demo: gr.Blocks, host: str, share: bool) -> dict:
-    """What `demo.launch` needs to stand among strangers, as keyword arguments; `host` is the address to listen on."""
-    behind = behind_proxy(share)
-    os.environ.setdefault("FORWARDED_ALLOW_IPS", behind or "")  # whom uvicorn believes where a request comes from
-    limit_connections(proxied=behind is not None)
+def protected(demo: gr.Blocks, host: str, share: bool, root_path: str | None) -> dict:
+    """Return what `demo.launch` needs in public, as keyword arguments; it then returns at once.
+
+    `host` is the address to listen on, `root_path` the address or path at which a proxy offers the page.
+    """
+    behind, names = behind_proxy(share, root_path), local_names(host)
+    trusted = os.environ.setdefault("FORWARDED_ALLOW_IPS", behind or "")  # who may tell uvicorn for whom it asks
+    # Only this machine reaches a local page: who comes from it may be a proxy of which we have not been told.
+    limit_connections(trusted or (THIS_MACHINE if names else ""))
     store = Store(os.environ["GRADIO_TEMP_DIR"], demo.temp_file_sets)
     store.keep_sweeping()
-    hosts = () if behind is not None else local_names(host)
+    hosts = () if behind is not None else names
     guard = Middleware(Guard, store, utils._parse_file_size(MAX_FILE_SIZE), hosts, behind is not None)
     return {
         "app_kwargs": {"middleware": [guard], "routes": routes(demo.predictor.file)},
+        "server_name": host,
+        "share": False,  # bears/app/hosts.py opens the tunnel
+        "prevent_thread_lock": True,
+        "quiet": True,
+        "root_path": (root_path or "").rstrip("/"),
         "max_file_size": MAX_FILE_SIZE,
         "enable_monitoring": False,
         "run_history": False,  # on a shared computer the next visitor would see it

@@ -12,6 +12,8 @@ from pathlib import Path
 from bears.lifecycle import STOP_SIGNALS, delete_private
 from gradio import Blocks, networking, tunneling
 
+THIS_MACHINE = "127.0.0.1,::1"
+
 
 def find_host():
     """The public host that this runs on, by the variables that it sets, or nothing."""
@@ -21,12 +23,12 @@ def find_host():
         return "Binder"
 
 
-def behind_proxy(share: bool) -> str | None:
-    """The addresses of the proxy that all requests come through, as uvicorn's FORWARDED_ALLOW_IPS, or None."""
-    if find_host() == "a Hugging Face Space":
-        return "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10"
-    if find_host() or share or os.getenv("GRADIO_ROOT_PATH"):  # Jupyter's proxy, or Gradio's tunnel
-        return "127.0.0.1,::1"
+def behind_proxy(share: bool, root_path: str | None) -> str | None:
+    """Return the addresses of the proxy that all requests come through, as uvicorn's FORWARDED_ALLOW_IPS, or None."""
+    if find_host():
+        return f"{THIS_MACHINE},10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10"
+    if share or root_path:  # Gradio's tunnel, or the proxy that `--root-path` is about
+        return THIS_MACHINE
 
 
 def local_names(host: str) -> set[str]:

@@ -61,7 +61,7 @@ const give = async (file, address) => {
     find(".map").open = false
     say("looking", "Looking…")
     find(".frame").scrollIntoView({block: "nearest"})
-    const wait = why => signal.aborted || (verdict.textContent = why || "Looking…") // only pocket.js says why
+    const wait = why => signal.aborted || (verdict.textContent = why || "Looking…")
     try {
         const answer = await ask("predict", file ?? (await load(address, signal)), signal, wait)
         if (!signal.aborted) tell(...answer)
