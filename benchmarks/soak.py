@@ -3,8 +3,10 @@
     python benchmarks/soak.py                           # ten minutes, eight clients
     python benchmarks/soak.py --minutes 1 --clients 2   # to see that it works
     python benchmarks/soak.py --watch                   # the camera watch instead, before a camera that breaks
+    python benchmarks/soak.py --proxy --clients 60      # behind nginx that does not say who asks, with pages left open
 
-Every answer is compared with what the same photo got before. Fails when one is wrong or lost. Needs Linux.
+Every answer is compared with what the same photo got before. Fails when one is wrong or lost, or when a process, a file
+or a descriptor is left over. Needs Linux.
 """
 
 import argparse
@@ -32,9 +34,12 @@ ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests"))
 
 import hostile
+from helpers import Nginx
 
 KILL_EVERY = 20  # seconds
+DESCRIPTORS = 5  # more than before are no leak: which of its files are open changes from moment to moment
 AGAIN = ("send the photo again", "send it again")  # what callers read whose process has been killed
+WAIT = ("or for ten seconds", "try again in a minute")  # and those who come when the queue is full
 
 
 def good_photos():
@@ -77,19 +82,22 @@ def traps():
 class App:
     """app.py as a process of its own; its visitors' files lie in `folder`."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, proxy):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
-        self.url, self.folder = f"http://127.0.0.1:{port}/gradio_api", Path(folder)
-        env = {**os.environ, "GRADIO_SERVER_PORT": str(port), "TMPDIR": str(folder), "GRADIO_TEMP_DIR": ""}
-        with (self.folder / "log").open("w") as log:
+        self.folder, log = Path(folder, "visitors"), Path(folder, "log")
+        self.folder.mkdir()
+        env = {**os.environ, "GRADIO_SERVER_PORT": str(port), "TMPDIR": str(self.folder), "GRADIO_TEMP_DIR": ""}
+        with log.open("w") as out:
             command = [sys.executable, "-u", "app.py"]
-            self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
-        while "The model is ready" not in (self.folder / "log").read_text():
+            self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT)
+        while "The model is ready" not in log.read_text():
             if self.process.poll() is not None:
-                sys.exit((self.folder / "log").read_text())
+                sys.exit(log.read_text())
             time.sleep(0.1)
+        self.proxy = Nginx(Path(folder), f"http://127.0.0.1:{port}") if proxy else None
+        self.url = f"{self.proxy.url if proxy else f'http://127.0.0.1:{port}'}/gradio_api"
 
     def ask(self, photo):
         """The verdict and the probabilities for a photo, or the sentence that refuses it; nothing if it is lost."""
@@ -109,6 +117,17 @@ class App:
             return verdict, {c["label"]: round(c["confidence"], 3) for c in label["confidences"]}
         except (requests.RequestException, AttributeError):  # no answer, or none with an end
             return None
+
+    def close(self):
+        """End it; returns how many processes and files it has left behind."""
+        others = descendants(self.process.pid)
+        self.process.terminate()
+        self.process.wait()
+        if self.proxy:
+            self.proxy.close()
+        time.sleep(5)
+        left = {"processes": sum(map(is_alive, others))}
+        return left | {"files and folders": len(list(self.folder.rglob("*")))}
 
     def figures(self):
         """What the app holds, as a dict from a name to a number."""
@@ -156,6 +175,7 @@ def kill_some(app, stop, killed):
 def visit(app, photos, bad, expected, end):
     """One client, until `end`; returns how often it was told what, a Counter."""
     told, dice = Counter(), random.Random()
+    page = requests.get(f"{app.url}/heartbeat/{dice.random()}", stream=True, timeout=60)  # is left open
     while time.monotonic() < end:
         if dice.random() < 0.25:
             answer = app.ask(bad[dice.choice(list(bad))])
@@ -163,12 +183,15 @@ def visit(app, photos, bad, expected, end):
             continue
         name = dice.choice(list(photos))
         answer = app.ask(photos[name])
-        while isinstance(answer, str) and any(again in answer for again in AGAIN):
-            told["asked to send the photo again"] += 1
+        while isinstance(answer, str) and any(again in answer for again in AGAIN + WAIT):
+            busy = any(wait in answer for wait in WAIT)
+            told["asked to wait" if busy else "asked to send the photo again"] += 1
+            time.sleep(busy)
             answer = app.ask(photos[name])
         told["lost" if answer is None else "right" if close(answer, expected[name]) else "wrong"] += 1
         if answer is not None and not close(answer, expected[name]):
             print(f"{name}: {answer} instead of {expected[name]}", flush=True)
+    page.close()
     return told
 
 
@@ -383,12 +406,13 @@ def main():
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--watch", action="store_true", help="the camera watch, not the page")
+    parser.add_argument("--proxy", action="store_true", help="behind Debian's nginx, as it comes")
     args = parser.parse_args()
     if args.watch:
         return soak_watch(args.minutes)
     photos, bad, stop, killed = good_photos(), traps(), threading.Event(), []
     with tempfile.TemporaryDirectory() as folder:
-        app = App(folder)
+        app = App(folder, args.proxy)
         try:
             expected = {name: app.ask(photo) for name, photo in photos.items()}
             with ThreadPoolExecutor(args.clients + 1) as pool:
@@ -403,16 +427,26 @@ def main():
             time.sleep(10)
             after = app.figures()
         finally:
-            app.process.terminate()
-            app.process.wait()
+            left = app.close()
     print(f"{args.clients} clients, {args.minutes:g} minutes, {len(killed)} processes killed\n")
     print("| answers | number |\n| --- | --- |")
-    for name in ("right", "wrong", "lost", "asked to send the photo again", "traps refused", "traps answered"):
+    for name in (
+        "right",
+        "wrong",
+        "lost",
+        "asked to send the photo again",
+        "asked to wait",
+        "traps refused",
+        "traps answered",
+    ):
         print(f"| {name} | {told[name]:,} |")
     print("\n| the app | before | after |\n| --- | --- | --- |")
     for name in before:
         print(f"| {name} | {before[name]:,.0f} | {after[name]:,.0f} |")
-    sys.exit(bool(told["wrong"] or told["lost"]))
+    print()
+    print_table("left over at the end", left)
+    grown = after["descriptors"] > before["descriptors"] + DESCRIPTORS
+    sys.exit(bool(told["wrong"] or told["lost"] or grown or any(left.values())))
 
 
 if __name__ == "__main__":
