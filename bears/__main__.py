@@ -9,6 +9,7 @@ python3 -m bears watch       # a camera, and an alarm when a bear comes
 python3 -m bears pocket      # a page of static files: the model in the browser alone
 python3 -m bears deploy      # to a Hugging Face Space
 python3 -m bears notebook    # the lesson, in Jupyter
+python3 -m bears licences    # writes the page of all licences
 python3 -m bears test        # the tests
 python3 -m bears --version   # of this copy
 """
@@ -48,6 +49,7 @@ COMMANDS = {
     "pocket": ("requirements-train.txt", ["-m", "bears.pocket"]),
     "deploy": ("requirements-train.txt", ["-m", "bears.deploy"]),
     "notebook": ("requirements-notebook.txt", ["-m", "bears.notebook"]),
+    "licences": ("requirements.txt", ["-m", "bears.licences"]),
     "test": ("requirements-dev.txt", ["-m", "tests"]),
 }
 SIZE = "about 1.6 GB, a minute on an ordinary line; with an NVIDIA GPU 6 GB and some minutes"
@@ -103,12 +105,17 @@ def create_venv():
             f" (sudo apt install python3-venv), {AGAIN}"
         )
     venv.create(VENV, with_pip=True, clear=True, symlinks=sys.platform != "win32")
-    if call(PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", LOCK, "uv").returncode:
+    locked = re.search(r"^uv==(.*\\\n)*.*\n", LOCK.read_text(encoding="utf-8"), re.MULTILINE)[0]  # with its hashes
+    (VENV / "uv.txt").write_text(locked)
+    if call(PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", VENV / "uv.txt").returncode:
         sys.exit(f"uv, which installs the rest, could not be fetched; pip says why above: check the network, {AGAIN}")
 
 
 def install(requirements):
-    """Let uv install the versions of the lock file, with PyTorch's builds for this machine; was it done?"""
+    """Let uv install what is in the lock file, whose hashes it checks, with PyTorch's builds for this machine.
+
+    Returns whether that was done.
+    """
     env = {**pip_settings(), "UV_TORCH_BACKEND": "auto", **os.environ}
     if not has_torch(env):
         print("PyTorch's own index cannot be reached: taking PyPI's torch, on Linux with CUDA (6 GB)", flush=True)

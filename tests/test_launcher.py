@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import pytest
-from bears.__main__ import COMMANDS, pip_settings
+from bears.__main__ import COMMANDS, INTO, LOCK, UV, pip_settings
 from helpers import ROOT, free_port, get
 
 PROGRAMS = {
@@ -108,6 +109,21 @@ def copy(tmp_path):
 def launch(folder, *args, code="from bears.__main__ import main; main(['app'] + sys.argv[1:])"):
     command = [sys.executable, "-c", f"import sys; {code}", *args]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
+
+
+def test_a_package_that_is_not_the_one_of_the_lock_file_is_not_installed(tmp_path):
+    [version] = re.findall(r"^iniconfig==(\S+)", LOCK.read_text(), re.MULTILINE)
+    with zipfile.ZipFile(tmp_path / f"iniconfig-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("iniconfig.py", "# from somebody else")
+        for name, text in {
+            "METADATA": f"Metadata-Version: 2.1\nName: iniconfig\nVersion: {version}\n",
+            "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            "RECORD": "",
+        }.items():
+            wheel.writestr(f"iniconfig-{version}.dist-info/{name}", text)
+    command = [*UV, "install", *INTO, "--no-index", "--find-links", tmp_path, "--target", tmp_path / "to", "iniconfig"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode and "Hash mismatch" in result.stderr and not (tmp_path / "to" / "iniconfig.py").exists()
 
 
 def test_options_are_refused_before_anything_is_set_up(copy):
