@@ -7,11 +7,13 @@ import re
 import subprocess
 import sys
 from contextlib import redirect_stdout
+from fnmatch import fnmatch
 from importlib.metadata import packages_distributions
 from itertools import product
 
 import pytest
 import yaml
+from bears import licences
 from bears.train.options import parse_args
 from helpers import ROOT, TRACKED, needs
 from packaging.requirements import Requirement
@@ -97,7 +99,7 @@ def test_requirements_name_no_other_index_and_pin_what_the_pickle_needs():
 
 def required(file):
     """What a requirements file asks for, without the files that it includes."""
-    lines = [line.split("#")[0].strip() for line in (ROOT / file).read_text(encoding="utf-8").splitlines()]
+    lines = [line.split("#")[0].strip(" \\") for line in (ROOT / file).read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if line and not line.startswith("-")]
 
 
@@ -119,6 +121,37 @@ def test_lock_file_has_one_exact_version_of_everything_for_every_system():
             assert wanted.specifier.contains(version), wanted
 
 
+def test_lock_file_has_hashes_of_everything_but_the_builds_of_pytorch():
+    entries = re.split(r"\n(?=\w)", (ROOT / "requirements.lock").read_text(encoding="utf-8"))[1:]
+    without = {entry.split("==")[0] for entry in entries if "--hash=sha256:" not in entry}
+    assert {"torch", "torchvision"} <= without
+    assert all(name in ("torch", "torchvision") or name.startswith("nvidia-") for name in without)
+
+
+@needs("git")
+def test_the_page_of_licences_is_what_its_command_writes_and_has_every_file_that_is_no_text():
+    assert licences.PAGE.read_text(encoding="utf-8") == licences.page(), "python3 -m bears licences"
+    patterns = " ".join(licences.ROWS).split()
+    kinds = (
+        ".pkl",
+        ".jpg",
+        ".png",
+        ".svg",
+        ".webp",
+        ".gif",
+        ".ico",
+        ".wasm",
+        ".woff",
+        ".woff2",
+        ".ttf",
+        ".otf",
+        ".bin",
+    )
+    for name in (name for name in TRACKED if name.endswith(kinds)):
+        assert sum(fnmatch(name, pattern) for pattern in patterns) == 1, name
+    assert all(any(fnmatch(name, pattern) for name in TRACKED) for pattern in patterns)
+
+
 def test_lock_file_names_no_index():
     assert not re.search(r"https?:|file:|index|/", "".join(required("requirements.lock")))
 
@@ -131,7 +164,7 @@ def test_links_between_pages_lead_somewhere(file):
 
 
 ROOMS = ("collect", "train", "app")  # import what several commands share, but neither each other nor what is above them
-ABOVE = ("clean", "predict", "watch", "pocket", "deploy", "notebook", "__main__")
+ABOVE = ("clean", "predict", "watch", "pocket", "deploy", "licences", "notebook", "__main__")
 
 
 def imports(file):
