@@ -141,7 +141,7 @@ def hold(folder):
         os.close(descriptor)
 
 
-def private_folders(parent):
+def private_folders(parent: str | os.PathLike) -> list[str]:
     """Return the paths of the folders in `parent` that apps of this user have made for photos."""
     # A folder may not be listed, or goes meanwhile.
     with suppress(OSError), os.scandir(parent) as entries:
@@ -155,7 +155,7 @@ def is_private(entry):
     return marked and entry.stat(follow_symlinks=False).st_uid == os.getuid()  # on Windows none is marked
 
 
-def delete_abandoned(parent) -> None:
+def delete_abandoned(parent: str | os.PathLike) -> None:
     """Delete the photos of apps that were killed before they could do so themselves."""
     import shutil
 
