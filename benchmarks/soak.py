@@ -415,6 +415,8 @@ def main():
         app = App(folder, args.proxy)
         try:
             expected = {name: app.ask(photo) for name, photo in photos.items()}
+            if any(not isinstance(answer, tuple) for answer in expected.values()):
+                sys.exit(f"The app does not answer even before anything is killed: {expected}")
             with ThreadPoolExecutor(args.clients + 1) as pool:
                 list(pool.map(app.ask, list(photos.values()) * 6))  # warm up
                 before = app.figures()

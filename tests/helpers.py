@@ -107,7 +107,8 @@ class Server:
 class Nginx:
     """Debian's nginx before a server, as its own examples set it up: it says neither for whom it asks nor the name."""
 
-    CONFIG = """daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
+    # One process, since those that it starts may not write into a folder of root's.
+    CONFIG = """daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
     events {{ worker_connections 2000; }}
     http {{
         access_log off; client_max_body_size 30m;
