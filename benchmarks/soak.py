@@ -426,8 +426,11 @@ def main():
                 told = sum((client.result() for client in clients), Counter())
                 stop.set()
             app.ask(photos["teddy, as it is"])  # whatever was killed last is back
-            time.sleep(10)
-            after = app.figures()
+            for _ in range(12):  # until its last connections are closed, a minute at most
+                time.sleep(5)
+                after = app.figures()
+                if after["descriptors"] <= before["descriptors"] + DESCRIPTORS:
+                    break
         finally:
             left = app.close()
     print(f"{args.clients} clients, {args.minutes:g} minutes, {len(killed)} processes killed\n")
