@@ -103,6 +103,13 @@ def test_camp_watch(firefox, server):
     firefox.find("#watch .start")
 
 
+def test_the_page_in_the_pocket_opened_from_a_folder(firefox, pocket):
+    firefox("Navigate", url=(pocket[0] / "index.html").as_uri())
+    firefox.find("#here", "Please put its folder on a web host")
+    time.sleep(1)  # its worker fails meanwhile
+    firefox.find("#here", "Please put its folder on a web host")
+
+
 def test_the_page_in_the_pocket_without_a_network(firefox, pocket):
     host = Host(pocket[0])
     firefox("Navigate", url=host.url)

@@ -231,9 +231,9 @@ def test_a_wrong_file_that_the_browser_may_keep_for_a_year_is_gone_with_the_next
         page.get_by_text(re.compile("[Rr]eload|Works offline now")).wait_for()
         assert not host.wrong
         page.reload()
+        kept(page)
         page.set_input_files(FILE, TEDDY)
         answered(page, "Teddy bear, 99% sure")
-        kept(page)
 
 
 def test_who_waits_for_the_model_reads_how_much_of_it_is_here(pocket, open_page):

@@ -1,4 +1,4 @@
-// Says why the page does not start. A plain script: browsers load modules from web addresses only.
+// Says why the page does not start. A plain script, since most browsers load modules from web addresses only.
 
 const FOLDER =
     "Browsers open this page from a web address only, not from a folder. Please put its folder on a web host," +
@@ -13,9 +13,10 @@ const fetchAgain = () => {
 }
 
 addEventListener("load", async () => {
+    const isFile = location.protocol == "file:" // where some browsers load modules, but none the model
     const panels = [...document.querySelectorAll("[role=tabpanel]")]
-    if (panels.every(panel => panel.querySelector("[data-state]"))) return
+    if (!isFile && panels.every(panel => panel.querySelector("[data-state]"))) return
     for (const part of [...panels, document.querySelector("[role=tablist]")]) part.hidden = true
-    if (location.protocol != "file:") await fetchAgain()
-    document.querySelector("#here [role=status]").textContent = location.protocol == "file:" ? FOLDER : BROKEN
+    if (!isFile) await fetchAgain()
+    Object.assign(document.querySelector("#here"), {role: "alert", textContent: isFile ? FOLDER : BROKEN})
 })
