@@ -45,6 +45,10 @@ class PredictError(BearsError):
     """Photos or detections that there is nothing to say about."""
 
 
+class DetectorError(BearsError):
+    """The network that finds animals is not there, or is not the one that belongs here."""
+
+
 class PocketError(BearsError):
     """An export that cannot become a page of static files."""
 

@@ -50,6 +50,12 @@ ROWS = {
         "this project; Bitstream and others",
         f"{APACHE}; [the font's](https://dejavu-fonts.github.io/License.html)",
     ),
+    "bears/detector.onnx.gz": (
+        "weights of the detector of animals (MegadetectorLite, a YOLOX-tiny)",
+        "DrivenData, whose package [zamba](https://pypi.org/project/zamba/) has them; learnt from"
+        " [MegaDetector](https://github.com/agentmorris/MegaDetector); the network is Megvii's",
+        "MIT License, [the text](../bears/detector.md)",
+    ),
     "bears/app/icon.svg bears/pocket/*.png": ("icons", "this project", APACHE),
 }
 # What `python3 -m bears pocket` adds to the folder that it makes.

@@ -94,7 +94,7 @@ def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
     return in_half(program.model_proto).SerializeToString(), names
 
 
-def in_half(model):
+def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """A graph that keeps in half precision whatever loses nothing by it, as all weights of an export do."""
     graph, casts = model.graph, []
     for tensor in graph.initializer:
