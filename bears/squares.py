@@ -5,11 +5,14 @@ one pass over the whole photo holds what it makes of every square: the squares a
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from bears import ood
+from bears.detector import Detector
+from bears.errors import DetectorError
+from bears.text import print_line
 from fastai.data.transforms import ToTensor
 from fastai.learner import Learner
 from fastai.vision.augment import Resize, ResizeMethod
@@ -22,6 +25,8 @@ MAX_RATIO = 3  # of the longer side to the shorter; what is beyond that is cut o
 MAX_PIXELS = 600_000  # that go through the network at once, which takes memory: two ordinary photos at the second look
 CLOSER = 7 / 4  # times the size of the first look has the second: what is small or far away grows by as much
 HOPELESS = 1 / 2  # of the threshold: no bear was found at the second look that scored less at the first one
+MARGINS = (0.1, 0.25)  # of a box's longer side, on all sides: an animal is cut out so and so, and the answers averaged
+LESS = 0.06  # is taken off the score of a whole photo where animals are cut out: what the crops say is right more often
 
 
 @dataclass
@@ -105,10 +110,19 @@ class SurestSquare(nn.Module):
         return pooled[torch.arange(len(best)), best]
 
 
-def open_eyes(learn: Learner, predict: Callable) -> "WholePhotos | MiddleSquare":
-    """`WholePhotos` where the Learner can do that, else `MiddleSquare`."""
+def open_eyes(learn: Learner, predict: Callable, detect=True) -> "WholePhotos | MiddleSquare":
+    """`WholePhotos` where the Learner can do that, else `MiddleSquare`.
+
+    Where its classes are animals and `detect` is true, it cuts out what the detector finds.
+    """
     grid = getattr(learn, "ood", None) is not None and find_grid(learn)
-    return WholePhotos(learn, predict, *grid) if grid else MiddleSquare(learn, predict)
+    eyes = WholePhotos(learn, predict, *grid) if grid else MiddleSquare(learn, predict)
+    if grid and detect and learn.ood.get("animals"):
+        try:
+            eyes.detector = Detector()
+        except DetectorError as e:
+            print_line(f"· Small animals are found less often: {e}")
+    return eyes
 
 
 def predict_batch(learn: Learner, photos: list[Image.Image]) -> torch.Tensor:
@@ -122,11 +136,13 @@ def predict_batch(learn: Learner, photos: list[Image.Image]) -> torch.Tensor:
 class WholePhotos:
     """Looks at whole photos through a Learner, which it changes: `learn.predict` then answers for the surest square.
 
-    Where that is not sure, and not hopeless, it looks again and closer. `predict` is a function from photos of one size
-    to what the Learner says of them, (photos, classes); `size` and `side` are those of `find_grid`.
+    Where that is not sure, it looks again: at the animal that the detector finds; without a detector closer, unless
+    that is hopeless. `predict` is a function from photos of one size to what the Learner says of them, (photos,
+    classes); `size` and `side` are those of `find_grid`.
     """
 
     closer = (CLOSER,)  # how much, for each further look; what more of them gain: benchmarks/cameras.py
+    detector = None
 
     def __init__(self, learn: Learner, predict: Callable, size: int, side: int):
         self.fitted, self.predict, head = learn.ood, predict, learn.model[1]
@@ -138,6 +154,26 @@ class WholePhotos:
 
     def ask(self, photos: list[Image.Image]) -> list[Answer]:
         answers = self.look(photos, self.size)
+        return self.look_at_animals(photos, answers) if self.detector else self.look_closer(photos, answers)
+
+    def look_at_animals(self, photos, answers):
+        """Answer for the animal, if there is one, where the whole photo does not decide and the animal scores more."""
+        answers = [replace(answer, score=answer.score - LESS) for answer in answers]
+        unsure = [i for i, answer in enumerate(answers) if ood.may_show_none(self.fitted, answer.score)]
+        crops = {i: squares for i in unsure if (squares := self.find_animal(photos[i]))}
+        cut_out = [cut_square(photos[i], square, self.size) for i, squares in crops.items() for square in squares]
+        looks = iter(self.look(cut_out, self.size))
+        for i, squares in crops.items():
+            answer = average([next(looks) for _ in squares], squares[-1])
+            answers[i] = max(answers[i], answer, key=lambda answer: answer.score)
+        return answers
+
+    def find_animal(self, photo):
+        """The squares around the animal that the detector is surest of, one for each of `MARGINS`; or nothing."""
+        boxes, _ = self.detector.find_animals(photo)
+        return [around(boxes[0], photo.size, margin) for margin in MARGINS] if len(boxes) else []
+
+    def look_closer(self, photos, answers):
         for closer in self.closer:
             unsure = [i for i, answer in enumerate(answers) if self.is_worth_another(answer.score)]
             size = round(closer * self.side) * self.whole.cell
@@ -168,6 +204,24 @@ class WholePhotos:
         side = [self.side * self.whole.cell * s for s in scale]
         x, y = left + round(start[0]), top + round(start[1])
         return x, y, min(right, x + round(side[0])), min(bottom, y + round(side[1]))
+
+
+def around(box: Sequence[float], size: tuple[int, int], margin: float) -> tuple[int, int, int, int]:
+    """The square around a box with so much of its longer side on all sides, moved into a photo of that size."""
+    side = max(1, min(round((1 + 2 * margin) * max(box[2] - box[0], box[3] - box[1])), *size))
+    starts = [(start + end - side) / 2 for start, end in (box[::2], box[1::2])]
+    left, top = (round(min(max(0, start), whole - side)) for start, whole in zip(starts, size))
+    return left, top, left + side, top + side
+
+
+def cut_square(photo, square, size):
+    return photo.resize((size, size), Image.Resampling.BILINEAR, square)
+
+
+def average(answers, square):
+    """One answer of several about the same animal; what the body made of it is from the last."""
+    probs, score = torch.stack([a.probs for a in answers]).mean(dim=0), sum(a.score for a in answers) / len(answers)
+    return Answer(probs, square, score, answers[-1].fmap)
 
 
 class MiddleSquare:

@@ -91,7 +91,7 @@ def frames(page, files):
     """Milliseconds per frame, the median of all rounds in which everybody takes turns."""
     learn, photo = open_export(ROOT / "export.pkl"), open_photo(TEDDY)
     graph, names = unpack(files)
-    eyes, model = GraphEyes(graph, names, find_shape(learn), learn.ood), Model(ROOT / "export.pkl")
+    eyes, model = GraphEyes(graph, names, find_shape(learn), learn.ood), Model(ROOT / "export.pkl", detect=False)
     torch.set_num_threads(1)
 
     def torch_alone(photos):

@@ -385,7 +385,7 @@ def test_photos_that_lie_on_their_side_or_have_holes_are_seen_as_the_app_sees_th
     large.save(tmp_path / "large.jpg", quality=95)
     teddy.putalpha(Image.new("L", teddy.size, 120))
     teddy.save(tmp_path / "clear.png")
-    page, model = open_page(steady_host), Model(ROOT / "export.pkl")
+    page, model = open_page(steady_host), Model(ROOT / "export.pkl", detect=False)
     for name in ("turned.jpg", "large.png", "large.jpg", "clear.png"):
         page.context.route(f"**/{name}", lambda route, _, name=name: route.fulfill(path=tmp_path / name))
         answer = page.evaluate(LOOK, name)
@@ -424,7 +424,7 @@ def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(steady_h
 
 def test_a_hundred_photos_get_the_answers_of_the_app(photos, steady_host, open_page):
     files = sorted(photos.rglob("*.jpg"))[::20] + sorted((photos.parent / "camp").rglob("*.jpg"))[::6]
-    page, model, differ, apart = open_page(steady_host), Model(ROOT / "export.pkl"), [], []
+    page, model, differ, apart = open_page(steady_host), Model(ROOT / "export.pkl", detect=False), [], []
     page.context.route("**/asked/*", lambda route: route.fulfill(path=files[int(route.request.url.split("/")[-1])]))
     for i, file in enumerate(files):
         [(probs, certainty, _, _)] = model.ask([open_photo(file)])
@@ -502,7 +502,7 @@ def test_a_graph_that_says_something_else_makes_no_page(pocket):
     learn = open_export(ROOT / "export.pkl")
     eyes = Wrong(*unpack(files_of(pocket[0])), find_shape(learn), learn.ood)
     with pytest.raises(PocketError, match="no page was made"):
-        check(Model(ROOT / "export.pkl"), eyes, [TEDDY])
+        check(Model(ROOT / "export.pkl", detect=False), eyes, [TEDDY])
 
 
 def test_the_dry_run_of_a_static_space_lists_what_it_sends(pocket, monkeypatch, capsys):

@@ -23,7 +23,7 @@ GRIZZLY = ROOT / "examples" / "grizzly.jpg"
 
 @pytest.fixture(scope="module")
 def model():
-    return Model(ROOT / "export.pkl")
+    return Model(ROOT / "export.pkl", detect=False)
 
 
 @given(n=st.integers(1, 80), side=st.integers(1, 20), stride=st.none() | st.integers(1, 20))

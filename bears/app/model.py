@@ -16,9 +16,13 @@ CORES = cpu_count()  # what a container may use, not what its host has
 
 
 class Model:
-    """An export that answers for one photo or for several at once; not safe from two threads (fastai #3385)."""
+    """An export that answers for one photo or for several at once; not safe from two threads (fastai #3385).
 
-    def __init__(self, file, trust=False):
+    `detect` is for `open_eyes`: whether to cut out animals, if its classes are animals.
+    """
+
+    def __init__(self, file, trust=False, detect=True):
+        self.detect = detect
         self.learn = open_export(file, trust)
         if not (isinstance(self.learn.model, nn.Sequential) and len(self.learn.model) == 2):
             raise ExportError(f"{file} is no image classifier of vision_learner: it has no body and head.")
@@ -30,7 +34,7 @@ class Model:
         """Look through the model; raises `ExportError` when it cannot answer: a file may say what no photo fits."""
         try:
             self.explains = has_linear_head(self.learn)
-            self.eyes = open_eyes(self.learn, self.predict)
+            self.eyes = open_eyes(self.learn, self.predict, self.detect)
             [answer] = self.eyes.ask([Image.new("RGB", (320, 240))])
             self.explain(answer), self.certainty(answer)
         except Exception as e:  # as many kinds as there are layers
@@ -52,10 +56,9 @@ class Model:
 
     def predict(self, photos):
         """Probabilities (photos, classes): the lesson's `learn.predict`, or the same for several photos at once."""
+        torch.set_num_threads(CORES if self.alone else max(1, CORES // 2))  # the others open the next photos
         if self.alone and len(photos) == 1:
-            torch.set_num_threads(CORES)
             return self.learn.predict(photos[0])[2][None]
-        torch.set_num_threads(max(1, CORES // 2))  # the others open the next photos
         return predict_batch(self.learn, photos)
 
     def certainty(self, answer):

@@ -67,7 +67,7 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
 
     Raises `PocketError` where the graph does not say what the model says of examples and `photos`.
     """
-    facts, model, learn = read_facts(export), Model(export, trust), open_export(export, trust)
+    facts, model, learn = read_facts(export), Model(export, trust, detect=False), open_export(export, trust)
     shape, examples = find_shape(learn), examples_to_send(export, facts)
     runtime = fetch_runtime()
     say("Making the graph…")
