@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -417,3 +418,30 @@ def test_no_cell_of_the_table_is_a_formula(shapes, tmp_path):
     [head, row] = (tmp_path / "table.csv").read_text().splitlines()
     assert head == "file,verdict,certainty,'-grizzly,teddy"
     assert row == "'=1+1.jpg,\"'-grizzly, 99% sure\",sure,0.99,0.01"
+
+
+def test_animals_that_are_found_are_named_in_megadetectors_format(scene, tmp_path, capsys):
+    shutil.copy(ROOT / "examples" / "grizzly.jpg", tmp_path / "grizzly.jpg")
+    Image.new("RGB", (640, 480), "grey").save(tmp_path / "empty.jpg")
+    shutil.copy(scene / "broken.jpg", tmp_path)
+    to = tmp_path / "found.json"
+    predict.main([str(tmp_path), "--find-animals", "--to", str(to)])
+    doc = json.loads(to.read_text())
+    broken, empty, grizzly = doc["images"]
+    assert broken["detections"] is None and broken["failure"] == "This file is not a photo that can be opened here"
+    assert (empty["file"], empty["detections"]) == ("empty.jpg", [])
+    animal = grizzly["detections"][0]
+    x, y, w, h = animal["bbox"]
+    assert 0 <= x < 0.5 < x + w <= 1 and 0 <= y < 0.5 < y + h <= 1 and animal["conf"] >= detections.MIN_CONF
+    assert doc["detection_categories"][animal["category"]] == "animal"
+    assert doc["classification_categories"][animal["classifications"][0][0]] == "grizzly"
+    assert "3 photos, 1 of which could not be opened, are in" in capsys.readouterr().out
+    # The same boxes from a file of MegaDetector's are named alike.
+    predict.main([str(tmp_path), "--detections", str(to), "--to", str(tmp_path / "again.json")])
+    assert json.loads((tmp_path / "again.json").read_text())["images"] == doc["images"]
+
+
+def test_without_its_network_no_animals_are_found_and_a_sentence_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(detections.detector, "Detector", partial(detections.detector.Detector, tmp_path / "gone.gz"))
+    with pytest.raises(SystemExit, match=r"gone\.gz cannot be read .*: copy it again from the repository\.$"):
+        predict.main([str(ROOT / "examples" / "teddy.jpg"), "--find-animals", "--to", str(tmp_path / "out.json")])

@@ -1,1 +1,1 @@
-"""Classify a folder of photos, of any size, or the animals that MegaDetector has found in them."""
+"""Classify a folder of photos, of any size, or the animals in them."""

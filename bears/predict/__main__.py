@@ -1,7 +1,8 @@
-"""Classify all photos of a folder, as a table (CSV); or the animals that MegaDetector has found in them, in its JSON.
+"""Classify all photos of a folder, as a table (CSV); or the animals in them, in MegaDetector's JSON.
 
 python3 -m bears predict my_photos                                       # writes predictions.csv
 python3 -m bears predict my_photos --model my_model/export.pkl           # your own classes
+python3 -m bears predict my_photos --find-animals                        # writes predictions.json, for Timelapse
 python3 -m bears predict my_photos --detections md.json --to named.json  # for Timelapse and its kin
 
 The same command goes on where an earlier run was interrupted.
@@ -23,10 +24,12 @@ def parse_args(argv=None):
     parser.add_argument("photos", metavar="PHOTOS", type=Path, help="a folder, with all folders in it; or one photo")
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export to ask")
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
-    parser.add_argument("--detections", metavar="JSON", type=Path, help="what MegaDetector has found in that folder")
+    animals = parser.add_mutually_exclusive_group()
+    animals.add_argument("--find-animals", action="store_true", help="find the animals in each photo and name each")
+    animals.add_argument("--detections", metavar="JSON", type=Path, help="what MegaDetector has found in that folder")
     parser.add_argument("--to", metavar="FILE", type=Path, help="what to write (default: predictions.csv or .json)")
     args = parser.parse_args(argv)
-    args.to = args.to or Path("predictions.json" if args.detections else "predictions.csv")
+    args.to = args.to or Path("predictions.json" if args.detections or args.find_animals else "predictions.csv")
     return args
 
 
@@ -41,19 +44,25 @@ from bears.app.model import Model
 from bears.errors import PredictError
 from bears.files import check_writable
 from bears.predict.ask import ask_all
-from bears.predict.detections import Detections
+from bears.predict.detections import Detections, FoundAnimals
 from bears.predict.journal import Journal, digest
 from bears.predict.photos import Photos
 from bears.text import as_typed
 from bears.train import distributed
 
 
+def choose_task(args):
+    if args.detections:
+        return Detections(args.detections, args.photos)
+    return FoundAnimals(args.photos) if args.find_animals else Photos(args.photos)
+
+
 def run(args):
     if args.to.exists():
         raise PredictError(f"{args.to} is there already: move it away, or name another file with --to.")
-    task = Detections(args.detections, args.photos) if args.detections else Photos(args.photos)
+    task = choose_task(args)
     check_writable(args.to.parent, option="--to")
-    model = Model(args.model, args.trust_model)
+    model = Model(args.model, args.trust_model, task.detect)
     journal = Journal(args.to, {"model": digest(args.model), "photos": str(args.photos), **task.about})
     todo = distributed.from_rank0(journal.remaining, task.keys)
     if len(todo) < len(task.keys):

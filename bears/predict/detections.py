@@ -1,4 +1,4 @@
-"""Animals that MegaDetector has found: each is cut out of its photo and named in MegaDetector's own JSON.
+"""Animals that MegaDetector or the app's detector has found: each is cut out and named in MegaDetector's own JSON.
 
 The format: https://lila.science/megadetector-output-format
 """
@@ -7,19 +7,22 @@ import json
 import math
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import chain, islice
 
-from bears import __version__
+import numpy as np
+from bears import __version__, detector
 from bears.app.wording import NONE, SURE, headline
 from bears.errors import PredictError
 from bears.facts import read_facts
 from bears.files import whole
 from bears.photo import SIDE, shrink
 from bears.predict.journal import digest
-from bears.predict.photos import open_or_stop
+from bears.predict.photos import Photos, is_empty, open_or_stop
 from bears.text import print_line
+from PIL import Image
 
 MIN_CONF = 0.2  # of a detection that is looked at, MegaDetector 5's own recommendation; Timelapse may ask for more
 MARGIN = 0.25  # of a box's longer side, on all sides: boxes are tight, and the photos it has learnt from are not
@@ -31,7 +34,7 @@ MAX_MEGABYTES, MAX_VALUES = 400, 30_000_000  # of a JSON: those of a million pho
 class Detections:
     """The photos in which MegaDetector has found animals; the keys are their positions in its file."""
 
-    unit = "photos with animals"
+    unit, detect = "photos with animals", False
 
     def __init__(self, file, folder):
         if not folder.is_dir():
@@ -60,12 +63,9 @@ class Detections:
     def open(self, i):
         """A picture of each animal, with as many pixels as the page's photos have, if the photo has them."""
         boxes = [[min(max(-9, part), 9) for part in animal["bbox"]] for animal in self.animals(i)]
-        smallest = max(0.001, min(max(box[2:]) for box in boxes))
-        photo = open_or_stop(self.photo(i), math.ceil(SIDE / smallest), self.are_gone)
-        pictures = (shrink(photo.crop(around(box, photo.size)), SIDE) for box in boxes)
-        return chain(list(islice(pictures, CUT_AHEAD)), pictures)
+        return cut_out(self.photo(i), boxes, self.are_gone)
 
-    def row(self, answers, facts):
+    def row(self, pictures, answers, facts):
         return [[classifications(probs, certainty) for probs, certainty, *_ in answers]]
 
     def write(self, to, rows, model, file):
@@ -80,14 +80,84 @@ class Detections:
             for animal, pairs in zip(self.animals(i), found):
                 animal["classifications"] = pairs
         self.doc.pop("classification_category_descriptions", None)
-        self.doc["classification_categories"] = dict(enumerate(categories(model.learn.dls.vocab, read_facts(file))))
-        self.doc["info"]["classifier"] = f"bears {__version__}, {file.name} {digest(file)}"
-        with whole(to) as part, TextIOWrapper(part, "ascii") as text:
-            json.dump(self.doc, text, indent=1)
+        write_named(to, self.doc, model, file)
         # The format has no place for the reason beside detections, which stay.
         for name, reason in failures.items():
             print_line(f"not named: {name} ({reason})")
         return len(failures)
+
+
+class FoundAnimals(Photos):
+    """The photos of a folder, or one photo, in which the app's detector finds the animals; their names are the keys."""
+
+    detect, about = False, {"detector": detector.SHA256}
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.detector = detector.Detector()
+
+    def open(self, name):
+        [photo] = super().open(name)
+        boxes, scores = self.detector.find_animals(photo)
+        found = [[as_parts(box, photo.size), round(float(score), 3)] for box, score in zip(boxes, scores)]
+        return Found(found, self.cut_out(name, [box for box, _ in found]) if found else [])
+
+    def cut_out(self, name, boxes):
+        photo = self.folder / name
+        return cut_out(photo, boxes, lambda: is_empty(photo.parent))
+
+    def row(self, found, answers, facts):
+        pairs = [classifications(probs, certainty) for probs, certainty, *_ in answers]
+        return [[[*one, named] for one, named in zip(found.animals, pairs)]]
+
+    def write(self, to, rows, model, file):
+        """Write MegaDetector's JSON; returns how many photos could not be opened."""
+        images = [as_image(name, found) for name, found in rows]
+        info = {"format_version": "1.5", "detector": "MegadetectorLite of zamba 2.7.2"}
+        doc = {"info": info, "detection_categories": {"1": "animal", "2": "person", "3": "vehicle"}, "images": images}
+        write_named(to, doc, model, file)
+        return sum("failure" in image for image in images)
+
+
+@dataclass
+class Found:
+    """The boxes and confidences of a photo's animals, and their pictures."""
+
+    animals: list
+    pictures: Iterable[Image.Image]
+
+    def __iter__(self):
+        return iter(self.pictures)
+
+
+def as_parts(box, size):
+    """The box left, top, right, bottom in pixels as x, y, width and height, parts of the photo."""
+    left, top, right, bottom = box / np.tile(size, 2)
+    return [round(float(part), 4) for part in (left, top, right - left, bottom - top)]
+
+
+def as_image(name, found):
+    """What MegaDetector's JSON says of a photo: the animals, or why it could not be opened."""
+    if isinstance(found, str):
+        return {"file": name, "detections": None, "failure": found}
+    animals = [{"category": "1", "conf": conf, "bbox": box, "classifications": pairs} for box, conf, pairs in found]
+    return {"file": name, "detections": animals}
+
+
+def cut_out(file, boxes, are_gone):
+    """A picture of what is in each box of a photo, with as many pixels as the page's photos have, if it has them."""
+    smallest = max(0.001, min(max(box[2:]) for box in boxes))
+    photo = open_or_stop(file, math.ceil(SIDE / smallest), are_gone)
+    pictures = (shrink(photo.crop(around(box, photo.size)), SIDE) for box in boxes)
+    return chain(list(islice(pictures, CUT_AHEAD)), pictures)
+
+
+def write_named(to, doc, model, file):
+    """Write MegaDetector's JSON, in which animals have classifications; says which classes and model those are of."""
+    doc["classification_categories"] = dict(enumerate(categories(model.learn.dls.vocab, read_facts(file))))
+    doc["info"]["classifier"] = f"bears {__version__}, {file.name} {digest(file)}"
+    with whole(to) as part, TextIOWrapper(part, "ascii") as text:
+        json.dump(doc, text, indent=1)
 
 
 def animal_categories(file, doc):

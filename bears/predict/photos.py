@@ -20,6 +20,7 @@ class Photos:
     """The photos that `list_photos` finds in a folder; or one photo. Their names are the keys."""
 
     unit, about = "photos", {}
+    detect = True  # whether the model may look for animals in what it is shown; no longer where they are cut out
 
     def __init__(self, path):
         self.folder, photos = (path.parent, [path]) if path.is_file() else (path, list_photos(path, tell=print_line))
@@ -31,7 +32,7 @@ class Photos:
         photo = self.folder / name
         return [open_or_stop(photo, SIDE, lambda: is_empty(photo.parent))]
 
-    def row(self, answers, facts):
+    def row(self, pictures, answers, facts):
         [(probs, certainty, *_)] = answers
         return headline(probs, certainty, facts), certainty, *(round(prob, 4) for prob in probs.values())
 
