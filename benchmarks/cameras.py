@@ -2,7 +2,7 @@
 
     python benchmarks/cameras.py                                # the bears' model; prints the tables of MODEL_CARD.md
     python benchmarks/cameras.py --model my_model/export.pkl --data DIR
-    python benchmarks/cameras.py --levels                       # what closer looks cost and gain, and what a box would
+    python benchmarks/cameras.py --levels                       # what closer looks and the detector cost and gain
     git worktree add ../old COMMIT                              # an older model, asked by the code of its time
     PYTHONPATH=../old python benchmarks/cameras.py --model ../old/export.pkl
 
@@ -121,20 +121,28 @@ def print_costs(model):
 
 
 def print_levels(model, rows, others):
-    """How many photos are called a real bear, by looks at most, and what so many looks at a photo of 16:9 cost."""
+    """How many photos are called a real bear, by looks at most or with the detector, and what that costs at 16:9."""
+    from bears.detector import Detector  # not above: older models have no such thing
+
     before_trail_cameras, table = [row for row in rows if row["camera_trap"] == "yes"], []
     [closer] = model.eyes.closer  # as the app looks
-    levels = (), (closer,), (closer, 2 * closer)
-    for model.eyes.closer in levels:
+    levels = {
+        "one": (None, ()),
+        "two": (None, (closer,)),
+        "three": (None, (closer, 2 * closer)),
+        "one, and at the animal": (Detector(), ()),
+    }
+    for model.eyes.detector, model.eyes.closer in levels.values():
         said = ask_about_cameras(model, before_trail_cameras)
         said["other things"] = Counter(answer(model, open_photo(file)) for file in others)
         table.append([share_of_bears(said[g]) for g in ("bear, trail camera", "other, trail camera", "other things")])
-    model.eyes.is_worth_another = lambda score: True  # from now on all looks are taken
-    costs = []
-    for model.eyes.closer in levels:
-        costs.append(statistics.median(seconds(model, Image.new("RGB", SCREEN, GREY)) for _ in range(5)))
+    model.eyes.fitted = model.eyes.fitted | {"sure": float("inf")}  # from now on all looks are taken
+    model.eyes.is_worth_another = lambda score: True
+    photo, costs = at_left(open_photo(ROOT / "examples" / "grizzly.jpg")), []
+    for model.eyes.detector, model.eyes.closer in levels.values():
+        costs.append(statistics.median(seconds(model, photo) for _ in range(5)))
     print("| looks | bears before trail cameras | else before them | other things | cost |\n" + "| --- " * 5 + "|")
-    for looks, (cells, cost) in enumerate(zip(table, costs), 1):
+    for looks, cells, cost in zip(levels, table, costs):
         print(f"| {looks} | {' | '.join(cells)} | {cost / costs[0]:.1f} |")
 
 
