@@ -9,7 +9,7 @@ import pytest
 import torch
 from bears import detector, ood, squares
 from bears.app.model import Model
-from bears.app.wording import NONE
+from bears.app.wording import NONE, SURE
 from bears.detector import FILE, Detector
 from bears.errors import DetectorError
 from bears.export import export, open_export
@@ -137,7 +137,6 @@ def test_a_whole_photo_decides_alone_when_it_is_a_little_surer_than_it_would_hav
 
 
 def test_an_export_whose_classes_are_no_animals_has_no_detector(animals):
-    assert Model(animals).eyes.detector
     learn = open_export(animals)
     learn.ood.pop("animals")
     assert squares.open_eyes(learn, None).detector is None
@@ -147,7 +146,8 @@ def test_without_the_file_the_app_answers_as_without_a_detector(animals, monkeyp
     monkeypatch.setattr(squares, "Detector", lambda: Detector(tmp_path / "gone"))
     model = Model(animals)
     assert capsys.readouterr().out.count("Small animals are found less often: ") == 1
-    assert model.ask([small_bear()])[0][3] == Model(animals, detect=False).ask([small_bear()])[0][3]
+    [(probs, certainty, *_)] = model.ask([open_photo(GRIZZLY)], False)
+    assert model.eyes.detector is None and certainty == SURE and max(probs, key=probs.get) == "grizzly"
 
 
 def test_threads_leave_a_core_to_the_model():
