@@ -71,18 +71,18 @@ def create_demo(model, trust=False):
             photo: A JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, as `data:image/jpeg;base64,...`; no web address.
 
         Returns: The probability of each class if it is one of them; the verdict in words; the photo with a map of what
-            spoke for the class; whether it is `sure`, `unsure`, or that the photo shows `none` of the classes.
+            spoke for the class; `sure`, one of a `group` (but which?), `unsure`, or `none` of the classes.
         """
         start = time.monotonic()
-        probs, certainty, heatmap = ask(photo)
-        verdict = wording.headline(probs, certainty, facts)
+        probs, certainty, heatmap, limits = ask(photo)
+        verdict = wording.headline(probs, certainty, facts, limits)
         print(wording.log_line(verdict, start), flush=True)
-        return probs, verdict, heatmap, certainty
+        return wording.shown_probs(probs, certainty, limits), verdict, heatmap, certainty
 
     def look(photo):
         """What a picture of the watching camera shows: neither mapped nor logged, since one follows the other."""
-        probs, certainty, _ = ask(photo, explain=False)
-        return {"probs": probs, "certainty": certainty, "verdict": wording.headline(probs, certainty, facts)}
+        probs, certainty, _, limits = ask(photo, explain=False)
+        return wording.look_answer(probs, certainty, facts, limits)
 
     predict.__name__ = f"identify_{facts.get('subject') or 'photo'}"  # as AI assistants call it
     with gr.Blocks(title=wording.page_title(facts)) as demo:

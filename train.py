@@ -24,7 +24,7 @@ from bears.export import export, export_examples
 from bears.files import check_writable
 from bears.photo import open_photo
 from bears.train import distributed, outcome, report
-from bears.train.data import batch_size, check_split, explain_lost_photos, find_others, find_photos
+from bears.train.data import batch_size, check_groups, check_split, explain_lost_photos, find_others, find_photos
 from bears.train.evaluation import evaluate_by_folds, evaluate_by_validation, split_into_folds
 from bears.train.learner import (
     EPOCHS,
@@ -62,6 +62,7 @@ def get_photos(args):
     path = args.data = args.data or shipped_photos()
     # In the place of both: it opens photos as the page does, says why one cannot be used, and deletes none.
     files, dropped = find_photos(path, args.leave_out)
+    check_groups(args.groups, files)
     groups = group_near_duplicates(files)
     return files, groups, outcome.describe_photos(files, dropped, groups, args)
 

@@ -26,7 +26,7 @@ from fastai.torch_core import TensorCategory, TensorImage
 from fastai.vision import augment
 from fastai.vision.core import PILImage
 from PIL import Image
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
 from torch import nn
 
 ARCHIVE = "archive/"  # what torch.save calls the folder of all records
@@ -44,6 +44,7 @@ Resamples = tuple[Annotated[int, Field(ge=0, le=5)], Annotated[int, Field(ge=0, 
 Padding = Literal["zeros", "border", "reflection"]
 Mode = Literal["bilinear", "nearest", "bicubic"]
 Stats = Annotated[list[Number], Field(min_length=1, max_length=4)]
+Groups = Annotated[list[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)]], Field(max_length=5000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 
 # What may stand in an export, each with its arguments; augmentation plays no part in prediction.
@@ -145,8 +146,20 @@ class Description(Strict):
     batch_tfms: one_of(BATCH_TFMS)
     head: one_of(LAYERS)
     loss_func: Literal[LOSSES]
-    ood: Annotated[dict[Name, int | Number], Field(max_length=32)] | None
+    ood: Annotated[dict[Name, int | Number | Groups], Field(max_length=32)] | None
     tensors: Annotated[dict[Name, Record], Field(max_length=20_000)]
+
+    @model_validator(mode="after")
+    def check_answers(self):
+        """Refuse groups of other classes, and probabilities that are none (the keys are those of `ood.certainty`)."""
+        fitted = dict(self.ood or {})
+        groups = fitted.pop("groups", [])
+        assert isinstance(groups, list) and list not in map(type, fitted.values()), "only groups are lists"
+        members = [i for group in groups for i in group]
+        assert len(set(members)) == len(members), "a class is in two groups"
+        assert max(members, default=0) < len(self.vocab), "a group has an unknown class"
+        assert all(0 <= fitted.get(name, 0) <= 1 for name in ("likely", "earned")), "not a probability"
+        return self
 
 
 # Writing one

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from bears import answers
 from numpy import ndarray
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -110,11 +111,27 @@ def score(detector: dict, features: Tensor, allowed=None) -> Tensor:
     return likeness.clamp(min=0) * own_share(detector, features) ** detector["share_power"]
 
 
-def shows_none(detector: dict, score):
-    """Whether a photo of that score shows none of the classes; of one, or of an array or tensor of them.
+def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) -> str:
+    """Return the answer to one photo: `NONE`, `UNSURE`, `GROUP` (one of the group, but which?) or `SURE`.
 
-    `ask` in bears/pocket/eyes.js compares for itself, in the browser: change both, or `score` alone, which it is given.
+    `probs` are of each class; `score` is that of the function `score`, or None when nothing was fitted. The same rule
+    is `certainty` in bears/pocket/eyes.js, and tests/answers.json has cases for both. `fitted` may have `likely`, the
+    probability that a sure answer needs, and `groups`, lists of the positions of classes.
     """
+    fitted = fitted or {}
+    if score is not None and shows_none(fitted, score):
+        return answers.NONE
+    if score is not None and may_show_none(fitted, score):
+        return answers.UNSURE
+    likely, top = fitted.get("likely", LIKELY), int(np.argmax(probs))
+    if probs[top] >= likely:
+        return answers.SURE
+    group = next((group for group in fitted.get("groups", ()) if top in group), ())
+    return answers.GROUP if group and sum(probs[i] for i in group) >= likely else answers.UNSURE
+
+
+def shows_none(detector: dict, score):
+    """Whether a photo of that score shows none of the classes; of one, or of an array or tensor of them."""
     return score < detector["threshold"]
 
 

@@ -63,7 +63,8 @@ def main():
                 assert max(Image.open(io.BytesIO(sent)).size) == 1024
                 both = [open_photo(io.BytesIO(data)) for data in (photo, sent)]
                 (whole, *_), (small, *_) = answers = model.ask(both)
-                words = [re.sub(", .*", "", headline(probs, certainty, facts)) for probs, certainty, *_ in answers]
+                said = [headline(probs, certainty, facts, model.limits) for probs, certainty, *_ in answers]
+                words = [re.sub(", .*", "", verdict) for verdict in said]
                 differ += words[0] != words[1]
                 most = max(most, *(abs(whole[label] - small[label]) for label in whole))
         finally:

@@ -42,6 +42,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import footage
 import torch
+from bears.answers import find_group
 from bears.app.model import Model
 from bears.errors import BearsError
 from bears.photo import open_photo
@@ -123,12 +124,16 @@ def record(model, clips, file):
             print(f"· {name}: {clip.seconds:.0f} s in {time.monotonic() - start:.0f} s", flush=True)
 
 
+def open_watcher(model):
+    return Watcher(model, ALARM, Rule(), whole_only=False, groups=model.limits.groups)
+
+
 def looks(model, frames, until_alarm=False):
     """Of each frame that the model was shown anything of: its time, and track, score, probabilities and certainty.
 
     `until_alarm`: no further than to where the rule has alarmed at every threshold, which saves time.
     """
-    watcher, strictest, rows = Watcher(model, ALARM, Rule(), whole_only=False), Alarm(STRICTEST), []
+    watcher, strictest, rows = open_watcher(model), Alarm(STRICTEST), []
     for frame in frames:
         found = watcher.step(frame).looks
         if found:
@@ -335,7 +340,8 @@ def print_photos(model, data):
     groups = defaultdict(list)
     for row in read_photos(data):
         [(probs, certainty, *_)] = model.ask([open_photo(row["file"], SIDE)], False)
-        groups[half(row["repo"]), row["group"]].append(score(probs, certainty, ALARM))
+        together = find_group(probs, certainty, model.limits.groups)
+        groups[half(row["repo"]), row["group"]].append(score(probs, certainty, ALARM, together))
     names = sorted({name for _, name in groups})
     for title in HALVES:
         print(f"\n| {title}: threshold | {' | '.join(names)} |\n{'| --- ' * (1 + len(names))}|")
@@ -393,7 +399,7 @@ def print_costs(model, photos):
     clips = {name: footage.Clip(photos, kind, 0) for name, kind in (("a bear", BEARS[0]), ("nothing", CATEGORIES[0]))}
     before = memory()
     for name, clip in clips.items():
-        watcher, wall, cpu, n = Watcher(model, ALARM, Rule(), whole_only=False), 0, 0, 0
+        watcher, wall, cpu, n = open_watcher(model), 0, 0, 0
         for seconds, picture in clip.frames():
             at, of = time.perf_counter(), time.process_time()
             watcher.step(Frame(seconds, picture))
@@ -413,7 +419,7 @@ def watch_stream(model, options, seconds=30):
     scene = "color=gray:size=1280x720:rate=30,noise=alls=10:allf=t,boxblur=1"
     with subprocess.Popen([*FFMPEG, scene, *options.split(), "-listen", "1", url]) as sender:
         time.sleep(1)
-        source, watcher, frames, start = open_source(url, 1 / FPS), Watcher(model, ALARM, Rule(), False), 0, None
+        source, watcher, frames, start = open_source(url, 1 / FPS), open_watcher(model), 0, None
         for frame in source.frames():
             watcher.step(frame)
             start = start or (frame.picture is not None and (time.monotonic(), processor_time(source)))

@@ -41,7 +41,7 @@ def pytest_sessionfinish(session):
 # A test that uses one of these starts a server, a browser or another program, or trains or measures a network.
 SLOW = {
     *("server", "shared", "small", "mcp_url", "app_url", "browser", "playwright", "firefox", "cleaner"),
-    *("own_process", "starts", "half_run", "outputs", "trained", "edited", "shapes_model", "measured"),
+    *("own_process", "starts", "half_run", "outputs", "trained", "edited", "shapes_model", "measured", "group_model"),
     *(
         "learner",
         "photos",

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from bears.app.wording import NONE, SURE, UNSURE, example_name, find_examples, headline, page_title
+from bears.answers import NONE, SURE, UNSURE
+from bears.app.wording import example_name, find_examples, headline, page_title
 from bears.deploy import files_to_send
 from bears.photo import open_photo
 from gradio_client import Client, handle_file

@@ -8,8 +8,8 @@ import onnx
 import pytest
 import torch
 from bears import detector, ood, squares
+from bears.answers import NONE, SURE
 from bears.app.model import Model
-from bears.app.wording import NONE, SURE
 from bears.detector import FILE, Detector
 from bears.errors import DetectorError
 from bears.export import export, open_export

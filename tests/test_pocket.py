@@ -14,9 +14,9 @@ import pillow_heif
 import pytest
 import torch
 from bears import deploy
+from bears.answers import NONE
 from bears.app.model import Model
 from bears.app.pocket import POLICY, find_pocket
-from bears.app.wording import NONE
 from bears.errors import PocketError
 from bears.export import export, open_export
 from bears.photo import MAX_MEGAPIXELS_JPEG, open_photo

@@ -13,6 +13,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
+from bears.answers import NO_LIMITS
 from bears.errors import DataError, PhotoError, PredictError
 from bears.photo import SIDE
 from bears.predict import __main__ as predict
@@ -369,6 +370,8 @@ def test_animals_without_number_are_cut_out_as_the_model_asks(shapes, tmp_path, 
     monkeypatch.setattr(detections, "shrink", lambda picture, side: cut.append(picture.size) or picture)
 
     class Counts:
+        limits = NO_LIMITS
+
         def ask(self, pictures, alone):
             asked.append(len(cut))
             return [({"disc": 1.0}, "sure")] * len(pictures)

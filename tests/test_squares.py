@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from bears.answers import NONE, SURE, UNSURE
 from bears.app.model import Model
-from bears.app.wording import NONE, SURE, UNSURE
 from bears.export import export, load_pickle
 from bears.photo import open_photo
 from bears.squares import CLOSER, Answer, WholePhotos, cover, visible

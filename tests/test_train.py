@@ -402,13 +402,14 @@ def test_photos_of_other_things_are_counted_and_the_report_shows_all_that_is_wro
     others = tmp_path / "others"
     shutil.copytree(shapes / "disc", others / "members")
     Image.new("RGB", (99, 99), "white").save(others / "white.png")
-    options = ["--cross-validate", 2, "--others", others, "--subject", "shape"]
+    options = ["--cross-validate", 2, "--others", others, "--subject", "shape", "--group", "shape=disc,square"]
     facts = run_training("--data", data, "--out", tmp_path, *options)
     assert facts["verdicts"]["photos"] + facts["verdicts"]["not_sure"] == 32 and facts["verdicts"]["errors"] > 0
     assert facts["none_of_them"]["others"]["photos"] == 17
     assert "white.png" not in facts["none_of_them"]["others"]["passed"]
     assert len(facts["none_of_them"]["others"]["passed"]) >= 14
-    assert facts["subject"] == "shape"
+    assert facts["subject"] == "shape" and facts["groups"] == {"shape": ["disc", "square"]}
+    assert open_export(tmp_path / "export.pkl").ood["groups"] == [[0, 1]]
     shown = photos_of(tmp_path)
     [wrong] = [caption for name, caption in shown if name == "square/a disc.jpg" and caption.endswith("% sure")]
     assert wrong.startswith("square, taken for disc, ")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from bears import ood
+from bears.answers import NONE, SURE
 from bears.app.heatmap import activation_map, draw_heatmap
 from bears.app.model import Model
-from bears.app.wording import NONE, SURE
 from bears.export import open_export
 from bears.photo import open_photo
 from bears.speed_up import speed_up

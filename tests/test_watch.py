@@ -72,7 +72,8 @@ def test_the_schedule_does_what_its_vectors_say(case):
 
 @pytest.mark.parametrize("case", VECTORS["scores"])
 def test_a_score_is_what_the_vectors_say(case):
-    assert score(case["probs"], case["certainty"], case["alarm"]) == pytest.approx(case["score"], abs=1e-9)
+    group = case.get("group", ())
+    assert score(case["probs"], case["certainty"], case["alarm"], group) == pytest.approx(case["score"], abs=1e-9)
 
 
 def test_the_rule_remembers_no_more_after_weeks():

@@ -130,7 +130,7 @@ def test_its_rule_does_what_the_vectors_say(browser):
         )
         assert events == [pytest.approx(event, abs=1e-9) for event in case["events"]], case["name"]
     for case in vectors["scores"]:
-        score = page.evaluate("c => score(c.probs, c.certainty, c.alarm)", case)
+        score = page.evaluate("c => score(c.probs, c.certainty, c.alarm, c.group)", case)
         assert score == pytest.approx(case["score"], abs=1e-9)
     page.close()
 

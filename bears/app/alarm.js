@@ -1,10 +1,14 @@
 // The first rule of docs/alarm.md: whether to wake somebody.
 
 const RULE = {threshold: 0.5, stay: 0.5, least: 3, latest: 5, memory: 120, coolDown: 60, slow: 1, few: 2}
-const WEIGHTS = {sure: 1, unsure: 0.5, none: 0}
+const WEIGHTS = {sure: 1, group: 0.5, unsure: 0.5, none: 0}
 
-// How surely a picture shows one of the classes `alarm`, from 0 to 1.
-const score = (probs, certainty, alarm) => WEIGHTS[certainty] * alarm.reduce((sum, label) => sum + probs[label], 0)
+// How surely a picture shows one of the classes `alarm`, from 0 to 1. `group` has the classes of the answer "group":
+// where all of them alarm, it does not matter which one it is.
+const score = (probs, certainty, alarm, group = []) => {
+    const weight = group.length && group.every(label => alarm.includes(label)) ? 1 : WEIGHTS[certainty]
+    return weight * alarm.reduce((sum, label) => sum + probs[label], 0)
+}
 
 const median = numbers => {
     const sorted = [...numbers].sort((a, b) => a - b),

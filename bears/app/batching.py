@@ -34,8 +34,8 @@ class Predictor:
         threading.Thread(target=self.work, daemon=True).start()
 
     def load(self):
-        """Wait until the model is loaded. Raises `ExportError`."""
-        self.loaded.result()
+        """Wait until the model is loaded, and return its `Limits`. Raises `ExportError`."""
+        return self.loaded.result()
 
     def predict(self, photo, alone):
         """What `Model.ask` says of an upright RGB PIL image; `alone`: nobody else is here. Raises `ExportError`."""
@@ -56,7 +56,7 @@ class Predictor:
         except Exception as e:
             self.loaded.set_exception(e)
             return
-        self.loaded.set_result(None)
+        self.loaded.set_result(model.limits)
         while True:
             photos, alone, answers = zip(*self.take())
             answer_all(answers, model, list(photos), all(alone))

@@ -2,17 +2,25 @@
 
 import torch
 from bears import ood
+from bears.answers import NO_LIMITS, Limits
 from bears.app.heatmap import activation_map
-from bears.app.wording import NONE, SURE, UNSURE
 from bears.errors import ExportError
 from bears.export import open_export
 from bears.speed_up import speed_up
 from bears.squares import has_linear_head, open_eyes, predict_batch
+from fastai.learner import Learner
 from joblib import cpu_count
 from PIL import Image
 from torch import nn
 
 CORES = cpu_count()  # what a container may use, not what its host has
+
+
+def limits_of(learn: Learner) -> Limits:
+    """Return what may be said of the answers of a Learner."""
+    fitted, vocab = getattr(learn, "ood", None) or {}, learn.dls.vocab
+    groups = [[vocab[i] for i in group] for group in fitted.get("groups", ())]
+    return Limits(fitted.get("earned", NO_LIMITS.earned), groups)
 
 
 class Model:
@@ -33,7 +41,7 @@ class Model:
     def try_out(self, file):
         """Look through the model; raises `ExportError` when it cannot answer: a file may say what no photo fits."""
         try:
-            self.explains = has_linear_head(self.learn)
+            self.explains, self.limits = has_linear_head(self.learn), limits_of(self.learn)
             self.eyes = open_eyes(self.learn, self.predict, self.detect)
             [answer] = self.eyes.ask([Image.new("RGB", (320, 240))])
             self.explain(answer), self.certainty(answer)
@@ -45,8 +53,8 @@ class Model:
     def ask(self, photos, alone=True):
         """What it makes of RGB PIL images, a tuple for each; `alone` says that nobody else is waiting.
 
-        That is the probability of each class, a dict; `SURE`, `UNSURE` or `NONE` of them; the activation map of the top
-        class, (h, w), or None; and the square that all this is about: left, top, right, bottom in pixels.
+        That is the probability of each class, a dict; one of the answers of bears/answers.py; the activation map of the
+        top class, (h, w), or None; and the square that all this is about: left, top, right, bottom in pixels.
         """
         self.alone = alone
         return [
@@ -62,12 +70,8 @@ class Model:
         return predict_batch(self.learn, photos)
 
     def certainty(self, answer):
-        """Whether a photo shows any class at all; taken for granted if nothing was fitted."""
-        fitted = answer.score is not None
-        if fitted and ood.shows_none(self.learn.ood, answer.score):
-            return NONE
-        unsure = fitted and ood.may_show_none(self.learn.ood, answer.score)
-        return UNSURE if unsure or answer.probs.max() < ood.LIKELY else SURE
+        """Return which of the four answers it is, as `ood.certainty`."""
+        return ood.certainty(getattr(self.learn, "ood", None), answer.probs.tolist(), answer.score)
 
     def explain(self, answer):
         """Activation map of the top class, or nothing if the head has none."""

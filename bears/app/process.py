@@ -74,11 +74,11 @@ class PredictorProcess:
             asked.load()
 
     def predict(self, file: str, explain: bool = True) -> tuple:
-        """What the model makes of the photo in `file`; a triple.
+        """What the model makes of the photo in `file`; a tuple of four.
 
-        `probs` is a dict from label to probability, `certainty` says whether the photo shows any of the classes at all
-        (`wording.SURE`, `UNSURE` or `NONE`), `heatmap` is the photo with the evidence for the top class laid over the
-        square that this is about, or nothing, as it is without `explain`.
+        `probs` is a dict from label to probability, `certainty` is one of the answers of bears/answers.py, `heatmap` is
+        the photo with the evidence for the top class laid over the square that this is about, or nothing, as it is
+        without `explain`; then the `Limits` of the model.
         Raises `ExportError`; and `PhotoError`, also when the model stopped while it had the photo.
         """
         again = PhotoError("The model stopped at this moment and starts anew", "Please send the photo again.")
@@ -88,7 +88,7 @@ class PredictorProcess:
             asked = self.start()
             with asked.unless_it_died(again):
                 probs, certainty, cam, box = asked.predict(photo, alone=self.callers == 1)
-            return probs, certainty, draw_heatmap(photo, cam, box) if explain else None
+            return probs, certainty, draw_heatmap(photo, cam, box) if explain else None, asked.limits
 
     @contextlib.contextmanager
     def counted(self):
@@ -116,7 +116,7 @@ class Started:
         """Raises `ExportError` when it cannot start."""
         if not file.is_file():
             raise NoModelError(file)
-        self.loaded = False
+        self.limits = None  # until it is loaded
         job = {"file": str(file), "trust": trust, "key": secrets.token_hex()}
         try:
             self.process = subprocess.Popen(
@@ -134,10 +134,9 @@ class Started:
 
     def load(self):
         """`Predictor.load`; a process that takes too long is ended."""
-        if not self.loaded:
+        if self.limits is None:
             with end_after(LOADING, self.process):
-                self.predictor.load()
-            self.loaded = True
+                self.limits = self.predictor.load()
 
     def predict(self, photo, alone):
         """`Predictor.predict`; a process that gives no answer is ended."""

@@ -178,9 +178,10 @@ const judge = (looks, seconds) => {
     const alarming = [...find(".classes").querySelectorAll(":checked")].map(box => box.value)
     for (const {track, at, picture, answer} of looks) {
         Object.assign(track, {looked: seconds, lookedAt: at, changed: false})
-        track.score = score(answer.probs, answer.certainty, alarming)
+        track.score = score(answer.probs, answer.certainty, alarming, answer.group)
         track.nothing = track.score ? 0 : track.nothing + 1
-        const seen = {at: new Date().toISOString(), score: track.score, verdict: answer.verdict, picture}
+        const {verdict, earned} = answer
+        const seen = {at: new Date().toISOString(), score: track.score, verdict, earned, picture}
         latest.set(track.number, [...(latest.get(track.number) ?? []), seen].slice(-RULE.latest))
     }
     const numbers = new Set([0, ...tracks.all.map(track => track.number)])
@@ -384,7 +385,7 @@ const log = {
                         image.loading = "lazy" // or each alarm would load all of them anew, while nobody sees the list
                         image.src = URL.createObjectURL(look.picture)
                         image.alt = look.verdict
-                        figure.append(`${Math.min(99, Math.floor(100 * look.score))}%`)
+                        figure.append(`${Math.floor(100 * Math.min(0.99, look.earned ?? 1, look.score))}%`)
                         return figure
                     }),
                 )

@@ -2,13 +2,14 @@
 
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from unicodedata import normalize
 
+from bears.answers import GROUP, NO_LIMITS, NONE, UNSURE, Limits, either, find_group
 from bears.facts import error_sentence
 from bears.text import printable
 
-NONE, UNSURE, SURE = "none", "unsure", "sure"  # whether a photo shows any of the classes
 PROMISE = "Pictures of what moves are sent to this page's server, and deleted there within two hours."
 ALONE = "Your photos stay on this device: the page sends nothing to anybody."  # where there is no server
 WATCHED_ALONE = "What your camera sees stays on this device. It needs no network."
@@ -36,12 +37,6 @@ def invitation(facts: dict) -> str:
     return f"Show a photo, and read how likely it is {with_article(name)}, or none of them."
 
 
-def either(labels):
-    """`black, grizzly or teddy`."""
-    *others, last = labels
-    return f"{', '.join(others)} or {last}" if others else last
-
-
 def full_name(label: str, subject: str | None) -> str:
     """`Teddy bear` for `teddy` when the subject is bears; folders are seldom named in full."""
     name = label if not subject or subject.lower() in label.lower() else f"{label} {subject}"
@@ -53,20 +48,51 @@ def as_markdown(text: str) -> str:
     return re.sub(r"[\\`*_~\[\]<>&$#|:!^=]", r"\\\g<0>", text)  # https://spec.commonmark.org/0.31.2/#backslash-escapes
 
 
-def percent(prob: float) -> str:
-    """`99%` for 0.998: the verdict is rounded down, and never 100%, since no model is ever that sure."""
-    return f"{min(99, int(100 * prob))}%"
+def percent(prob: float, earned: float = 1) -> str:
+    """Return `99%` for 0.998: rounded down, never more than was `earned`, and never 100%: no model is that sure."""
+    return f"{int(100 * min(0.99, earned, prob))}%"
 
 
-def headline(probs: dict[str, float], certainty: str, facts: dict) -> str:
-    """The verdict in words: `Teddy bear, 99% sure`, `Not sure: perhaps a teddy bear` or `No bear here`."""
+def headline(probs: dict[str, float], certainty: str, facts: dict, limits: Limits = NO_LIMITS) -> str:
+    """Return the verdict in words: `Teddy bear, 97% sure`, `Not sure: perhaps a teddy bear` or `No bear here`.
+
+    Of a group it is `A bear: black or grizzly, can't tell which`.
+    """
     if certainty == NONE:
         return f"No {facts['subject']} here" if facts.get("subject") else none_of(list(probs))
+    if certainty == GROUP:
+        return cannot_tell(find_group(probs, certainty, limits.groups), facts)
     label = max(probs, key=probs.get)
     name = full_name(label, facts.get("subject"))
     if certainty == UNSURE:
         return f"Not sure: perhaps {with_article(name)}"
-    return f"{name}, {percent(probs[label])} sure"
+    return f"{name}, {percent(probs[label], limits.earned)} sure"
+
+
+def cannot_tell(group: Sequence[str], facts: dict) -> str:
+    """Return the verdict about a group: `A bear: black or grizzly, can't tell which`, or the same without its name."""
+    classes, name = either(group), group_name(group, facts)
+    words = classes if name == classes else f"{with_article(name)}: {classes}"
+    return f"{words[:1].upper()}{words[1:]}, can't tell which"
+
+
+def group_name(group: Sequence[str], facts: dict) -> str:
+    """Return the name that export.json has for a group: `bear`, or `black or grizzly` if it has none."""
+    names = facts.get("groups", {}).items()
+    return next((name for name, labels in names if set(labels) == set(group)), either(group))
+
+
+def shown_probs(probs: dict[str, float], certainty: str, limits: Limits) -> dict[str, float]:
+    """Return what the page shows as bars: a group first, if one is meant, and no probability above what was earned."""
+    group = find_group(probs, certainty, limits.groups)
+    whole = {either(group): sum(probs[label] for label in group)} if group else {}
+    return {label: min(limits.earned, prob) for label, prob in {**whole, **probs}.items()}
+
+
+def look_answer(probs: dict[str, float], certainty: str, facts: dict, limits: Limits) -> dict:
+    """Return the answer about a picture of a watching camera; `group` are the classes of a group, if one is meant."""
+    verdict, group = headline(probs, certainty, facts, limits), find_group(probs, certainty, limits.groups)
+    return {"probs": probs, "certainty": certainty, "verdict": verdict, "group": group, "earned": limits.earned}
 
 
 def log_line(verdict: str, start: float) -> str:

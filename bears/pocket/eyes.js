@@ -18,6 +18,16 @@ const cover = (n, side, stride) => {
 
 const largest = values => values.reduce((best, value, i) => (value > values[best] ? i : best), 0)
 
+// The answer to a photo, as `certainty` in bears/ood.py; tests/answers.json has cases for both.
+export const certainty = ({threshold, sure, likely, groups}, probs, score) => {
+    if (score < threshold) return "none" // a comparison with nothing is false
+    if (score < sure) return "unsure"
+    const top = largest(probs)
+    if (probs[top] >= likely) return "sure"
+    const group = groups.find(members => members.includes(top)) ?? []
+    return group.reduce((sum, i) => sum + probs[i], 0) >= likely ? "group" : "unsure"
+}
+
 export class Eyes {
     // `run` is a function from a picture, {pixels, width, height} in RGB, to what the graph says of it.
     constructor(run, facts) {
@@ -32,11 +42,7 @@ export class Eyes {
             const again = await this.look(picture, facts.closer, facts.side >> 1)
             if (again.score > answer.score) answer = again
         }
-        const {score, probs} = answer
-        let certainty = Math.max(...probs) < facts.likely ? "unsure" : "sure"
-        if (score < facts.sure) certainty = "unsure" // a comparison with nothing is false
-        if (score < facts.threshold) certainty = "none"
-        return {...answer, certainty}
+        return {...answer, certainty: certainty(facts, answer.probs, answer.score)}
     }
 
     async look(picture, size, stride) {

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
+from bears.answers import GROUP, NONE
 from bears.app.model import Model
-from bears.app.wording import NONE
 from bears.errors import PhotoError, PocketError
 from bears.photo import open_photo
 from bears.squares import Answer, WholePhoto, WholePhotos, find_corners, middle
@@ -85,5 +85,5 @@ def compare(model, eyes, photo):
     """Whether both give the same verdict, and the largest difference between two probabilities."""
     [(probs, certainty, _, _)], [answer] = model.ask([photo]), eyes.ask([photo])
     theirs, ours = np.array(list(probs.values())), answer.probs.numpy()
-    same = model.certainty(answer) == certainty and (certainty == NONE or theirs.argmax() == ours.argmax())
+    same = model.certainty(answer) == certainty and (certainty in (NONE, GROUP) or theirs.argmax() == ours.argmax())
     return same, float(np.abs(theirs - ours).max())

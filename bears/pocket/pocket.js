@@ -4,7 +4,7 @@
 import {listeners, look, ready} from "./model.js"
 import "./tabs.js"
 
-const {classes, words, ...props} = JSON.parse(document.querySelector("#props").textContent)
+const {classes, words, earned, ...props} = JSON.parse(document.querySelector("#props").textContent)
 
 export const OFFLINE = "The page cannot reach one of its files. Please check your connection and try again."
 export const page = {element: document.querySelector("#page > div"), props: props.page}
@@ -27,7 +27,11 @@ export const ask = async (name, file, signal, tell) => {
 // Probabilities, the verdict, the photo with what spoke for it, and how certain that is.
 const predict = async file => {
     const answer = await look(file)
-    const confidences = classes.map((label, i) => ({label, confidence: answer.probs[i]}))
+    const probs = byLabel(answer)
+    const group = findGroup(answer)
+    const rows = group ? [[group.name, group.classes.reduce((sum, label) => sum + probs[label], 0)]] : []
+    rows.push(...classes.map(label => [label, probs[label]]))
+    const confidences = rows.map(([label, prob]) => ({label, confidence: Math.min(earned, prob)}))
     confidences.sort((a, b) => b.confidence - a.confidence)
     URL.revokeObjectURL(map)
     map = answer.map && URL.createObjectURL(answer.map)
@@ -37,17 +41,23 @@ const predict = async file => {
 // Of a picture of the watching camera.
 const see = async file => {
     const answer = await look(file, false)
-    const probs = Object.fromEntries(classes.map((label, i) => [label, answer.probs[i]]))
-    return {probs, certainty: answer.certainty, verdict: headline(answer)}
+    const group = findGroup(answer)?.classes ?? []
+    return {probs: byLabel(answer), certainty: answer.certainty, verdict: headline(answer), group, earned}
 }
 
+const byLabel = ({probs}) => Object.fromEntries(classes.map((label, i) => [label, probs[i]]))
+const likeliest = ({probs}) => classes[probs.indexOf(Math.max(...probs))]
+
+// The group that an answer is about: its name, classes and verdict; undefined if it is about none.
+const findGroup = answer => (answer.certainty == "group" ? words.group[likeliest(answer)] : undefined)
+
 // As bears/app/wording.py has it, whose words these are.
-const headline = ({probs, certainty}) => {
-    if (certainty == "none") return words.none
-    const best = Math.max(...probs)
-    const label = classes[probs.indexOf(best)]
-    if (certainty == "unsure") return words.unsure[label]
-    return words.sure[label].join(`${Math.min(99, Math.floor(100 * best))}%`)
+const headline = answer => {
+    if (answer.certainty == "none") return words.none
+    const label = likeliest(answer)
+    if (answer.certainty == "unsure") return words.unsure[label]
+    if (answer.certainty == "group") return words.group[label].verdict
+    return words.sure[label].join(`${Math.floor(100 * Math.min(0.99, earned, Math.max(...answer.probs)))}%`)
 }
 
 const here = document.querySelector("#here")

@@ -11,15 +11,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bears import photo
+from bears.answers import GROUP, NONE, SURE, UNSURE, Limits, either
 from bears.app.heatmap import PALETTE
 from bears.app.look import ICON, LOOK, PAGE, THEME, WATCH, text_of
-from bears.app.model import Model
+from bears.app.model import Model, limits_of
 from bears.app.pocket import POLICY, fingerprint
 from bears.app.wording import (
     ALONE,
-    NONE,
-    SURE,
-    UNSURE,
     WATCHED_ALONE,
     about,
     example_name,
@@ -124,22 +122,29 @@ def as_json(what):
 
 def how_to_look(learn, shape, fitted):
     """What bears/pocket/eyes.js needs to know."""
-    numbers = {**shape, "classes": list(learn.dls.vocab), "likely": LIKELY, "ratio": MAX_RATIO}
+    rule = {name: (fitted or {}).get(name, default) for name, default in (("likely", LIKELY), ("groups", []))}
+    numbers = {**shape, **rule, "classes": list(learn.dls.vocab), "ratio": MAX_RATIO}
     if fitted is not None:
         limits = {"threshold": fitted["threshold"], "sure": fitted["sure"], "hopeless": HOPELESS * fitted["threshold"]}
         numbers |= {**limits, "closer": round(CLOSER * shape["side"]) * (shape["size"] // shape["side"])}
     return numbers | {"palette": base64.b64encode(PALETTE).decode()}
 
 
-def words(classes, facts):
+def words(classes, facts, limits):
     """The verdicts of bears/app/wording.py: of each class what is said, with a place for the percentage."""
+    groups = Limits(groups=limits.groups)
 
     def says(label, certainty):
-        return headline({label: 0.5, **dict.fromkeys(set(classes) - {label}, 0.0)}, certainty, facts)
+        return headline({label: 0.5, **dict.fromkeys(set(classes) - {label}, 0.0)}, certainty, facts, groups)
 
     sure = {label: says(label, SURE).rpartition("50%")[::2] for label in classes}
     none = headline(dict.fromkeys(classes, 0.0), NONE, facts)
-    return {"sure": sure, "unsure": {label: says(label, UNSURE) for label in classes}, "none": none}
+    group = {
+        label: {"name": either(group), "classes": group, "verdict": says(label, GROUP)}
+        for group in limits.groups
+        for label in group
+    }
+    return {"sure": sure, "unsure": {label: says(label, UNSURE) for label in classes}, "none": none, "group": group}
 
 
 def page(learn, facts, examples, files):
@@ -147,7 +152,9 @@ def page(learn, facts, examples, files):
     classes = list(learn.dls.vocab)
     offered = [(quote(name), example_name(Path(name), facts)) for name in examples if name.endswith(".jpg")]
     tabs = {"page": {"examples": offered}, "watch": watch_words({**facts, "classes": classes}, WATCHED_ALONE)}
-    props = as_json({**tabs, "classes": classes, "words": words(classes, facts), "files": files}).decode()
+    limits = limits_of(learn)
+    said = {"classes": classes, "words": words(classes, facts, limits), "earned": limits.earned}
+    props = as_json({**tabs, **said, "files": files}).decode()
     parts = {
         "csp": POLICY,
         "title": escape(page_title(facts)),

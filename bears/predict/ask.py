@@ -50,7 +50,7 @@ def ask_all(keys, total, task, model, file, journal):
                 append(key, pictures.reason)
             else:
                 answers = [answer for batch in batches(iter(pictures)) for answer in model.ask(batch, False)]
-                append(key, *task.row(pictures, answers, facts))
+                append(key, *task.row(pictures, answers, facts, model.limits))
             progress.count()
     progress.print()
     return []

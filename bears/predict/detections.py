@@ -14,7 +14,8 @@ from itertools import chain, islice
 
 import numpy as np
 from bears import __version__, detector
-from bears.app.wording import NONE, SURE, headline
+from bears.answers import GROUP, NONE, SURE, find_group
+from bears.app.wording import group_name, headline
 from bears.errors import PredictError
 from bears.facts import read_facts
 from bears.files import whole
@@ -65,8 +66,8 @@ class Detections:
         boxes = [[min(max(-9, part), 9) for part in animal["bbox"]] for animal in self.animals(i)]
         return cut_out(self.photo(i), boxes, self.are_gone)
 
-    def row(self, pictures, answers, facts):
-        return [[classifications(probs, certainty) for probs, certainty, *_ in answers]]
+    def row(self, pictures, answers, facts, limits):
+        return [[classifications(probs, certainty, limits.groups) for probs, certainty, *_ in answers]]
 
     def write(self, to, rows, model, file):
         """Write what MegaDetector has written, with names; returns how many photos could not be opened."""
@@ -106,8 +107,8 @@ class FoundAnimals(Photos):
         photo = self.folder / name
         return cut_out(photo, boxes, lambda: is_empty(photo.parent))
 
-    def row(self, found, answers, facts):
-        pairs = [classifications(probs, certainty) for probs, certainty, *_ in answers]
+    def row(self, found, answers, facts, limits):
+        pairs = [classifications(probs, certainty, limits.groups) for probs, certainty, *_ in answers]
         return [[[*one, named] for one, named in zip(found.animals, pairs)]]
 
     def write(self, to, rows, model, file):
@@ -154,7 +155,9 @@ def cut_out(file, boxes, are_gone):
 
 def write_named(to, doc, model, file):
     """Write MegaDetector's JSON, in which animals have classifications; says which classes and model those are of."""
-    doc["classification_categories"] = dict(enumerate(categories(model.learn.dls.vocab, read_facts(file))))
+    doc["classification_categories"] = dict(
+        enumerate(categories(model.learn.dls.vocab, read_facts(file), model.limits.groups))
+    )
     doc["info"]["classifier"] = f"bears {__version__}, {file.name} {digest(file)}"
     with whole(to) as part, TextIOWrapper(part, "ascii") as text:
         json.dump(doc, text, indent=1)
@@ -220,15 +223,19 @@ def around(box: Sequence[float], size: tuple[int, int]) -> tuple[int, int, int, 
     return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
-def categories(classes, facts):
-    """What an animal may be named: a class, perhaps a class, or none of them."""
-    return [*classes, *(f"perhaps {label}" for label in classes), headline(dict.fromkeys(classes, 0), NONE, facts)]
+def categories(classes, facts, groups):
+    """What an animal may be named: a class, perhaps a class, none of them, or one of a group."""
+    none = headline(dict.fromkeys(classes, 0), NONE, facts)
+    return [*classes, *(f"perhaps {label}" for label in classes), none, *(group_name(g, facts) for g in groups)]
 
 
-def classifications(probs, certainty):
+def classifications(probs, certainty, groups):
     """The positions of `categories`, as text, with a probability of each, the largest first."""
+    none, first = 2 * len(probs), 0 if certainty == SURE else len(probs)
     if certainty == NONE:
-        return [[str(2 * len(probs)), 1.0]]
-    first = 0 if certainty == SURE else len(probs)
+        return [[str(none), 1.0]]
     pairs = [[str(i), round(prob, 4)] for i, prob in enumerate(probs.values(), first)]
+    if certainty == GROUP:
+        group = find_group(probs, certainty, groups)
+        pairs = [[str(none + 1 + groups.index(group)), round(sum(probs[label] for label in group), 4)], *pairs]
     return sorted(pairs, key=lambda pair: -pair[1])

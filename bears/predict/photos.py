@@ -32,9 +32,9 @@ class Photos:
         photo = self.folder / name
         return [open_or_stop(photo, SIDE, lambda: is_empty(photo.parent))]
 
-    def row(self, pictures, answers, facts):
+    def row(self, pictures, answers, facts, limits):
         [(probs, certainty, *_)] = answers
-        return headline(probs, certainty, facts), certainty, *(round(prob, 4) for prob in probs.values())
+        return headline(probs, certainty, facts, limits), certainty, *(round(prob, 4) for prob in probs.values())
 
     def write(self, to, rows, model, file):
         """Write the table; returns how many photos could not be opened."""

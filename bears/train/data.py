@@ -156,6 +156,15 @@ def check_classes(path, found, files):
             raise DataError(advice_on_small_class(path, label, counts.get(label, 0), {f.parent for f in found}))
 
 
+def check_groups(groups: dict[str, list[str]], files: list[Path]) -> None:
+    """Refuse groups (`--group`) of classes that are not there, or with the name of a class."""
+    classes = sorted(count_labels(files))
+    if unknown := [label for labels in groups.values() for label in labels if label not in classes]:
+        raise DataError(f"There is no class {unknown[0]}: name some of {', '.join(classes)} with --group.")
+    if same := [name for name in groups if name in classes]:
+        raise DataError(f"The group {same[0]} has the name of a class: give it another with --group.")
+
+
 def advice_on_small_class(path, label, count, folders):
     """What to do about a class of less than two photos: often its folder was not meant to be a class."""
     has = f"{count} readable photo{'s' * (count != 1)}"

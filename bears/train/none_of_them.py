@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from bears import ood
+from bears.answers import GROUP, SURE
 from bears.photo import open_photo
 from bears.speed_up import speed_up
 from bears.squares import Answer, open_eyes, predict_batch
@@ -40,6 +41,7 @@ def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, arg
     `scores` are those of `fit_detector`, of all `files`.
     """
     detector = result.learn.ood
+    allow_groups(result.learn, args)
     none, unsure = ood.shows_none(detector, scores), ood.may_show_none(detector, scores)
     facts = {
         "threshold": round(detector["threshold"], 4),
@@ -50,7 +52,7 @@ def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, arg
     result.scores = {"scores": scores, "threshold": detector["threshold"]}
     result.turned_away = [files[i] for i in scores.argsort() if none[i]]
     result.facts["none_of_them"] = facts
-    result.facts["verdicts"] = count_verdicts(result, dict(zip(files, unsure)))
+    result.facts["verdicts"] = count_verdicts(result, dict(zip(files, scores)))
     if args.others:
         answers = list(ask(result.learn, args.others))
         result.scores["others"] = np.array([answer.score for answer in answers])
@@ -60,12 +62,32 @@ def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, arg
     return result
 
 
-def count_verdicts(result: Result, unsure: dict[Path, bool]) -> dict:
-    """How often a verdict is wrong, and how many photos get none since it is not sure, of the photos of a result."""
-    probs, targets = result.logits.softmax(dim=1), result.targets
-    sure = (probs.amax(dim=1) >= ood.LIKELY).numpy() & [not unsure[f] for f in result.files]
-    wrong = sure & (probs.argmax(dim=1) != targets).numpy()
-    return {"not_sure": int((~sure).sum()), **(error_summary(int(wrong.sum()), int(sure.sum())) if sure.any() else {})}
+def allow_groups(learn: Learner, args: Namespace) -> None:
+    """Tell the rule of the answers (`ood.certainty`) which classes it may answer for together."""
+    if args.groups:
+        classes = list(learn.dls.vocab)
+        learn.ood["groups"] = [[classes.index(label) for label in labels] for labels in args.groups.values()]
+
+
+def count_verdicts(result: Result, scores: dict[Path, float]) -> dict:
+    """How often a verdict is wrong, and how many photos get none since it is not sure, of the photos of a result.
+
+    The same of the answers that name a group, in `group`, where there are such.
+    """
+    probs, targets, fitted = result.logits.softmax(dim=1).tolist(), result.targets.tolist(), result.learn.ood
+    said = np.array([ood.certainty(fitted, p, scores[f]) for f, p in zip(result.files, probs)])
+    sure, group = said == SURE, said == GROUP
+    right = np.argmax(probs, axis=1) == targets
+    facts = {"not_sure": int((~sure & ~group).sum()), **summary(sure, right)}
+    if group.any():
+        together = {i: members for members in fitted["groups"] for i in members}
+        right = np.array([t in together.get(np.argmax(p), ()) for p, t in zip(probs, targets)])
+        facts["group"] = summary(group, right)
+    return facts
+
+
+def summary(chosen, right):
+    return error_summary(int((chosen & ~right).sum()), int(chosen.sum())) if chosen.any() else {}
 
 
 def find_passed(learn: Learner, files: list[Path], answers: list[Answer]) -> list[tuple[Path, str]]:

@@ -4,10 +4,13 @@ import argparse
 from pathlib import Path
 
 from bears import ARCH
+from bears.answers import either
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = Path(__file__).with_name("left_out.csv")  # of the bears
 ALARM = ["black", "grizzly"]  # those of the bears that wake somebody
+GROUPS = {"bear": ["black", "grizzly"]}  # and that a bad photo may not tell apart
+GROUP = "classes that are hard to tell apart, for one answer about them all: bear=black,grizzly (may be repeated)"
 LESSON = "the lesson's own recipe with ResNet-18: of the lecture (128 pixels; the default) or the book (224, augmented)"
 
 
@@ -18,6 +21,7 @@ def parse_args(description: str, argv=None) -> argparse.Namespace:
     parser.add_argument("--leave-out", metavar="CSV", help="photos not to use: a file with columns file and reason")
     parser.add_argument("--others", metavar="DIR", help="photos of other things, to count how many pass for a class")
     parser.add_argument("--subject", help="what all classes are, for the page to say that there is none: bear")
+    parser.add_argument("--group", action="append", type=group, metavar="[NAME=]CLASSES", help=GROUP)
     parser.add_argument("--out", default=ROOT, type=Path, help="folder for export.pkl, export.json and reports/")
     parser.add_argument("--lesson", nargs="?", const="lecture", choices=["lecture", "book"], help=LESSON)
     parser.add_argument("--arch", help=f"any torchvision or timm backbone (default: {ARCH}, or resnet18 for --lesson)")
@@ -36,8 +40,8 @@ def check_options(parser, args):
     args.arch = args.arch or ("resnet18" if args.lesson else ARCH)
     if args.cross_validate is None:
         args.cross_validate = 0 if args.lesson else 5
-    if args.lesson and (args.others or args.subject):
-        parser.error("--others and --subject belong to the default recipe, which learns to say that there is none")
+    if args.lesson and (args.others or args.subject or args.group):
+        parser.error("--others, --subject and --group belong to the default recipe: the lesson's has no such answers")
     if args.data == "":
         parser.error("--data is empty: name a folder of photos, or leave it out for the bears")
     if args.max_error is not None and not args.max_error <= 1:  # which is true of nan, too
@@ -45,8 +49,27 @@ def check_options(parser, args):
     if not 0 <= args.seed < 2**32:
         parser.error("--seed is a number from 0 to 4294967295")
     args.alarm = None if args.data else ALARM
+    args.groups = join_groups(parser, args.group or [])
     if not args.data:
         args.leave_out = args.leave_out or LEFT_OUT
         args.subject = args.subject or (None if args.lesson else "bear")
+        args.groups = args.groups or ({} if args.lesson else GROUPS)
     if args.cross_validate < 2 and not (args.lesson and args.cross_validate == 0):
         parser.error("--cross-validate needs at least 2 folds")
+
+
+def group(text):
+    """Return the name and the classes of `bear=black,grizzly`; without a name it is `black or grizzly`."""
+    name, _, classes = text.rpartition("=")
+    labels = [label.strip() for label in classes.split(",")]
+    if len(set(labels) - {""}) < max(2, len(labels)) or ("=" in text and not name.strip()):
+        raise argparse.ArgumentTypeError(f"{text} is no group of two or more classes: bear=black,grizzly")
+    return name.strip() or either(labels), labels
+
+
+def join_groups(parser, groups):
+    """Return all groups as a dict from name to classes; a class is in one of them at most."""
+    labels = [label for _, some in groups for label in some]
+    if len(set(labels)) < len(labels) or len(dict(groups)) < len(groups):
+        parser.error("--group is given twice with the same name or class: a class can be in one group")
+    return dict(groups)

@@ -40,6 +40,7 @@ def describe_run(result: Result, photo_facts: dict, args: Namespace, start: floa
         "classes": list(result.learn.dls.vocab),
         "subject": args.subject,
         **({"alarm": args.alarm} if args.alarm else {}),  # what bears/watch is asked for
+        **({"groups": args.groups} if args.groups else {}),  # what their answers are called
         "recipe": RECIPES[args.lesson],
         "arch": result.learn.arch,
         "seed": args.seed,
@@ -79,6 +80,8 @@ def print_summary(facts: dict, args: Namespace) -> None:
     if "photos" in (verdicts := facts.get("verdicts", {})):
         wrong = f"{verdicts['errors']} of {verdicts['photos']} verdicts were wrong"
         print(f"When it is sure, {wrong}; of {verdicts['not_sure']} photos it was not sure.")
+    if group := verdicts.get("group"):
+        print(f"Of {group['photos']} it could say the group only, wrongly of {group['errors']}.")
     if others := facts.get("none_of_them", {}).get("others"):
         print(f"Of {others['photos']} photos of other things, {others['errors']} passed for one of the classes.")
     print_line(f"The report, with the photos that it got wrong: {args.out / 'reports' / 'index.html'}")

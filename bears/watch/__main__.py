@@ -127,7 +127,7 @@ def run(args):
             say(f"Watching {source.name} for {' or '.join(about['alarm'])}. A demonstration, no safety device.")
             frames = takewhile(not_yet(args.until), source.frames())
             timer = monotonic if source.live else None  # a film waits for the model
-            for step in watch(frames, model, about["alarm"], rule, source.whole_only, timer):
+            for step in watch(frames, model, about["alarm"], rule, source.whole_only, timer, model.limits.groups):
                 folder = record.add(step)
                 for event in step.events:
                     teller.tell(event, folder)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-WEIGHTS = {"sure": 1, "unsure": 0.5, "none": 0}  # of the three answers of a model
+WEIGHTS = {"sure": 1, "group": 0.5, "unsure": 0.5, "none": 0}  # of the four answers of a model
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,13 @@ class Rule:
 PHOTO = Rule(threshold=0.9, least=1, latest=1)  # each photo of a folder decides alone, if the model is sure
 
 
-def score(probs: dict[str, float], certainty: str, alarm: Sequence[str]) -> float:
-    """How surely a picture shows one of the classes in `alarm`, from 0 to 1; the rest is what `Model.ask` says."""
-    return WEIGHTS[certainty] * sum(probs[label] for label in alarm)
+def score(probs: dict[str, float], certainty: str, alarm: Sequence[str], group: Sequence[str] = ()) -> float:
+    """How surely a picture shows one of the classes in `alarm`, from 0 to 1; the rest is what `Model.ask` says.
+
+    `group` has the classes of the answer "group": where all of them alarm, it does not matter which one it is.
+    """
+    weight = 1 if group and set(group) <= set(alarm) else WEIGHTS[certainty]
+    return weight * sum(probs[label] for label in alarm)
 
 
 class Alarm:

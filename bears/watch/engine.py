@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from bears.answers import either, find_group
 from bears.watch.alarm import Alarm, Rule, score
 from bears.watch.motion import OLD, Movement, Track, Tracks
 from bears.watch.schedule import WHOLE_FRAME, Schedule
@@ -33,6 +34,7 @@ class Look:
     probs: dict[str, float]
     certainty: str
     score: float
+    group: Sequence[str] = ()  # the classes that it cannot tell apart, if that is its answer
     took: float = 0  # seconds until it said so
 
 
@@ -52,13 +54,15 @@ def watch(
     rule: Rule = DEFAULT,
     whole_only=False,
     clock: Callable[[], float] | None = None,
+    groups: Sequence[Sequence[str]] = (),
 ) -> Iterator[Step]:
     """A `Step` for each frame; `alarm` are the classes that it is asked for, `model` a `Model` of bears/app/model.py.
 
     `whole_only`: each frame is a photo of its own, with no background to compare it with, and is shown as it is.
-    `clock` returns the time in seconds where frames do not wait for a slow model, as those of a camera.
+    `clock` returns the time in seconds where frames do not wait for a slow model, as those of a camera. `groups` are
+    the classes that the model may not be able to tell apart, as its `Limits` have them.
     """
-    watcher = Watcher(model, alarm, rule, whole_only, clock)
+    watcher = Watcher(model, alarm, rule, whole_only, clock, groups)
     for frame in frames:
         yield watcher.step(frame)
 
@@ -66,8 +70,9 @@ def watch(
 class Watcher:
     """What is remembered from one frame to the next, which does not grow."""
 
-    def __init__(self, model, alarm, rule, whole_only, clock=None):
+    def __init__(self, model, alarm, rule, whole_only, clock=None, groups=()):
         self.model, self.labels, self.rule, self.whole_only = model, alarm, rule, whole_only
+        self.groups = groups
         self.alarm, self.movement, self.tracks = Alarm(rule), Movement(), Tracks()
         self.schedule, self.clock, self.took = Schedule(), clock or (lambda: 0), 0
         self.whole = Track(WHOLE_FRAME, (), seen=0, looked=float("-inf"))
@@ -80,9 +85,14 @@ class Watcher:
         step.events = self.alarm.step(frame.seconds, pairs, self.took)
         for event in step.events:
             if event["event"] == "alarm":
-                [probs] = [look.probs for look in step.looks if look.track == event["track"]]
-                event["label"] = max(self.labels, key=probs.get)
+                [look] = [look for look in step.looks if look.track == event["track"]]
+                event["label"] = self.label(look)
         return step
+
+    def label(self, look):
+        """Return what a look alarmed for: a class, or `black or grizzly` where it cannot tell which."""
+        group = [label for label in look.group if label in self.labels]
+        return either(group or [max(self.labels, key=look.probs.get)])
 
     def look(self, frame):
         """Show the model what `Schedule` says; what nobody heeds any more is not in the answer."""
@@ -103,11 +113,12 @@ class Watcher:
         answers, looks = list(self.model.ask(pictures, False)), []
         self.took = (self.clock() - asked) / len(due)
         for track, box, photo, (probs, certainty, *_) in zip(due, cuts, pictures, answers):
-            track.looked_at, track.looked, track.score = track.box, seconds, score(probs, certainty, self.labels)
+            group = find_group(probs, certainty, self.groups)
+            track.looked_at, track.looked, track.score = track.box, seconds, score(probs, certainty, self.labels, group)
             track.nothing = 0 if track.score else track.nothing + 1
             track.changed = False
             if not track.old:
-                looks.append(Look(track.number, box, photo, probs, certainty, track.score, self.took))
+                looks.append(Look(track.number, box, photo, probs, certainty, track.score, group, self.took))
         if self.whole_only or not self.is_seen(self.whole):
             self.whole.seen = seconds
         return looks

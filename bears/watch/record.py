@@ -62,7 +62,7 @@ class Record:
         """What the log and event.json have of a look; its picture waits for an alarm if it speaks for one."""
         entry = {"seconds": round(seconds, 3), "time": now(), "track": look.track, "score": round(look.score, 4)}
         entry |= {"certainty": look.certainty, "probs": {k: round(p, 4) for k, p in look.probs.items()}}
-        entry |= {"box": list(look.box), "took": round(look.took, 3)}
+        entry |= {"box": list(look.box), "took": round(look.took, 3)} | ({"group": look.group} if look.group else {})
         jpeg = as_jpeg(look.picture, 85) if look.score else None
         self.looks.setdefault(look.track, deque(maxlen=self.latest)).append((entry, jpeg))
         self.looks = {t: h for t, h in self.looks.items() if abs(seconds - h[-1][0]["seconds"]) <= self.memory}

@@ -78,8 +78,9 @@ def as_look(entry):
     """A look of the model, if everything in it is of the right kind."""
     probs = {str(label): finite(prob) for label, prob in entry["probs"].items()}
     numbers = {"seconds": finite(entry["seconds"]), "took": finite(entry.get("took", 0)), "track": int(entry["track"])}
+    words = {"time": str(entry["time"]), "certainty": entry["certainty"]}
     score(probs, entry["certainty"], ())  # raises if there is no such certainty
-    return {**numbers, "time": str(entry["time"]), "certainty": entry["certainty"], "probs": probs}
+    return {**numbers, **words, "probs": probs, "group": [str(label) for label in as_list(entry.get("group", []))]}
 
 
 def finite(value):
@@ -118,7 +119,7 @@ class Replay:
     def decide(self):
         seconds, when = self.step[0]["seconds"], self.step[0]["time"]
         took = self.step[0]["took"]
-        pairs = [(look["track"], score(look["probs"], look["certainty"], self.labels)) for look in self.step]
+        pairs = [(look["track"], self.score(look)) for look in self.step]
         self.step = []
         for event in self.alarm.step(seconds, pairs, took):
             print_line(f"  {seconds:.1f} s, {when}: {self.words(event)}")
@@ -129,6 +130,9 @@ class Replay:
                 self.nearest[track] = value, seconds, self.scores(track)
         if len(self.nearest) > 100 * NEAREST:
             self.nearest = dict(self.top())
+
+    def score(self, look):
+        return score(look["probs"], look["certainty"], self.labels, look["group"])
 
     def scores(self, track):
         return ", ".join(f"{value:.2f}" for _, value in self.alarm.tracks[track])

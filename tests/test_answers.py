@@ -1,0 +1,239 @@
+"""The four answers: a class, one of a group (but which?), not sure, none. Whoever passes one on knows them all."""
+
+import csv
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+import requests
+from bears.answers import GROUP, NO_LIMITS, SURE, Limits
+from bears.app.model import Model
+from bears.app.wording import headline, percent, shown_probs
+from bears.errors import DataError
+from bears.export import export, open_export
+from bears.ood import certainty
+from bears.photo import open_photo
+from bears.pocket.site import build
+from bears.predict import __main__ as predict
+from bears.train.data import check_groups
+from bears.train.options import parse_args
+from bears.watch.alarm import Rule
+from bears.watch.engine import Frame, Watcher
+from gradio_client import Client, handle_file
+from helpers import DESKTOP, FILE_DATA, PHONE, ROOT, Host, Server, serious_findings, upload
+
+BLACK, TEDDY = ROOT / "examples" / "black.jpg", ROOT / "examples" / "teddy.jpg"
+CASES = json.loads((ROOT / "tests" / "answers.json").read_text(encoding="utf-8"))
+BEARS = {"subject": "bear", "groups": {"bear": ["black", "grizzly"]}}
+EITHER, VERDICT = "black or grizzly", "A bear: black or grizzly, can't tell which"
+CANNOT_TELL = Limits(0.97, [["black", "grizzly"]])
+PROBS = {"black": 0.359, "grizzly": 0.64, "teddy": 0.001}
+
+
+# The rule
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["about"])
+def test_the_rule_in_python(case):
+    assert certainty(case["fitted"], case["probs"], case["score"]) == case["certainty"]
+
+
+def test_the_rule_in_javascript(browser):
+    host, page = Host(ROOT / "bears" / "pocket"), browser.new_page()
+    page.goto(f"{host.url}icon-192.png")
+    answers = page.evaluate(
+        """async cases => {
+            const {certainty} = await import("./eyes.js")
+            return cases.map(({fitted, probs, score}) =>
+                certainty({likely: 0.5, groups: [], ...fitted}, probs, score ?? undefined))
+        }""",
+        CASES,
+    )
+    page.close()
+    host.stop()
+    assert answers == [case["certainty"] for case in CASES]
+
+
+# The words
+
+
+def test_a_group_is_named_as_export_json_names_it():
+    assert headline(PROBS, GROUP, BEARS, CANNOT_TELL) == VERDICT
+    assert headline(PROBS, GROUP, {"subject": "bear"}, CANNOT_TELL) == "Black or grizzly, can't tell which"
+    owls = {"groups": {"owl": ["barn owl", "élf owl", "tawny owl"]}}
+    limits = Limits(groups=[["tawny owl", "élf owl", "barn owl"]])
+    probs = {"barn owl": 0.3, "élf owl": 0.3, "tawny owl": 0.3, "stork": 0.1}
+    assert headline(probs, GROUP, owls, limits) == "An owl: tawny owl, élf owl or barn owl, can't tell which"
+
+
+def test_no_figure_is_higher_than_what_was_earned():
+    assert headline({"black": 0.999, "teddy": 0.001}, SURE, BEARS, Limits(earned=0.97)) == "Black bear, 97% sure"
+    assert headline({"black": 0.941, "teddy": 0.059}, SURE, BEARS, Limits(earned=0.97)) == "Black bear, 94% sure"
+    assert percent(1) == percent(1, earned=1) == "99%"
+    assert shown_probs({"black": 0.999, "teddy": 0.001}, SURE, Limits(earned=0.97)) == {"black": 0.97, "teddy": 0.001}
+    assert shown_probs({"black": 0.999, "teddy": 0.001}, SURE, NO_LIMITS) == {"black": 0.999, "teddy": 0.001}
+
+
+def test_the_bar_of_a_group_comes_first_and_is_no_longer_than_what_was_earned():
+    assert list(shown_probs(PROBS, GROUP, CANNOT_TELL).items()) == [(EITHER, 0.97), *PROBS.items()]
+    assert shown_probs(PROBS, SURE, CANNOT_TELL) == PROBS
+
+
+# Whoever passes them on
+
+
+def write_model(folder):
+    """An export that can't tell the bear of the example, with its facts and photos."""
+    learn = open_export(ROOT / "export.pkl")
+    probs = Model(ROOT / "export.pkl").ask([open_photo(BLACK)])[0][0]
+    likely = (probs["black"] + sum(probs[label] for label in ("black", "grizzly"))) / 2
+    assert probs["black"] < likely < 1
+    learn.ood |= {"likely": likely, "earned": 0.97, "groups": [[0, 1]]}
+    export(learn, folder / "export.pkl")
+    facts = json.loads((ROOT / "export.json").read_text())
+    (folder / "export.json").write_text(json.dumps(facts | {"groups": BEARS["groups"]}))
+    shutil.copytree(ROOT / "examples", folder / "examples")
+
+
+@pytest.fixture(scope="module")
+def group_model(once):
+    return once("group_model", write_model) / "export.pkl"
+
+
+@pytest.fixture(scope="module")
+def group_server(group_model, tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("server") / "log", "--model", str(group_model))
+    server.wait_for("The model is ready", 120)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def group_site(group_model, runtime, tmp_path_factory):
+    """The page without a server, of the same export."""
+    folder = tmp_path_factory.mktemp("site")
+    for name, data in build(group_model, False, [], lambda words: None).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+    host = Host(folder)
+    yield host
+    host.stop()
+
+
+def test_the_keys_travel_in_the_export_and_need_no_trust(group_model):
+    assert open_export(group_model).ood["groups"] == [[0, 1]]
+    assert Model(group_model).limits == CANNOT_TELL
+
+
+def test_programs_are_told(group_server):
+    client = Client(group_server.url, verbose=False)
+    label, verdict, _, answer = client.predict(handle_file(BLACK), api_name="/predict")
+    assert (verdict, answer, label["label"]) == (VERDICT, "group", EITHER)
+    assert [c["label"] for c in label["confidences"]] == [EITHER, "black", "grizzly", "teddy"]
+    assert max(c["confidence"] for c in label["confidences"]) == 0.97
+    body = {"data": [{**upload(group_server, BLACK.read_bytes()), **FILE_DATA}]}
+    url = f"{group_server.url}/gradio_api/call/look"
+    event = requests.post(url, json=body, timeout=30).json()["event_id"]
+    text = requests.get(f"{url}/{event}", timeout=60).text
+    [seen] = json.loads(text.partition("data: ")[2].partition("\n")[0])
+    assert (seen["verdict"], seen["certainty"], seen["group"]) == (VERDICT, "group", ["black", "grizzly"])
+
+
+@pytest.mark.parametrize(
+    "where, screen",
+    [("group_server", DESKTOP), ("group_server", PHONE), ("group_site", PHONE)],
+    ids=["desktop", "phone", "offline"],
+)
+def test_both_pages_show_the_group_and_no_higher_figure_than_was_earned(where, screen, request, browser):
+    page = browser.new_context(**screen).new_page()
+    page.set_default_timeout(120_000)
+    page.goto(request.getfixturevalue(where).url)
+    page.get_by_label("Example: Black bear").click()
+    page.locator(".verdict[role=status]").get_by_text(VERDICT, exact=True).wait_for()
+    rows = page.get_by_role("listitem").all_inner_texts()
+    assert rows[0] == f"{EITHER}\n97%" and rows[1].startswith("black\n") and len(rows) == 4
+    assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
+    assert not serious_findings(page)
+    page.set_input_files("#page input[type=file]", TEDDY)
+    page.locator(".verdict[role=status]").get_by_text("Teddy bear, 97% sure", exact=True).wait_for()
+    assert page.get_by_role("listitem").first.inner_text() == "teddy\n97%"
+    page.context.close()
+
+
+def test_a_table_and_megadetectors_file_are_told(group_model, tmp_path):
+    photo, card = tmp_path / "table.csv", tmp_path / "card"
+    card.mkdir()
+    shutil.copy(BLACK, card)
+    predict.main([str(card), "--model", str(group_model), "--to", str(photo)])
+    [row] = csv.DictReader(io.StringIO(photo.read_text()))
+    assert (row["verdict"], row["certainty"]) == (VERDICT, "group") and float(row["black"]) > float(row["grizzly"])
+    found = {"category": "1", "conf": 0.9, "bbox": [0, 0, 1, 1]}
+    doc = {
+        "info": {},
+        "detection_categories": {"1": "animal"},
+        "images": [{"file": "black.jpg", "detections": [found]}],
+    }
+    (tmp_path / "md.json").write_text(json.dumps(doc))
+    options = ["--detections", str(tmp_path / "md.json"), "--to", str(tmp_path / "named.json")]
+    predict.main([str(card), "--model", str(group_model), *options])
+    named = json.loads((tmp_path / "named.json").read_text())
+    names = named["classification_categories"]
+    scores = named["images"][0]["detections"][0]["classifications"]
+    assert [names[i] for i, _ in scores] == ["bear", "perhaps black", "perhaps grizzly", "perhaps teddy"]
+    assert scores[0][1] == pytest.approx(scores[1][1] + scores[2][1], abs=1e-3)
+
+
+class Torn:
+    """In the place of a model that can't tell which bear it is."""
+
+    def ask(self, pictures, alone):
+        return [(PROBS, GROUP, None, None)] * len(pictures)
+
+
+@pytest.mark.parametrize("labels, score", [(["black", "grizzly"], 0.999), (["grizzly"], 0.32), (["teddy"], 0.0005)])
+def test_which_bear_it_is_does_not_matter_to_a_watch_for_both(labels, score):
+    watcher = Watcher(Torn(), labels, Rule(least=1, latest=1), whole_only=True, groups=CANNOT_TELL.groups)
+    step = watcher.step(Frame(0.0, np.zeros((60, 80, 3), np.uint8)))
+    [look] = step.looks
+    assert look.score == pytest.approx(score) and look.group == ["black", "grizzly"]
+    assert [event["label"] for event in step.events] == ([EITHER] if score > 0.5 else [])
+
+
+# Training
+
+
+def test_the_bears_have_a_group_and_others_have_those_that_are_given():
+    assert parse_args("", []).groups == BEARS["groups"]
+    assert parse_args("", ["--data", "photos"]).groups == parse_args("", ["--lesson"]).groups == {}
+    options = ["--data", "photos", "--group", "wader=heron, stork", "--group", "barn owl,tawny owl"]
+    groups = {"wader": ["heron", "stork"], "barn owl or tawny owl": ["barn owl", "tawny owl"]}
+    assert parse_args("", options).groups == groups
+
+
+@pytest.mark.parametrize(
+    "groups, sentence",
+    [
+        (["black"], "black is no group of two or more classes: bear=black,grizzly"),
+        (["bear=black"], "no group of two or more classes"),
+        (["=black,grizzly"], "no group of two or more classes"),
+        (["bear=black,,grizzly"], "no group of two or more classes"),
+        (["bear=black,black"], "no group of two or more classes"),
+        (["a=black,grizzly", "b=grizzly,teddy"], "given twice with the same name or class"),
+        (["a=black,grizzly", "a=teddy,panda"], "given twice with the same name or class"),
+    ],
+)
+def test_groups_that_cannot_be_meant_are_refused(groups, sentence, capsys):
+    with pytest.raises(SystemExit):
+        parse_args("", ["--data", "photos", *(part for group in groups for part in ("--group", group))])
+    assert sentence in capsys.readouterr().err
+
+
+def test_groups_are_of_the_classes_of_the_photos(shapes):
+    files = sorted(shapes.glob("*/*.jpg"))
+    check_groups({"shape": ["disc", "square"]}, files)
+    with pytest.raises(DataError, match=r"^There is no class star: name some of disc, square with --group\.$"):
+        check_groups({"shape": ["disc", "star"]}, files)
+    with pytest.raises(DataError, match=r"^The group disc has the name of a class: give it another with --group\.$"):
+        check_groups({"disc": ["disc", "square"]}, files)
