@@ -1,5 +1,6 @@
 """Processes that open photos, and the model's: one that runs out of time or memory is replaced, its caller is told."""
 
+import gc
 import os
 import re
 import signal
@@ -205,3 +206,31 @@ def test_nothing_stays_open_of_a_model_that_died(predictor):
         assert all(answer[0]["teddy"] > 0.99 for answer in pool.map(predictor.predict, [TEDDY] * 16))
         replaced(predictor)
         assert len(os.listdir("/proc/self/fd")) < before + 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")
+def test_nothing_stays_open_of_a_model_that_died_while_it_was_asked(predictor):
+    """The errors that the threads got know of each other and of the dead process until Python collects its garbage."""
+    before = len(os.listdir("/proc/self/fd"))
+    gc.disable()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            os.kill(predictor.latest.process.pid, signal.SIGSTOP)
+            errors = [pool.submit(predictor.predict, TEDDY) for _ in range(8)]
+            time.sleep(3)  # they wait for the answer by then
+            replaced(predictor)
+            assert all(isinstance(error.exception(), PhotoError) for error in errors)
+            assert len(os.listdir("/proc/self/fd")) < before + 4
+    finally:
+        gc.enable()
+
+
+def test_whoever_replaces_a_model_that_died_removes_its_socket(monkeypatch):
+    monkeypatch.setattr(process.PredictorProcess, "start_again", lambda self: None)  # it sleeps at that moment
+    made = process.PredictorProcess(ROOT / "export.pkl")
+    died = made.start()
+    died.process.kill(), died.process.wait()
+    made.start()
+    folder = Path(died.folder)
+    made.close()
+    assert not folder.exists()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from multiprocessing.managers import BaseProxy
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class PredictorProcess:
                 self.latest = Started(self.file, self.trust)
                 threading.Thread(target=self.start_again, daemon=True).start()
             elif self.latest.process.poll() is not None:
+                self.latest.close()
                 self.latest = Started(self.file, self.trust)
             return self.latest
 
@@ -147,7 +149,9 @@ class Started:
     def close(self):
         """End the process if it runs, and remove its socket."""
         self.process.kill()
-        BaseProxy._address_to_local.pop(self.address, None)  # or every thread's connection to it is kept for ever
+        # Both know every thread's connection, and errors that were raised meanwhile still know `self`.
+        BaseProxy._address_to_local.pop(self.address, None)
+        self.predictor = Gone()
         with contextlib.suppress(OSError), self.process:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -156,9 +160,20 @@ class Started:
         """Raise `error` instead of what a process causes that is gone, or goes within a second."""
         try:
             yield
-        except (EOFError, OSError):
+        except (EOFError, OSError) as e:
+            traceback.clear_frames(e.__traceback__)  # they keep this thread's connection open
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(1)
             if self.process.poll() is None:
                 raise
             raise error from None
+
+
+class Gone:
+    """Speaks for the `Predictor` in a process that has ended."""
+
+    def load(self):
+        raise EOFError
+
+    def predict(self, photo, alone):
+        raise EOFError
