@@ -40,6 +40,7 @@ from bears.train.learner import (
 from bears.train.near_duplicates import group_near_duplicates
 from bears.train.none_of_them import evaluate_detector, fit_detector
 from bears.train.shipped_photos import shipped_photos
+from bears.train.sources import evaluate_by_source
 from fastai.vision.all import (
     CategoryBlock,
     DataBlock,
@@ -133,6 +134,7 @@ def train_default(files, groups, args):
     heads = [fit(*fold, quiet=i > 0) for i, fold in enumerate(folds)]
     learn.model[1][-1] = fit(range(len(files)), []).model
     result = evaluate_by_folds(learn, heads, folds, files, features.targets)
+    result = evaluate_by_source(result, fit, groups, args)
     return evaluate_detector(result, files, scores, args)
 
 

@@ -45,14 +45,22 @@ def errors(estimate: dict) -> str:
 
 
 def estimate(facts: dict) -> dict:
-    """The estimate of the error to go by: that of the folds if there is one, since it is of more photos."""
-    return facts.get("cross_validation") or facts["validation"]
+    """The estimate of the error to go by: by source if sources are known, or else by folds, or by held out photos."""
+    return facts.get("by_source") or facts.get("cross_validation") or facts["validation"]
 
 
 def error_sentence(facts: dict) -> str:
     """Who was asked, and how often that erred."""
-    if "cross_validation" in facts:
+    if "by_source" in facts:
+        asked = "Networks trained in the same way, asked about photos from a source that they had never seen,"
+    elif "cross_validation" in facts:
         asked = "Networks trained in the same way, asked about photos that they had never seen,"
     else:
         asked = "Asked about photos that it had never seen, it"
-    return f"{asked} {errors(estimate(facts))}"
+    return f"{asked} {errors(estimate(facts))}{when_sure(facts)}"
+
+
+def when_sure(facts: dict) -> str:
+    """How many of the answers called sure were wrong, of photos from a source that had not been seen; or nothing."""
+    sure = facts.get("by_source", {}).get("when_sure")
+    return f" Of {sure['photos']} answers that were called sure, {sure['errors']} were wrong." if sure else ""

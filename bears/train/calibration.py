@@ -7,18 +7,22 @@ from bears.train.data import Split
 from torch.nn.functional import cross_entropy
 
 
-def fit_temperature(logits, targets):
+def fit_temperature(logits, targets, parts=None):
     """The temperature that makes `softmax(logits / temperature)` fit `targets` best (Guo et al. 2017).
 
     `logits` is (photos, classes), `targets` is (photos,). https://arxiv.org/abs/1706.04599
+    `parts` are numbers of photos that follow one another, each part of which counts the same; by default, all are one.
     As if there were one more photo, of every class in equal parts: a model that made no error on a few photos would
     otherwise be certain of everything.
     """
     smoothing = 1 / (len(targets) + 1)
     candidates = torch.logspace(-1.5, 1.5, 301)
+    parts = list(zip(*(values.split(parts or [len(targets)]) for values in (logits, targets))))
     with one_thread():
-        losses = torch.stack([cross_entropy(logits / t, targets, label_smoothing=smoothing) for t in candidates])
-    return float(candidates[losses.argmin()])
+        losses = [
+            sum(cross_entropy(part / t, truth, label_smoothing=smoothing) for part, truth in parts) for t in candidates
+        ]
+    return float(candidates[torch.stack(losses).argmin()])
 
 
 def calibration_error(probs, targets, bins=15):

@@ -30,6 +30,7 @@ class Result:
     targets: torch.Tensor  # and their classes, (photos,)
     loss_recorder: Recorder  # of the training, or of that of the first fold's head
     facts: dict  # for export.json
+    temperature: float = 1  # that the head of `learn` was divided by
     scores: dict = field(default_factory=dict)  # the keywords of `report.plot_trust`: how sure that there is any class,
     turned_away: list[Path] = field(default_factory=list)  # the photos that score too low for that,
     passed: list[tuple[Path, str]] = field(default_factory=list)  # and the other things that do not, with their classes
@@ -68,8 +69,9 @@ def evaluate_by_folds(
     """
     judged = np.sort(np.concatenate([valid for _, valid in folds]))
     logits, targets = out_of_fold(heads, folds), targets[judged]
-    apply_temperature(learn.model[1][-1], fit_temperature(logits, targets))
+    temperature = fit_temperature(logits, targets)
+    apply_temperature(learn.model[1][-1], temperature)
     probs = cross_calibrated(logits, targets, folds)
     facts = {"cross_validation": {"folds": len(folds), **error_summary(*count_errors(logits, targets))}}
     facts["cross_validation"]["calibration_error"] = round(calibration_error(probs, targets), 4)
-    return Result(learn, [files[i] for i in judged], probs.log(), targets, heads[0].recorder, facts)
+    return Result(learn, [files[i] for i in judged], probs.log(), targets, heads[0].recorder, facts, temperature)

@@ -9,6 +9,7 @@ from bears.answers import either
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = Path(__file__).with_name("left_out.csv")  # of the bears
 ALARM = ["black", "grizzly"]  # those of the bears that wake somebody
+SOURCES = "where photos come from: columns file and source (default: attribution.csv, if it is there)"
 GROUPS = {"bear": ["black", "grizzly"]}  # and that a bad photo may not tell apart
 GROUP = "classes that are hard to tell apart, for one answer about them all: bear=black,grizzly (may be repeated)"
 LESSON = "the lesson's own recipe with ResNet-18: of the lecture (128 pixels; the default) or the book (224, augmented)"
@@ -20,6 +21,7 @@ def parse_args(description: str, argv=None) -> argparse.Namespace:
     parser.add_argument("--data", help="folder of one folder of photos per class (default: the bears, from the web)")
     parser.add_argument("--leave-out", metavar="CSV", help="photos not to use: a file with columns file and reason")
     parser.add_argument("--others", metavar="DIR", help="photos of other things, to count how many pass for a class")
+    parser.add_argument("--sources", metavar="CSV", help=SOURCES)
     parser.add_argument("--subject", help="what all classes are, for the page to say that there is none: bear")
     parser.add_argument("--group", action="append", type=group, metavar="[NAME=]CLASSES", help=GROUP)
     parser.add_argument("--out", default=ROOT, type=Path, help="folder for export.pkl, export.json and reports/")
@@ -40,8 +42,10 @@ def check_options(parser, args):
     args.arch = args.arch or ("resnet18" if args.lesson else ARCH)
     if args.cross_validate is None:
         args.cross_validate = 0 if args.lesson else 5
-    if args.lesson and (args.others or args.subject or args.group):
-        parser.error("--others, --subject and --group belong to the default recipe: the lesson's has no such answers")
+    if args.lesson and (args.others or args.subject or args.group or args.sources):
+        parser.error(
+            "--others, --subject, --group and --sources belong to the default recipe: the lesson's has no such answers"
+        )
     if args.data == "":
         parser.error("--data is empty: name a folder of photos, or leave it out for the bears")
     if args.max_error is not None and not args.max_error <= 1:  # which is true of nan, too

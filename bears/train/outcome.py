@@ -20,6 +20,7 @@ from bears.train.near_duplicates import list_near_duplicates
 from bears.train.options import ROOT
 
 RECIPES = {None: "frozen body, linear head", "lecture": "lesson", "book": "lesson, as in the book"}
+ELSEWHERE = "Photos from elsewhere may do worse: --sources says how much (docs/training.md)."
 PACKAGES = ("torch", "torchvision", "fastai", "timm", "pillow")
 
 
@@ -77,14 +78,21 @@ def words_to_stderr(args: Namespace) -> Iterator[Callable]:
 def print_summary(facts: dict, args: Namespace) -> None:
     """What a student wants to know at the end: how good the model is, and where to read more."""
     print(f"\n{error_sentence(facts)}")
-    if "photos" in (verdicts := facts.get("verdicts", {})):
+    if "by_source" in facts:
+        print(f"On photos like yours (folds): {share_of_errors(facts['cross_validation'])}.")
+    elif "photos" in (verdicts := facts.get("verdicts", {})):
         wrong = f"{verdicts['errors']} of {verdicts['photos']} verdicts were wrong"
         print(f"When it is sure, {wrong}; of {verdicts['not_sure']} photos it was not sure.")
-    if group := verdicts.get("group"):
-        print(f"Of {group['photos']} it could say the group only, wrongly of {group['errors']}.")
+        print(f"This holds for photos like yours. {ELSEWHERE}")
+        if group := verdicts.get("group"):
+            print(f"Of {group['photos']} it could say the group only, wrongly of {group['errors']}.")
     if others := facts.get("none_of_them", {}).get("others"):
         print(f"Of {others['photos']} photos of other things, {others['errors']} passed for one of the classes.")
     print_line(f"The report, with the photos that it got wrong: {args.out / 'reports' / 'index.html'}")
+
+
+def share_of_errors(estimate: dict) -> str:
+    return f"{estimate['errors']} of {estimate['photos']} wrong ({estimate['error_rate']:.1%})"
 
 
 def print_next_command(args: Namespace) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import matplotlib
 import numpy as np
-from bears.facts import errors, estimate, too_uncertain
+from bears.facts import errors, estimate, too_uncertain, when_sure
 from bears.files import check_writable, write_whole
 from bears.photo import as_jpeg, open_photo
 from bears.train import outcome
@@ -61,6 +61,7 @@ PICTURES = {
     ),
     "batch": ("Some of the photos as the network sees them", "Each with its class, which is the name of its folder."),
 }
+COLUMNS = {"photos": "Photos", "errors": "Wrong", "sure": "Called sure", "sure_wrong": "Wrong of these"}  # of sources
 CLEAN = "http://127.0.0.1:7860/"  # where `bears.clean` is, if nothing else was there before
 RISE = 1.1  # times its lowest value: a loss that ends above it has risen
 THUMBNAIL = 280  # pixels of the longer side: sharp on most screens
@@ -169,31 +170,38 @@ def write(
     page = PAGE.substitute(
         title=escape(f"Training report: {', '.join(facts['classes'])}"),
         classes=escape(", ".join(facts["classes"])),
-        headline=headline(estimate(facts)),
+        headline=headline(estimate(facts), "from a new source" if "by_source" in facts else "like yours"),
         sections="\n".join(sections),
     )
     check_writable(args.out / "reports")
     write_whole(args.out / "reports" / "index.html", page.encode())
 
 
-def headline(estimate: dict) -> str:
-    """What to expect by an `error_summary`, in one line."""
+def headline(estimate: dict, which: str) -> str:
+    """What to expect by an `error_summary`, in one line; `which` photos that is about."""
     if too_uncertain(estimate):
         return "Too few photos to say how often it errs"
     if not estimate["errors"]:
-        return f"Expect fewer than {estimate['interval_95'][1]:.1%} errors on photos like yours"
-    return f"Expect {estimate['error_rate']:.1%} errors on photos like yours"
+        return f"Expect fewer than {estimate['interval_95'][1]:.1%} errors on photos {which}"
+    return f"Expect {estimate['error_rate']:.1%} errors on photos {which}"
 
 
 def reason(facts):
     """Under the headline: how sure that is, and why it is the figure to believe."""
     cv, validation = facts.get("cross_validation"), facts.get("validation")
     lines = [f'<p class="interval">{interval(estimate(facts))}</p>']
-    if cv:
+    if "by_source" in facts:
+        lines.append(
+            "<p><b>Why this is the figure to believe:</b> each source was left out in turn, and judged a network that"
+            f" had seen none of its photos.{when_sure(facts)} Photos like yours do better:"
+            f" {outcome.share_of_errors(cv)}, by folds.</p>" + show_sources(facts["by_source"])
+        )
+    elif cv:
         lines.append(
             "<p><b>Why this is the figure to believe:</b> each photo was judged once, by a network that had learnt from"
             f" neither this photo nor any that shows nearly the same (folds: {cv['folds']}). The network in export.pkl"
-            f" was trained in the same way{', on all photos' if 'none_of_them' in facts else ''}.</p>"
+            f" was trained in the same way{', on all photos' if 'none_of_them' in facts else ''}."
+            f" It holds for photos like yours. {outcome.ELSEWHERE}</p>"
         )
     else:
         lines.append(
@@ -203,6 +211,18 @@ def reason(facts):
     if cv and validation:
         lines.append(f"<p>Of the photos that the lesson's random split held out, it {errors(validation)}</p>")
     return "\n".join(lines)
+
+
+def show_sources(by_source):
+    """A table of the sources, those with the most errors first."""
+    rows = sorted(by_source["sources"].items(), key=lambda row: -row[1]["errors"] / row[1]["photos"])
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}' + "".join(f"<td>{row[column]}" for column in COLUMNS)
+        for name, row in rows
+    )
+    head = "".join(f'<th scope="col">{title}' for title in ("Source", *COLUMNS.values()))
+    table = f'<table class="sources"><thead><tr>{head}</thead><tbody>{body}</tbody></table>'
+    return f'<div class="wide" tabindex="0" role="region" aria-label="Errors by source">{table}</div>'
 
 
 def interval(estimate):
@@ -330,6 +350,8 @@ def describe_loss(recorder) -> str:
     """Say how the losses of a fastai `Recorder` went, from their numbers."""
     column = recorder.metric_names.index("valid_loss") - 1  # the epoch comes first, and is not in the values
     held_out = [row[column] for row in recorder.values if row[column] is not None]
+    if not len(recorder.losses):  # no batch was learnt from
+        return ""
     said = f"On the photos that it learns from, the loss {describe_course(recorder.losses)}."
     if not held_out:
         return said

@@ -1,0 +1,118 @@
+"""Leave one source out: how often does a model err on photos from a source that it has never seen?
+
+Photos that people put on the web are not what a camera sees (domain shift; fast.ai's book, chapter 2, "How to Avoid
+Disaster"). Folds at random keep photos of one source on both sides, so they only promise something about photos like
+yours. Here each source judges a head that was trained without it.
+"""
+
+import csv
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from bears.errors import DataError
+from bears.text import from_cells
+from bears.train.calibration import fit_temperature
+from bears.train.data import Split
+from bears.train.evaluation import Result
+from bears.train.learner import apply_temperature, count_errors, error_summary, validation_logits
+
+LEAST = 20  # photos of a source that is left out alone; smaller ones are left out together
+REST = "smaller sources"
+MAX_WRONG = 0.03  # of the answers called sure, in each source
+CANDIDATES = np.arange(0.5, 1, 0.001)  # probabilities from which an answer may be called sure
+
+
+def find_sources(files: list[Path], args: Namespace) -> np.ndarray | None:
+    """The source of each photo, an array of names, "" where it is unknown; None if there are not two of them.
+
+    They are in `--sources`, a CSV file with columns file and source, or in the attribution.csv of `bears.collect`.
+    Raises `DataError`.
+    """
+    table = args.sources or Path(args.data) / "attribution.csv"
+    if not (args.sources or table.is_file()):
+        return None
+    sources = read_sources(table)
+    found = np.array([sources.get(f.relative_to(args.data).as_posix(), "") for f in files])
+    if args.sources and len(set(found) - {""}) < 2:
+        raise DataError(f"{table} must name at least two sources of the photos in {args.data}, in its column source.")
+    return found if len(set(found) - {""}) > 1 else None
+
+
+def read_sources(table: Path) -> dict[str, str]:
+    """Read a CSV file with columns `file` and `source` into a dict."""
+    try:
+        with open(table, newline="", encoding="utf-8-sig") as f:
+            return {row["file"]: row["source"].strip() for row in map(from_cells, csv.DictReader(f))}
+    except (OSError, KeyError, AttributeError, csv.Error, UnicodeDecodeError) as e:
+        why = getattr(e, "strerror", None) or type(e).__name__
+        raise DataError(f"{table} is not a readable CSV file with columns file and source ({why}).") from None
+
+
+def split_by_source(sources: np.ndarray, groups: np.ndarray, targets: np.ndarray) -> dict[str, Split]:
+    """For each source, (train_idx, valid_idx): it, and all others without near-duplicates of its photos.
+
+    A source that alone has the photos of a class cannot be left out.
+    """
+    names, counts = np.unique(sources[sources != ""], return_counts=True)
+    large = dict(zip(names, counts >= LEAST))
+    named = np.array([name if large.get(name) else REST if name else "" for name in sources])
+    splits = {}
+    for name in sorted(set(named) - {""}):
+        valid = np.flatnonzero(named == name)
+        train = np.flatnonzero((named != name) & ~np.isin(groups, groups[valid]))
+        if set(targets[train]) == set(targets):
+            splits[name] = train, valid
+    return splits
+
+
+def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: Namespace) -> Result:
+    """Add what heads say of a source that each has not seen, and let that decide when the exported head is sure.
+
+    `fit(train_idx, valid_idx)` trains a head. The temperature fits all sources equally; `likely` is the probability
+    from which an answer is called sure, and `earned` the highest that is shown. Without sources nothing changes.
+    """
+    sources = find_sources(result.files, args) if len(result.files) == len(groups) else None  # all judged, by all heads
+    splits = {} if sources is None else split_by_source(sources, groups, result.targets.numpy())
+    if not splits:
+        return result
+    judged = {name: validation_logits(fit(*split)) for name, split in splits.items()}
+    temperature = fit_temperature(*map(torch.cat, zip(*judged.values())), [len(t) for _, t in judged.values()])
+    probs = {name: ((logits / temperature).softmax(dim=1), targets) for name, (logits, targets) in judged.items()}
+    likely = choose_likely(list(probs.values()))
+    apply_temperature(result.learn.model[1][-1], temperature / result.temperature)
+    rows = {name: describe_source(*judgement, likely) for name, judgement in probs.items()}
+    # Laplace's rule of succession, since few answers promise little; each source counts the same.
+    right = [(row["sure"] - row["sure_wrong"] + 1) / (row["sure"] + 2) for row in rows.values() if row["sure"]]
+    earned = round(float(np.mean(right or likely)), 4)
+    result.learn.ood |= {"likely": likely, "earned": earned}
+    errors, photos, sure_wrong, sure = np.array([list(row.values()) for row in rows.values()]).sum(axis=0).tolist()
+    result.facts["by_source"] = {
+        **error_summary(errors, photos),
+        **({"when_sure": error_summary(sure_wrong, sure)} if sure else {}),
+        "likely": likely,
+        "earned": earned,
+        "sources": rows,
+    }
+    return result
+
+
+def choose_likely(judged: list[tuple[torch.Tensor, torch.Tensor]], max_wrong: float = MAX_WRONG) -> float:
+    """The lowest probability from which at most `max_wrong` of the answers are wrong, in each source.
+
+    `judged` has, for each source, probabilities (photos, classes) and targets (photos,). The highest candidate if none
+    is enough.
+    """
+    answers = [(probs.amax(dim=1).numpy(), (probs.argmax(dim=1) != targets).numpy()) for probs, targets in judged]
+    good = (c for c in CANDIDATES if all(wrong[p >= c].sum() <= max_wrong * (p >= c).sum() for p, wrong in answers))
+    return round(float(next(good, CANDIDATES[-1])), 3)
+
+
+def describe_source(probs: torch.Tensor, targets: torch.Tensor, likely: float) -> dict:
+    """How many photos of a source are wrong, how many answers are called sure, and how many of these are wrong."""
+    errors, photos = count_errors(probs, targets)
+    sure = probs.amax(dim=1) >= likely
+    sure_wrong, n_sure = count_errors(probs[sure], targets[sure])
+    return {"errors": errors, "photos": photos, "sure_wrong": sure_wrong, "sure": n_sure}
