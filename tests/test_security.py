@@ -164,6 +164,7 @@ def test_a_client_that_hangs_up_costs_nobody_else_their_answer(server):
         polite = list(pool.map(ask, range(20)))
         stop.set()
         [r.result() for r in rude]
+    assert [said for said in polite if isinstance(said, str)] == []
     assert all(headline == "Teddy bear, 99% sure" for _, headline in polite)
 
 
