@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -220,6 +221,18 @@ def model_process(server):
     started = children(server.process.pid)
     [model] = [pid for pid in started if "bears.app.batching" in Path(f"/proc/{pid}/cmdline").read_text()]
     return int(model)
+
+
+@contextlib.contextmanager
+def stopped_model(server):
+    """The model's process stands still, and goes on afterwards, unless another has taken its place meanwhile."""
+    model = model_process(server)
+    os.kill(model, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(model, signal.SIGCONT)
 
 
 def facts_of(folder):

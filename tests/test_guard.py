@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
-from helpers import ROOT, Server, answer, call, model_process, upload
+from helpers import ROOT, Server, answer, call, stopped_model, upload
 from PIL import Image
 
 TEDDY = (ROOT / "examples" / "teddy.jpg").read_bytes()
@@ -117,18 +117,6 @@ def get_page(server, client="127.0.0.2"):
     """The status of the page, for another client."""
     request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     return int(talk(server, request, client).split()[1])
-
-
-@contextlib.contextmanager
-def stopped_model(server):
-    """The model's process stands still, and goes on afterwards, unless another has taken its place meanwhile."""
-    model = model_process(server)
-    os.kill(model, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(model, signal.SIGCONT)
 
 
 @pytest.mark.parametrize(

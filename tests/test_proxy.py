@@ -2,8 +2,6 @@
 
 import argparse
 import contextlib
-import os
-import signal
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 from bears.lifecycle import root_path
-from helpers import FILE_DATA, ROOT, Nginx, Server, ask_from, model_process, needs, upload
+from helpers import FILE_DATA, ROOT, Nginx, Server, ask_from, needs, stopped_model, upload
 
 TEDDY = (ROOT / "examples" / "teddy.jpg").read_bytes()
 pytestmark = needs("nginx")
@@ -52,17 +50,6 @@ def test_no_visitor_is_refused_for_what_others_do(proxied, visitors, seconds):
     assert all("Teddy bear" in text for status, text in said if status == 200)
 
 
-@contextlib.contextmanager
-def standing(server):
-    """The model of a server answers nobody."""
-    model = model_process(server)
-    os.kill(model, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(model, signal.SIGCONT)
-
-
 def test_so_many_open_pages_behind_a_proxy_lock_nobody_out(proxied):
     with contextlib.ExitStack() as stack:
         for i in range(130):
@@ -73,7 +60,7 @@ def test_so_many_open_pages_behind_a_proxy_lock_nobody_out(proxied):
 
 def test_a_greedy_session_behind_a_proxy_leaves_places_to_others_and_the_proxy_to_other_addresses(server, proxied):
     photo, direct = upload(server, TEDDY), "127.0.0.2"
-    with standing(server):
+    with stopped_model(server):
         for session in ("one", "two", "three"):
             assert not any(ask_from(proxied, photo, session=session) for _ in range(24))
             said = ask_from(proxied, photo, session=session)
@@ -114,7 +101,7 @@ def test_a_page_that_knows_its_path_works_behind_a_proxy(told, browser):
 def test_where_the_proxy_says_for_whom_it_asks_an_address_has_its_share(told):
     server, url = told
     photo = upload(server, TEDDY)
-    with standing(server):
+    with stopped_model(server):
         assert not any(ask_from(url, photo, session="9.9.9.9") for _ in range(24))
         said = ask_from(url, photo, session="9.9.9.9")
         assert said == "24 photos from your address are in the queue: please wait for an answer, or for ten seconds."
