@@ -44,8 +44,8 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidat
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 
 KINDS = ("py", "js", "css", "html", "svg")
-# What the app opens when it runs; collecting, training and cleaning stay at home.
 DETECTOR = ["bears/detector.onnx.gz", "bears/detector.md"]
+# What the app opens when it runs; collecting, training and cleaning stay at home.
 FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", *DETECTOR, *(f"bears/app/*.{kind}" for kind in KINDS)]
 THE_BEARS = ["black", "grizzly", "teddy"]
 ABOUT_THE_BEARS = ["MODEL_CARD.md", *(f"docs/pictures/*.{kind}" for kind in ("jpg", "png", "svg", "webp"))]
@@ -86,7 +86,8 @@ def files_to_send(space, model):
 def ours(patterns):
     """Return the project's files, a dict from the path in it to a Path: what git tracks, where that can be asked."""
     files = {f.relative_to(ROOT).as_posix(): f for pattern in patterns for f in sorted(ROOT.glob(pattern))}
-    return {name: f for name, f in files.items() if name in (tracked() or files) and not f.name.startswith((".", "#"))}
+    kept = tracked() or files
+    return {name: f for name, f in files.items() if name in kept and not f.name.startswith((".", "#"))}
 
 
 def tracked():
