@@ -40,7 +40,7 @@ from bears.train.learner import (
 from bears.train.near_duplicates import group_near_duplicates
 from bears.train.none_of_them import evaluate_detector, fit_detector
 from bears.train.shipped_photos import shipped_photos
-from bears.train.sources import evaluate_by_source
+from bears.train.sources import evaluate_by_source, find_sources
 from fastai.vision.all import (
     CategoryBlock,
     DataBlock,
@@ -172,6 +172,7 @@ def run(args):
     find_arch(args.arch)  # an unknown one is refused before photos are read
     set_seed(args.seed, reproducible=True)
     files, groups, photo_facts = distributed.from_rank0(get_photos, args)
+    args.sources = distributed.from_rank0(find_sources, files, args)
     args.others = args.others and distributed.from_rank0(find_others, args.others)
     outcome.print_step(f"training {args.arch} ({outcome.RECIPES[args.lesson]})")
     with explain_lost_photos(files):

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-FIGURES = ("validation", "cross_validation", "none_of_them", "verdicts")
-PUBLIC = ("classes", "subject", "alarm", "recipe", "arch", "counts", *FIGURES, "versions")
+FIGURES = ("validation", "cross_validation", "by_source", "when_sure", "none_of_them", "verdicts")
+PUBLIC = ("classes", "subject", "alarm", "groups", "recipe", "arch", "counts", *FIGURES, "versions")
 
 
 def read_facts(model: Path) -> dict:
@@ -62,5 +62,5 @@ def error_sentence(facts: dict) -> str:
 
 def when_sure(facts: dict) -> str:
     """How many of the answers called sure were wrong, of photos from a source that had not been seen; or nothing."""
-    sure = facts.get("by_source", {}).get("when_sure")
+    sure = facts.get("when_sure")
     return f" Of {sure['photos']} answers that were called sure, {sure['errors']} were wrong." if sure else ""

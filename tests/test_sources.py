@@ -9,6 +9,7 @@ import pytest
 import torch
 from bears.errors import DataError
 from bears.export import open_export
+from bears.facts import error_sentence, public
 from bears.train.calibration import fit_temperature
 from bears.train.sources import LEAST, REST, choose_likely, describe_source, find_sources, split_by_source
 from helpers import facts_of
@@ -70,10 +71,16 @@ def test_each_part_counts_the_same_for_the_temperature():
 
 def test_sources_come_from_the_table_that_is_named_or_that_collect_has_written(tmp_path):
     files = [tmp_path / "cat" / "1.jpg", tmp_path / "dog" / "2.jpg"]
-    args = Namespace(data=tmp_path, sources=None)
+    args = Namespace(data=tmp_path, sources=None, lesson=None)
     assert find_sources(files, args) is None
     write_sources(tmp_path / "attribution.csv", [("cat/1.jpg", "flickr"), ("dog/2.jpg", "museum")])
     assert find_sources(files, args).tolist() == ["flickr", "museum"]
+    pages = [("cat/1.jpg", "https://www.flickr.com/photos/1"), ("dog\\2.jpg", "https://commons.wikimedia.org/wiki/2")]
+    write_sources(tmp_path / "attribution.csv", pages)
+    assert find_sources(files, args).tolist() == ["www.flickr.com", "commons.wikimedia.org"]
+    assert find_sources(files, Namespace(**vars(args) | {"lesson": "book"})) is None
+    (tmp_path / "attribution.csv").write_text("somebody,else\n")
+    assert find_sources(files, args) is None
     args.sources = write_sources(tmp_path / "mine.csv", [("cat/1.jpg", "phone")])
     with pytest.raises(DataError, match="at least two sources"):
         find_sources(files, args)
@@ -97,4 +104,6 @@ def test_train_reports_the_error_by_source_and_exports_when_it_is_sure(shapes, t
     assert "from a source that they had never seen" in said and "called sure" in said
     fitted = open_export(tmp_path / "out" / "export.pkl", False).ood
     assert fitted["likely"] == facts["by_source"]["likely"] and 0.5 <= fitted["earned"] < 1
+    public_facts = public(facts)
+    assert error_sentence(public_facts) == error_sentence(facts) and "sources" not in public_facts["by_source"]
     assert "Called sure" in (tmp_path / "out" / "reports" / "index.html").read_text()

@@ -18,6 +18,7 @@ from bears.app.wording import about, page_title, watch_words
 from bears.deploy import COMMIT_MESSAGE, files_to_send, main, send
 from bears.errors import DeployError
 from bears.export import open_export
+from bears.facts import public
 from helpers import ROOT, TRACKED, Server, answer, needs
 from huggingface_hub import SpaceCard, constants, metadata_load
 
@@ -98,6 +99,7 @@ def test_no_name_of_a_photo_and_no_remark_is_sent_and_the_page_says_the_same():
     facts = json.loads((ROOT / "export.json").read_text())
     data = files_to_send("me/bears", ROOT / "export.pkl")["export.json"]
     assert facts["dropped"] and facts["near_duplicates"] and facts["none_of_them"]["others"]["passed"]
+    assert public({"groups": {"bear": ["black", "grizzly"]}}) == {"groups": {"bear": ["black", "grizzly"]}}
     assert b".jpg" not in data and not any(remark.encode() in data for remark in facts["dropped"].values())
     sent = json.loads(data)
     assert (page_title(sent), about(sent), watch_words(sent)) == (page_title(facts), about(facts), watch_words(facts))

@@ -30,8 +30,7 @@ def find_photos(path: Path, leave_out=None) -> tuple[list[Path], dict[str, str]]
     are not UTF-8.
     """
     path = Path(path)
-    check_folder(path)
-    photos = list_photos(path, tell=print_step)
+    photos = check_folder(path, tell=print_step)
     found = [f for f in photos if f.parent != path and not is_ours(f, path)]
     check_names(found)
     dropped = read_leave_out(leave_out) if leave_out else {}
@@ -48,11 +47,14 @@ def find_photos(path: Path, leave_out=None) -> tuple[list[Path], dict[str, str]]
     return files, dropped
 
 
-def check_folder(path: Path) -> None:
-    """Refuse what is no folder, and folders in it that may not be read: nobody would miss their photos."""
+def check_folder(path: Path, tell: Callable[[str], None] | None = None) -> list[Path]:
+    """Refuse what is no folder, and folders in it that may not be read: nobody would miss their photos.
+
+    Returns what `list_photos` does.
+    """
     if not os.path.isdir(path):
         raise DataError(f"There is no folder {path}: name one that holds a folder of photos for each class.")
-    list_photos(path)
+    return list_photos(path, tell)
 
 
 def check_names(files):
@@ -113,13 +115,18 @@ def find_others(path: Path) -> list[Path]:
 
 def read_leave_out(file: Path) -> dict[str, str]:
     """Read a CSV file with columns `file` and `reason` into a dict."""
+    return {name: reason or "no reason given" for name, reason in read_column(file, "reason").items()}
+
+
+def read_column(file: Path, column: str) -> dict[str, str]:
+    """Read a CSV file with a column `file` and another one into a dict; Windows may have written the names."""
     try:
         with open(file, newline="", encoding="utf-8-sig") as f:  # Excel begins its files with a mark
             rows = [row for row in map(from_cells, csv.DictReader(f)) if row["file"]]
-        return {row["file"].replace("\\", "/"): row["reason"] or "no reason given" for row in rows}
+        return {row["file"].replace("\\", "/"): row[column] or "" for row in rows}
     except (OSError, KeyError, csv.Error, UnicodeDecodeError) as e:
         why = getattr(e, "strerror", None) or type(e).__name__
-        raise DataError(f"{file} is not a readable CSV file with columns file and reason ({why}).") from None
+        raise DataError(f"{file} is not a readable CSV file with columns file and {column} ({why}).") from None
 
 
 def verify_photos(files):

@@ -193,7 +193,7 @@ def reason(facts):
     if "by_source" in facts:
         lines.append(
             "<p><b>Why this is the figure to believe:</b> each source was left out in turn, and judged a network that"
-            f" had seen none of its photos.{when_sure(facts)} Photos like yours do better:"
+            f" had seen none of its photos.{when_sure(facts)} On photos like yours:"
             f" {outcome.share_of_errors(cv)}, by folds.</p>" + show_sources(facts["by_source"])
         )
     elif cv:

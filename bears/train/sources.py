@@ -5,7 +5,7 @@ Disaster"). Folds at random keep photos of one source on both sides, so they onl
 yours. Here each source judges a head that was trained without it.
 """
 
-import csv
+import re
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from bears.errors import DataError
-from bears.text import from_cells
 from bears.train.calibration import fit_temperature
-from bears.train.data import Split
+from bears.train.data import Split, read_column
 from bears.train.evaluation import Result
 from bears.train.learner import apply_temperature, count_errors, error_summary, validation_logits
 
@@ -29,26 +28,29 @@ def find_sources(files: list[Path], args: Namespace) -> np.ndarray | None:
     """The source of each photo, an array of names, "" where it is unknown; None if there are not two of them.
 
     They are in `--sources`, a CSV file with columns file and source, or in the attribution.csv of `bears.collect`.
-    Raises `DataError`.
+    Of an address the website is the source. Raises `DataError`.
     """
+    if args.lesson:  # which never says when it is sure
+        return None
     table = args.sources or Path(args.data) / "attribution.csv"
     if not (args.sources or table.is_file()):
         return None
-    sources = read_sources(table)
+    try:
+        sources = {name: as_source(source) for name, source in read_column(table, "source").items()}
+    except DataError:
+        if args.sources:
+            raise
+        return None  # another program's attribution.csv
     found = np.array([sources.get(f.relative_to(args.data).as_posix(), "") for f in files])
     if args.sources and len(set(found) - {""}) < 2:
         raise DataError(f"{table} must name at least two sources of the photos in {args.data}, in its column source.")
     return found if len(set(found) - {""}) > 1 else None
 
 
-def read_sources(table: Path) -> dict[str, str]:
-    """Read a CSV file with columns `file` and `source` into a dict."""
-    try:
-        with open(table, newline="", encoding="utf-8-sig") as f:
-            return {row["file"]: row["source"].strip() for row in map(from_cells, csv.DictReader(f))}
-    except (OSError, KeyError, AttributeError, csv.Error, UnicodeDecodeError) as e:
-        why = getattr(e, "strerror", None) or type(e).__name__
-        raise DataError(f"{table} is not a readable CSV file with columns file and source ({why}).") from None
+def as_source(text):
+    """Return the website of an address; any other text is a name."""
+    address = re.match("https?://([^/?#]+)", text)
+    return address[1] if address else text.strip()
 
 
 def split_by_source(sources: np.ndarray, groups: np.ndarray, targets: np.ndarray) -> dict[str, Split]:
@@ -71,11 +73,13 @@ def split_by_source(sources: np.ndarray, groups: np.ndarray, targets: np.ndarray
 def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: Namespace) -> Result:
     """Add what heads say of a source that each has not seen, and let that decide when the exported head is sure.
 
-    `fit(train_idx, valid_idx)` trains a head. The temperature fits all sources equally; `likely` is the probability
-    from which an answer is called sure, and `earned` the highest that is shown. Without sources nothing changes.
+    `fit(train_idx, valid_idx)` trains a head; `args.sources` is what `find_sources` has found. The temperature fits all
+    sources equally; `likely` is the probability from which an answer is called sure, and `earned` the highest that is
+    shown. Without sources nothing changes.
     """
-    sources = find_sources(result.files, args) if len(result.files) == len(groups) else None  # all judged, by all heads
-    splits = {} if sources is None else split_by_source(sources, groups, result.targets.numpy())
+    if args.sources is None or len(result.files) < len(groups):  # where the first fold alone judges
+        return result
+    splits = split_by_source(args.sources, groups, result.targets.numpy())
     if not splits:
         return result
     judged = {name: validation_logits(fit(*split)) for name, split in splits.items()}
@@ -91,11 +95,12 @@ def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: 
     errors, photos, sure_wrong, sure = np.array([list(row.values()) for row in rows.values()]).sum(axis=0).tolist()
     result.facts["by_source"] = {
         **error_summary(errors, photos),
-        **({"when_sure": error_summary(sure_wrong, sure)} if sure else {}),
         "likely": likely,
         "earned": earned,
         "sources": rows,
     }
+    if sure:
+        result.facts["when_sure"] = error_summary(sure_wrong, sure)
     return result
 
 
