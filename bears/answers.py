@@ -10,7 +10,7 @@ NONE, UNSURE, GROUP, SURE = "none", "unsure", "group", "sure"
 
 
 class Limits(NamedTuple):
-    """What an export says of its answers. A plain tuple, since it goes from one process to another."""
+    """Hold what an export says of its answers. A plain tuple, since it goes from one process to another."""
 
     earned: float = 1  # no higher probability is shown
     groups: Sequence[Sequence[str]] = ()  # classes that it may not be able to tell apart

@@ -33,7 +33,7 @@ const parse = text => {
     }
 }
 
-// What a response holds, as JSON; throws an Error with the app's own sentence, or with BROKEN for a page of a proxy.
+// Read a response as JSON. Throws an Error with the app's own sentence, or with BROKEN for a page of a proxy.
 const read = async response => {
     const {ok, status, headers} = response,
         text = await response.text(),

@@ -34,7 +34,7 @@ def files_of(folder: Path) -> dict[str, str]:
 
 
 def is_inside(folder: Path, name: str) -> bool:
-    """Whether a file of that name is in `folder`, wherever links lead to."""
+    """Return whether a file of that name is in `folder` when all links are followed."""
     return folder.resolve() in (folder / name).resolve().parents
 
 

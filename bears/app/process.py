@@ -76,7 +76,7 @@ class PredictorProcess:
             asked.load()
 
     def predict(self, file: str, explain: bool = True) -> tuple:
-        """What the model makes of the photo in `file`; a tuple of four.
+        """Ask the model about the photo in `file`; returns a tuple of four.
 
         `probs` is a dict from label to probability, `certainty` is one of the answers of bears/answers.py, `heatmap` is
         the photo with the evidence for the top class laid over the square that this is about, or nothing, as it is

@@ -32,7 +32,7 @@ class Schedule {
     }
 }
 
-// Whether it is time for a look: soon after one that was likely, ever more seldom after nothing.
+// Return whether it is time for a look: soon after one that was likely, ever more seldom after nothing.
 const isDue = ({number, looked, score, nothing, changed, old}, seconds, enough) => {
     const passed = Math.abs(seconds - looked)
     if (number == WHOLE_TRACK && (old || !(changed || score >= enough))) return passed >= WHOLE

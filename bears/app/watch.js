@@ -195,7 +195,7 @@ const judge = (looks, seconds) => {
     say(inWords(clearest))
 }
 
-// What there is to say when the model has looked.
+// Return the sentence that the status shows when the model has answered.
 const inWords = ({track, answer}) => {
     const suspicious = [whole, ...tracks.all].some(({score, old}) => score >= alarm.rule.threshold && !old)
     if (suspicious && alarm.visit === null) return props.checking

@@ -339,7 +339,7 @@ function updateDesk() {
     for (const photo of open(next).slice(0, AHEAD)) wide.has(photo.name) || large(photo.name)
 }
 
-// What there is to do once a group is done.
+// Show what to do next when a group is done.
 function updateEnd() {
     const group = pages[at]?.[0].group ?? "look wrong",
         left = open(photos),

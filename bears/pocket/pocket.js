@@ -14,7 +14,7 @@ export const embed = null // a page of somebody else's shows it in a frame
 
 let map = null // its address, until the next one
 
-// What the app's function `name` answers, as an array. `tell` gets a sentence as long as the model is on its way.
+// Answer as the app's function `name` does, with an array. `tell` gets a sentence while the model is loading.
 export const ask = async (name, file, signal, tell) => {
     listeners.add(tell)
     try {

@@ -55,7 +55,7 @@ TABS = {
     "page": ["jpeg.js", "page.js"],
     "watch": ["jpeg.js", "alarm.js", "schedule.js", "motion.js", "zip.js", "watch.js"],
 }
-# What bears/pocket/photo.js has from the app.
+# The limits that bears/pocket/photo.js shares with the app.
 LIMITS = {name: getattr(photo, name) for name in ("MAX_MEGAPIXELS", "MAX_MEGAPIXELS_JPEG", "MAX_RATIO", "SIDE")}
 ICONS = {"icon-192.png": "192x192", "icon-512.png": "512x512", "icon-maskable.png": "512x512"}
 

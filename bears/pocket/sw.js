@@ -53,7 +53,7 @@ const fetched = async (name, hash) => {
     return new Response(data, {headers})
 }
 
-// What is in a response; nothing if it is not what it should be.
+// Return the body of a response, or nothing if its hash is another.
 const checked = async (response, hash) => {
     const data = await response.arrayBuffer()
     if (response.ok && (await sha256(data)) == hash) return data

@@ -224,7 +224,7 @@ def around(box: Sequence[float], size: tuple[int, int]) -> tuple[int, int, int, 
 
 
 def categories(classes, facts, groups):
-    """What an animal may be named: a class, perhaps a class, none of them, or one of a group."""
+    """Return all names for an animal: a class, perhaps a class, none of them, or one of a group."""
     none = headline(dict.fromkeys(classes, 0), NONE, facts)
     return [*classes, *(f"perhaps {label}" for label in classes), none, *(group_name(g, facts) for g in groups)]
 

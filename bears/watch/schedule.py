@@ -39,7 +39,7 @@ class Schedule:
 
 
 def is_due(track, seconds, enough):
-    """Whether it is time for a look: soon after one that was likely, ever more seldom after nothing."""
+    """Return whether it is time for a look: soon after one that was likely, ever more seldom after nothing."""
     passed = abs(seconds - track.looked)
     if track.number == WHOLE_FRAME and (track.old or not (track.changed or track.score >= enough)):
         return passed >= WHOLE
