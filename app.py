@@ -42,11 +42,11 @@ from bears.app import pocket, wording
 from bears.app.guard import protected
 from bears.app.hosts import check_address, end_page, satisfy_zerogpu, share
 from bears.app.index import begin_with
-from bears.app.look import LOOK, PAGE, WATCH
 from bears.app.process import PredictorProcess
 from bears.app.uploads import only_uploads, received
 from bears.errors import ExportError, PhotoError
 from bears.facts import read_facts
+from bears.web.theme import LOOK, PAGE, WATCH
 
 
 def create_demo(model, trust=False):

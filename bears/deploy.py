@@ -46,7 +46,8 @@ from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 KINDS = ("py", "js", "css", "html", "svg")
 DETECTOR = ["bears/detector.onnx.gz", "bears/detector.md"]
 # What the app opens when it runs; collecting, training and cleaning stay at home.
-FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", *DETECTOR, *(f"bears/app/*.{kind}" for kind in KINDS)]
+WEB = [f"bears/web/*.{kind}" for kind in KINDS]
+FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", "bears/app/*.py", *DETECTOR, *WEB]
 THE_BEARS = ["black", "grizzly", "teddy"]
 ABOUT_THE_BEARS = ["MODEL_CARD.md", *(f"docs/pictures/*.{kind}" for kind in ("jpg", "png", "svg", "webp"))]
 THEIR_LICENCE = (

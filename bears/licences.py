@@ -56,7 +56,7 @@ ROWS = {
         " [MegaDetector](https://github.com/agentmorris/MegaDetector); the network is Megvii's",
         "MIT License, [the text](../bears/detector.md)",
     ),
-    "bears/app/icon.svg bears/pocket/*.png": ("icons", "this project", APACHE),
+    "bears/web/icon.svg bears/web/offline/*.png": ("icons", "this project", APACHE),
 }
 # What `python3 -m bears pocket` adds to the folder that it makes.
 RUNTIME = (

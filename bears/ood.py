@@ -115,8 +115,8 @@ def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) 
     """Return the answer to one photo: `NONE`, `UNSURE`, `GROUP` (one of the group, but which?) or `SURE`.
 
     `probs` are of each class; `score` is that of the function `score`, or None when nothing was fitted. The same rule
-    is `certainty` in bears/pocket/eyes.js, and tests/answers.json has cases for both. `fitted` may have `likely`, the
-    probability that a sure answer needs, and `groups`, lists of the positions of classes.
+    is `certainty` in bears/web/offline/squares.js, and tests/answers.json has cases for both. `fitted` may have
+    `likely`, the probability that a sure answer needs, and `groups`, lists of the positions of classes.
     """
     fitted = fitted or {}
     if score is not None and shows_none(fitted, score):

@@ -27,7 +27,7 @@ COMES = 12  # seconds until the animal does
 END = 150  # seconds
 WIDTH, HEIGHT, SPECK, ANIMAL = 640, 360, 16, 110  # pixels
 SPECKS = 14
-SCRIPTS = "alarm.js", "schedule.js", "motion.js", "watch.js"
+SCRIPTS = "alarm.js", "schedule.js", "motion.js", "camera.js"
 
 
 class Scene:
@@ -147,7 +147,7 @@ STAGE = """scene => {
 
 
 def text_of(name):
-    return (ROOT / "bears" / "app" / name).read_text(encoding="utf-8")
+    return (ROOT / "bears" / "web" / name).read_text(encoding="utf-8")
 
 
 def delay_in_browser(browser, number, look):
@@ -155,7 +155,7 @@ def delay_in_browser(browser, number, look):
     scene, page = Scene(number), browser.new_page()
     frames = [{"specks": scene.specks(), "animal": scene.animal(EVERY * n)} for n in range(round(END / EVERY))]
     about = {"look": look, "every": EVERY, "end": END, "comes": COMES, "width": WIDTH, "height": HEIGHT}
-    about |= {"speck": SPECK, "side": ANIMAL, "html": text_of("watch.html"), "frames": frames}
+    about |= {"speck": SPECK, "side": ANIMAL, "html": text_of("camera.html"), "frames": frames}
     page.add_script_tag(content="var element, props, asJpeg, ask, delay, OFFLINE = 'offline'")
     page.evaluate(STAGE, about)
     for name in SCRIPTS:

@@ -82,7 +82,7 @@ def take_pocket(browser, folder):
 
 def icons(browser):
     """The icons of the page in the pocket, as phones want them, from the app's own."""
-    svg, folder = (ROOT / "bears" / "app" / "icon.svg").read_text(), ROOT / "bears" / "pocket"
+    svg, folder = (ROOT / "bears" / "web" / "icon.svg").read_text(), ROOT / "bears" / "web" / "offline"
     frame, ground, *drawn = svg.splitlines()
     # A phone may cut its own shape out of this one, as far as a fifth of the radius from the edge.
     ground = ground.replace(' rx="14"', "")

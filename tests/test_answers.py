@@ -41,11 +41,11 @@ def test_the_rule_in_python(case):
 
 
 def test_the_rule_in_javascript(browser):
-    host, page = Host(ROOT / "bears" / "pocket"), browser.new_page()
+    host, page = Host(ROOT / "bears" / "web" / "offline"), browser.new_page()
     page.goto(f"{host.url}icon-192.png")
     answers = page.evaluate(
         """async cases => {
-            const {certainty} = await import("./eyes.js")
+            const {certainty} = await import("./squares.js")
             return cases.map(({fitted, probs, score}) =>
                 certainty({likely: 0.5, groups: [], ...fitted}, probs, score ?? undefined))
         }""",

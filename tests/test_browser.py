@@ -43,7 +43,7 @@ def open_page(server, browser):
         page.add_init_script(init)
         page.goto(server.url)
         if ready:
-            page.get_by_label("Example: Teddy bear").wait_for()  # what bears/app/page.js does is done
+            page.get_by_label("Example: Teddy bear").wait_for()  # what bears/web/page.js does is done
         return page
 
     yield open_page

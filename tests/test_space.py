@@ -62,8 +62,9 @@ def test_requirements_resolve_together_with_what_the_builder_installs():
 @needs("git's")
 def test_all_that_the_page_is_made_of_is_sent():
     files = files_to_send("me/bears", ROOT / "export.pkl")
-    assert {name for name in TRACKED if name.startswith("bears/app/")} == {
-        name for name in files if name.startswith("bears/app/")
+    needed = {name for name in TRACKED if name.startswith(("bears/app/", "bears/web/"))}
+    assert {name for name in needed if not name.startswith("bears/web/offline/")} == {
+        name for name in files if name.startswith(("bears/app/", "bears/web/"))
     }
 
 
@@ -76,7 +77,7 @@ def test_files_of_editors_and_notes_are_not_sent(tmp_path, monkeypatch, git):
     if git:
         subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
         subprocess.run(["git", "add", "-f", "."], cwd=tmp_path, check=True)
-    app = tmp_path / "bears/app"
+    web = tmp_path / "bears/web"
     for name in (
         ".page.js.swp",
         ".#page.js",
@@ -87,12 +88,12 @@ def test_files_of_editors_and_notes_are_not_sent(tmp_path, monkeypatch, git):
         ".env",
         ".secret.py",
     ):
-        (app / name).write_text("private")
-    (app / "untracked.py").write_text("private")
+        (web / name).write_text("private")
+    (web / "untracked.py").write_text("private")
     monkeypatch.setattr("bears.deploy.ROOT", tmp_path)
     sent = {name for name in files_to_send("me/bears", ROOT / "export.pkl") if name.startswith("bears/")}
-    assert sent - {"bears/app/untracked.py"} == {name for name in wanted if name.startswith("bears/")}
-    assert git == ("bears/app/untracked.py" not in sent)
+    assert sent - {"bears/web/untracked.py"} == {name for name in wanted if name.startswith("bears/")}
+    assert git == ("bears/web/untracked.py" not in sent)
 
 
 def test_no_name_of_a_photo_and_no_remark_is_sent_and_the_page_says_the_same():
@@ -346,7 +347,7 @@ def test_what_is_sent_is_enough_to_run_and_no_module_more(tmp_path):
         assert answer(server, TEDDY)[1] == "Teddy bear, 99% sure"
     finally:
         server.close()
-    assert {f.name for f in (tmp_path / "bears").iterdir() if f.is_dir()} == {"app", "__pycache__"}
+    assert {f.name for f in (tmp_path / "bears").iterdir() if f.is_dir()} == {"app", "web", "__pycache__"}
 
 
 def test_zerogpu_finds_its_gpu_function_and_the_app_answers(tmp_path):

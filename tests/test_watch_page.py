@@ -8,7 +8,7 @@ import sys
 import zipfile
 
 import pytest
-from bears.app.look import text_of
+from bears.web.theme import text_of
 from helpers import CAMERA, DESKTOP, PHONE, ROOT, clip, open_browser, serious_findings
 from PIL import Image
 
@@ -256,9 +256,9 @@ ALONE = """() => {
 def alone(browser):
     page = browser.new_page(**PHONE)
     page.set_content(
-        f"<title>Bears</title><style>{text_of('page.css', 'watch.css')}</style>"
+        f"<title>Bears</title><style>{text_of('page.css', 'camera.css')}</style>"
         "<button role=tab aria-controls=watch>Watch</button>"
-        f"<div id=watch role=tabpanel><div>{text_of('watch.html')}</div></div>"
+        f"<div id=watch role=tabpanel><div>{text_of('camera.html')}</div></div>"
     )
     page.add_script_tag(content="var element, props, ask, give, paint, colour = 'black', OFFLINE = 'offline'")
     page.evaluate(ALONE)

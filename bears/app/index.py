@@ -16,7 +16,7 @@ HEAD = """<meta charset="utf-8" />
 {% endif %}
 <meta name="twitter:card" content="summary" />
 <style>.gradio-container {width: 100% !important; max-width: 40rem !important; margin: 0 auto !important}</style>"""
-# Lies above the page without a place in it, so that nothing moves when bears/app/page.js removes it.
+# Lies above the page without a place in it, so that nothing moves when bears/web/page.js removes it.
 FIRST = """
 <div id="first" style="position: absolute; width: 100%; text-align: center; font-family: system-ui, sans-serif">
     <h1 style="font-size: 1.75rem; line-height: 1.2">{{ config['title'] }}</h1>

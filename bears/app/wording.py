@@ -119,7 +119,7 @@ def watch_title(facts: dict) -> str:
 
 
 def watch_words(facts: dict, promise: str = PROMISE) -> dict:
-    """Return what bears/app/watch.js needs: the classes, those that alarm, where pictures go, what it says first."""
+    """Return what bears/web/camera.js needs: the classes, those that alarm, where pictures go, what it says first."""
     classes, subject = facts.get("classes", []), facts.get("subject")
     checking = f"Looks like {with_article(subject) if subject else 'it'}: checking…"
     return {"classes": classes, "alarm": facts.get("alarm", classes), "promise": promise, "checking": checking}

@@ -27,7 +27,6 @@ if __name__ == "__main__":
 
 prepare_gradio("bears.clean")
 
-from bears.app.look import THEME
 from bears.clean.checks import CHECKS
 from bears.clean.decisions import Decisions
 from bears.clean.page import Review, create_page
@@ -35,6 +34,7 @@ from bears.clean.ranking import rank_folder
 from bears.text import as_typed, print_line
 from bears.train.data import check_folder
 from bears.train.learner import no_progress_bar_in_logs
+from bears.web.theme import THEME
 
 
 def print_ranking(review):

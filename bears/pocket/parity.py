@@ -17,7 +17,7 @@ CLOSE = 1e-3  # between two probabilities of the same class
 
 
 class GraphEyes(WholePhotos):
-    """`WholePhotos`, or `MiddleSquare`, by the graph: in Python what bears/pocket/eyes.js is in a browser."""
+    """`WholePhotos`, or `MiddleSquare`, by the graph: in Python what bears/web/offline/squares.js is in a browser."""
 
     def __init__(self, graph: bytes, names: list[str], shape: dict, fitted: dict | None):
         options = onnxruntime.SessionOptions()

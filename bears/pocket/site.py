@@ -13,7 +13,6 @@ from urllib.parse import quote
 from bears import photo
 from bears.answers import GROUP, NONE, SURE, UNSURE, Limits, either
 from bears.app.heatmap import PALETTE
-from bears.app.look import ICON, LOOK, PAGE, THEME, WATCH, text_of
 from bears.app.model import Model, limits_of
 from bears.app.pocket import POLICY, fingerprint
 from bears.app.wording import (
@@ -35,27 +34,28 @@ from bears.pocket.graph import export_graph, find_shape
 from bears.pocket.parity import GraphEyes, check
 from bears.pocket.runtime import MODULE, WASM, fetch_runtime
 from bears.squares import CLOSER, HOPELESS, MAX_RATIO
+from bears.web.theme import ICON, LOOK, PAGE, THEME, WATCH, text_of
 from markdown_it import MarkdownIt
 
-HERE = Path(__file__).parent
+ASSETS = ICON.parent / "offline"
 SCRIPTS = (
     "start.js",
-    "pocket.js",
+    "offline.js",
     "tabs.js",
     "model.js",
     "worker.js",
-    "eyes.js",
+    "squares.js",
     "pixels.js",
     "heatmap.js",
     "photo.js",
-    "pocket.css",
+    "offline.css",
 )
 # The app's own scripts.
 TABS = {
     "page": ["jpeg.js", "page.js"],
-    "watch": ["jpeg.js", "alarm.js", "schedule.js", "motion.js", "zip.js", "watch.js"],
+    "watch": ["jpeg.js", "alarm.js", "schedule.js", "motion.js", "zip.js", "camera.js"],
 }
-# The limits that bears/pocket/photo.js shares with the app.
+# The limits that bears/web/offline/photo.js shares with the app.
 LIMITS = {name: getattr(photo, name) for name in ("MAX_MEGAPIXELS", "MAX_MEGAPIXELS_JPEG", "MAX_RATIO", "SIDE")}
 ICONS = {"icon-192.png": "192x192", "icon-512.png": "512x512", "icon-maskable.png": "512x512"}
 
@@ -75,7 +75,7 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
     say(f"Asking the graph and the model about {len(asked)} photos…")
     count, apart = check(model, GraphEyes(graph, names, shape, fitted), asked)
     say(f"The same verdict on all {count}, halves included; probabilities differ by {apart:.0e} at most.")
-    files = {name: (HERE / name).read_bytes() for name in (*SCRIPTS, *ICONS)}
+    files = {name: (ASSETS / name).read_bytes() for name in (*SCRIPTS, *ICONS)}
     files["photo.js"] = constants(LIMITS) + files["photo.js"]
     files |= {name: file.read_bytes() for name, file in examples.items()}
     files |= {"ort.js": runtime[MODULE], "icon.svg": ICON.read_bytes(), "page.css": style(LOOK["css"]).encode()}
@@ -91,9 +91,9 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
 
 
 def script(tab, *sources):
-    """The app's own script of a tab, which there has such names from bears/app/api.js and from Gradio."""
+    """The app's own script of a tab, which there has such names from bears/web/server.js and from Gradio."""
     head = (
-        f'import {{OFFLINE, ask, embed, served, {tab} as tab}} from "./pocket.js"\nconst {{element, props}} = tab\n\n'
+        f'import {{OFFLINE, ask, embed, served, {tab} as tab}} from "./offline.js"\nconst {{element, props}} = tab\n\n'
     )
     return head + text_of(*sources)
 
@@ -121,7 +121,7 @@ def as_json(what):
 
 
 def how_to_look(learn, shape, fitted):
-    """What bears/pocket/eyes.js needs to know."""
+    """What bears/web/offline/squares.js needs to know."""
     rule = {name: (fitted or {}).get(name, default) for name, default in (("likely", LIKELY), ("groups", []))}
     numbers = {**shape, **rule, "classes": list(learn.dls.vocab), "ratio": MAX_RATIO}
     if fitted is not None:
@@ -165,7 +165,7 @@ def page(learn, facts, examples, files):
         "about": MarkdownIt("commonmark", {"html": False}).render(about(facts, ALONE)),
         "props": props.replace("<", "\\u003c"),
     }
-    template = (HERE / "index.html").read_text(encoding="utf-8")
+    template = (ASSETS / "index.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{ (\w+) \}\}", lambda m: parts[m[1]], template)
 
 
@@ -173,7 +173,7 @@ def style(css):
     """The app's style sheet with what it takes from Gradio's theme, for the light and for the dark."""
     light, dark = re.findall(r"\{(.*?)\}", THEME._get_theme_css(), re.S)[:2]
     light, dark = (dict(re.findall(r"(--[\w-]+):\s*([^;]+);", part)) for part in (light, dark))
-    used, new = set(), set(re.findall(r"var\((--[\w-]+)", css + (HERE / "pocket.css").read_text(encoding="utf-8")))
+    used, new = set(), set(re.findall(r"var\((--[\w-]+)", css + (ASSETS / "offline.css").read_text(encoding="utf-8")))
     while new:
         used |= new
         values = " ".join(theme.get(name, "") for theme in (light, dark) for name in new)
@@ -206,7 +206,7 @@ def manifest(facts):
 def service_worker(files):
     """The script that keeps all `files` in the browser, under a version that is the hash of them all."""
     hashes = {quote(name): hashlib.sha256(data).hexdigest() for name, data in files.items() if not name.endswith(".md")}
-    script = (HERE / "sw.js").read_text(encoding="utf-8")
+    script = (ASSETS / "sw.js").read_text(encoding="utf-8")
     version = hashlib.sha256(as_json(hashes) + script.encode()).hexdigest()[:12]
     return constants({"VERSION": version, "FILES": hashes, "CSP": POLICY}) + script.encode()
 

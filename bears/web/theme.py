@@ -33,15 +33,15 @@ def text_of(*names: str) -> str:
     return "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)
 
 
-LOOK = {"css": text_of("page.css", "watch.css"), "theme": THEME, "favicon_path": ICON}  # for demo.launch
+LOOK = {"css": text_of("page.css", "camera.css"), "theme": THEME, "favicon_path": ICON}  # for demo.launch
 # For gr.HTML.
 PAGE = {
     "html_template": text_of("page.html"),
-    "js_on_load": text_of("api.js", "jpeg.js", "page.js", "gradio.js"),
+    "js_on_load": text_of("server.js", "jpeg.js", "page.js", "gradio.js"),
     "elem_id": "page",
 }
 WATCH = {
-    "html_template": text_of("watch.html"),
-    "js_on_load": text_of("api.js", "jpeg.js", "alarm.js", "schedule.js", "motion.js", "zip.js", "watch.js"),
+    "html_template": text_of("camera.html"),
+    "js_on_load": text_of("server.js", "jpeg.js", "alarm.js", "schedule.js", "motion.js", "zip.js", "camera.js"),
     "elem_id": "watch",
 }

@@ -1,7 +1,7 @@
 // Owns the model: opens photos, asks the network, and answers one question after another.
 
 import * as ort from "./ort.js"
-import {Eyes} from "./eyes.js"
+import {Eyes} from "./squares.js"
 import {openPhoto} from "./photo.js"
 
 const OURS = `pocket ${new URL("./", location).href} ` // as in sw.js

@@ -1,6 +1,6 @@
 // Camp watch: the browser's camera, what moves before it, what the model says of that, and the rules of docs/alarm.md.
-// `ask` is that of api.js, the rules are in alarm.js and schedule.js, and what moves in motion.js. `element` is what
-// watch.html has made; `props` are the model's `classes`, those that `alarm`, `promise`, which says where pictures go, and
+// `ask` is that of server.js, the rules are in alarm.js and schedule.js, and what moves in motion.js. `element` is what
+// camera.html has made; `props` are the model's `classes`, those that `alarm`, `promise`, which says where pictures go, and
 // `checking`, what it says before an alarm.
 
 const EVERY = 200 // milliseconds from picture to picture
@@ -142,7 +142,7 @@ const turn = async signal => {
         // All are cut out now, before the next picture comes.
         const looks = due.map(track => ({track, at: track.box, picture: cut(square(track.box, width, height))}))
         for (const look of looks) look.picture = await look.picture
-        const wait = why => signal.aborted || say(why || "Watching…") // only pocket.js says why
+        const wait = why => signal.aborted || say(why || "Watching…") // only offline.js says why
         const time = AbortSignal.any([signal, AbortSignal.timeout(30_000)])
         for (const look of looks) [look.answer] = await ask("look", look.picture, time, wait)
         took = (clock() - seconds) / looks.length

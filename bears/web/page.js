@@ -1,5 +1,5 @@
 // The page: one photo comes in, whichever way, and one answer goes out.
-// `ask`, `served` and `embed` are those of api.js, or of pocket.js where there is no server. `element` is what page.html
+// `ask`, `served` and `embed` are those of server.js, or of offline.js where there is no server. `element` is what page.html
 // has made, `props.examples` are [path, name] of photos that `served` has the addresses of.
 
 const SHOWN = 5 // classes
