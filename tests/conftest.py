@@ -38,52 +38,17 @@ def pytest_sessionfinish(session):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-# A test that uses one of these starts a server, a browser or another program, or trains or measures a network.
-SLOW = {
-    *("server", "shared", "small", "mcp_url", "app_url", "browser", "playwright", "firefox", "cleaner"),
-    *("own_process", "starts", "half_run", "outputs", "trained", "edited", "shapes_model", "measured", "group_model"),
-    *(
-        "learner",
-        "photos",
-        "subprocess",
-        "Server",
-        "Nginx",
-        "launch",
-        "deploy",
-        "files_to_send",
-        "compare",
-        "run_training",
-    ),
-    *(
-        "vision_learner",
-        "speed_up",
-        "runtime",
-        "pocket",
-        "open_model",
-        "opened",
-        "killed",
-        "bear_watch",
-        "camera",
-        "Rtsp",
-        "Hls",
-    ),
-}
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Let a test that is not marked as slow start no program, neither itself nor through its fixtures."""
 
-
-def pytest_collection_modifyitems(items):
-    """Mark those tests: `-m "not slow"` leaves the ones that answer while you wait."""
-    for item in items:
-        if SLOW & {*item.fixturenames, *item.function.__code__.co_names}:
-            item.add_marker("slow")
-
-
-@pytest.fixture(autouse=True)
-def quick_tests_start_no_program(request, monkeypatch):
     def refuse(command, *args, **kwargs):
-        pytest.fail(f"starts {command}: add what does so to SLOW in tests/conftest.py, or mark the test as slow")
+        pytest.fail(f"starts {command}: mark the test with @pytest.mark.slow")
 
-    if not request.node.get_closest_marker("slow"):
-        monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.MonkeyPatch.context() as patch:
+        if not item.get_closest_marker("slow"):
+            patch.setattr(subprocess, "Popen", refuse)
+        return (yield)
 
 
 @pytest.fixture(scope="session")

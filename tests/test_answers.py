@@ -40,6 +40,7 @@ def test_the_rule_in_python(case):
     assert certainty(case["fitted"], case["probs"], case["score"]) == case["certainty"]
 
 
+@pytest.mark.slow
 def test_the_rule_in_javascript(browser):
     host, page = Host(ROOT / "bears" / "web" / "offline"), browser.new_page()
     page.goto(f"{host.url}icon-192.png")
@@ -122,11 +123,13 @@ def group_site(group_model, runtime, tmp_path_factory):
     host.stop()
 
 
+@pytest.mark.slow
 def test_the_keys_travel_in_the_export_and_need_no_trust(group_model):
     assert open_export(group_model).ood["groups"] == [[0, 1]]
     assert Model(group_model).limits == CANNOT_TELL
 
 
+@pytest.mark.slow
 def test_programs_are_told(group_server):
     client = Client(group_server.url, verbose=False)
     label, verdict, _, answer = client.predict(handle_file(BLACK), api_name="/predict")
@@ -141,6 +144,7 @@ def test_programs_are_told(group_server):
     assert (seen["verdict"], seen["certainty"], seen["group"]) == (VERDICT, "group", ["black", "grizzly"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "where, screen",
     [("group_server", DESKTOP), ("group_server", PHONE), ("group_site", PHONE)],
@@ -162,6 +166,7 @@ def test_both_pages_show_the_group_and_no_higher_figure_than_was_earned(where, s
     page.context.close()
 
 
+@pytest.mark.slow
 def test_a_table_and_megadetectors_file_are_told(group_model, tmp_path):
     photo, card = tmp_path / "table.csv", tmp_path / "card"
     card.mkdir()

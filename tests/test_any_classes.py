@@ -24,6 +24,7 @@ def shapes_server(shapes_model, tmp_path_factory):
     server.close()
 
 
+@pytest.mark.slow
 def test_an_example_of_each_class_lies_beside_the_export_without_what_the_camera_noted(shapes_model):
     assert {f.stem for f in (shapes_model.parent / "examples").iterdir()} == LABELS
     for file in (shapes_model.parent / "examples").iterdir():
@@ -31,6 +32,7 @@ def test_an_example_of_each_class_lies_beside_the_export_without_what_the_camera
             assert im.size == (96, 96) and GPS not in im.getexif() and "comment" not in im.info
 
 
+@pytest.mark.slow
 def test_an_example_that_is_there_already_is_kept(shapes_model, tmp_path):
     from bears.export import export_examples  # imports torch
 
@@ -46,6 +48,7 @@ def test_an_example_that_is_there_already_is_kept(shapes_model, tmp_path):
     assert open_photo(tmp_path / "square.jpg").size == (96, 96)
 
 
+@pytest.mark.slow
 def test_the_page_speaks_of_these_classes(shapes_server, browser):
     page = browser.new_page()
     page.goto(shapes_server.url)
@@ -60,6 +63,7 @@ def test_the_page_speaks_of_these_classes(shapes_server, browser):
     page.close()
 
 
+@pytest.mark.slow
 def test_what_is_none_of_these_classes_is_named_so(shapes_server):
     client = Client(shapes_server.url, verbose=False)
     label, verdict, _, certainty = client.predict(handle_file(ROOT / "examples" / "teddy.jpg"), api_name="/predict")
@@ -68,6 +72,7 @@ def test_what_is_none_of_these_classes_is_named_so(shapes_server):
     assert {c["label"] for c in label["confidences"]} == LABELS
 
 
+@pytest.mark.slow
 def test_the_space_would_get_these_examples_and_nothing_about_bears(shapes_model):
     files = files_to_send("me/shapes", shapes_model)
     assert {name for name in files if name.startswith("examples/")} == {f"examples/{label}.jpg" for label in LABELS}
@@ -152,6 +157,7 @@ def test_labels_that_are_numbers_become_text_in_their_order(shapes, no_workers, 
     assert list(open_export(tmp_path / "ours.pkl").dls.vocab) == ["6", "4"]
 
 
+@pytest.mark.slow
 def test_the_app_answers_with_the_export_of_lesson_1(is_disc, shapes, tmp_path):
     server = Server(tmp_path / "log", "--model", str(is_disc), "--trust-model")
     try:
@@ -177,6 +183,7 @@ def test_the_commands_take_the_export_of_lesson_1(is_disc, shapes, tmp_path):
     assert list((tmp_path / "watched").iterdir())
 
 
+@pytest.mark.slow
 def test_the_offline_page_is_made_from_the_export_of_lesson_1(is_disc, runtime, tmp_path):
     from bears.pocket import __main__ as offline
 
@@ -226,6 +233,7 @@ def thirty_server(tmp_path_factory):
     server.close()
 
 
+@pytest.mark.slow
 def test_of_thirty_classes_five_are_shown_and_none_is_a_verdict(thirty_server, browser):
     page = browser.new_page(**PHONE)
     page.goto(thirty_server.url)
@@ -253,6 +261,7 @@ def odd_server(tmp_path_factory):
     server.close()
 
 
+@pytest.mark.slow
 def test_names_of_classes_that_look_like_markup_are_shown_as_they_are(odd_server, browser):
     page = browser.new_page(**PHONE)
     page.goto(odd_server.url)

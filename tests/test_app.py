@@ -24,6 +24,7 @@ def client(server):
     client.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("photo", EXAMPLES, ids=lambda f: f.name)
 def test_predict_returns_label_headline_and_heat_map(client, photo):
     label, headline, heatmap, certainty = client.predict(handle_file(photo), api_name="/predict")
@@ -40,11 +41,13 @@ def test_predict_returns_label_headline_and_heat_map(client, photo):
         assert before.size == after.size
 
 
+@pytest.mark.slow
 def test_a_photo_of_something_else_shows_no_bear(client, shapes):
     _, headline, _, certainty = client.predict(handle_file(shapes / "disc" / "00.jpg"), api_name="/predict")
     assert headline == "No bear here" and certainty == "none"
 
 
+@pytest.mark.slow
 def test_log_has_one_line_per_prediction_and_no_progress_bar(server, client):
     server.wait_for("The model is ready", 60)
     before = server.log.read_text()
@@ -53,12 +56,14 @@ def test_log_has_one_line_per_prediction_and_no_progress_bar(server, client):
     assert re.search(r"% sure in \d+\.\d{3} s$", line)
 
 
+@pytest.mark.slow
 def test_help_lists_every_option():
     result = subprocess.run([sys.executable, ROOT / "app.py", "--help"], capture_output=True, text=True, check=True)
     for option in ("--model", "--trust-model", "--share", "--mcp", "--host", "--port"):
         assert option in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content, sentence", [(None, "There is no model"), (b"nonsense", "cannot be opened")], ids=["missing", "damaged"]
 )
@@ -73,6 +78,7 @@ def test_a_model_that_cannot_be_served_ends_in_one_sentence(tmp_path, content, s
     assert line.startswith("app.py: ") and sentence in line
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_ends_in_one_sentence(server):
     command = [sys.executable, ROOT / "app.py", "--port", server.url.rstrip("/").split(":")[-1]]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -83,6 +89,7 @@ def test_a_port_that_is_taken_ends_in_one_sentence(server):
 LOSE = "import os; folder = os.environ['GRADIO_TEMP_DIR']; os.rename(folder, folder + '2'); open(folder, 'w').close()"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lose", ["", LOSE], ids=["at once", "later"])
 def test_a_folder_that_cannot_be_used_is_not_called_a_port(tmp_path, lose):
     folder = tmp_path / "photos"
@@ -111,6 +118,7 @@ def has_ipv6():
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["localhost", "::1"] if has_ipv6() else ["localhost"])
 def test_an_address_of_this_machine(tmp_path, host):
     server = Server(tmp_path / "log", "--host", host)
@@ -120,6 +128,7 @@ def test_an_address_of_this_machine(tmp_path, host):
         server.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["10.255.255.1", "no-such-host.invalid", "ü" * 70])
 def test_an_address_of_another_machine_ends_in_one_sentence_at_once(host):
     command = [sys.executable, ROOT / "app.py", "--host", host]
@@ -128,6 +137,7 @@ def test_an_address_of_another_machine_ends_in_one_sentence_at_once(host):
     assert line.startswith("app.py: This port or address cannot be used")
 
 
+@pytest.mark.slow
 def test_a_folder_stands_for_the_export_in_it():
     code = f"import app; print(app.parse_args(['--model', {str(ROOT)!r}]).model)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

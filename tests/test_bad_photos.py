@@ -16,6 +16,7 @@ import corruptions
 from corruptions import STRENGTHS
 
 
+@pytest.mark.slow
 def test_corruptions_get_worse_with_their_severity():
     with Image.open(ROOT / "examples" / "grizzly.jpg") as photo:
         photo = corruptions.small(photo)

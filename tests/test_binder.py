@@ -47,10 +47,12 @@ def page(app_url, browser):
     assert not [f for f in failed if not f.endswith("/manifest.json")]  # of an app to install, which this is not
 
 
+@pytest.mark.slow
 def test_the_page_knows_where_it_is(page):
     assert page.evaluate("window.gradio_config.root").endswith(f"{BASE}bears")
 
 
+@pytest.mark.slow
 def test_an_uploaded_photo_is_answered_with_its_heat_map(page):
     page.set_input_files("#page input[type=file]", EXAMPLES / "teddy.jpg")
     page.get_by_text("Teddy bear, 99% sure").wait_for(timeout=60_000)
@@ -61,6 +63,7 @@ def test_an_uploaded_photo_is_answered_with_its_heat_map(page):
     page.wait_for_function("document.querySelector('.map img').naturalWidth > 100")
 
 
+@pytest.mark.slow
 def test_an_example_is_answered(page):
     page.get_by_role("button", name="Another photo").click()
     page.get_by_label("Example: Grizzly bear").click()

@@ -14,6 +14,8 @@ import requests
 from helpers import DESKTOP, PHONE, ROOT, Server, ask_from, model_process, serious_findings, upload
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = ROOT / "examples"
 TEDDY, GRIZZLY = EXAMPLES / "teddy.jpg", EXAMPLES / "grizzly.jpg"
 RATE = f"{json.loads((ROOT / 'export.json').read_text())['cross_validation']['error_rate']:.1%}"

@@ -66,6 +66,7 @@ def files(folder):
     return {f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("*.*g") if f.is_file()}
 
 
+@pytest.mark.slow
 def test_every_photo_is_ranked_in_its_class_worst_first(ranking, planted):
     assert list(ranking) == ["disc", "square"]
     for label, ranked in ranking.items():
@@ -74,17 +75,20 @@ def test_every_photo_is_ranked_in_its_class_worst_first(ranking, planted):
         assert scores == sorted(scores) and scores[0] >= 0 and scores[-1] <= 1
 
 
+@pytest.mark.slow
 def test_a_photo_in_the_wrong_class_is_found(ranking):
     place = [s.name for s in ranking["disc"]].index("disc/square.jpg")
     assert place < 4
     assert ranking["disc"][place].guess == "square" and "looks like square" in ranking["disc"][place].opinion
 
 
+@pytest.mark.slow
 def test_a_photo_of_something_else_is_found(ranking):
     assert ranking["square"][0].name == "square/white.png"
     assert "shows none of them" in ranking["square"][0].opinion
 
 
+@pytest.mark.slow
 def test_a_copy_is_found_and_names_its_original(ranking):
     copies = {s.name: s.near_duplicate for ranked in ranking.values() for s in ranked if s.near_duplicate}
     assert copies in ({"disc/05.jpg": "disc/mirrored.png"}, {"disc/mirrored.png": "disc/05.jpg"})
@@ -92,6 +96,7 @@ def test_a_copy_is_found_and_names_its_original(ranking):
     assert copy.opinion.startswith(f"nearly the same photo as {copy.near_duplicate}") and copy in ranking["disc"][:6]
 
 
+@pytest.mark.slow
 def test_one_more_check_is_one_more_entry(measured, planted, monkeypatch):
     def too_bright(photos):
         found = np.array([np.mean(open_photo(file)) > 250 for file in photos.files])
@@ -104,6 +109,7 @@ def test_one_more_check_is_one_more_entry(measured, planted, monkeypatch):
     assert "1 may be too bright" in clean.sum_up(Review(Decisions(planted), ranking))
 
 
+@pytest.mark.slow
 def test_the_bears_that_were_left_out_by_eye_are_found(photos, tmp_path):
     left_out = set(read_leave_out(ROOT / "bears" / "train" / "left_out.csv"))
     for label in ("black", "grizzly", "teddy"):
@@ -184,6 +190,7 @@ def test_a_step_can_be_taken_back_by_the_name_of_its_photo(data):
     assert files(data) == before and [step["from"] for step in decisions.steps()] == ["disc/01.jpg"]
 
 
+@pytest.mark.slow
 def test_a_photo_that_was_decided_about_does_not_come_back(data, ranking):
     Decisions(data).keep("square/white.png")
     Decisions(data).set_aside("square/00.jpg")
@@ -299,6 +306,7 @@ for file in sorted((folder / label).iterdir()):
 """
 
 
+@pytest.mark.slow
 def test_two_pages_at_once_overwrite_nothing(tmp_path):
     labels = ("disc", "square")
     for label in labels:
@@ -413,6 +421,7 @@ def test_a_folder_that_is_not_there_is_a_sentence(tmp_path, name):
     assert str(exit.value).startswith("bears.clean: There is no folder")
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_it_judges_is_a_sentence(planted):
     process = subprocess.Popen(
         [sys.executable, "-m", "bears.clean", planted],
@@ -493,6 +502,7 @@ def suggested(page):
     return page.locator("#actions .suggested").get_attribute("aria-label") or page.inner_text("#actions .suggested")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("screen", [DESKTOP, {**PHONE, "color_scheme": "dark"}], ids=["desktop", "phone"])
 def test_photos_are_put_right_on_the_page(cleaner, open_page, screen):
     data, before, since = cleaner[0], files(cleaner[0]), len(Decisions(cleaner[0]).read())
@@ -549,6 +559,7 @@ TYPED = [
 ]
 
 
+@pytest.mark.slow
 def test_no_key_is_lost_however_fast_they_come(cleaner, open_page, right):
     data, since = cleaner[0], len(Decisions(cleaner[0]).read())
     page, held, names = open_page(right[0]), [], right[:12]
@@ -568,6 +579,7 @@ def test_no_key_is_lost_however_fast_they_come(cleaner, open_page, right):
     assert logged(data, len(steps), since) == [("undo", name) for name in steps]
 
 
+@pytest.mark.slow
 def test_keys_are_not_for_the_page_in_a_text_field_or_with_others(cleaner, open_page, right):
     data, since = cleaner[0], len(Decisions(cleaner[0]).read())
     page, asked = open_page(right[0]), []
@@ -585,6 +597,7 @@ def test_keys_are_not_for_the_page_in_a_text_field_or_with_others(cleaner, open_
     assert logged(data, 2, since) == [("keep", right[0]), ("undo", right[0])]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_saved_yet_is_saved_later(cleaner, open_page, right):
     data, since = cleaner[0], len(Decisions(cleaner[0]).read())
     page = open_page(right[0])
@@ -598,6 +611,7 @@ def test_what_cannot_be_saved_yet_is_saved_later(cleaner, open_page, right):
     assert logged(data, 2, since)[1:] == [("undo", right[0])]
 
 
+@pytest.mark.slow
 def test_a_step_that_is_refused_is_a_sentence_and_the_page_shows_what_is_there(cleaner, open_page, right):
     data, page = cleaner[0], open_page(right[0])
     Decisions(data).set_aside(right[0])
@@ -608,6 +622,7 @@ def test_a_step_that_is_refused_is_a_sentence_and_the_page_shows_what_is_there(c
     page.locator("#opinion", has_text=right[0]).wait_for()
 
 
+@pytest.mark.slow
 def test_the_page_says_how_many_photos_are_judged(cleaner, browser):
     page = browser.new_page(**PHONE)
     page.route("**/review", lambda route: route.fulfill(json={"read": [10, 33]}))
@@ -621,6 +636,7 @@ def test_the_page_says_how_many_photos_are_judged(cleaner, browser):
     page.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["../data/disc/00.jpg", "/etc/hostname", "disc/../../x.jpg", "log.csv", "disc/99.jpg"])
 def test_a_caller_can_only_name_photos_of_the_page(cleaner, name):
     data, server = cleaner
@@ -632,6 +648,7 @@ def test_a_caller_can_only_name_photos_of_the_page(cleaner, name):
     assert files(data) == before and not requests.get(f"{server.url}/config", timeout=30).json()["dependencies"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("headers", "body"),
     [
@@ -670,6 +687,7 @@ ATTACK = """async address => {
 }"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
 def test_a_page_of_another_port_reads_shows_and_changes_nothing(cleaner, browser, web_server, name):
     data, server = cleaner
@@ -687,12 +705,14 @@ def test_a_page_of_another_port_reads_shows_and_changes_nothing(cleaner, browser
     page.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["upload", "queue/join", "file=x", "info"])
 def test_only_what_the_page_needs_is_served(cleaner, path):
     assert requests.get(f"{cleaner[1].url}/gradio_api/{path}", timeout=30).status_code == 404
     assert requests.post(f"{cleaner[1].url}/gradio_api/{path}", files={"files": b"mine"}, timeout=30).status_code == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "headers",
     [
@@ -711,6 +731,7 @@ def test_another_site_reads_no_photos(cleaner, headers):
         assert requests.get(cleaner[1].url + path, headers=headers, timeout=30).status_code in (403, 421)
 
 
+@pytest.mark.slow
 def test_no_site_may_frame_the_page(cleaner):
     headers = requests.get(cleaner[1].url, timeout=30).headers
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
@@ -757,6 +778,7 @@ GROUPS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_after_the_last_suspicious_photo_no_key_is_for_another_one(made_up, screen):
     page, sent = made_up(*GROUPS, screen=screen)
@@ -779,6 +801,7 @@ def test_after_the_last_suspicious_photo_no_key_is_for_another_one(made_up, scre
     page.locator("#opinion", has_text="disc/03.jpg").wait_for()
 
 
+@pytest.mark.slow
 def test_where_nothing_looks_wrong_no_photo_is_chosen(made_up):
     page, sent = made_up(("disc/00.jpg", "look right"), ("square/00.jpg", "near-duplicates"))
     page.get_by_text("No photo looks suspicious. Now train:").wait_for()
@@ -789,18 +812,21 @@ def test_where_nothing_looks_wrong_no_photo_is_chosen(made_up):
     assert not sent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [str, quote], ids=["typed", "linked"])
 def test_a_percent_sign_in_the_address_names_a_photo(made_up, write):
     page, _ = made_up(("100%/100%.jpg", "look right"), *GROUPS, hash=write("100%/100%.jpg"))
     page.locator("#opinion", has_text="100%/100%.jpg").wait_for()
 
 
+@pytest.mark.slow
 def test_thumbnails_show_whole_photos(made_up):
     page, _ = made_up(*GROUPS)
     fits = page.locator("#grid img, #shown img").evaluate_all("all => all.map(img => getComputedStyle(img).objectFit)")
     assert set(fits) == {"contain"}
 
 
+@pytest.mark.slow
 def test_a_photo_that_was_changed_is_shown_as_it_is_now(cleaner):
     data, server = cleaner
     white = (data / "square" / "white.png").read_bytes()
@@ -815,6 +841,7 @@ def test_a_photo_that_was_changed_is_shown_as_it_is_now(cleaner):
     (data / "square" / "white.png").write_bytes(white)
 
 
+@pytest.mark.slow
 def test_the_page_is_for_this_machine_only(cleaner):
     assert cleaner[1].url.startswith("http://127.0.0.1:")
 
@@ -844,6 +871,7 @@ def test_what_was_set_aside_in_a_folder_below_is_no_photo_of_a_class(data, tmp_p
     assert tmp_path / "data" / "set-aside" / "disc" / "00.jpg" not in find_photos(tmp_path)[0]
 
 
+@pytest.mark.slow
 def test_the_page_ends_in_words_and_in_commands(cleaner):  # comes last, since it stops the page
     data, server = cleaner
     Decisions(data).set_aside("disc/00.jpg")

@@ -159,6 +159,7 @@ def half_run(site, tmp_path):
     assert len(read_attribution(tmp_path / "out")) == 30
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_has_come_and_the_next_run_goes_on(half_run):
     process, folder = half_run
     process.send_signal(signal.SIGINT)
@@ -168,6 +169,7 @@ def test_ctrl_c_keeps_what_has_come_and_the_next_run_goes_on(half_run):
     assert len(read_attribution(folder)) == 12
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on_too(half_run):
     half_run[0].kill()
 
@@ -284,6 +286,7 @@ def test_number_of_photos_that_openverse_cannot_give(site, tmp_path, number, cap
     assert "from 1 to 240" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_collecting_needs_no_torch():
     code = "import sys, bears.collect.photos; sys.exit(bool({'torch', 'fastai'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -19,6 +19,7 @@ def compare(capsys, *args):
     return out, {arch: cells for arch, *cells in rows}
 
 
+@pytest.mark.slow
 def test_backbones_are_compared_on_the_same_folds_and_nothing_is_written(shapes, tmp_path, capsys):
     names = "resnet10t,mobilenetv3_small_050"
     args = ["--no-pretrained", "--cross-validate", 2]
@@ -37,6 +38,7 @@ def offline(tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # the discard port: nobody answers, here or elsewhere
 
 
+@pytest.mark.slow
 def test_a_backbone_that_cannot_be_downloaded_costs_one_line(shapes, capsys, offline):
     names = "resnet18,tf_efficientnet_lite0"
     out, table = compare(capsys, names, "--data", shapes, "--cross-validate", 2)

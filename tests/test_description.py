@@ -103,6 +103,7 @@ def test_an_ordinary_fastai_export_opens_only_when_it_is_trusted(tmp_path):
     assert open_export(tmp_path / "ordinary.pkl", trust=True).predict(ROOT / "examples" / "teddy.jpg")[0] == "teddy"
 
 
+@pytest.mark.slow
 def test_the_app_refuses_a_hostile_model_in_a_sentence(tmp_path):
     torch.save(shell(tmp_path / "it-ran"), tmp_path / "my.pkl")
     command = [sys.executable, ROOT / "app.py", "--model", tmp_path / "my.pkl"]
@@ -148,6 +149,7 @@ CHANGED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGED)
 def test_what_a_student_changes_is_described_and_answers_as_load_learner_does(learner, tmp_path, change):
     learn = learner(**CHANGED[change]())
@@ -166,6 +168,7 @@ def test_the_shipped_model_answers_as_load_learner_does():
     assert {name for name in ours.ood} == {name for name in fastais.ood}
 
 
+@pytest.mark.slow
 def test_the_same_weights_make_the_same_file(learner, tmp_path):
     for file in ("one.pkl", "two.pkl"):
         learn = learner(**LINEAR_HEAD)
@@ -179,6 +182,7 @@ class Mine(nn.Module):
         return x
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_layers_needs_trust(learner, tmp_path, capsys):
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), Mine(), nn.Linear(WIDTH, 2))
     learn = learner(custom_head=head)
@@ -188,6 +192,7 @@ def test_a_network_of_ones_own_layers_needs_trust(learner, tmp_path, capsys):
     assert open_export(tmp_path / "export.pkl", trust=True).predict(ROOT / "examples" / "teddy.jpg")
 
 
+@pytest.mark.slow
 def test_a_body_that_was_changed_needs_trust(learner, tmp_path, capsys):
     learn = learner()
     learn.model[0].model.act1 = nn.Tanh()
@@ -205,6 +210,7 @@ def small(learner, tmp_path):
     return tmp_path / "export.pkl"
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_noticed_or_answers_as_before(small):
     data, state = small.read_bytes(), open_export(small).model.state_dict()
 
@@ -224,6 +230,7 @@ def test_a_damaged_file_is_noticed_or_answers_as_before(small):
     damage()
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_in_the_weights_is_noticed(small):
     with zipfile.ZipFile(small) as archive:
         largest = max(archive.infolist(), key=lambda info: info.file_size)
@@ -248,6 +255,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 def test_a_lying_description_is_refused_or_answers(small):
     with zipfile.ZipFile(small) as archive:
         truth = archive.read(DESCRIPTION)
@@ -276,6 +284,7 @@ def test_a_lying_description_is_refused_or_answers(small):
     tell()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lie, why",
     [
@@ -304,6 +313,7 @@ def test_what_an_export_may_not_ask_for(small, lie, why):
     assert why in refusal(small)
 
 
+@pytest.mark.slow
 def test_tensors_may_not_be_more_than_the_file_holds(small):
     with zipfile.ZipFile(small) as archive:
         description = json.loads(archive.read(DESCRIPTION))
@@ -314,6 +324,7 @@ def test_tensors_may_not_be_more_than_the_file_holds(small):
     assert "more than it holds" in refusal(small)
 
 
+@pytest.mark.slow
 def test_records_may_not_be_compressed(small):
     with zipfile.ZipFile(small) as archive:
         records = {name: archive.read(name) for name in archive.namelist()}

@@ -54,6 +54,7 @@ def launch(*args):
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, timeout=250)
 
 
+@pytest.mark.slow
 def test_two_processes_of_the_default_recipe_make_the_model_of_one(shapes, tmp_path):
     options = ["--data", str(shapes), "--others", str(shapes / "disc"), "--cross-validate", "2", "--out"]
     both = launch("train.py", *options, tmp_path / "two")
@@ -71,6 +72,7 @@ def test_two_processes_of_the_default_recipe_make_the_model_of_one(shapes, tmp_p
     assert two.tolist() == pytest.approx(one.tolist(), abs=0.01)
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_lesson(shapes, tmp_path):
     recipe = ["--lesson", "--no-pretrained", "--arch", "test_resnet"]
     result = launch("train.py", "--data", shapes, "--out", tmp_path, *recipe)
@@ -80,6 +82,7 @@ def test_two_processes_train_the_lesson(shapes, tmp_path):
     assert open_export(tmp_path / "export.pkl").predict(shapes / "disc" / "00.jpg")[0] in ("disc", "square")
 
 
+@pytest.mark.slow
 def test_processes_share_the_work_and_learn_what_one_would(tmp_path, capsys):
     (tmp_path / "script.py").write_text(SCRIPT)
     two = json.loads(launch(tmp_path / "script.py").stdout.splitlines()[-1])
@@ -91,11 +94,13 @@ def test_processes_share_the_work_and_learn_what_one_would(tmp_path, capsys):
     assert two["weights"] == pytest.approx(one["weights"], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_ends_the_others(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     assert "exitcode: 9" in launch(tmp_path / "script.py", "die").stderr
 
 
+@pytest.mark.slow
 def test_what_all_processes_find_wrong_is_said_once(tmp_path):
     result = launch("train.py", "--data", tmp_path / "nowhere", "--out", tmp_path)
     assert result.returncode != 0 and result.stdout == ""
@@ -110,6 +115,7 @@ def test_a_launcher_that_starts_one_process_only_is_told_on(monkeypatch, capsys)
     assert "one process only" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_one_process_needs_no_accelerate():
     code = "import sys; sys.modules['accelerate'] = None; import train; train.main(['--data', 'nowhere'])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)

@@ -230,6 +230,7 @@ def test_photo_is_kept_small_upright_and_in_rgb():
         assert (im.format, im.size) == ("JPEG", (60, 40))
 
 
+@pytest.mark.slow
 def test_a_long_thin_photo_takes_no_more_memory_than_another(tmp_path):
     Image.new("L", (40_000, 2_100)).save(tmp_path / "thin.jpg")  # a byte a pixel here, four once it is in RGB
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}

@@ -9,7 +9,7 @@ from fastai.vision.all import MultiCategoryBlock, parent_label
 from helpers import ROOT
 from PIL import Image
 
-pytestmark = pytest.mark.usefixtures("no_workers", "no_pictures")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_workers", "no_pictures")]
 TINY = ["--arch", "test_resnet", "--no-pretrained"]  # timm's network for tests
 
 

@@ -70,6 +70,7 @@ def test_holds_no_paths():
     assert not [s for s in strings if re.match(r"(/|[A-Z]:\\)\w", s) or "site-packages" in s]
 
 
+@pytest.mark.slow
 def test_loads_and_predicts_where_nothing_of_this_project_is(tmp_path):
     (tmp_path / "export.pkl").write_bytes(EXPORT.read_bytes())
     (tmp_path / "photo.jpg").write_bytes(EXAMPLES[0].read_bytes())

@@ -8,7 +8,7 @@ import time
 import pytest
 from helpers import FIREFOX, ROOT, Host, free_port, needs
 
-pytestmark = needs("firefox")
+pytestmark = [pytest.mark.slow, needs("firefox")]
 # Its camera is a drawing that moves.
 PREFERENCES = """user_pref("media.navigator.streams.fake", true);
 user_pref("media.navigator.permission.disabled", true);

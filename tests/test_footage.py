@@ -28,6 +28,7 @@ def frames(clip, count):
     return dict(islice(clip.frames(), count))
 
 
+@pytest.mark.slow
 def test_an_outline_is_that_of_the_animal_and_not_of_what_is_around_it(photos):
     for some in photos.values():
         for photo in some:
@@ -41,12 +42,14 @@ def test_a_photo_without_an_animal_has_no_outline():
     assert footage.outline(noise, footage.Photo.box) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [BEARS[1], WEATHER])
 def test_the_same_clip_comes_out_twice(photos, kind):
     one, other = (frames(footage.Clip(photos, kind, 3), 5) for _ in range(2))
     assert all(np.array_equal(one[t], other[t]) for t in one)
 
 
+@pytest.mark.slow
 def test_a_bear_is_where_and_when_the_clip_says_and_nothing_else_moves(photos):
     clip = footage.Clip(photos, BEARS[0], 1)
     clip.weather = footage.Weather(noise=1)
@@ -58,6 +61,7 @@ def test_a_bear_is_where_and_when_the_clip_says_and_nothing_else_moves(photos):
     assert max(differs.values()) > 0.1 * visit.height**2
 
 
+@pytest.mark.slow
 def test_a_teddy_that_is_set_down_stands_still_between(photos):
     clips = (footage.Clip(photos, TEDDIES, number) for number in range(9))
     toys = [actor for clip in clips for actor in clip.actors if actor.kind == "teddy" and len(actor.path) > 2]
@@ -67,6 +71,7 @@ def test_a_teddy_that_is_set_down_stands_still_between(photos):
     assert toys
 
 
+@pytest.mark.slow
 def test_each_kind_of_clip_is_of_its_kind(photos):
     for kind in CATEGORIES:
         seen = {visit.kind for visit in footage.Clip(photos, kind, 1).visits}
@@ -74,6 +79,7 @@ def test_each_kind_of_clip_is_of_its_kind(photos):
     assert {visit.kind for visit in footage.Clip(photos, ANIMALS, 2).visits} == {"animal"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.y4m"])
 def test_a_film_can_be_looked_at(photos, tmp_path, name):
     pictures = list(frames(footage.Clip(photos, BEARS[0], 0), 3).values())

@@ -18,7 +18,10 @@ from helpers import ROOT, Server, answer, call, stopped_model, upload
 from PIL import Image
 
 TEDDY = (ROOT / "examples" / "teddy.jpg").read_bytes()
-pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's limits and addresses")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's limits and addresses"),
+]
 
 # app.py, with limits that a test reaches; SIGUSR1 fills the disk, as far as the program knows, SIGUSR2 empties it.
 SMALL = f"""
@@ -329,7 +332,6 @@ def test_all_uploads_together_are_bounded(small):
     wait_until(lambda: requests.post(url, files={"files": ("a.png", noise(4))}, timeout=30).ok)
 
 
-@pytest.mark.slow  # imports Gradio
 def test_a_photo_stays_for_an_hour_and_with_little_room_for_a_minute(tmp_path, monkeypatch):
     from bears.app.uploads import Store  # changes Gradio, which other tests do without
 

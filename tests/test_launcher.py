@@ -13,6 +13,8 @@ import pytest
 from bears.__main__ import COMMANDS, INTO, LOCK, UV, pip_settings
 from helpers import ROOT, free_port, get
 
+pytestmark = pytest.mark.slow
+
 PROGRAMS = {
     "app": ["app.py"],
     "collect": ["-m", "bears.collect"],
@@ -167,7 +169,6 @@ def test_a_virtual_environment_that_is_half_made_heals(copy, starts):
     assert launch(copy).stdout.endswith("it runs\n")
 
 
-@pytest.mark.slow
 def test_uv_goes_the_way_to_the_index_that_pip_is_told(monkeypatch):
     monkeypatch.setattr("bears.__main__.PYTHON", sys.executable)
     monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example/simple")

@@ -10,6 +10,8 @@ from helpers import ROOT, Server
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
+pytestmark = pytest.mark.slow
+
 TEDDY = ROOT / "examples" / "teddy.jpg"
 
 

@@ -22,11 +22,13 @@ def outputs(tmp_path_factory):
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_without_a_warning_and_names_a_teddy_bear(outputs):
     assert not [o["text"] for o in outputs if o.get("name") == "stderr"]
     assert "teddy 100%" in "".join(o.get("text", "") for o in outputs)
 
 
+@pytest.mark.slow
 def test_it_shows_a_batch_the_confusion_matrix_the_top_losses_and_the_bear(outputs):
     assert sum("image/png" in o.get("data", {}) for o in outputs) >= 4
 

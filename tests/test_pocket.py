@@ -81,6 +81,7 @@ def kept(page):
     page.get_by_text("Works offline now.").wait_for()
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_has_compared_and_made(pocket):
     folder, said = pocket
     assert "The same verdict on all 12" in said and f"{folder} has" in said
@@ -88,6 +89,7 @@ def test_the_command_says_what_it_has_compared_and_made(pocket):
     assert not [f for f in folder.rglob("*") if f.suffix in (".pkl", ".onnx", ".wasm", ".part")]
 
 
+@pytest.mark.slow
 def test_what_was_open_once_answers_without_its_host_and_asks_nobody_else(host, open_page):
     page, asked = open_page(host), []
     page.context.on("request", lambda request: asked.append(request.url))
@@ -110,6 +112,7 @@ def test_what_was_open_once_answers_without_its_host_and_asks_nobody_else(host, 
     host.start()
 
 
+@pytest.mark.slow
 def test_a_first_visit_loads_the_large_files_once_and_a_second_one_nothing(host, open_page):
     page = open_page(host)
     kept(page)
@@ -135,6 +138,7 @@ def beside(pocket, tmp_path):
     server.close()
 
 
+@pytest.mark.slow
 def test_who_is_on_the_page_of_the_app_can_take_it_along(beside, open_page):
     page = open_page(beside)
     link = page.get_by_role("link", name="the same page without a server")
@@ -154,6 +158,7 @@ def test_who_is_on_the_page_of_the_app_can_take_it_along(beside, open_page):
     answered(popup.value, "Teddy bear, 99% sure")
 
 
+@pytest.mark.slow
 def test_a_page_of_another_model_or_half_a_page_is_neither_linked_nor_sent(pocket, tmp_path, monkeypatch):
     def finds(export, folder):
         monkeypatch.setattr(deploy, "find_pocket", partial(find_pocket, folder=folder))
@@ -170,6 +175,7 @@ def test_a_page_of_another_model_or_half_a_page_is_neither_linked_nor_sent(pocke
     assert not finds(ROOT / "export.pkl", site)
 
 
+@pytest.mark.slow
 def test_the_camera_is_watched_without_a_network(host, open_page):
     page = open_page(host, permissions=["camera"])
     kept(page)
@@ -204,6 +210,7 @@ def nginx(pocket, tmp_path):
         process.terminate()
 
 
+@pytest.mark.slow
 @needs("nginx")
 def test_stock_nginx_is_a_host_that_does(nginx, open_page):
     page = open_page(nginx)
@@ -212,6 +219,7 @@ def test_stock_nginx_is_a_host_that_does(nginx, open_page):
     kept(page)
 
 
+@pytest.mark.slow
 def test_opened_from_a_folder_it_says_what_to_do(pocket, browser):
     with browser.new_context(**PHONE) as context:
         page = context.new_page()
@@ -220,6 +228,7 @@ def test_opened_from_a_folder_it_says_what_to_do(pocket, browser):
         assert not page.get_by_role("tab").count() and not page.locator(".frame").first.is_visible()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["worker.js", "page.js", "examples/teddy.jpg", "model-*.bin"])
 def test_a_wrong_file_that_the_browser_may_keep_for_a_year_is_gone_with_the_next_reload(host, browser, name):
     [file] = host.folder.glob(name)
@@ -236,6 +245,7 @@ def test_a_wrong_file_that_the_browser_may_keep_for_a_year_is_gone_with_the_next
         answered(page, "Teddy bear, 99% sure")
 
 
+@pytest.mark.slow
 def test_who_waits_for_the_model_reads_how_much_of_it_is_here(pocket, open_page):
     host = Host(pocket[0], rate=3e6)
     page = open_page(host, permissions=["camera"])
@@ -252,6 +262,7 @@ def test_who_waits_for_the_model_reads_how_much_of_it_is_here(pocket, open_page)
     host.stop()
 
 
+@pytest.mark.slow
 def test_a_browser_can_install_it(steady_host, open_page):
     page = open_page(steady_host)
     protocol = page.context.new_cdp_session(page)
@@ -288,6 +299,7 @@ WAITS = """async () => {
 }"""
 
 
+@pytest.mark.slow
 def test_a_new_version_comes_with_the_next_start_and_not_before(host, open_page):
     page = open_page(host)
     kept(page)
@@ -307,6 +319,7 @@ def test_a_new_version_comes_with_the_next_start_and_not_before(host, open_page)
     host.start()
 
 
+@pytest.mark.slow
 def test_a_new_version_waits_until_no_tab_has_the_one_before(host, open_page):
     page = open_page(host)
     kept(page)
@@ -324,6 +337,7 @@ def test_a_new_version_waits_until_no_tab_has_the_one_before(host, open_page):
     assert page.evaluate(VERSIONS) == 1
 
 
+@pytest.mark.slow
 def test_half_of_a_new_version_is_none(host, open_page):
     page = open_page(host)
     kept(page)
@@ -352,6 +366,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 def test_each_bad_file_is_a_sentence_and_the_next_photo_is_answered(steady_host, open_page, tmp_path):
     page = open_page(steady_host, PHONE)
     for name, (create, sentence) in BAD.items():
@@ -362,6 +377,7 @@ def test_each_bad_file_is_a_sentence_and_the_next_photo_is_answered(steady_host,
     answered(page, "Teddy bear, 99% sure")
 
 
+@pytest.mark.slow
 def test_a_photo_may_be_as_large_as_the_apps(steady_host, open_page, tmp_path):
     page = open_page(steady_host)
     open_photo(TEDDY).resize((8000, 8000)).save(tmp_path / "large.jpg")
@@ -375,6 +391,7 @@ def test_a_photo_may_be_as_large_as_the_apps(steady_host, open_page, tmp_path):
     page.locator(".verdict[role=status]").get_by_text(sentence).wait_for()
 
 
+@pytest.mark.slow
 def test_photos_that_lie_on_their_side_or_have_holes_are_seen_as_the_app_sees_them(steady_host, open_page, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn it to the right
@@ -393,6 +410,7 @@ def test_photos_that_lie_on_their_side_or_have_holes_are_seen_as_the_app_sees_th
         assert answer["probs"] == pytest.approx(list(probs.values()), abs=0.01) and answer["certainty"] == certainty
 
 
+@pytest.mark.slow
 def test_frames_of_a_canvas_are_answered_one_after_another(steady_host, open_page):
     page = open_page(steady_host)
     answers = page.evaluate(
@@ -409,6 +427,7 @@ def test_frames_of_a_canvas_are_answered_one_after_another(steady_host, open_pag
     assert answers[0]["probs"][2] > 0.99 and all(len(answer["probs"]) == 3 for answer in answers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(steady_host, open_page, screen, scheme):
@@ -422,6 +441,7 @@ def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(steady_h
     assert "774 photos" in text and "Your photos stay on this device" in text and "the API" not in text
 
 
+@pytest.mark.slow
 def test_a_hundred_photos_get_the_answers_of_the_app(photos, steady_host, open_page):
     files = sorted(photos.rglob("*.jpg"))[::20] + sorted((photos.parent / "camp").rglob("*.jpg"))[::6]
     page, model, differ, apart = open_page(steady_host), Model(ROOT / "export.pkl", detect=False), [], []
@@ -435,6 +455,7 @@ def test_a_hundred_photos_get_the_answers_of_the_app(photos, steady_host, open_p
     assert len(files) >= 100 and len(differ) <= len(files) // 100 and max(apart) < 0.05
 
 
+@pytest.mark.slow
 def test_another_subject_has_its_own_words(shapes_model, runtime, open_page, tmp_path):
     files = build(shapes_model, False, [], lambda words: None)
     assert b"bear" not in files["index.html"].lower() + files["manifest.webmanifest"].lower() + files["model.json"]
@@ -493,6 +514,7 @@ def files_of(folder):
     return {f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
 
 
+@pytest.mark.slow
 def test_a_graph_that_says_something_else_makes_no_page(pocket):
     class Wrong(GraphEyes):
         def run(self, picture):
@@ -505,6 +527,7 @@ def test_a_graph_that_says_something_else_makes_no_page(pocket):
         check(Model(ROOT / "export.pkl", detect=False), eyes, [TEDDY])
 
 
+@pytest.mark.slow
 def test_the_dry_run_of_a_static_space_lists_what_it_sends(pocket, monkeypatch, capsys):
     files = files_of(pocket[0])
     monkeypatch.setattr(site_module, "build", lambda *args: files)
@@ -555,6 +578,7 @@ def test_a_file_of_an_earlier_page_that_somebody_has_changed_stays(tmp_path):
     assert files_of(tmp_path) == {"a.js": b"mine", "sw.js": b""}
 
 
+@pytest.mark.slow
 def test_classes_whose_names_mean_something_in_an_address_are_kept(shapes, no_workers, runtime, open_page, tmp_path):
     names = ["50% #1?", "ü&'+ (2)"]
     for source, name in zip(sorted(shapes.iterdir()), names):

@@ -50,13 +50,41 @@ def test_readme_has_the_two_commands_and_ci_runs_the_same_test_command():
     assert "python3 -m bears test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["in one", "in workers"])
 def test_a_skipped_test_fails_the_run_where_ci_wants_it(tmp_path, workers):
     (tmp_path / "test_it.py").write_text("import pytest\n\ndef test_it():\n    pytest.skip('for once')\n")
-    command = [sys.executable, "-m", "pytest", "-p", "conftest", "--fail-on-skip", *workers, tmp_path]
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
-    result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    result = run_pytest(tmp_path, "--fail-on-skip", *workers)
     assert result.returncode == pytest.ExitCode.TESTS_FAILED and "1 skipped" in result.stdout, result.stdout
+
+
+GUARDED = """
+import subprocess, sys
+import pytest
+
+@pytest.fixture(scope="session")
+def program():
+    return subprocess.run([sys.executable, "-c", ""])
+
+def test_itself(): subprocess.run([sys.executable, "-c", ""])
+def test_by_its_fixture(program): pass
+@pytest.mark.slow
+def test_slow(): subprocess.run([sys.executable, "-c", ""])
+"""
+
+
+@pytest.mark.slow
+def test_a_test_that_starts_a_program_and_is_not_marked_as_slow_fails(tmp_path):
+    (tmp_path / "test_it.py").write_text(GUARDED)
+    result = run_pytest(tmp_path)
+    assert "1 failed, 1 passed, 1 error" in result.stdout, result.stdout
+
+
+def run_pytest(folder, *args):
+    """Run the tests of a folder with the fixtures and options of these ones."""
+    command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-p", "conftest", *args, folder]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
 
 
 def test_github_runs_what_contributors_run():
@@ -67,17 +95,20 @@ def test_github_runs_what_contributors_run():
     assert f"{command} " in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8") and len(quick["os"]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("args", [[], ["nonsense"]])
 def test_launcher_without_a_command_says_which_there_are(args):
     result = subprocess.run([sys.executable, "-m", "bears", *args], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 1 and "python3 -m bears app" in result.stderr
 
 
+@pytest.mark.slow
 def test_launcher_has_help():
     result = subprocess.run([sys.executable, "-m", "bears", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0 and "python3 -m bears collect" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no exec")
 def test_launcher_becomes_the_program_so_that_stopping_one_stops_the_other():
     show = "import os; print(os.getpid(), flush=True)"

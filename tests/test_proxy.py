@@ -40,6 +40,7 @@ def visit(url, wait=0):
         return answer.status_code, answer.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("visitors, seconds", [(30, 0), (60, 0), (60, 5), (90, 0)])
 def test_no_visitor_is_refused_for_what_others_do(proxied, visitors, seconds):
     with ThreadPoolExecutor(visitors) as pool:
@@ -50,6 +51,7 @@ def test_no_visitor_is_refused_for_what_others_do(proxied, visitors, seconds):
     assert all("Teddy bear" in text for status, text in said if status == 200)
 
 
+@pytest.mark.slow
 def test_so_many_open_pages_behind_a_proxy_lock_nobody_out(proxied):
     with contextlib.ExitStack() as stack:
         for i in range(130):
@@ -58,6 +60,7 @@ def test_so_many_open_pages_behind_a_proxy_lock_nobody_out(proxied):
         assert "Teddy bear" in visit(proxied)[1]
 
 
+@pytest.mark.slow
 def test_a_greedy_session_behind_a_proxy_leaves_places_to_others_and_the_proxy_to_other_addresses(server, proxied):
     photo, direct = upload(server, TEDDY), "127.0.0.2"
     with stopped_model(server):
@@ -89,6 +92,7 @@ def told(tmp_path_factory):
     server.close()
 
 
+@pytest.mark.slow
 def test_a_page_that_knows_its_path_works_behind_a_proxy(told, browser):
     page = browser.new_page()
     page.goto(f"{told[1]}/")
@@ -98,6 +102,7 @@ def test_a_page_that_knows_its_path_works_behind_a_proxy(told, browser):
     page.close()
 
 
+@pytest.mark.slow
 def test_where_the_proxy_says_for_whom_it_asks_an_address_has_its_share(told):
     server, url = told
     photo = upload(server, TEDDY)
@@ -108,6 +113,7 @@ def test_where_the_proxy_says_for_whom_it_asks_an_address_has_its_share(told):
         assert not ask_from(url, photo, session="9.9.9.8")
 
 
+@pytest.mark.slow
 def test_a_foreign_name_is_told_the_remedy_and_with_it_the_page_answers(server, told):
     foreign = {"headers": {"Host": "bears.example"}, "timeout": 30}
     refused = requests.get(server.url, **foreign)

@@ -7,6 +7,8 @@ import sys
 import pytest
 from helpers import ROOT, needs
 
+pytestmark = pytest.mark.slow
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

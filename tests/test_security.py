@@ -28,6 +28,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+pytestmark = pytest.mark.slow
+
 TEDDY = (ROOT / "examples" / "teddy.jpg").read_bytes()
 
 

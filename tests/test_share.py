@@ -10,6 +10,8 @@ import requests
 from gradio import tunneling
 from helpers import ROOT, Server, model_process, upload
 
+pytestmark = pytest.mark.slow
+
 TEDDY = (ROOT / "examples" / "teddy.jpg").read_bytes()
 NO_NETWORK = {
     "HTTPS_PROXY": "http://127.0.0.1:9",

@@ -41,6 +41,7 @@ def test_card_keeps_the_rules_of_the_hub():
     assert "thumbnail" not in card  # only deploy knows its address
 
 
+@pytest.mark.slow
 def test_requirements_resolve_together_with_what_the_builder_installs():
     command = [
         sys.executable,
@@ -59,6 +60,7 @@ def test_requirements_resolve_together_with_what_the_builder_installs():
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 @needs("git's")
 def test_all_that_the_page_is_made_of_is_sent():
     files = files_to_send("me/bears", ROOT / "export.pkl")
@@ -68,6 +70,7 @@ def test_all_that_the_page_is_made_of_is_sent():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("git", [pytest.param(True, marks=needs("git's")), False], ids=["with git", "without git"])
 def test_files_of_editors_and_notes_are_not_sent(tmp_path, monkeypatch, git):
     wanted = set(files_to_send("me/bears", ROOT / "export.pkl"))
@@ -96,6 +99,7 @@ def test_files_of_editors_and_notes_are_not_sent(tmp_path, monkeypatch, git):
     assert git == ("bears/web/untracked.py" not in sent)
 
 
+@pytest.mark.slow
 def test_no_name_of_a_photo_and_no_remark_is_sent_and_the_page_says_the_same():
     facts = json.loads((ROOT / "export.json").read_text())
     data = files_to_send("me/bears", ROOT / "export.pkl")["export.json"]
@@ -192,6 +196,7 @@ def deploy(*args, **env):
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_deploy_creates_the_space_and_sends_every_file(hub):
     result = deploy("me/bears", HF_ENDPOINT=hub.url, HF_TOKEN="hf_secret")
     assert result.returncode == 0 and "/spaces/me/bears" in result.stdout, result.stderr
@@ -206,6 +211,7 @@ def test_deploy_creates_the_space_and_sends_every_file(hub):
     assert "spaces/me/bears/" in card["thumbnail"] and card["sdk_version"] == version("gradio")
 
 
+@pytest.mark.slow
 def test_deploy_removes_what_it_has_sent_before_and_nothing_else(hub, tmp_path):
     shutil.copy(ROOT / "export.pkl", tmp_path)
     (tmp_path / "export.json").write_text('{"classes": ["disc", "square"]}')
@@ -224,6 +230,7 @@ def test_deploy_removes_what_it_has_sent_before_and_nothing_else(hub, tmp_path):
     assert removed == before - sent - {"MODEL_CARD.md", "docs/pictures/phone.jpg"} != set()
 
 
+@pytest.mark.slow
 def test_an_export_that_needs_trust_is_sent_only_with_it_and_the_space_is_told(hub, tmp_path):
     learn = open_export(ROOT / "export.pkl")
     learn.path = tmp_path
@@ -246,6 +253,7 @@ def listed(said):
     return {name: int(size.replace(",", "")) for size, name in lines}
 
 
+@pytest.mark.slow
 def test_a_static_space_gets_exactly_what_the_dry_run_lists(hub, pocket, monkeypatch, capsys):
     files = {f.relative_to(pocket[0]).as_posix(): f.read_bytes() for f in pocket[0].rglob("*") if f.is_file()}
     monkeypatch.setattr("bears.pocket.site.build", lambda *args: files)
@@ -271,6 +279,7 @@ def test_a_static_space_gets_exactly_what_the_dry_run_lists(hub, pocket, monkeyp
     assert f"     removed  {network}\n" in capsys.readouterr().out and hub.files["page.js"] == "Update page.js"
 
 
+@pytest.mark.slow
 def test_the_photos_of_this_repository_go_with_their_licence():
     files = files_to_send("me/bears", ROOT / "export.pkl")
     assert files["examples/README.md"] == ROOT / "examples" / "README.md"
@@ -278,12 +287,14 @@ def test_the_photos_of_this_repository_go_with_their_licence():
     assert "GNU General Public License, version 2" in files["README.md"].decode()
 
 
+@pytest.mark.slow
 def test_dry_run_lists_files_and_sizes_and_sends_nothing(hub):
     result = deploy("me/bears", "--dry-run", HF_ENDPOINT=hub.url, HF_TOKEN="hf_secret")
     assert result.returncode == 0 and not hub.calls
     assert f"{(ROOT / 'export.pkl').stat().st_size:,}  export.pkl" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("facts", ["{", "[]"])
 def test_a_damaged_export_json_is_one_sentence(tmp_path, facts):
     (tmp_path / "export.pkl").touch()
@@ -293,6 +304,7 @@ def test_a_damaged_export_json_is_one_sentence(tmp_path, facts):
     assert line.startswith("bears.deploy: ") and "train.py writes it anew" in line
 
 
+@pytest.mark.slow
 def test_a_folder_stands_for_the_export_in_it():
     assert deploy("me/bears", "--dry-run", "--model", str(ROOT)).stdout == deploy("me/bears", "--dry-run").stdout != ""
 
@@ -317,6 +329,7 @@ def test_what_the_hub_refuses_is_one_sentence(hub, status, sentence, monkeypatch
     assert sentence in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "args, env, sentence",
     [
@@ -334,6 +347,7 @@ def test_what_is_missing_is_said_in_one_sentence(args, env, sentence):
     assert result.returncode == 1 and line.startswith("bears.deploy: ") and sentence in line
 
 
+@pytest.mark.slow
 def test_what_is_sent_is_enough_to_run_and_no_module_more(tmp_path):
     for name, file in files_to_send("me/bears", ROOT / "export.pkl").items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -350,6 +364,7 @@ def test_what_is_sent_is_enough_to_run_and_no_module_more(tmp_path):
     assert {f.name for f in (tmp_path / "bears").iterdir() if f.is_dir()} == {"app", "web", "__pycache__"}
 
 
+@pytest.mark.slow
 def test_zerogpu_finds_its_gpu_function_and_the_app_answers(tmp_path):
     pytest.importorskip("spaces")
 
@@ -381,6 +396,7 @@ def test_zerogpu_finds_its_gpu_function_and_the_app_answers(tmp_path):
         api.server_close()
 
 
+@pytest.mark.slow
 def test_elsewhere_there_is_no_gpu_function(server):
     assert requests.get(server.url, timeout=30).ok
     code = "import sys, app; assert 'spaces' not in sys.modules or not sys.modules['spaces'].config.Config.zero_gpu"

@@ -134,6 +134,7 @@ def test_of_a_panorama_the_middle_is_looked_at(size):
     assert left + right == size[0] and top + bottom == size[1]
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_see_whole_photos_sees_the_middle(shapes, no_workers, tmp_path):
     dls = ImageDataLoaders.from_folder(shapes, valid_pct=0.5, item_tfms=Resize(96), bs=4)
     export(vision_learner(dls, "test_resnet", pretrained=False), tmp_path / "export.pkl")  # with fastai's own head

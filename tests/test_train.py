@@ -72,6 +72,7 @@ def trained(shapes, tmp_path_factory, no_workers):
     return data, out, run_training("--data", data, "--out", out, "--cross-validate", 2)
 
 
+@pytest.mark.slow
 def test_default_recipe_learns_the_drawn_shapes(trained):
     _, _, facts = trained
     assert facts["classes"] == ["disc", "square"]
@@ -81,18 +82,21 @@ def test_default_recipe_learns_the_drawn_shapes(trained):
     assert facts["cross_validation"]["error_rate"] <= 0.2
 
 
+@pytest.mark.slow
 def test_unreadable_photo_is_reported_and_stays_where_it_is(trained):
     data, _, facts = trained
     assert list(facts["dropped"]) == ["disc/broken.jpg"]
     assert (data / "disc" / "broken.jpg").read_bytes() == b"not a photo"
 
 
+@pytest.mark.slow
 def test_copies_and_mirror_images_are_near_duplicates(trained):
     found = [set(group) for group in trained[2]["near_duplicates"]]
     assert {"disc/00.jpg", "disc/copy.jpg"} in found
     assert {"square/00.jpg", "square/mirrored.png"} in found
 
 
+@pytest.mark.slow
 def test_no_fold_parts_near_duplicates(trained):
     files, _ = find_photos(trained[0])
     groups = group_near_duplicates(files)
@@ -109,6 +113,7 @@ def test_links_to_photos_are_near_duplicates_numbered_as_the_photos_are(shapes, 
     assert group_near_duplicates(links).tolist() == group_near_duplicates(files).tolist() * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", [ARCH, "mobilenet_v3_small", "vit_tiny_patch16_224"])
 def test_features_are_those_of_plain_fastai(shapes, arch):
     files = sorted(shapes.glob("*/*.jpg"))[::2]
@@ -128,6 +133,7 @@ def test_batches_come_in_order_and_one_ahead():
     assert list(batches) == [2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_confusion_matrix_and_losses_are_those_of_fastai(shapes):
     files = sorted(shapes.glob("*/*.jpg"))
     learn = vision_learner(train.get_dls(files, RandomSplitter(seed=1), Resize(128)), "resnet10t", pretrained=False)
@@ -138,6 +144,7 @@ def test_confusion_matrix_and_losses_are_those_of_fastai(shapes):
     assert torch.allclose(ours.losses, fastai.losses, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_as_the_folder_grows(shapes):
     command = [sys.executable, ROOT / "benchmarks" / "memory.py", "--data", shapes, "--times", "4", "16"]
     command += ["--arch", "test_resnet", "--no-pretrained"]
@@ -168,6 +175,7 @@ def report(trained, browser, request):
         yield page
 
 
+@pytest.mark.slow
 def test_the_report_is_one_file_with_all_pictures_for_every_screen_and_eye(trained, report):
     assert [f.name for f in (trained[1] / "reports").iterdir()] == ["index.html"]
     assert not serious_findings(report)
@@ -179,6 +187,7 @@ def test_the_report_is_one_file_with_all_pictures_for_every_screen_and_eye(train
         assert fills and set(fills) == {ink}
 
 
+@pytest.mark.slow
 def test_the_report_says_what_to_expect_why_and_what_to_type_next(trained, report):
     facts = trained[2]["cross_validation"]
     expected = f"{facts['error_rate']:.1%}" if facts["errors"] else f"fewer than {facts['interval_95'][1]:.1%}"
@@ -194,6 +203,7 @@ def test_the_report_says_what_to_expect_why_and_what_to_type_next(trained, repor
     assert left_out.is_visible()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize("name", ["boxer", "german shorthaired pointer"])
 def test_all_columns_of_eight_classes_are_seen(browser, tmp_path, screen, name):
@@ -235,6 +245,7 @@ def test_the_report_says_how_the_losses_went(held_out, said):
     assert told.startswith("On the photos that it learns from, the loss falls from 1.20 to 0.10.") and said in told
 
 
+@pytest.mark.slow
 def test_learning_curve_shows_a_curve(trained):
     page = (trained[1] / "reports" / "index.html").read_text()
     curve = page.partition('aria-label="Loss while training"')[2].partition("</svg>")[0]
@@ -263,6 +274,7 @@ def photos_of(out):
     return [(name, caption) for _, caption, name in shown]
 
 
+@pytest.mark.slow
 def test_export_predicts_what_it_was_trained_on(trained):
     data, out, _ = trained
     learn = open_export(out / "export.pkl")
@@ -270,6 +282,7 @@ def test_export_predicts_what_it_was_trained_on(trained):
     assert label == "square" and probs.sum() == pytest.approx(1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_same_seed_gives_the_same_model(trained):
     data, out, first = trained
@@ -281,6 +294,7 @@ def test_same_seed_gives_the_same_model(trained):
     assert probs[0] == probs[1]
 
 
+@pytest.mark.slow
 def test_the_lesson_to_the_letter(shapes, tmp_path):
     facts = run_training("--data", shapes, "--out", tmp_path, "--lesson", "--no-pretrained")
     assert facts["arch"] == "resnet18" and facts["recipe"] == "lesson"
@@ -289,6 +303,7 @@ def test_the_lesson_to_the_letter(shapes, tmp_path):
     assert learn.predict(shapes / "disc" / "00.jpg")[0] in ("disc", "square")
 
 
+@pytest.mark.slow
 def test_the_lesson_as_in_the_book_and_a_class_whose_letters_no_font_here_has(shapes, tmp_path, capsys):
     data = shutil.copytree(shapes, tmp_path / "data")
     (data / "disc").rename(data / "🐻熊")
@@ -331,6 +346,7 @@ def test_a_photo_that_goes_while_training_runs_is_named(shapes, tmp_path, monkey
     assert not (tmp_path / "export.pkl").exists()
 
 
+@pytest.mark.slow
 def test_the_exported_head_has_seen_every_photo_and_those_that_judge_have_not(trained):
     learn = open_export(trained[1] / "export.pkl")
     files = find_photos(trained[0])[0]
@@ -354,6 +370,7 @@ def test_a_head_leaves_the_number_of_threads_as_it_was():
         torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["resnet10t", "mobilenet_v3_small", "vit_tiny_patch16_224"])
 @pytest.mark.usefixtures("no_pictures")
 def test_any_timm_or_torchvision_backbone(shapes, tmp_path, arch):
@@ -395,6 +412,7 @@ def test_the_list_may_come_from_excel_on_windows(shapes, tmp_path):
     assert dropped == dict.fromkeys(["disc/00.jpg", "square/00.jpg"], "no reason given")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_photos_of_other_things_are_counted_and_the_report_shows_all_that_is_wrong(trained, shapes, tmp_path):
     data = shutil.copytree(shapes, tmp_path / "data")
@@ -471,6 +489,7 @@ def test_class_of_one_photo_copied(shapes, tmp_path):
     assert "only copies of one photo" in fails("--data", data, "--out", tmp_path)
 
 
+@pytest.mark.slow
 def test_two_photos_per_class_are_enough(shapes, tmp_path, capsys):
     for label in ("disc", "square"):
         (tmp_path / "data" / label).mkdir(parents=True)
@@ -493,6 +512,7 @@ def test_no_folder_for_the_export(shapes, tmp_path):
     assert "--out" in fails("--data", shapes, "--out", tmp_path / "file")
 
 
+@pytest.mark.slow
 def test_a_folder_for_the_export_is_made(trained):
     _, out, _ = trained
     assert out.parent.name == "new" and (out / "export.pkl").exists()
@@ -518,6 +538,7 @@ def test_no_permission_to_write(shapes, tmp_path):
     assert "Permission denied" in message
 
 
+@pytest.mark.slow
 def test_no_space_for_the_export_leaves_the_previous_one_whole(trained, tmp_path):
     learn = open_export(trained[1] / "export.pkl")
     (tmp_path / "export.pkl").write_bytes(b"previous")

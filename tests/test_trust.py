@@ -49,6 +49,7 @@ def test_one_photo_and_many_give_the_same_answers(model):
         assert np.allclose(cam, lone_cam, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sides", [(256, 256), (300, 300), (199, 231)])
 def test_the_faster_network_says_the_same_whatever_the_size(sides):
     body, x = open_export(ROOT / "export.pkl").model.eval(), torch.rand(2, 3, *sides)
@@ -96,12 +97,14 @@ def judged(recipe):
     return out_of_fold(heads, folds)
 
 
+@pytest.mark.slow
 def test_the_error_over_the_folds_is_what_the_pages_state(recipe, judged):
     errors, photos = count_errors(judged, recipe[1].targets)
     assert photos == FACTS["cross_validation"]["photos"]
     assert abs(errors - FACTS["cross_validation"]["errors"]) <= 1  # the body of the file is stored in half precision
 
 
+@pytest.mark.slow
 def test_the_detector_is_the_one_that_the_pages_speak_of(recipe, model):
     learn, _, _, scores = recipe
     for name in ("threshold", "sure"):
@@ -110,6 +113,7 @@ def test_the_detector_is_the_one_that_the_pages_speak_of(recipe, model):
     assert passed >= 0.98 and passed == pytest.approx(FACTS["none_of_them"]["photos_that_pass"], abs=0.003)
 
 
+@pytest.mark.slow
 def test_of_other_things_at_most_1_in_200_pass_for_a_bear(photos, model):
     files, others = sorted(get_image_files(photos / "not_bears")), FACTS["none_of_them"]["others"]
     assert others["photos"] == len(files) and others["errors"] <= 0.005 * len(files)
@@ -188,6 +192,7 @@ def test_gallery_holds_the_neighbours_of_every_one_of_many_classes(n):
     assert len(set(counts)) == 1 and counts[0] > ood.NEIGHBOURS
 
 
+@pytest.mark.slow
 def test_probabilities_are_calibrated(recipe, judged):
     _, features, folds, _ = recipe
     probs = cross_calibrated(judged, features.targets, folds)

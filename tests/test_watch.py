@@ -148,6 +148,7 @@ def bear_watch(open_model, tmp_path_factory):
     return folder / "kept"
 
 
+@pytest.mark.slow
 def test_a_bear_alarms_once_and_its_folder_says_why(bear_watch):
     [event] = events_of(bear_watch)
     assert event["label"] == "grizzly" and event["alarm"] == REAL and event["median"] > 0.5
@@ -164,6 +165,7 @@ def test_a_bear_alarms_once_and_its_folder_says_why(bear_watch):
     assert shown > 3 * RATE and clip.get(cv2.CAP_PROP_FRAME_WIDTH) == 480
 
 
+@pytest.mark.slow
 def test_a_teddy_alarms_nobody_and_the_log_says_that_it_was_seen(opened, tmp_path, capsys):
     command.main([write_film(tmp_path / "teddy.mp4", walk("teddy")), "--to", str(tmp_path / "kept")])
     assert not events_of(tmp_path / "kept") and "; 0 alarms\n" in capsys.readouterr().out
@@ -173,6 +175,7 @@ def test_a_teddy_alarms_nobody_and_the_log_says_that_it_was_seen(opened, tmp_pat
     assert any(look["certainty"] == "sure" and look["probs"]["teddy"] > 0.9 for look in looks)
 
 
+@pytest.mark.slow
 def test_a_replay_says_why_it_alarmed_and_what_other_settings_had_done(bear_watch, capsys):
     command.main(["--replay", str(bear_watch)])
     said = capsys.readouterr().out
@@ -184,6 +187,7 @@ def test_a_replay_says_why_it_alarmed_and_what_other_settings_had_done(bear_watc
     assert "ALARM" not in said and "the highest medians" in said and "alarm for teddy, threshold 0.2" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "args, said",
     [
@@ -365,6 +369,7 @@ def test_eight_hours_take_no_more_memory_than_one(tmp_path):
 # Where frames come from
 
 
+@pytest.mark.slow
 def test_a_folder_gives_each_photo_once_it_is_complete(open_model, tmp_path, capsys):
     photo = (ROOT / "examples" / "grizzly.jpg").read_bytes()
     (tmp_path / "old.jpg").write_bytes(photo)
@@ -398,6 +403,7 @@ def test_one_photo_alarms_if_the_model_is_sure():
         assert sum(len(step.events) for step in steps) == alarms
 
 
+@pytest.mark.slow
 @needs_posix
 def test_a_single_photo_in_a_folder_alarms_and_its_event_says_why(opened, tmp_path, monkeypatch, capsys):
     folder, end = tmp_path / "card", datetime.now() + timedelta(seconds=60)
@@ -486,6 +492,7 @@ def camera(monkeypatch):
         server.server_close()
 
 
+@pytest.mark.slow
 def test_a_stream_that_stalls_drops_refuses_or_breaks_is_there_again(camera, monkeypatch, capsys):
     monkeypatch.setattr(frames, "TIMEOUT", 1)
     source = frames.open_source(camera("stall", "drop", "refuse", "break", "run"), 0.1)
@@ -503,6 +510,7 @@ def test_a_stream_that_stalls_drops_refuses_or_breaks_is_there_again(camera, mon
     assert "gives no picture" in said and "is there again" in said and "secret" not in said
 
 
+@pytest.mark.slow
 def test_a_slow_model_gets_the_newest_frame(camera):
     url = camera("run", grey=lambda self, connection, i: i % 250)
     source = frames.open_source(url, 0.01)
@@ -517,6 +525,7 @@ def test_a_slow_model_gets_the_newest_frame(camera):
     assert min(np.diff(greys) % 250) > 10  # of the 25 frames, or nearly, that are sent in half a second
 
 
+@pytest.mark.slow
 @needs("ffmpeg")
 def test_an_rtsp_camera_that_stalls_drops_and_refuses_is_there_again(monkeypatch, capsys):
     monkeypatch.setattr(frames, "TIMEOUT", 1)
@@ -535,6 +544,7 @@ def test_an_rtsp_camera_that_stalls_drops_and_refuses_is_there_again(monkeypatch
     assert "gives no picture" in said and "is there again" in said and "secret" not in said
 
 
+@pytest.mark.slow
 @needs("ffmpeg")
 def test_a_stream_that_comes_in_pieces_is_seen_evenly(tmp_path):
     camera = Hls(tmp_path)
@@ -837,6 +847,7 @@ def test_it_stops_the_next_time_that_it_is_so_late():
     assert command.next_time(command.clock("21:31"), evening) == datetime(2026, 5, 31, 21, 31)
 
 
+@pytest.mark.slow
 def test_a_camera_is_watched_until_then(opened, camera, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "next_time", lambda minute, now: now + timedelta(seconds=2))
     command.main([camera("run"), "--until", "07:00", "--to", str(tmp_path / "kept")])
@@ -855,6 +866,7 @@ def test_quiet_hours_may_be_those_of_a_night(now, quiet):
     assert not tell.is_within(datetime.strptime(now, "%H:%M"), *command.hours("12:00-13:00"))
 
 
+@pytest.mark.slow
 def test_in_quiet_hours_alarms_are_said_and_kept_but_not_sent(opened, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(tell.Webhook, "send", lambda self, event: pytest.fail("was sent"))
     film = write_film(tmp_path / "bear.mp4", walk("grizzly"))
@@ -1019,6 +1031,7 @@ def test_a_full_disk_is_one_sentence_and_watching_goes_on(tmp_path, capsys):
 # Ending it
 
 
+@pytest.mark.slow
 @needs_posix
 @pytest.mark.parametrize("after", [0.3, "Watching", "ALARM"])
 def test_ctrl_c_ends_it_at_any_moment_in_words(after, camera, tmp_path):

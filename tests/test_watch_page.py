@@ -16,6 +16,8 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import slow_looks
 
+pytestmark = pytest.mark.slow
+
 
 def open_watch(browser, server, **screen):
     page = browser.new_context(**screen).new_page()
