@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 REQUIREMENTS = ["requirements.txt", *(f"requirements-{name}.txt" for name in ("train", "notebook", "dev"))]
 TOP_LEVEL = {
     *("app.py", "train.py", *REQUIREMENTS, "requirements.lock", "export.pkl", "export.json", "pyproject.toml"),
-    *("README.md", "MODEL_CARD.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"),
+    *("README.md", "MODEL_CARD.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"),
     *("bears", "examples", "tests", "benchmarks", "notebooks", "docs"),
     *(".ci", ".github", ".binder", ".gitignore"),
 }
