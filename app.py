@@ -12,8 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+from bears.cli import STOP_SIGNALS, begin, end_in_order, no_page, prepare_gradio, root_path
 from bears.files import export_file
-from bears.lifecycle import STOP_SIGNALS, begin, end_in_order, no_page, prepare_gradio, root_path
 
 MODEL = Path(__file__).with_name("export.pkl")
 
@@ -38,14 +38,15 @@ if __name__ == "__main__":
 prepare_gradio()
 
 import gradio as gr
-from bears.app import pocket, wording
+from bears import static_site
 from bears.app.guard import protected
-from bears.app.hosts import check_address, end_page, satisfy_zerogpu, share
+from bears.app.hosting import check_address, end_page, satisfy_zerogpu, share
 from bears.app.index import begin_with
 from bears.app.process import PredictorProcess
 from bears.app.uploads import only_uploads, received
 from bears.errors import ExportError, PhotoError
-from bears.facts import read_facts
+from bears.model import wording
+from bears.model.metadata import read_facts
 from bears.web.theme import LOOK, PAGE, WATCH
 
 
@@ -91,7 +92,7 @@ def create_demo(model, trust=False):
             gr.HTML(**PAGE, examples=examples)
         with gr.Tab(wording.watch_title(facts)):
             gr.HTML(**WATCH, **wording.watch_words(facts))
-        gr.Markdown(wording.about(facts, pocket=bool(pocket.find_pocket(predictor.file))), elem_id="about")
+        gr.Markdown(wording.about(facts, offline=bool(static_site.find_site(predictor.file))), elem_id="about")
         with gr.Row(visible=False):  # what /predict takes and gives
             photo = only_uploads(gr.Image(label="Photo", type="filepath"))
             label, verdict = gr.Label(label="Probabilities"), gr.Textbox(label="Verdict")

@@ -11,7 +11,7 @@ The lesson: https://course.fast.ai/Lessons/lesson2.html
 import time
 from functools import partial
 
-from bears.lifecycle import begin, ends_in_words
+from bears.cli import begin, ends_in_words
 from bears.train import options
 
 parse_args = partial(options.parse_args, __doc__)
@@ -19,25 +19,25 @@ parse_args = partial(options.parse_args, __doc__)
 if __name__ == "__main__":
     begin(parse_args)  # --help is answered before torch is imported, which takes seconds
 
-from bears.backbone import find_arch
-from bears.export import export, export_examples
+from bears import distributed
 from bears.files import check_writable
-from bears.photo import open_photo
-from bears.train import distributed, outcome, report
-from bears.train.data import batch_size, check_groups, check_split, explain_lost_photos, find_others, find_photos
-from bears.train.evaluation import evaluate_by_folds, evaluate_by_validation, split_into_folds
-from bears.train.learner import (
+from bears.learning.data import batch_size, check_groups, check_split, explain_lost_photos, find_others, find_photos
+from bears.learning.learner import (
     EPOCHS,
     LINEAR_HEAD,
     LR,
     body_was_trained,
     compute_features,
     head_learner,
-    input_size,
     no_progress_bar_in_logs,
     vision_learner,
 )
-from bears.train.near_duplicates import group_near_duplicates
+from bears.learning.near_duplicates import group_near_duplicates
+from bears.model.backbone import find_arch, input_size
+from bears.model.export import export, export_examples
+from bears.model.photo import open_photo
+from bears.train import outcome, report
+from bears.train.evaluation import evaluate_by_folds, evaluate_by_validation, split_into_folds
 from bears.train.none_of_them import evaluate_detector, fit_detector
 from bears.train.shipped_photos import shipped_photos
 from bears.train.sources import evaluate_by_source, find_sources

@@ -6,7 +6,7 @@ python3 -m bears clean       # look through those that are probably wrong
 python3 -m bears train       # train.py
 python3 -m bears predict     # what a folder of photos shows, as a table
 python3 -m bears watch       # a camera, and an alarm when a bear comes
-python3 -m bears pocket      # a page of static files: the model in the browser alone
+python3 -m bears offline     # a page of static files: the model in the browser alone
 python3 -m bears deploy      # to a Hugging Face Space
 python3 -m bears notebook    # the lesson, in Jupyter
 python3 -m bears licences    # writes the page of all licences
@@ -15,7 +15,7 @@ python3 -m bears --version   # of this copy
 """
 
 from bears import __version__
-from bears.lifecycle import ACCEPTED, ONLY_OPTIONS, begin, end_in_order
+from bears.cli import ACCEPTED, ONLY_OPTIONS, begin, end_in_order
 
 if __name__ == "__main__":
     begin()
@@ -46,7 +46,7 @@ COMMANDS = {
     "train": ("requirements-train.txt", ["train.py"]),
     "predict": ("requirements.txt", ["-m", "bears.predict"]),
     "watch": ("requirements-train.txt", ["-m", "bears.watch"]),
-    "pocket": ("requirements-train.txt", ["-m", "bears.pocket"]),
+    "offline": ("requirements-train.txt", ["-m", "bears.offline"]),
     "deploy": ("requirements-train.txt", ["-m", "bears.deploy"]),
     "notebook": ("requirements-notebook.txt", ["-m", "bears.notebook"]),
     "licences": ("requirements.txt", ["-m", "bears.licences"]),

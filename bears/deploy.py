@@ -14,8 +14,8 @@ import json
 import subprocess
 from pathlib import Path
 
+from bears.cli import begin, ends_in_words
 from bears.files import export_file
-from bears.lifecycle import begin, ends_in_words
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,7 +26,9 @@ def parse_args(argv=None):
     parser.add_argument("--model", type=export_file, default=ROOT / "export.pkl", help="the export to serve")
     parser.add_argument("--trust-model", action="store_true", help="an export that app.py opens with this option only")
     parser.add_argument("--hardware", help="for a new Space; the Hub's own choice by default")
-    parser.add_argument("--static", action="store_true", help="the page of `python3 -m bears pocket` on a static Space")
+    parser.add_argument(
+        "--static", action="store_true", help="the page of `python3 -m bears offline` on a static Space"
+    )
     parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, send nothing")
     return parser.parse_args(argv)
 
@@ -34,20 +36,21 @@ def parse_args(argv=None):
 if __name__ == "__main__":
     begin(parse_args)
 
-from bears.app.pocket import find_pocket
-from bears.app.wording import ALONE, about, as_markdown, examples_to_send, page_title
 from bears.errors import DeployError
-from bears.facts import public, read_facts
+from bears.model.metadata import public, read_facts
+from bears.model.wording import ALONE, about, as_markdown, examples_to_send, page_title
+from bears.static_site import find_site
 from bears.text import print_line
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, SpaceCard, get_token
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 
 KINDS = ("py", "js", "css", "html", "svg")
-DETECTOR = ["bears/detector.onnx.gz", "bears/detector.md"]
+DETECTOR = ["bears/model/detector.onnx.gz", "bears/model/detector.md"]
 # What the app opens when it runs; collecting, training and cleaning stay at home.
 WEB = [f"bears/web/*.{kind}" for kind in KINDS]
-FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", "bears/app/*.py", *DETECTOR, *WEB]
+FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", "bears/app/*.py"]
+FILES += ["bears/model/*.py", *DETECTOR, *WEB]
 THE_BEARS = ["black", "grizzly", "teddy"]
 ABOUT_THE_BEARS = ["MODEL_CARD.md", *(f"docs/pictures/*.{kind}" for kind in ("jpg", "png", "svg", "webp"))]
 THEIR_LICENCE = (
@@ -78,10 +81,10 @@ def files_to_send(space, model):
     patterns = FILES + ABOUT_THE_BEARS if shipped else FILES
     files = ours(patterns)
     examples = examples_to_send(model, facts)
-    pocket = {f"site/{name}": file for name, file in find_pocket(model).items()}
+    offline = {f"site/{name}": file for name, file in find_site(model).items()}
     card = space_card(space, facts, shipped, examples)
     facts = json.dumps(public(facts), indent=2).encode() + b"\n"
-    return {"README.md": card, **files, **examples, **pocket, "export.pkl": model, "export.json": facts}
+    return {"README.md": card, **files, **examples, **offline, "export.pkl": model, "export.json": facts}
 
 
 def ours(patterns):
@@ -102,7 +105,7 @@ def tracked():
 
 def static_files(space, model, trust):
     """What a static Space holds; the model is tried while they are made."""
-    from bears.pocket.site import build  # torch takes seconds: refusals that need no model come first
+    from bears.offline.site import build  # torch takes seconds: refusals that need no model come first
 
     files = build(model, trust, [], lambda words: print(words, flush=True))
     facts = read_facts(model)
@@ -116,9 +119,9 @@ def is_shipped(model, facts):
 
 def check_opens(model, trust):
     """Raises `ExportError` when the Space could not open the export, or could not answer with it."""
-    from bears.app.model import Model  # torch takes seconds: refusals that need no model come first
+    from bears.model.classifier import Classifier  # torch takes seconds: refusals that need no model come first
 
-    Model(model, trust)
+    Classifier(model, trust)
 
 
 def space_card(space, facts, shipped, files, static=False):

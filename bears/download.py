@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import requests
 from bears.errors import DownloadError, PhotoError, TryLater
-from bears.photo import as_jpeg, open_photo
+from bears.model.photo import as_jpeg, open_photo
 from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError, InvalidHeader

@@ -49,7 +49,7 @@ class DetectorError(BearsError):
     """The network that finds animals is not there, or is not the one that belongs here."""
 
 
-class PocketError(BearsError):
+class OfflineError(BearsError):
     """An export that cannot become a page of static files."""
 
 

@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 
-from bears.lifecycle import begin
+from bears.cli import begin
 
 if __name__ == "__main__":
     begin()
@@ -40,7 +40,7 @@ ROWS = {
         " head and the gallery are this project's",
         APACHE,
     ),
-    "docs/pictures/phone.jpg docs/pictures/pocket.jpg docs/pictures/tour.webp": (
+    "docs/pictures/phone.jpg docs/pictures/offline.jpg docs/pictures/tour.webp": (
         "screenshots, with the example photos in them",
         "this project; the photos as above",
         f"{APACHE}; the photos GPL 2",
@@ -50,17 +50,17 @@ ROWS = {
         "this project; Bitstream and others",
         f"{APACHE}; [the font's](https://dejavu-fonts.github.io/License.html)",
     ),
-    "bears/detector.onnx.gz": (
+    "bears/model/detector.onnx.gz": (
         "weights of the detector of animals (MegadetectorLite, a YOLOX-tiny)",
         "DrivenData, whose package [zamba](https://pypi.org/project/zamba/) has them; learnt from"
         " [MegaDetector](https://github.com/agentmorris/MegaDetector); the network is Megvii's",
-        "MIT License, [the text](../bears/detector.md)",
+        "MIT License, [the text](../bears/model/detector.md)",
     ),
     "bears/web/icon.svg bears/web/offline/*.png": ("icons", "this project", APACHE),
 }
-# What `python3 -m bears pocket` adds to the folder that it makes.
+# What `python3 -m bears offline` adds to the folder that it makes.
 RUNTIME = (
-    "| ONNX Runtime Web {runtime} | the folder of `python3 -m bears pocket` | Microsoft | [MIT"
+    "| ONNX Runtime Web {runtime} | the folder of `python3 -m bears offline` | Microsoft | [MIT"
     " License](https://github.com/microsoft/onnxruntime/blob/main/LICENSE) |"
 )
 FONTS = "| fonts | none: the pages use those of the system | | |"
@@ -82,8 +82,8 @@ def facts():
 
 
 def runtime():
-    """Return the version that bears/pocket/runtime.py fetches, which needs nothing installed to be read."""
-    return re.search(r'^VERSION = "(.+)"', (ROOT / "bears/pocket/runtime.py").read_text(), re.MULTILINE)[1]
+    """Return the version that bears/offline/runtime.py fetches, which needs nothing installed to be read."""
+    return re.search(r'^VERSION = "(.+)"', (ROOT / "bears/offline/runtime.py").read_text(), re.MULTILINE)[1]
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ python3 -m bears notebook                # what follows is passed on to Jupyter:
 
 import sys
 
-from bears.lifecycle import begin, end_in_order
+from bears.cli import begin, end_in_order
 
 if __name__ == "__main__":
     begin()

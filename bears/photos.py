@@ -6,8 +6,12 @@ from itertools import islice
 from pathlib import Path
 
 from bears.errors import DataError
-from bears.photo import EXTENSIONS
 
+# Of the formats that bears/model/photo.py opens.
+EXTENSIONS = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp"),
+    *(".tif", ".tiff", ".avif", ".heic", ".heif"),
+}
 # Folders that network drives and systems keep for themselves: thumbnails, deleted files, old versions.
 SYSTEM_FOLDERS = {
     *("@eadir", "@tmp", "#recycle", "@recycle", "#snapshot", "@recently-snapshot"),  # Synology, QNAP

@@ -15,13 +15,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bears.backbone import find_arch
+from bears import distributed
+from bears.cli import ends_in_words
 from bears.errors import WeightsError
-from bears.export import export, open_export
-from bears.lifecycle import ends_in_words
-from bears.train import distributed
-from bears.train.data import explain_lost_photos
-from bears.train.learner import no_progress_bar_in_logs
+from bears.learning.data import explain_lost_photos
+from bears.learning.learner import no_progress_bar_in_logs
+from bears.model.backbone import find_arch
+from bears.model.export import export, open_export
 from fastai.vision.all import set_seed
 
 import train

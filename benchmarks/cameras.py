@@ -28,10 +28,10 @@ from scipy.stats import binomtest
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))  # behind PYTHONPATH
 
-from bears.app.model import Model
 from bears.errors import BearsError, DataError
-from bears.photo import open_photo
-from bears.train.data import find_others, find_photos
+from bears.learning.data import find_others, find_photos
+from bears.model.classifier import Classifier
+from bears.model.photo import open_photo
 
 SCREEN, WIDTH, GREY = (1280, 720), 400, (120, 130, 110)
 BOX = re.compile(r"box x,y,w,h=(\d+),(\d+),(\d+),(\d+)")  # in the table's notes, in pixels
@@ -122,7 +122,7 @@ def print_costs(model):
 
 def print_levels(model, rows, others):
     """How many photos are called a real bear, by looks at most or with the detector, and what that costs at 16:9."""
-    from bears.detector import Detector  # not above: older models have no such thing
+    from bears.model.detector import Detector  # not above: older models have no such thing
 
     before_trail_cameras, table = [row for row in rows if row["camera_trap"] == "yes"], []
     [closer] = model.eyes.closer  # as the app looks
@@ -176,7 +176,7 @@ def main(argv=None):
         rows = read_table(args.data / "camp" / "camp.csv")
         others = find_others(args.data / "photos" / "not_bears")
         postcards, _ = find_photos(args.data / "photos" / "bears", ROOT / "bears" / "train" / "left_out.csv")
-        model = Model(args.model)
+        model = Classifier(args.model)
     except BearsError as e:
         sys.exit(f"cameras.py: {e}")
     if args.levels:

@@ -11,10 +11,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bears import ood
 from bears.clean.ranking import measure, predict_out_of_fold, rank, read_photos
-from bears.train.data import find_others, find_photos, read_leave_out
-from bears.train.learner import body_features, no_progress_bar_in_logs
+from bears.learning.data import find_others, find_photos, read_leave_out
+from bears.learning.learner import body_features, no_progress_bar_in_logs
+from bears.model import ood
 
 
 def parse_args():

@@ -21,20 +21,20 @@ from scipy.ndimage import gaussian_filter
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bears.lifecycle import ends_in_words
-from bears.photo import open_photo
-from bears.squares import MiddleSquare, open_eyes, predict_batch
-from bears.train.degrade import as_image
-from bears.train.evaluation import split_into_folds
-from bears.train.learner import (
+from bears.cli import ends_in_words
+from bears.learning.degrade import as_image
+from bears.learning.learner import (
     LINEAR_HEAD,
     Features,
     compute_features,
     fit_head,
-    input_size,
     no_progress_bar_in_logs,
     vision_learner,
 )
+from bears.model.backbone import input_size
+from bears.model.photo import open_photo
+from bears.model.squares import MiddleSquare, open_eyes, predict_batch
+from bears.train.evaluation import split_into_folds
 from bears.train.none_of_them import as_in_app, fit_detector
 from fastai.vision.all import IndexSplitter, Resize, chunked, set_seed
 

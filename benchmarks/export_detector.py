@@ -1,4 +1,4 @@
-"""Make bears/detector.onnx.gz again, the network that finds animals in photos, from the weights it was published with.
+"""Make bears/model/detector.onnx.gz again: the network that finds animals in photos, from its published weights.
 
     .venv/bin/pip download --no-deps zamba==2.7.2    # only a file to read: it needs versions that do not fit here
     python benchmarks/export_detector.py zamba-2.7.2-py3-none-any.whl
@@ -24,9 +24,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))
 
-from bears.detector import CELL, FILE
 from bears.files import write_whole
-from bears.pocket.graph import in_half
+from bears.model.detector import CELL, FILE
+from bears.offline.graph import in_half
 
 WHEEL_SHA256 = "9683e004af3219635937d2a854b4443fe51527e242b2f3602267159a039571c6"
 WEIGHTS = "zamba/object_detection/yolox/assets/yolox_tiny_640_20220528.pth"
@@ -212,7 +212,7 @@ def main(argv=None):
     graph = export_graph(in_half_precision(open_weights(parser.parse_args(argv).wheel)))
     data = gzip.compress(graph, 9, mtime=0)
     write_whole(FILE, data)
-    print(f"{FILE}: {len(data):,} bytes, {len(graph):,} unpacked; SHA256 in bears/detector.py:")
+    print(f"{FILE}: {len(data):,} bytes, {len(graph):,} unpacked; SHA256 in bears/model/detector.py:")
     print(hashlib.sha256(data).hexdigest())
 
 

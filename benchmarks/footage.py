@@ -26,7 +26,7 @@ import numpy as np
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bears.photo import open_photo
+from bears.model.photo import open_photo
 from joblib import Memory
 
 WIDTH, HEIGHT, FPS = 1280, 720, 5

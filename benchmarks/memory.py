@@ -23,9 +23,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 matplotlib.use("Agg")
-from bears.photo import open_photo
-from bears.train.data import in_threads
-from bears.train.near_duplicates import MAX_HASH_DISTANCE, connect
+from bears.learning.data import in_threads
+from bears.learning.near_duplicates import MAX_HASH_DISTANCE, connect
+from bears.model.photo import open_photo
 from matplotlib import pyplot as plt
 
 ROOT = Path(__file__).parent.parent

@@ -17,10 +17,10 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from bears.app.model import Model
-from bears.app.wording import headline
-from bears.facts import read_facts
-from bears.photo import open_photo
+from bears.model.classifier import Classifier
+from bears.model.metadata import read_facts
+from bears.model.photo import open_photo
+from bears.model.wording import headline
 from bears.photos import list_photos
 from helpers import Server, chromium
 
@@ -49,7 +49,7 @@ def main():
     parser.add_argument("--every", type=int, default=1, metavar="N", help="look at each N-th photo only")
     args = parser.parse_args()
     files = sorted(file for folder in args.folders for file in list_photos(folder))[:: args.every]
-    facts, model, differ, most = read_facts(ROOT / "export.pkl"), Model(ROOT / "export.pkl"), 0, 0
+    facts, model, differ, most = read_facts(ROOT / "export.pkl"), Classifier(ROOT / "export.pkl"), 0, 0
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         server = Server(Path(folder) / "log")
         try:

@@ -42,12 +42,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import footage
 import torch
-from bears.answers import find_group
-from bears.app.model import Model
 from bears.errors import BearsError
-from bears.photo import open_photo
-from bears.train.data import find_photos
-from bears.train.near_duplicates import group_near_duplicates
+from bears.learning.data import find_photos
+from bears.learning.near_duplicates import group_near_duplicates
+from bears.model.answers import find_group
+from bears.model.classifier import Classifier
+from bears.model.photo import open_photo
 from bears.watch.alarm import Alarm, Rule, score
 from bears.watch.engine import Frame, Watcher
 from bears.watch.frames import SIDE, open_source
@@ -445,10 +445,10 @@ def main(argv=None):
     args = parse_args(argv)
     try:
         if args.photos:
-            return print_photos(Model(args.model or ROOT / "export.pkl"), args.data)
+            return print_photos(Classifier(args.model or ROOT / "export.pkl"), args.data)
         photos = footage.read_table(args.data)
         file = args.model or train_without(photos, args.data, args.out)
-        model = Model(file)
+        model = Classifier(file)
         if args.costs:
             return print_costs(model, photos)
         cv2.setNumThreads(1)  # so that OMP_NUM_THREADS=1 leaves the other cores alone

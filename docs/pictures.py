@@ -19,7 +19,7 @@ from PIL import Image
 
 DESKTOP = {"viewport": {"width": 720, "height": 1000}, "color_scheme": "light"}
 PHONE = {"viewport": {"width": 390, "height": 730}, "color_scheme": "dark", "is_mobile": True}
-POCKET = {"viewport": {"width": 390, "height": 860}, "color_scheme": "light", "is_mobile": True}
+PHONE_OFFLINE = {"viewport": {"width": 390, "height": 860}, "color_scheme": "light", "is_mobile": True}
 
 
 def take(page, example, file):
@@ -65,23 +65,23 @@ def film(page, file):
     first.save(file, save_all=True, append_images=[frame for frame, _ in rest], duration=durations, loop=0, quality=80)
 
 
-def take_pocket(browser, folder):
-    """The page in the pocket on a phone whose network is gone."""
-    command = [sys.executable, "-u", "-m", "bears.pocket", "--to", f"{folder}/site", "--serve"]
+def take_offline(browser, folder):
+    """The offline version on a phone whose network is gone."""
+    command = [sys.executable, "-u", "-m", "bears.offline", "--to", f"{folder}/site", "--serve"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     url = next(line.split()[-1] for line in process.stdout if "The page is at" in line)
-    page = browser.new_page(device_scale_factor=2, **POCKET)
+    page = browser.new_page(device_scale_factor=2, **PHONE_OFFLINE)
     page.goto(url)
     page.get_by_text("Works offline now.").wait_for()
     page.context.set_offline(True)
     process.terminate()
     page.reload()
     page.get_by_text("Works offline now.").wait_for()
-    take(page, "Grizzly bear", PICTURES / "pocket.jpg")
+    take(page, "Grizzly bear", PICTURES / "offline.jpg")
 
 
 def icons(browser):
-    """The icons of the page in the pocket, as phones want them, from the app's own."""
+    """The icons of the offline version, as phones want them, from the app's own."""
     svg, folder = (ROOT / "bears" / "web" / "icon.svg").read_text(), ROOT / "bears" / "web" / "offline"
     frame, ground, *drawn = svg.splitlines()
     # A phone may cut its own shape out of this one, as far as a fifth of the radius from the edge.
@@ -115,7 +115,7 @@ def main():
             return take_report(browser, report)
     with tempfile.TemporaryDirectory() as folder, chromium(*CAMERA, camera(folder)) as browser:
         icons(browser)
-        take_pocket(browser, folder)
+        take_offline(browser, folder)
         server = Server(Path(folder) / "log")
         try:
             server.wait_for("The model is ready", 60)

@@ -2,7 +2,7 @@
 
 import sys
 
-from bears.lifecycle import begin
+from bears.cli import begin
 
 if __name__ == "__main__":
     begin()

@@ -11,7 +11,7 @@ os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # torch's threads that wait leave the
 
 import numpy as np
 import pytest
-from bears.errors import PocketError
+from bears.errors import OfflineError
 from filelock import FileLock
 from helpers import CAMERA, CHROMIUM, GPS, NEEDS, PHOTOS, ROOT, Server, open_browser
 from PIL import Image, ImageDraw
@@ -114,17 +114,17 @@ def train_shapes(shapes, folder):
 @pytest.fixture(scope="session")
 def runtime(once):
     """ONNX Runtime Web in this machine's cache: by npm where there is one, or else as the command fetches it."""
-    from bears.pocket.runtime import fetch_runtime  # not above: hosts have no need of it
+    from bears.offline.runtime import fetch_runtime  # not above: hosts have no need of it
 
     once("runtime", keep_runtime)
     try:
         return fetch_runtime()
-    except PocketError as e:
+    except OfflineError as e:
         pytest.skip(f"needs ONNX Runtime Web: {e}")
 
 
 def keep_runtime(to):
-    from bears.pocket.runtime import FILES, VERSION, folder, kept
+    from bears.offline.runtime import FILES, VERSION, folder, kept
 
     names = [name for name, digest in FILES.items() if not kept(folder() / name, digest)]
     if names and (npm := shutil.which("npm")):
@@ -137,14 +137,14 @@ def keep_runtime(to):
 
 
 @pytest.fixture(scope="session")
-def pocket(runtime, once):
-    """The folder that `python3 -m bears pocket` makes of the shipped model, and what it prints."""
-    folder = once("pocket", make_pocket)
+def offline(runtime, once):
+    """The folder that `python3 -m bears offline` makes of the shipped model, and what it prints."""
+    folder = once("offline", make_offline)
     return folder / "site", (folder / "said").read_text()
 
 
-def make_pocket(folder):
-    command = [sys.executable, "-m", "bears.pocket", "--to", folder / "site"]
+def make_offline(folder):
+    command = [sys.executable, "-m", "bears.offline", "--to", folder / "site"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     (folder / "said").write_text(result.stdout)

@@ -143,7 +143,7 @@ class Host:
         self.start()
 
     def start(self):
-        from bears.pocket.serve import Quiet  # not everything that imports this file needs it
+        from bears.offline.serve import Quiet  # not everything that imports this file needs it
 
         class Noting(Quiet):
             def send_head(handler):

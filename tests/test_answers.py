@@ -8,16 +8,16 @@ import shutil
 import numpy as np
 import pytest
 import requests
-from bears.answers import GROUP, NO_LIMITS, SURE, Limits
-from bears.app.model import Model
-from bears.app.wording import headline, percent, shown_probs
 from bears.errors import DataError
-from bears.export import export, open_export
-from bears.ood import certainty
-from bears.photo import open_photo
-from bears.pocket.site import build
+from bears.learning.data import check_groups
+from bears.model.answers import GROUP, NO_LIMITS, SURE, Limits
+from bears.model.classifier import Classifier
+from bears.model.export import export, open_export
+from bears.model.ood import certainty
+from bears.model.photo import open_photo
+from bears.model.wording import headline, percent, shown_probs
+from bears.offline.site import build
 from bears.predict import __main__ as predict
-from bears.train.data import check_groups
 from bears.train.options import parse_args
 from bears.watch.alarm import Rule
 from bears.watch.engine import Frame, Watcher
@@ -88,7 +88,7 @@ def test_the_bar_of_a_group_comes_first_and_is_no_longer_than_what_was_earned():
 def write_model(folder):
     """An export that can't tell the bear of the example, with its facts and photos."""
     learn = open_export(ROOT / "export.pkl")
-    probs = Model(ROOT / "export.pkl").ask([open_photo(BLACK)])[0][0]
+    probs = Classifier(ROOT / "export.pkl").ask([open_photo(BLACK)])[0][0]
     likely = (probs["black"] + sum(probs[label] for label in ("black", "grizzly"))) / 2
     assert probs["black"] < likely < 1
     learn.ood |= {"likely": likely, "earned": 0.97, "groups": [[0, 1]]}
@@ -126,7 +126,7 @@ def group_site(group_model, runtime, tmp_path_factory):
 @pytest.mark.slow
 def test_the_keys_travel_in_the_export_and_need_no_trust(group_model):
     assert open_export(group_model).ood["groups"] == [[0, 1]]
-    assert Model(group_model).limits == CANNOT_TELL
+    assert Classifier(group_model).limits == CANNOT_TELL
 
 
 @pytest.mark.slow

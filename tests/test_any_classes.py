@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from bears.answers import NONE, SURE, UNSURE
-from bears.app.wording import example_name, find_examples, headline, page_title
 from bears.deploy import files_to_send
-from bears.photo import open_photo
+from bears.model.answers import NONE, SURE, UNSURE
+from bears.model.photo import open_photo
+from bears.model.wording import example_name, find_examples, headline, page_title
 from gradio_client import Client, handle_file
 from helpers import GPS, PHONE, ROOT, Server, answer
 from PIL import Image
@@ -34,7 +34,7 @@ def test_an_example_of_each_class_lies_beside_the_export_without_what_the_camera
 
 @pytest.mark.slow
 def test_an_example_that_is_there_already_is_kept(shapes_model, tmp_path):
-    from bears.export import export_examples  # imports torch
+    from bears.model.export import export_examples  # imports torch
 
     class Interp:
         """Only what is asked of fastai's `Interpretation`: the files, smallest loss first."""
@@ -143,15 +143,15 @@ def letters(file):
 
 @pytest.mark.slow
 def test_labels_that_are_numbers_become_text_in_their_order(shapes, no_workers, tmp_path):
-    from bears.app.model import Model
-    from bears.export import export, load_pickle, open_export
+    from bears.model.classifier import Classifier
+    from bears.model.export import export, load_pickle, open_export
     from fastai.vision.all import CategoryBlock, ImageBlock
 
     blocks = (ImageBlock, CategoryBlock(vocab=[6, 4], sort=False))
     file = course_export(tmp_path, shapes, blocks=blocks, get_y=letters)
     learn = load_pickle(file)
     assert learn.dls.vocab == [6, 4]
-    [(probs, *_)] = Model(file, trust=True).ask([Image.new("RGB", (64, 64))])
+    [(probs, *_)] = Classifier(file, trust=True).ask([Image.new("RGB", (64, 64))])
     assert list(probs) == ["6", "4"]
     export(learn, tmp_path / "ours.pkl")  # which needs no trust
     assert list(open_export(tmp_path / "ours.pkl").dls.vocab) == ["6", "4"]
@@ -185,7 +185,7 @@ def test_the_commands_take_the_export_of_lesson_1(is_disc, shapes, tmp_path):
 
 @pytest.mark.slow
 def test_the_offline_page_is_made_from_the_export_of_lesson_1(is_disc, runtime, tmp_path):
-    from bears.pocket import __main__ as offline
+    from bears.offline import __main__ as offline
 
     offline.main(["--model", str(is_disc), "--trust-model", "--to", str(tmp_path / "site")])
     assert json.loads((tmp_path / "site" / "model.json").read_text())["classes"] == ["False", "True"]
@@ -194,7 +194,7 @@ def test_the_offline_page_is_made_from_the_export_of_lesson_1(is_disc, runtime, 
 @pytest.mark.slow
 def test_a_model_that_predicts_a_number_is_refused_in_a_sentence(shapes, no_workers, tmp_path):
     from bears.errors import ExportError
-    from bears.export import open_export
+    from bears.model.export import open_export
     from fastai.vision.all import ImageBlock, RegressionBlock
 
     blocks = {"blocks": (ImageBlock, RegressionBlock(n_out=2)), "get_y": lambda file: [1.0, float(file.stem)]}
@@ -207,7 +207,7 @@ def test_a_model_that_predicts_a_number_is_refused_in_a_sentence(shapes, no_work
 
 def serve_untrained(folder, classes, subject):
     """A page for `classes`, none of which is likely: its network has learnt nothing."""
-    from bears.export import export  # imports torch
+    from bears.model.export import export  # imports torch
     from fastai.vision.all import IndexSplitter, IntToFloatTensor, Resize, vision_learner
 
     from train import get_dls

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from bears import lifecycle
+from bears import cli
 from gradio_client import Client, handle_file
 from helpers import ROOT, Server
 from PIL import Image
@@ -104,10 +104,10 @@ def test_a_folder_that_cannot_be_used_is_not_called_a_port(tmp_path, lose):
 
 def test_a_folder_for_photos_that_is_not_there_is_made(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "not" / "there"))
-    monkeypatch.setattr(lifecycle, "PRIVATE", [])
-    folder = Path(lifecycle.private_folder())
+    monkeypatch.setattr(cli, "PRIVATE", [])
+    folder = Path(cli.private_folder())
     assert folder.is_dir() and folder.parent == tmp_path / "not" / "there"
-    lifecycle.delete_private()
+    cli.delete_private()
     assert not folder.exists()
 
 

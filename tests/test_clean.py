@@ -21,8 +21,8 @@ from bears.clean.decisions import COLUMNS, Decisions
 from bears.clean.page import Review
 from bears.clean.ranking import RankedPhoto, measure, rank, rank_folder, read_photos
 from bears.errors import DataError
-from bears.photo import open_photo
-from bears.train.data import find_photos, read_leave_out
+from bears.learning.data import find_photos, read_leave_out
+from bears.model.photo import open_photo
 from helpers import DESKTOP, PHONE, ROOT, Server, serious_findings
 from PIL import Image, ImageOps
 

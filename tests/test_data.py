@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from bears.clean.ranking import read_photos
 from bears.errors import DataError
-from bears.train import near_duplicates
-from bears.train.data import find_photos, grouped_folds, in_threads
-from bears.train.near_duplicates import MAX_HASH_DISTANCE, connect, group_near_duplicates
+from bears.learning import near_duplicates
+from bears.learning.data import find_photos, grouped_folds, in_threads
+from bears.learning.near_duplicates import MAX_HASH_DISTANCE, connect, group_near_duplicates
 from scipy.sparse.csgraph import connected_components
 
 NOISE = np.random.default_rng(0)

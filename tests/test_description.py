@@ -12,11 +12,11 @@ import zipfile
 import cloudpickle
 import pytest
 import torch
-from bears.app.model import Model
-from bears.description import ARCHIVE, DESCRIPTION
 from bears.errors import ExportError
-from bears.export import export, load_pickle, open_export
-from bears.train.learner import LINEAR_HEAD, vision_learner
+from bears.learning.learner import LINEAR_HEAD, vision_learner
+from bears.model.classifier import Classifier
+from bears.model.description import ARCHIVE, DESCRIPTION
+from bears.model.export import export, load_pickle, open_export
 from fastai.vision import all as fastai
 from helpers import ROOT
 from hypothesis import given, settings
@@ -274,7 +274,7 @@ def test_a_lying_description_is_refused_or_answers(small):
             parent[place[-1]] = lie
         small.write_bytes(rewritten(io.BytesIO(original), {DESCRIPTION: json.dumps(description)}))
         try:
-            [answer] = Model(small).ask([Image.new("RGB", (300, 200))])
+            [answer] = Classifier(small).ask([Image.new("RGB", (300, 200))])
         except ExportError as e:
             assert str(e).endswith(".")
         else:

@@ -7,14 +7,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from bears import detector, ood, squares
-from bears.answers import NONE, SURE
-from bears.app.model import Model
-from bears.detector import FILE, Detector
 from bears.errors import DetectorError
-from bears.export import export, open_export
-from bears.photo import open_photo
-from bears.squares import LESS, around
+from bears.model import detector, ood, squares
+from bears.model.answers import NONE, SURE
+from bears.model.classifier import Classifier
+from bears.model.detector import FILE, Detector
+from bears.model.export import export, open_export
+from bears.model.photo import open_photo
+from bears.model.squares import LESS, around
 from helpers import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +39,7 @@ def animals(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(animals):
-    return Model(animals)
+    return Classifier(animals)
 
 
 def small_bear(width=110):
@@ -110,7 +110,7 @@ def test_a_small_animal_is_found_and_the_answer_is_about_the_square_around_it(mo
     assert sum(probs.values()) == pytest.approx(1) and cam.shape == (8, 8)
     left, top, right, bottom = box
     assert left <= 420 and top <= 300 and right >= 530 and bottom >= 395 and right - left == bottom - top < 300
-    assert Model(animals, detect=False).ask([photo]) != [(probs, certainty, cam, box)]
+    assert Classifier(animals, detect=False).ask([photo]) != [(probs, certainty, cam, box)]
 
 
 def test_only_a_photo_that_is_not_decided_is_searched(model, monkeypatch):
@@ -144,7 +144,7 @@ def test_an_export_whose_classes_are_no_animals_has_no_detector(animals):
 
 def test_without_the_file_the_app_answers_as_without_a_detector(animals, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(squares, "Detector", lambda: Detector(tmp_path / "gone"))
-    model = Model(animals)
+    model = Classifier(animals)
     assert capsys.readouterr().out.count("Small animals are found less often: ") == 1
     [(probs, certainty, *_)] = model.ask([open_photo(GRIZZLY)], False)
     assert model.eyes.detector is None and certainty == SURE and max(probs, key=probs.get) == "grizzly"

@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from bears.export import open_export
-from bears.train import distributed
+from bears import distributed
+from bears.model.export import open_export
 from helpers import ROOT, facts_of, free_port
 
 import train
@@ -17,7 +17,7 @@ import train
 SCRIPT = """
 import json, os, sys
 import torch
-from bears.train import distributed
+from bears import distributed
 from fastai.data.core import DataLoaders, TfmdDL
 from fastai.learner import Callback, Learner
 from fastai.losses import MSELossFlat

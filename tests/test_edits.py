@@ -4,7 +4,7 @@ import importlib.util
 import json
 
 import pytest
-from bears.app.model import Model
+from bears.model.classifier import Classifier
 from fastai.vision.all import MultiCategoryBlock, parent_label
 from helpers import ROOT
 from PIL import Image
@@ -32,7 +32,7 @@ def edited(tmp_path):
 def facts_after(train, data, out, *options):
     """Run an edited train.py; what it exports must open as app.py opens it, and answer."""
     train.main(["--data", str(data), "--out", str(out), *options])
-    [(probs, *_)] = Model(out / "export.pkl").ask([Image.new("RGB", (300, 200))])
+    [(probs, *_)] = Classifier(out / "export.pkl").ask([Image.new("RGB", (300, 200))])
     assert sum(probs.values()) == pytest.approx(1)
     return json.loads((out / "export.json").read_text())
 

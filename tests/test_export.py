@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from bears.errors import ExportError, NoModelError
-from bears.export import export, open_export
-from bears.photo import open_photo
+from bears.model.export import export, open_export
+from bears.model.photo import open_photo
 from helpers import ROOT
 
 EXPORT = ROOT / "export.pkl"

@@ -103,15 +103,15 @@ def test_camp_watch(firefox, server):
     firefox.find("#watch .start")
 
 
-def test_the_page_in_the_pocket_opened_from_a_folder(firefox, pocket):
-    firefox("Navigate", url=(pocket[0] / "index.html").as_uri())
+def test_the_offline_version_opened_from_a_folder(firefox, offline):
+    firefox("Navigate", url=(offline[0] / "index.html").as_uri())
     firefox.find("#here", "Please put its folder on a web host")
     time.sleep(1)  # its worker fails meanwhile
     firefox.find("#here", "Please put its folder on a web host")
 
 
-def test_the_page_in_the_pocket_without_a_network(firefox, pocket):
-    host = Host(pocket[0])
+def test_the_offline_version_without_a_network(firefox, offline):
+    host = Host(offline[0])
     firefox("Navigate", url=host.url)
     firefox.find("#here [role=status]", "Works offline now.")
     host.stop()

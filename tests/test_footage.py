@@ -144,7 +144,7 @@ def test_the_published_curve_is_of_ten_hours_and_a_hundred_visits():
 @pytest.mark.slow
 def test_a_run_that_is_stopped_goes_on_where_it_was(photos, tmp_path, capsys):
     records = tmp_path / "records.jsonl"
-    model = watch.Model(ROOT / "export.pkl")
+    model = watch.Classifier(ROOT / "export.pkl")
     watch.record(model, watch.all_clips(photos, 0, 1), records)
     [day, night] = watch.read_records(records)
     assert watch.delay(day, Rule()) is not None

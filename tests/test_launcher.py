@@ -35,7 +35,7 @@ def test_help_and_refusals_come_before_slow_imports(program, option, status):
     result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     imported = {line.split("|")[-1].strip() for line in result.stderr.splitlines() if line.startswith("import time:")}
     assert result.returncode == status and "usage: " in result.stdout + result.stderr
-    assert "bears.lifecycle" in imported
+    assert "bears.cli" in imported
     assert not imported & {"torch", "gradio", "fastai", "numpy", "requests", "huggingface_hub"}
 
 
@@ -89,7 +89,7 @@ def test_ctrl_c_in_the_first_second_says_nothing_and_leaves_nothing(command, sec
 @needs_posix
 def test_launcher_lets_ctrl_c_wait_until_the_program_heeds_it():
     show = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []), flush=True)"
-    begin = f"from bears.lifecycle import begin; {show}; begin(); {show}"
+    begin = f"from bears.cli import begin; {show}; begin(); {show}"
     code = f"import sys; from bears.__main__ import run; run([sys.executable, '-c', {begin!r}])"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["True", "False"]
@@ -99,9 +99,9 @@ def test_launcher_lets_ctrl_c_wait_until_the_program_heeds_it():
 def copy(tmp_path):
     """A copy of the launcher, with a program that needs one small package."""
     (tmp_path / "bears").mkdir()
-    for name in ("__init__", "__main__", "errors", "lifecycle", "text"):
+    for name in ("__init__", "__main__", "errors", "cli", "text"):
         shutil.copy(ROOT / "bears" / f"{name}.py", tmp_path / "bears")
-    program = "import sys\nfrom bears.lifecycle import begin\nbegin(lambda: sys.argv[1:] and sys.exit('refused'))\n"
+    program = "import sys\nfrom bears.cli import begin\nbegin(lambda: sys.argv[1:] and sys.exit('refused'))\n"
     (tmp_path / "app.py").write_text(f"{program}import iniconfig\nprint('it runs')\n")
     (tmp_path / "requirements.txt").write_text("iniconfig\n")
     shutil.copy(ROOT / "requirements.lock", tmp_path)
@@ -214,7 +214,7 @@ def test_launcher_says_which_version_it_is():
 
 @pytest.mark.parametrize("option, status", [("--help", 0), ("--sed", None)])
 def test_other_processes_of_accelerate_leave_the_options_to_the_first(option, status):
-    code = "from bears.lifecycle import begin; from bears.train.options import parse_args;"
+    code = "from bears.cli import begin; from bears.train.options import parse_args;"
     code += f"begin(lambda: parse_args('', ['{option}'])); print('goes on')"
     env = {**os.environ, "RANK": "1"}
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
@@ -222,6 +222,6 @@ def test_other_processes_of_accelerate_leave_the_options_to_the_first(option, st
 
 
 def test_gradio_waits_for_nothing_that_jupyter_brings():
-    code = "from bears.lifecycle import prepare_gradio; prepare_gradio(); import jsonschema, sys; print(*sys.modules)"
+    code = "from bears.cli import prepare_gradio; prepare_gradio(); import jsonschema, sys; print(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "jsonschema" in result.stdout.split() and "lark" not in result.stdout.split()

@@ -11,7 +11,7 @@ import hostile
 import numpy as np
 import pytest
 from bears.errors import PhotoError
-from bears.photo import open_photo
+from bears.model.photo import open_photo
 from PIL import Image
 
 SCENE = Image.new("RGB", (60, 40), "blue")

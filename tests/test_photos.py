@@ -7,8 +7,8 @@ import sys
 
 import pytest
 from bears.errors import DataError
+from bears.learning.data import find_photos
 from bears.photos import list_photos
-from bears.train.data import find_photos
 from helpers import ROOT
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other links and no pipes")
@@ -83,4 +83,4 @@ def test_a_folder_that_is_not_there_is_said(tmp_path):
 def test_no_other_code_searches_folders_for_photos():
     code = {f.relative_to(ROOT).as_posix(): f.read_text(encoding="utf-8") for f in ROOT.glob("bears/**/*.py")}
     words = re.compile(r"get_image_files\(|\.rglob\(|glob\(.\*\*/|EXTENSIONS\b")
-    assert {name for name, text in code.items() if words.search(text)} <= {"bears/photos.py", "bears/photo.py"}
+    assert {name for name, text in code.items() if words.search(text)} <= {"bears/photos.py"}

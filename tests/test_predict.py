@@ -13,9 +13,9 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
-from bears.answers import NO_LIMITS
 from bears.errors import DataError, PhotoError, PredictError
-from bears.photo import SIDE
+from bears.model.answers import NO_LIMITS
+from bears.model.photo import SIDE
 from bears.predict import __main__ as predict
 from bears.predict import detections
 from bears.predict.ask import BATCH, ask_all

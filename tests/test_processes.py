@@ -13,14 +13,14 @@ from pathlib import Path
 import hostile
 import pytest
 import requests
-from bears.app import openers, process
+from bears.app import decode_workers, process
 from bears.errors import PhotoError
 from helpers import ROOT, Server, answer, memory, upload
 from PIL import Image
 
 pytestmark = pytest.mark.slow
 TEDDY = ROOT / "examples" / "teddy.jpg"
-LITTLE_MEMORY = ["sh", "-c", f'ulimit -v 250000; exec "{sys.executable}" -m bears.app.open_photos']
+LITTLE_MEMORY = ["sh", "-c", f'ulimit -v 250000; exec "{sys.executable}" -m bears.app.decode_worker']
 
 
 def waits():
@@ -29,8 +29,8 @@ def waits():
 
 @pytest.fixture
 def one_opener(monkeypatch):
-    monkeypatch.setattr(openers, "cpu_count", lambda: 1)
-    made = openers.Openers()
+    monkeypatch.setattr(decode_workers, "cpu_count", lambda: 1)
+    made = decode_workers.DecodeWorkers()
     yield made
     made.close()
 
@@ -55,7 +55,7 @@ def refusal(one_opener, file, hung_up=waits):
 
 
 def test_a_photo_that_takes_too_long(one_opener, slow, monkeypatch):
-    monkeypatch.setattr(openers, "DEADLINE", 2)
+    monkeypatch.setattr(decode_workers, "DEADLINE", 2)
     start = time.monotonic()
     assert refusal(one_opener, slow) == "This photo takes too long to open. Please send a smaller copy."
     assert time.monotonic() - start < 8
@@ -63,7 +63,7 @@ def test_a_photo_that_takes_too_long(one_opener, slow, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot limit what a process may have")
 def test_a_photo_that_takes_too_much_memory(one_opener, tmp_path, monkeypatch):
-    monkeypatch.setattr(openers, "COMMAND", LITTLE_MEMORY)
+    monkeypatch.setattr(decode_workers, "COMMAND", LITTLE_MEMORY)
     Image.new("1", (7000, 7000)).save(tmp_path / "large.png")
     sentence = "This photo takes too much memory to open. Please send a smaller copy."
     assert refusal(one_opener, tmp_path / "large.png") == sentence
@@ -86,7 +86,7 @@ def test_a_process_that_ends_with_a_photo_in_it(one_opener, slow):
 
 
 def test_many_callers_get_their_own_photos(tmp_path):
-    made = openers.Openers()
+    made = decode_workers.DecodeWorkers()
     files = [tmp_path / f"{i}.png" for i in range(40)]
     for i, file in enumerate(files):
         Image.new("RGB", (30 + i, 30), (i, 0, 0)).save(file)
@@ -100,8 +100,8 @@ def test_many_callers_get_their_own_photos(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the test reads /proc")
 def test_of_large_photos_one_is_in_memory_at_a_time(monkeypatch, tmp_path):
-    monkeypatch.setattr(openers, "cpu_count", lambda: 2)
-    made, pixels = openers.Openers(), 20_000_000
+    monkeypatch.setattr(decode_workers, "cpu_count", lambda: 2)
+    made, pixels = decode_workers.DecodeWorkers(), 20_000_000
     Image.new("RGB", (5000, pixels // 5000), "green").save(tmp_path / "large.webp", method=0)
     made.start()
     try:
@@ -120,7 +120,7 @@ def test_of_large_photos_one_is_in_memory_at_a_time(monkeypatch, tmp_path):
 
 
 def test_they_import_no_torch():
-    code = "import sys, bears.app.open_photos; print(not {'torch', 'gradio', 'fastai'} & set(sys.modules))"
+    code = "import sys, bears.app.decode_worker; print(not {'torch', 'gradio', 'fastai'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "True"
 
 
@@ -162,7 +162,7 @@ def test_a_visitor_who_hangs_up_makes_nobody_wait(own_server):
         requests.get(f"{url}/{event}", stream=True, timeout=60).close()
     start = time.monotonic()
     assert answer(own_server, TEDDY.read_bytes())[1] == "Teddy bear, 99% sure"
-    assert time.monotonic() - start < openers.DEADLINE
+    assert time.monotonic() - start < decode_workers.DEADLINE
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from bears.lifecycle import root_path
+from bears.cli import root_path
 from helpers import FILE_DATA, ROOT, Nginx, Server, ask_from, needs, stopped_model, upload
 
 TEDDY = (ROOT / "examples" / "teddy.jpg").read_bytes()

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from bears.download import Web
 from bears.errors import DataError
-from bears.train.data import read_leave_out
+from bears.learning.data import read_leave_out
 from bears.train.options import LEFT_OUT
 from bears.train.shipped_photos import PHOTOS, shipped_photos
 from helpers import ROOT

@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 import requests
 import torch
-from bears import lifecycle
+from bears import cli
 from bears.app import uploads
-from bears.app.model import Model
 from bears.app.process import PredictorProcess
-from bears.photo import open_photo
+from bears.model.classifier import Classifier
+from bears.model.photo import open_photo
 from helpers import FILE_DATA, ROOT, Server, answer, call, memory, model_process, send, upload
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -113,7 +113,7 @@ def test_no_web_address_is_fetched(server, way):
     assert not hits and "links" in text  # Gradio's own guard, which lets public addresses pass, says something else
 
 
-@pytest.mark.parametrize("path", ["app.py", "export.pkl", "export.json", "bears/photo.py", "examples/../app.py"])
+@pytest.mark.parametrize("path", ["app.py", "export.pkl", "export.json", "bears/model/photo.py", "examples/../app.py"])
 @pytest.mark.parametrize(
     "route", ["/gradio_api/file={root}/{path}", "/gradio_api/file={path}", "/file={path}", "/{path}"]
 )
@@ -133,7 +133,7 @@ def test_over_long_file_is_refused(server):
 
 
 def test_each_of_many_callers_gets_the_answer_to_their_own_photo(server):
-    model, photos = Model(ROOT / "export.pkl"), []
+    model, photos = Classifier(ROOT / "export.pkl"), []
     for file in sorted((ROOT / "examples").glob("*.jpg")):
         with Image.open(file) as im:
             for variant in (im, ImageOps.mirror(im), im.rotate(10), im.crop((0, 0, *[n * 3 // 4 for n in im.size]))):
@@ -287,7 +287,7 @@ def test_a_server_that_is_stopped_leaves_no_photo_behind(tmp_path, how):
 @pytest.fixture
 def killed(tmp_path):
     """The folder of an app that was killed while it held a photo, and beside it that of one that runs."""
-    code = "from bears.lifecycle import private_folder; print(private_folder(), flush=True); input()"
+    code = "from bears.cli import private_folder; print(private_folder(), flush=True); input()"
     env, pipe = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}, subprocess.PIPE
     apps = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdin=pipe, stdout=pipe) for _ in "ab"]
     dead, running = (Path(app.stdout.readline().decode().strip()) for app in apps)
@@ -304,11 +304,11 @@ def killed(tmp_path):
 def test_the_next_start_deletes_the_photos_of_an_app_that_was_killed_and_nobody_elses(killed, tmp_path, monkeypatch):
     dead, running = killed
     assert (dead / "photo.jpg").is_file()
-    monkeypatch.setattr(lifecycle, "PRIVATE", [])
+    monkeypatch.setattr(cli, "PRIVATE", [])
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    own = lifecycle.private_folder()
+    own = cli.private_folder()
     assert not dead.exists() and (running / "photo.jpg").is_file() and (tmp_path / "photos-holiday/photo.jpg").is_file()
-    lifecycle.delete_private()
+    cli.delete_private()
     assert not Path(own).exists()
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from bears.errors import DataError
-from bears.export import open_export
-from bears.facts import error_sentence, public
-from bears.train.calibration import fit_temperature
+from bears.learning.calibration import fit_temperature
+from bears.model.export import open_export
+from bears.model.metadata import error_sentence, public
 from bears.train.sources import LEAST, REST, choose_likely, describe_source, find_sources, split_by_source
 from helpers import facts_of
 

@@ -14,11 +14,11 @@ from importlib.metadata import version
 import pytest
 import requests
 import yaml
-from bears.app.wording import about, page_title, watch_words
 from bears.deploy import COMMIT_MESSAGE, files_to_send, main, send
 from bears.errors import DeployError
-from bears.export import open_export
-from bears.facts import public
+from bears.model.export import open_export
+from bears.model.metadata import public
+from bears.model.wording import about, page_title, watch_words
 from helpers import ROOT, TRACKED, Server, answer, needs
 from huggingface_hub import SpaceCard, constants, metadata_load
 
@@ -254,9 +254,9 @@ def listed(said):
 
 
 @pytest.mark.slow
-def test_a_static_space_gets_exactly_what_the_dry_run_lists(hub, pocket, monkeypatch, capsys):
-    files = {f.relative_to(pocket[0]).as_posix(): f.read_bytes() for f in pocket[0].rglob("*") if f.is_file()}
-    monkeypatch.setattr("bears.pocket.site.build", lambda *args: files)
+def test_a_static_space_gets_exactly_what_the_dry_run_lists(hub, offline, monkeypatch, capsys):
+    files = {f.relative_to(offline[0]).as_posix(): f.read_bytes() for f in offline[0].rglob("*") if f.is_file()}
+    monkeypatch.setattr("bears.offline.site.build", lambda *args: files)
     monkeypatch.setattr(constants, "ENDPOINT", hub.url)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_TOKEN", "hf_secret")

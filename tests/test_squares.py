@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from bears.answers import NONE, SURE, UNSURE
-from bears.app.model import Model
-from bears.export import export, load_pickle
-from bears.photo import open_photo
-from bears.squares import CLOSER, Answer, WholePhotos, cover, visible
-from bears.train.degrade import KINDS, Degrade
-from bears.train.learner import vision_learner
+from bears.learning.degrade import KINDS, Degrade
+from bears.learning.learner import vision_learner
+from bears.model.answers import NONE, SURE, UNSURE
+from bears.model.classifier import Classifier
+from bears.model.export import export, load_pickle
+from bears.model.photo import open_photo
+from bears.model.squares import CLOSER, Answer, WholePhotos, cover, visible
 from fastai.vision.all import ImageDataLoaders, PILImage, Resize
 from helpers import ROOT
 from hypothesis import given
@@ -23,7 +23,7 @@ GRIZZLY = ROOT / "examples" / "grizzly.jpg"
 
 @pytest.fixture(scope="module")
 def model():
-    return Model(ROOT / "export.pkl", detect=False)
+    return Classifier(ROOT / "export.pkl", detect=False)
 
 
 @given(n=st.integers(1, 80), side=st.integers(1, 20), stride=st.none() | st.integers(1, 20))
@@ -138,7 +138,7 @@ def test_of_a_panorama_the_middle_is_looked_at(size):
 def test_a_model_that_cannot_see_whole_photos_sees_the_middle(shapes, no_workers, tmp_path):
     dls = ImageDataLoaders.from_folder(shapes, valid_pct=0.5, item_tfms=Resize(96), bs=4)
     export(vision_learner(dls, "test_resnet", pretrained=False), tmp_path / "export.pkl")  # with fastai's own head
-    middle = Model(tmp_path / "export.pkl")
+    middle = Classifier(tmp_path / "export.pkl")
     assert not isinstance(middle.eyes, WholePhotos)
     [(_, _, cam, box)] = middle.ask([Image.new("RGB", (400, 300))])
     assert cam is None and box == (50, 0, 350, 300)

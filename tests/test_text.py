@@ -9,14 +9,14 @@ import sys
 import time
 
 import pytest
-from bears.app.wording import log_line
 from bears.clean.decisions import Decisions
+from bears.cli import ends_in_words
 from bears.collect.attribution import Collection
 from bears.errors import DataError, ExportError
 from bears.files import write_whole
-from bears.lifecycle import ends_in_words
+from bears.learning.data import find_photos, read_leave_out
+from bears.model.wording import log_line
 from bears.text import as_typed, from_cells, print_line, printable, to_cells
-from bears.train.data import find_photos, read_leave_out
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other names and shells")
 ODD = [

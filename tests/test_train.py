@@ -17,22 +17,22 @@ import numpy as np
 import pytest
 import torch
 from bears import ARCH
-from bears.app.model import Model
 from bears.errors import ExportError
-from bears.export import export, open_export
-from bears.train.data import find_photos, grouped_folds
-from bears.train.learner import (
+from bears.learning.data import find_photos, grouped_folds
+from bears.learning.learner import (
     LINEAR_HEAD,
     Features,
     body_features,
     compute_features,
     fit_head,
-    input_size,
     prefetch,
     validation_logits,
     vision_learner,
 )
-from bears.train.near_duplicates import group_near_duplicates
+from bears.learning.near_duplicates import group_near_duplicates
+from bears.model.backbone import input_size
+from bears.model.classifier import Classifier
+from bears.model.export import export, open_export
 from bears.train.report import PAGE, describe_loss, show_confusion, show_watch, show_wrong
 from bears.train.report import ClassificationInterpretation as Interpretation
 from fastai.vision.all import ClassificationInterpretation, IndexSplitter, RandomSplitter, Resize, noop, parent_label
@@ -314,7 +314,7 @@ def test_the_lesson_as_in_the_book_and_a_class_whose_letters_no_font_here_has(sh
     printed = capsys.readouterr()
     assert "the lesson's random split may part" in printed.err and json.loads(printed.out) == facts
     assert [(label, total) for label, total, *_ in table_of(tmp_path)] == [("square", "16"), ("🐻熊", "16")]
-    [(probs, *_)] = Model(tmp_path / "export.pkl").ask([Image.new("RGB", (300, 200))])
+    [(probs, *_)] = Classifier(tmp_path / "export.pkl").ask([Image.new("RGB", (300, 200))])
     assert sum(probs.values()) == pytest.approx(1)  # with the augmentation it opens as any other
 
 
@@ -376,7 +376,7 @@ def test_a_head_leaves_the_number_of_threads_as_it_was():
 def test_any_timm_or_torchvision_backbone(shapes, tmp_path, arch):
     facts = run_training("--data", shapes, "--out", tmp_path, "--arch", arch, "--no-pretrained", "--cross-validate", 2)
     assert facts["arch"] == arch
-    [(probs, *_)] = Model(tmp_path / "export.pkl").ask([Image.new("RGB", (300, 200))])
+    [(probs, *_)] = Classifier(tmp_path / "export.pkl").ask([Image.new("RGB", (300, 200))])
     assert sum(probs.values()) == pytest.approx(1)
 
 

@@ -6,17 +6,9 @@ from argparse import Namespace
 import numpy as np
 import pytest
 import torch
-from bears import ood
-from bears.answers import NONE, SURE
-from bears.app.heatmap import activation_map, draw_heatmap
-from bears.app.model import Model
-from bears.export import open_export
-from bears.photo import open_photo
-from bears.speed_up import speed_up
-from bears.train import evaluation
-from bears.train.calibration import calibration_error, cross_calibrated, fit_temperature
-from bears.train.data import find_photos, grouped_folds
-from bears.train.learner import (
+from bears.learning.calibration import calibration_error, cross_calibrated, fit_temperature
+from bears.learning.data import find_photos, grouped_folds
+from bears.learning.learner import (
     compute_features,
     count_errors,
     fingerprint,
@@ -24,7 +16,15 @@ from bears.train.learner import (
     no_progress_bar_in_logs,
     out_of_fold,
 )
-from bears.train.near_duplicates import group_near_duplicates
+from bears.learning.near_duplicates import group_near_duplicates
+from bears.model import ood
+from bears.model.answers import NONE, SURE
+from bears.model.classifier import Classifier
+from bears.model.export import open_export
+from bears.model.heatmap import activation_map, draw_heatmap
+from bears.model.photo import open_photo
+from bears.model.speed_up import speed_up
+from bears.train import evaluation
 from bears.train.none_of_them import fit_detector
 from bears.train.options import LEFT_OUT
 from fastai.data.transforms import get_image_files
@@ -37,7 +37,7 @@ EXAMPLES = [f for f in sorted((ROOT / "examples").glob("*.jpg")) if f.stem != "n
 
 @pytest.fixture(scope="module")
 def model():
-    return Model(ROOT / "export.pkl")
+    return Classifier(ROOT / "export.pkl")
 
 
 def test_one_photo_and_many_give_the_same_answers(model):

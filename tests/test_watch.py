@@ -23,8 +23,8 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from bears.app.model import Model
 from bears.errors import WatchError
+from bears.model.classifier import Classifier
 from bears.watch import __main__ as command
 from bears.watch import frames, tell
 from bears.watch.alarm import PHOTO, Alarm, Rule, score
@@ -90,13 +90,13 @@ def test_nothing_else_imports_opencv():
 
 @pytest.fixture(scope="module")
 def open_model():
-    return Model(ROOT / "export.pkl")
+    return Classifier(ROOT / "export.pkl")
 
 
 @pytest.fixture
 def opened(open_model, monkeypatch):
     """The command uses the model that is open already."""
-    monkeypatch.setattr(command, "Model", lambda file, trust: open_model)
+    monkeypatch.setattr(command, "Classifier", lambda file, trust: open_model)
 
 
 def meadow(seed=0):
@@ -143,7 +143,7 @@ def bear_watch(open_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("watch")
     film = write_film(folder / "bear.mp4", walk("grizzly"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "Model", lambda file, trust: open_model)
+        patch.setattr(command, "Classifier", lambda file, trust: open_model)
         command.main([film, "--to", str(folder / "kept")])
     return folder / "kept"
 
@@ -207,7 +207,7 @@ def test_a_replay_says_why_it_alarmed_and_what_other_settings_had_done(bear_watc
 )
 def test_what_is_wrong_is_one_sentence(args, said, open_model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "Model", Model if "--model" in args else lambda file, trust: open_model)
+    monkeypatch.setattr(command, "Classifier", Classifier if "--model" in args else lambda file, trust: open_model)
     (tmp_path / "notes.txt").write_text("no film")
     write_film("film.mp4", walk("teddy", seconds=1))
     with pytest.raises(SystemExit, match=r"^bears\.watch: ") as e:

@@ -1,1 +1,1 @@
-"""What app.py needs: the model, its process, what comes in, what the page says and how it looks."""
+"""What app.py needs: the process of the model, the guard, uploads, connections, and how the page looks."""

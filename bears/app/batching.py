@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from multiprocessing.managers import BaseManager
 from multiprocessing.util import get_temp_dir
 
-from bears.lifecycle import STOP_SIGNALS
+from bears.cli import STOP_SIGNALS
 
 MAX_BATCH = 4  # a larger batch is no faster on two cores and takes more memory
 
@@ -38,21 +38,23 @@ class Predictor:
         return self.loaded.result()
 
     def predict(self, photo, alone):
-        """What `Model.ask` says of an upright RGB PIL image; `alone`: nobody else is here. Raises `ExportError`."""
+        """What `Classifier.ask` says of an upright RGB image; `alone`: nobody else is here. Raises `ExportError`."""
         self.load()
         return self.submit(photo, alone).result()
 
     def submit(self, photo, alone):
-        """Queue a photo for the model; returns a Future of what `Model.ask` says of it."""
+        """Queue a photo for the model; returns a Future of what `Classifier.ask` says of it."""
         answer = Future()
         self.waiting.put((photo, alone, answer))
         return answer
 
     def work(self):
         try:
-            from bears.app.model import Model  # imports torch and fastai: seconds in which photos can be opened
+            from bears.model.classifier import (
+                Classifier,  # imports torch and fastai: seconds in which photos can be opened
+            )
 
-            model = Model(self.file, self.trust)
+            model = Classifier(self.file, self.trust)
         except Exception as e:
             self.loaded.set_exception(e)
             return

@@ -15,9 +15,9 @@ import anyio
 import gradio as gr
 import orjson
 from bears.app.connections import is_proxy, limit_connections, most_connections
-from bears.app.hosts import THIS_MACHINE, behind_proxy, local_names
-from bears.app.pocket import routes
+from bears.app.hosting import THIS_MACHINE, behind_proxy, local_names
 from bears.app.uploads import MAX_FILE_SIZE, NO_ROOM, Store
+from bears.static_site import routes
 from gradio import utils
 from gradio.data_classes import PredictBody
 from gradio.route_utils import get_hostname
@@ -47,9 +47,9 @@ ROUTES = """/ /config /favicon.ico /manifest.json /pwa_icon /pwa_icon/{} /robots
     /gradio_api/info /gradio_api/openapi.json /gradio_api/app_id /gradio_api/startup-events /gradio_api/theme.css
     /gradio_api/upload /gradio_api/upload_progress /gradio_api/heartbeat/{} /gradio_api/cancel /gradio_api/reset
     /gradio_api/queue/join /gradio_api/queue/data /gradio_api/call/{} /gradio_api/call/{}/{} /gradio_api/run/{}
-    /pocket /gradio_api/mcp /gradio_api/mcp/{} /gradio_api/mcp/messages/{}"""
+    /offline /gradio_api/mcp /gradio_api/mcp/{} /gradio_api/mcp/messages/{}"""
 ROUTES = {tuple(route.split("/")[1:]) for route in ROUTES.split()}
-FOLDERS = ("/assets/", "/static/", "/svelte/", "/pocket/", "/gradio_api/file=")
+FOLDERS = ("/assets/", "/static/", "/svelte/", "/offline/", "/gradio_api/file=")
 MCP = "/gradio_api/mcp"
 ASKS = ("/gradio_api/queue/join", "/gradio_api/call/", "/gradio_api/run/")
 FIELDS = ("data", "session_hash", "fn_index", "trigger_id", "event_data")
@@ -389,7 +389,7 @@ def protected(demo: gr.Blocks, host: str, share: bool, root_path: str | None) ->
     return {
         "app_kwargs": {"middleware": [guard], "routes": routes(demo.predictor.file)},
         "server_name": host,
-        "share": False,  # bears/app/hosts.py opens the tunnel
+        "share": False,  # bears/app/hosting.py opens the tunnel
         "prevent_thread_lock": True,
         "quiet": True,
         "root_path": (root_path or "").rstrip("/"),

@@ -1,7 +1,8 @@
 """Keep the model in a process of its own, so that the page answers while the model thinks, loads or crashes.
 
 Python runs one thread at a time (its "global interpreter lock"): in one process, uploads and the network would wait
-for each other at every step. The model gets small pictures, which the processes of bears/app/openers.py have opened.
+for each other at every step. The model gets small pictures, which other processes have opened
+(bears/app/decode_workers.py).
 """
 
 import contextlib
@@ -18,9 +19,9 @@ from pathlib import Path
 
 from bears.app.batching import MAX_BATCH, Manager
 from bears.app.callers import find_caller
-from bears.app.heatmap import draw_heatmap
-from bears.app.openers import Openers, end_after
+from bears.app.decode_workers import DecodeWorkers, end_after
 from bears.errors import ExportError, NoModelError, PhotoError
+from bears.model.heatmap import draw_heatmap
 
 ROOT = Path(__file__).parents[2]
 MAX_OPEN = 2 * MAX_BATCH  # photos in memory, in the model or ready for it; all others wait as files
@@ -38,7 +39,7 @@ class PredictorProcess:
 
     def __init__(self, file, trust=False):
         self.file, self.trust = Path(file).absolute(), trust
-        self.openers = Openers()
+        self.decode_workers = DecodeWorkers()
         self.open_at_once = threading.Semaphore(MAX_OPEN)
         self.callers, self.counting = 0, threading.Lock()  # in `predict` just now
         self.starting = threading.Lock()
@@ -50,7 +51,7 @@ class PredictorProcess:
             if self.closed:
                 raise ExportError("The page is closing.")
             if self.latest is None:
-                self.openers.start()
+                self.decode_workers.start()
                 self.latest = Started(self.file, self.trust)
                 threading.Thread(target=self.start_again, daemon=True).start()
             elif self.latest.process.poll() is not None:
@@ -78,15 +79,15 @@ class PredictorProcess:
     def predict(self, file: str, explain: bool = True) -> tuple:
         """Ask the model about the photo in `file`; returns a tuple of four.
 
-        `probs` is a dict from label to probability, `certainty` is one of the answers of bears/answers.py, `heatmap` is
-        the photo with the evidence for the top class laid over the square that this is about, or nothing, as it is
-        without `explain`; then the `Limits` of the model.
+        `probs` is a dict from label to probability, `certainty` is one of the answers of bears/model/answers.py,
+        `heatmap` is the photo with the evidence for the top class laid over the square that this is about, or nothing,
+        as it is without `explain`; then the `Limits` of the model.
         Raises `ExportError`; and `PhotoError`, also when the model stopped while it had the photo.
         """
         again = PhotoError("The model stopped at this moment and starts anew", "Please send the photo again.")
         hung_up = find_caller()
         with self.counted(), self.open_at_once:
-            photo = self.openers.open(file, hung_up)
+            photo = self.decode_workers.open(file, hung_up)
             asked = self.start()
             with asked.unless_it_died(again):
                 probs, certainty, cam, box = asked.predict(photo, alone=self.callers == 1)
@@ -106,7 +107,7 @@ class PredictorProcess:
         """End all processes."""
         with self.starting:
             self.closed = True
-            self.openers.close()
+            self.decode_workers.close()
             if self.latest:
                 self.latest.close()
 

@@ -1,7 +1,7 @@
 """Photos come in as uploads and in no other way: Gradio by itself opens what a caller of its API names.
 
 That is any picture on this machine by its path, `data:` addresses of any length, and whatever the web has.
-How many pixels a photo may have is in bears/photo.py.
+How many pixels a photo may have is in bears/model/photo.py.
 The `data:` addresses of AI assistants (MCP) become uploads before they come here.
 """
 
@@ -14,8 +14,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import gradio as gr
-from bears.lifecycle import delete_abandoned, private_folders
-from bears.photo import FORMATS, HINT
+from bears.cli import delete_abandoned, private_folders
+from bears.model.photo import FORMATS, HINT
 from gradio import processing_utils, route_utils, utils
 from PIL import Image
 from starlette.formparsers import MultiPartException

@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from bears.lifecycle import STOP_SIGNALS, begin, end_in_order, ends_in_words, prepare_gradio
+from bears.cli import STOP_SIGNALS, begin, end_in_order, ends_in_words, prepare_gradio
 
 LISTED = 20  # photos of each class that `--list` prints
 
@@ -31,9 +31,9 @@ from bears.clean.checks import CHECKS
 from bears.clean.decisions import Decisions
 from bears.clean.page import Review, create_page
 from bears.clean.ranking import rank_folder
+from bears.learning.data import check_folder
+from bears.learning.learner import no_progress_bar_in_logs
 from bears.text import as_typed, print_line
-from bears.train.data import check_folder
-from bears.train.learner import no_progress_bar_in_logs
 from bears.web.theme import THEME
 
 

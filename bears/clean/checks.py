@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bears.app.wording import percent
+from bears.model.wording import percent
 from sklearn.neighbors import NearestNeighbors
 
 MAX_DISTANCE = 0.3  # of the usual distance between photos: what is closer is a near-duplicate
@@ -20,7 +20,7 @@ UNLIKE = 0.5  # of the likeness to the other photos; most photos have more, and 
 class Photos:
     """The photos below a folder, and what a model that never saw them says of each, all in the order of `files`."""
 
-    files: list[Path]  # for a look at the pixels: bears.photo.open_photo
+    files: list[Path]  # for a look at the pixels: bears.model.photo.open_photo
     names: list[str]  # paths below the folder, `class/file`
     vocab: list[str]  # the classes
     labels: list[str]  # those whose folders the photos lie in
@@ -28,7 +28,7 @@ class Photos:
     certainty: np.ndarray  # how probable these are, (photos,),
     confidence: np.ndarray  # and how probable the labels are, (photos,); cleanlab calls it self-confidence
     likeness: np.ndarray  # to the other photos, (photos,): 1 is identical, 0 is not alike at all,
-    show_none: np.ndarray  # and whether `bears.ood` says that they show none of the classes, (photos,),
+    show_none: np.ndarray  # and whether `bears.model.ood` says that they show none of the classes, (photos,),
     features: torch.Tensor  # (photos, n)
 
     @cached_property
@@ -55,7 +55,7 @@ def near_duplicate(photos: Photos) -> Finding:
 
 
 def none_of_the_classes(photos: Photos) -> Finding:
-    """By `bears.ood`, or unlike the others and like another class: such a photo is not of that class, either.
+    """By `bears.model.ood`, or unlike the others and like another class: such a photo is not of that class, either.
 
     Photos that are merely unlike the others are said to be, but not counted.
     """
@@ -87,7 +87,7 @@ def find_near_duplicates(features: torch.Tensor, quality: np.ndarray) -> dict[in
     """Photos that show nearly the same as a better one: a dict from their positions to its position.
 
     `features` is (photos, n), `quality` (photos,). How close is too close is a matter of how far apart photos usually
-    are, as in cleanlab's Datalab. `bears.train.near_duplicates`, which keeps near-duplicates in one fold, is another
+    are, as in cleanlab's Datalab. `bears.learning.near_duplicates`, which keeps near-duplicates in one fold, is another
     detector: it must not join different photos, since nobody looks at its groups, and goes by perceptual hashes, which
     miss crops. Here somebody looks, so crops and pictures of one series, which only features find, are worth showing.
     """

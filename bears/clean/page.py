@@ -9,7 +9,7 @@ from typing import Literal
 import gradio as gr
 from bears.clean.guard import Guard
 from bears.errors import DataError, PhotoError
-from bears.photo import as_jpeg, open_photo
+from bears.model.photo import as_jpeg, open_photo
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware

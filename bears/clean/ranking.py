@@ -1,7 +1,7 @@
 """Rank the photos of a folder by how wrong they seem: what `bears.clean.checks` say of them, put together.
 
 The lesson's `ImageClassifierCleaner` sorts by the loss of the very model that was trained on those photos. Here no
-photo is judged by a head that has seen it, and `bears.ood` is asked, too: what shows none of the classes is often
+photo is judged by a head that has seen it, and `bears.model.ood` is asked, too: what shows none of the classes is often
 taken for one of them with full confidence.
 """
 
@@ -11,15 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from bears import ood
 from bears.clean.checks import CHECKS, NEAR_DUPLICATE, WRONG_CLASS, Photos
-from bears.photo import open_photo
-from bears.train.calibration import cross_calibrated
-from bears.train.data import explain_lost_photos, find_photos, grouped_folds
-from bears.train.learner import (
+from bears.learning.calibration import cross_calibrated
+from bears.learning.data import explain_lost_photos, find_photos, grouped_folds
+from bears.learning.learner import (
     ARCH,
     LINEAR_HEAD,
-    SIZE,
     Features,
     body_features,
     fit_head,
@@ -28,7 +25,10 @@ from bears.train.learner import (
     out_of_fold,
     vision_learner,
 )
-from bears.train.near_duplicates import group_near_duplicates
+from bears.learning.near_duplicates import group_near_duplicates
+from bears.model import ood
+from bears.model.backbone import SIZE
+from bears.model.photo import open_photo
 from fastai.data.block import CategoryBlock, DataBlock
 from fastai.data.transforms import IndexSplitter, parent_label
 from fastai.learner import Learner

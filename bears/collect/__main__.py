@@ -9,8 +9,8 @@ The same command goes on where an earlier run was interrupted. https://openverse
 import argparse
 from pathlib import Path
 
+from bears.cli import begin, ends_in_words
 from bears.collect.openverse import MAX_RESULTS, openverse
-from bears.lifecycle import begin, ends_in_words
 
 KEPT = "What has come is kept; the same command goes on from here."
 

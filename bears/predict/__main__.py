@@ -12,8 +12,8 @@ import argparse
 import os
 from pathlib import Path
 
+from bears.cli import begin, ends_in_words
 from bears.files import export_file
-from bears.lifecycle import begin, ends_in_words
 from bears.predict.journal import KEPT
 
 MODEL = Path(__file__).parents[2] / "export.pkl"
@@ -40,15 +40,15 @@ if "LOCAL_WORLD_SIZE" in os.environ:  # processes of one machine share its cores
     cores = (os.cpu_count() or 1) // int(os.environ["LOCAL_WORLD_SIZE"])
     os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(max(1, cores)))
 
-from bears.app.model import Model
+from bears import distributed
 from bears.errors import PredictError
 from bears.files import check_writable
+from bears.model.classifier import Classifier
 from bears.predict.ask import ask_all
 from bears.predict.detections import Detections, FoundAnimals
 from bears.predict.journal import Journal, digest
 from bears.predict.photos import Photos
 from bears.text import as_typed
-from bears.train import distributed
 
 
 def choose_task(args):
@@ -62,7 +62,7 @@ def run(args):
         raise PredictError(f"{args.to} is there already: move it away, or name another file with --to.")
     task = choose_task(args)
     check_writable(args.to.parent, option="--to")
-    model = Model(args.model, args.trust_model, task.detect)
+    model = Classifier(args.model, args.trust_model, task.detect)
     journal = Journal(args.to, {"model": digest(args.model), "photos": str(args.photos), **task.about})
     todo = distributed.from_rank0(journal.remaining, task.keys)
     if len(todo) < len(task.keys):

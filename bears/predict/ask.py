@@ -5,10 +5,10 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
-from bears.app.model import CORES
+from bears import distributed
 from bears.errors import PhotoError
-from bears.facts import read_facts
-from bears.train import distributed
+from bears.model.classifier import CORES
+from bears.model.metadata import read_facts
 
 BATCH = 4  # pictures of one photo that go through the network at once; an answer does not depend on other photos
 OPENERS = max(1, CORES // 2)  # threads that open photos while the model has the other cores

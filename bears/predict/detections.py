@@ -13,13 +13,14 @@ from io import TextIOWrapper
 from itertools import chain, islice
 
 import numpy as np
-from bears import __version__, detector
-from bears.answers import GROUP, NONE, SURE, find_group
-from bears.app.wording import group_name, headline
+from bears import __version__
 from bears.errors import PredictError
-from bears.facts import read_facts
 from bears.files import whole
-from bears.photo import SIDE, shrink
+from bears.model import detector
+from bears.model.answers import GROUP, NONE, SURE, find_group
+from bears.model.metadata import read_facts
+from bears.model.photo import SIDE, shrink
+from bears.model.wording import group_name, headline
 from bears.predict.journal import digest
 from bears.predict.photos import Photos, is_empty, open_or_stop
 from bears.text import print_line

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from io import TextIOWrapper
 from pathlib import Path
 
-from bears.app.wording import headline
 from bears.errors import PhotoError, PredictError
 from bears.files import whole
-from bears.photo import SIDE, open_photo
+from bears.model.photo import SIDE, open_photo
+from bears.model.wording import headline
 from bears.photos import list_photos
 from bears.predict.journal import KEPT
 from bears.text import print_line, to_cells

@@ -1,1 +1,1 @@
-"""What train.py needs: photos and their folds, the network, calibrated probabilities, the report."""
+"""What only train.py needs: its options, the shipped photos, the evaluation, the report."""

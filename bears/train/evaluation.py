@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bears.train.calibration import calibration_error, cross_calibrated, fit_temperature
-from bears.train.data import Split, grouped_folds
-from bears.train.learner import (
+from bears.learning.calibration import calibration_error, cross_calibrated, fit_temperature
+from bears.learning.data import Split, grouped_folds
+from bears.learning.learner import (
     apply_temperature,
     count_errors,
     error_summary,

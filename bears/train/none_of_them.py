@@ -1,4 +1,4 @@
-"""Fit what says that a photo shows none of the classes (the rule is in bears/ood.py); how often is that wrong?"""
+"""Fit what says that a photo shows none of the classes (the rule is in bears/model/ood.py); how often is that wrong?"""
 
 from argparse import Namespace
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bears import ood
-from bears.answers import GROUP, SURE
-from bears.photo import open_photo
-from bears.speed_up import speed_up
-from bears.squares import Answer, open_eyes, predict_batch
+from bears.learning.learner import Features, body_was_trained, error_summary, imagenet_classifier
+from bears.model import ood
+from bears.model.answers import GROUP, SURE
+from bears.model.photo import open_photo
+from bears.model.speed_up import speed_up
+from bears.model.squares import Answer, open_eyes, predict_batch
 from bears.train.evaluation import Result
-from bears.train.learner import Features, body_was_trained, error_summary, imagenet_classifier
 from fastai.learner import Learner
 from fastprogress import progress_bar
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from bears import ARCH
-from bears.answers import either
+from bears.model.answers import either
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = Path(__file__).with_name("left_out.csv")  # of the bears

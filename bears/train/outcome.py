@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from bears.errors import ExportError
-from bears.facts import error_sentence, estimate
 from bears.files import write_whole
+from bears.learning.data import count_labels, print_step
+from bears.learning.near_duplicates import list_near_duplicates
+from bears.model.metadata import error_sentence, estimate
 from bears.text import as_typed, print_line
-from bears.train.data import count_labels, print_step
 from bears.train.evaluation import Result
-from bears.train.near_duplicates import list_near_duplicates
 from bears.train.options import ROOT
 
 RECIPES = {None: "frozen body, linear head", "lecture": "lesson", "book": "lesson, as in the book"}

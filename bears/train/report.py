@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 import matplotlib
 import numpy as np
-from bears.facts import errors, estimate, too_uncertain, when_sure
 from bears.files import check_writable, write_whole
-from bears.photo import as_jpeg, open_photo
+from bears.model.metadata import errors, estimate, too_uncertain, when_sure
+from bears.model.photo import as_jpeg, open_photo
 from bears.train import outcome
 from bears.train.evaluation import Result
 from fastai import interpret
@@ -137,7 +137,7 @@ def plot_trust(probs: Tensor, targets: Tensor, scores: np.ndarray, threshold: fl
     if len(others):
         ax.hist(others, edges, histtype="stepfilled", label=f"{len(others)} photos of other things", alpha=0.7)
     ax.axvline(threshold, color="black", linestyle="dashed", label=f"below {threshold:.2f}: none of the classes")
-    ax.set(xlabel="Score (bears/ood.py)", ylabel="Photos", yscale="log")
+    ax.set(xlabel="Score (bears/model/ood.py)", ylabel="Photos", yscale="log")
     ax.yaxis.set_major_formatter("{x:g}")  # powers of ten would be TeX, which is off: names of photos are none
     ax.yaxis.set_minor_formatter("")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1))

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from bears.errors import DataError
-from bears.train.calibration import fit_temperature
-from bears.train.data import Split, read_column
+from bears.learning.calibration import fit_temperature
+from bears.learning.data import Split, read_column
+from bears.learning.learner import apply_temperature, count_errors, error_summary, validation_logits
 from bears.train.evaluation import Result
-from bears.train.learner import apply_temperature, count_errors, error_summary, validation_logits
 
 LEAST = 20  # photos of a source that is left out alone; smaller ones are left out together
 REST = "smaller sources"

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bears.cli import STOP_SIGNALS, begin, end_in_order, ends_in_words
 from bears.files import export_file
-from bears.lifecycle import STOP_SIGNALS, begin, end_in_order, ends_in_words
 
 MODEL = Path(__file__).parents[2] / "export.pkl"
 
@@ -95,10 +95,10 @@ from dataclasses import asdict, replace
 from itertools import takewhile
 from time import monotonic
 
-from bears.app.model import Model
 from bears.errors import WatchError
-from bears.facts import read_facts
 from bears.files import check_writable
+from bears.model.classifier import Classifier
+from bears.model.metadata import read_facts
 from bears.text import as_typed
 from bears.watch.alarm import PHOTO, Rule
 from bears.watch.engine import watch
@@ -113,7 +113,7 @@ def run(args):
         return replay(args.replay, args.alarm, args.threshold)
     with closing(open_source(args.source, args.every)) as source:
         check_writable(args.to, option="--to")
-        model, facts = Model(args.model, args.trust_model), read_facts(args.model)
+        model, facts = Classifier(args.model, args.trust_model), read_facts(args.model)
         rule = PHOTO if source.whole_only else Rule()
         rule = replace(rule, threshold=args.threshold or rule.threshold)
         classes = list(model.learn.dls.vocab)

@@ -29,7 +29,7 @@ PHOTO = Rule(threshold=0.9, least=1, latest=1)  # each photo of a folder decides
 
 
 def score(probs: dict[str, float], certainty: str, alarm: Sequence[str], group: Sequence[str] = ()) -> float:
-    """How surely a picture shows one of the classes in `alarm`, from 0 to 1; the rest is what `Model.ask` says.
+    """How surely a picture shows one of the classes in `alarm`, from 0 to 1; the rest is what `Classifier.ask` says.
 
     `group` has the classes of the answer "group": where all of them alarm, it does not matter which one it is.
     """

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from bears.answers import either, find_group
+from bears.model.answers import either, find_group
 from bears.watch.alarm import Alarm, Rule, score
 from bears.watch.motion import OLD, Movement, Track, Tracks
 from bears.watch.schedule import WHOLE_FRAME, Schedule
@@ -56,7 +56,7 @@ def watch(
     clock: Callable[[], float] | None = None,
     groups: Sequence[Sequence[str]] = (),
 ) -> Iterator[Step]:
-    """A `Step` for each frame; `alarm` are the classes that it is asked for, `model` a `Model` of bears/app/model.py.
+    """A `Step` for each frame; `alarm` are the classes that it is asked for, `model` is a `Classifier`.
 
     `whole_only`: each frame is a photo of its own, with no background to compare it with, and is shown as it is.
     `clock` returns the time in seconds where frames do not wait for a slow model, as those of a camera. `groups` are

@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from bears.errors import DataError, PhotoError, WatchError
-from bears.photo import open_photo
+from bears.model.photo import open_photo
 from bears.photos import list_names
 from bears.watch.engine import Frame
 from bears.watch.read_frames import HEAD, is_usable

@@ -18,7 +18,7 @@ import time
 from itertools import count, takewhile
 
 import cv2
-from bears.lifecycle import limit_memory
+from bears.cli import limit_memory
 from PIL import Image
 
 HEAD = struct.Struct("<dII")  # seconds, height and width of a frame

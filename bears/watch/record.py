@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 import cv2
-from bears.photo import as_jpeg
+from bears.model.photo import as_jpeg
 from bears.watch.engine import as_photo
 from bears.watch.tell import now, say
 from PIL import ImageDraw

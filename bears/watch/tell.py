@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import requests
-from bears.app.wording import full_name
 from bears.download import GuardedAdapter
+from bears.model.wording import full_name
 from bears.text import as_typed, printable
 
 TIMEOUT = 5, 10  # seconds to connect to a webhook, and for the whole head of its answer

@@ -1,4 +1,4 @@
-// Lay an activation map over a photo, as bears/app/heatmap.py does, in the same colours.
+// Lay an activation map over a photo, as bears/model/heatmap.py does, in the same colours.
 
 import {BICUBIC, resize} from "./pixels.js"
 

@@ -51,7 +51,7 @@ const likeliest = ({probs}) => classes[probs.indexOf(Math.max(...probs))]
 // The group that an answer is about: its name, classes and verdict; undefined if it is about none.
 const findGroup = answer => (answer.certainty == "group" ? words.group[likeliest(answer)] : undefined)
 
-// As bears/app/wording.py has it, whose words these are.
+// As bears/model/wording.py has it, whose words these are.
 const headline = answer => {
     if (answer.certainty == "none") return words.none
     const label = likeliest(answer)

@@ -1,4 +1,4 @@
-// Open a photo from a file, or say in a sentence why not; the words are those of bears/photo.py where they fit, and so are
+// Open a photo from a file, or say in a sentence why not; the words are those of bears/model/photo.py where they fit, and so are
 // MAX_MEGAPIXELS, MAX_MEGAPIXELS_JPEG, MAX_RATIO and SIDE, which stand above.
 
 import {read, reduce} from "./pixels.js"

@@ -1,5 +1,5 @@
-// Look through the model as bears/squares.py does: at the whole photo, and a second time closer where it is not sure.
-// `facts` are what bears/pocket/site.py has written beside the graph; bears/pocket/parity.py is this file in Python.
+// Look through the model as bears/model/squares.py does: at the whole photo, and a second time closer where it is not sure.
+// `facts` are what bears/offline/site.py has written beside the graph; bears/offline/parity.py is this file in Python.
 
 import {heatmap} from "./heatmap.js"
 import {BILINEAR, read, resize} from "./pixels.js"
@@ -7,7 +7,7 @@ import {BILINEAR, read, resize} from "./pixels.js"
 // Python's `round`, which takes the even one of two numbers that are equally near.
 const round = x => (Math.abs(x % 1) == 0.5 ? 2 * Math.round(x / 2) : Math.round(x))
 
-// Starts of the fewest squares of `side` cells that cover `n`, as `cover` in bears/squares.py.
+// Starts of the fewest squares of `side` cells that cover `n`, as `cover` in bears/model/squares.py.
 const cover = (n, side, stride) => {
     let count = Math.ceil(n / side)
     if (stride) count = Math.ceil((n - side) / stride) + 1
@@ -18,7 +18,7 @@ const cover = (n, side, stride) => {
 
 const largest = values => values.reduce((best, value, i) => (value > values[best] ? i : best), 0)
 
-// The answer to a photo, as `certainty` in bears/ood.py; tests/answers.json has cases for both.
+// The answer to a photo, as `certainty` in bears/model/ood.py; tests/answers.json has cases for both.
 export const certainty = ({threshold, sure, likely, groups}, probs, score) => {
     if (score < threshold) return "none" // a comparison with nothing is false
     if (score < sure) return "unsure"
@@ -77,7 +77,7 @@ export class Eyes {
         return {left, top, width: width - 2 * left, height: height - 2 * top}
     }
 
-    // Where in the photo a square is, {left, top, width, height}, as `box` in bears/squares.py.
+    // Where in the photo a square is, {left, top, width, height}, as `box` in bears/model/squares.py.
     box(seen, shape, [column, row]) {
         const scale = [seen.width / shape[0], seen.height / shape[1]]
         const left = seen.left + round(column * this.cell * scale[0])

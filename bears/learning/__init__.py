@@ -1,0 +1,1 @@
+"""What train and clean share: photos and their folds, the network that learns, calibrated probabilities."""

@@ -1,0 +1,238 @@
+"""Photos in one folder per class: which can be opened, and which are held out."""
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+
+import numpy as np
+from bears import distributed
+from bears.errors import DataError, PhotoError
+from bears.model.photo import open_photo
+from bears.photos import SET_ASIDE, SYSTEM_FOLDERS, list_photos
+from bears.text import from_cells, print_line
+from fastai.data.transforms import parent_label
+from sklearn.model_selection import StratifiedGroupKFold
+
+Split = tuple[Sequence[int], Sequence[int]]  # train_idx, valid_idx: positions of photos
+MAX_LABEL = 200  # bytes of the name of a class: files are named after it, and systems take 255 bytes
+
+
+def find_photos(path: Path, leave_out=None) -> tuple[list[Path], dict[str, str]]:
+    """Find the photos of every class below the folder `path`, one folder per class.
+
+    `leave_out` names a CSV file with columns `file` (relative to `path`) and `reason`.
+    Returns `files`, a sorted list of Paths, and `dropped`, a dict from relative name to the reason why not.
+    Raises `DataError` when fewer than two classes, or a class with fewer than two photos, remain, and for names that
+    are not UTF-8.
+    """
+    path = Path(path)
+    photos = check_folder(path, tell=print_step)
+    found = [f for f in photos if f.parent != path and not is_ours(f, path)]
+    check_names(found)
+    dropped = read_leave_out(leave_out) if leave_out else {}
+    names = {f: f.relative_to(path).as_posix() for f in found}
+    if unknown := set(dropped) - set(names.values()):
+        print_line(f"{leave_out} names {len(unknown)} photos that are not in {path}, {min(unknown)} for one")
+    kept = [f for f in found if names[f] not in dropped]
+    unreadable = verify_photos(kept)
+    dropped = {name: dropped[name] for name in names.values() if name in dropped}
+    dropped |= {names[f]: reason for f, reason in unreadable.items()}
+    files = [f for f in kept if f not in unreadable]
+    print_slips(path, found, loose=sum(f.parent == path for f in photos))
+    check_classes(path, found, files)
+    return files, dropped
+
+
+def check_folder(path: Path, tell: Callable[[str], None] | None = None) -> list[Path]:
+    """Refuse what is no folder, and folders in it that may not be read: nobody would miss their photos.
+
+    Returns what `list_photos` does.
+    """
+    if not os.path.isdir(path):
+        raise DataError(f"There is no folder {path}: name one that holds a folder of photos for each class.")
+    return list_photos(path, tell)
+
+
+def check_names(files):
+    """Refuse names that no report could print, as an archive from another system may unpack them."""
+    for file in files:
+        try:
+            str(file).encode()
+        except UnicodeEncodeError:
+            raise DataError(f"{str(file)!a} has a name that is not UTF-8: rename it or its folder.") from None
+
+
+def is_ours(file, path):
+    """Whether a picture below the folder `path` was put there by this project: set aside, or written with an export."""
+    if SET_ASIDE in file.relative_to(path).parts:
+        return True
+    if file.parent.name not in ("examples", "reports"):
+        return False
+    home = file.parent.parent
+    return (home / "export.pkl").exists() or (home / "reports" / "batch.png").exists()  # written by a refused run, too
+
+
+def print_step(stage: str) -> None:
+    """Print a step of a run, or what it has found."""
+    print_line(f"· {stage}")
+
+
+def print_slips(path, found, loose):
+    """What may be a slip: photos in no folder, folders without photos, in one another, or of the same class."""
+    folders = sorted({f.parent for f in found})
+    if loose:
+        print_step(f"photos that lie beside the folders of the classes are not used: {loose}")
+    for folder in nested(folders):
+        print_step(f"photos in {folder.relative_to(path).as_posix()} count as the class {folder.name}")
+    for folder in sorted(path.iterdir()):
+        skipped = folder.name.startswith(".") or folder.name.lower() in SYSTEM_FOLDERS or folder.name == SET_ASIDE
+        if folder.is_dir() and not skipped and not any(f.is_relative_to(folder) for f in folders):
+            print_step(f"the folder {folder.name} holds no photos of a class")
+    for label, count in Counter(f.name for f in folders).items():
+        if count > 1:
+            names = ", ".join(f.relative_to(path).as_posix() for f in folders if f.name == label)
+            print_step(f"the class {label} has photos in {count} folders: {names}")
+
+
+def nested(folders):
+    """Those folders of photos that lie in another one: a dict to the outermost that they lie in."""
+    return {f: parent for f in folders for parent in f.parents if parent in folders}
+
+
+def find_others(path: Path) -> list[Path]:
+    """Find the photos of other things below the folder `path`; those that cannot be opened do not count."""
+    files = list_photos(path, tell=print_step) if Path(path).is_dir() else []
+    unreadable = verify_photos(files)
+    files = [f for f in files if f not in unreadable]
+    if not files:
+        raise DataError(f"{path} holds no photos: name a folder of photos of other things.")
+    return files
+
+
+def read_leave_out(file: Path) -> dict[str, str]:
+    """Read a CSV file with columns `file` and `reason` into a dict."""
+    return {name: reason or "no reason given" for name, reason in read_column(file, "reason").items()}
+
+
+def read_column(file: Path, column: str) -> dict[str, str]:
+    """Read a CSV file with a column `file` and another one into a dict; Windows may have written the names."""
+    try:
+        with open(file, newline="", encoding="utf-8-sig") as f:  # Excel begins its files with a mark
+            rows = [row for row in map(from_cells, csv.DictReader(f)) if row["file"]]
+        return {row["file"].replace("\\", "/"): row[column] or "" for row in rows}
+    except (OSError, KeyError, csv.Error, UnicodeDecodeError) as e:
+        why = getattr(e, "strerror", None) or type(e).__name__
+        raise DataError(f"{file} is not a readable CSV file with columns file and {column} ({why}).") from None
+
+
+def verify_photos(files):
+    """`verify_images`, but by `open_photo`: a dict from each file that cannot be opened to the reason."""
+
+    def why_not(file):
+        try:
+            open_photo(file, side=32)
+        except PhotoError as e:
+            return e.reason
+
+    return {f: reason for f, reason in zip(files, in_threads(why_not, files)) if reason}
+
+
+def in_threads(function: Callable, files: Sequence) -> Iterator:
+    """`map` in threads, since Pillow decodes outside Python's lock; an executor keeps a kilobyte for every photo."""
+    with ThreadPool() as pool:
+        yield from pool.imap(function, files, chunksize=16)
+
+
+def check_classes(path, found, files):
+    """Refuse a data set that no classifier can be trained on, naming the class that falls short."""
+    counts = count_labels(files)
+    classes = sorted({parent_label(f) for f in found})
+    if len(classes) < 2:
+        raise DataError(
+            f"{path} needs at least two folders of photos, one per class, and has {len(classes)}."
+            " Name the folder that holds the folders of all classes."
+        )
+    for label in classes:
+        if (size := len(os.fsencode(label))) > MAX_LABEL:
+            raise DataError(f"The class {label[:20]}… has a name of {size} bytes: shorten its folder's to {MAX_LABEL}.")
+        if counts.get(label, 0) < 2:
+            raise DataError(advice_on_small_class(path, label, counts.get(label, 0), {f.parent for f in found}))
+
+
+def check_groups(groups: dict[str, list[str]], files: list[Path]) -> None:
+    """Refuse groups (`--group`) of classes that are not there, or with the name of a class."""
+    classes = sorted(count_labels(files))
+    if unknown := [label for labels in groups.values() for label in labels if label not in classes]:
+        raise DataError(f"There is no class {unknown[0]}: name some of {', '.join(classes)} with --group.")
+    if same := [name for name in groups if name in classes]:
+        raise DataError(f"The group {same[0]} has the name of a class: give it another with --group.")
+
+
+def advice_on_small_class(path, label, count, folders):
+    """What to do about a class of less than two photos: often its folder was not meant to be a class."""
+    has = f"{count} readable photo{'s' * (count != 1)}"
+    for folder, parent in nested(folders).items():
+        if folder.name == label:
+            folder, parent = (f.relative_to(path).as_posix() for f in (folder, parent))
+            return (
+                f"Photos in {folder} count as the class {label}, which has {has}: move them up into {parent}, or, if"
+                f" {label} is a class of its own, move its folder beside {parent} and add photos until it has two."
+            )
+    return f"The class {label} in {path} has {has}: add photos until it has at least two."
+
+
+def count_labels(files: list[Path]) -> dict[str, int]:
+    """Number of photos per class, a dict sorted by label."""
+    labels, counts = np.unique([parent_label(f) for f in files], return_counts=True)
+    return dict(zip(labels.tolist(), counts.tolist()))
+
+
+def grouped_folds(files: list[Path], groups: np.ndarray, n_folds=5, seed=42) -> list[Split]:
+    """Split `files` into folds that keep the classes' shares and never part near-duplicates.
+
+    Returns a list of at most `n_folds` pairs (train_idx, valid_idx), arrays of positions in `files`;
+    a class with fewer different photos than folds gets that many folds.
+    """
+    labels = np.array([parent_label(f) for f in files])
+    different = {label: len(np.unique(groups[labels == label])) for label in sorted(set(labels))}
+    fewest = min(different, key=different.get)
+    if different[fewest] < 2:
+        raise DataError(f"The class {fewest} has only copies of one photo: add a different photo of it.")
+    splitter = StratifiedGroupKFold(min(n_folds, different[fewest]), shuffle=True, random_state=seed)
+    folds = list(splitter.split(labels, labels, groups))
+    for train, _ in folds:
+        if missing := sorted(set(labels) - set(labels[train])):
+            raise DataError(f"The class {missing[0]} has too few different photos to hold any out: add some to it.")
+    return folds
+
+
+def check_split(files: list[Path], train_idx: Iterable[int]) -> None:
+    """Refuse a split whose training part lacks a class: no network could learn it."""
+    learnt = {parent_label(files[i]) for i in train_idx}
+    if missing := sorted({parent_label(f) for f in files} - learnt):
+        raise DataError(
+            f"The lesson's random split takes all photos of the class {missing[0]} for validation:"
+            " add photos to it, or leave out --lesson."
+        )
+
+
+@contextmanager
+def explain_lost_photos(files: list[Path]) -> Iterator[None]:
+    """Whatever fails in here because a photo has gone or changed since it was verified is a `DataError`."""
+    try:
+        yield
+    except Exception as e:
+        if gone := [f for f in files if not os.path.isfile(f)]:
+            raise DataError(f"{gone[0]} has gone meanwhile: start again, which goes on without it.") from None
+        if isinstance(e, PhotoError):
+            raise DataError(f"A photo has changed meanwhile ({e.reason}): start again.") from None
+        raise
+
+
+def batch_size(bs: int, n_train: int) -> int:
+    """How many photos make a batch in this process: `bs` in all processes together, or all `n_train` that train."""
+    return distributed.batch_size(min(bs, n_train))

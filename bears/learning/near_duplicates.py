@@ -1,0 +1,112 @@
+"""Photos that show the same: equal but for their size, compression or colours, or mirrored. No fold may part them.
+
+They are found by hashes of 64 bits that nearly agree, without comparing each with all others. faiss can do that, too,
+but is sixty megabytes and lists all pairs: more than a billion, of a camera that took the same picture fifty thousand
+times. `bears.clean.checks` has a second detector, which also finds crops, for somebody to look at.
+"""
+
+from itertools import count
+from pathlib import Path
+
+import imagehash
+import numpy as np
+from bears.learning.data import explain_lost_photos, in_threads
+from bears.model.photo import open_photo
+from PIL import ImageOps
+
+MAX_HASH_DISTANCE = 10  # perceptual hashes of 64 bits that differ in no more show the same photo
+BITS = np.array([i.bit_count() for i in range(2**16)], np.uint8)  # that are set in each number of 16 bits
+
+
+def group_near_duplicates(files: list[Path]) -> np.ndarray:
+    """Group exact and near duplicates, mirrored ones too, by their perceptual hash (pHash, 64 bits).
+
+    Returns an int array of shape (len(files),): photos with the same number are near-duplicates. A crop of a photo
+    changes the hash too much to be found.
+    """
+    with explain_lost_photos(files):
+        hashes = list(in_threads(phash_both_ways, files))
+    position = {both: i for i, both in enumerate(dict.fromkeys(hashes))}  # copies are looked up once
+    upright, mirrored = np.hsplit(np.frombuffer(b"".join(position), np.uint16).reshape(-1, 8), 2)
+    groups = connect(upright, mirrored, MAX_HASH_DISTANCE)
+    return groups[[position[both] for both in hashes]]
+
+
+def phash_both_ways(file):
+    """pHash of a photo and of its mirror image: 64 bits each, as 16 bytes."""
+    im = open_photo(file, side=128).convert("L")
+    return np.packbits([imagehash.phash(im).hash, imagehash.phash(ImageOps.mirror(im)).hash]).tobytes()
+
+
+def list_near_duplicates(files: list[Path], groups: list[int]) -> list[list[str]]:
+    """The groups of two or more near-duplicates, as lists of `class/name`, for the report."""
+    members = {}
+    for file, group in zip(files, groups):
+        members.setdefault(group, []).append(f"{file.parent.name}/{file.name}")
+    return sorted(names for names in members.values() if len(names) > 1)
+
+
+class Bands:
+    """An index of `hashes`, uint16 of shape (n, 4), to find those that differ from another in at most `radius` bits.
+
+    Such two differ in at most a quarter of that in one of their four bands of 16 bits: only those are compared.
+    """
+
+    def __init__(self, hashes, radius):
+        self.hashes, self.radius = hashes, radius
+        self.flips = np.flatnonzero(radius // 4 >= BITS)
+        self.band = np.arange(4)[:, None] << 16  # every band has buckets of its own
+        buckets = (hashes.T + self.band).ravel()
+        self.content = buckets.argsort(kind="stable") % max(1, len(hashes))
+        self.starts = np.concatenate([[0], np.bincount(buckets, minlength=4 << 16).cumsum()])
+
+    def near(self, hash):
+        """Positions of the hashes near one, of shape (4,); some come more than once."""
+        buckets = ((hash[:, None] ^ self.flips) + self.band).ravel()
+        starts, ends = self.starts[buckets], self.starts[buckets + 1]
+        counts = ends - starts
+        found = self.content[np.arange(counts.sum()) + np.repeat(ends - counts.cumsum(), counts)]
+        return found[BITS[self.hashes[found] ^ hash].sum(axis=1) <= self.radius]
+
+
+class Ungrouped:
+    """The photos that are in no group yet, by their hashes: arrays `upright` and `mirrored` of shape (n, 4)."""
+
+    def __init__(self, upright, mirrored, radius):
+        self.upright, self.mirrored, self.radius = upright, mirrored, radius
+        self.free = np.ones(len(upright), bool)
+        self.index()
+
+    def index(self):
+        self.left = self.free.nonzero()[0]
+        self.bands = [Bands(hashes[self.left], self.radius) for hashes in (self.upright, self.mirrored)]
+
+    def take(self, i):
+        """Take the photo `i` and the neighbours that it has left; returns a list of these."""
+        self.free[i] = False
+        if 2 * np.count_nonzero(self.free) < len(self.left):
+            self.index()
+        upright, mirrored = self.bands
+        found = [upright.near(self.upright[i]), upright.near(self.mirrored[i]), mirrored.near(self.upright[i])]
+        found = self.left[np.concatenate(found)]
+        found = np.unique(found[self.free[found]])
+        self.free[found] = False
+        return found.tolist()
+
+
+def connect(upright: np.ndarray, mirrored: np.ndarray, radius: int) -> np.ndarray:
+    """Number the groups of photos that neighbours make: an int array of shape (n,), in the order of the photos.
+
+    Two photos are neighbours when the upright hashes are near each other, or one's upright and one's mirrored hash.
+    Each photo is searched for among those only that were not found before, so that groups may be as large as they like.
+    """
+    groups, numbers = np.empty(len(upright), int), count()
+    ungrouped = Ungrouped(upright, mirrored, radius)
+    for first in range(len(groups)):
+        if not ungrouped.free[first]:
+            continue
+        number, waiting = next(numbers), [first]
+        while waiting:
+            groups[waiting[-1]] = number
+            waiting += ungrouped.take(waiting.pop())
+    return groups

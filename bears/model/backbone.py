@@ -1,0 +1,41 @@
+"""Backbones by name: every one of torchvision's and timm's, as fastai's `vision_learner` takes them."""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+
+import timm
+from bears import ARCH
+from bears.errors import WeightsError
+from fastai.vision.learner import create_timm_model, create_vision_model, model_meta
+from torch import nn
+from torchvision import models
+
+SIZE = 256  # pixels; on these photos 128 errs twice as often, and more than 256 gains nothing
+
+
+def find_arch(name: str) -> str | Callable:
+    """What `vision_learner` takes for the backbone called `name`: a torchvision function or a timm name."""
+    if name in (names := models.list_models(module=models)):
+        arch = models.get_model_builder(name)
+        if arch in model_meta:
+            return arch
+        if not timm.is_model(name):
+            return lambda pretrained: arch(weights="DEFAULT" if pretrained else None)
+    if timm.is_model(name):
+        return name
+    similar = ", ".join(get_close_matches(name, dict.fromkeys([*names, *timm.list_models()]))) or f"{ARCH}, resnet18"
+    raise WeightsError(f"Neither torchvision nor timm has a backbone {name}. There is, for example: {similar}.")
+
+
+def input_size(arch: str) -> int:
+    """Pixels of the square that a backbone sees: `SIZE`, unless it can see one size only, like most transformers."""
+    cfg = timm.get_pretrained_cfg(arch) if timm.is_model(arch) else None
+    return cfg.input_size[-1] if cfg and cfg.fixed_input_size else SIZE
+
+
+def create_body(name: str) -> nn.Module:
+    """The backbone called `name` without its classifier, untrained, as `vision_learner` cuts it."""
+    arch, head = find_arch(name), nn.Identity()
+    if isinstance(arch, str):
+        return create_timm_model(arch, 1, pretrained=False, custom_head=head)[0][0]
+    return create_vision_model(arch, 1, pretrained=False, custom_head=head)[0]

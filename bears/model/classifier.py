@@ -1,0 +1,78 @@
+"""What an export makes of photos: probabilities, whether they show any of the classes at all, and where it looked."""
+
+import torch
+from bears.errors import ExportError
+from bears.model import ood
+from bears.model.answers import NO_LIMITS, Limits
+from bears.model.export import open_export
+from bears.model.heatmap import activation_map
+from bears.model.speed_up import speed_up
+from bears.model.squares import has_linear_head, open_eyes, predict_batch
+from fastai.learner import Learner
+from joblib import cpu_count
+from PIL import Image
+from torch import nn
+
+CORES = cpu_count()  # what a container may use, not what its host has
+
+
+def limits_of(learn: Learner) -> Limits:
+    """Return what may be said of the answers of a Learner."""
+    fitted, vocab = getattr(learn, "ood", None) or {}, learn.dls.vocab
+    groups = [[vocab[i] for i in group] for group in fitted.get("groups", ())]
+    return Limits(fitted.get("earned", NO_LIMITS.earned), groups)
+
+
+class Classifier:
+    """An export that answers for one photo or for several at once; not safe from two threads (fastai #3385).
+
+    `detect` is for `open_eyes`: whether to cut out animals, if its classes are animals.
+    """
+
+    def __init__(self, file, trust=False, detect=True):
+        self.detect = detect
+        self.learn = open_export(file, trust)
+        if not (isinstance(self.learn.model, nn.Sequential) and len(self.learn.model) == 2):
+            raise ExportError(f"{file} is no image classifier of vision_learner: it has no body and head.")
+        speed_up(self.learn.model.eval())
+        self.alone = False
+        self.try_out(file)
+
+    def try_out(self, file):
+        """Look through the model; raises `ExportError` when it cannot answer: a file may say what no photo fits."""
+        try:
+            self.explains, self.limits = has_linear_head(self.learn), limits_of(self.learn)
+            self.eyes = open_eyes(self.learn, self.predict, self.detect)
+            [answer] = self.eyes.ask([Image.new("RGB", (320, 240))])
+            self.explain(answer), self.certainty(answer)
+        except Exception as e:  # as many kinds as there are layers
+            raise ExportError(f"{file} cannot answer ({type(e).__name__}). Train it again with train.py.") from None
+        if answer.probs.shape != (len(self.learn.dls.vocab),) or not answer.probs.isfinite().all():
+            raise ExportError(f"{file} gives no probability of each of its classes. Train it again with train.py.")
+
+    def ask(self, photos, alone=True):
+        """What it makes of RGB PIL images, a tuple for each; `alone` says that nobody else is waiting.
+
+        That is the probability of each class, a dict; one of the answers of bears/model/answers.py; the activation map
+        of the top class, (h, w), or None; and the square that this is about: left, top, right, bottom in pixels.
+        """
+        self.alone = alone
+        return [
+            (dict(zip(self.learn.dls.vocab, a.probs.tolist())), self.certainty(a), self.explain(a), a.box)
+            for a in self.eyes.ask(photos)
+        ]
+
+    def predict(self, photos):
+        """Probabilities (photos, classes): the lesson's `learn.predict`, or the same for several photos at once."""
+        torch.set_num_threads(CORES if self.alone else max(1, CORES // 2))  # the others open the next photos
+        if self.alone and len(photos) == 1:
+            return self.learn.predict(photos[0])[2][None]
+        return predict_batch(self.learn, photos)
+
+    def certainty(self, answer):
+        """Return which of the four answers it is, as `ood.certainty`."""
+        return ood.certainty(getattr(self.learn, "ood", None), answer.probs.tolist(), answer.score)
+
+    def explain(self, answer):
+        """Activation map of the top class, or nothing if the head has none."""
+        return activation_map(answer.fmap, self.learn.model[1][-1], answer.probs.argmax()) if self.explains else None

@@ -1,0 +1,347 @@
+"""What an export is, as JSON beside its weights: `open_export` builds the Learner from it, and runs no pickle.
+
+A pickle is a program, and one that is filtered is still a program. So the zip that `torch.save` writes holds one more
+record, `DESCRIPTION`: backbone, head, classes and transforms by their names in torch, torchvision, timm and fastai,
+and which record holds which tensor, as plain bytes. What a file may say is limited by `Description`.
+"""
+
+import io
+import math
+import zipfile
+from functools import reduce
+from operator import or_
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from bears.errors import BearsError, ExportError
+from bears.model.backbone import create_body
+from fastai import losses
+from fastai.data.core import DataLoaders, Datasets, TfmdDL, TfmdLists
+from fastai.data.transforms import Categorize, IntToFloatTensor, Normalize, ToTensor
+from fastai.layers import AdaptiveConcatPool2d, Flatten
+from fastai.learner import Learner
+from fastai.torch_core import TensorCategory, TensorImage
+from fastai.vision import augment
+from fastai.vision.core import PILImage
+from PIL import Image
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
+from torch import nn
+
+ARCHIVE = "archive/"  # what torch.save calls the folder of all records
+DESCRIPTION = f"{ARCHIVE}extra/description.json"
+MAX_DESCRIPTION = 8_000_000  # bytes: 10,000 classes and 10,000 tensors need a tenth of it
+DTYPES = {"float16": "<f2", "float32": "<f4", "int64": "<i8", "bool": "?"}
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+Pixels = Annotated[int, Field(ge=1, le=2048)]
+Size = tuple[Pixels, Pixels]
+Ratio = tuple[Number, Number]
+Share = Annotated[float, Field(ge=0, le=1)]
+Resamples = tuple[Annotated[int, Field(ge=0, le=5)], Annotated[int, Field(ge=0, le=5)]]
+Padding = Literal["zeros", "border", "reflection"]
+Mode = Literal["bilinear", "nearest", "bicubic"]
+Stats = Annotated[list[Number], Field(min_length=1, max_length=4)]
+Groups = Annotated[list[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)]], Field(max_length=5000)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+
+# What may stand in an export, each with its arguments; augmentation plays no part in prediction.
+ITEM_TFMS = {
+    augment.Resize: {
+        "size": Size,
+        "method": Literal["crop", "pad", "squish"],
+        "pad_mode": Padding,
+        "resamples": Resamples,
+    },
+    augment.RandomResizedCrop: {
+        "size": Size,
+        "min_scale": Share,
+        "ratio": Ratio,
+        "resamples": Resamples,
+        "val_xtra": Share,
+        "max_scale": Share,
+    },
+    augment.RatioResize: {"max_sz": Pixels, "resamples": Resamples},
+    augment.CropPad: {"size": Size, "pad_mode": Padding},
+    ToTensor: {},
+}
+BATCH_TFMS = {
+    IntToFloatTensor: {"div": Number, "div_mask": int},
+    Normalize: {"mean": Stats, "std": Stats},
+    augment.AffineCoordTfm: {
+        "size": Pixels | Size,
+        "mode": Mode,
+        "pad_mode": Padding,
+        "align_corners": bool | None,
+    },
+    augment.RandomResizedCropGPU: {
+        "size": Size,
+        "min_scale": Share,
+        "ratio": Ratio,
+        "mode": Mode,
+        "valid_scale": Share,
+        "max_scale": Share,
+    },
+}
+LAYERS = {
+    nn.AdaptiveAvgPool2d: {"output_size": Count},
+    AdaptiveConcatPool2d: {"size": Count},
+    Flatten: {"full": bool},
+    nn.Flatten: {"start_dim": int, "end_dim": int},
+    nn.BatchNorm1d: {"num_features": Count, "eps": Number, "momentum": Number | None, "affine": bool},
+    nn.Dropout: {"p": Share, "inplace": bool},
+    nn.Linear: {"in_features": Count, "out_features": Count, "bias": bool},
+    nn.ReLU: {"inplace": bool},
+    nn.Identity: {},
+}
+LOSSES = ("CrossEntropyLossFlat", "LabelSmoothingCrossEntropy", "LabelSmoothingCrossEntropyFlat", "FocalLossFlat")
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def one_of(parts):
+    """The pydantic type of a list of `parts`, each a dict with a `name` and its arguments."""
+    kinds = [
+        create_model(
+            cls.__name__, __base__=Strict, name=(Literal[full_name(cls)], ...), **{k: (v, ...) for k, v in args.items()}
+        )
+        for cls, args in parts.items()
+    ]
+    return Annotated[list[Annotated[reduce(or_, kinds), Field(discriminator="name")]], Field(max_length=64)]
+
+
+def full_name(cls):
+    """`fastai.Flatten`, since torch has one, too."""
+    return f"{cls.__module__.split('.')[0]}.{cls.__name__}"
+
+
+class Record(Strict):
+    """Where the bytes of a tensor are: the record's name in the zip, its dtype and shape."""
+
+    record: Annotated[str, StringConstraints(pattern=r"^data/\d{1,7}$")]
+    dtype: Literal[tuple(DTYPES)]
+    shape: Annotated[list[Annotated[int, Field(ge=0, le=100_000_000)]], Field(max_length=8)]
+
+    @property
+    def nbytes(self):
+        return math.prod(self.shape) * np.dtype(DTYPES[self.dtype]).itemsize
+
+
+def all_different(names):
+    assert len(set(names)) == len(names), "two classes have the same name"
+    return names
+
+
+class Description(Strict):
+    """All that an export says of itself. The head's weights include the temperature."""
+
+    format: Literal[1]
+    arch: Name
+    vocab: Annotated[list[Name], Field(min_length=1, max_length=10_000), AfterValidator(all_different)]
+    item_tfms: one_of(ITEM_TFMS)
+    batch_tfms: one_of(BATCH_TFMS)
+    head: one_of(LAYERS)
+    loss_func: Literal[LOSSES]
+    ood: Annotated[dict[Name, int | Number | Groups], Field(max_length=32)] | None
+    tensors: Annotated[dict[Name, Record], Field(max_length=20_000)]
+
+    @model_validator(mode="after")
+    def check_answers(self):
+        """Refuse groups of other classes, and probabilities that are none (the keys are those of `ood.certainty`)."""
+        fitted = dict(self.ood or {})
+        groups = fitted.pop("groups", [])
+        assert isinstance(groups, list) and list not in map(type, fitted.values()), "only groups are lists"
+        members = [i for group in groups for i in group]
+        assert len(set(members)) == len(members), "a class is in two groups"
+        assert max(members, default=0) < len(self.vocab), "a group has an unknown class"
+        assert all(0 <= fitted.get(name, 0) <= 1 for name in ("likely", "earned")), "not a probability"
+        return self
+
+
+# Writing one
+
+
+class Indescribable(BearsError):
+    """A Learner with something in it that no description has a word for."""
+
+
+def describe(learn, data):
+    """The `Description` of `learn` (as `for_inference` made it), whose tensors lie in the records of the zip `data`.
+
+    Raises `Indescribable`.
+    """
+    dl, fitted, arch = learn.dls.valid, getattr(learn, "ood", None), getattr(learn, "arch", None)
+    if not (arch and type(learn.model) is nn.Sequential and len(learn.model) == 2):
+        raise Indescribable("a network that vision_learner has not made")
+    if (loss := type(learn.loss_func).__name__) not in LOSSES:
+        raise Indescribable(f"the loss {loss}")
+    description = Description(
+        format=1,
+        arch=getattr(arch, "__name__", arch),
+        vocab=[str(label) for label in learn.dls.vocab],
+        item_tfms=[describe_part(tfm, ITEM_TFMS) for tfm in dl.after_item.fs],
+        batch_tfms=[describe_part(tfm, BATCH_TFMS) for tfm in dl.after_batch.fs],
+        head=[describe_part(layer, LAYERS) for layer in learn.model[1]],
+        loss_func=loss,
+        ood=fitted and {name: value for name, value in fitted.items() if not isinstance(value, torch.Tensor)},
+        tensors=find_records(tensors_of(learn.model, fitted), data),
+    )
+    if repr(outline(description)) != repr(learn.model):
+        raise Indescribable(f"a network that is not {description.arch} as it comes")
+    return description
+
+
+def describe_part(part, known):
+    """A transform or layer as its name and arguments, if its class is one of `known`."""
+    cls = augment.AffineCoordTfm if isinstance(part, augment.AffineCoordTfm) else type(part)
+    if cls not in known:
+        raise Indescribable(f"{cls.__name__}")
+    arguments = {name: plain(getattr(part, name)) for name in known[cls]}
+    if "bias" in arguments:  # of which a layer keeps the values
+        arguments["bias"] = part.bias is not None
+    if known is ITEM_TFMS and "size" in arguments:  # (height, width), of which fastai keeps (width, height)
+        arguments["size"].reverse()
+    return {"name": full_name(cls), **arguments}
+
+
+def plain(value):
+    """The argument that a part was made with, from what it keeps of it, as JSON has it."""
+    if isinstance(value, torch.Tensor):
+        return value.flatten().tolist()
+    if isinstance(value, (tuple, list)):
+        return [plain(v) for v in value]
+    return getattr(value, "value", value)  # an Enum's
+
+
+def tensors_of(model, fitted):
+    """All tensors of an export by name: floats in half precision, as they are stored."""
+    tensors = {f"model.{name}": t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
+    return tensors | {f"ood.{name}": t for name, t in (fitted or {}).items() if isinstance(t, torch.Tensor)}
+
+
+def find_records(tensors, data):
+    """Which record of the zip `data` holds each tensor: one with the same bytes, so that it does not matter which."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        records = {}
+        for name in archive.namelist():
+            if name.startswith(f"{ARCHIVE}data/"):
+                records.setdefault(archive.read(name), []).append(name.removeprefix(ARCHIVE))
+    found = {}
+    for name, tensor in tensors.items():
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        if dtype not in DTYPES:
+            raise Indescribable(f"numbers of the kind {dtype}")
+        same = records[tensor.numpy().astype(DTYPES[dtype]).tobytes()]
+        found[name] = {"record": same.pop() if len(same) > 1 else same[0], "dtype": dtype, "shape": list(tensor.shape)}
+    return found
+
+
+def add_description(data, description):
+    """The bytes of the zip `data` with a `Description` in it."""
+    buffer = io.BytesIO(data)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(DESCRIPTION), description.model_dump_json())
+    return buffer.getvalue()
+
+
+# Reading one
+
+
+class Undescribed(BearsError):
+    """An export that does not say what it is, like those of `learn.export`."""
+
+
+def open_described(file):
+    """The Learner that `file`, a path or a file object, describes: on the CPU, ready for `predict`.
+
+    Raises `Undescribed`, `ExportError` for what no export may ask for, and anything for a damaged file.
+    """
+    with zipfile.ZipFile(file) as archive:
+        return build(archive)
+
+
+def build(archive):
+    if DESCRIPTION not in archive.namelist():
+        raise Undescribed()
+    if archive.getinfo(DESCRIPTION).file_size > MAX_DESCRIPTION:
+        raise ExportError("its description is too long")
+    description = Description.model_validate_json(archive.read(DESCRIPTION))
+    size = sum(record.nbytes for record in description.tensors.values())
+    if size > 2 * sum(info.compress_size for info in archive.infolist()):  # a tensor may serve twice
+        raise ExportError("it asks for more than it holds")
+    tensors = {name: read_tensor(archive, record) for name, record in description.tensors.items()}
+    # Shapes alone at first: no network is allocated that is larger than what the file holds.
+    check_shapes(outline(description).state_dict(), description)
+    model = create_network(description)
+    model.load_state_dict(with_prefix(tensors, "model."))
+    learn = Learner(create_dls(description), model, loss_func=getattr(losses, description.loss_func)())
+    learn.arch = description.arch
+    if description.ood is not None:
+        learn.ood = with_prefix(tensors, "ood.") | description.ood
+    return learn
+
+
+def with_prefix(tensors, prefix):
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def outline(description):
+    """The network without any memory for its weights."""
+    try:
+        with torch.device("meta"):
+            return create_network(description)
+    except NotImplementedError:  # torchvision's RegNet computes its sizes with tensors
+        return create_network(description)
+
+
+def create_network(description):
+    head = nn.Sequential(*(create_part(layer, LAYERS) for layer in description.head))
+    return nn.Sequential(create_body(description.arch), head)
+
+
+def check_shapes(state, description):
+    expected = {f"model.{name}": (list(t.shape), t.is_floating_point()) for name, t in state.items()}
+    given = {
+        name: (record.shape, record.dtype.startswith("float"))
+        for name, record in description.tensors.items()
+        if not name.startswith("ood.")
+    }
+    if given != expected:
+        raise ExportError(f"its tensors are not those of {description.arch} with such a head")
+
+
+def read_tensor(archive, record):
+    info = archive.getinfo(ARCHIVE + record.record)
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size != record.nbytes:
+        raise ExportError(f"{record.record} is not what the description says")
+    values = np.frombuffer(bytearray(archive.read(info)), DTYPES[record.dtype])
+    return torch.from_numpy(values).reshape(record.shape)
+
+
+def create_dls(description):
+    """Empty DataLoaders with what `test_dl` and `predict` need: the transforms and the classes."""
+    photos = TfmdLists(
+        [], [PILImage.create], types=[(Path, str, torch.Tensor, np.ndarray, bytes, Image.Image), PILImage]
+    )
+    labels = TfmdLists([], [Categorize(vocab=description.vocab, sort=False)], types=[str, TensorCategory])
+    datasets = Datasets(tls=[photos, labels])
+    dl = TfmdDL(
+        datasets,
+        bs=1,
+        num_workers=0,
+        after_item=[create_part(tfm, ITEM_TFMS) for tfm in description.item_tfms],
+        after_batch=[create_part(tfm, BATCH_TFMS) for tfm in description.batch_tfms],
+    )
+    dl._n_inp, dl._types = 1, {tuple: [TensorImage, TensorCategory]}  # which fastai would learn from a first batch
+    return DataLoaders(dl, dl, device=torch.device("cpu"))
+
+
+def create_part(part, known):
+    """The transform or layer that a part of a `Description` stands for."""
+    [cls] = [cls for cls in known if full_name(cls) == part.name]
+    arguments = {name: getattr(part, name) for name in known[cls]}
+    return Normalize.from_stats(**arguments, cuda=False) if cls is Normalize else cls(**arguments)

@@ -1,0 +1,177 @@
+"""Write a Learner as an `export.pkl` that opens everywhere, and open one.
+
+`learn.export` stores Python bytecode, which another Python version crashes on, and paths, which Windows cannot
+open. Here the standard library's pickle stores plain imports only, and the weights in half precision.
+"""
+
+import io
+import pickle
+import warnings
+from copy import deepcopy
+from itertools import chain
+from pathlib import Path
+from random import Random
+
+import torch
+from bears.errors import BearsError, ExportError, NoModelError
+from bears.files import check_writable, write_whole
+from bears.model.description import Undescribed, add_description, describe, open_described
+from bears.model.photo import as_jpeg, open_photo
+from bears.text import print_line
+from fastai import interpret
+from fastai.callback.progress import ProgressCallback
+from fastai.data.transforms import Categorize, CategoryMap, parent_label
+from fastai.learner import Learner, load_learner
+from fastai.vision.augment import AffineCoordTfm
+from fasttransform import Pipeline
+
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+class HalfPrecision:
+    """Pickles a model in half precision; unpickling calls torch's own `Module.float` on it, none of our code."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def __reduce__(self):
+        return torch.nn.Module.float, (deepcopy(self.model).half(),)
+
+
+def export(learn: Learner, file: Path) -> None:
+    """`learn.export(file)`, but portable, at half the size, and moved into place only when it is complete.
+
+    The file says what it is (bears/model/description.py), so that `open_export` need not trust it; a network with
+    layers of somebody's own cannot, which is printed. Raises `ExportError`, with the previous file untouched, when
+    `file` cannot be written.
+    """
+    data = as_bytes(lean := for_inference(learn))
+    try:
+        data = add_description(data, describe(lean, data))
+        open_described(io.BytesIO(data))
+    except Exception as e:  # anything may be in a network that somebody has made
+        why = e if isinstance(e, BearsError) else f"{type(e).__name__}: {' '.join(str(e).split()):.200}"
+        print_line(f"· {file} needs --trust-model to be opened, since app.py cannot build what is in it: {why}")
+    write_whole(file, data)
+
+
+def as_bytes(learn):
+    """What `learn.export` writes, with the weights in half precision and without Python bytecode."""
+    Path.__module__ = "pathlib"  # Python 3.13 would name pathlib._local, which no other Python has
+    buffer, model = io.BytesIO(), learn.model
+    learn.model = HalfPrecision(model)
+    torch.save(learn, buffer, pickle_module=pickle, pickle_protocol=4)
+    learn.model = model
+    return buffer.getvalue()
+
+
+def for_inference(learn):
+    """A Learner with what `predict` needs of `learn`: no photos, augmentation, optimizer, paths or code of ours.
+
+    Nor is there anything of chance in it: the same weights make the same file.
+    """
+    dls = learn.dls.new_empty()
+    for dl in dls.loaders:
+        dl.rng = Random(0)
+        for name in ("after_item", "after_batch"):
+            tfms = [tfm for tfm in getattr(dl, name).fs if not is_augmentation(tfm)]
+            setattr(dl, name, Pipeline(tfms))
+            for tfm in tfms:
+                vars(tfm).pop("pcts", None)  # where Resize has cut its latest photo
+        for tl in dl.dataset.tls:
+            without_traces(tl)
+    model = learn.model.cpu().to(memory_format=torch.contiguous_format)
+    lean = Learner(dls, model, loss_func=learn.loss_func, metrics=learn.metrics)
+    lean.path = dls.path = "."
+    for name in ("arch", "ood"):
+        if hasattr(learn, name):
+            setattr(lean, name, getattr(learn, name))
+    return lean
+
+
+def is_augmentation(tfm):
+    """Whether a transform changes training photos only, so that `predict` can do without it."""
+    return tfm.size is None if isinstance(tfm, AffineCoordTfm) else tfm.split_idx == 0
+
+
+def export_examples(interp: interpret.Interpretation, folder: Path) -> None:
+    """Save a photo of each class that has none in `folder` yet, for the page to offer: `folder/LABEL.jpg`.
+
+    It takes the photo with the smallest loss in `interp`, upright and without the camera's
+    notes, such as where it was taken.
+    """
+    check_writable(folder)
+    _, _, files = interp.top_losses(largest=False, items=True)
+    for label, photo in {parent_label(f): f for f in reversed(files)}.items():
+        if not (file := folder / f"{label}.jpg").exists():
+            write_whole(file, as_jpeg(open_photo(photo), quality=90))
+
+
+def without_traces(tl):
+    """Drop our `open_photo` from a `TfmdLists`, and what it remembers of the photos it was set up with."""
+    own = [tfm.name == open_photo.__name__ for tfm in tl.tfms.fs]
+    tl.tfms = Pipeline([tfm for tfm, ours in zip(tl.tfms.fs, own) if not ours])
+    tl.types = [Path if isinstance(t, type) and issubclass(t, Path) else t for t in tl.types[sum(own) :]]
+    tl.splits = None
+    for tfm in tl.tfms.fs:
+        if "encodes" in vars(tfm):  # a plum function, which caches the types it has met: PosixPath, for one
+            tfm.encodes.clear_cache(reregister=False)
+
+
+def open_export(file: Path, trust=False) -> Learner:
+    """The Learner in `file`, on the CPU, ready for `predict` and without its progress bar.
+
+    What `export` has written is built from its description, without running any of it; any other fastai export opens
+    only with `trust`, since a pickle can run any code. Raises `ExportError`.
+    """
+    try:
+        learn = load_pickle(file) if trust else open_described(file)
+    except FileNotFoundError:
+        raise NoModelError(file) from None
+    except Undescribed:
+        raise ExportError(
+            f"{file} was not opened, because it does not say what it is, as the exports of train.py do, and may run any"
+            " code. If you trust whoever made it, add --trust-model."
+        ) from None
+    except UnboundLocalError:  # how fastai's load_learner reports a module that is not installed
+        raise ExportError(f"{file} needs a package that is not installed here. Train it again with train.py.") from None
+    except Exception as e:  # a damaged or foreign file raises anything
+        if is_lfs_pointer(file):
+            raise ExportError(
+                f"{file} is a Git LFS pointer, not the model itself. Fetch the model with `git lfs pull`."
+            ) from None
+        reason = " ".join(str(e).split()) or "no reason given"
+        raise ExportError(
+            f"{file} cannot be opened here ({type(e).__name__}: {reason:.200}). Train it again with train.py."
+        ) from None
+    if not isinstance(learn, Learner):
+        raise ExportError(f"{file} holds no Learner. Train it again with train.py.")
+    if not hasattr(learn.dls, "vocab"):
+        raise ExportError(f"{file} is not an image classifier: it has no classes. Train one with train.py.")
+    make_labels_text(learn)
+    learn.remove_cb(ProgressCallback)
+    return learn
+
+
+def is_lfs_pointer(file):
+    """Return whether `file` is what Git writes in place of a large file that it has not fetched."""
+    try:
+        with open(file, "rb") as f:
+            return f.read(len(LFS_POINTER)) == LFS_POINTER
+    except OSError:  # no file that can be read
+        return False
+
+
+def make_labels_text(learn):
+    """Turn labels such as the `False, True` of Lesson 1's `is_cat`, or numbers, into text, in the same order."""
+    for dl in learn.dls.loaders:
+        for tfm in chain.from_iterable(tl.tfms.fs for tl in getattr(dl.dataset, "tls", ())):
+            if isinstance(tfm, Categorize):
+                tfm.vocab = CategoryMap([str(label) for label in tfm.vocab], sort=False)
+
+
+def load_pickle(file):
+    """fastai's `load_learner`, without its warning that a pickle can run code: to come here is to know that."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return load_learner(file, pickle_module=pickle)

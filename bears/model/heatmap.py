@@ -1,0 +1,40 @@
+"""Where did the model look? A class activation map (Zhou et al. 2016, https://arxiv.org/abs/1512.04150).
+
+With a linear head on average-pooled features the map is exact: its mean over the photo is the class's score.
+"""
+
+import numpy as np
+from PIL import Image, ImageColor
+
+# Matplotlib's "inferno" at eight steps. Another one must go from dark to bright, too, since the pages speak of bright
+# places; the offline version gets these colours from bears/offline/site.py.
+INFERNO = ["#000004", "#280b54", "#65156e", "#9f2a63", "#d44842", "#f57d15", "#fac127", "#fcffa4"]
+
+
+def activation_map(fmap, linear, label):
+    """Evidence for class number `label` at each place, float32 of shape (h, w), from the body's map (n, h, w)."""
+    return (linear.weight[label] @ fmap.flatten(1)).view(fmap.shape[1:]).detach().numpy()
+
+
+def draw_heatmap(photo: Image.Image, cam: np.ndarray | None, box: tuple) -> Image.Image | None:
+    """Lay `cam` over the square `box` of the upright RGB `photo`: bright where the evidence is."""
+    if cam is None:
+        return None
+    left, top, right, bottom = box
+    heat = Image.fromarray(np.uint8(255 * np.clip(cam / max(cam.max(), 1e-6), 0, 1)))
+    heat = heat.resize((right - left, bottom - top), Image.Resampling.BICUBIC)
+    colours = heat.copy()
+    colours.putpalette(PALETTE)
+    out = photo.copy()
+    out.paste(colours.convert("RGB"), (left, top), heat.point(lambda v: 80 + v // 2))
+    return out
+
+
+def palette(colours):
+    """256 colours between the given ones, as `Image.putpalette` takes them."""
+    stops = np.array([ImageColor.getrgb(c) for c in colours])
+    at = np.linspace(0, len(colours) - 1, 256)
+    return np.stack([np.interp(at, range(len(colours)), channel) for channel in stops.T], axis=1).astype(np.uint8)
+
+
+PALETTE = palette(INFERNO).tobytes()

@@ -1,0 +1,188 @@
+"""What the page says and shows follows the model: classes, subject and error come from export.json beside it."""
+
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from unicodedata import normalize
+
+from bears.model.answers import GROUP, NO_LIMITS, NONE, UNSURE, Limits, either, find_group
+from bears.model.metadata import error_sentence
+from bears.text import printable
+
+PROMISE = "Pictures of what moves are sent to this page's server, and deleted there within two hours."
+ALONE = "Your photos stay on this device: the page sends nothing to anybody."  # where there is no server
+WATCHED_ALONE = "What your camera sees stays on this device. It needs no network."
+EXAMPLES = Path(__file__).parents[2] / "examples"  # the bears', whose licence is their own
+MANY = 5  # classes that a sentence can name
+PRIVACY = (
+    "Your photo is used for this answer only and deleted within two hours."
+    " Programs can ask as well: see [the API](?view=api)."
+)
+TAKE_ALONG = "\n\n**Take it along:** [the same page without a server](offline/) works without a network, too."
+
+
+def page_title(facts: dict) -> str:
+    """`Black, grizzly or teddy bear?`, or `Which bear is it?` when there are many."""
+    classes, subject = facts.get("classes") or ["What is it"], facts.get("subject")
+    return f"Which {subject or 'one'} is it?" if len(classes) > MANY else full_name(either(classes), subject) + "?"
+
+
+def invitation(facts: dict) -> str:
+    """What the page is for, for somebody who has not seen it."""
+    classes, subject = facts.get("classes", ()), facts.get("subject")
+    if not classes or len(classes) > MANY:
+        return f"Show a photo, and read which {subject or 'one'} it is, or that it is none."
+    name = full_name(either(classes), subject)
+    return f"Show a photo, and read how likely it is {with_article(name)}, or none of them."
+
+
+def full_name(label: str, subject: str | None) -> str:
+    """`Teddy bear` for `teddy` when the subject is bears; folders are seldom named in full."""
+    name = label if not subject or subject.lower() in label.lower() else f"{label} {subject}"
+    return name[:1].upper() + name[1:]
+
+
+def as_markdown(text: str) -> str:
+    """Escape what Markdown or HTML would take for markup, so that a class named `<b>` can be read."""
+    return re.sub(r"[\\`*_~\[\]<>&$#|:!^=]", r"\\\g<0>", text)  # https://spec.commonmark.org/0.31.2/#backslash-escapes
+
+
+def percent(prob: float, earned: float = 1) -> str:
+    """Return `99%` for 0.998: rounded down, never more than was `earned`, and never 100%: no model is that sure."""
+    return f"{int(100 * min(0.99, earned, prob))}%"
+
+
+def headline(probs: dict[str, float], certainty: str, facts: dict, limits: Limits = NO_LIMITS) -> str:
+    """Return the verdict in words: `Teddy bear, 97% sure`, `Not sure: perhaps a teddy bear` or `No bear here`.
+
+    Of a group it is `A bear: black or grizzly, can't tell which`.
+    """
+    if certainty == NONE:
+        return f"No {facts['subject']} here" if facts.get("subject") else none_of(list(probs))
+    if certainty == GROUP:
+        return cannot_tell(find_group(probs, certainty, limits.groups), facts)
+    label = max(probs, key=probs.get)
+    name = full_name(label, facts.get("subject"))
+    if certainty == UNSURE:
+        return f"Not sure: perhaps {with_article(name)}"
+    return f"{name}, {percent(probs[label], limits.earned)} sure"
+
+
+def cannot_tell(group: Sequence[str], facts: dict) -> str:
+    """Return the verdict about a group: `A bear: black or grizzly, can't tell which`, or the same without its name."""
+    classes, name = either(group), group_name(group, facts)
+    words = classes if name == classes else f"{with_article(name)}: {classes}"
+    return f"{words[:1].upper()}{words[1:]}, can't tell which"
+
+
+def group_name(group: Sequence[str], facts: dict) -> str:
+    """Return the name that export.json has for a group: `bear`, or `black or grizzly` if it has none."""
+    names = facts.get("groups", {}).items()
+    return next((name for name, labels in names if set(labels) == set(group)), either(group))
+
+
+def shown_probs(probs: dict[str, float], certainty: str, limits: Limits) -> dict[str, float]:
+    """Return what the page shows as bars: a group first, if one is meant, and no probability above what was earned."""
+    group = find_group(probs, certainty, limits.groups)
+    whole = {either(group): sum(probs[label] for label in group)} if group else {}
+    return {label: min(limits.earned, prob) for label, prob in {**whole, **probs}.items()}
+
+
+def look_answer(probs: dict[str, float], certainty: str, facts: dict, limits: Limits) -> dict:
+    """Return the answer about a picture of a watching camera; `group` are the classes of a group, if one is meant."""
+    verdict, group = headline(probs, certainty, facts, limits), find_group(probs, certainty, limits.groups)
+    return {"probs": probs, "certainty": certainty, "verdict": verdict, "group": group, "earned": limits.earned}
+
+
+def log_line(verdict: str, start: float) -> str:
+    """Return a line for the log: when a question that came at `start` was answered, how, and how long it took."""
+    return printable(f"{time.strftime('%X')} {verdict} in {time.monotonic() - start:.3f} s")
+
+
+def none_of(labels):
+    """`No disc or square here`, or `None of them` when there are many."""
+    return "None of them" if len(labels) > MANY else f"No {either(labels)} here"
+
+
+def with_article(name):
+    """`a teddy bear` for `Teddy bear`; capitals stay so, and what no Latin letter begins gets no article."""
+    name = name if name[1:2].isupper() else name[:1].lower() + name[1:]
+    first = normalize("NFD", name)[:1].lower()  # e for é
+    article = "an " if first in "aeiou" else "a "
+    return f"{article if first.isascii() and first.isalpha() else ''}{name}"
+
+
+def watch_title(facts: dict) -> str:
+    """The name of the tab that watches a camera."""
+    return "Camp watch" if facts.get("subject") == "bear" else "Watch"
+
+
+def watch_words(facts: dict, promise: str = PROMISE) -> dict:
+    """Return what bears/web/camera.js needs: the classes, those that alarm, where pictures go, what it says first."""
+    classes, subject = facts.get("classes", []), facts.get("subject")
+    checking = f"Looks like {with_article(subject) if subject else 'it'}: checking…"
+    return {"classes": classes, "alarm": facts.get("alarm", classes), "promise": promise, "checking": checking}
+
+
+def example_name(file: Path, facts: dict) -> str:
+    """Return `Teddy bear` for `teddy.jpg`, `No bear` for `none.jpg` unless a class has that name."""
+    subject = facts.get("subject")
+    if file.stem == "none" and "none" not in facts.get("classes", ()):
+        return f"No {subject or 'such thing'}"
+    return full_name(file.stem, subject)
+
+
+def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
+    """What the model is, how often it errs and what it is not for, in Markdown.
+
+    `privacy` is what becomes of photos; `offline` says whether there is a page beside this one that needs no server.
+    """
+    lines = []
+    if "arch" in facts:
+        photos = sum(facts["counts"].values())
+        classes = as_markdown(", ".join(facts["classes"]))
+        lines.append(f"A neural network, built from {photos} photos to tell apart: {classes}.")
+    if {"cross_validation", "validation"} & facts.keys():
+        lines.append(error_sentence(facts))
+    if "none_of_them" in facts:
+        lines.append(
+            "It also says when a photo shows none of them, or when it is not sure, and can be wrong there, too."
+        )
+    lines.append(
+        "“Where it looked” shows the square of the photo that the answer is about; its bright places spoke for it.\n\n"
+        "**Do not trust it with anybody’s safety.** A photo by night, from afar or of something it has never seen can"
+        f" fool it.\n\n{privacy}"
+    )
+    if offline:
+        lines.append(TAKE_ALONG)
+    return "## What answers here\n" + " ".join(lines)
+
+
+def find_examples(model: Path, facts: dict) -> list[Path]:
+    """Photos in `examples/` beside the export that are named for one of its classes, or `none`; sorted Paths.
+
+    Those that the README there lists belong together: a model that does not know all of their classes gets none.
+    """
+    folder, classes = model.parent / "examples", set(facts.get("classes", ()))
+    listed = listed_examples(folder)
+    others = set() if listed - {"none"} <= classes else listed
+    named = [f for f in sorted(folder.glob("*.jpg")) if f.stem in {*classes, "none"} or not facts]
+    return [f for f in named if f.stem not in others]
+
+
+def listed_examples(folder: Path) -> set[str]:
+    """The names, without `.jpg`, that README.md in `folder` has for photos there, as the bears' does; a set."""
+    try:
+        return set(re.findall(r"`([^`]+)\.jpg`", (folder / "README.md").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return set()
+
+
+def examples_to_send(model: Path, facts: dict) -> dict[str, Path]:
+    """The photos that a page offers, by their names there, and the README that states the licence of the bears'."""
+    photos = find_examples(model, facts)
+    ours = (model.parent / "examples").resolve() == EXAMPLES
+    if ours and {f.stem for f in photos} & listed_examples(EXAMPLES):
+        photos.append(EXAMPLES / "README.md")
+    return {f"examples/{f.name}": f for f in photos}

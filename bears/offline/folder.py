@@ -1,0 +1,35 @@
+"""Write the page into a folder, whole or not at all; what else is there stays."""
+
+import tempfile
+from pathlib import Path
+
+from bears.errors import OfflineError
+from bears.files import check_writable
+from bears.static_site import files_of, fingerprint, is_inside
+
+
+def check_folder(folder: Path) -> None:
+    """Raises a `BearsError` for a folder that cannot be written to, or has something else than an earlier page."""
+    if folder.is_dir() and any(folder.iterdir()) and not files_of(folder):
+        raise OfflineError(f"{folder} has other files than such a page: name a new folder with --to.")
+    check_writable(folder, "--to")
+
+
+def write(files: dict[str, bytes], folder: Path) -> None:
+    """Write `files`; those of the page that was there before are gone, but for what somebody has changed since."""
+    if not all(is_inside(folder, name) for name in files):
+        raise OfflineError(f"{folder} has links to other folders: name a new folder with --to.")
+    left = {folder / name: digest for name, digest in files_of(folder).items() if name not in files}
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as part:
+            for name, data in files.items():  # all of them, before the first one changes
+                (Path(part) / name).parent.mkdir(parents=True, exist_ok=True)
+                (Path(part) / name).write_bytes(data)
+            for name in files:  # the service worker, which names all others, comes last
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (Path(part) / name).replace(folder / name)
+        for file, digest in left.items():
+            if file.is_file() and fingerprint(file) == digest:
+                file.unlink()
+    except OSError as e:
+        raise OfflineError(f"{folder} cannot be written to ({e.strerror}): name another folder with --to.") from None

@@ -1,0 +1,89 @@
+"""Does the graph say of photos what the app says of them? Without that there is no page."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from bears.errors import OfflineError, PhotoError
+from bears.model.answers import GROUP, NONE
+from bears.model.classifier import Classifier
+from bears.model.photo import open_photo
+from bears.model.squares import Answer, WholePhoto, WholePhotos, find_corners, middle
+from PIL import Image
+
+CLOSE = 1e-3  # between two probabilities of the same class
+
+
+class GraphEyes(WholePhotos):
+    """`WholePhotos`, or `MiddleSquare`, by the graph: in Python what bears/web/offline/squares.js is in a browser."""
+
+    def __init__(self, graph: bytes, names: list[str], shape: dict, fitted: dict | None):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = 1, 3
+        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.names, self.fitted, self.in_whole = names, fitted, shape["whole"]
+        self.size, self.side = shape["size"], shape["side"]
+        self.whole = WholePhoto(self.size, self.size // self.side)
+
+    def ask(self, photos):
+        return super().ask(photos) if self.in_whole else [self.look_at_middle(photo) for photo in photos]
+
+    def look(self, photos, size, stride=None):
+        self.whole.size = size
+        return [self.look_at(photo, stride) for photo in photos]
+
+    def look_at(self, photo, stride):
+        picture = self.whole.resized(photo)
+        shape = [n // self.whole.cell for n in picture.size[::-1]]
+        found = self.run(picture)
+        corners = find_corners(shape, self.side, stride)
+        squares = [y * (shape[1] - self.side + 1) + x for y, x in corners]
+        best = int(np.argmax(found["score"][squares]))
+        box = self.box(photo.size, picture.size, corners[best])
+        return Answer(torch.from_numpy(found["probs"][squares[best]]), box, float(found["score"][squares[best]]))
+
+    def look_at_middle(self, photo):
+        box = middle(photo.size)
+        found = self.run(photo.crop(box).resize((self.size, self.size), Image.Resampling.BILINEAR))
+        return Answer(torch.from_numpy(found["probs"][0]), box, float(found["score"][0]) if "score" in found else None)
+
+    def run(self, picture):
+        return dict(zip(self.names, self.session.run(self.names, {"photo": np.asarray(picture)[None]})))
+
+
+def check(model: Classifier, eyes: GraphEyes, files: Iterable[Path]) -> tuple[int, float]:
+    """Ask both about photos and halves of them; returns how many that were, and how far probabilities differ at most.
+
+    Raises `OfflineError` for the first photo of which they say different things.
+    """
+    count, largest = 0, 0.0
+    for file in files:
+        try:
+            photo = open_photo(file)
+        except PhotoError:
+            continue
+        for part in (photo, *halves(photo)):
+            same, apart = compare(model, eyes, part)
+            if not same or not apart <= CLOSE:
+                raise OfflineError(
+                    f"The graph says something else of {file} than the model (by {apart:.4f}): no page was made."
+                    " Please report this, with the versions of torch and onnx."
+                )
+            count, largest = count + 1, max(largest, apart)
+    return count, largest
+
+
+def halves(photo):
+    """The upper and the left half: a graph that was right about one shape may be wrong about others."""
+    width, height = photo.size
+    return photo.crop((0, 0, width, -(-height // 2))), photo.crop((0, 0, -(-width // 2), height))
+
+
+def compare(model, eyes, photo):
+    """Whether both give the same verdict, and the largest difference between two probabilities."""
+    [(probs, certainty, _, _)], [answer] = model.ask([photo]), eyes.ask([photo])
+    theirs, ours = np.array(list(probs.values())), answer.probs.numpy()
+    same = model.certainty(answer) == certainty and (certainty in (NONE, GROUP) or theirs.argmax() == ours.argmax())
+    return same, float(np.abs(theirs - ours).max())

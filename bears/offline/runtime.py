@@ -1,0 +1,56 @@
+"""ONNX Runtime Web, which runs the graph in a browser: two files of one version, fetched once and kept."""
+
+import hashlib
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bears.download import Web
+from bears.errors import DownloadError, OfflineError
+from bears.files import check_writable, write_whole
+from platformdirs import user_cache_path
+
+VERSION = "1.30.0"
+CDN = "https://cdn.jsdelivr.net/npm"  # any other that has npm's packages, by the variable BEARS_CDN
+MODULE, WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"  # one thread of it is used
+FILES = {
+    MODULE: "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",
+    WASM: "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
+}
+
+
+def folder() -> Path:
+    """Where this machine keeps what can be fetched again."""
+    return user_cache_path("bears") / f"onnxruntime-web-{VERSION}"
+
+
+def fetch_runtime() -> dict[str, bytes]:
+    """The files by name, from the cache, or else from the network; raises `OfflineError`."""
+    check_writable(folder(), "XDG_CACHE_HOME")
+    return {name: kept(folder() / name, digest) or fetch(name, digest) for name, digest in FILES.items()}
+
+
+def kept(file, digest):
+    data = file.read_bytes() if file.is_file() else b""
+    return data if hashlib.sha256(data).hexdigest() == digest else None
+
+
+def fetch(name, digest):
+    url = f"{os.getenv('BEARS_CDN') or CDN}/onnxruntime-web@{VERSION}/dist/{name}"
+    try:
+        with Web(own_machine(url), pauses=(1,)) as web:
+            data = web.fetch(url)
+    except DownloadError as e:
+        raise OfflineError(
+            f"{url} cannot be had ({e}): check the network, or save that file in {folder()}, and start again."
+        ) from None
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise OfflineError(f"{url} is not the file that it should be: nothing of it is used.")
+    write_whole(folder() / name, data)
+    return data
+
+
+def own_machine(url):
+    """The address that a mirror on this very machine has, which `Web` would not reach."""
+    parts = urlsplit(url)
+    return {("127.0.0.1", parts.port)} if parts.hostname == "127.0.0.1" else ()

@@ -1,0 +1,216 @@
+"""All files of the page, from an export: the app's own page, the graph, what runs it, and what keeps it for later."""
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from bears.model import photo
+from bears.model.answers import GROUP, NONE, SURE, UNSURE, Limits, either
+from bears.model.classifier import Classifier, limits_of
+from bears.model.export import open_export
+from bears.model.heatmap import PALETTE
+from bears.model.metadata import read_facts
+from bears.model.ood import LIKELY
+from bears.model.squares import CLOSER, HOPELESS, MAX_RATIO
+from bears.model.wording import (
+    ALONE,
+    WATCHED_ALONE,
+    about,
+    example_name,
+    examples_to_send,
+    headline,
+    invitation,
+    page_title,
+    watch_title,
+    watch_words,
+)
+from bears.offline.graph import export_graph, find_shape
+from bears.offline.parity import GraphEyes, check
+from bears.offline.runtime import MODULE, WASM, fetch_runtime
+from bears.static_site import POLICY, fingerprint
+from bears.web.theme import ICON, LOOK, PAGE, THEME, WATCH, text_of
+from markdown_it import MarkdownIt
+
+ASSETS = ICON.parent / "offline"
+SCRIPTS = (
+    "start.js",
+    "offline.js",
+    "tabs.js",
+    "model.js",
+    "worker.js",
+    "squares.js",
+    "pixels.js",
+    "heatmap.js",
+    "photo.js",
+    "offline.css",
+)
+# The app's own scripts.
+TABS = {
+    "page": ["jpeg.js", "page.js"],
+    "watch": ["jpeg.js", "alarm.js", "schedule.js", "motion.js", "zip.js", "camera.js"],
+}
+# The limits that bears/web/offline/photo.js shares with the app.
+LIMITS = {name: getattr(photo, name) for name in ("MAX_MEGAPIXELS", "MAX_MEGAPIXELS_JPEG", "MAX_RATIO", "SIDE")}
+ICONS = {"icon-192.png": "192x192", "icon-512.png": "512x512", "icon-maskable.png": "512x512"}
+
+
+def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[str, bytes]:
+    """The files of the page by name; `say` is told what comes next.
+
+    Raises `OfflineError` where the graph does not say what the model says of examples and `photos`.
+    """
+    facts, model, learn = read_facts(export), Classifier(export, trust, detect=False), open_export(export, trust)
+    shape, examples = find_shape(learn), examples_to_send(export, facts)
+    runtime = fetch_runtime()
+    say("Making the graph…")
+    graph, names = export_graph(learn, shape)
+    fitted = getattr(learn, "ood", None)
+    asked = [f for f in examples.values() if f.suffix == ".jpg"] + photos
+    say(f"Asking the graph and the model about {len(asked)} photos…")
+    count, apart = check(model, GraphEyes(graph, names, shape, fitted), asked)
+    say(f"The same verdict on all {count}, halves included; probabilities differ by {apart:.0e} at most.")
+    files = {name: (ASSETS / name).read_bytes() for name in (*SCRIPTS, *ICONS)}
+    files["photo.js"] = constants(LIMITS) + files["photo.js"]
+    files |= {name: file.read_bytes() for name, file in examples.items()}
+    files |= {"ort.js": runtime[MODULE], "icon.svg": ICON.read_bytes(), "page.css": style(LOOK["css"]).encode()}
+    files |= {f"{tab}.js": script(tab, *sources).encode() for tab, sources in TABS.items()}
+    packed = {named(f"{name}.bin", data): data for name, data in pack(model=graph, runtime=runtime[WASM])}
+    files |= packed
+    engine = {**how_to_look(learn, shape, fitted), "outputs": names, **dict(zip(("graph", "runtime"), packed))}
+    engine["bytes"] = sum(map(len, packed.values()))
+    files["model.json"] = as_json({**engine, "export": fingerprint(export)})
+    files["index.html"] = page(learn, facts, examples, [f for f in files if f.endswith((".js", ".css"))]).encode()
+    files["manifest.webmanifest"] = as_json(manifest(facts))
+    return {**files, "sw.js": service_worker(files)}
+
+
+def script(tab, *sources):
+    """The app's own script of a tab, which there has such names from bears/web/server.js and from Gradio."""
+    head = (
+        f'import {{OFFLINE, ask, embed, served, {tab} as tab}} from "./offline.js"\nconst {{element, props}} = tab\n\n'
+    )
+    return head + text_of(*sources)
+
+
+def pack(**parts):
+    """Large files as gzip, since not every host compresses them on the way; those that do leave a `.bin` as it is."""
+    for name, data in parts.items():
+        yield name, gzip.compress(data, 9, mtime=0)
+
+
+def unpack(files: dict[str, bytes]) -> tuple[bytes, list[str]]:
+    """The graph of a page as `export_graph` has made it."""
+    engine = json.loads(files["model.json"])
+    return gzip.decompress(files[engine["graph"]]), engine["outputs"]
+
+
+def named(name, data):
+    """A name that no other content has, so that nothing on the way to the browser takes an old one for it."""
+    stem, _, kind = name.partition(".")
+    return f"{stem}-{hashlib.sha256(data).hexdigest()[:12]}.{kind}"
+
+
+def as_json(what):
+    return json.dumps(what, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def how_to_look(learn, shape, fitted):
+    """What bears/web/offline/squares.js needs to know."""
+    rule = {name: (fitted or {}).get(name, default) for name, default in (("likely", LIKELY), ("groups", []))}
+    numbers = {**shape, **rule, "classes": list(learn.dls.vocab), "ratio": MAX_RATIO}
+    if fitted is not None:
+        limits = {"threshold": fitted["threshold"], "sure": fitted["sure"], "hopeless": HOPELESS * fitted["threshold"]}
+        numbers |= {**limits, "closer": round(CLOSER * shape["side"]) * (shape["size"] // shape["side"])}
+    return numbers | {"palette": base64.b64encode(PALETTE).decode()}
+
+
+def words(classes, facts, limits):
+    """The verdicts of bears/model/wording.py: of each class what is said, with a place for the percentage."""
+    groups = Limits(groups=limits.groups)
+
+    def says(label, certainty):
+        return headline({label: 0.5, **dict.fromkeys(set(classes) - {label}, 0.0)}, certainty, facts, groups)
+
+    sure = {label: says(label, SURE).rpartition("50%")[::2] for label in classes}
+    none = headline(dict.fromkeys(classes, 0.0), NONE, facts)
+    group = {
+        label: {"name": either(group), "classes": group, "verdict": says(label, GROUP)}
+        for group in limits.groups
+        for label in group
+    }
+    return {"sure": sure, "unsure": {label: says(label, UNSURE) for label in classes}, "none": none, "group": group}
+
+
+def page(learn, facts, examples, files):
+    """index.html: the app's own page in a frame of static HTML; start.js may have to load `files` again."""
+    classes = list(learn.dls.vocab)
+    offered = [(quote(name), example_name(Path(name), facts)) for name in examples if name.endswith(".jpg")]
+    tabs = {"page": {"examples": offered}, "watch": watch_words({**facts, "classes": classes}, WATCHED_ALONE)}
+    limits = limits_of(learn)
+    said = {"classes": classes, "words": words(classes, facts, limits), "earned": limits.earned}
+    props = as_json({**tabs, **said, "files": files}).decode()
+    parts = {
+        "csp": POLICY,
+        "title": escape(page_title(facts)),
+        "description": escape(invitation(facts)),
+        "page": PAGE["html_template"],
+        "watch": WATCH["html_template"],
+        "watch_title": escape(watch_title(facts)),
+        "about": MarkdownIt("commonmark", {"html": False}).render(about(facts, ALONE)),
+        "props": props.replace("<", "\\u003c"),
+    }
+    template = (ASSETS / "index.html").read_text(encoding="utf-8")
+    return re.sub(r"\{\{ (\w+) \}\}", lambda m: parts[m[1]], template)
+
+
+def style(css):
+    """The app's style sheet with what it takes from Gradio's theme, for the light and for the dark."""
+    light, dark = re.findall(r"\{(.*?)\}", THEME._get_theme_css(), re.S)[:2]
+    light, dark = (dict(re.findall(r"(--[\w-]+):\s*([^;]+);", part)) for part in (light, dark))
+    used, new = set(), set(re.findall(r"var\((--[\w-]+)", css + (ASSETS / "offline.css").read_text(encoding="utf-8")))
+    while new:
+        used |= new
+        values = " ".join(theme.get(name, "") for theme in (light, dark) for name in new)
+        new = set(re.findall(r"var\((--[\w-]+)", values)) - used
+    light, dark = ("".join(f"{name}:{theme[name]};" for name in sorted(used & theme.keys())) for theme in (light, dark))
+    css = re.sub(r"^\.dark (\{.*\})$", r"@media (prefers-color-scheme: dark) {:root \1}", css, flags=re.M)
+    return f":root {{{light}}}\n@media (prefers-color-scheme: dark) {{:root {{{dark}}}}}\n{css}"
+
+
+def manifest(facts):
+    """https://www.w3.org/TR/appmanifest, with what a browser wants before it offers to install a page."""
+    colour = "#f5f5f4"
+    return {
+        "name": page_title(facts),
+        "short_name": (facts.get("subject") or "Offline").capitalize(),
+        "description": invitation(facts),
+        "lang": "en",
+        "start_url": "./",
+        "scope": "./",
+        "display": "standalone",
+        "background_color": colour,
+        "theme_color": colour,
+        "icons": [
+            {"src": name, "sizes": sizes, "type": "image/png", "purpose": "maskable" if "mask" in name else "any"}
+            for name, sizes in ICONS.items()
+        ],
+    }
+
+
+def service_worker(files):
+    """The script that keeps all `files` in the browser, under a version that is the hash of them all."""
+    hashes = {quote(name): hashlib.sha256(data).hexdigest() for name, data in files.items() if not name.endswith(".md")}
+    script = (ASSETS / "sw.js").read_text(encoding="utf-8")
+    version = hashlib.sha256(as_json(hashes) + script.encode()).hexdigest()[:12]
+    return constants({"VERSION": version, "FILES": hashes, "CSP": POLICY}) + script.encode()
+
+
+def constants(values):
+    """Lines of JavaScript, to stand above a script that has such names."""
+    return "".join(f"const {name} = {json.dumps(value)}\n" for name, value in values.items()).encode()

@@ -1,0 +1,83 @@
+"""The offline version (docs/offline.md) beside this one, where it has been made: people can take it along."""
+
+import hashlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote
+
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+SITE = Path(__file__).parents[1] / "site"  # where `python3 -m bears offline` makes it
+LIST = re.compile(rb"^const FILES = (\{.*\})$", re.M)  # in its service worker
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self';"
+    " style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; manifest-src 'self'; base-uri 'none';"
+    " form-action 'none'"
+)
+TYPES = {".js": "text/javascript", ".webmanifest": "application/manifest+json"}
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """The files of the page in `folder`, but for its service worker, and the SHA-256 that each had.
+
+    Nothing where there is no such page, or where its list has something outside of the folder.
+    """
+    try:
+        listed = json.loads(LIST.search((folder / "sw.js").read_bytes())[1])
+        found = {unquote(name): digest for name, digest in listed.items()}
+        return found if all(is_inside(folder, name) for name in found) else {}
+    except (OSError, TypeError, ValueError, RuntimeError):  # such as links in a circle
+        return {}
+
+
+def is_inside(folder: Path, name: str) -> bool:
+    """Return whether a file of that name is in `folder` when all links are followed."""
+    return folder.resolve() in (folder / name).resolve().parents
+
+
+def fingerprint(file: Path) -> str:
+    """The SHA-256, by which a page knows the export that it was made from, too."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@cache  # so the app links to what it serves, and reads all of it once
+def find_site(export: Path, folder: Path = SITE) -> dict[str, Path]:
+    """The files, by name, of the page that has been made from `export`; none where that is not there, and whole."""
+    files = files_of(folder)
+    try:
+        whole = (
+            bool(files)
+            and json.loads((folder / "model.json").read_bytes())["export"] == fingerprint(export)
+            and all(fingerprint(folder / name) == digest for name, digest in files.items())
+        )
+    except (OSError, TypeError, ValueError, KeyError):
+        whole = False
+    return {name: folder / name for name in (*files, "sw.js")} if whole else {}
+
+
+def routes(export: Path) -> list[Mount]:
+    """Where that page is served, below this one."""
+    files = find_site(export)
+    return [Mount("/offline", OfflineVersion(SITE, files))] if files else []
+
+
+class OfflineVersion(StaticFiles):
+    """Some files of a folder, with a policy and with types that are the same on all machines."""
+
+    def __init__(self, folder, names):
+        super().__init__(directory=folder)
+        self.names = set(names)
+
+    def lookup_path(self, path):
+        name = "index.html" if path == "." else Path(path).as_posix()
+        return super().lookup_path(name) if name in self.names else ("", None)
+
+    async def get_response(self, path, scope):
+        response = await super().get_response(path, scope)
+        response.headers["content-security-policy"] = POLICY
+        if kind := TYPES.get(Path(path).suffix):
+            response.headers["content-type"] = kind
+        return response
