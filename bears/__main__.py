@@ -37,7 +37,7 @@ BIN, EXE = (VENV / "Scripts", ".exe") if sys.platform == "win32" else (VENV / "b
 PYTHON, UV = BIN / f"python{EXE}", [BIN / f"uv{EXE}", "pip"]
 INTO = ["--python", PYTHON, "-c", LOCK]
 UNFINISHED = VENV / "unfinished"  # is there while packages are installed: an interruption may leave half of one
-# Each of these includes those before it.
+# Whoever needs one of these needs those before it, too.
 FILES = ["requirements.txt", "requirements-train.txt", "requirements-notebook.txt", "requirements-dev.txt"]
 COMMANDS = {
     "app": ("requirements.txt", ["app.py"]),
@@ -120,7 +120,8 @@ def install(requirements):
     if not has_torch(env):
         print("PyTorch's own index cannot be reached: taking PyPI's torch, on Linux with CUDA (6 GB)", flush=True)
         del env["UV_TORCH_BACKEND"]
-    return call(*UV, "install", *INTO, "-r", ROOT / requirements, env=env).returncode == 0
+    files = [arg for file in FILES[: FILES.index(requirements) + 1] for arg in ("-r", ROOT / file)]
+    return call(*UV, "install", *INTO, *files, env=env).returncode == 0
 
 
 def has_torch(env):

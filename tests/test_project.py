@@ -218,7 +218,7 @@ def imports(file):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-# Whose imports a requirements file is for; each includes those before it.
+# Whose imports a requirements file is for; it is added to those before it.
 PROGRAMS = {
     "requirements.txt": ["app.py", "bears/app/*.py", "bears/predict/*.py"],
     "requirements-train.txt": [
