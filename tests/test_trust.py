@@ -266,3 +266,18 @@ def test_no_error_on_a_few_photos_is_no_certainty():
     logits = 3.0 * torch.eye(3)[targets]
     probs = (logits / fit_temperature(logits, targets)).softmax(dim=1)
     assert 0.9 < probs.max() < 0.99
+
+
+def test_a_temperature_fits_the_photos_and_one_more_of_every_class_and_has_bounds():
+    """Of two photos of three classes, all right, the smoothed truth is 7/9, 1/9, 1/9, which a gap of ln 7 says."""
+    assert fit_temperature(3 * torch.eye(3)[:2], torch.tensor([0, 1])) == pytest.approx(3 / np.log(7), rel=0.012)
+    logits, targets = outputs_and_classes(300)
+    assert fit_temperature(1e4 * logits, targets) == pytest.approx(10**1.5)
+    assert fit_temperature(1e-4 * logits, targets) == pytest.approx(10**-1.5)
+
+
+def test_the_calibration_error_is_the_mean_gap_over_fifteen_bins():
+    sure, right = torch.tensor([0.61, 0.63, 0.9, 0.9, 0.95, 1]), torch.tensor([0, 1, 1, 0, 0, 1])  # two in each bin
+    probs = torch.stack([sure, 1 - sure], dim=1)
+    expected = (2 * 0.12 + 2 * 0.4 + 2 * 0.475) / 6
+    assert calibration_error(probs, 1 - right) == pytest.approx(expected, abs=1e-6)
