@@ -12,14 +12,13 @@ import multiprocessing
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address
 from multiprocessing.pool import ThreadPool
 from urllib.parse import urlsplit
 
 import requests
 from bears.errors import DownloadError, PhotoError, TryLater
-from bears.model.photo import as_jpeg, open_photo
 from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError, InvalidHeader
@@ -27,21 +26,21 @@ from urllib3.util import Retry
 
 WORKERS = 4  # downloads at a time: hosts of free photos frown on more
 MAX_BYTES = 20 * 10**6  # of one file
-LONG_SIDE = 512  # pixels of the longer side of a photo that is kept: twice what the model sees
 BUSY = {429, 500, 502, 503, 504}  # answers that may be better at another time
 TOO_MANY = 60  # seconds to wait after "429 Too Many Requests" that does not say how long
 USER_AGENT = f"bears-lesson-2/1.0 (https://course.fast.ai/Lessons/lesson2.html) {requests.utils.default_user_agent()}"
 
 
-def fetch_photos(web: "Web", wanted: Iterable[dict], patience=60) -> Iterator[tuple]:
+def fetch_photos(web: "Web", wanted: Iterable[dict], shrink: Callable, patience=60) -> Iterator[tuple]:
     """Fetch photos, several at a time; `wanted` are dicts with a `url` and, if the file is known, its `sha256`.
 
-    Yields pairs in the order of `wanted`: the dict, and what `fetch_photo` returned or the `DownloadError` it raised.
+    `shrink` turns the bytes of a file into those of a small photo, or raises `PhotoError`. Yields pairs in the order
+    of `wanted`: the dict, and what `fetch_photo` returned or the `DownloadError` it raised.
     """
 
     def attempt(item):
         try:
-            return item, fetch_photo(web, item["url"], item.get("sha256"), patience)
+            return item, fetch_photo(web, item["url"], shrink, item.get("sha256"), patience)
         except DownloadError as e:
             return item, e
 
@@ -55,8 +54,8 @@ def fetch_photos(web: "Web", wanted: Iterable[dict], patience=60) -> Iterator[tu
             return
 
 
-def fetch_photo(web, url, sha256=None, patience=60):
-    """Fetch the file at `url`; returns its SHA-256 and the photo in it, as bytes of a small JPEG.
+def fetch_photo(web, url, shrink, sha256=None, patience=60):
+    """Fetch the file at `url`; returns its SHA-256 and the photo in it, as `shrink` makes it of the bytes.
 
     Raises `DownloadError` when it cannot be fetched, is not the file with that `sha256`, or shows no photo.
     """
@@ -65,20 +64,9 @@ def fetch_photo(web, url, sha256=None, patience=60):
     if sha256 not in (None, digest):
         raise DownloadError("the file there is another one by now")
     try:
-        return digest, small_jpeg(data)
+        return digest, shrink(data)
     except PhotoError as e:
         raise DownloadError(e.reason) from None
-
-
-def small_jpeg(data):
-    """The photo in `data` upright, in RGB, at most `LONG_SIDE` pixels a side, as bytes of a JPEG.
-
-    Raises `PhotoError`.
-    """
-    # Shrunk in two steps only where one would take much memory.
-    im = open_photo(io.BytesIO(data), side=4 * LONG_SIDE, long_side=8 * LONG_SIDE)
-    im.thumbnail((LONG_SIDE, LONG_SIDE))
-    return as_jpeg(im, quality=88)
 
 
 class Web(requests.Session):

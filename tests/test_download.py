@@ -9,8 +9,9 @@ import sys
 import time
 
 import pytest
-from bears.download import MAX_BYTES, WORKERS, Web, fetch_photo, fetch_photos, small_jpeg
+from bears.download import MAX_BYTES, WORKERS, Web, fetch_photo, fetch_photos
 from bears.errors import DownloadError, TryLater
+from bears.model.photo import small_jpeg
 from helpers import ROOT
 from PIL import Image
 from webserver import WebServer, draw_photo
@@ -18,7 +19,7 @@ from webserver import WebServer, draw_photo
 SHRINK = """
 import sys
 from pathlib import Path
-from bears.download import small_jpeg
+from bears.model.photo import small_jpeg
 from helpers import memory
 
 before = memory("self", "VmHWM")
@@ -163,7 +164,7 @@ def test_waits_as_long_as_the_server_asks_and_says_so_once(web, web_server, caps
     web_server.pages["/photo.jpg"] = lambda handler: (
         handler.answer(b"", 429, {"Retry-After": 1}) if time.monotonic() < free else handler.answer(draw_photo(0))
     )
-    for _, photo in fetch_photos(web, [{"url": web_server.url("/photo.jpg")}] * 4):
+    for _, photo in fetch_photos(web, [{"url": web_server.url("/photo.jpg")}] * 4, small_jpeg):
         assert len(photo) == 2
     assert time.monotonic() >= free
     assert capsys.readouterr().out.count("127.0.0.1 asks to wait 1 second") == 1
@@ -176,7 +177,7 @@ def test_host_that_stays_busy_is_waited_for_once_and_not_once_per_photo(web, web
     wanted = [{"url": web_server.url(path)} for path in web_server.pages]
     wanted.append({"url": f"http://localhost:{web_server.server_port}/there.jpg"})  # another host
     web_server.pages["/there.jpg"] = draw_photo(0)
-    *busy, there = [photo for _, photo in fetch_photos(web, wanted, patience=1)]
+    *busy, there = [photo for _, photo in fetch_photos(web, wanted, small_jpeg, patience=1)]
     assert len(web_server.asked) <= 12 + WORKERS + 1
     assert {str(photo) for photo in busy} == {"the server answers 429: wait 1 seconds"} and len(there) == 2
     assert capsys.readouterr().out.count("127.0.0.1 asks to wait") == 1
@@ -186,7 +187,7 @@ def test_photo_that_stays_busy_is_waited_for_once_although_its_host_answers_othe
     web_server.pages |= {f"/{i}.jpg": draw_photo(i) for i in range(4)}
     web_server.pages["/busy.jpg"] = lambda handler: handler.answer(b"", 429, {"Retry-After": 1})
     wanted = [{"url": web_server.url(path)} for path in ("/busy.jpg", "/0.jpg", "/1.jpg", "/2.jpg", "/3.jpg")]
-    (_, busy), *_ = fetch_photos(web, wanted, patience=1)
+    (_, busy), *_ = fetch_photos(web, wanted, small_jpeg, patience=1)
     assert isinstance(busy, TryLater) and web_server.asked.count("/busy.jpg") == 2
 
 
@@ -206,18 +207,18 @@ def test_no_answer_at_all_is_for_another_time(web, web_server):
 
 def test_photo_must_be_the_file_that_it_was(web, web_server):
     web_server.pages["/photo.jpg"] = draw_photo(0)
-    digest, _ = fetch_photo(web, web_server.url("/photo.jpg"))
-    assert fetch_photo(web, web_server.url("/photo.jpg"), digest)[0] == digest
+    digest, _ = fetch_photo(web, web_server.url("/photo.jpg"), small_jpeg)
+    assert fetch_photo(web, web_server.url("/photo.jpg"), small_jpeg, digest)[0] == digest
     web_server.pages["/photo.jpg"] = draw_photo(1)
     with pytest.raises(DownloadError, match="another one"):
-        fetch_photo(web, web_server.url("/photo.jpg"), digest)
+        fetch_photo(web, web_server.url("/photo.jpg"), small_jpeg, digest)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Not found</html>", draw_photo(0)[:500], b"<svg/>"])
 def test_what_is_no_photo_is_refused(web, web_server, body):
     web_server.pages["/photo.jpg"] = body
     with pytest.raises(DownloadError, match="This"):
-        fetch_photo(web, web_server.url("/photo.jpg"))
+        fetch_photo(web, web_server.url("/photo.jpg"), small_jpeg)
 
 
 def test_photo_is_kept_small_upright_and_in_rgb():

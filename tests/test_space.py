@@ -361,7 +361,7 @@ def test_what_is_sent_is_enough_to_run_and_no_module_more(tmp_path):
         assert answer(server, TEDDY)[1] == "Teddy bear, 99% sure"
     finally:
         server.close()
-    assert {f.name for f in (tmp_path / "bears").iterdir() if f.is_dir()} == {"app", "web", "__pycache__"}
+    assert {f.name for f in (tmp_path / "bears").iterdir() if f.is_dir()} == {"app", "model", "web", "__pycache__"}
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from bears.app.connections import is_proxy, limit_connections, most_connections
 from bears.app.hosting import THIS_MACHINE, behind_proxy, local_names
 from bears.app.uploads import MAX_FILE_SIZE, NO_ROOM, Store
 from bears.static_site import routes
+from bears.web.policy import POLICY
 from gradio import utils
 from gradio.data_classes import PredictBody
 from gradio.route_utils import get_hostname
@@ -57,12 +58,7 @@ FIELDS = ("data", "session_hash", "fn_index", "trigger_id", "event_data")
 # What Gradio's writing meets at the end of the disk, of what may be written, or of the descriptors.
 NO_MORE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG, errno.EMFILE, errno.ENFILE}
 
-# Gradio's page has scripts and styles in itself, and makes functions of text. Any site may frame it, as Spaces do.
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
-    "font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
-)
+# Any site may frame the page, as Spaces do.
 HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",

@@ -1,6 +1,6 @@
 """Answer the review page itself only: refuse other sites, foreign host names, and routes that nobody needs."""
 
-from bears.app.guard import POLICY
+from bears.web.policy import POLICY
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 

@@ -8,6 +8,7 @@ from bears.collect.attribution import Collection
 from bears.download import Web, fetch_photos
 from bears.errors import DataError, DownloadError
 from bears.files import check_writable
+from bears.model.photo import small_jpeg
 from tqdm import tqdm
 
 AT_ONCE = 20  # photos that are fetched side by side
@@ -48,7 +49,7 @@ def collect_class(label, results, per_class, collection, web):
     fresh = (result for result in results if not collection.has(result["url"], label))
     with tqdm(total=per_class, initial=per_class - missing, desc=label, unit="photo", disable=None, leave=False) as bar:
         while missing > 0 and (page := list(islice(fresh, min(missing, AT_ONCE)))):
-            for result, photo in fetch_photos(web, page):
+            for result, photo in fetch_photos(web, page, small_jpeg):
                 if isinstance(photo, DownloadError):
                     tqdm.write(f"{result['url']!r}: {photo}")
                 else:

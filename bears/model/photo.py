@@ -29,6 +29,7 @@ MAX_MEGAPIXELS_JPEG = 200  # a phone's largest: a baseline JPEG is decoded at an
 LARGE = 13  # megapixels; phones take photos of 12
 MAX_RATIO = 20  # of the longer side to the shorter; a panorama has less, and no JPEG of the answer holds much more
 SIDE = 360  # pixels of the shorter side that are left at least: more than the model sees, enough to show on a page
+KEPT_SIDE = 512  # pixels of the longer side of a photo that is downloaded: twice what the model sees
 MAX_SCANS = 50  # of a JPEG, each of which goes through all its pixels; encoders write about ten
 MAX_TABLE = 2**15  # numbers in a table of a TIFF, where Pillow makes a Python object of each; a strip per row has fewer
 MAX_BLOCKS = 2**12  # of text before a GIF's first frame: Pillow copies all that it has at each
@@ -258,3 +259,14 @@ def as_jpeg(im: Image.Image, quality: int) -> bytes:
     jpeg = io.BytesIO()
     im.save(jpeg, "JPEG", quality=quality)
     return jpeg.getvalue()
+
+
+def small_jpeg(data: bytes) -> bytes:
+    """Return the photo in `data` upright, in RGB, at most `KEPT_SIDE` pixels a side, as bytes of a JPEG.
+
+    Raises `PhotoError`.
+    """
+    # Shrunk in two steps only where one would take much memory.
+    im = open_photo(io.BytesIO(data), side=4 * KEPT_SIDE, long_side=8 * KEPT_SIDE)
+    im.thumbnail((KEPT_SIDE, KEPT_SIDE))
+    return as_jpeg(im, quality=88)

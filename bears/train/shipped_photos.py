@@ -14,6 +14,7 @@ from pathlib import Path
 from bears.download import WORKERS, Web, fetch_photos
 from bears.errors import DataError, DownloadError, TryLater
 from bears.files import check_writable, write_whole
+from bears.model.photo import small_jpeg
 from fastai.data.external import fastai_path
 from tqdm import tqdm
 
@@ -82,7 +83,7 @@ def fetch_missing(rows, folder, web):
     print(f"· fetching {len(rows)} photos ({size / 1e6:.0f} MB) into {folder}", flush=True)
     gone, silent = {}, 0
     with web, tqdm(total=len(rows), unit="photo", disable=None, leave=False) as bar:
-        for row, photo in fetch_photos(web, rows, MAX_WAIT):
+        for row, photo in fetch_photos(web, rows, small_jpeg, MAX_WAIT):
             silent = silent + 1 if isinstance(photo, TryLater) else 0
             if silent == min(WORKERS, len(rows)):
                 raise photo
