@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -234,10 +235,14 @@ def test_the_head_that_is_exported_has_the_temperature_in_it(monkeypatch):
     linear = torch.nn.Linear(4, 3)
     weight, bias = linear.weight.detach().clone(), linear.bias.detach().clone()
     folds = [(None, np.arange(200)), (None, np.arange(200, 400))]
-    monkeypatch.setattr(evaluation, "out_of_fold", lambda heads, folds: logits)
-    learn = Namespace(model=[None, [linear]])
-    heads = [Namespace(recorder=None)]
-    result = evaluation.evaluate_by_folds(learn, heads, folds, list(range(400)), targets)
+    learn, heads = (
+        Namespace(model=[None, [linear]]),
+        [Namespace(recorder="the first"), Namespace(recorder="the second")],
+    )
+    monkeypatch.setattr(evaluation, "out_of_fold", lambda *args: logits if args == (heads, folds) else None)
+    files = [f"{i}.jpg" for i in range(500)]  # the last hundred were in no fold
+    every = torch.cat([targets, torch.zeros(100, dtype=int)])
+    result = evaluation.evaluate_by_folds(learn, heads, folds, files, every)
     temperature = fit_temperature(logits, targets)
     assert temperature > 3
     assert torch.allclose(linear.weight, weight / temperature) and torch.allclose(linear.bias, bias / temperature)
@@ -245,6 +250,50 @@ def test_the_head_that_is_exported_has_the_temperature_in_it(monkeypatch):
     stated = result.facts["cross_validation"]
     assert stated["calibration_error"] == round(calibration_error(result.logits.exp(), targets), 4)
     assert stated["photos"] == 400 and stated["folds"] == 2
+    assert result.learn is learn and result.files == files[:400] and torch.equal(result.targets, targets)
+    assert result.loss_recorder == "the first" and result.temperature == temperature
+
+
+def judged_by(answers, monkeypatch):
+    """A stand-in for a Learner that says `answers` of the photos it holds out: pairs of a class, and its guess."""
+    files, (targets, guesses) = [f"{i}.jpg" for i in range(len(answers))], zip(*answers)
+    said = torch.eye(3)[list(guesses)], torch.tensor(targets)
+    learn = Namespace(dls=Namespace(valid=Namespace(items=files)), recorder="its losses", said=said)
+    monkeypatch.setattr(evaluation, "validation_logits", lambda learn: learn.said)
+    return learn
+
+
+def test_a_network_is_judged_by_its_own_split_and_without_folds_by_no_other(monkeypatch):
+    learn = judged_by([(0, 0), (1, 2), (2, 2), (1, 1)], monkeypatch)
+    result = evaluation.evaluate_by_validation(learn, None, [])
+    assert (result.learn, result.loss_recorder) == (learn, "its losses") and result.files == learn.dls.valid.items
+    assert torch.equal(result.logits, learn.said[0]) and torch.equal(result.targets, learn.said[1])
+    assert list(result.facts) == ["validation"]
+    assert (result.facts["validation"]["errors"], result.facts["validation"]["photos"]) == (1, 4)
+
+
+def test_with_folds_it_is_judged_by_all_that_networks_trained_alike_have_not_seen(monkeypatch):
+    learn = judged_by([(0, 0)], monkeypatch)
+    anew = {1: judged_by([(0, 1), (1, 1)], monkeypatch), 2: judged_by([(2, 0), (2, 2), (1, 1)], monkeypatch)}
+    result = evaluation.evaluate_by_validation(learn, anew.get, [(None, 1), (None, 2)])
+    assert (result.learn, result.loss_recorder) == (learn, "its losses")
+    assert result.files == ["0.jpg", "1.jpg", "0.jpg", "1.jpg", "2.jpg"]
+    assert result.targets.tolist() == [0, 1, 2, 2, 1] and result.logits.argmax(1).tolist() == [1, 1, 0, 2, 1]
+    stated = result.facts["cross_validation"]
+    assert (stated["folds"], stated["errors"], stated["photos"]) == (2, 2, 5)
+    assert result.facts["validation"]["photos"] == 1
+
+
+def test_fewer_folds_than_were_asked_for_are_said(capsys):
+    files = [Path(label, f"{i}.jpg") for label in ("disc", "square") for i in range(3)]
+    args = Namespace(cross_validate=3, seed=7)
+    folds = evaluation.split_into_folds(files, np.arange(6), args)
+    assert len(folds) == 3 and capsys.readouterr().out == ""
+    for mine, other in zip(folds, grouped_folds(files, np.arange(6), 3, 7)):
+        assert all(map(np.array_equal, mine, other))
+    args.cross_validate = 5
+    assert len(evaluation.split_into_folds(files, np.arange(6), args)) == 3
+    assert capsys.readouterr().out.startswith("· only 3 folds, since a class has no more different photos")
 
 
 def test_temperature_undoes_overconfidence():
