@@ -448,7 +448,7 @@ def main(argv=None):
             return print_photos(Classifier(args.model or ROOT / "export.pkl"), args.data)
         photos = footage.read_table(args.data)
         file = args.model or train_without(photos, args.data, args.out)
-        model = Classifier(file)
+        model = Classifier(file, detect=False)
         if args.costs:
             return print_costs(model, photos)
         cv2.setNumThreads(1)  # so that OMP_NUM_THREADS=1 leaves the other cores alone

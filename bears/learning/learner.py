@@ -49,6 +49,7 @@ LINEAR_HEAD = dict(concat_pool=False, lin_ftrs=[], ps=0, first_bn=False)
 COPIES = 2  # bad ones of each photo, of different kinds
 VERSIONS = 4  # random ones of each photo that a head learns from, too, where the DataBlock augments
 EPOCHS, LR = 20, 1e-2  # of the head, for `fit_one_cycle`
+WD = 10  # its weight decay: a head that fits the photos less closely is less often sure and wrong about others
 
 
 def no_progress_bar_in_logs() -> None:
@@ -248,7 +249,7 @@ def head_learner(features: Features, split: Split, seed: int, quiet=False) -> Le
     head = nn.Linear(features.photos.shape[1], int(targets.max()) + 1)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
-    learn = HeadLearner(dls, head, loss_func=CrossEntropyLossFlat(), metrics=error_rate)
+    learn = HeadLearner(dls, head, loss_func=CrossEntropyLossFlat(), metrics=error_rate, wd=WD)
     if quiet:
         learn.remove_cb(learn.progress)
         learn.logger = noop

@@ -26,8 +26,8 @@ RIVALS = 256  # ImageNet's categories that come closest to the classes,
 RIVALS_OF_GOOD_PHOTOS = 64  # and where there are no copies
 MAX_RIVAL_SHARE = 0.2  # of the training photos, at most, may look like rivals; of the bears it is 0.03
 SHARE_POWER = 0.25  # ImageNet is often wrong about bad photos: where these count, its opinion does, but is no veto
-TURNED_AWAY = 0.04  # of the copies: "none of the classes"
-UNSURE = 0.06  # of the copies, those that are turned away included: "not sure"
+TURNED_AWAY = 0.06  # of the copies: "none of the classes"
+UNSURE = 0.08  # of the copies, those that are turned away included: "not sure"
 TURNED_AWAY_WITHOUT_COPIES = 0.01  # of the training photos
 LIKELY = 0.5  # of the probability: a class that has less is less likely than all others together, and no verdict
 

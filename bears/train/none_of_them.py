@@ -41,7 +41,7 @@ def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, arg
     `scores` are those of `fit_detector`, of all `files`.
     """
     detector = result.learn.ood
-    allow_groups(result.learn, args)
+    describe_classes(result.learn, args)
     none, unsure = ood.shows_none(detector, scores), ood.may_show_none(detector, scores)
     facts = {
         "threshold": round(detector["threshold"], 4),
@@ -62,8 +62,10 @@ def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, arg
     return result
 
 
-def allow_groups(learn: Learner, args: Namespace) -> None:
-    """Tell the rule of the answers (`ood.certainty`) which classes it may answer for together."""
+def describe_classes(learn: Learner, args: Namespace) -> None:
+    """Keep what the answers need: which classes form a group (`ood.certainty`), and whether they are animals."""
+    if args.animals:
+        learn.ood["animals"] = True
     if args.groups:
         classes = list(learn.dls.vocab)
         learn.ood["groups"] = [[classes.index(label) for label in labels] for labels in args.groups.values()]

@@ -8,10 +8,12 @@ from bears.model.answers import either
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = Path(__file__).with_name("left_out.csv")  # of the bears
+PHOTOS = Path(__file__).with_name("photos.csv")  # and where they come from
 ALARM = ["black", "grizzly"]  # those of the bears that wake somebody
 SOURCES = "where photos come from: columns file and source (default: attribution.csv, if it is there)"
 GROUPS = {"bear": ["black", "grizzly"]}  # and that a bad photo may not tell apart
 GROUP = "classes that are hard to tell apart, for one answer about them all: bear=black,grizzly (may be repeated)"
+ANIMALS = "the classes are animals: where the whole photo does not decide, find the animal in it first"
 LESSON = "the lesson's own recipe with ResNet-18: of the lecture (128 pixels; the default) or the book (224, augmented)"
 
 
@@ -24,6 +26,7 @@ def parse_args(description: str, argv=None) -> argparse.Namespace:
     parser.add_argument("--sources", metavar="CSV", help=SOURCES)
     parser.add_argument("--subject", help="what all classes are, for the page to say that there is none: bear")
     parser.add_argument("--group", action="append", type=group, metavar="[NAME=]CLASSES", help=GROUP)
+    parser.add_argument("--animals", action="store_true", help=ANIMALS)
     parser.add_argument("--out", default=ROOT, type=Path, help="folder for export.pkl, export.json and reports/")
     parser.add_argument("--lesson", nargs="?", const="lecture", choices=["lecture", "book"], help=LESSON)
     parser.add_argument("--arch", help=f"any torchvision or timm backbone (default: {ARCH}, or resnet18 for --lesson)")
@@ -42,9 +45,9 @@ def check_options(parser, args):
     args.arch = args.arch or ("resnet18" if args.lesson else ARCH)
     if args.cross_validate is None:
         args.cross_validate = 0 if args.lesson else 5
-    if args.lesson and (args.others or args.subject or args.group or args.sources):
+    if args.lesson and (args.others or args.subject or args.group or args.sources or args.animals):
         parser.error(
-            "--others, --subject, --group and --sources belong to the default recipe: the lesson's has no such answers"
+            "--others, --subject, --group, --sources and --animals belong to the default recipe, not to the lesson's"
         )
     if args.data == "":
         parser.error("--data is empty: name a folder of photos, or leave it out for the bears")
@@ -58,6 +61,7 @@ def check_options(parser, args):
         args.leave_out = args.leave_out or LEFT_OUT
         args.subject = args.subject or (None if args.lesson else "bear")
         args.groups = args.groups or ({} if args.lesson else GROUPS)
+        args.sources, args.animals = args.sources or PHOTOS, not args.lesson
     if args.cross_validate < 2 and not (args.lesson and args.cross_validate == 0):
         parser.error("--cross-validate needs at least 2 folds")
 

@@ -15,10 +15,10 @@ from bears.download import WORKERS, Web, fetch_photos
 from bears.errors import DataError, DownloadError, TryLater
 from bears.files import check_writable, write_whole
 from bears.model.photo import small_jpeg
+from bears.train.options import PHOTOS
 from fastai.data.external import fastai_path
 from tqdm import tqdm
 
-PHOTOS = Path(__file__).with_name("photos.csv")
 MAX_WAIT = 3600  # seconds that we wait at most when a server asks to
 MIN_PHOTOS = 2  # photos of a class, the least that can be trained on
 WHAT_TO_DO = "check the network and start again, which goes on from here, or name your own photos with --data."

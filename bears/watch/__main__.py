@@ -113,7 +113,10 @@ def run(args):
         return replay(args.replay, args.alarm, args.threshold)
     with closing(open_source(args.source, args.every)) as source:
         check_writable(args.to, option="--to")
-        model, facts = Classifier(args.model, args.trust_model), read_facts(args.model)
+        facts = read_facts(args.model)
+        model = Classifier(
+            args.model, args.trust_model, detect=source.whole_only
+        )  # in a film, movement shows where to look
         rule = PHOTO if source.whole_only else Rule()
         rule = replace(rule, threshold=args.threshold or rule.threshold)
         classes = list(model.learn.dls.vocab)

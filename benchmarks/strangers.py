@@ -1,0 +1,113 @@
+"""Photos of other people and other cameras: what is called a bear, and how often is a sure answer wrong?
+
+    python benchmarks/strangers.py                                # the bears' model; prints the table of MODEL_CARD.md
+    python benchmarks/strangers.py --model my_model/export.pkl --data DIR
+
+DIR holds tables of photos that lie beside them, `life/life.csv` and `camp/camp.csv`, with the columns `file`, `label`
+(black, grizzly, teddy; bear: of another species, or unknown; other), `repo`, where a photo comes from, and in the first
+`what` it shows, in the second the `species` of bears. Photos that the bears' model has learnt from count by themselves.
+"""
+
+import argparse
+import csv
+import hashlib
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from scipy.stats import binomtest
+
+ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT))
+
+from bears.model.classifier import Classifier
+from bears.errors import BearsError
+from bears.model.photo import open_photo
+from bears.train.options import PHOTOS
+
+CLASSES = ("black", "grizzly", "teddy")
+KINDS = (
+    "wild boar",
+    "boar",
+    "moose",
+    "elk",
+    "deer",
+    "cattle",
+    "cow",
+    "raccoon",
+    "polar bear",
+    "panda",
+    "plush",
+    "statue",
+)
+COLUMNS = ("real bear", "teddy", "no bear", "sure", "can't tell which", "sure and wrong")
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=ROOT / "export.pkl", help="the bears', or another")
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help="see above")
+    return parser.parse_args(argv)
+
+
+def read_tables(folder):
+    """(file, label, group) of each photo of the tables in `folder`."""
+    known = {row["sha256"] for row in csv.DictReader(PHOTOS.open(newline="", encoding="utf-8"))}
+    for name in ("life", "camp"):
+        with open(folder / name / f"{name}.csv", newline="", encoding="utf-8") as f:
+            rows = [row for row in csv.DictReader(f) if not row["file"].endswith(".mp4")]
+        for row in rows:
+            file = folder / name / row["file"]
+            label = row.get("species") if row.get("species") in CLASSES and row["label"] == "bear" else row["label"]
+            learnt = hashlib.sha256(file.read_bytes()).hexdigest() in known
+            yield file, label, "photos that it has learnt from" if learnt else group_of(row, label, name)
+
+
+def group_of(row, label, name):
+    """What a photo is counted under."""
+    if label == "other":
+        what = row.get("what", row.get("species", "")).lower()
+        return f"other: {next((kind for kind in KINDS if kind in what), 'all else')}"
+    where = " before trail cameras" if row.get("camera_trap") == "yes" or row.get("camera") == "trail" else ""
+    kind = {"teddy": "teddies", "bear": "bears of other species, or unknown"}.get(label, "black bears and grizzlies")
+    return f"{kind}{where} ({name})"
+
+
+def ask_all(model, photos):
+    """A Counter of `COLUMNS` for each group of photos, by its name."""
+    groups = defaultdict(Counter)
+    for file, label, group in photos:
+        [(probs, certainty, *_)] = model.ask([open_photo(file)])
+        top, said = max(probs, key=probs.get), groups[group]
+        bear = certainty == "group" or top != "teddy"
+        said["photos"] += 1
+        said["no bear" if certainty == "none" else "real bear" if bear else "teddy"] += 1
+        said["sure"] += certainty == "sure"
+        said["can't tell which"] += certainty == "group"
+        said["sure and wrong"] += certainty == "sure" and label in CLASSES and top != label
+    return dict(sorted(groups.items()))
+
+
+def print_table(groups):
+    print(f"| photos | number | {' | '.join(COLUMNS)} | wrong of the sure ones (95% interval) |")
+    print("| --- " * (len(COLUMNS) + 3) + "|")
+    for name, said in groups.items():
+        share = "" if name.startswith("other") or not said["sure"] else as_share(said["sure and wrong"], said["sure"])
+        print(f"| {name} | {said['photos']} | {' | '.join(str(said[column]) for column in COLUMNS)} | {share} |")
+
+
+def as_share(wrong, total):
+    low, high = binomtest(wrong, total).proportion_ci(method="wilson")
+    return f"{wrong / total:.0%} ({low:.0%} to {high:.0%})"
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    try:
+        print_table(ask_all(Classifier(args.model), read_tables(args.data)))
+    except (BearsError, OSError) as e:
+        sys.exit(f"strangers.py: {e}")
+
+
+if __name__ == "__main__":
+    main()
