@@ -20,8 +20,8 @@ from scipy.stats import binomtest
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))
 
-from bears.model.classifier import Classifier
 from bears.errors import BearsError
+from bears.model.classifier import Classifier
 from bears.model.photo import open_photo
 from bears.train.options import PHOTOS
 

@@ -54,7 +54,7 @@ def open_page(server, browser):
     assert not errors
 
 
-def answered(page, verdict="Teddy bear, 99% sure"):
+def answered(page, verdict="Teddy bear, 96% sure"):
     """Wait for the verdict; returns its place on the screen."""
     page.locator(".verdict[role=status]").get_by_text(verdict).wait_for()
     page.locator('[data-state="answered"]').wait_for()
@@ -95,7 +95,7 @@ def test_what_is_no_bear_has_no_map_and_a_list_that_says_so(open_page):
 def test_one_tap_on_an_example_and_one_more_for_the_next(open_page, screen):
     page = open_page(screen)
     page.get_by_label("Example: Grizzly bear").click()
-    answered(page, "Grizzly bear, 99% sure")
+    answered(page, "Grizzly bear, 96% sure")
     page.get_by_role("button", name="Another photo").click()
     assert page.evaluate("document.activeElement.innerText") == "Choose a photo"
     page.get_by_label("Example: Teddy bear").click()
@@ -109,7 +109,7 @@ def focused(page):
 def test_the_next_example_is_one_press_away_and_focus_stays_there(open_page, screen):
     page = open_page(screen)
     page.get_by_label("Example: Grizzly bear").press("Enter")
-    answered(page, "Grizzly bear, 99% sure")
+    answered(page, "Grizzly bear, 96% sure")
     page.get_by_label("Example: Teddy bear").press("Enter")
     answered(page)
     assert focused(page) == "Example: Teddy bear"
@@ -132,7 +132,7 @@ def test_a_photo_can_be_dropped_anywhere_and_another_on_top_of_it(open_page, tar
     drop(page, target, TEDDY)
     answered(page)
     drop(page, target, GRIZZLY)
-    answered(page, "Grizzly bear, 99% sure")
+    answered(page, "Grizzly bear, 96% sure")
 
 
 def test_a_link_that_is_dropped_is_a_sentence_beside_the_buttons(open_page):
@@ -153,9 +153,9 @@ def test_the_latest_photo_is_answered_even_if_the_one_before_still_waits(open_pa
     page = open_page()
     page.set_input_files(FILE, TEDDY)
     page.set_input_files(FILE, GRIZZLY)
-    answered(page, "Grizzly bear, 99% sure")
+    answered(page, "Grizzly bear, 96% sure")
     page.wait_for_timeout(1000)
-    assert page.locator(".verdict[role=status]").inner_text() == "Grizzly bear, 99% sure"
+    assert page.locator(".verdict[role=status]").inner_text() == "Grizzly bear, 96% sure"
 
 
 def test_a_photo_whose_kind_the_browser_does_not_know(open_page, tmp_path):
@@ -311,7 +311,7 @@ def test_a_page_of_somebody_else_shows_the_app_and_gets_no_photo(server, browser
     page.on("request", lambda request: asked.append(request.url))
     page.goto(web_server.url("/"))
     page.get_by_label("Example: Grizzly bear").click()
-    answered(page, "Grizzly bear, 99% sure")
+    answered(page, "Grizzly bear, 96% sure")
     page.set_input_files(FILE, TEDDY)
     answered(page)
     with page.expect_popup() as popup:

@@ -94,13 +94,13 @@ def test_what_was_open_once_answers_without_its_host_and_asks_nobody_else(host, 
     page, asked = open_page(host), []
     page.context.on("request", lambda request: asked.append(request.url))
     page.set_input_files(FILE, TEDDY)
-    answered(page, "Teddy bear, 99% sure")
+    answered(page, "Teddy bear, 96% sure")
     kept(page)
     host.stop()
     page.reload()
     kept(page)
     page.set_input_files(FILE, TEDDY)
-    answered(page, "Teddy bear, 99% sure")
+    answered(page, "Teddy bear, 96% sure")
     assert page.get_by_role("listitem").all_inner_texts() == ["teddy\n99%", "black\nunder 1%", "grizzly\nunder 1%"]
     page.get_by_text("Where it looked", exact=True).click()
     sides = page.locator(".map img").evaluate("i => i.decode().then(() => [i.naturalWidth, i.naturalHeight])")
@@ -155,7 +155,7 @@ def test_who_is_on_the_page_of_the_app_can_take_it_along(beside, open_page):
     beside.close()
     popup.value.reload()
     popup.value.set_input_files(FILE, TEDDY)
-    answered(popup.value, "Teddy bear, 99% sure")
+    answered(popup.value, "Teddy bear, 96% sure")
 
 
 @pytest.mark.slow
@@ -215,7 +215,7 @@ def nginx(offline, tmp_path):
 def test_stock_nginx_is_a_host_that_does(nginx, open_page):
     page = open_page(nginx)
     page.get_by_label("Example: Teddy bear").click()
-    answered(page, "Teddy bear, 99% sure")
+    answered(page, "Teddy bear, 96% sure")
     kept(page)
 
 
@@ -242,7 +242,7 @@ def test_a_wrong_file_that_the_browser_may_keep_for_a_year_is_gone_with_the_next
         page.reload()
         kept(page)
         page.set_input_files(FILE, TEDDY)
-        answered(page, "Teddy bear, 99% sure")
+        answered(page, "Teddy bear, 96% sure")
 
 
 @pytest.mark.slow
@@ -257,7 +257,7 @@ def test_who_waits_for_the_model_reads_how_much_of_it_is_here(offline, open_page
     page.locator("#watch .now").get_by_text("Loading the model").wait_for()
     page.get_by_role("button", name="Stop watching").click()
     page.get_by_role("tab", name="Photo").click()
-    answered(page, "Teddy bear, 99% sure")
+    answered(page, "Teddy bear, 96% sure")
     kept(page)
     host.stop()
 
@@ -306,7 +306,7 @@ def test_a_new_version_comes_with_the_next_start_and_not_before(host, open_page)
     files = change(host.folder)
     write(files, host.folder)
     page.get_by_label("Example: Teddy bear").click()
-    answered(page, "Teddy bear, 99% sure")
+    answered(page, "Teddy bear, 96% sure")
     assert page.evaluate(WAITS)
     assert page.get_by_role("heading", name="New:").count() == 0
     page.reload()
@@ -348,7 +348,7 @@ def test_half_of_a_new_version_is_none(host, open_page):
     host.stop()
     page.reload()
     page.get_by_label("Example: Teddy bear").click()
-    answered(page, "Teddy bear, 99% sure")
+    answered(page, "Teddy bear, 96% sure")
     assert page.evaluate(VERSIONS) == 1
     host.start()
 
@@ -374,7 +374,7 @@ def test_each_bad_file_is_a_sentence_and_the_next_photo_is_answered(steady_host,
         page.set_input_files(FILE, tmp_path / name)
         page.locator(".verdict[role=status]").get_by_text(sentence).wait_for()
     page.set_input_files(FILE, TEDDY)
-    answered(page, "Teddy bear, 99% sure")
+    answered(page, "Teddy bear, 96% sure")
 
 
 @pytest.mark.slow
@@ -434,7 +434,7 @@ def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(steady_h
     page = open_page(steady_host, {**screen, "color_scheme": scheme})
     assert not serious_findings(page)
     page.set_input_files(FILE, TEDDY)
-    answered(page, "Teddy bear, 99% sure")
+    answered(page, "Teddy bear, 96% sure")
     assert not serious_findings(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
     text = page.locator("#about").inner_text()

@@ -98,7 +98,7 @@ def test_a_page_that_knows_its_path_works_behind_a_proxy(told, browser):
     page.goto(f"{told[1]}/")
     assert page.evaluate("window.gradio_config.root") == told[1]
     page.get_by_label("Example: Teddy bear").click()
-    page.get_by_text("Teddy bear, 99% sure").wait_for(timeout=60_000)
+    page.get_by_text("Teddy bear, 96% sure").wait_for(timeout=60_000)
     page.close()
 
 

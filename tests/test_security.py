@@ -167,14 +167,14 @@ def test_a_client_that_hangs_up_costs_nobody_else_their_answer(server):
         stop.set()
         [r.result() for r in rude]
     assert [said for said in polite if isinstance(said, str)] == []
-    assert all(headline == "Teddy bear, 99% sure" for _, headline in polite)
+    assert all(headline == "Teddy bear, 96% sure" for _, headline in polite)
 
 
 def test_a_photo_sent_while_the_model_loads_waits_for_it(tmp_path):
     server = Server(tmp_path / "log")  # returns when the page is up, seconds before the model is
     try:
         assert "ready" not in server.log.read_text()
-        assert answer(server, TEDDY)[1] == "Teddy bear, 99% sure"
+        assert answer(server, TEDDY)[1] == "Teddy bear, 96% sure"
     finally:
         server.close()
 
@@ -183,14 +183,14 @@ def test_the_page_survives_the_model_and_starts_it_again(tmp_path):
     server = Server(tmp_path / "log")
     try:
         server.wait_for("The model is ready", 60)
-        assert answer(server, TEDDY)[1] == "Teddy bear, 99% sure"
+        assert answer(server, TEDDY)[1] == "Teddy bear, 96% sure"
         os.kill(model_process(server), signal.SIGKILL)
         sentences = [answer(server, TEDDY) for _ in range(2)]
         assert sentences[0] in (
             sentences[1],
             "The model stopped at this moment and starts anew. Please send the photo again.",
         )
-        assert sentences[1][1] == "Teddy bear, 99% sure"
+        assert sentences[1][1] == "Teddy bear, 96% sure"
     finally:
         server.close()
 
@@ -269,7 +269,7 @@ def test_a_server_that_is_stopped_leaves_no_photo_behind(tmp_path, how):
     folder.mkdir()
     server = Server(tmp_path / "log", env={"TMPDIR": str(folder), "GRADIO_TEMP_DIR": ""})
     try:
-        assert answer(server, TEDDY)[1] == "Teddy bear, 99% sure"
+        assert answer(server, TEDDY)[1] == "Teddy bear, 96% sure"
         [private] = folder.glob("photos-*")
         assert list(private.rglob("photo.jpg")) and stat.S_IMODE(private.stat().st_mode) == 0o700
         os.kill(model_process(server), how)  # a service manager and a terminal stop all processes at once
@@ -406,7 +406,7 @@ def after_a_thousand_malformed_files(server):
 
 
 def test_a_thousand_malformed_files_leave_the_server_answering(server, after_a_thousand_malformed_files):
-    assert answer(server, TEDDY)[1] == "Teddy bear, 99% sure"
+    assert answer(server, TEDDY)[1] == "Teddy bear, 96% sure"
     assert "Traceback" not in after_a_thousand_malformed_files[0]
 
 

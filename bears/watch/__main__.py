@@ -114,9 +114,7 @@ def run(args):
     with closing(open_source(args.source, args.every)) as source:
         check_writable(args.to, option="--to")
         facts = read_facts(args.model)
-        model = Classifier(
-            args.model, args.trust_model, detect=source.whole_only
-        )  # in a film, movement shows where to look
+        model = Classifier(args.model, args.trust_model, detect=source.whole_only)
         rule = PHOTO if source.whole_only else Rule()
         rule = replace(rule, threshold=args.threshold or rule.threshold)
         classes = list(model.learn.dls.vocab)
