@@ -26,7 +26,7 @@ from bears.model.photo import open_photo
 from bears.train.options import PHOTOS
 
 CLASSES = ("black", "grizzly", "teddy")
-KINDS = (
+KINDS = ("wild boar", "moose", "deer", "polar bear", "panda", "plush")
     "wild boar",
     "boar",
     "moose",

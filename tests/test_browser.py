@@ -337,7 +337,7 @@ def test_the_page_says_what_answers_and_that_nobody_should_trust_it_with_their_s
     page = open_page()
     page.locator("#about h2").wait_for()  # Gradio makes Markdown a moment later than the rest
     text = page.locator("#about").inner_text()
-    assert "774 photos" in text and RATE in text and "Do not trust it with anybody’s safety" in text
+    assert "857 photos" in text and RATE in text and "Do not trust it with anybody’s safety" in text
     with page.expect_popup() as popup:
         page.get_by_role("link", name="the API").click()
     popup.value.get_by_text("/predict").first.wait_for()

@@ -28,7 +28,8 @@ from test_distributed import launch
 
 pytestmark = pytest.mark.slow  # nearly every one opens the model
 CLASSES = facts_of(ROOT)["classes"]
-VERDICTS = {"black": "Black bear, ", "grizzly": "Grizzly bear, ", "teddy": "Teddy bear, "}
+CANNOT_TELL = "A bear: black or grizzly, can't tell which"
+VERDICTS = {"black": CANNOT_TELL, "grizzly": "Grizzly bear, 96% sure", "teddy": "Teddy bear, 96% sure"}
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")
 
 
@@ -61,7 +62,7 @@ def test_each_photo_of_a_folder_gets_a_row_and_a_damaged_one_the_reason(folder, 
         *(f"DCIM/{n}" for n in names),
     ]
     for label, row in zip(CLASSES, rows):
-        assert row["verdict"].startswith(VERDICTS[label]) and row["certainty"] == "sure"
+        assert row["verdict"] == VERDICTS[label] and row["certainty"] == ("group" if label == "black" else "sure")
         assert float(row[label]) > 0.5 and sum(float(row[other]) for other in CLASSES) == pytest.approx(1, abs=0.001)
     *_, disc, broken = rows
     assert (disc["verdict"], disc["certainty"]) == ("No bear here", "none")

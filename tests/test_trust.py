@@ -1,12 +1,16 @@
 """The shipped model knows when there is no bear, means its probabilities, and shows where it looked."""
 
+import csv
+import hashlib
 import json
+import shutil
 from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from bears.download import small_jpeg
 from bears.learning.calibration import calibration_error, cross_calibrated, fit_temperature
 from bears.learning.data import find_photos, grouped_folds
 from bears.learning.learner import (
@@ -19,7 +23,7 @@ from bears.learning.learner import (
 )
 from bears.learning.near_duplicates import group_near_duplicates
 from bears.model import ood
-from bears.model.answers import NONE, SURE
+from bears.model.answers import GROUP, NONE, SURE
 from bears.model.classifier import Classifier
 from bears.model.export import open_export
 from bears.model.heatmap import activation_map, draw_heatmap
@@ -28,6 +32,7 @@ from bears.model.speed_up import speed_up
 from bears.train import evaluation
 from bears.train.none_of_them import fit_detector
 from bears.train.options import LEFT_OUT
+from bears.train.options import PHOTOS as PHOTOS_CSV
 from fastai.data.transforms import get_image_files
 from helpers import ROOT
 from PIL import Image
@@ -43,10 +48,11 @@ def model():
 
 def test_one_photo_and_many_give_the_same_answers(model):
     photos = [open_photo(f) for f in EXAMPLES]
+    assert [certainty for _, certainty, *_ in model.ask(photos)] == [GROUP, SURE, SURE]  # the first is black.jpg
     for (probs, certainty, cam, box), photo in zip(model.ask(photos, alone=False), photos):
         [(lone_probs, lone_certainty, lone_cam, lone_box)] = model.ask([photo])
         assert probs == pytest.approx(lone_probs, abs=1e-4)
-        assert certainty == lone_certainty == SURE and box == lone_box
+        assert certainty == lone_certainty and box == lone_box
         assert np.allclose(cam, lone_cam, atol=1e-3)
 
 
@@ -77,10 +83,21 @@ def test_heat_map_has_the_size_of_the_photo_and_marks_only_the_square_that_is_me
     assert heat.getpixel((10, 100)) == (255, 255, 255) != heat.getpixel((200, 100))
 
 
+def collect_photos(photos, folder):
+    """All that photos.csv lists, as train.py fetches them: they lie in two folders beside the repository."""
+    shutil.copytree(photos / "bears", folder)
+    files = {hashlib.sha256(f.read_bytes()).hexdigest(): f for f in (photos.parent / "life" / "bear").iterdir()}
+    with PHOTOS_CSV.open(newline="", encoding="utf-8") as f:
+        for row in csv.DictReader(f):
+            if original := files.get(row["sha256"]):
+                (folder / row["file"]).write_bytes(small_jpeg(original.read_bytes()))
+    return folder
+
+
 @pytest.fixture(scope="module")
-def recipe(photos, model):
+def recipe(photos, model, tmp_path_factory):
     """What train.py makes of the photos that the shipped model was trained on, once more."""
-    files, dropped = find_photos(photos / "bears", LEFT_OUT)
+    files, dropped = find_photos(collect_photos(photos, tmp_path_factory.mktemp("shipped") / "photos"), LEFT_OUT)
     assert dropped == FACTS["dropped"]
     learn = open_export(ROOT / "export.pkl")
     learn.arch, learn.pretrained, learn.untrained = FACTS["arch"], True, fingerprint(learn.model[0])
@@ -138,8 +155,8 @@ def test_the_thresholds_turn_away_the_share_of_photos_that_they_are_meant_to():
     assert ood.shows_none(fitted, scores).mean() == pytest.approx(0.01, abs=0.003)
     fitted, gallery_groups = ood.fit(features, labels, np.arange(500), copies=[features + 0.1])
     scores = ood.left_out_scores(fitted, features + 0.1, np.arange(500), gallery_groups)
-    assert ood.shows_none(fitted, scores).mean() == pytest.approx(0.04, abs=0.003)
-    assert ood.may_show_none(fitted, scores).mean() == pytest.approx(0.06, abs=0.003)
+    assert ood.shows_none(fitted, scores).mean() == pytest.approx(0.06, abs=0.003)
+    assert ood.may_show_none(fitted, scores).mean() == pytest.approx(0.08, abs=0.003)
 
 
 def test_near_duplicates_of_a_photo_do_not_vouch_for_it():
