@@ -27,19 +27,6 @@ from bears.train.options import PHOTOS
 
 CLASSES = ("black", "grizzly", "teddy")
 KINDS = ("wild boar", "moose", "deer", "polar bear", "panda", "plush")
-    "wild boar",
-    "boar",
-    "moose",
-    "elk",
-    "deer",
-    "cattle",
-    "cow",
-    "raccoon",
-    "polar bear",
-    "panda",
-    "plush",
-    "statue",
-)
 COLUMNS = ("real bear", "teddy", "no bear", "sure", "can't tell which", "sure and wrong")
 
 

@@ -42,7 +42,7 @@ def test_predict_returns_label_headline_and_heat_map(client, photo):
             and re.match(rf"{photo.stem.capitalize()} bear, [89]\d% sure$", headline)
         )
     with Image.open(photo) as before, Image.open(heatmap) as after:
-        assert before.size == after.size
+        assert before.width * after.height == before.height * after.width
 
 
 @pytest.mark.slow
@@ -55,7 +55,7 @@ def test_a_photo_of_something_else_shows_no_bear(client, shapes):
 def test_log_has_one_line_per_prediction_and_no_progress_bar(server, client):
     server.wait_for("The model is ready", 60)
     before = server.log.read_text()
-    client.predict(handle_file(EXAMPLES[0]), api_name="/predict")
+    client.predict(handle_file(ROOT / "examples" / "teddy.jpg"), api_name="/predict")
     [line] = server.log.read_text()[len(before) :].splitlines()
     assert re.search(r"% sure in \d+\.\d{3} s$", line)
 
