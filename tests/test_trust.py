@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bears.download import small_jpeg
 from bears.learning.calibration import calibration_error, cross_calibrated, fit_temperature
 from bears.learning.data import find_photos, grouped_folds
 from bears.learning.learner import (
@@ -27,7 +26,7 @@ from bears.model.answers import GROUP, NONE, SURE
 from bears.model.classifier import Classifier
 from bears.model.export import open_export
 from bears.model.heatmap import activation_map, draw_heatmap
-from bears.model.photo import open_photo
+from bears.model.photo import open_photo, small_jpeg
 from bears.model.speed_up import speed_up
 from bears.train import evaluation
 from bears.train.none_of_them import fit_detector
