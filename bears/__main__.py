@@ -12,10 +12,13 @@ python3 -m bears notebook    # the lesson, in Jupyter
 python3 -m bears licences    # writes the page of all licences
 python3 -m bears test        # the tests
 python3 -m bears --version   # of this copy
+
+After `pip install .`, `bears app` and the like do the same in the environment that has it, and set nothing up.
 """
 
 from bears import __version__
 from bears.cli import ACCEPTED, ONLY_OPTIONS, begin, end_in_order
+from bears.files import HOME, IS_COPY
 
 if __name__ == "__main__":
     begin()
@@ -40,10 +43,10 @@ UNFINISHED = VENV / "unfinished"  # is there while packages are installed: an in
 # Whoever needs one of these needs those before it, too.
 FILES = ["requirements.txt", "requirements-train.txt", "requirements-notebook.txt", "requirements-dev.txt"]
 COMMANDS = {
-    "app": ("requirements.txt", ["app.py"]),
+    "app": ("requirements.txt", [HOME / "app.py"]),
     "collect": ("requirements-train.txt", ["-m", "bears.collect"]),
     "clean": ("requirements-train.txt", ["-m", "bears.clean"]),
-    "train": ("requirements-train.txt", ["train.py"]),
+    "train": ("requirements-train.txt", [HOME / "train.py"]),
     "predict": ("requirements.txt", ["-m", "bears.predict"]),
     "watch": ("requirements-train.txt", ["-m", "bears.watch"]),
     "offline": ("requirements-train.txt", ["-m", "bears.offline"]),
@@ -52,6 +55,14 @@ COMMANDS = {
     "licences": ("requirements.txt", ["-m", "bears.licences"]),
     "test": ("requirements-dev.txt", ["-m", "tests"]),
 }
+# The extra of pyproject.toml for each file, and a package by which to know whether it is installed.
+EXTRAS = {
+    "requirements.txt": ("", "gradio"),
+    "requirements-train.txt": ("train", "sklearn"),
+    "requirements-notebook.txt": ("notebook", "jupyterlab"),
+    "requirements-dev.txt": ("dev", "pytest"),
+}
+OF_THE_REPOSITORY = ("deploy", "notebook", "licences", "test")  # what they need is in no copy that pip has installed
 SIZE = "about 1.6 GB, a minute on an ordinary line; with an NVIDIA GPU 6 GB and some minutes"
 # What pip may be told of a company's mirror or proxy, and uv's words for it.
 SETTINGS = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE", "proxy": "HTTPS_PROXY"}
@@ -152,7 +163,14 @@ def version():
     return f"bears {__version__} ({commit or 'without its git history'}), Python {sys.version.split()[0]}"
 
 
-def main(args):
+def installed():
+    """Be the command `bears` that pip has installed."""
+    begin()
+    main(sys.argv[1:], here=True)
+
+
+def main(args, here=IS_COPY):
+    """Run a command in `.venv`, or, if `here`, in the environment of this Python."""
     if sys.version_info < (3, 10):
         sys.exit(f"This needs Python 3.10 or newer; this is {sys.version.split()[0]}.")
     if args in (["--help"], ["-h"]):
@@ -163,14 +181,26 @@ def main(args):
         sys.exit(f"There is no command {args[0]}. There are:\n\n{__doc__}" if args else __doc__)
     try:
         end_in_order()
-        start(*COMMANDS[args[0]], args[1:])
+        (start_here if here else start)(*args)
     except KeyboardInterrupt:
         print("Stopped. The same command goes on from here.", file=sys.stderr)
         sys.exit(130)
 
 
-def start(requirements, command, args):
+def start_here(name, *args):
+    """Run a program with its arguments where its packages should be installed already."""
+    requirements, command = COMMANDS[name]
+    extra, package = EXTRAS[requirements]
+    if IS_COPY and name in OF_THE_REPOSITORY:
+        sys.exit(f"This copy has no {name}: clone the repository, and type there: python3 -m bears {name}")
+    if not find_spec(package):
+        sys.exit(f"{name} needs more packages. In the folder of the repository, type: pip install '.[{extra}]'")
+    run([sys.executable, *command, *args], ROOT if name in OF_THE_REPOSITORY else None)
+
+
+def start(name, *args):
     """Run a program with its arguments, once what it needs is installed."""
+    requirements, command = COMMANDS[name]
     if not is_set_up(requirements):
         ask([*command, *args])
         try:
@@ -188,13 +218,13 @@ def ask(command):
         sys.exit(code)
 
 
-def run(command):
+def run(command, folder=ROOT):
     """Become that program where the system can do it, so that whoever stops this one stops that one."""
     if sys.platform != "win32":
-        os.chdir(ROOT)
+        os.chdir(folder or ".")
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # until `begin`
         os.execv(command[0], command)
-    sys.exit(subprocess.run(command, cwd=ROOT).returncode)
+    sys.exit(subprocess.run(command, cwd=folder).returncode)
 
 
 if __name__ == "__main__":

@@ -12,18 +12,15 @@ A plain `git push` does not do: the Hub refuses binary files in it.
 import argparse
 import json
 import subprocess
-from pathlib import Path
 
 from bears.cli import begin, ends_in_words
-from bears.files import export_file
-
-ROOT = Path(__file__).parent.parent
+from bears.files import HOME, MODEL, export_file
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("space", metavar="USER/NAME", help="the Space; it is created if it is not there")
-    parser.add_argument("--model", type=export_file, default=ROOT / "export.pkl", help="the export to serve")
+    parser.add_argument("--model", type=export_file, default=MODEL, help="the export to serve")
     parser.add_argument("--trust-model", action="store_true", help="an export that app.py opens with this option only")
     parser.add_argument("--hardware", help="for a new Space; the Hub's own choice by default")
     parser.add_argument(
@@ -89,7 +86,7 @@ def files_to_send(space, model):
 
 def ours(patterns):
     """Return the project's files, a dict from the path in it to a Path: what git tracks, where that can be asked."""
-    files = {f.relative_to(ROOT).as_posix(): f for pattern in patterns for f in sorted(ROOT.glob(pattern))}
+    files = {f.relative_to(HOME).as_posix(): f for pattern in patterns for f in sorted(HOME.glob(pattern))}
     kept = tracked() or files
     return {name: f for name, f in files.items() if name in kept and not f.name.startswith((".", "#"))}
 
@@ -97,7 +94,7 @@ def ours(patterns):
 def tracked():
     """Return the names of the files that git tracks; none where there is no git, or no history."""
     try:
-        told = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], capture_output=True, text=True, encoding="utf-8")
+        told = subprocess.run(["git", "-C", HOME, "ls-files", "-z"], capture_output=True, text=True, encoding="utf-8")
     except OSError:
         return set()
     return set(told.stdout.split("\0")) - {""}
@@ -114,7 +111,7 @@ def static_files(space, model, trust):
 
 def is_shipped(model, facts):
     """Whether it is the bears' own export, which the model card is about."""
-    return model.resolve() == ROOT / "export.pkl" and facts.get("classes") == THE_BEARS
+    return model.resolve() == MODEL and facts.get("classes") == THE_BEARS
 
 
 def check_opens(model, trust):
@@ -126,7 +123,7 @@ def check_opens(model, trust):
 
 def space_card(space, facts, shipped, files, static=False):
     """The Space's README.md: this repository's card, but of this very Space and its model."""
-    card = SpaceCard.load(ROOT / "README.md")
+    card = SpaceCard.load(HOME / "README.md")
     card.data.title = page_title(facts)
     card.data.short_description = "What does the photo show, how surely, and why?"
     card.data.thumbnail = None

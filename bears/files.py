@@ -1,4 +1,4 @@
-"""Write files whole or not at all."""
+"""Find the files of this project, and write files whole or not at all."""
 
 import os
 import tempfile
@@ -9,6 +9,12 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from bears.errors import ExportError
+
+# Where app.py, train.py and the shipped export are: beside this package, or in it if pip has installed a copy.
+PACKAGE = Path(__file__).parent
+IS_COPY = (PACKAGE / "lesson").is_dir()
+HOME = PACKAGE / "lesson" if IS_COPY else PACKAGE.parent
+MODEL = HOME / "export.pkl"
 
 
 def export_file(name: str) -> Path:

@@ -5,17 +5,15 @@ python3 -m bears licences
 
 import json
 import re
-from pathlib import Path
 
 from bears.cli import begin
 
 if __name__ == "__main__":
     begin()
 
-from bears.files import write_whole
+from bears.files import HOME, write_whole
 
-ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "licences.md"
+PAGE = HOME / "docs" / "licences.md"
 APACHE = "[Apache License 2.0](../LICENSE)"
 HEAD = """# Licences
 
@@ -78,12 +76,12 @@ def places(patterns):
 
 
 def facts():
-    return json.loads((ROOT / "export.json").read_text(encoding="utf-8"))
+    return json.loads((HOME / "export.json").read_text(encoding="utf-8"))
 
 
 def runtime():
     """Return the version that bears/offline/runtime.py fetches, which needs nothing installed to be read."""
-    return re.search(r'^VERSION = "(.+)"', (ROOT / "bears/offline/runtime.py").read_text(), re.MULTILINE)[1]
+    return re.search(r'^VERSION = "(.+)"', (HOME / "bears/offline/runtime.py").read_text(), re.MULTILINE)[1]
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
+from bears.files import HOME
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-SITE = Path(__file__).parents[1] / "site"  # where `python3 -m bears offline` makes it
+SITE = HOME / "site"  # where `python3 -m bears offline` makes it
 LIST = re.compile(rb"^const FILES = (\{.*\})$", re.M)  # in its service worker
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self';"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from unicodedata import normalize
 
+from bears.files import HOME
 from bears.model.answers import GROUP, NO_LIMITS, NONE, UNSURE, Limits, either, find_group
 from bears.model.metadata import error_sentence
 from bears.text import printable
@@ -13,7 +14,7 @@ from bears.text import printable
 PROMISE = "Pictures of what moves are sent to this page's server, and deleted there within two hours."
 ALONE = "Your photos stay on this device: the page sends nothing to anybody."  # where there is no server
 WATCHED_ALONE = "What your camera sees stays on this device. It needs no network."
-EXAMPLES = Path(__file__).parents[2] / "examples"  # the bears', whose licence is their own
+EXAMPLES = HOME / "examples"  # the bears', whose licence is their own
 MANY = 5  # classes that a sentence can name
 PRIVACY = (
     "Your photo is used for this answer only and deleted within two hours."

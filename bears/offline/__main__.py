@@ -9,14 +9,12 @@ import argparse
 from pathlib import Path
 
 from bears.cli import STOP_SIGNALS, begin, end_in_order, ends_in_words
-from bears.files import export_file
-
-ROOT = Path(__file__).parents[2]
+from bears.files import MODEL, export_file
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=export_file, default=ROOT / "export.pkl", help="the export to make it from")
+    parser.add_argument("--model", type=export_file, default=MODEL, help="the export to make it from")
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
     parser.add_argument("--to", type=Path, default=Path("site"), help="the folder of the page (default: site)")
     parser.add_argument("--data", type=Path, help="a folder of photos on which graph and model are compared, too")

@@ -13,10 +13,8 @@ import os
 from pathlib import Path
 
 from bears.cli import begin, ends_in_words
-from bears.files import export_file
+from bears.files import MODEL, export_file
 from bears.predict.journal import KEPT
-
-MODEL = Path(__file__).parents[2] / "export.pkl"
 
 
 def parse_args(argv=None):

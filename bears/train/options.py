@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 
 from bears import ARCH
+from bears.files import HOME, IS_COPY
 from bears.model.answers import either
 
-ROOT = Path(__file__).parents[2]
+OUT = Path() if IS_COPY else HOME  # a copy that pip has installed is not written to
 LEFT_OUT = Path(__file__).with_name("left_out.csv")  # of the bears
 PHOTOS = Path(__file__).with_name("photos.csv")  # and where they come from
 ALARM = ["black", "grizzly"]  # those of the bears that wake somebody
@@ -27,7 +28,7 @@ def parse_args(description: str, argv=None) -> argparse.Namespace:
     parser.add_argument("--subject", help="what all classes are, for the page to say that there is none: bear")
     parser.add_argument("--group", action="append", type=group, metavar="[NAME=]CLASSES", help=GROUP)
     parser.add_argument("--animals", action="store_true", help=ANIMALS)
-    parser.add_argument("--out", default=ROOT, type=Path, help="folder for export.pkl, export.json and reports/")
+    parser.add_argument("--out", default=OUT, type=Path, help="folder for export.pkl, export.json and reports/")
     parser.add_argument("--lesson", nargs="?", const="lecture", choices=["lecture", "book"], help=LESSON)
     parser.add_argument("--arch", help=f"any torchvision or timm backbone (default: {ARCH}, or resnet18 for --lesson)")
     parser.add_argument("--no-pretrained", action="store_true", help="start from random weights, not from ImageNet")

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from bears.errors import ExportError
-from bears.files import write_whole
+from bears.files import HOME, write_whole
 from bears.learning.data import count_labels, print_step
 from bears.learning.near_duplicates import list_near_duplicates
 from bears.model.metadata import error_sentence, estimate
 from bears.text import as_typed, print_line
 from bears.train.evaluation import Result
-from bears.train.options import ROOT
 
 RECIPES = {None: "frozen body, linear head", "lecture": "lesson", "book": "lesson, as in the book"}
 ELSEWHERE = "Photos from elsewhere may do worse: --sources says how much (docs/training.md)."
@@ -101,7 +100,7 @@ def print_next_command(args: Namespace) -> None:
 
 def app_command(args: Namespace) -> str:
     """What to type to see the model answer."""
-    model = "" if args.out.resolve() == ROOT else f" --model {as_typed(args.out / 'export.pkl')}"
+    model = "" if args.out.resolve() == HOME else f" --model {as_typed(args.out / 'export.pkl')}"
     return f"python3 -m bears app{model}"
 
 

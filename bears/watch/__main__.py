@@ -15,9 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bears.cli import STOP_SIGNALS, begin, end_in_order, ends_in_words
-from bears.files import export_file
-
-MODEL = Path(__file__).parents[2] / "export.pkl"
+from bears.files import MODEL, export_file
 
 
 def parse_args(argv=None):
