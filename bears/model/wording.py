@@ -11,13 +11,13 @@ from bears.model.answers import GROUP, NO_LIMITS, NONE, UNSURE, Limits, either, 
 from bears.model.metadata import error_sentence
 from bears.text import printable
 
-PROMISE = "Pictures of what moves are sent to this page's server, and deleted there within two hours."
+PROMISE = "Pictures of what moves are sent to this page's server, and deleted there within an hour."
 ALONE = "Your photos stay on this device: the page sends nothing to anybody."  # where there is no server
 WATCHED_ALONE = "What your camera sees stays on this device. It needs no network."
 EXAMPLES = HOME / "examples"  # the bears', whose licence is their own
 MANY = 5  # classes that a sentence can name
 PRIVACY = (
-    "Your photo is used for this answer only and deleted within two hours."
+    "Your photo is used for this answer only and deleted within an hour."
     " Programs can ask as well: see [the API](?view=api)."
 )
 TAKE_ALONG = "\n\n**Take it along:** [the same page without a server](offline/) works without a network, too."
