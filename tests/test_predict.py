@@ -2,28 +2,21 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from functools import partial
-from itertools import pairwise
-from types import SimpleNamespace
 
 import pytest
-from bears.errors import DataError, PhotoError, PredictError
-from bears.model.answers import NO_LIMITS
 from bears.model.photo import SIDE
 from bears.predict import __main__ as predict
 from bears.predict import detections
-from bears.predict.ask import BATCH, ask_all
-from bears.predict.detections import Detections, around
-from bears.predict.journal import Journal
-from bears.predict.photos import Photos
+from bears.predict.detections import Detections
 from helpers import ROOT, facts_of
 from PIL import Image
+from test_detections import found_in
 from test_distributed import launch
 
 pytestmark = pytest.mark.slow  # nearly every one opens the model
@@ -180,18 +173,6 @@ def test_a_small_animal_has_the_pixels_that_the_photo_has(scene):
 
 
 @pytest.mark.parametrize(
-    "box, square",
-    [
-        ([0.4, 0.4, 0.2, 0.1], (350, 300, 650, 600)),  # 200 x 100 pixels, and a quarter of 200 on all sides
-        ([0.9, 0.0, 0.1, 0.1], (875, 0, 1000, 125)),
-        ([2.0, -3.0, 0.1, 0.0], (999, 0, 1000, 1)),  # nonsense has a pixel
-    ],
-)
-def test_an_animal_is_cut_out_with_a_margin_as_a_square(box, square):
-    assert around(box, (1000, 1000)) == pytest.approx(square, abs=1)
-
-
-@pytest.mark.parametrize(
     "args, said",
     [
         (["nowhere"], "nowhere cannot be read (No such file or directory): change that, or name another folder."),
@@ -286,142 +267,6 @@ def test_a_photo_that_goes_meanwhile_costs_its_row_only(shapes, tmp_path, monkey
     predict.main([str(card), "--to", str(tmp_path / "out.csv")])
     *rows, last = read(tmp_path / "out.csv")
     assert len(rows) == 11 and last["verdict"] == "This photo is no longer here"
-
-
-def found_in(files, box=(0, 0, 1, 1), **changes):
-    """MegaDetector's JSON, in which an animal is in each of the files."""
-    images = [{"file": f, "detections": [{"category": "1", "conf": 0.9, "bbox": list(box)}]} for f in files]
-    return {"info": {"format_version": "1.5"}, "detection_categories": {"1": "animal"}, "images": images, **changes}
-
-
-def write_json(tmp_path, shapes, doc, name="00.jpg"):
-    (tmp_path / "md.json").write_text(doc if isinstance(doc, str) else json.dumps(doc))
-    shutil.copy(shapes / "disc" / "00.jpg", tmp_path / name)
-    return Detections(tmp_path / "md.json", tmp_path)
-
-
-@needs_posix
-@pytest.mark.parametrize("escaped", [True, False])
-def test_a_name_that_is_not_utf_8_spoils_no_other(escaped, shapes, tmp_path):
-    doc = json.dumps(found_in(["00.jpg", "caf\udce9.jpg", "\ud800.jpg"]), ensure_ascii=escaped)
-    (tmp_path / "md.json").write_bytes(doc.replace("\ud800", "x").encode("utf-8", "surrogateescape"))
-    shutil.copy(shapes / "disc" / "00.jpg", tmp_path / "caf\udce9.jpg")
-    shutil.copy(shapes / "disc" / "00.jpg", tmp_path / "00.jpg")
-    detections = Detections(tmp_path / "md.json", tmp_path)
-    assert [len(list(detections.open(i))) for i in (0, 1)] == [1, 1]
-    with pytest.raises(PhotoError, match="no longer here"):
-        detections.open(2)
-
-
-@pytest.mark.parametrize("category, names", [(1, {"1": "animal"}), ("1", {"1": "Animal"}), ("1", {"1": " ANIMAL "})])
-def test_an_animal_is_one_however_it_is_written(category, names, shapes, tmp_path):
-    doc = found_in(["00.jpg"], detection_categories=names)
-    doc["images"][0]["detections"][0]["category"] = category
-    assert write_json(tmp_path, shapes, doc).keys == [0]
-
-
-@pytest.mark.parametrize(
-    "box", [[1e307, 0, 0.1, 0.1], [0, -1e307, 1e308, 1e308], [0, 0, 0.1, 10**307], [-1e307, 0, 0, 0]]
-)
-def test_a_box_far_outside_is_a_piece_of_the_photo(box, shapes, tmp_path):
-    [picture] = write_json(tmp_path, shapes, found_in(["00.jpg"], box)).open(0)
-    assert min(picture.size) >= 1
-
-
-@pytest.mark.parametrize(
-    "doc, said",
-    [
-        (json.dumps(found_in(["00.jpg"], [10**400, 0, 1, 1])), "is not in MegaDetector's format"),
-        (json.dumps(found_in(["00.jpg"])).replace("0.9", "9" * 5000), "is not in MegaDetector's format"),
-        (json.dumps(found_in(["00.jpg"], [float("nan"), 0, 1, 1])), "is not in MegaDetector's format"),
-        (json.dumps(found_in([7])), "is not in MegaDetector's format"),
-        (json.dumps(found_in(["00.jpg"], detection_categories={"1": "deer"})), "has no category “animal” (deer)"),
-        (json.dumps(found_in(["1.jpg", "2.jpg"])), "None of the 2 photos in which "),
-        ("[" + "[],\n" * 1000, "md.json has more than 400 MB or 500 values: split it by folders, as MegaDetector's"),
-        ("", "is not in MegaDetector's format"),
-    ],
-)
-def test_a_json_that_nothing_can_be_made_of_is_one_sentence(doc, said, shapes, tmp_path, monkeypatch):
-    monkeypatch.setattr("bears.predict.detections.MAX_VALUES", 500)
-    with pytest.raises(PredictError) as e:
-        write_json(tmp_path, shapes, doc)
-    assert said in str(e.value)
-
-
-@needs_posix
-def test_a_pipe_is_no_photo_and_no_json(shapes, tmp_path):
-    for name in ("00.jpg", "md.json"):
-        os.mkfifo(tmp_path / name)
-    with pytest.raises(PredictError, match="no photos"):
-        Photos(tmp_path)
-    with pytest.raises(DataError, match="cannot be read"):
-        Photos(tmp_path / "00.jpg")
-    with pytest.raises(PredictError, match=r"md\.json is no file"):
-        Detections(tmp_path / "md.json", tmp_path)
-    (tmp_path / "md.json").unlink()
-    (tmp_path / "md.json").write_text(json.dumps(found_in(["00.jpg", "01.jpg"])))
-    shutil.copy(shapes / "disc" / "00.jpg", tmp_path / "01.jpg")
-    with pytest.raises(PhotoError):
-        Detections(tmp_path / "md.json", tmp_path).open(0)
-
-
-def test_animals_without_number_are_cut_out_as_the_model_asks(shapes, tmp_path, monkeypatch):
-    doc, cut, asked = found_in(["00.jpg"]), [], []
-    doc["images"][0]["detections"] *= 2000
-    monkeypatch.setattr(detections, "shrink", lambda picture, side: cut.append(picture.size) or picture)
-
-    class Counts:
-        limits = NO_LIMITS
-
-        def ask(self, pictures, alone):
-            asked.append(len(cut))
-            return [({"disc": 1.0}, "sure")] * len(pictures)
-
-    task = write_json(tmp_path, shapes, doc)
-    journal = Journal(tmp_path / "out.json", {})
-    ask_all(task.keys, 1, task, Counts(), tmp_path / "export.pkl", journal)
-    assert asked[0] == detections.CUT_AHEAD and asked[-1] == 2000 and len(asked) == 2000 / BATCH
-    assert max(later - now for now, later in pairwise(asked)) <= BATCH
-    [[key, answers]] = journal.rows()
-    assert key == 0 and len(answers) == 2000
-
-
-@needs_posix
-def test_a_full_disk_is_a_sentence_and_what_is_done_is_kept(tmp_path):
-    (tmp_path / "out.csv.1.part").symlink_to("nowhere")  # nobody writes through links
-    journal = Journal(tmp_path / "out.csv", {"model": "one"})
-    with journal.appending() as append:
-        append("00.jpg", "No bear here")
-    resource = pytest.importorskip("resource")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))  # of the first line, too, there is a part only
-    try:
-        with (
-            pytest.raises(PredictError, match=r"out\.csv\.3\.part cannot be written \(.+\): make room there\. What is"),
-            journal.appending() as append,
-        ):
-            append("01.jpg", "No bear here")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert (tmp_path / "out.csv.3.part").stat().st_size <= 10
-    assert list(journal.rows()) == [["00.jpg", "No bear here"]] and journal.remaining(["00.jpg", "01.jpg"]) == [
-        "01.jpg"
-    ]
-    assert not (tmp_path / "nowhere").exists()
-    journal.delete()
-    assert [f.name for f in tmp_path.iterdir()] == ["out.csv.1.part"]
-
-
-def test_no_cell_of_the_table_is_a_formula(shapes, tmp_path):
-    card = tmp_path / "card"
-    card.mkdir()
-    shutil.copy(shapes / "disc" / "00.jpg", card / "=1+1.jpg")
-    photos = Photos(card)
-    model = SimpleNamespace(learn=SimpleNamespace(dls=SimpleNamespace(vocab=["-grizzly", "teddy"])))
-    photos.write(tmp_path / "table.csv", [("=1+1.jpg", "-grizzly, 99% sure", "sure", 0.99, 0.01)], model, None)
-    [head, row] = (tmp_path / "table.csv").read_text().splitlines()
-    assert head == "file,verdict,certainty,'-grizzly,teddy"
-    assert row == "'=1+1.jpg,\"'-grizzly, 99% sure\",sure,0.99,0.01"
 
 
 def test_animals_that_are_found_are_named_in_megadetectors_format(scene, tmp_path, capsys):
