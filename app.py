@@ -42,7 +42,7 @@ from bears import static_site
 from bears.app.guard import protected
 from bears.app.hosting import check_address, end_page, satisfy_zerogpu, share
 from bears.app.index import begin_with
-from bears.app.process import PredictorProcess
+from bears.app.process import LearnerProcess
 from bears.app.uploads import only_uploads, received
 from bears.errors import ExportError, PhotoError
 from bears.model import wording
@@ -57,11 +57,11 @@ def create_demo(model, trust=False):
     examples = [(str(f), wording.example_name(f, facts)) for f in wording.find_examples(model, facts)]
     gr.set_static_paths([f for f, _ in examples])
     begin_with(says, examples[0][0] if examples else None)
-    predictor = PredictorProcess(model, trust)
+    learn = LearnerProcess(model, trust)  # the lesson's `load_learner`, in a process of its own
 
     def ask(photo, explain=True):
         try:
-            return predictor.predict(received(photo or {}), explain)
+            return learn.predict(received(photo or {}), explain)
         except (PhotoError, ExportError) as e:
             raise gr.Error(str(e), duration=None, print_exception=False) from None
 
@@ -92,7 +92,7 @@ def create_demo(model, trust=False):
             gr.HTML(**PAGE, examples=examples)
         with gr.Tab(wording.watch_title(facts)):
             gr.HTML(**WATCH, **wording.watch_words(facts))
-        gr.Markdown(wording.about(facts, offline=bool(static_site.find_site(predictor.file))), elem_id="about")
+        gr.Markdown(wording.about(facts, offline=bool(static_site.find_site(learn.file))), elem_id="about")
         with gr.Row(visible=False):  # what /predict takes and gives
             photo = only_uploads(gr.Image(label="Photo", type="filepath"))
             label, verdict = gr.Label(label="Probabilities"), gr.Textbox(label="Verdict")
@@ -101,20 +101,20 @@ def create_demo(model, trust=False):
         photo.change(predict, photo, answer, api_name="predict", api_description=says, preprocess=False)
         photo.upload(look, photo, seen, api_name="look", api_visibility="undocumented", preprocess=False)
     demo.queue(max_size=64, api_open=False, default_concurrency_limit=32)
-    demo.predictor = predictor
+    demo.learn = learn
     return demo
 
 
 def serve(demo, args):
     """Show the page while the model loads; a photo that comes earlier waits for it. Raises `ExportError`."""
     end_in_order(STOP_SIGNALS)
-    demo.predictor.start()
+    demo.learn.start()
     try:
         launch(demo, check_address(args.host, args.port or 0), args)
     except OSError as e:
         sys.exit(f"app.py: {no_page(e)}")
     print(f"The page is at {demo.local_url}", flush=True)
-    demo.predictor.load()
+    demo.learn.load()
     print("The model is ready.", flush=True)
     if args.share:
         print(share(demo), flush=True)

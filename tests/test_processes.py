@@ -167,7 +167,7 @@ def test_a_visitor_who_hangs_up_makes_nobody_wait(own_server):
 
 @pytest.fixture(scope="module")
 def predictor():
-    made = process.PredictorProcess(ROOT / "export.pkl")
+    made = process.LearnerProcess(ROOT / "export.pkl")
     made.load()
     yield made
     made.close()
@@ -226,8 +226,8 @@ def test_nothing_stays_open_of_a_model_that_died_while_it_was_asked(predictor):
 
 
 def test_whoever_replaces_a_model_that_died_removes_its_socket(monkeypatch):
-    monkeypatch.setattr(process.PredictorProcess, "start_again", lambda self: None)  # it sleeps at that moment
-    made = process.PredictorProcess(ROOT / "export.pkl")
+    monkeypatch.setattr(process.LearnerProcess, "start_again", lambda self: None)  # it sleeps at that moment
+    made = process.LearnerProcess(ROOT / "export.pkl")
     died = made.start()
     died.process.kill(), died.process.wait()
     made.start()

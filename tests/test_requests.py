@@ -512,7 +512,7 @@ def launched(demo, tmp_path, monkeypatch):
     monkeypatch.setattr(Store, "keep_sweeping", lambda store: proxies.append(store))
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
-    monkeypatch.setattr(demo, "predictor", SimpleNamespace(file=tmp_path / "export.pkl"), raising=False)
+    monkeypatch.setattr(demo, "learn", SimpleNamespace(file=tmp_path / "export.pkl"), raising=False)
     return proxies
 
 

@@ -20,7 +20,7 @@ import requests
 import torch
 from bears import cli
 from bears.app import uploads
-from bears.app.process import PredictorProcess
+from bears.app.process import LearnerProcess
 from bears.model.classifier import Classifier
 from bears.model.photo import open_photo
 from helpers import FILE_DATA, ROOT, Server, answer, call, memory, model_process, send, upload
@@ -197,11 +197,11 @@ def test_the_page_survives_the_model_and_starts_it_again(tmp_path):
 
 @pytest.fixture
 def own_process():
-    """Makes a `PredictorProcess` of an export, without a page, and ends what it has started."""
+    """Makes a `LearnerProcess` of an export, without a page, and ends what it has started."""
     made = []
 
     def make(*args):
-        made.append(PredictorProcess(*args))
+        made.append(LearnerProcess(*args))
         return made[-1]
 
     yield make

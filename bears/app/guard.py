@@ -383,7 +383,7 @@ def protected(demo: gr.Blocks, host: str, share: bool, root_path: str | None) ->
     hosts = () if behind is not None else names
     guard = Middleware(Guard, store, utils._parse_file_size(MAX_FILE_SIZE), hosts, behind is not None)
     return {
-        "app_kwargs": {"middleware": [guard], "routes": routes(demo.predictor.file)},
+        "app_kwargs": {"middleware": [guard], "routes": routes(demo.learn.file)},
         "server_name": host,
         "share": False,  # bears/app/hosting.py opens the tunnel
         "prevent_thread_lock": True,

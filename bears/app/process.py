@@ -31,8 +31,8 @@ COMMAND = [sys.executable, "-u", "-m", "bears.app.batching"]  # -u: what it prin
 Manager.register("predictor")
 
 
-class PredictorProcess:
-    """A `Predictor` that lives in another process; safe from any number of threads.
+class LearnerProcess:
+    """A fastai Learner in another process, with a `predict` of its own; safe from any number of threads.
 
     `start` it before the first call. The process is started again whenever it ends, until `close`.
     """
