@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from bears.cli import STOP_SIGNALS, begin, end_in_order, no_page, prepare_gradio, root_path
+from bears.cli import STOP_SIGNALS, STRICTNESS, begin, end_in_order, no_page, prepare_gradio, root_path
 from bears.files import export_file
 
 MODEL = Path(__file__).with_name("export.pkl")
@@ -22,6 +22,7 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export to serve")
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
+    parser.add_argument("--strictness", **STRICTNESS)
     parser.add_argument("--share", action="store_true", help="also print a public link, valid for a week")
     proxy = "behind a proxy: the address that visitors open (https://bears.example), or only its path (/bears)"
     parser.add_argument("--root-path", type=root_path, default=os.getenv("GRADIO_ROOT_PATH"), help=proxy)
@@ -50,14 +51,14 @@ from bears.model.metadata import read_facts
 from bears.web.theme import LOOK, PAGE, WATCH
 
 
-def create_demo(model, trust=False):
+def create_demo(model, trust=False, strictness=1.0):
     """The page, as a `gr.Blocks`, that serves the export `model`; `trust` lets it be any pickle."""
     facts = read_facts(model)
     says = wording.invitation(facts)
     examples = [(str(f), wording.example_name(f, facts)) for f in wording.find_examples(model, facts)]
     gr.set_static_paths([f for f, _ in examples])
     begin_with(says, examples[0][0] if examples else None)
-    learn = LearnerProcess(model, trust)  # the lesson's `load_learner`, in a process of its own
+    learn = LearnerProcess(model, trust, strictness)  # the lesson's `load_learner`, in a process of its own
 
     def ask(photo, explain=True):
         try:
@@ -131,7 +132,8 @@ def launch(demo, host, args):
 args = parse_args(None if __name__ == "__main__" else [])
 gpu = satisfy_zerogpu()
 try:
-    demo = create_demo(args.model, args.trust_model or os.getenv("TRUST_MODEL") == "1")  # as deploy sets it on a Space
+    trust = args.trust_model or os.getenv("TRUST_MODEL") == "1"  # as deploy sets it on a Space
+    demo = create_demo(args.model, trust, args.strictness)
 except OSError as e:  # Gradio copies the examples to its folder
     sys.exit(f"app.py: {no_page(e)}")
 

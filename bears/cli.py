@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import partial
+from math import isinf
 
 from bears.errors import BearsError
 from bears.text import printable
@@ -82,6 +83,22 @@ def root_path(text: str) -> str:
     if text and not text.startswith(("/", "http://", "https://")):
         raise argparse.ArgumentTypeError(f"{text} is no address: give one like https://bears.example, or /bears")
     return text
+
+
+def factor(text: str) -> float:
+    """Return a number that is not negative, as an option of argparse."""
+    if not (number := float(text)) >= 0 or isinf(number):
+        raise argparse.ArgumentTypeError(f"{text} is no such number: give one like 1.1 or 0.9")
+    return number
+
+
+STRICTNESS = {
+    "type": factor,
+    "default": 1.0,
+    "metavar": "TIMES",
+    "help": "when to say that a photo shows none of the classes: above 1 more often, also of bad photos of the classes;"
+    " below 1 less often, and more photos of other things pass for a class; 0 is never (default: 1)",
+}  # for argparse
 
 
 def no_page(e: Exception) -> str:

@@ -178,7 +178,10 @@ def test_a_small_animal_has_the_pixels_that_the_photo_has(scene):
         (["nowhere"], "nowhere cannot be read (No such file or directory): change that, or name another folder."),
         (["."], "There are no photos in .: name another folder."),
         (["photo.jpg", "--to", "mine.csv"], "mine.csv is there already: move it away, or name another file with --to."),
-        (["photo.jpg", "--to", "old.csv"], "old.csv.1.part is of a run with another model or other photos: give that"),
+        (
+            ["photo.jpg", "--to", "old.csv"],
+            "old.csv.1.part is of a run with another model, options or photos: give that",
+        ),
         (["photo.jpg", "--model", "none.pkl"], "There is no model none.pkl."),
         ([".", "--detections", "none.json"], "none.json cannot be read (No such file or directory): name the JSON"),
         ([".", "--detections", "mine.csv"], "mine.csv is not in MegaDetector's format"),

@@ -15,6 +15,7 @@ import pytest
 import requests
 from bears.app import decode_workers, process
 from bears.errors import PhotoError
+from bears.model.answers import NONE
 from helpers import ROOT, Server, answer, memory, upload
 from PIL import Image
 
@@ -167,7 +168,7 @@ def test_a_visitor_who_hangs_up_makes_nobody_wait(own_server):
 
 @pytest.fixture(scope="module")
 def predictor():
-    made = process.LearnerProcess(ROOT / "export.pkl")
+    made = process.LearnerProcess(ROOT / "export.pkl", strictness=0)
     made.load()
     yield made
     made.close()
@@ -181,6 +182,10 @@ def test_a_model_that_gives_no_answer_is_ended_and_started_again(predictor, monk
     assert str(error.value) == "The model stopped at this moment and starts anew. Please send the photo again."
     monkeypatch.undo()
     assert predictor.predict(TEDDY)[0]["teddy"] > 0.99
+
+
+def test_the_process_is_as_strict_as_it_is_told_and_with_0_nothing_is_turned_away(predictor):
+    assert predictor.predict(ROOT / "examples" / "none.jpg")[1] != NONE
 
 
 def replaced(predictor):

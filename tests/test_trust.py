@@ -6,10 +6,12 @@ import json
 import shutil
 from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from bears.errors import ExportError
 from bears.learning.calibration import calibration_error, cross_calibrated, fit_temperature
 from bears.learning.data import find_photos, grouped_folds
 from bears.learning.learner import (
@@ -137,6 +139,24 @@ def test_of_other_things_at_most_1_in_200_pass_for_a_bear(photos, model):
     certainty = {f.name: model.ask([open_photo(f)])[0][1] for f in files if f.name in others["passed"]}
     assert NONE not in certainty.values()
     assert all(model.ask([open_photo(f)])[0][1] == NONE for f in files[::12] if f.name not in others["passed"])
+
+
+def test_a_stricter_model_turns_more_photos_away(model, monkeypatch):
+    none, *bears = [open_photo(ROOT / "examples" / f"{name}.jpg") for name in ("none", "black", "grizzly", "teddy")]
+
+    def turned_away(strictness):
+        monkeypatch.setattr(model.learn, "ood", ood.stricter(fitted, strictness))
+        return [certainty == NONE for _, certainty, *_ in model.ask([none, *bears])]
+
+    fitted = model.learn.ood
+    assert turned_away(1) == [True, False, False, False]
+    assert turned_away(0) == [False] * 4 and turned_away(1 / fitted["threshold"]) == [True] * 4
+
+
+def test_a_model_that_turns_nothing_away_cannot_be_stricter(model):
+    learn = SimpleNamespace(learn=SimpleNamespace(ood=None))
+    with pytest.raises(ExportError, match="leave out --strictness"):
+        Classifier.be_stricter(learn, "export.pkl", 1.1)
 
 
 def test_thresholds_are_compared_as_they_are():

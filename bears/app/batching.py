@@ -27,8 +27,8 @@ class Predictor:
     idle one never lets a lone photo wait. Photos that come before the model is loaded wait for it.
     """
 
-    def __init__(self, file, trust=False):
-        self.file, self.trust = file, trust
+    def __init__(self, file, trust=False, strictness=1.0):
+        self.file, self.trust, self.strictness = file, trust, strictness
         self.waiting = queue.SimpleQueue()
         self.loaded = Future()
         threading.Thread(target=self.work, daemon=True).start()
@@ -54,7 +54,7 @@ class Predictor:
                 Classifier,  # imports torch and fastai: seconds in which photos can be opened
             )
 
-            model = Classifier(self.file, self.trust)
+            model = Classifier(self.file, self.trust, strictness=self.strictness)
         except Exception as e:
             self.loaded.set_exception(e)
             return
@@ -87,12 +87,12 @@ class Manager(BaseManager):
     """Carries calls and answers between the two processes, through a local socket that needs a key."""
 
 
-def serve(pipe, file, trust, key):
+def serve(pipe, file, trust, strictness, key):
     """What the other process does: answer calls until the first process is gone, however it went.
 
     The first line in `pipe` is the address for them, and the folder that the address may lie in.
     """
-    predictor = Predictor(file, trust)
+    predictor = Predictor(file, trust, strictness)
     Manager.register("predictor", callable=lambda: predictor, exposed=("load", "predict"))
     server = Manager(authkey=key.encode()).get_server()
     with pipe:

@@ -37,8 +37,8 @@ class LearnerProcess:
     `start` it before the first call. The process is started again whenever it ends, until `close`.
     """
 
-    def __init__(self, file, trust=False):
-        self.file, self.trust = Path(file).absolute(), trust
+    def __init__(self, file, trust=False, strictness=1.0):
+        self.file, self.trust, self.strictness = Path(file).absolute(), trust, strictness
         self.decode_workers = DecodeWorkers()
         self.open_at_once = threading.Semaphore(MAX_OPEN)
         self.callers, self.counting = 0, threading.Lock()  # in `predict` just now
@@ -52,11 +52,11 @@ class LearnerProcess:
                 raise ExportError("The page is closing.")
             if self.latest is None:
                 self.decode_workers.start()
-                self.latest = Started(self.file, self.trust)
+                self.latest = Started(self.file, self.trust, self.strictness)
                 threading.Thread(target=self.start_again, daemon=True).start()
             elif self.latest.process.poll() is not None:
                 self.latest.close()
-                self.latest = Started(self.file, self.trust)
+                self.latest = Started(self.file, self.trust, self.strictness)
             return self.latest
 
     def start_again(self):
@@ -115,12 +115,12 @@ class LearnerProcess:
 class Started:
     """One process, from its start to its end; `predictor` speaks for the `Predictor` in it."""
 
-    def __init__(self, file, trust):
+    def __init__(self, file, trust, strictness):
         """Raises `ExportError` when it cannot start."""
         if not file.is_file():
             raise NoModelError(file)
         self.limits = None  # until it is loaded
-        job = {"file": str(file), "trust": trust, "key": secrets.token_hex()}
+        job = {"file": str(file), "trust": trust, "strictness": strictness, "key": secrets.token_hex()}
         try:
             self.process = subprocess.Popen(
                 COMMAND, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True

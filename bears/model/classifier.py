@@ -26,17 +26,26 @@ def limits_of(learn: Learner) -> Limits:
 class Classifier:
     """An export that answers for one photo or for several at once; not safe from two threads (fastai #3385).
 
-    `detect` is for `open_eyes`: whether to cut out animals, if its classes are animals.
+    `detect` is for `open_eyes`: whether to cut out animals, if its classes are animals. `strictness` is for
+    `ood.stricter`.
     """
 
-    def __init__(self, file, trust=False, detect=True):
+    def __init__(self, file, trust=False, detect=True, strictness=1.0):
         self.detect = detect
         self.learn = open_export(file, trust)
         if not (isinstance(self.learn.model, nn.Sequential) and len(self.learn.model) == 2):
             raise ExportError(f"{file} is no image classifier of vision_learner: it has no body and head.")
+        if strictness != 1:
+            self.be_stricter(file, strictness)
         speed_up(self.learn.model.eval())
         self.alone = False
         self.try_out(file)
+
+    def be_stricter(self, file, strictness):
+        """Change how much a photo must be like the training photos. Raises `ExportError` if the export cannot say."""
+        if not (fitted := getattr(self.learn, "ood", None)):
+            raise ExportError(f"{file} never says that a photo shows none of its classes: leave out --strictness.")
+        self.learn.ood = ood.stricter(fitted, strictness)
 
     def try_out(self, file):
         """Look through the model; raises `ExportError` when it cannot answer: a file may say what no photo fits."""

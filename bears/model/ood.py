@@ -130,6 +130,11 @@ def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) 
     return answers.GROUP if group and sum(probs[i] for i in group) >= likely else answers.UNSURE
 
 
+def stricter(fitted: dict, strictness: float) -> dict:
+    """Return what was fitted with thresholds so many times as high: more photos show none of the classes, or may."""
+    return fitted | {name: strictness * fitted[name] for name in ("threshold", "sure")}
+
+
 def shows_none(detector: dict, score):
     """Whether a photo of that score shows none of the classes; of one, or of an array or tensor of them."""
     return score < detector["threshold"]

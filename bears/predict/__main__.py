@@ -12,7 +12,7 @@ import argparse
 import os
 from pathlib import Path
 
-from bears.cli import begin, ends_in_words
+from bears.cli import STRICTNESS, begin, ends_in_words
 from bears.files import MODEL, export_file
 from bears.predict.journal import KEPT
 
@@ -22,6 +22,7 @@ def parse_args(argv=None):
     parser.add_argument("photos", metavar="PHOTOS", type=Path, help="a folder, with all folders in it; or one photo")
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export to ask")
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
+    parser.add_argument("--strictness", **STRICTNESS)
     animals = parser.add_mutually_exclusive_group()
     animals.add_argument("--find-animals", action="store_true", help="find the animals in each photo and name each")
     animals.add_argument("--detections", metavar="JSON", type=Path, help="what MegaDetector has found in that folder")
@@ -60,8 +61,10 @@ def run(args):
         raise PredictError(f"{args.to} is there already: move it away, or name another file with --to.")
     task = choose_task(args)
     check_writable(args.to.parent, option="--to")
-    model = Classifier(args.model, args.trust_model, task.detect)
-    journal = Journal(args.to, {"model": digest(args.model), "photos": str(args.photos), **task.about})
+    model = Classifier(args.model, args.trust_model, task.detect, args.strictness)
+    journal = Journal(
+        args.to, {"model": digest(args.model), "strictness": args.strictness, "photos": str(args.photos), **task.about}
+    )
     todo = distributed.from_rank0(journal.remaining, task.keys)
     if len(todo) < len(task.keys):
         print(f"Going on: {len(task.keys) - len(todo):,} of {len(task.keys):,} {task.unit} are done", flush=True)
