@@ -1,6 +1,8 @@
 """Animals are found and cut out where the whole photo does not decide."""
 
 import gzip
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -152,3 +154,13 @@ def test_without_the_file_the_app_answers_as_without_a_detector(animals, monkeyp
 
 def test_threads_leave_a_core_to_the_model():
     assert 1 <= detector.THREADS <= max(1, detector.cpu_count() // 2)
+
+
+@pytest.mark.slow
+def test_the_runtime_of_the_detector_reports_to_nobody(tmp_path):
+    """Where it does, it leaves a file that identifies the machine in the folder for temporary files."""
+    env = {**os.environ, "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
+    env.pop("ORT_DISABLE_TELEMETRY", None)
+    code = "from bears.model.detector import Detector; Detector()"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True)
+    assert not [f for f in tmp_path.rglob("*") if f.is_file()]

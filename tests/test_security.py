@@ -23,6 +23,7 @@ from bears.app import uploads
 from bears.app.process import LearnerProcess
 from bears.model.classifier import Classifier
 from bears.model.photo import open_photo
+from bears.model.wording import shown_probs
 from helpers import FILE_DATA, ROOT, Server, answer, call, memory, model_process, send, upload
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -140,7 +141,8 @@ def test_each_of_many_callers_gets_the_answer_to_their_own_photo(server):
                 data = io.BytesIO()
                 variant.save(data, "PNG")
                 photos.append(data.getvalue())
-    expected = [model.ask([open_photo(io.BytesIO(photo))])[0][0] for photo in photos]
+    asked = [model.ask([open_photo(io.BytesIO(photo))])[0] for photo in photos]
+    expected = [shown_probs(probs, certainty, model.limits) for probs, certainty, *_ in asked]
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda photo: answer(server, photo, "photo.png"), photos * 3))
     for (label, _), probs in zip(answers, expected * 3):
