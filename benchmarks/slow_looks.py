@@ -178,7 +178,7 @@ def row(browser, look):
 
 
 def main():
-    print("| a look takes | in the browser: median (longest) | `bears watch`: median (longest) |\n| --- | --- | --- |")
+    print("| a pass takes | in the browser: median (longest) | `bears watch`: median (longest) |\n| --- | --- | --- |")
     with chromium() as browser:
         for look in LOOKS:
             print(row(browser, look), flush=True)
