@@ -45,7 +45,7 @@ class App:
     """In the place of Gradio's: notes what it gets, and answers "fine"."""
 
     def __init__(self, demo, during=None):
-        self.demo, self.during, self.scope, self.body = demo, during, None, None
+        self.demo, self.during, self.scope, self.messages, self.body = demo, during, None, [], None
 
     def get_blocks(self):
         return self.demo
@@ -53,7 +53,7 @@ class App:
     async def __call__(self, scope, receive, send):
         self.scope, self.body, more = scope, b"", scope["method"] == "POST"
         while more:
-            message = await receive()
+            self.messages.append(message := await receive())
             self.body, more = self.body + message.get("body", b""), message.get("more_body", False)
         if self.during:
             await self.during(receive, send)
@@ -328,6 +328,18 @@ def test_gradio_gets_the_fields_of_a_question_that_it_needs(page, app):
     assert app.scope["asker"] == ("10.0.0.1", "")
     assert ask(page, "/gradio_api/cancel", "POST", question)[0] == 200
     assert json.loads(app.body) == question
+
+
+def test_gradio_gets_a_question_at_once_and_learns_when_its_sender_hangs_up(page, app):
+    async def listen(receive, send):
+        app.messages.append(await receive())
+
+    app.during, gone = listen, {"type": "http.disconnect"}
+    question = json.dumps({"data": [None]}).encode()
+    for path, body in ((CALL, question), ("/gradio_api/cancel", question), (guard.MCP, b"one, two")):
+        app.messages.clear()
+        assert ask(page, path, "POST", [body[:5], body[5:]])[0] == 200
+        assert app.messages == [{"type": "http.request", "body": app.body, "more_body": False}, gone]
 
 
 def test_a_question_has_a_largest_size_whatever_it_says(page, monkeypatch):

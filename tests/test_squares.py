@@ -1,22 +1,43 @@
 """The whole photo is looked at: a bear at the edge is found, and only what is unsure is looked at twice."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from bears.learning.degrade import KINDS, Degrade
 from bears.learning.learner import vision_learner
+from bears.model import ood, squares
 from bears.model.answers import NONE, SURE, UNSURE
 from bears.model.classifier import Classifier
 from bears.model.export import export, load_pickle
 from bears.model.photo import open_photo
-from bears.model.squares import CLOSER, Answer, WholePhotos, cover, visible
-from fastai.vision.all import ImageDataLoaders, PILImage, Resize
+from bears.model.squares import (
+    CLOSER,
+    LESS,
+    MARGINS,
+    Answer,
+    MiddleSquare,
+    WholePhoto,
+    WholePhotos,
+    around,
+    average,
+    cover,
+    cut_square,
+    find_corners,
+    find_grid,
+    middle,
+    open_eyes,
+    visible,
+)
+from fastai.data.transforms import ToTensor
+from fastai.vision.all import ImageDataLoaders, PILImage, Resize, ResizeMethod
 from helpers import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from torch import nn
 
 GRIZZLY = ROOT / "examples" / "grizzly.jpg"
 
@@ -126,6 +147,182 @@ def test_a_class_that_is_less_likely_than_all_others_together_is_no_verdict(mode
 def test_the_score_of_a_photo_against_both_thresholds_is_the_verdict(model, monkeypatch, share, certainty):
     monkeypatch.setattr(model.learn, "ood", {"threshold": 0.1, "sure": 0.2})
     assert model.certainty(Answer(torch.tensor([0.9, 0.1, 0]), (0, 0, 1, 1), share * 0.1)) == certainty
+
+
+@pytest.mark.parametrize(
+    "n, side, stride, starts",
+    [
+        (8, 8, None, [0]),
+        (9, 8, None, [0, 1]),
+        (16, 8, None, [0, 4, 8]),
+        (24, 8, None, [0, 8, 16]),
+        (25, 8, None, [0, 4, 8, 13, 17]),
+        (14, 8, 4, [0, 3, 6]),
+        (12, 8, 4, [0, 4]),
+        (8, 8, 4, [0]),
+    ],
+)
+def test_the_squares_that_cover_a_side(n, side, stride, starts):
+    assert cover(n, side, stride) == starts
+    assert find_corners((n, side), side, stride) == [(start, 0) for start in starts]
+    assert find_corners((side, n), side, stride) == [(0, start) for start in starts]
+
+
+@pytest.mark.parametrize(
+    "size, box, target",
+    [
+        ((400, 300), (0, 0, 400, 300), (352, 256)),
+        ((300, 400), (0, 0, 300, 400), (256, 352)),
+        ((256, 256), (0, 0, 256, 256), (256, 256)),
+        ((900, 300), (0, 0, 900, 300), (768, 256)),
+        ((1003, 300), (51, 0, 952, 300), (768, 256)),
+        ((300, 1003), (0, 51, 300, 952), (256, 768)),
+        ((310, 300), (0, 0, 310, 300), (256, 256)),
+    ],
+)
+def test_what_of_a_photo_is_looked_at_and_how_large(size, box, target):
+    whole = WholePhoto(256, 32)
+    assert visible(size) == box and whole.target(size) == target
+    ramp = Image.linear_gradient("L").resize(size).convert("RGB")
+    expected = ramp.crop(box).resize(target, Image.Resampling.BILINEAR)
+    assert whole.resized(ramp).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("size, box", [((400, 300), (50, 0, 350, 300)), ((300, 401), (0, 50, 300, 350))])
+def test_the_middle_square(size, box):
+    assert middle(size) == box
+
+
+@pytest.mark.parametrize(
+    "box, margin, square",
+    [
+        ((100, 100, 200, 150), 0.1, (90, 65, 210, 185)),
+        ((100, 100, 150, 200), 0.1, (65, 90, 185, 210)),
+        ((0, 0, 100, 50), 0.1, (0, 0, 120, 120)),
+        ((560, 400, 640, 480), 0.25, (520, 360, 640, 480)),
+        ((0, 0, 640, 480), 0.1, (80, 0, 560, 480)),
+        ((9, 5, 9, 5), 0.1, (8, 4, 9, 5)),
+    ],
+)
+def test_the_square_around_an_animal(box, margin, square):
+    assert around(box, (640, 480), margin) == square
+
+
+def test_an_animal_is_resized_to_what_the_network_sees():
+    photo = Image.linear_gradient("L").convert("RGB")
+    expected = photo.crop((10, 20, 74, 84)).resize((32, 32), Image.Resampling.BILINEAR)
+    seen = cut_square(photo, (10, 20, 74, 84), 32)
+    assert abs(np.asarray(seen, int) - np.asarray(expected)).max() <= 1  # what is around the square may count a little
+
+
+def test_answers_about_an_animal_are_averaged():
+    answers = [
+        Answer(torch.tensor(p), None, score, fmap) for p, score, fmap in (([1.0, 0], 0.2, "a"), ([0, 1.0], 0.6, "b"))
+    ]
+    mean = average(answers, (1, 2, 3, 4))
+    assert mean.probs.tolist() == [0.5, 0.5] and mean.score == pytest.approx(0.4)
+    assert (mean.box, mean.fmap) == ((1, 2, 3, 4), "b")
+
+
+class Looks(WholePhotos):
+    """`WholePhotos` without a network: what a look says of a photo is in `said`, by the photo's size."""
+
+    def __init__(self, said):
+        self.fitted, self.size, self.side = {"threshold": 0.4, "sure": 0.6}, 256, 8
+        self.whole, self.said, self.looks = WholePhoto(256, 32), said, []
+
+    def look(self, photos, size, stride=None):
+        self.looks.append(([photo.size for photo in photos], size, stride))
+        scores = [self.said[photo.size].pop(0) for photo in photos]
+        return [Answer(torch.tensor([score]), size, score, str(score)) for score in scores]
+
+
+def blank(*widths):
+    return [Image.new("RGB", (width, 100)) for width in widths]
+
+
+def test_a_second_look_is_for_what_may_show_none_but_is_not_hopeless_and_counts_if_it_is_surer():
+    eyes = Looks({(n, 100): said for n, said in ((101, [0.6]), (102, [0.59, 0.8]), (103, [0.2, 0.1]), (104, [0.19]))})
+    answers = eyes.ask(blank(101, 102, 103, 104))
+    assert [answer.score for answer in answers] == [0.6, 0.8, 0.2, 0.19]
+    assert [answer.box for answer in answers] == [256, 448, 256, 256]
+    assert eyes.looks[1:] == [([(102, 100), (103, 100)], 448, 4)]
+
+
+def test_where_a_photo_does_not_decide_the_animal_in_it_does_if_it_scores_more():
+    eyes = Looks({(n, 100): [score] for n, score in ((101, 0.66), (102, 0.65), (103, 0.5), (104, 0.3))})
+    eyes.said[256, 256] = [0.6, 0.5, 0.4, 0.3]  # of two animals, twice each
+    boxes = {102: [(10, 10, 50, 50), (0, 0, 9, 9)], 103: [], 104: [(0, 0, 50, 20)]}
+    eyes.detector = SimpleNamespace(find_animals=lambda photo: (boxes[photo.width], None))
+    answers = eyes.ask(blank(101, 102, 103, 104))
+    assert [answer.score for answer in answers] == pytest.approx([0.66 - LESS, 0.65 - LESS, 0.5 - LESS, 0.35])
+    assert answers[3].box == around((0, 0, 50, 20), (104, 100), MARGINS[-1]) and answers[3].fmap == "0.3"
+    assert eyes.looks[1:] == [([(256, 256)] * 4, 256, None)]
+    eyes.said = {(102, 100): [0.5], (256, 256): [0.6, 0.5]}
+    [answer] = eyes.ask(blank(102))
+    assert answer.score == pytest.approx(0.55) and answer.box == around((10, 10, 50, 50), (102, 100), MARGINS[-1])
+
+
+def test_photos_of_one_shape_go_through_the_network_together_as_far_as_memory_allows(model, monkeypatch):
+    batches, predict = [], model.eyes.predict
+    monkeypatch.setattr(
+        model.eyes, "predict", lambda photos: batches.append([p.size for p in photos]) or predict(photos)
+    )
+    monkeypatch.setattr(squares, "MAX_PIXELS", 2 * 256 * 256)
+    photos = [open_photo(GRIZZLY).resize((256 + n % 2 * 32, 256)) for n in range(6)]
+    together = model.eyes.look(photos, 256)
+    assert sorted(map(len, batches)) == [1, 1, 1, 1, 2] and all(len(set(batch)) == 1 for batch in batches)
+    for photo, answer in zip(photos, together):
+        [alone] = model.eyes.look([photo], 256)
+        assert torch.allclose(answer.probs, alone.probs, atol=1e-4) and answer.box == alone.box
+
+
+def learner(*tfms, head=("AdaptiveAvgPool2d", "Flatten", "Linear"), stride=32):
+    """What stands for a Learner with these transforms of single photos, and a body that shrinks by `stride`."""
+    layers = {"AdaptiveAvgPool2d": nn.AdaptiveAvgPool2d(1), "Flatten": nn.Flatten(), "Linear": nn.Linear(3, 2)}
+    model = nn.Sequential(nn.Conv2d(3, 3, 1, stride), nn.Sequential(*(layers[name] for name in head)))
+    valid = SimpleNamespace(after_item=SimpleNamespace(fs=[*tfms, ToTensor()]))
+    return SimpleNamespace(model=model, dls=SimpleNamespace(valid=valid, loaders=[]))
+
+
+@pytest.mark.parametrize(
+    "made, grid",
+    [
+        (learner(Resize(96)), (96, 3)),
+        (learner(Resize((96, 96))), (96, 3)),
+        (learner(Resize((96, 64))), None),
+        (learner(Resize(96, method=ResizeMethod.Pad)), None),
+        (learner(Resize(96), Resize(96)), None),
+        (learner(), None),
+        (learner(Resize(96), stride=50), (96, 2)),
+        (learner(Resize(97), stride=50), None),  # no whole number of pixels is a cell
+        (learner(Resize(64), stride=64), None),  # one cell only
+        (learner(Resize(96), head=("AdaptiveAvgPool2d", "Flatten", "Linear", "Linear")), None),
+        (learner(Resize(96), head=("Flatten", "AdaptiveAvgPool2d", "Linear")), None),
+    ],
+)
+def test_whole_photos_can_be_looked_at_by_a_network_of_plain_squares_with_a_linear_head(made, grid):
+    assert find_grid(made) == grid
+    assert not isinstance(open_eyes(made, None), WholePhotos)  # which needs to know what is none of the classes
+    made.ood = {}
+    eyes = open_eyes(made, "predict")
+    assert isinstance(eyes, WholePhotos) == bool(grid) and eyes.predict == "predict"
+    if grid:
+        assert (eyes.size, eyes.side, eyes.whole.size, eyes.whole.cell) == (*grid, 96, 96 // grid[1])
+
+
+def test_the_middle_of_a_photo_has_a_score_where_one_was_fitted():
+    made = learner(Resize(96), head=("AdaptiveAvgPool2d", "Flatten", "Linear"))
+    predict = lambda photos: made.model(torch.stack([torch.full((3, 96, 96), p.width / 400.0) for p in photos]))  # noqa: E731
+    eyes, photos = MiddleSquare(made, predict), [Image.new("RGB", (400, 300)), Image.new("RGB", (300, 400))]
+    for answer, photo in zip(eyes.ask(photos), photos):
+        assert answer.score is None and answer.box == middle(photo.size) and answer.fmap.shape == (3, 3, 3)
+    features = made.model[1][:-1](eyes.fmaps)
+    made.ood = {"gallery": nn.functional.normalize(features[:1]), "share_power": 1}
+    answers = eyes.ask(photos)
+    assert [answer.score for answer in answers] == pytest.approx(ood.score(made.ood, features).tolist())
+    assert answers[0].score == pytest.approx(1)
+    assert torch.equal(answers[1].fmap, eyes.fmaps[1])
 
 
 @pytest.mark.parametrize("size", [(2000, 100), (100, 2000), (400, 300)])
