@@ -125,21 +125,21 @@ def print_levels(model, rows, others):
     from bears.model.detector import Detector  # not above: older models have no such thing
 
     before_trail_cameras, table = [row for row in rows if row["camera_trap"] == "yes"], []
-    [closer] = model.eyes.closer  # as the app looks
+    [closer] = model.squares.closer  # as the app looks
     levels = {
         "one": (None, ()),
         "two": (None, (closer,)),
         "three": (None, (closer, 2 * closer)),
         "one, and at the animal": (Detector(), ()),
     }
-    for model.eyes.detector, model.eyes.closer in levels.values():
+    for model.squares.detector, model.squares.closer in levels.values():
         said = ask_about_cameras(model, before_trail_cameras)
         said["other things"] = Counter(answer(model, open_photo(file)) for file in others)
         table.append([share_of_bears(said[g]) for g in ("bear, trail camera", "other, trail camera", "other things")])
-    model.eyes.fitted = model.eyes.fitted | {"sure": float("inf")}  # from now on all looks are taken
-    model.eyes.is_worth_another = lambda score: True
+    model.squares.fitted = model.squares.fitted | {"sure": float("inf")}  # from now on all looks are taken
+    model.squares.is_worth_another = lambda score: True
     photo, costs = at_left(open_photo(ROOT / "examples" / "grizzly.jpg")), []
-    for model.eyes.detector, model.eyes.closer in levels.values():
+    for model.squares.detector, model.squares.closer in levels.values():
         costs.append(statistics.median(seconds(model, photo) for _ in range(5)))
     print("| looks | bears before trail cameras | else before them | other things | cost |\n" + "| --- " * 5 + "|")
     for looks, cells, cost in zip(levels, table, costs):

@@ -12,7 +12,6 @@ import argparse
 import io
 import sys
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +32,7 @@ from bears.learning.learner import (
 )
 from bears.model.backbone import input_size
 from bears.model.photo import open_photo
-from bears.model.squares import MiddleSquare, open_eyes, predict_batch
+from bears.model.squares import MiddleSquare, create_squares
 from bears.train.evaluation import split_into_folds
 from bears.train.none_of_them import as_in_app, fit_detector
 from fastai.vision.all import IndexSplitter, Resize, chunked, set_seed
@@ -97,7 +96,7 @@ def parse_args(argv=None):
 
 
 def apps(files, groups, args):
-    """For each fold the positions of its photos, and a Learner that was trained on all others, with its eyes."""
+    """For each fold the positions of its photos, and a Learner that was trained on all others, with its squares."""
     folds = split_into_folds(files, groups, args)
     dls = train.get_dls(files, IndexSplitter(folds[0][1]), item_tfms=Resize(input_size(args.arch)), bs=16)
     learn = vision_learner(dls, args.arch, pretrained=not args.no_pretrained, **LINEAR_HEAD)
@@ -110,20 +109,20 @@ def apps(files, groups, args):
         fit_detector(learn, some, groups[known], args)
         learn.model[1][-1] = fit_head(some, (range(len(known)), []), args.seed, quiet=True).model
         app = as_in_app(learn)
-        yield valid, app, (MiddleSquare if args.plain else open_eyes)(app, partial(predict_batch, app))
+        yield valid, app, (MiddleSquare if args.plain else create_squares)(app)
 
 
 def judge(files, groups, args):
     """Two Counters, of errors and of photos turned away, by kind and severity, and how many photos were judged."""
     errors, turned_away, judged = Counter(), Counter(), 0
-    for valid, app, eyes in apps(files, groups, args):
+    for valid, app, squares in apps(files, groups, args):
         chosen = [files[i] for i in valid if i % args.every == 0]
         judged += len(chosen)
         photos = [small(open_photo(file)) for file in chosen]
         labels = np.array([file.parent.name for file in chosen])
         vocab, threshold = np.array(app.dls.vocab), app.ood["threshold"]
         for kind, severity, bad in corrupted(photos):
-            answers = [answer for few in chunked(bad, 16) for answer in eyes.ask(few)]
+            answers = [answer for few in chunked(bad, 16) for answer in squares.ask(few)]
             errors[kind, severity] += int((vocab[[a.probs.argmax() for a in answers]] != labels).sum())
             turned_away[kind, severity] += sum(a.score < threshold for a in answers)
         print(f"· judged {judged} photos", flush=True)

@@ -29,7 +29,7 @@ from bears.model.export import open_export
 from bears.model.photo import open_photo
 from bears.offline.folder import write
 from bears.offline.graph import find_shape
-from bears.offline.parity import GraphEyes
+from bears.offline.parity import GraphSquares
 from bears.offline.serve import Quiet
 from bears.offline.site import build, unpack
 from helpers import CAMERA, DESKTOP, chromium, clip
@@ -91,7 +91,8 @@ def frames(page, files):
     """Milliseconds per frame, the median of all rounds in which everybody takes turns."""
     learn, photo = open_export(ROOT / "export.pkl"), open_photo(TEDDY)
     graph, names = unpack(files)
-    eyes, model = GraphEyes(graph, names, find_shape(learn), learn.ood), Classifier(ROOT / "export.pkl", detect=False)
+    squares = GraphSquares(graph, names, find_shape(learn), learn.ood)
+    model = Classifier(ROOT / "export.pkl", detect=False)
     torch.set_num_threads(1)
 
     def torch_alone(photos):
@@ -99,7 +100,7 @@ def frames(page, files):
 
     asked = {
         "Chromium": lambda: in_browser(page),
-        "onnxruntime": lambda: outside(eyes.ask, photo),
+        "onnxruntime": lambda: outside(squares.ask, photo),
         "torch": lambda: outside(torch_alone, photo),
     }
     times = {name: [] for name in asked}

@@ -116,8 +116,8 @@ def test_a_small_animal_is_found_and_the_answer_is_about_the_square_around_it(mo
 
 
 def test_only_a_photo_that_is_not_decided_is_searched(model, monkeypatch):
-    searched, find = [], model.eyes.detector.find_animals
-    monkeypatch.setattr(model.eyes.detector, "find_animals", lambda photo: searched.append(photo) or find(photo))
+    searched, find = [], model.squares.detector.find_animals
+    monkeypatch.setattr(model.squares.detector, "find_animals", lambda photo: searched.append(photo) or find(photo))
     clear, small, nothing = open_photo(GRIZZLY), small_bear(), GREY
     answers = [model.ask([photo], False)[0] for photo in (small, clear, nothing)]
     assert searched == [small, nothing]
@@ -128,20 +128,20 @@ def test_only_a_photo_that_is_not_decided_is_searched(model, monkeypatch):
 
 
 def test_a_whole_photo_decides_alone_when_it_is_a_little_surer_than_it_would_have_to_be(model, monkeypatch):
-    monkeypatch.setattr(model.eyes, "find_animal", lambda photo: [])
+    monkeypatch.setattr(model.squares, "find_animal", lambda photo: [])
     sure, photo = model.learn.ood["sure"], open_photo(GRIZZLY)
-    [answer] = model.eyes.look([photo], model.eyes.size)
+    [answer] = model.squares.run([photo], model.squares.grid.size)
     for threshold, none in ((answer.score - LESS - 0.01, False), (answer.score - LESS + 0.01, True)):
         monkeypatch.setitem(model.learn.ood, "threshold", threshold)
         monkeypatch.setitem(model.learn.ood, "sure", max(sure, threshold))
-        [again] = model.eyes.ask([photo])
+        [again] = model.squares.ask([photo])
         assert ood.shows_none(model.learn.ood, again.score) == none
 
 
 def test_an_export_whose_classes_are_no_animals_has_no_detector(animals):
     learn = open_export(animals)
     learn.ood.pop("animals")
-    assert squares.open_eyes(learn, None).detector is None
+    assert squares.create_squares(learn).detector is None
 
 
 def test_without_the_file_the_app_answers_as_without_a_detector(animals, monkeypatch, capsys, tmp_path):
@@ -149,7 +149,7 @@ def test_without_the_file_the_app_answers_as_without_a_detector(animals, monkeyp
     model = Classifier(animals)
     assert capsys.readouterr().out.count("Small animals are found less often: ") == 1
     [(probs, certainty, *_)] = model.ask([open_photo(GRIZZLY)], False)
-    assert model.eyes.detector is None and certainty == SURE and max(probs, key=probs.get) == "grizzly"
+    assert model.squares.detector is None and certainty == SURE and max(probs, key=probs.get) == "grizzly"
 
 
 def test_threads_leave_a_core_to_the_model():

@@ -24,7 +24,7 @@ from bears.offline import runtime as runtime_module
 from bears.offline import site as site_module
 from bears.offline.folder import check_folder, write
 from bears.offline.graph import export_graph, find_shape
-from bears.offline.parity import GraphEyes, check
+from bears.offline.parity import GraphSquares, check
 from bears.offline.site import build, service_worker, unpack
 from bears.static_site import POLICY, find_site
 from fastai.vision.all import ImageDataLoaders, Normalize, Resize, imagenet_stats
@@ -499,9 +499,9 @@ def test_each_family_says_what_torch_says(arch, whole, shapes, noise, no_workers
     learn = open_export(tmp_path / "export.pkl")
     shape = find_shape(learn)
     graph, names = export_graph(learn, shape)
-    eyes = GraphEyes(graph, names, shape, getattr(learn, "ood", None))
+    graph_squares = GraphSquares(graph, names, shape, getattr(learn, "ood", None))
     assert shape["whole"] == whole
-    assert check(Classifier(tmp_path / "export.pkl"), eyes, noise) == (9, pytest.approx(0, abs=1e-4))
+    assert check(Classifier(tmp_path / "export.pkl"), graph_squares, noise) == (9, pytest.approx(0, abs=1e-4))
 
 
 def test_other_families_are_refused(shapes, no_workers, tmp_path):
@@ -516,15 +516,15 @@ def files_of(folder):
 
 @pytest.mark.slow
 def test_a_graph_that_says_something_else_makes_no_page(offline):
-    class Wrong(GraphEyes):
-        def run(self, picture):
-            found = super().run(picture)
+    class Wrong(GraphSquares):
+        def outputs(self, picture):
+            found = super().outputs(picture)
             return {**found, "probs": np.roll(found["probs"], 1)}
 
     learn = open_export(ROOT / "export.pkl")
-    eyes = Wrong(*unpack(files_of(offline[0])), find_shape(learn), learn.ood)
+    graph_squares = Wrong(*unpack(files_of(offline[0])), find_shape(learn), learn.ood)
     with pytest.raises(OfflineError, match="no page was made"):
-        check(Classifier(ROOT / "export.pkl", detect=False), eyes, [TEDDY])
+        check(Classifier(ROOT / "export.pkl", detect=False), graph_squares, [TEDDY])
 
 
 @pytest.mark.slow

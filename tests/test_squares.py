@@ -80,8 +80,8 @@ def test_a_square_photo_gets_the_answer_of_load_learner(model):
 
 
 def test_only_a_photo_that_may_show_a_class_is_looked_at_a_second_time(model):
-    sides, predict = [], model.eyes.predict
-    model.eyes.predict = lambda photos: sides.append(model.eyes.whole.size) or predict(photos)
+    sides, run_batch = [], model.squares.run_batch
+    model.squares.run_batch = lambda photos, size, stride: sides.append(size) or run_batch(photos, size, stride)
     hopeless, unsure = Image.new("RGB", (640, 480), "grey"), Image.new("RGB", (640, 480), "grey")
     unsure.paste(open_photo(GRIZZLY).resize((110, 95)), (300, 200))
     try:
@@ -91,11 +91,11 @@ def test_only_a_photo_that_may_show_a_class_is_looked_at_a_second_time(model):
             sides.clear()
         model.ask([hopeless, unsure, hopeless], alone=False)
         assert sides == [256, 448]
-        model.eyes.closer = 9 / 8, 7 / 4
+        model.squares.closer = 9 / 8, 7 / 4
         model.ask([unsure, hopeless])
         assert sides == [256, 448, 256, 288]  # the second look was sure
     finally:
-        model.eyes.predict, model.eyes.closer = predict, (CLOSER,)
+        model.squares.run_batch, model.squares.closer = run_batch, (CLOSER,)
 
 
 def test_photos_of_different_shapes_are_answered_in_their_order(model):
@@ -107,7 +107,7 @@ def test_photos_of_different_shapes_are_answered_in_their_order(model):
 
 def test_the_box_of_a_square_is_where_the_square_is(model):
     """Without scaling a cell of the map is `cell` pixels of the photo, and a square is 256."""
-    box, cell = model.eyes.box, model.eyes.whole.cell
+    box, cell = model.squares.grid.box, model.squares.grid.cell
     assert box((512, 256), (512, 256), (0, 0)) == (0, 0, 256, 256)
     assert box((512, 256), (512, 256), (0, 3)) == (3 * cell, 0, 3 * cell + 256, 256)
     assert box((256, 512), (256, 512), (8, 0)) == (0, 8 * cell, 256, 8 * cell + 256)
@@ -115,21 +115,21 @@ def test_the_box_of_a_square_is_where_the_square_is(model):
 
 
 def test_the_box_of_a_panorama_counts_what_is_cut_off_at_its_ends(model):
-    box, cell = model.eyes.box, model.eyes.whole.cell
+    box, cell = model.squares.grid.box, model.squares.grid.cell
     assert box((1280, 256), (768, 256), (0, 0)) == (256, 0, 512, 256)
     assert box((256, 1280), (256, 768), (4, 0)) == (0, 256 + 4 * cell, 256, 512 + 4 * cell)
 
 
 def test_the_squares_of_the_second_look_overlap_by_half(model):
-    strides, look = [], model.eyes.look
+    strides, run = [], model.squares.run
     unsure = Image.new("RGB", (640, 480), "grey")
     unsure.paste(open_photo(GRIZZLY).resize((110, 95)), (300, 200))
-    model.eyes.look = lambda photos, size, stride=None: strides.append(stride) or look(photos, size, stride)
+    model.squares.run = lambda photos, size, stride=None: strides.append(stride) or run(photos, size, stride)
     try:
         model.ask([unsure])
     finally:
-        del model.eyes.look
-    assert strides == [None, model.eyes.side // 2] == [None, 4]
+        del model.squares.run
+    assert strides == [None, model.squares.grid.side // 2] == [None, 4]
 
 
 @pytest.mark.parametrize("score", [None, 1.0])
@@ -337,7 +337,7 @@ def test_a_model_that_cannot_see_whole_photos_sees_the_middle(shapes, no_workers
     dls = ImageDataLoaders.from_folder(shapes, valid_pct=0.5, item_tfms=Resize(96), bs=4)
     export(vision_learner(dls, "test_resnet", pretrained=False), tmp_path / "export.pkl")  # with fastai's own head
     middle = Classifier(tmp_path / "export.pkl")
-    assert not isinstance(middle.eyes, WholePhotos)
+    assert not isinstance(middle.squares, WholePhotos)
     [(_, _, cam, box)] = middle.ask([Image.new("RGB", (400, 300))])
     assert cam is None and box == (50, 0, 350, 300)
 

@@ -68,7 +68,7 @@ def test_the_faster_network_says_the_same_whatever_the_size(sides):
 
 
 def test_heat_map_is_exact_its_mean_is_the_score_of_the_class(model):
-    [answer] = model.eyes.ask([open_photo(EXAMPLES[0])])
+    [answer] = model.squares.ask([open_photo(EXAMPLES[0])])
     linear = model.learn.model[1][-1]
     logits = linear(answer.fmap.mean(dim=(1, 2)))
     assert torch.allclose(logits.softmax(0), answer.probs, atol=1e-4)

@@ -144,7 +144,7 @@ def compute_features(learn: Learner, files: Sequence[Path]) -> Features:
     """The features of photos, of bad copies and, where the DataBlock augments, of random versions of each."""
     body, augmented, squares = fast_body(learn), [], ()
     if grid := find_grid(learn):
-        squares = square_features(files, learn, body[0], *grid)
+        squares = square_features(files, learn, body[0], grid)
         photos = torch.stack([square[len(square) // 2] for square in squares])
     else:
         photos = pooled_features(files, learn, body)
@@ -186,12 +186,12 @@ def pooled_features(files, learn, body, augment=False, degrade=None):
 
 
 @distributed.split_between_processes
-def square_features(files, learn, body, size, side):
-    """The features of all squares of each photo, a list of (squares, n); `size` and `side` as `find_grid` has them."""
+def square_features(files, learn, body, grid):
+    """The features of all squares of each photo, a list of (squares, n); `grid` as `find_grid` has it."""
     batches = learn.dls.test_dl(files, bs=1, num_workers=0)
-    batches.after_item = Pipeline([WholePhoto(size, size // side), ToTensor()])
+    batches.after_item = Pipeline([WholePhoto(grid), ToTensor()])
     maps = each_batch(batches, body)
-    return [torch.cat([square.mean(dim=(2, 3)) for square in cut(fmaps, side)[1]]).cpu() for fmaps in maps]
+    return [torch.cat([square.mean(dim=(2, 3)) for square in cut(fmaps, grid.side)[1]]).cpu() for fmaps in maps]
 
 
 @torch.no_grad()

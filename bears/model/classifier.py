@@ -7,7 +7,7 @@ from bears.model.answers import NO_LIMITS, Limits
 from bears.model.export import open_export
 from bears.model.heatmap import activation_map
 from bears.model.speed_up import speed_up
-from bears.model.squares import has_linear_head, open_eyes, predict_batch
+from bears.model.squares import create_squares, has_linear_head
 from fastai.learner import Learner
 from joblib import cpu_count
 from PIL import Image
@@ -26,7 +26,7 @@ def limits_of(learn: Learner) -> Limits:
 class Classifier:
     """An export that answers for one photo or for several at once; not safe from two threads (fastai #3385).
 
-    `detect` is for `open_eyes`: whether to cut out animals, if its classes are animals. `strictness` is for
+    `detect` is for `create_squares`: whether to cut out animals, if its classes are animals. `strictness` is for
     `ood.stricter`.
     """
 
@@ -38,7 +38,6 @@ class Classifier:
         if strictness != 1:
             self.be_stricter(file, strictness)
         speed_up(self.learn.model.eval())
-        self.alone = False
         self.try_out(file)
 
     def be_stricter(self, file, strictness):
@@ -51,8 +50,8 @@ class Classifier:
         """Look through the model; raises `ExportError` when it cannot answer: a file may say what no photo fits."""
         try:
             self.explains, self.limits = has_linear_head(self.learn), limits_of(self.learn)
-            self.eyes = open_eyes(self.learn, self.predict, self.detect)
-            [answer] = self.eyes.ask([Image.new("RGB", (320, 240))])
+            self.squares = create_squares(self.learn, self.detect)
+            [answer] = self.squares.ask([Image.new("RGB", (320, 240))])
             self.explain(answer), self.certainty(answer)
         except Exception as e:  # as many kinds as there are layers
             raise ExportError(f"{file} cannot answer ({type(e).__name__}). Train it again with train.py.") from None
@@ -65,18 +64,11 @@ class Classifier:
         That is the probability of each class, a dict; one of the answers of bears/model/answers.py; the activation map
         of the top class, (h, w), or None; and the square that this is about: left, top, right, bottom in pixels.
         """
-        self.alone = alone
+        torch.set_num_threads(CORES if alone else max(1, CORES // 2))  # the others open the next photos
         return [
             (dict(zip(self.learn.dls.vocab, a.probs.tolist())), self.certainty(a), self.explain(a), a.box)
-            for a in self.eyes.ask(photos)
+            for a in self.squares.ask(photos)
         ]
-
-    def predict(self, photos):
-        """Probabilities (photos, classes): the lesson's `learn.predict`, or the same for several photos at once."""
-        torch.set_num_threads(CORES if self.alone else max(1, CORES // 2))  # the others open the next photos
-        if self.alone and len(photos) == 1:
-            return self.learn.predict(photos[0])[2][None]
-        return predict_batch(self.learn, photos)
 
     def certainty(self, answer):
         """Return which of the four answers it is, as `ood.certainty`."""

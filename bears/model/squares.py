@@ -4,8 +4,9 @@
 one pass over the whole photo holds what it makes of every square: the squares are pooled from its map.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,9 +23,9 @@ from PIL import Image
 from torch import nn
 
 MAX_RATIO = 3  # of the longer side to the shorter; what is beyond that is cut off at both ends
-MAX_PIXELS = 600_000  # that go through the network at once, which takes memory: two ordinary photos at the second look
-CLOSER = 7 / 4  # times the size of the first look has the second: what is small or far away grows by as much
-HOPELESS = 1 / 2  # of the threshold: no bear was found at the second look that scored less at the first one
+MAX_PIXELS = 600_000  # that go through the network at once, which takes memory: two ordinary photos at the second pass
+CLOSER = 7 / 4  # times the size of the first pass has the second: what is small or far away grows by as much
+HOPELESS = 1 / 2  # of the threshold: no bear was found by the second pass that scored less in the first one
 MARGINS = (0.1, 0.25)  # of a box's longer side, on all sides: an animal is cut out so and so, and the answers averaged
 LESS = 0.06  # is taken off the score of a whole photo where animals are cut out: what the crops say is right more often
 
@@ -39,25 +40,47 @@ class Answer:
     fmap: torch.Tensor | None = None  # what the body made of that square, (n, h, w)
 
 
+class Grid(NamedTuple):
+    """How a network sees photos: squares of `size` pixels a side, each of which is `side` cells of its map."""
+
+    size: int
+    side: int
+
+    @property
+    def cell(self):
+        """Return how many pixels a side of a cell has."""
+        return self.size // self.side
+
+    def target(self, photo_size, size):
+        """Return (width, height) of a photo once its shorter side is `size` pixels, the longer one in whole cells."""
+        left, top, right, bottom = visible(photo_size)
+        sides = right - left, bottom - top
+        return tuple(max(size, round(side * size / min(photo_size) / self.cell) * self.cell) for side in sides)
+
+    def resized(self, photo, size):
+        target = self.target(photo.size, size)
+        return photo.crop(visible(photo.size)).resize(target, Image.Resampling.BILINEAR)
+
+    def box(self, photo_size, shape, corner):
+        """Return where in a photo a square is that begins at cell `corner` of the map of a picture of that shape."""
+        left, top, right, bottom = visible(photo_size)
+        scale = (right - left) / shape[0], (bottom - top) / shape[1]
+        start = [c * self.cell * s for c, s in zip(corner[::-1], scale)]
+        side = [self.side * self.cell * s for s in scale]
+        x, y = left + round(start[0]), top + round(start[1])
+        return x, y, min(right, x + round(side[0])), min(bottom, y + round(side[1]))
+
+
 class WholePhoto(Transform):
-    """In the place of fastai's `Resize`: the shorter side is `size` pixels, the longer one a whole number of cells."""
+    """In the place of fastai's `Resize`: the whole photo, with its shorter side as long as a square of the grid."""
 
     order = Resize.order
 
-    def __init__(self, size, cell):
-        self.size, self.cell = size, cell
+    def __init__(self, grid):
+        self.grid = grid
 
     def encodes(self, photo: PILImage):
-        return self.resized(photo)
-
-    def resized(self, photo):
-        return photo.crop(visible(photo.size)).resize(self.target(photo.size), Image.Resampling.BILINEAR)
-
-    def target(self, size):
-        """(width, height) in pixels that a photo of such a size gets."""
-        left, top, right, bottom = visible(size)
-        sides = right - left, bottom - top
-        return tuple(max(self.size, round(side * self.size / min(size) / self.cell) * self.cell) for side in sides)
+        return self.grid.resized(photo, self.grid.size)
 
 
 def visible(size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -91,80 +114,82 @@ def cut(fmaps: torch.Tensor, side: int, stride: int | None = None) -> tuple[list
     return corners, [fmaps[..., y : y + side, x : x + side] for y, x in corners]
 
 
-class SurestSquare(nn.Module):
-    """In the place of the head's average pooling: that of the square which is surest to show a class.
+class Chosen(NamedTuple):
+    """The square of each photo of a batch that is surest to show a class."""
 
-    `found` is, for each photo of the latest batch, its score, the map of the square, and where that is, in cells.
-    """
+    pooled: torch.Tensor  # what the head's pooling makes of it, (photos, n, 1, 1)
+    scores: list[float]  # how sure it is, as `ood.score`
+    fmaps: list[torch.Tensor]  # its part of the map, (n, side, side)
+    corners: list[tuple[int, int]]  # its (top, left) cell
+
+
+class SurestSquare(nn.Module):
+    """In the place of the head's average pooling: that of the square which is surest to show a class."""
 
     def __init__(self, pool, fitted, side):
         super().__init__()
-        self.pool, self.fitted, self.side, self.stride, self.found = pool, fitted, side, None, []
+        self.pool, self.fitted, self.side = pool, fitted, side
 
     def forward(self, fmaps):
-        corners, squares = cut(fmaps, self.side, self.stride)
+        return self.choose(fmaps).pooled
+
+    def choose(self, fmaps, stride=None):
+        """Return the `Chosen` squares of maps (photos, n, h, w); `stride` as in `cover`."""
+        corners, squares = cut(fmaps, self.side, stride)
         pooled = torch.stack([self.pool(square) for square in squares], dim=1)
         scores = ood.score(self.fitted, pooled.flatten(0, 1).flatten(1)).view(pooled.shape[:2])
         best = scores.argmax(dim=1)
-        self.found = [(scores[i, k].item(), squares[k][i], corners[k]) for i, k in enumerate(best.tolist())]
-        return pooled[torch.arange(len(best)), best]
+        rows, which = torch.arange(len(best)), best.tolist()
+        chosen_maps = [squares[k][i] for i, k in enumerate(which)]
+        return Chosen(pooled[rows, best], scores[rows, best].tolist(), chosen_maps, [corners[k] for k in which])
 
 
-def open_eyes(learn: Learner, predict: Callable, detect=True) -> "WholePhotos | MiddleSquare":
-    """`WholePhotos` where the Learner can do that, else `MiddleSquare`.
+def create_squares(learn: Learner, detect=True) -> "LearnerSquares | MiddleSquare":
+    """`LearnerSquares` where the Learner can do that, else `MiddleSquare`.
 
     Where its classes are animals and `detect` is true, it cuts out what the detector finds.
     """
     grid = getattr(learn, "ood", None) is not None and find_grid(learn)
-    eyes = WholePhotos(learn, predict, *grid) if grid else MiddleSquare(learn, predict)
+    squares = LearnerSquares(learn, grid) if grid else MiddleSquare(learn)
     if grid and detect and learn.ood.get("animals"):
         try:
-            eyes.detector = Detector()
+            squares.detector = Detector()
         except DetectorError as e:
             print_line(f"· Small animals are found less often: {e}")
-    return eyes
-
-
-def predict_batch(learn: Learner, photos: list[Image.Image]) -> torch.Tensor:
-    """What `learn.predict` does, for several photos of one size at once: probabilities (photos, classes)."""
-    with torch.no_grad():
-        [batch] = learn.dls.test_dl(photos, bs=len(photos), num_workers=0).one_batch()
-        # A plain tensor: fastai's own would go through Python once more at every layer.
-        return learn.loss_func.activation(learn.model(batch.as_subclass(torch.Tensor)))
+    return squares
 
 
 class WholePhotos:
-    """Looks at whole photos through a Learner, which it changes: `learn.predict` then answers for the surest square.
+    """Answers for whole photos, by passes of a network; subclasses have `run`, which is one pass.
 
-    Where that is not sure, it looks again: at the animal that the detector finds; without a detector closer, unless
-    that is hopeless. `predict` is a function from photos of one size to what the Learner says of them, (photos,
-    classes); `size` and `side` are those of `find_grid`.
+    Where the first pass is not sure, there is another one: over the animal that the detector finds; without a detector
+    over the photo enlarged, unless that is hopeless.
     """
 
-    closer = (CLOSER,)  # how much, for each further look; what more of them gain: benchmarks/cameras.py
+    closer = (CLOSER,)  # how much, for each further pass; what more of them gain: benchmarks/cameras.py
     detector = None
 
-    def __init__(self, learn: Learner, predict: Callable, size: int, side: int):
-        self.fitted, self.predict, head = learn.ood, predict, learn.model[1]
-        self.size, self.side = size, side
-        self.whole = WholePhoto(self.size, self.size // self.side)
-        head[0] = self.surest = SurestSquare(head[0], self.fitted, self.side)
-        for dl in learn.dls.loaders:
-            dl.after_item = Pipeline([self.whole, ToTensor()])
+    def __init__(self, fitted: dict, grid: Grid):
+        self.fitted, self.grid = fitted, grid
+
+    def run(self, photos: list[Image.Image], size: int, stride: int | None = None) -> list[Answer]:
+        """Answer for the surest square of each photo, whose shorter side is made `size` pixels long."""
+        raise NotImplementedError
 
     def ask(self, photos: list[Image.Image]) -> list[Answer]:
-        answers = self.look(photos, self.size)
-        return self.look_at_animals(photos, answers) if self.detector else self.look_closer(photos, answers)
+        answers = self.run(photos, self.grid.size)
+        return self.ask_about_animals(photos, answers) if self.detector else self.ask_closer(photos, answers)
 
-    def look_at_animals(self, photos, answers):
+    def ask_about_animals(self, photos, answers):
         """Answer for the animal, if there is one, where the whole photo does not decide and the animal scores more."""
         answers = [replace(answer, score=answer.score - LESS) for answer in answers]
         unsure = [i for i, answer in enumerate(answers) if ood.may_show_none(self.fitted, answer.score)]
         crops = {i: squares for i in unsure if (squares := self.find_animal(photos[i]))}
-        cut_out = [cut_square(photos[i], square, self.size) for i, squares in crops.items() for square in squares]
-        looks = iter(self.look(cut_out, self.size))
+        size = self.grid.size
+        cut_out = [cut_square(photos[i], square, size) for i, squares in crops.items() for square in squares]
+        of_crops = iter(self.run(cut_out, size))
         for i, squares in crops.items():
-            answer = average([next(looks) for _ in squares], squares[-1])
+            answer = average([next(of_crops) for _ in squares], squares[-1])
             answers[i] = max(answers[i], answer, key=lambda answer: answer.score)
         return answers
 
@@ -173,37 +198,55 @@ class WholePhotos:
         boxes, _ = self.detector.find_animals(photo)
         return [around(boxes[0], photo.size, margin) for margin in MARGINS] if len(boxes) else []
 
-    def look_closer(self, photos, answers):
+    def ask_closer(self, photos, answers):
         for closer in self.closer:
             unsure = [i for i, answer in enumerate(answers) if self.is_worth_another(answer.score)]
-            size = round(closer * self.side) * self.whole.cell
-            for i, again in zip(unsure, self.look([photos[i] for i in unsure], size, self.side // 2)):
+            size = round(closer * self.grid.side) * self.grid.cell
+            for i, again in zip(unsure, self.run([photos[i] for i in unsure], size, self.grid.side // 2)):
                 answers[i] = max(answers[i], again, key=lambda answer: answer.score)
         return answers
 
     def is_worth_another(self, score):
         return ood.may_show_none(self.fitted, score) and not ood.shows_none(self.fitted, score / HOPELESS)
 
-    def look(self, photos, size, stride=None):
-        self.whole.size, self.surest.stride = size, stride
-        shapes, answers = [self.whole.target(photo.size) for photo in photos], {}
+
+class LearnerSquares(WholePhotos):
+    """Runs whole photos through a Learner, which it changes: `learn.predict` then answers for the surest square."""
+
+    def __init__(self, learn: Learner, grid: Grid):
+        super().__init__(learn.ood, grid)
+        self.learn, head = learn, learn.model[1]
+        head[0] = SurestSquare(head[0], learn.ood, grid.side)
+        for dl in learn.dls.loaders:
+            dl.after_item = Pipeline([WholePhoto(grid), ToTensor()])
+
+    def run(self, photos, size, stride=None):
+        """Answer for the photos in their order; those of one shape go through the network together."""
+        shapes, answers = [self.grid.target(photo.size, size) for photo in photos], {}
         for width, height in set(shapes):
             alike = [i for i, shape in enumerate(shapes) if shape == (width, height)]
             few = max(1, MAX_PIXELS // (width * height))
             for which in (alike[start : start + few] for start in range(0, len(alike), few)):
-                rows = self.predict([photos[i] for i in which])
-                for i, row, (score, fmap, corner) in zip(which, rows, self.surest.found):
-                    answers[i] = Answer(row, self.box(photos[i].size, shapes[i], corner), score, fmap)
+                answers |= zip(which, self.run_batch([photos[i] for i in which], size, stride))
         return [answers[i] for i in range(len(photos))]
 
-    def box(self, size, shape, corner):
-        """Where in a photo of that size a square is that lies at `corner` of the map of a picture of that shape."""
-        left, top, right, bottom = visible(size)
-        scale = (right - left) / shape[0], (bottom - top) / shape[1]
-        start = [c * self.whole.cell * s for c, s in zip(corner[::-1], scale)]
-        side = [self.side * self.whole.cell * s for s in scale]
-        x, y = left + round(start[0]), top + round(start[1])
-        return x, y, min(right, x + round(side[0])), min(bottom, y + round(side[1]))
+    @torch.no_grad()
+    def run_batch(self, photos, size, stride):
+        pictures = [self.grid.resized(photo, size) for photo in photos]
+        body, head = self.learn.model
+        chosen = head[0].choose(body(load_batch(self.learn, pictures, [ToTensor()])), stride)
+        probs = self.learn.loss_func.activation(head[1:](chosen.pooled))
+        boxes = [self.grid.box(p.size, picture.size, c) for p, picture, c in zip(photos, pictures, chosen.corners)]
+        return [Answer(*answer) for answer in zip(probs, boxes, chosen.scores, chosen.fmaps)]
+
+
+def load_batch(learn: Learner, photos: list[Image.Image], after_item: list | None = None) -> torch.Tensor:
+    """Return photos as a Learner's network gets them, (photos, 3, h, w); `after_item` takes the place of its own."""
+    batches = learn.dls.test_dl(photos, bs=len(photos), num_workers=0)
+    if after_item:
+        batches.after_item = Pipeline(after_item)
+    [batch] = batches.one_batch()
+    return batch.as_subclass(torch.Tensor)  # a plain one: fastai's own goes through Python once more at every layer
 
 
 def around(box: Sequence[float], size: tuple[int, int], margin: float) -> tuple[int, int, int, int]:
@@ -225,21 +268,18 @@ def average(answers, square):
 
 
 class MiddleSquare:
-    """Looks at what the DataBlock of a Learner makes of photos, for most the middle square; asked as `WholePhotos`."""
+    """Answers for what the DataBlock of a Learner makes of photos, for most the middle square."""
 
-    def __init__(self, learn, predict):
-        self.learn, self.predict = learn, predict
-        learn.model[0].register_forward_hook(self.keep)
+    def __init__(self, learn: Learner):
+        self.learn = learn
 
-    def keep(self, body, inputs, output):
-        self.fmaps = output
-
+    @torch.no_grad()
     def ask(self, photos: list[Image.Image]) -> list[Answer]:
-        rows, fitted = self.predict(photos), getattr(self.learn, "ood", None)
-        scores = [None] * len(photos)
-        if fitted is not None:
-            scores = ood.score(fitted, self.learn.model[1][:-1](self.fmaps)).tolist()
-        return [Answer(row, middle(photo.size), *rest) for row, photo, *rest in zip(rows, photos, scores, self.fmaps)]
+        body, head = self.learn.model
+        fmaps, fitted = body(load_batch(self.learn, photos)), getattr(self.learn, "ood", None)
+        probs = self.learn.loss_func.activation(head(fmaps))
+        scores = [None] * len(photos) if fitted is None else ood.score(fitted, head[:-1](fmaps)).tolist()
+        return [Answer(row, middle(photo.size), *rest) for row, photo, *rest in zip(probs, photos, scores, fmaps)]
 
 
 def middle(size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -271,11 +311,11 @@ def cells(learn: Learner, size: int) -> int:
         return body(x).shape[-1]
 
 
-def find_grid(learn: Learner) -> tuple[int, int] | None:
+def find_grid(learn: Learner) -> Grid | None:
     """How large a Learner's square is, in pixels and in cells of its map, if it can look at all squares of a photo.
 
     That takes a convolutional body on plain squares, and a linear head.
     """
     if has_linear_head(learn) and (size := plain_size(learn)):
         side = cells(learn, size)
-        return (size, side) if side > 1 and size % side == 0 else None
+        return Grid(size, side) if side > 1 and size % side == 0 else None

@@ -57,7 +57,7 @@ class AllSquares(nn.Module):
 def find_shape(learn: Learner) -> dict:
     """How a browser looks through a Learner: `size` of its square in pixels, `side` of it in cells of the map.
 
-    `whole` says whether it looks at the whole photo, as `open_eyes` does. Raises `OfflineError` for what it cannot do.
+    `whole` says whether it sees whole photos, as `LearnerSquares` does. Raises `OfflineError` for what it cannot do.
     """
     arch = getattr(learn, "arch", None)
     name = getattr(arch, "__name__", arch)

@@ -10,50 +10,52 @@ from bears.errors import OfflineError, PhotoError
 from bears.model.answers import GROUP, NONE
 from bears.model.classifier import Classifier
 from bears.model.photo import open_photo
-from bears.model.squares import Answer, WholePhoto, WholePhotos, find_corners, middle
+from bears.model.squares import Answer, Grid, WholePhotos, find_corners, middle
 from PIL import Image
 
 CLOSE = 1e-3  # between two probabilities of the same class
 
 
-class GraphEyes(WholePhotos):
-    """`WholePhotos`, or `MiddleSquare`, by the graph: in Python what bears/web/offline/squares.js is in a browser."""
+class GraphSquares(WholePhotos):
+    """Answers by the graph: in Python what bears/web/offline/squares.js is in a browser.
+
+    `shape` is that of `find_shape`; where it says so, all answers are for the middle square.
+    """
 
     def __init__(self, graph: bytes, names: list[str], shape: dict, fitted: dict | None):
+        super().__init__(fitted, Grid(shape["size"], shape["side"]))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = 1, 3
         self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        self.names, self.fitted, self.in_whole = names, fitted, shape["whole"]
-        self.size, self.side = shape["size"], shape["side"]
-        self.whole = WholePhoto(self.size, self.size // self.side)
+        self.names, self.in_whole = names, shape["whole"]
 
     def ask(self, photos):
-        return super().ask(photos) if self.in_whole else [self.look_at_middle(photo) for photo in photos]
+        return super().ask(photos) if self.in_whole else [self.ask_middle(photo) for photo in photos]
 
-    def look(self, photos, size, stride=None):
-        self.whole.size = size
-        return [self.look_at(photo, stride) for photo in photos]
+    def run(self, photos, size, stride=None):
+        return [self.run_one(photo, size, stride) for photo in photos]
 
-    def look_at(self, photo, stride):
-        picture = self.whole.resized(photo)
-        shape = [n // self.whole.cell for n in picture.size[::-1]]
-        found = self.run(picture)
-        corners = find_corners(shape, self.side, stride)
-        squares = [y * (shape[1] - self.side + 1) + x for y, x in corners]
+    def run_one(self, photo, size, stride):
+        picture = self.grid.resized(photo, size)
+        shape = [n // self.grid.cell for n in picture.size[::-1]]
+        found = self.outputs(picture)
+        corners = find_corners(shape, self.grid.side, stride)
+        squares = [y * (shape[1] - self.grid.side + 1) + x for y, x in corners]
         best = int(np.argmax(found["score"][squares]))
-        box = self.box(photo.size, picture.size, corners[best])
+        box = self.grid.box(photo.size, picture.size, corners[best])
         return Answer(torch.from_numpy(found["probs"][squares[best]]), box, float(found["score"][squares[best]]))
 
-    def look_at_middle(self, photo):
-        box = middle(photo.size)
-        found = self.run(photo.crop(box).resize((self.size, self.size), Image.Resampling.BILINEAR))
+    def ask_middle(self, photo):
+        box, size = middle(photo.size), (self.grid.size, self.grid.size)
+        found = self.outputs(photo.crop(box).resize(size, Image.Resampling.BILINEAR))
         return Answer(torch.from_numpy(found["probs"][0]), box, float(found["score"][0]) if "score" in found else None)
 
-    def run(self, picture):
+    def outputs(self, picture):
+        """Return what the graph says of a picture: a dict of arrays."""
         return dict(zip(self.names, self.session.run(self.names, {"photo": np.asarray(picture)[None]})))
 
 
-def check(model: Classifier, eyes: GraphEyes, files: Iterable[Path]) -> tuple[int, float]:
+def check(model: Classifier, graph: GraphSquares, files: Iterable[Path]) -> tuple[int, float]:
     """Ask both about photos and halves of them; returns how many that were, and how far probabilities differ at most.
 
     Raises `OfflineError` for the first photo of which they say different things.
@@ -65,7 +67,7 @@ def check(model: Classifier, eyes: GraphEyes, files: Iterable[Path]) -> tuple[in
         except PhotoError:
             continue
         for part in (photo, *halves(photo)):
-            same, apart = compare(model, eyes, part)
+            same, apart = compare(model, graph, part)
             if not same or not apart <= CLOSE:
                 raise OfflineError(
                     f"The graph says something else of {file} than the model (by {apart:.4f}): no page was made."
@@ -81,9 +83,9 @@ def halves(photo):
     return photo.crop((0, 0, width, -(-height // 2))), photo.crop((0, 0, -(-width // 2), height))
 
 
-def compare(model, eyes, photo):
+def compare(model, graph, photo):
     """Whether both give the same verdict, and the largest difference between two probabilities."""
-    [(probs, certainty, _, _)], [answer] = model.ask([photo]), eyes.ask([photo])
+    [(probs, certainty, _, _)], [answer] = model.ask([photo]), graph.ask([photo])
     theirs, ours = np.array(list(probs.values())), answer.probs.numpy()
     same = model.certainty(answer) == certainty and (certainty in (NONE, GROUP) or theirs.argmax() == ours.argmax())
     return same, float(np.abs(theirs - ours).max())

@@ -31,7 +31,7 @@ from bears.model.wording import (
     watch_words,
 )
 from bears.offline.graph import export_graph, find_shape
-from bears.offline.parity import GraphEyes, check
+from bears.offline.parity import GraphSquares, check
 from bears.offline.runtime import MODULE, WASM, fetch_runtime
 from bears.static_site import POLICY, fingerprint
 from bears.web.theme import ICON, LOOK, PAGE, THEME, WATCH, text_of
@@ -73,7 +73,7 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
     fitted = getattr(learn, "ood", None)
     asked = [f for f in examples.values() if f.suffix == ".jpg"] + photos
     say(f"Asking the graph and the model about {len(asked)} photos…")
-    count, apart = check(model, GraphEyes(graph, names, shape, fitted), asked)
+    count, apart = check(model, GraphSquares(graph, names, shape, fitted), asked)
     say(f"The same verdict on all {count}, halves included; probabilities differ by {apart:.0e} at most.")
     files = {name: (ASSETS / name).read_bytes() for name in (*SCRIPTS, *ICONS)}
     files["photo.js"] = constants(LIMITS) + files["photo.js"]

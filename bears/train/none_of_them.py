@@ -3,7 +3,6 @@
 from argparse import Namespace
 from collections.abc import Iterator
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from bears.model import ood
 from bears.model.answers import GROUP, SURE
 from bears.model.photo import open_photo
 from bears.model.speed_up import speed_up
-from bears.model.squares import Answer, open_eyes, predict_batch
+from bears.model.squares import Answer, create_squares
 from bears.train.evaluation import Result
 from fastai.learner import Learner
 from fastprogress import progress_bar
@@ -101,9 +100,9 @@ def find_passed(learn: Learner, files: list[Path], answers: list[Answer]) -> lis
 def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:
     """What an app would say of photos with a copy of the Learner."""
     copy = as_in_app(learn)
-    eyes = open_eyes(copy, partial(predict_batch, copy))
+    squares = create_squares(copy)
     for file in progress_bar(files):
-        yield from eyes.ask([open_photo(file)])
+        yield from squares.ask([open_photo(file)])
 
 
 def as_in_app(learn: Learner) -> Learner:
