@@ -22,16 +22,9 @@ if __name__ == "__main__":
 from bears import distributed
 from bears.files import check_writable
 from bears.learning.data import batch_size, check_groups, check_split, explain_lost_photos, find_others, find_photos
-from bears.learning.learner import (
-    EPOCHS,
-    LINEAR_HEAD,
-    LR,
-    body_was_trained,
-    compute_features,
-    head_learner,
-    no_progress_bar_in_logs,
-    vision_learner,
-)
+from bears.learning.features import compute_features
+from bears.learning.head import EPOCHS, LR, head_learner
+from bears.learning.learner import LINEAR_HEAD, body_was_trained, no_progress_bar_in_logs, vision_learner
 from bears.learning.near_duplicates import group_near_duplicates
 from bears.model.backbone import find_arch, input_size
 from bears.model.export import export, export_examples

@@ -13,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bears.clean.ranking import measure, predict_out_of_fold, rank, read_photos
 from bears.learning.data import find_others, find_photos, read_leave_out
-from bears.learning.learner import body_features, no_progress_bar_in_logs
+from bears.learning.features import body_features
+from bears.learning.learner import no_progress_bar_in_logs
 from bears.model import ood
 
 

@@ -22,14 +22,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bears.cli import ends_in_words
 from bears.learning.degrade import as_image
-from bears.learning.learner import (
-    LINEAR_HEAD,
-    Features,
-    compute_features,
-    fit_head,
-    no_progress_bar_in_logs,
-    vision_learner,
-)
+from bears.learning.features import Features, compute_features
+from bears.learning.head import fit_head
+from bears.learning.learner import LINEAR_HEAD, no_progress_bar_in_logs, vision_learner
 from bears.model.backbone import input_size
 from bears.model.photo import open_photo
 from bears.model.squares import MiddleSquare, create_squares

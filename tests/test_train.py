@@ -19,16 +19,9 @@ import torch
 from bears import ARCH
 from bears.errors import ExportError
 from bears.learning.data import find_photos, grouped_folds
-from bears.learning.learner import (
-    LINEAR_HEAD,
-    Features,
-    body_features,
-    compute_features,
-    fit_head,
-    prefetch,
-    validation_logits,
-    vision_learner,
-)
+from bears.learning.features import Features, body_features, compute_features, prefetch
+from bears.learning.head import fit_head, validation_logits
+from bears.learning.learner import LINEAR_HEAD, vision_learner
 from bears.learning.near_duplicates import group_near_duplicates
 from bears.model.backbone import input_size
 from bears.model.classifier import Classifier

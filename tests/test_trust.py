@@ -12,16 +12,12 @@ import numpy as np
 import pytest
 import torch
 from bears.errors import ExportError
-from bears.learning.calibration import calibration_error, cross_calibrated, fit_temperature
+from bears.learning.calibration import cross_calibrated, fit_temperature
 from bears.learning.data import find_photos, grouped_folds
-from bears.learning.learner import (
-    compute_features,
-    count_errors,
-    fingerprint,
-    fit_head,
-    no_progress_bar_in_logs,
-    out_of_fold,
-)
+from bears.learning.features import compute_features
+from bears.learning.head import fit_head, out_of_fold
+from bears.learning.learner import fingerprint, no_progress_bar_in_logs
+from bears.learning.metrics import calibration_error, count_errors
 from bears.learning.near_duplicates import group_near_duplicates
 from bears.model import ood
 from bears.model.answers import GROUP, NONE, SURE

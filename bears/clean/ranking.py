@@ -14,17 +14,9 @@ import torch
 from bears.clean.checks import CHECKS, NEAR_DUPLICATE, WRONG_CLASS, Photos
 from bears.learning.calibration import cross_calibrated
 from bears.learning.data import explain_lost_photos, find_photos, grouped_folds
-from bears.learning.learner import (
-    ARCH,
-    LINEAR_HEAD,
-    Features,
-    body_features,
-    fit_head,
-    imagenet_classifier,
-    label_targets,
-    out_of_fold,
-    vision_learner,
-)
+from bears.learning.features import Features, body_features, label_targets
+from bears.learning.head import fit_head, out_of_fold
+from bears.learning.learner import ARCH, LINEAR_HEAD, imagenet_classifier, vision_learner
 from bears.learning.near_duplicates import group_near_duplicates
 from bears.model import ood
 from bears.model.backbone import SIZE

@@ -25,17 +25,6 @@ def fit_temperature(logits: torch.Tensor, targets: torch.Tensor, parts: list[int
     return float(candidates[torch.stack(losses).argmin()])
 
 
-def calibration_error(probs: torch.Tensor, targets: torch.Tensor, bins: int = 15) -> float:
-    """Expected calibration error: the mean gap between confidence and accuracy over equal bins, in [0, 1]."""
-    confidence, guess = probs.max(dim=1)
-    right = (guess == targets).float()
-    which = (confidence * bins).long().clamp(max=bins - 1)
-    gaps = [
-        (confidence[which == b].mean() - right[which == b].mean()).abs() * (which == b).sum() for b in which.unique()
-    ]
-    return float(sum(gaps) / len(targets))
-
-
 def cross_calibrated(logits: torch.Tensor, targets: torch.Tensor, folds: list[Split]) -> torch.Tensor:
     """Probabilities (photos, classes) of out-of-fold logits, each fold with the temperature that fits the others."""
     probs, judged = torch.empty_like(logits), np.sort(np.concatenate([valid for _, valid in folds]))

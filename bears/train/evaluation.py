@@ -8,15 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bears.learning.calibration import calibration_error, cross_calibrated, fit_temperature
+from bears.learning.calibration import cross_calibrated, fit_temperature
 from bears.learning.data import Split, grouped_folds
-from bears.learning.learner import (
-    apply_temperature,
-    count_errors,
-    error_summary,
-    out_of_fold,
-    validation_logits,
-)
+from bears.learning.head import apply_temperature, out_of_fold, validation_logits
+from bears.learning.metrics import calibration_error, count_errors, error_summary
 from fastai.learner import Learner, Recorder
 
 

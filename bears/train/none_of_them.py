@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bears.learning.learner import Features, body_was_trained, error_summary, imagenet_classifier
+from bears.learning.features import Features
+from bears.learning.learner import body_was_trained, imagenet_classifier
+from bears.learning.metrics import error_summary
 from bears.model import ood
 from bears.model.answers import GROUP, SURE
 from bears.model.photo import open_photo

@@ -15,7 +15,8 @@ import torch
 from bears.errors import DataError
 from bears.learning.calibration import fit_temperature
 from bears.learning.data import Split, read_column
-from bears.learning.learner import apply_temperature, count_errors, error_summary, validation_logits
+from bears.learning.head import apply_temperature, validation_logits
+from bears.learning.metrics import count_errors, error_summary
 from bears.train.evaluation import Result
 
 LEAST = 20  # photos of a source that is left out alone; smaller ones are left out together

@@ -1,0 +1,73 @@
+"""Train a linear head on features, and ask it about photos that it has not learnt from."""
+
+import numpy as np
+import torch
+from bears.learning.data import Split
+from bears.learning.features import Features
+from bears.model.speed_up import one_thread
+from fastai.data.core import DataLoaders
+from fastai.data.load import DataLoader
+from fastai.learner import Learner
+from fastai.losses import CrossEntropyLossFlat
+from fastai.metrics import error_rate
+from fastai.vision.all import noop, set_seed
+from torch import nn
+
+EPOCHS, LR = 20, 1e-2  # for `fit_one_cycle`
+WD = 10  # weight decay: a head that fits the photos less closely is less often sure and wrong about others
+
+
+class HeadLearner(Learner):
+    """A Learner that fits on one thread."""
+
+    def fit(self, *args, **kwargs):
+        with one_thread():
+            super().fit(*args, **kwargs)
+
+
+def head_learner(features: Features, split: Split, seed: int, quiet=False) -> Learner:
+    """A Learner of an untrained linear head on `features`; `split` is (train_idx, valid_idx), positions of photos.
+
+    It learns from the copies and random versions, too, and is judged by the squares that an app would choose; `quiet`
+    shows no epochs.
+    """
+    set_seed(seed)
+    versions, targets = (features.photos, *features.copies, *features.augmented), features.targets
+    train = [(version[i], targets[i]) for version in versions for i in split[0]]
+    valid = [(features.judged[i], targets[i]) for i in split[1]]
+    dls = DataLoaders(DataLoader(train, bs=64, shuffle=True), DataLoader(valid, bs=64))
+    head = nn.Linear(features.photos.shape[1], int(targets.max()) + 1)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    learn = HeadLearner(dls, head, loss_func=CrossEntropyLossFlat(), metrics=error_rate, wd=WD)
+    if quiet:
+        learn.remove_cb(learn.progress)
+        learn.logger = noop
+    return learn
+
+
+def fit_head(features: Features, split: Split, seed: int, quiet=False, epochs=EPOCHS, lr=LR) -> Learner:
+    """A `head_learner` that was trained with `fit_one_cycle(epochs, lr)`."""
+    learn = head_learner(features, split, seed, quiet)
+    learn.fit_one_cycle(epochs, lr)
+    return learn
+
+
+def validation_logits(learn: Learner) -> tuple[torch.Tensor, torch.Tensor]:
+    """What `learn` says of its validation photos before the softmax, and the truth: (photos, classes), (photos,)."""
+    with learn.no_bar(), learn.removed_cbs(learn.recorder):  # the Recorder would forget the losses of the training
+        return learn.get_preds(act=noop)
+
+
+def out_of_fold(heads: list[Learner], folds: list[Split]) -> torch.Tensor:
+    """What heads say of the photos that each never saw: logits (photos, classes), in the order of the photos."""
+    parts = [validation_logits(head)[0] for head in heads]
+    return torch.cat(parts)[np.concatenate([valid for _, valid in folds]).argsort()]
+
+
+def apply_temperature(head: nn.Linear, temperature: float) -> nn.Linear:
+    """Fold a temperature into a linear head, so that `learn.predict` gives calibrated probabilities."""
+    with torch.no_grad():
+        head.weight /= temperature
+        head.bias /= temperature
+    return head
