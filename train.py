@@ -29,9 +29,9 @@ from bears.learning.near_duplicates import group_near_duplicates
 from bears.model.backbone import find_arch, input_size
 from bears.model.export import export, export_examples
 from bears.model.photo import open_photo
-from bears.train import outcome, report
+from bears.train import report, summary
 from bears.train.evaluation import evaluate_by_folds, evaluate_by_validation, split_into_folds
-from bears.train.none_of_them import evaluate_detector, fit_detector
+from bears.train.ood_eval import evaluate_detector, fit_detector
 from bears.train.shipped_photos import shipped_photos
 from bears.train.sources import evaluate_by_source, find_sources
 from fastai.vision.all import (
@@ -58,7 +58,7 @@ def get_photos(args):
     files, dropped = find_photos(path, args.leave_out)
     check_groups(args.groups, files)
     groups = group_near_duplicates(files)
-    return files, groups, outcome.describe_photos(files, dropped, groups, args)
+    return files, groups, summary.describe_photos(files, dropped, groups, args)
 
 
 # DataBlock, dataloaders
@@ -114,7 +114,7 @@ def train_default(files, groups, args):
     # LINEAR_HEAD: fastai's options for a head of average pooling and one linear layer.
     learn = vision_learner(dls, args.arch, metrics=error_rate, pretrained=not args.no_pretrained, **LINEAR_HEAD)
     if body_was_trained(learn):  # if you train it above this line: learn.unfreeze(), learn.fit_one_cycle(2, 1e-4)
-        outcome.print_step("the body has learnt from the photos of the other folds, so the first fold alone judges")
+        summary.print_step("the body has learnt from the photos of the other folds, so the first fold alone judges")
         folds = folds[:1]
     features = compute_features(learn, files)
     scores = fit_detector(learn, features, groups, args)  # of "none of the classes"
@@ -156,7 +156,7 @@ def save_model(learn, interp, facts, out):
     """export.pkl, for app.py; export.json, its facts; examples/, a photo of each class for the page to offer."""
     export_examples(interp, out / "examples")
     export(learn, out / "export.pkl")
-    outcome.write(out / "export.json", facts)
+    summary.write(out / "export.json", facts)
 
 
 def run(args):
@@ -167,17 +167,17 @@ def run(args):
     files, groups, photo_facts = distributed.from_rank0(get_photos, args)
     args.sources = distributed.from_rank0(find_sources, files, args)
     args.others = args.others and distributed.from_rank0(find_others, args.others)
-    outcome.print_step(f"training {args.arch} ({outcome.RECIPES[args.lesson]})")
+    summary.print_step(f"training {args.arch} ({summary.RECIPES[args.lesson]})")
     with explain_lost_photos(files):
         result = (train_lesson if args.lesson else train_default)(files, groups, args)
         if distributed.RANK:
             return None
-        facts = outcome.describe_run(result, photo_facts, args, start)
+        facts = summary.describe_run(result, photo_facts, args, start)
         interp = show(result, facts, args)
-        outcome.print_summary(facts, args)
-        outcome.check_error(facts, args.max_error)
+        summary.print_summary(facts, args)
+        summary.check_error(facts, args.max_error)
         save_model(result.learn, interp, facts, args.out)
-    outcome.print_next_command(args)
+    summary.print_next_command(args)
     return facts
 
 
@@ -185,7 +185,7 @@ def main(argv=None):
     no_progress_bar_in_logs()
     kept = "Nothing was exported; photos that have been fetched are kept."
     args = parse_args(argv)
-    with distributed.processes(), ends_in_words("train.py", kept), outcome.words_to_stderr(args) as print_json:
+    with distributed.processes(), ends_in_words("train.py", kept), summary.words_to_stderr(args) as print_json:
         print_json(run(args))
 
 

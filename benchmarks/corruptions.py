@@ -29,7 +29,7 @@ from bears.model.backbone import input_size
 from bears.model.photo import open_photo
 from bears.model.squares import MiddleSquare, create_squares
 from bears.train.evaluation import split_into_folds
-from bears.train.none_of_them import as_in_app, fit_detector
+from bears.train.ood_eval import as_in_app, fit_detector
 from fastai.vision.all import IndexSplitter, Resize, chunked, set_seed
 
 import train

@@ -27,7 +27,7 @@ from bears.model.heatmap import activation_map, draw_heatmap
 from bears.model.photo import open_photo, small_jpeg
 from bears.model.speed_up import speed_up
 from bears.train import evaluation
-from bears.train.none_of_them import fit_detector
+from bears.train.ood_eval import fit_detector
 from bears.train.options import LEFT_OUT
 from bears.train.options import PHOTOS as PHOTOS_CSV
 from fastai.data.transforms import get_image_files

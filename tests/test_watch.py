@@ -26,7 +26,7 @@ import pytest
 from bears.errors import WatchError
 from bears.model.classifier import Classifier
 from bears.watch import __main__ as command
-from bears.watch import frames, tell
+from bears.watch import frames, notify
 from bears.watch.alarm import PHOTO, Alarm, Rule, score
 from bears.watch.engine import Frame, watch
 from bears.watch.motion import Movement, Tracks, alike, apart, boxes_of
@@ -891,13 +891,13 @@ class Hook(BaseHTTPRequestHandler):
     ],
 )
 def test_a_webhook_never_holds_up_the_watch(way, got, said, monkeypatch, capsys):
-    monkeypatch.setattr(tell, "PAUSE", 0.01), monkeypatch.setattr(tell, "TIMEOUT", (1, 0.6))
-    monkeypatch.setattr(tell, "PATIENCE", 2.2)
+    monkeypatch.setattr(notify, "PAUSE", 0.01), monkeypatch.setattr(notify, "TIMEOUT", (1, 0.6))
+    monkeypatch.setattr(notify, "PATIENCE", 2.2)
     handler = type("Bad", (Hook,), {"got": [], "way": way})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads, server.block_on_close = True, False
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    hook, start = tell.Webhook(f"http://127.0.0.1:{server.server_port}"), time.monotonic()
+    hook, start = notify.Webhook(f"http://127.0.0.1:{server.server_port}"), time.monotonic()
     hook.send({"event": "alarm"}), hook.send({"event": "end"})
     assert time.monotonic() - start < 0.1
     hook.close()
@@ -907,17 +907,17 @@ def test_a_webhook_never_holds_up_the_watch(way, got, said, monkeypatch, capsys)
 
 
 def test_events_that_a_webhook_does_not_take_do_not_gather(monkeypatch):
-    monkeypatch.setattr(tell, "PATIENCE", 0)
-    hook = tell.Webhook("http://127.0.0.1:9")
+    monkeypatch.setattr(notify, "PATIENCE", 0)
+    hook = notify.Webhook("http://127.0.0.1:9")
     for n in range(1000):
         hook.send({"n": n})
     hook.close()
-    assert hook.events.qsize() <= tell.WAITING
+    assert hook.events.qsize() <= notify.WAITING
 
 
 def test_every_event_that_a_webhook_does_not_take_is_said(monkeypatch, capsys):
-    monkeypatch.setattr(tell, "PATIENCE", 0), monkeypatch.setattr(tell, "PAUSE", 60)
-    hook = tell.Webhook("http://a..b/")
+    monkeypatch.setattr(notify, "PATIENCE", 0), monkeypatch.setattr(notify, "PAUSE", 60)
+    hook = notify.Webhook("http://a..b/")
     for n in range(30):
         hook.send({"event": "alarm", "time": n})
     hook.close()
@@ -929,16 +929,16 @@ def test_every_event_that_a_webhook_does_not_take_is_said(monkeypatch, capsys):
 
 def test_a_webhook_gets_what_has_happened(monkeypatch):
     sent = []
-    monkeypatch.setattr(tell.Webhook, "send", lambda self, event: sent.append(json.loads(json.dumps(event))))
-    teller = tell.Teller("http://127.0.0.1:9", False, None, ABOUT, "bear")
+    monkeypatch.setattr(notify.Webhook, "send", lambda self, event: sent.append(json.loads(json.dumps(event))))
+    notifier = notify.Notifier("http://127.0.0.1:9", False, None, ABOUT, "bear")
     alarm = {"event": "alarm", "seconds": 2.0, "track": 1, "median": 0.9, "label": "black"}
-    teller.tell(alarm, ROOT), teller.tell({"event": "end", "seconds": 80.0}, None)
+    notifier.notify(alarm, ROOT), notifier.notify({"event": "end", "seconds": 80.0}, None)
     assert sent[0].items() >= {**alarm, "source": "x", "folder": str(ROOT)}.items() and "time" in sent[0]
     assert sent[1]["event"] == "end"
 
 
 def test_the_sound_is_a_second_or_two(tmp_path):
-    tell.write_tones(tmp_path / "alarm.wav")
+    notify.write_tones(tmp_path / "alarm.wav")
     with wave.open(str(tmp_path / "alarm.wav")) as sound:
         assert 1 < sound.getnframes() / sound.getframerate() < 3
 
@@ -964,13 +964,13 @@ def test_a_camera_is_watched_until_then(opened, camera, tmp_path, capsys, monkey
 )
 def test_quiet_hours_may_be_those_of_a_night(now, quiet):
     hours = command.hours("22:00-06:00")
-    assert tell.is_within(datetime.strptime(now, "%H:%M"), *hours) == quiet
-    assert not tell.is_within(datetime.strptime(now, "%H:%M"), *command.hours("12:00-13:00"))
+    assert notify.is_within(datetime.strptime(now, "%H:%M"), *hours) == quiet
+    assert not notify.is_within(datetime.strptime(now, "%H:%M"), *command.hours("12:00-13:00"))
 
 
 @pytest.mark.slow
 def test_in_quiet_hours_alarms_are_said_and_kept_but_not_sent(opened, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(tell.Webhook, "send", lambda self, event: pytest.fail("was sent"))
+    monkeypatch.setattr(notify.Webhook, "send", lambda self, event: pytest.fail("was sent"))
     film = write_film(tmp_path / "bear.mp4", walk("grizzly"))
     options = ["--to", str(tmp_path / "kept"), "--webhook", "http://127.0.0.1:9", "--quiet-hours", "00:00-23:59"]
     command.main([film, *options])

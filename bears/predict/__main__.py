@@ -43,10 +43,10 @@ from bears import distributed
 from bears.errors import PredictError
 from bears.files import check_writable
 from bears.model.classifier import Classifier
-from bears.predict.ask import ask_all
 from bears.predict.detections import Detections, FoundAnimals
 from bears.predict.journal import Journal, digest
 from bears.predict.photos import Photos
+from bears.predict.run import ask_all
 from bears.text import as_typed
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from bears.files import check_writable, write_whole
 from bears.model.metadata import errors, estimate, too_uncertain, when_sure
 from bears.model.photo import as_jpeg, open_photo
-from bears.train import outcome
+from bears.train import summary
 from bears.train.evaluation import Result
 from fastai import interpret
 from sklearn.metrics import confusion_matrix
@@ -154,7 +154,7 @@ def write(
     notes = {**facts.get("cross_validation", {}), "loss": describe_loss(result.loss_recorder)}
     sections = [
         reason(facts),
-        "<p>See it answer:</p>" + command(outcome.app_command(args)),
+        "<p>See it answer:</p>" + command(summary.app_command(args)),
         show_wrong(args, result, interp),
         show_turned_away(args, result),
         show_others(facts, result),
@@ -194,14 +194,14 @@ def reason(facts):
         lines.append(
             "<p><b>Why this is the figure to believe:</b> each source was left out in turn, and judged a network that"
             f" had seen none of its photos.{when_sure(facts)} On photos like yours:"
-            f" {outcome.share_of_errors(cv)}, by folds.</p>" + show_sources(facts["by_source"])
+            f" {summary.share_of_errors(cv)}, by folds.</p>" + show_sources(facts["by_source"])
         )
     elif cv:
         lines.append(
             "<p><b>Why this is the figure to believe:</b> each photo was judged once, by a network that had learnt from"
             f" neither this photo nor any that shows nearly the same (folds: {cv['folds']}). The network in export.pkl"
             f" was trained in the same way{', on all photos' if 'none_of_them' in facts else ''}."
-            f" It holds for photos like yours. {outcome.ELSEWHERE}</p>"
+            f" It holds for photos like yours. {summary.ELSEWHERE}</p>"
         )
     else:
         lines.append(
@@ -251,7 +251,7 @@ def show_remedy(args, result, wrong):
         "<p>Is one in the wrong folder, or does it show something else? This command opens a page to put it right."
         " While it runs, the names of the photos below lead there:</p>"
     )
-    return advice + command(outcome.clean_command(args))
+    return advice + command(summary.clean_command(args))
 
 
 def show_others(facts, result):

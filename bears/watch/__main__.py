@@ -101,9 +101,9 @@ from bears.text import as_typed
 from bears.watch.alarm import PHOTO, Rule
 from bears.watch.engine import watch
 from bears.watch.frames import open_source
+from bears.watch.notify import Notifier, Progress, log
 from bears.watch.record import Record
 from bears.watch.replay import replay
-from bears.watch.tell import Progress, Teller, say
 
 
 def run(args):
@@ -120,18 +120,18 @@ def run(args):
         about |= {"rule": asdict(rule), "live": source.live, "whole_only": source.whole_only}
         with (
             closing(Record(args.to, args.keep, about)) as record,
-            closing(Teller(args.webhook, args.sound, args.quiet_hours, about, facts.get("subject"))) as teller,
+            closing(Notifier(args.webhook, args.sound, args.quiet_hours, about, facts.get("subject"))) as notifier,
             closing(Progress()) as progress,
         ):
-            say(f"Watching {source.name} for {' or '.join(about['alarm'])}. A demonstration, no safety device.")
+            log(f"Watching {source.name} for {' or '.join(about['alarm'])}. A demonstration, no safety device.")
             frames = takewhile(not_yet(args.until), source.frames())
             timer = monotonic if source.live else None  # a film waits for the model
             for step in watch(frames, model, about["alarm"], rule, source.whole_only, timer, model.limits.groups):
                 folder = record.add(step)
                 for event in step.events:
-                    teller.tell(event, folder)
+                    notifier.notify(event, folder)
                 progress.count(step)
-    say(f"Scores and events are in {as_typed(args.to)}")
+    log(f"Scores and events are in {as_typed(args.to)}")
 
 
 def which(labels, classes):

@@ -22,8 +22,8 @@ from bears.errors import DataError, PhotoError, WatchError
 from bears.model.photo import open_photo
 from bears.photos import list_names
 from bears.watch.engine import Frame
+from bears.watch.notify import log
 from bears.watch.read_frames import HEAD, is_usable
-from bears.watch.tell import say
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "bears.watch.read_frames"]
@@ -108,7 +108,7 @@ class Film:
         if seconds is None:
             raise WatchError(f"{self.name} holds no frame that can be decoded: name another, or convert it to MP4.")
         if self.reader.process.wait():
-            say(f"{self.name} cannot be read further than {seconds:.0f} seconds: convert it to MP4 to see the rest")
+            log(f"{self.name} cannot be read further than {seconds:.0f} seconds: convert it to MP4 to see the rest")
 
     def close(self):
         self.reader.close()
@@ -138,7 +138,7 @@ class Live:
                 self.news.wait_for(lambda: self.newest is not None, TICK)
                 picture, self.newest, trouble = self.newest, None, self.trouble
             if trouble != said:
-                say(trouble or f"{self.name} is there again")
+                log(trouble or f"{self.name} is there again")
                 said = trouble
             yield Frame(time.monotonic(), picture)
 
@@ -187,11 +187,11 @@ class Folder:
 
     def __init__(self, source, every):
         self.folder, self.every, self.name, self.at = Path(source), max(0.2, every), str(source), 0
-        self.photos = {name: Photo(name, done=True) for name in list_names(self.folder, tell=say)}
+        self.photos = {name: Photo(name, done=True) for name in list_names(self.folder, tell=log)}
 
     def frames(self) -> Iterator[Frame]:
         if self.photos:
-            say(f"Photos that are there already ({len(self.photos):,}) are not looked at, only those that come")
+            log(f"Photos that are there already ({len(self.photos):,}) are not looked at, only those that come")
         while True:
             start = time.monotonic()
             complete = self.complete()
@@ -242,7 +242,7 @@ class Photo:
         except PhotoError as e:
             self.done = time.monotonic() - self.since >= GIVEN_UP
             if self.done:
-                say(f"{self.file} was not looked at: {e.reason}")
+                log(f"{self.file} was not looked at: {e.reason}")
             return None
         self.done = True
         return picture

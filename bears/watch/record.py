@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 from bears.model.photo import as_jpeg
 from bears.watch.engine import as_photo
-from bears.watch.tell import now, say
+from bears.watch.notify import log, now
 from PIL import ImageDraw
 
 NEW_FILE = 3600  # seconds after which scores go into another file, so that the oldest can go
@@ -162,7 +162,7 @@ class Record:
     def complain(self, e):
         if time.monotonic() - self.complained > COMPLAIN:
             self.complained = time.monotonic()
-            say(f"{self.folder} takes nothing ({e.strerror}): watching goes on, but what happens is not kept")
+            log(f"{self.folder} takes nothing ({e.strerror}): watching goes on, but what happens is not kept")
 
 
 def by_age(paths):

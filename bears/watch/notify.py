@@ -25,7 +25,7 @@ PLAYERS = ["afplay"], ["paplay"], ["pw-play"], ["aplay", "-q"]  # of macOS, Puls
 MINUTE, HOUR = 60, 3600
 
 
-def say(sentence):
+def log(sentence):
     print(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {printable(sentence)}", flush=True)
 
 
@@ -48,24 +48,24 @@ class Progress:
     def close(self):
         rate = self.frames / max(0.001, time.monotonic() - self.start)
         alarms = f"{self.alarms} alarm{'s' * (self.alarms != 1)}"
-        say(f"{self.frames:,} frames, {rate:.1f} a second; the model was asked {self.looks:,} times; {alarms}")
+        log(f"{self.frames:,} frames, {rate:.1f} a second; the model was asked {self.looks:,} times; {alarms}")
 
 
-class Teller:
+class Notifier:
     """Says each event in a line, and unless the hours are quiet to a webhook and by a sound."""
 
     def __init__(self, webhook, sound, quiet_hours, about, subject):
         self.webhook, self.sound = webhook and Webhook(webhook), sound
         self.quiet_hours, self.about, self.subject = quiet_hours, about, subject
 
-    def tell(self, event, folder):
+    def notify(self, event, folder):
         quiet = self.quiet_hours and is_within(datetime.now(), *self.quiet_hours)
         at = "" if self.about["live"] else f" at {event['seconds'] // 60:.0f}:{event['seconds'] % 60:04.1f}"
         if event["event"] == "alarm":
             name, kept = full_name(event["label"], self.subject), f": {as_typed(folder)}" if folder else ""
-            say(f"ALARM{at}, {name}, {event['median']:.2f}{' (quiet hours)' if quiet else ''}{kept}")
+            log(f"ALARM{at}, {name}, {event['median']:.2f}{' (quiet hours)' if quiet else ''}{kept}")
         else:
-            say(f"over{at}")
+            log(f"over{at}")
         if quiet:
             return
         if self.webhook:
@@ -126,7 +126,7 @@ class Webhook:
             return type(e).__name__
 
     def lose(self, event, why):
-        say(f"the webhook did not take the event{why}: {event.get('event')}, {event.get('time')}")
+        log(f"the webhook did not take the event{why}: {event.get('event')}, {event.get('time')}")
 
     def close(self):
         """Wait a little for what is on its way, and say what is lost."""
@@ -135,7 +135,7 @@ class Webhook:
             time.sleep(0.05)
         self.closed = True
         if lost := self.events.unfinished_tasks:
-            say(f"the webhook did not take the last {lost} event{'s' * (lost != 1)} before the end")
+            log(f"the webhook did not take the last {lost} event{'s' * (lost != 1)} before the end")
 
 
 def play_alarm():
