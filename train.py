@@ -55,7 +55,7 @@ def get_photos(args):
     """All photos that can be used; the number of the group of near-duplicates that each is in; facts about them."""
     path = args.data = args.data or shipped_photos()
     # In the place of both: it opens photos as the page does, says why one cannot be used, and deletes none.
-    files, dropped = find_photos(path, args.leave_out)
+    files, dropped = find_photos(path, args.exclude)
     check_groups(args.groups, files)
     groups = group_near_duplicates(files)
     return files, groups, summary.describe_photos(files, dropped, groups, args)
@@ -95,7 +95,7 @@ def train_lesson(files, groups, args):
         return learn
 
     learn = fit(RandomSplitter(valid_pct, seed=42))
-    folds = split_into_folds(files, groups, args) if args.cross_validate else []
+    folds = split_into_folds(files, groups, args) if args.folds else []
     return evaluate_by_validation(learn, lambda valid: fit(IndexSplitter(valid)), folds)
 
 
@@ -166,7 +166,7 @@ def run(args):
     set_seed(args.seed, reproducible=True)
     files, groups, photo_facts = distributed.from_rank0(get_photos, args)
     args.sources = distributed.from_rank0(find_sources, files, args)
-    args.others = args.others and distributed.from_rank0(find_others, args.others)
+    args.negatives = args.negatives and distributed.from_rank0(find_others, args.negatives)
     summary.print_step(f"training {args.arch} ({summary.RECIPES[args.lesson]})")
     with explain_lost_photos(files):
         result = (train_lesson if args.lesson else train_default)(files, groups, args)

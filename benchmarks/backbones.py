@@ -27,7 +27,7 @@ from fastai.vision.all import set_seed
 import train
 
 HEADER = "| backbone | error | 95% interval | export, MB | latency, ms | seconds |\n" + "| --- " * 6 + "|"
-IGNORED = ("--arch", "--others", "--subject", "--max-error", "--out")
+IGNORED = ("--arch", "--negatives", "--subject", "--max-error", "--out")
 
 
 def parse_args(argv=None):
@@ -39,10 +39,10 @@ def parse_args(argv=None):
         parser.error("names of backbones have commas between them, and none at the end")
     if ignored := [option for option in others if option.split("=")[0] in IGNORED]:
         parser.error(f"a comparison exports nothing: leave out {ignored[0]}")
-    folds = [] if any(option.startswith("--cross-validate") for option in others) else ["--cross-validate", "5"]
+    folds = [] if any(option.startswith("--folds") for option in others) else ["--folds", "5"]
     options = train.parse_args([*folds, *others])
     if options.cross_validate < 2:
-        parser.error("--cross-validate needs at least 2 folds")
+        parser.error("--folds needs at least 2 folds")
     return args.names, options
 
 

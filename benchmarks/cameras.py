@@ -175,7 +175,7 @@ def main(argv=None):
     try:
         rows = read_table(args.data / "camp" / "camp.csv")
         others = find_others(args.data / "photos" / "not_bears")
-        postcards, _ = find_photos(args.data / "photos" / "bears", ROOT / "bears" / "train" / "left_out.csv")
+        postcards, _ = find_photos(args.data / "photos" / "bears", ROOT / "bears" / "train" / "excluded.csv")
         model = Classifier(args.model)
     except BearsError as e:
         sys.exit(f"cameras.py: {e}")

@@ -1,6 +1,6 @@
 """What cleaning finds, and what it is worth, on photos of which somebody has listed the wrong ones by eye.
 
-python benchmarks/clean.py --data photos --leave-out bears/train/left_out.csv --others photos_of_other_things
+python benchmarks/clean.py --data photos --exclude bears/train/excluded.csv --negatives photos_of_other_things
 """
 
 import argparse
@@ -12,7 +12,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bears.clean.ranking import measure, predict_out_of_fold, rank, read_photos
-from bears.learning.data import find_others, find_photos, read_leave_out
+from bears.learning.data import find_others, find_photos, read_excluded
 from bears.learning.features import body_features
 from bears.learning.learner import no_progress_bar_in_logs
 from bears.model import ood
@@ -21,8 +21,8 @@ from bears.model import ood
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, type=Path, help="folder that holds one folder of photos per class")
-    parser.add_argument("--leave-out", required=True, metavar="CSV", help="the wrong photos: columns file and reason")
-    parser.add_argument("--others", required=True, metavar="DIR", help="photos of other things")
+    parser.add_argument("--exclude", required=True, metavar="CSV", help="the wrong photos: columns file and reason")
+    parser.add_argument("--negatives", required=True, metavar="DIR", help="photos of other things")
     return parser.parse_args()
 
 
@@ -46,10 +46,10 @@ def main():
     no_progress_bar_in_logs()
     args = parse_args()
     files, _ = find_photos(args.data)
-    listed = read_leave_out(args.leave_out)
+    listed = read_excluded(args.exclude)
     kept = np.array([i for i, f in enumerate(files) if f.relative_to(args.data).as_posix() not in listed])
     learn, features, targets = read_photos(files)
-    others = body_features(learn, find_others(args.others))
+    others = body_features(learn, find_others(args.negatives))
     print_places(rank(measure(args.data, files, features, targets, learn.dls.vocab)), listed)
 
     before, passed_before = errors_and_passes(files, features, targets, others)

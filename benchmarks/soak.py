@@ -274,7 +274,7 @@ class Watch:
     def __init__(self, url, folder):
         self.kept, self.temporary, self.log = folder / "kept", folder / "temporary", folder / "log"
         self.temporary.mkdir()
-        self.command = [sys.executable, "-u", "-m", "bears.watch", url, "--webhook", url, "--to", self.kept]
+        self.command = [sys.executable, "-u", "-m", "bears.watch", url, "--webhook", url, "--out", self.kept]
         self.start()
 
     def start(self):

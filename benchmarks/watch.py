@@ -88,7 +88,7 @@ def train_without(photos, data, out):
     """An export of the shipped recipe; it knows no photo of which anything is in a clip, nor a near-duplicate."""
     if (out / "export.pkl").exists():
         return out / "export.pkl"
-    files, _ = find_photos(data / "photos" / "bears", ROOT / "bears" / "train" / "left_out.csv")
+    files, _ = find_photos(data / "photos" / "bears", ROOT / "bears" / "train" / "excluded.csv")
     groups, shown = group_near_duplicates(files), {photo.file for some in photos.values() for photo in some}
     known = {group for file, group in zip(files, groups) if file in shown}
     with tempfile.TemporaryDirectory() as folder:

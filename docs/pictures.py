@@ -67,7 +67,7 @@ def film(page, file):
 
 def take_offline(browser, folder):
     """The offline version on a phone whose network is gone."""
-    command = [sys.executable, "-u", "-m", "bears.offline", "--to", f"{folder}/site", "--serve"]
+    command = [sys.executable, "-u", "-m", "bears.offline", "--out", f"{folder}/site", "--serve"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     url = next(line.split()[-1] for line in process.stdout if "The page is at" in line)
     page = browser.new_page(device_scale_factor=2, **PHONE_OFFLINE)

@@ -144,7 +144,7 @@ def offline(runtime, once):
 
 
 def make_offline(folder):
-    command = [sys.executable, "-m", "bears.offline", "--to", folder / "site"]
+    command = [sys.executable, "-m", "bears.offline", "--out", folder / "site"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     (folder / "said").write_text(result.stdout)

@@ -171,9 +171,9 @@ def test_a_table_and_megadetectors_file_are_told(group_model, tmp_path):
     photo, card = tmp_path / "table.csv", tmp_path / "card"
     card.mkdir()
     shutil.copy(BLACK, card)
-    predict.main([str(card), "--model", str(group_model), "--to", str(photo)])
-    [row] = csv.DictReader(io.StringIO(photo.read_text()))
-    assert (row["verdict"], row["certainty"]) == (VERDICT, "group") and float(row["black"]) > float(row["grizzly"])
+    predict.main([str(card), "--model", str(group_model), "--out", str(photo)])
+    [row] = csv.DictReader(io.StringIO(photo.read_text("utf-8-sig")))
+    assert (row["verdict"], row["status"]) == (VERDICT, "group") and float(row["black"]) > float(row["grizzly"])
     found = {"category": "1", "conf": 0.9, "bbox": [0, 0, 1, 1]}
     doc = {
         "info": {},
@@ -181,12 +181,12 @@ def test_a_table_and_megadetectors_file_are_told(group_model, tmp_path):
         "images": [{"file": "black.jpg", "detections": [found]}],
     }
     (tmp_path / "md.json").write_text(json.dumps(doc))
-    options = ["--detections", str(tmp_path / "md.json"), "--to", str(tmp_path / "named.json")]
+    options = ["--detections", str(tmp_path / "md.json"), "--out", str(tmp_path / "named.json")]
     predict.main([str(card), "--model", str(group_model), *options])
     named = json.loads((tmp_path / "named.json").read_text())
     names = named["classification_categories"]
     scores = named["images"][0]["detections"][0]["classifications"]
-    assert [names[i] for i, _ in scores] == ["bear", "perhaps black", "perhaps grizzly", "perhaps teddy"]
+    assert [names[i] for i, _ in scores] == ["bear", "possible black", "possible grizzly", "possible teddy"]
     assert scores[0][1] == pytest.approx(scores[1][1] + scores[2][1], abs=1e-3)
 
 

@@ -173,10 +173,10 @@ def test_the_commands_take_the_export_of_lesson_1(is_disc, shapes, tmp_path):
     from bears.predict import __main__ as predict
     from bears.watch import __main__ as watch
 
-    options = ["--model", str(is_disc), "--trust-model", "--to"]
+    options = ["--model", str(is_disc), "--trust-model", "--out"]
     predict.main([str(shapes), *options, str(tmp_path / "table.csv")])
-    head, *rows = (tmp_path / "table.csv").read_text().splitlines()
-    assert head == "file,verdict,certainty,False,True" and len(rows) == 32
+    head, *rows = (tmp_path / "table.csv").read_text("utf-8-sig").splitlines()
+    assert head == "file,verdict,status,False,True,error" and len(rows) == 32
     film = tmp_path / "film.mjpeg"
     film.write_bytes(b"".join(photo.read_bytes() for photo in sorted(shapes.glob("*/*.jpg"))))
     watch.main([str(film), *options, str(tmp_path / "watched"), "--alarm", "True"])
@@ -187,7 +187,7 @@ def test_the_commands_take_the_export_of_lesson_1(is_disc, shapes, tmp_path):
 def test_the_offline_page_is_made_from_the_export_of_lesson_1(is_disc, runtime, tmp_path):
     from bears.offline import __main__ as offline
 
-    offline.main(["--model", str(is_disc), "--trust-model", "--to", str(tmp_path / "site")])
+    offline.main(["--model", str(is_disc), "--trust-model", "--out", str(tmp_path / "site")])
     assert json.loads((tmp_path / "site" / "model.json").read_text())["classes"] == ["False", "True"]
 
 

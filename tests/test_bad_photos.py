@@ -33,7 +33,7 @@ def test_corruptions_get_worse_with_their_severity():
 @pytest.mark.parametrize("plain", [[], ["--plain"]])
 def test_corruptions_print_two_tables_of_photos_that_no_app_has_seen(shapes, no_workers, monkeypatch, capsys, plain):
     monkeypatch.setattr(corruptions, "STRENGTHS", {k: STRENGTHS[k] for k in (corruptions.noise, corruptions.jpeg)})
-    options = ["--no-pretrained", "--arch", "mobilenetv3_small_050", "--cross-validate", "2", "--every", "8"]
+    options = ["--no-pretrained", "--arch", "mobilenetv3_small_050", "--folds", "2", "--every", "8"]
     corruptions.main(["--data", str(shapes), *options, *plain])
     wrong, turned_away = capsys.readouterr().out.split("of 4 photos | 1 | 2 | 3 | 4 | 5 |\n")[1:]
     for table in wrong, turned_away:

@@ -21,7 +21,7 @@ from bears.clean.decisions import COLUMNS, Decisions
 from bears.clean.page import Review
 from bears.clean.ranking import RankedPhoto, measure, rank, rank_folder, read_photos
 from bears.errors import DataError
-from bears.learning.data import find_photos, read_leave_out
+from bears.learning.data import find_photos, read_excluded
 from bears.model.photo import open_photo
 from helpers import DESKTOP, PHONE, ROOT, Server, serious_findings
 from PIL import Image, ImageOps
@@ -111,7 +111,7 @@ def test_one_more_check_is_one_more_entry(measured, planted, monkeypatch):
 
 @pytest.mark.slow
 def test_the_bears_that_were_left_out_by_eye_are_found(photos, tmp_path):
-    left_out = set(read_leave_out(ROOT / "bears" / "train" / "left_out.csv"))
+    left_out = set(read_excluded(ROOT / "bears" / "train" / "excluded.csv"))
     for label in ("black", "grizzly", "teddy"):
         some = sorted((photos / "bears" / label).iterdir())[:25]
         (tmp_path / label).mkdir()
@@ -405,12 +405,12 @@ def test_the_list_says_what_is_wrong(planted, capsys):
 def test_the_list_ends_in_words_and_in_commands(planted, tmp_path, capsys, monkeypatch):
     (tmp_path / "my list.csv").write_text("file,reason\ndisc/00.jpg,blurred\n")
     monkeypatch.chdir(planted.parent)
-    clean.main(["--list", planted.name, "--leave-out", str(tmp_path / "my list.csv")])
+    clean.main(["--list", planted.name, "--exclude", str(tmp_path / "my list.csv")])
     *_, found, on, further = capsys.readouterr().out.splitlines()
     copies, none, wrong = map(int, re.fullmatch(SUM, found).groups())
     assert 1 <= wrong <= 5 and 1 <= none <= 3 and copies >= 1
-    assert on == f'To put them right: python3 -m bears clean data --leave-out "{tmp_path}/my list.csv"'
-    assert further.endswith(f': python3 -m bears train --data data --leave-out "{tmp_path}/my list.csv" --out my_model')
+    assert on == f'To put them right: python3 -m bears clean data --exclude "{tmp_path}/my list.csv"'
+    assert further.endswith(f': python3 -m bears train --data data --exclude "{tmp_path}/my list.csv" --out my_model')
 
 
 @pytest.mark.parametrize("name", ["nowhere", "photo.jpg"])

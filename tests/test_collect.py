@@ -51,7 +51,7 @@ def add_photos(site, query, count, start=0):
 def run(site, folder, *args, seconds=5):
     search = partial(openverse, api=site.url("/v1/images/"), pause=0)
     with Web([site.server_address], seconds, pauses=[0.01]) as web:
-        main([*map(str, args), "--to", str(folder)], web=web, search=search)
+        main([*map(str, args), "--out", str(folder)], web=web, search=search)
 
 
 def fails(*args):
@@ -144,7 +144,7 @@ def half_run(site, tmp_path):
     add_photos(site, "bear", 30)
     photo = site.pages["/bear/12.jpg"]
     site.pages["/bear/12.jpg"] = lambda handler: time.sleep(20)
-    args = [site.url("/v1/images/"), str(site.server_port), "bear", "--to", str(tmp_path / "out")]
+    args = [site.url("/v1/images/"), str(site.server_port), "bear", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, *args], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -268,7 +268,7 @@ def test_search_that_makes_no_folder_of_its_own_is_refused(queries):
 
 def test_folder_that_cannot_be_written_to(site, tmp_path):
     (tmp_path / "file").touch()
-    assert "--to" in fails(site, tmp_path / "file", "bear")
+    assert "--out" in fails(site, tmp_path / "file", "bear")
     assert not site.asked
 
 

@@ -22,7 +22,7 @@ def compare(capsys, *args):
 @pytest.mark.slow
 def test_backbones_are_compared_on_the_same_folds_and_nothing_is_written(shapes, tmp_path, capsys):
     names = "resnet10t,mobilenetv3_small_050"
-    args = ["--no-pretrained", "--cross-validate", 2]
+    args = ["--no-pretrained", "--folds", 2]
     before = (ROOT / "export.json").read_text()
     _, table = compare(capsys, names, "--data", shapes, *args)
     assert ",".join(table) == names and (ROOT / "export.json").read_text() == before
@@ -41,7 +41,7 @@ def offline(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_backbone_that_cannot_be_downloaded_costs_one_line(shapes, capsys, offline):
     names = "resnet18,tf_efficientnet_lite0"
-    out, table = compare(capsys, names, "--data", shapes, "--cross-validate", 2)
+    out, table = compare(capsys, names, "--data", shapes, "--folds", 2)
     assert list(table) == ["tf_efficientnet_lite0"]
     assert len(re.findall("^· The ImageNet weights of resnet18 could not be downloaded", out, re.MULTILINE)) == 1
 
@@ -64,7 +64,7 @@ def test_unknown_backbone_fails_before_the_first_training(shapes, capsys):
     assert "training" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("option", ["--arch", "--others", "--subject", "--max-error", "--out"])
+@pytest.mark.parametrize("option", ["--arch", "--negatives", "--subject", "--max-error", "--out"])
 def test_options_that_a_comparison_would_ignore_are_refused(shapes, capsys, option):
     with pytest.raises(SystemExit):
         backbones.parse_args(["resnet18", "--data", str(shapes), option, "0"])
@@ -81,5 +81,5 @@ def test_a_name_that_is_missing_is_refused(shapes, capsys):
 def test_a_comparison_needs_folds(shapes, capsys, recipe):
     assert backbones.parse_args(["resnet18", "--data", str(shapes), *recipe])[1].cross_validate == 5
     with pytest.raises(SystemExit):
-        backbones.parse_args(["resnet18", "--data", str(shapes), "--cross-validate", "0", *recipe])
+        backbones.parse_args(["resnet18", "--data", str(shapes), "--folds", "0", *recipe])
     assert "at least 2 folds" in capsys.readouterr().err

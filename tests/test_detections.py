@@ -15,7 +15,7 @@ from bears import __version__
 from bears.errors import DataError, PhotoError, PredictError
 from bears.model.answers import GROUP, NO_LIMITS, NONE, SURE, UNSURE, Limits
 from bears.predict import detections
-from bears.predict.ask import BATCH, ask_all
+from bears.predict.run import BATCH, ask_all
 from bears.predict.detections import (
     Detections,
     Found,
@@ -433,7 +433,7 @@ def test_a_journal_has_a_line_for_the_run_and_one_for_each_row_and_its_parts_mer
         list(Journal(tmp_path / "out.csv", {"model": "two"}).rows())
     assert str(e.value) == (
         f"{part} is of a run with another model or other photos: give that command again, delete this file, or name"
-        " another with --to."
+        " another with --out."
     )
     part.write_text('{"mo')  # the disk was full
     assert [row[0] for row in journal.rows()] == ["b", "c"]

@@ -56,7 +56,7 @@ def launch(*args):
 
 @pytest.mark.slow
 def test_two_processes_of_the_default_recipe_make_the_model_of_one(shapes, tmp_path):
-    options = ["--data", str(shapes), "--others", str(shapes / "disc"), "--cross-validate", "2", "--out"]
+    options = ["--data", str(shapes), "--negatives", str(shapes / "disc"), "--folds", "2", "--out"]
     both = launch("train.py", *options, tmp_path / "two")
     assert both.returncode == 0, both.stderr
     assert both.stdout.count("· 32 photos") == both.stdout.count("index.html") == 1

@@ -44,7 +44,7 @@ def test_augmentation_in_the_default_recipe_is_done(edited, shapes, tmp_path, ca
     train = edited("item_tfms=Resize(input_size(args.arch))", AUGMENT)
     seen, compute_features = [], train.compute_features
     train.compute_features = lambda *args: seen.append(compute_features(*args)) or seen[0]
-    facts = facts_after(train, shapes, tmp_path / "out", "--cross-validate", "2", *TINY)
+    facts = facts_after(train, shapes, tmp_path / "out", "--folds", "2", *TINY)
     assert facts["cross_validation"]["photos"] == 32
     assert "4 random versions of each photo" in capsys.readouterr().out
     versions = [seen[0].photos, *seen[0].augmented]
@@ -55,7 +55,7 @@ def test_another_backbone(edited, shapes, tmp_path):
     train = edited(
         "args.arch, metrics=error_rate, pretrained=not args.no_pretrained, **", '"resnet34", pretrained=False, **'
     )
-    assert facts_after(train, shapes, tmp_path / "out", "--cross-validate", "2")["arch"] == "resnet34"
+    assert facts_after(train, shapes, tmp_path / "out", "--folds", "2")["arch"] == "resnet34"
 
 
 def epochs(train):
@@ -75,7 +75,7 @@ def test_more_epochs_at_a_rate_from_lr_find(edited, shapes, tmp_path):
 def test_more_epochs_at_a_rate_from_lr_find_in_the_default_recipe(edited, shapes, tmp_path):
     train = edited("head.fit_one_cycle(EPOCHS, LR)", "head.fit_one_cycle(30, head.lr_find(show_plot=False).valley)")
     shown = epochs(train)
-    facts = facts_after(train, shapes, tmp_path / "out", "--cross-validate", "2")
+    facts = facts_after(train, shapes, tmp_path / "out", "--folds", "2")
     assert shown == [30] and facts["cross_validation"]["error_rate"] <= 0.2
 
 

@@ -68,7 +68,7 @@ def starts(tmp_path):
     "command",
     [
         ["app.py"],
-        ["-m", "bears.collect", "con", "--to", "nowhere"],
+        ["-m", "bears.collect", "con", "--out", "nowhere"],
         ["-m", "bears.clean", "nowhere"],
         ["train.py", "--data", "nowhere", "--out", "/tmp"],
         ["-m", "bears.predict", "nowhere"],

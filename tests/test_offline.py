@@ -541,7 +541,7 @@ def test_the_dry_run_of_a_static_space_lists_what_it_sends(offline, monkeypatch,
 
 def test_a_folder_with_something_else_in_it_is_left_alone_and_an_earlier_page_is_replaced(tmp_path):
     (tmp_path / "mine.txt").touch()
-    with pytest.raises(OfflineError, match="name a new folder with --to"):
+    with pytest.raises(OfflineError, match="name a new folder with --out"):
         check_folder(tmp_path)
     site = tmp_path / "site"
     check_folder(site)

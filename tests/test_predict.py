@@ -27,7 +27,7 @@ needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends 
 
 
 def read(table):
-    with table.open(newline="", encoding="utf-8") as f:
+    with table.open(newline="", encoding="utf-8-sig") as f:
         return list(csv.DictReader(f))
 
 
@@ -47,7 +47,7 @@ def folder(tmp_path_factory, shapes):
 
 
 def test_each_photo_of_a_folder_gets_a_row_and_a_damaged_one_the_reason(folder, tmp_path, capsys):
-    predict.main([str(folder), "--to", str(tmp_path / "table.csv")])
+    predict.main([str(folder), "--out", str(tmp_path / "table.csv")])
     rows = read(tmp_path / "table.csv")
     names = ["DISC 1, à côté.JPG", "broken.jpg"]
     assert [row["file"] for row in rows] == [
@@ -55,18 +55,19 @@ def test_each_photo_of_a_folder_gets_a_row_and_a_damaged_one_the_reason(folder, 
         *(f"DCIM/{n}" for n in names),
     ]
     for label, row in zip(CLASSES, rows):
-        assert row["verdict"] == VERDICTS[label] and row["certainty"] == ("group" if label == "black" else "sure")
+        assert row["verdict"] == VERDICTS[label] and row["status"] == ("group" if label == "black" else "sure")
         assert float(row[label]) > 0.5 and sum(float(row[other]) for other in CLASSES) == pytest.approx(1, abs=0.001)
     *_, disc, broken = rows
-    assert (disc["verdict"], disc["certainty"]) == ("No bear here", "none")
-    assert broken["verdict"] == "This photo is damaged or incomplete" and broken["certainty"] == broken["teddy"] == ""
+    assert (disc["verdict"], disc["status"]) == ("No bear here", "no_match")
+    assert broken["error"] == "This photo is damaged or incomplete" and broken["status"] == "error"
+    assert broken["verdict"] == broken["teddy"] == disc["error"] == ""
     assert "5 of 5 photos, " in (said := capsys.readouterr().out) and " a second" in said
     assert "5 photos, 1 of which could not be opened, are in" in said
     assert [f.name for f in tmp_path.iterdir()] == ["table.csv"]
 
 
 def test_one_photo_can_be_named(tmp_path):
-    predict.main([str(ROOT / "examples" / "teddy.jpg"), "--to", str(tmp_path / "table.csv")])
+    predict.main([str(ROOT / "examples" / "teddy.jpg"), "--out", str(tmp_path / "table.csv")])
     [row] = read(tmp_path / "table.csv")
     assert row["file"] == "teddy.jpg" and row["verdict"] == "Teddy bear, 96% sure"
 
@@ -75,7 +76,7 @@ def test_one_photo_can_be_named(tmp_path):
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(shapes, tmp_path, capsys):
     card, table, part = tmp_path / "card", tmp_path / "table.csv", tmp_path / "table.csv.1.part"
     shutil.copytree(shapes / "disc", card)
-    options = [str(card), "--to", str(table)]
+    options = [str(card), "--out", str(table)]
     command = [sys.executable, "-m", "bears.predict", *options]
     with subprocess.Popen(command, cwd=ROOT, text=True, stderr=subprocess.PIPE) as process:
         while not (part.exists() and part.read_text().count("\n") > 1) and process.poll() is None:
@@ -90,7 +91,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(shapes, tmp_path
     shutil.copy(part, tmp_path / "table.csv.2.part")  # as two runs at once leave it
     predict.main(options)
     assert f"Going on: {done} of 16 photos are done" in capsys.readouterr().out
-    predict.main([str(card), "--to", str(tmp_path / "at_once.csv")])
+    predict.main([str(card), "--out", str(tmp_path / "at_once.csv")])
     assert table.read_bytes() == (tmp_path / "at_once.csv").read_bytes()
     assert [row["file"] for row in read(table)] == [f"{n:02}.jpg" for n in range(16)]
 
@@ -132,14 +133,14 @@ def scene(tmp_path_factory):
 
 
 def test_animals_that_megadetector_has_found_are_named_in_its_file(scene, tmp_path, capsys):
-    predict.main([str(scene), "--detections", str(scene / "md.json"), "--to", str(tmp_path / "named.json")])
+    predict.main([str(scene), "--detections", str(scene / "md.json"), "--out", str(tmp_path / "named.json")])
     before, after = (json.loads(f.read_text()) for f in (scene / "md.json", tmp_path / "named.json"))
     names = after.pop("classification_categories")
     assert [*names.values()] == [*CLASSES, *(f"perhaps {label}" for label in CLASSES), "No bear here", "bear"]
     person, teddy, doubtful, white = after["images"][0]["detections"]
     scores = teddy.pop("classifications")
     assert names[scores[0][0]] == "teddy" and [s for _, s in scores] == sorted((s for _, s in scores), reverse=True)
-    assert [names[i] for i, _ in white.pop("classifications")] == ["No bear here"]
+    assert [names[i] for i, _ in white.pop("classifications")] == ["other animal"]
     assert not {"classifications"} & {*person, *doubtful}
     assert after["info"].pop("classifier").startswith("bears ")
     del before["classification_categories"]
@@ -152,8 +153,8 @@ def test_animals_that_megadetector_has_found_are_named_in_its_file(scene, tmp_pa
 
 
 def test_two_processes_write_what_one_does(folder, tmp_path):
-    predict.main([str(folder), "--to", str(tmp_path / "one.csv")])
-    result = launch("-m", "bears.predict", folder, "--to", tmp_path / "two.csv")
+    predict.main([str(folder), "--out", str(tmp_path / "one.csv")])
+    result = launch("-m", "bears.predict", folder, "--out", tmp_path / "two.csv")
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("are in") == 1
     assert (tmp_path / "two.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
@@ -163,7 +164,7 @@ def test_two_processes_write_what_one_does(folder, tmp_path):
 def test_machines_that_do_not_share_a_disk_are_told_so(tmp_path, monkeypatch):
     monkeypatch.setattr(predict.distributed, "split_between_processes", lambda func: lambda *args: [])
     with pytest.raises(SystemExit, match=r"1 of 1 photos have no row beside .* on a disk that all machines share"):
-        predict.main([str(ROOT / "examples" / "teddy.jpg"), "--to", str(tmp_path / "table.csv")])
+        predict.main([str(ROOT / "examples" / "teddy.jpg"), "--out", str(tmp_path / "table.csv")])
     assert not (tmp_path / "table.csv").exists()
 
 
@@ -177,9 +178,9 @@ def test_a_small_animal_has_the_pixels_that_the_photo_has(scene):
     [
         (["nowhere"], "nowhere cannot be read (No such file or directory): change that, or name another folder."),
         (["."], "There are no photos in .: name another folder."),
-        (["photo.jpg", "--to", "mine.csv"], "mine.csv is there already: move it away, or name another file with --to."),
+        (["photo.jpg", "--out", "mine.csv"], "mine.csv is there already: move it away, or name another file with --out."),
         (
-            ["photo.jpg", "--to", "old.csv"],
+            ["photo.jpg", "--out", "old.csv"],
             "old.csv.1.part is of a run with another model, options or photos: give that",
         ),
         (["photo.jpg", "--model", "none.pkl"], "There is no model none.pkl."),
@@ -243,7 +244,7 @@ def test_a_card_that_is_pulled_out_stops_the_run_which_goes_on_later(
         if left == "an empty folder":
             card.mkdir()
 
-    options = [str(card), "--to", str(tmp_path / "out")]
+    options = [str(card), "--out", str(tmp_path / "out")]
     options += ["--detections", str(tmp_path / "md.json")] if listed == "json" else []
     monkeypatch.setattr(predict, "ask_all", loses(pull))
     with pytest.raises(
@@ -267,7 +268,7 @@ def test_a_card_that_is_pulled_out_stops_the_run_which_goes_on_later(
 def test_a_photo_that_goes_meanwhile_costs_its_row_only(shapes, tmp_path, monkeypatch):
     card = folder_of(shapes, tmp_path / "card")
     monkeypatch.setattr(predict, "ask_all", loses((card / "11.jpg").unlink))
-    predict.main([str(card), "--to", str(tmp_path / "out.csv")])
+    predict.main([str(card), "--out", str(tmp_path / "out.csv")])
     *rows, last = read(tmp_path / "out.csv")
     assert len(rows) == 11 and last["verdict"] == "This photo is no longer here"
 
@@ -277,7 +278,7 @@ def test_animals_that_are_found_are_named_in_megadetectors_format(scene, tmp_pat
     Image.new("RGB", (640, 480), "grey").save(tmp_path / "empty.jpg")
     shutil.copy(scene / "broken.jpg", tmp_path)
     to = tmp_path / "found.json"
-    predict.main([str(tmp_path), "--find-animals", "--to", str(to)])
+    predict.main([str(tmp_path), "--find-animals", "--out", str(to)])
     doc = json.loads(to.read_text())
     broken, empty, grizzly = doc["images"]
     assert broken["detections"] is None and broken["failure"] == "This file is not a photo that can be opened here"
@@ -289,11 +290,11 @@ def test_animals_that_are_found_are_named_in_megadetectors_format(scene, tmp_pat
     assert doc["classification_categories"][animal["classifications"][0][0]] == "grizzly"
     assert "3 photos, 1 of which could not be opened, are in" in capsys.readouterr().out
     # The same boxes from a file of MegaDetector's are named alike.
-    predict.main([str(tmp_path), "--detections", str(to), "--to", str(tmp_path / "again.json")])
+    predict.main([str(tmp_path), "--detections", str(to), "--out", str(tmp_path / "again.json")])
     assert json.loads((tmp_path / "again.json").read_text())["images"] == doc["images"]
 
 
 def test_without_its_network_no_animals_are_found_and_a_sentence_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(detections.detector, "Detector", partial(detections.detector.Detector, tmp_path / "gone.gz"))
     with pytest.raises(SystemExit, match=r"gone\.gz cannot be read .*: copy it again from the repository\.$"):
-        predict.main([str(ROOT / "examples" / "teddy.jpg"), "--find-animals", "--to", str(tmp_path / "out.json")])
+        predict.main([str(ROOT / "examples" / "teddy.jpg"), "--find-animals", "--out", str(tmp_path / "out.json")])

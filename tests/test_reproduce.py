@@ -10,8 +10,8 @@ from functools import partial
 import pytest
 from bears.download import Web
 from bears.errors import DataError
-from bears.learning.data import read_leave_out
-from bears.train.options import LEFT_OUT
+from bears.learning.data import read_excluded
+from bears.train.options import EXCLUDED
 from bears.train.shipped_photos import PHOTOS, shipped_photos
 from helpers import ROOT
 from PIL import Image
@@ -66,7 +66,7 @@ def test_table_has_the_photos_of_the_shipped_model():
         files = {row["file"] for row in csv.DictReader(f)}
     facts, left_out = (
         json.loads((ROOT / "export.json").read_text()),
-        read_leave_out(LEFT_OUT),
+        read_excluded(EXCLUDED),
     )
     assert left_out.keys() <= files and left_out == facts["dropped"]
     counts = {label: sum(f.startswith(f"{label}/") for f in files - left_out.keys()) for label in facts["classes"]}
@@ -167,7 +167,7 @@ def test_train_without_photos_takes_those_of_the_shipped_model(fetch, monkeypatc
     files, _, facts = train.get_photos(args)
     assert args.subject == "bear" and facts["counts"] == {"black": 6, "teddy": 6}
     assert files == sorted(fetch().glob("*/*.jpg"))
-    assert "left_out.csv names 16 photos that are not in" in capsys.readouterr().out
+    assert "excluded.csv names 16 photos that are not in" in capsys.readouterr().out
 
 
 def test_train_without_photos_and_network_is_one_sentence(tmp_path, monkeypatch):
@@ -182,4 +182,4 @@ def test_train_without_photos_and_network_is_one_sentence(tmp_path, monkeypatch)
 
 def test_lesson_without_photos_leaves_out_the_same_photos():
     args = train.parse_args(["--lesson"])
-    assert args.leave_out == LEFT_OUT and not args.subject
+    assert args.exclude == EXCLUDED and not args.subject

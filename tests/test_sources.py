@@ -98,7 +98,7 @@ def test_train_reports_the_error_by_source_and_exports_when_it_is_sure(shapes, t
             shutil.copy(data / label / f"{i:02}.jpg", data / label / f"copy{i}.jpg")
     names = sorted(f.relative_to(data).as_posix() for f in data.glob("*/*.jpg"))
     table = write_sources(tmp_path / "sources.csv", [(name, "a" if i % 2 else "b") for i, name in enumerate(names)])
-    train.main(["--data", str(data), "--out", str(tmp_path / "out"), "--sources", str(table), "--cross-validate", "2"])
+    train.main(["--data", str(data), "--out", str(tmp_path / "out"), "--sources", str(table), "--folds", "2"])
     facts, said = facts_of(tmp_path / "out"), capsys.readouterr().out
     assert facts["by_source"]["photos"] == 40 and facts["by_source"]["sources"].keys() == {"a", "b"}
     assert "from a source that they had never seen" in said and "called sure" in said

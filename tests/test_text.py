@@ -14,7 +14,7 @@ from bears.cli import ends_in_words
 from bears.collect.attribution import Collection
 from bears.errors import DataError, ExportError
 from bears.files import write_whole
-from bears.learning.data import find_photos, read_leave_out
+from bears.learning.data import find_photos, read_excluded
 from bears.model.wording import log_line
 from bears.text import as_typed, from_cells, print_line, printable, to_cells
 
@@ -79,7 +79,7 @@ def test_a_list_of_photos_and_the_log_of_cleaning_keep_such_names(shapes, tmp_pa
     data = shutil.copytree(shapes, tmp_path / "data")
     (data / "disc").rename(data / "=disc")
     (tmp_path / "list.csv").write_text("file,reason\n'=disc/00.jpg,blurred\n=disc/01.jpg,dark\n")
-    assert read_leave_out(tmp_path / "list.csv") == {"=disc/00.jpg": "blurred", "=disc/01.jpg": "dark"}
+    assert read_excluded(tmp_path / "list.csv") == {"=disc/00.jpg": "blurred", "=disc/01.jpg": "dark"}
     decisions = Decisions(data)
     decisions.move("=disc/00.jpg", "square")
     assert ",move,'=disc/00.jpg,square/00-2.jpg" in (data / "set-aside" / "log.csv").read_text()

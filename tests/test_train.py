@@ -62,7 +62,7 @@ def trained(shapes, tmp_path_factory, no_workers):
     shutil.copy(data / "disc" / "00.jpg", data / "disc" / "copy.jpg")
     with Image.open(data / "square" / "00.jpg") as im:
         ImageOps.mirror(im).save(data / "square" / "mirrored.png")
-    return data, out, run_training("--data", data, "--out", out, "--cross-validate", 2)
+    return data, out, run_training("--data", data, "--out", out, "--folds", 2)
 
 
 @pytest.mark.slow
@@ -192,7 +192,7 @@ def test_the_report_says_what_to_expect_why_and_what_to_type_next(trained, repor
     assert copied == f"python3 -m bears app --model {trained[1] / 'export.pkl'}"
     left_out = report.get_by_text("disc/broken.jpg", exact=True)
     assert not left_out.is_visible()
-    report.get_by_text("Photos left out: 1").click()
+    report.get_by_text("Photos excluded: 1").click()
     assert left_out.is_visible()
 
 
@@ -216,7 +216,7 @@ def test_the_command_that_puts_photos_right_stands_under_those_it_got_wrong(shap
     files = [shapes / "disc" / "00.jpg", shapes / "square" / "00.jpg"]
     probs = torch.tensor([[0.1, 0.9], [0.2, 0.8]])
     interp = SimpleNamespace(vocab=["disc", "square"], probs=probs, targets=torch.tensor([0, 1]), wrong=lambda: [0])
-    shown = show_wrong(Namespace(data=shapes, leave_out=None), SimpleNamespace(files=files, turned_away=[]), interp)
+    shown = show_wrong(Namespace(data=shapes, exclude=None), SimpleNamespace(files=files, turned_away=[]), interp)
     assert re.search(r"Photos it got wrong: 1 of 2</h2><p>.*<code>python3 -m bears clean .*<ul class=.photos", shown)
 
 
@@ -280,7 +280,7 @@ def test_export_predicts_what_it_was_trained_on(trained):
 def test_same_seed_gives_the_same_model(trained):
     data, out, first = trained
     shutil.move(out / "export.pkl", out / "first.pkl")
-    again = run_training("--data", data, "--out", out, "--cross-validate", 2)
+    again = run_training("--data", data, "--out", out, "--folds", 2)
     assert {**first, "seconds": 0} == {**again, "seconds": 0}
     photo = data / "disc" / "05.jpg"
     probs = [open_export(out / name).predict(photo)[2].tolist() for name in ("first.pkl", "export.pkl")]
@@ -301,7 +301,7 @@ def test_the_lesson_as_in_the_book_and_a_class_whose_letters_no_font_here_has(sh
     data = shutil.copytree(shapes, tmp_path / "data")
     (data / "disc").rename(data / "🐻熊")
     recipe = ["--lesson", "book", "--arch", "test_resnet", "--no-pretrained"]
-    facts = run_training("--data", data, "--out", tmp_path, *recipe, "--cross-validate", 2, "--json")
+    facts = run_training("--data", data, "--out", tmp_path, *recipe, "--folds", 2, "--json")
     assert facts["recipe"] == "lesson, as in the book" and facts["classes"] == ["square", "🐻熊"]
     assert facts["validation"]["photos"] == int(0.2 * 32)
     printed = capsys.readouterr()
@@ -367,7 +367,7 @@ def test_a_head_leaves_the_number_of_threads_as_it_was():
 @pytest.mark.parametrize("arch", ["resnet10t", "mobilenet_v3_small", "vit_tiny_patch16_224"])
 @pytest.mark.usefixtures("no_pictures")
 def test_any_timm_or_torchvision_backbone(shapes, tmp_path, arch):
-    facts = run_training("--data", shapes, "--out", tmp_path, "--arch", arch, "--no-pretrained", "--cross-validate", 2)
+    facts = run_training("--data", shapes, "--out", tmp_path, "--arch", arch, "--no-pretrained", "--folds", 2)
     assert facts["arch"] == arch
     [(probs, *_)] = Classifier(tmp_path / "export.pkl").ask([Image.new("RGB", (300, 200))])
     assert sum(probs.values()) == pytest.approx(1)
@@ -388,7 +388,7 @@ def test_an_unknown_backbone_is_refused_before_photos_are_read_and_similar_ones_
 @pytest.mark.usefixtures("no_pictures")
 def test_max_error_keeps_the_previous_export(shapes, tmp_path):
     (tmp_path / "export.pkl").write_bytes(b"previous")
-    message = fails("--data", shapes, "--out", tmp_path, "--cross-validate", 2, "--max-error", "-1")
+    message = fails("--data", shapes, "--out", tmp_path, "--folds", 2, "--max-error", "-1")
     assert "above --max-error" in message
     assert (tmp_path / "export.pkl").read_bytes() == b"previous"
 
@@ -413,7 +413,7 @@ def test_photos_of_other_things_are_counted_and_the_report_shows_all_that_is_wro
     others = tmp_path / "others"
     shutil.copytree(shapes / "disc", others / "members")
     Image.new("RGB", (99, 99), "white").save(others / "white.png")
-    options = ["--cross-validate", 2, "--others", others, "--subject", "shape", "--group", "shape=disc,square"]
+    options = ["--folds", 2, "--negatives", others, "--subject", "shape", "--group", "shape=disc,square"]
     facts = run_training("--data", data, "--out", tmp_path, *options)
     assert facts["verdicts"]["photos"] + facts["verdicts"]["not_sure"] == 32 and facts["verdicts"]["errors"] > 0
     assert facts["none_of_them"]["others"]["photos"] == 17
@@ -432,7 +432,7 @@ def test_photos_of_other_things_are_counted_and_the_report_shows_all_that_is_wro
 
 
 def test_no_photos_of_other_things(shapes, tmp_path, capsys):
-    assert "holds no photos" in fails("--data", shapes, "--out", tmp_path, "--others", tmp_path / "nowhere")
+    assert "holds no photos" in fails("--data", shapes, "--out", tmp_path, "--negatives", tmp_path / "nowhere")
     assert "training" not in capsys.readouterr().out
 
 
@@ -497,7 +497,7 @@ def test_two_photos_per_class_are_enough(shapes, tmp_path, capsys):
 
 def test_unreadable_list_of_photos_to_leave_out(shapes, tmp_path):
     (tmp_path / "list.csv").write_text("photo\ndisc/00.jpg\n")
-    assert "columns file and reason" in fails("--data", shapes, "--out", tmp_path, "--leave-out", tmp_path / "list.csv")
+    assert "columns file and reason" in fails("--data", shapes, "--out", tmp_path, "--exclude", tmp_path / "list.csv")
 
 
 def test_no_folder_for_the_export(shapes, tmp_path):
@@ -568,7 +568,7 @@ def test_help_describes_every_option(capsys):
 @pytest.mark.parametrize(
     "option, value, sentence",
     [
-        ("--cross-validate", "1", "at least 2 folds"),
+        ("--folds", "1", "at least 2 folds"),
         ("--max-error", "2", "0.02 for 2%"),
         ("--max-error", "nan", "0.02 for 2%"),
         ("--seed", "-1", "number from 0"),
@@ -598,7 +598,7 @@ def test_a_class_that_may_not_be_read_is_not_passed_over(shapes):
 
 def test_options_that_the_lesson_would_ignore_are_refused(shapes, capsys):
     with pytest.raises(SystemExit):
-        train.parse_args(["--data", str(shapes), "--lesson", "--others", str(shapes)])
+        train.parse_args(["--data", str(shapes), "--lesson", "--negatives", str(shapes)])
     assert "belong to the default recipe" in capsys.readouterr().err
 
 

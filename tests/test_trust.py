@@ -28,7 +28,7 @@ from bears.model.photo import open_photo, small_jpeg
 from bears.model.speed_up import speed_up
 from bears.train import evaluation
 from bears.train.ood_eval import fit_detector
-from bears.train.options import LEFT_OUT
+from bears.train.options import EXCLUDED
 from bears.train.options import PHOTOS as PHOTOS_CSV
 from fastai.data.transforms import get_image_files
 from helpers import ROOT
@@ -94,7 +94,7 @@ def collect_photos(photos, folder):
 @pytest.fixture(scope="module")
 def recipe(photos, model, tmp_path_factory):
     """What train.py makes of the photos that the shipped model was trained on, once more."""
-    files, dropped = find_photos(collect_photos(photos, tmp_path_factory.mktemp("shipped") / "photos"), LEFT_OUT)
+    files, dropped = find_photos(collect_photos(photos, tmp_path_factory.mktemp("shipped") / "photos"), EXCLUDED)
     assert dropped == FACTS["dropped"]
     learn = open_export(ROOT / "export.pkl")
     learn.arch, learn.pretrained, learn.untrained = FACTS["arch"], True, fingerprint(learn.model[0])
@@ -323,7 +323,7 @@ def test_fewer_folds_than_were_asked_for_are_said(capsys):
     assert len(folds) == 3 and capsys.readouterr().out == ""
     for mine, other in zip(folds, grouped_folds(files, np.arange(6), 3, 7)):
         assert all(map(np.array_equal, mine, other))
-    args.cross_validate = 5
+    args.folds = 5
     assert len(evaluation.split_into_folds(files, np.arange(6), args)) == 3
     assert capsys.readouterr().out.startswith("· only 3 folds, since a class has no more different photos")
 

@@ -145,7 +145,7 @@ def bear_watch(open_model, tmp_path_factory):
     film = write_film(folder / "bear.mp4", walk("grizzly"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "Classifier", lambda file, trust: open_model)
-        command.main([film, "--to", str(folder / "kept")])
+        command.main([film, "--out", str(folder / "kept")])
     return folder / "kept"
 
 
@@ -168,7 +168,7 @@ def test_a_bear_alarms_once_and_its_folder_says_why(bear_watch):
 
 @pytest.mark.slow
 def test_a_teddy_alarms_nobody_and_the_log_says_that_it_was_seen(opened, tmp_path, capsys):
-    command.main([write_film(tmp_path / "teddy.mp4", walk("teddy")), "--to", str(tmp_path / "kept")])
+    command.main([write_film(tmp_path / "teddy.mp4", walk("teddy")), "--out", str(tmp_path / "kept")])
     assert not events_of(tmp_path / "kept") and "; 0 alarms\n" in capsys.readouterr().out
     [log] = (tmp_path / "kept" / "scores").iterdir()
     about, *looks = map(json.loads, log.read_text().splitlines())
@@ -199,7 +199,7 @@ def test_a_replay_says_why_it_alarmed_and_what_other_settings_had_done(bear_watc
         (["notes.txt"], "notes.txt is no film that can be opened here: name another, or convert it to MP4."),
         (["film.mp4", "--alarm", "black,panda"], "The model knows no panda: name some of black, grizzly, teddy with"),
         (
-            ["film.mp4", "--to", "notes.txt"],
+            ["film.mp4", "--out", "notes.txt"],
             "notes.txt cannot be written to (File exists): name another folder",
         ),
         (["film.mp4", "--model", "none.pkl"], "There is no model none.pkl."),
@@ -218,7 +218,7 @@ def test_what_is_wrong_is_one_sentence(args, said, open_model, tmp_path, monkeyp
 
 @pytest.mark.parametrize(
     "option",
-    [["--until", "25:00"], ["--threshold", "2"], ["--quiet-hours", "22"], ["--webhook", "x"], ["--every", "0"]]
+    [["--until", "25:00"], ["--threshold", "2"], ["--quiet-hours", "22"], ["--webhook", "x"], ["--interval", "0"]]
     + [["--webhook", url] for url in ("http://a..b/", "http://", "https://h:99999/", "http://[::1", "http://a b/")],
 )
 def test_options_that_make_no_sense_are_refused(option, capsys):
@@ -516,10 +516,10 @@ def test_a_single_photo_in_a_folder_alarms_and_its_event_says_why(opened, tmp_pa
         return lambda frame: datetime.now() < end and not events_of(tmp_path / "kept")
 
     monkeypatch.setattr(command, "not_yet", come)
-    command.main([str(folder), "--to", str(tmp_path / "kept")])
+    command.main([str(folder), "--out", str(tmp_path / "kept")])
     [event] = events_of(tmp_path / "kept")
     assert event["label"] == "grizzly" and re.match(r"The score of the photo, [\d.]+, is at least the", event["why"])
-    assert event["rule"]["threshold"] == PHOTO.threshold and event["scores"][0]["picture"] == "1.jpg"
+    assert event["rule"]["threshold"] == PHOTO.threshold and event["scores"][0]["picture"] == "crop-1.jpg"
 
 
 def test_all_photos_that_come_at_once_are_looked_at(tmp_path):
@@ -952,7 +952,7 @@ def test_it_stops_the_next_time_that_it_is_so_late():
 @pytest.mark.slow
 def test_a_camera_is_watched_until_then(opened, camera, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "next_time", lambda minute, now: now + timedelta(seconds=2))
-    command.main([camera("run"), "--until", "07:00", "--to", str(tmp_path / "kept")])
+    command.main([camera("run"), "--until", "07:00", "--out", str(tmp_path / "kept")])
     assert re.search(
         r"\n\S+ \S+  \d+ frames, \S+ a second; the model was asked \d+ times; 0 alarms\n", capsys.readouterr().out
     )
@@ -972,14 +972,14 @@ def test_quiet_hours_may_be_those_of_a_night(now, quiet):
 def test_in_quiet_hours_alarms_are_said_and_kept_but_not_sent(opened, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(notify.Webhook, "send", lambda self, event: pytest.fail("was sent"))
     film = write_film(tmp_path / "bear.mp4", walk("grizzly"))
-    options = ["--to", str(tmp_path / "kept"), "--webhook", "http://127.0.0.1:9", "--quiet-hours", "00:00-23:59"]
+    options = ["--out", str(tmp_path / "kept"), "--webhook", "http://127.0.0.1:9", "--quiet-hours", "00:00-23:59"]
     command.main([film, *options])
     assert "(quiet hours)" in capsys.readouterr().out and len(events_of(tmp_path / "kept")) == 1
 
 
 def test_the_oldest_goes_when_there_is_too_much_and_never_the_newest(tmp_path):
     for n in range(6):
-        folder = tmp_path / "events" / f"2026-01-0{n} 12-00-00.000"
+        folder = tmp_path / "events" / f"2026-01-0{n}T12-00-00.000"
         folder.mkdir(parents=True)
         (folder / "frame.jpg").write_bytes(bytes(1000))
     (tmp_path / "events" / "mine").mkdir()
@@ -991,7 +991,7 @@ def test_the_oldest_goes_when_there_is_too_much_and_never_the_newest(tmp_path):
 
 
 def test_the_event_just_written_stays_where_the_clock_was_ahead(tmp_path, capsys):
-    for n, name in enumerate(["2031-01-01 12-00-00.000", "2032-01-01 12-00-00.000"]):
+    for n, name in enumerate(["2031-01-01T12-00-00.000", "2032-01-01T12-00-00.000"]):
         folder = tmp_path / "events" / name
         folder.mkdir(parents=True)
         (folder / "frame.jpg").write_bytes(bytes(1000))
@@ -1000,7 +1000,7 @@ def test_the_event_just_written_stays_where_the_clock_was_ahead(tmp_path, capsys
     kept = [record.add(step) for step in watch(red_visitor(8, 1, 7), Scorer(), REAL)]
     [event] = filter(None, kept)
     record.close()
-    assert event.exists() and not (tmp_path / "events" / "2031-01-01 12-00-00.000").exists()
+    assert event.exists() and not (tmp_path / "events" / "2031-01-01T12-00-00.000").exists()
     Record(tmp_path, 1 / GB, ABOUT)
     assert list(tmp_path.glob("events/*")) == [event] and "takes nothing" not in capsys.readouterr().out
 
@@ -1029,10 +1029,10 @@ def test_on_a_full_disk_an_event_is_whole_or_absent(after, tmp_path, monkeypatch
 
 
 def test_what_a_killed_watch_left_half_written_is_gone_at_the_next_start(tmp_path):
-    half = tmp_path / "events" / "2026-01-01 12-00-00.000.part"
+    half = tmp_path / "events" / "2026-01-01T12-00-00.000.part"
     half.mkdir(parents=True)
-    (half / "1.jpg").touch()
-    whole = tmp_path / "events" / "2026-01-01 12-00-01.000"
+    (half / "crop-1.jpg").touch()
+    whole = tmp_path / "events" / "2026-01-01T12-00-01.000"
     whole.mkdir()
     (whole / "part.mp4").touch(), (whole / "event.json").touch()
     Record(tmp_path, 1, ABOUT)
@@ -1141,7 +1141,7 @@ def test_ctrl_c_ends_it_at_any_moment_in_words(after, camera, tmp_path):
         return 90
 
     film = write_film(tmp_path / "bear.mp4", walk("grizzly")) if after == "ALARM" else camera("run", grey=bear)
-    args = [sys.executable, "-u", "-m", "bears.watch", film, "--to", str(tmp_path / "kept"), "--threshold", "0.3"]
+    args = [sys.executable, "-u", "-m", "bears.watch", film, "--out", str(tmp_path / "kept"), "--threshold", "0.3"]
     with subprocess.Popen(args, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         if isinstance(after, str):
             for line in process.stdout:

@@ -18,7 +18,7 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="folder that holds one folder of photos per class")
     parser.add_argument("--list", action="store_true", help=f"only print the first {LISTED} of each class")
-    parser.add_argument("--leave-out", metavar="CSV", help="photos not to look at, as for train.py")
+    parser.add_argument("--exclude", metavar="CSV", help="photos not to look at, as for train.py")
     return parser.parse_args(argv)
 
 
@@ -65,7 +65,7 @@ def sum_up_steps(before, after):
 def typed(args):
     """The photos of `args`, as one types them in a command."""
     photos = as_typed(args.data)
-    return f"{photos} --leave-out {as_typed(args.leave_out)}" if args.leave_out else photos
+    return f"{photos} --exclude {as_typed(args.exclude)}" if args.exclude else photos
 
 
 def train_command(args):
@@ -107,11 +107,11 @@ def run(args):
     review = Review(decisions, train_command=train_command(args))
     page = None if args.list else serve(review)
     print("Judging the photos; that takes about as long as training", flush=True)
-    review.ranking, dropped = rank_folder(args.data, args.leave_out, progress=review.note)
+    review.ranking, dropped = rank_folder(args.data, args.exclude, progress=review.note)
     if sys.stdout.isatty():
         print()  # fastprogress leaves the line of its bar open
     for name, reason in dropped.items():
-        print_line(f"left out {name}: {reason}")
+        print_line(f"excluded {name}: {reason}")
     if args.list:
         print_ranking(review)
     print(sum_up(review), flush=True)

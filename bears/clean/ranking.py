@@ -53,7 +53,7 @@ class RankedPhoto(NamedTuple):
 
 
 def rank_folder(
-    folder, leave_out=None, seed=42, progress: Callable[[int, int], None] | None = None
+    folder, exclude=None, seed=42, progress: Callable[[int, int], None] | None = None
 ) -> tuple[dict[str, list[RankedPhoto]], dict[str, str]]:
     """Rank the photos below `folder`, one folder per class (`find_photos`), by how wrong they seem.
 
@@ -61,7 +61,7 @@ def rank_folder(
     Returns a dict from every class to all its photos, worst first, and `dropped` as `find_photos` does.
     Raises `DataError` when the folder is not one to train on.
     """
-    files, dropped = find_photos(folder, leave_out)
+    files, dropped = find_photos(folder, exclude)
     read = set()
 
     def open_and_tell(file):

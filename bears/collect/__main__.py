@@ -1,6 +1,6 @@
 """Collect openly licensed photos of your own classes from Openverse, ready for train.py.
 
-python3 -m bears collect "grizzly bear" "black bear" "teddy bear" --to my_photos
+python3 -m bears collect "grizzly bear" "black bear" "teddy bear" --out my_photos
 
 Makes one folder of photos per search, and attribution.csv, which names the licence, author and source page of each.
 The same command goes on where an earlier run was interrupted. https://openverse.org
@@ -18,7 +18,7 @@ KEPT = "What has come is kept; the same command goes on from here."
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("queries", metavar="QUERY", nargs="+", help="what to search for; the name of its class, too")
-    parser.add_argument("--to", metavar="DIR", type=Path, required=True, help="folder for one folder per class")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for one folder per class")
     parser.add_argument(
         "--per-class", type=int, metavar="N", default=150, help=f"photos, {MAX_RESULTS} at most (default: 150)"
     )
@@ -39,7 +39,7 @@ def main(argv=None, search=openverse, **kwargs):
     args = parse_args(argv)
     with ends_in_words("bears.collect", KEPT):
         try:
-            collect(args.queries, args.to, args.per_class, search=search, **kwargs)
+            collect(args.queries, args.out, args.per_class, search=search, **kwargs)
         except DownloadError as e:
             raise DownloadError(f"the search failed ({e}). {KEPT}") from None
 

@@ -21,10 +21,10 @@ Split = tuple[Sequence[int], Sequence[int]]  # train_idx, valid_idx: positions o
 MAX_LABEL = 200  # bytes of the name of a class: files are named after it, and systems take 255 bytes
 
 
-def find_photos(path: Path, leave_out=None) -> tuple[list[Path], dict[str, str]]:
+def find_photos(path: Path, exclude=None) -> tuple[list[Path], dict[str, str]]:
     """Find the photos of every class below the folder `path`, one folder per class.
 
-    `leave_out` names a CSV file with columns `file` (relative to `path`) and `reason`.
+    `exclude` names a CSV file with columns `file` (relative to `path`) and `reason`.
     Returns `files`, a sorted list of Paths, and `dropped`, a dict from relative name to the reason why not.
     Raises `DataError` when fewer than two classes, or a class with fewer than two photos, remain, and for names that
     are not UTF-8.
@@ -33,10 +33,10 @@ def find_photos(path: Path, leave_out=None) -> tuple[list[Path], dict[str, str]]
     photos = check_folder(path, tell=print_step)
     found = [f for f in photos if f.parent != path and not is_ours(f, path)]
     check_names(found)
-    dropped = read_leave_out(leave_out) if leave_out else {}
+    dropped = read_excluded(exclude) if exclude else {}
     names = {f: f.relative_to(path).as_posix() for f in found}
     if unknown := set(dropped) - set(names.values()):
-        print_line(f"{leave_out} names {len(unknown)} photos that are not in {path}, {min(unknown)} for one")
+        print_line(f"{exclude} names {len(unknown)} photos that are not in {path}, {min(unknown)} for one")
     kept = [f for f in found if names[f] not in dropped]
     unreadable = verify_photos(kept)
     dropped = {name: dropped[name] for name in names.values() if name in dropped}
@@ -113,7 +113,7 @@ def find_others(path: Path) -> list[Path]:
     return files
 
 
-def read_leave_out(file: Path) -> dict[str, str]:
+def read_excluded(file: Path) -> dict[str, str]:
     """Read a CSV file with columns `file` and `reason` into a dict."""
     return {name: reason or "no reason given" for name, reason in read_column(file, "reason").items()}
 

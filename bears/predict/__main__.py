@@ -3,7 +3,7 @@
 python3 -m bears predict my_photos                                       # writes predictions.csv
 python3 -m bears predict my_photos --model my_model/export.pkl           # your own classes
 python3 -m bears predict my_photos --find-animals                        # writes predictions.json, for Timelapse
-python3 -m bears predict my_photos --detections md.json --to named.json  # for Timelapse and its kin
+python3 -m bears predict my_photos --detections md.json --out named.json  # for Timelapse and its kin
 
 The same command goes on where an earlier run was interrupted.
 """
@@ -26,9 +26,9 @@ def parse_args(argv=None):
     animals = parser.add_mutually_exclusive_group()
     animals.add_argument("--find-animals", action="store_true", help="find the animals in each photo and name each")
     animals.add_argument("--detections", metavar="JSON", type=Path, help="what MegaDetector has found in that folder")
-    parser.add_argument("--to", metavar="FILE", type=Path, help="what to write (default: predictions.csv or .json)")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="what to write (default: predictions.csv or .json)")
     args = parser.parse_args(argv)
-    args.to = args.to or Path("predictions.json" if args.detections or args.find_animals else "predictions.csv")
+    args.out = args.out or Path("predictions.json" if args.detections or args.find_animals else "predictions.csv")
     return args
 
 
@@ -57,13 +57,13 @@ def choose_task(args):
 
 
 def run(args):
-    if args.to.exists():
-        raise PredictError(f"{args.to} is there already: move it away, or name another file with --to.")
+    if args.out.exists():
+        raise PredictError(f"{args.out} is there already: move it away, or name another file with --out.")
     task = choose_task(args)
-    check_writable(args.to.parent, option="--to")
+    check_writable(args.out.parent, option="--out")
     model = Classifier(args.model, args.trust_model, task.detect, args.strictness)
     journal = Journal(
-        args.to, {"model": digest(args.model), "strictness": args.strictness, "photos": str(args.photos), **task.about}
+        args.out, {"model": digest(args.model), "strictness": args.strictness, "photos": str(args.photos), **task.about}
     )
     todo = distributed.from_rank0(journal.remaining, task.keys)
     if len(todo) < len(task.keys):
@@ -73,12 +73,12 @@ def run(args):
     if not distributed.RANK:
         if missing := journal.remaining(task.keys):
             raise PredictError(
-                f"{len(missing):,} of {len(task.keys):,} {task.unit} have no row beside {args.to}: name a file with"
-                " --to on a disk that all machines share, and start again."
+                f"{len(missing):,} of {len(task.keys):,} {task.unit} have no row beside {args.out}: name a file with"
+                " --out on a disk that all machines share, and start again."
             )
-        failed = task.write(args.to, journal.rows(), model, args.model)
+        failed = task.write(args.out, journal.rows(), model, args.model)
         journal.delete()
-        print(f"{len(task.keys):,} {task.unit}, {failed:,} of which could not be opened, are in {as_typed(args.to)}")
+        print(f"{len(task.keys):,} {task.unit}, {failed:,} of which could not be opened, are in {as_typed(args.out)}")
 
 
 def main(argv=None):

@@ -20,7 +20,7 @@ from bears.model import detector
 from bears.model.answers import GROUP, NONE, SURE, find_group
 from bears.model.metadata import read_facts
 from bears.model.photo import SIDE, shrink
-from bears.model.wording import group_name, headline
+from bears.model.wording import group_name
 from bears.predict.journal import digest
 from bears.predict.photos import Photos, is_empty, open_or_stop
 from bears.text import print_line
@@ -225,9 +225,9 @@ def around(box: Sequence[float], size: tuple[int, int]) -> tuple[int, int, int, 
 
 
 def categories(classes, facts, groups):
-    """Return all names for an animal: a class, perhaps a class, none of them, or one of a group."""
-    none = headline(dict.fromkeys(classes, 0), NONE, facts)
-    return [*classes, *(f"perhaps {label}" for label in classes), none, *(group_name(g, facts) for g in groups)]
+    """Return all names for an animal: a class, possibly a class, another animal, or one of a group."""
+    possible = [f"possible {label}" for label in classes]
+    return [*classes, *possible, "other animal", *(group_name(group, facts) for group in groups)]
 
 
 def classifications(probs, certainty, groups):

@@ -50,7 +50,7 @@ class Journal:
             if about != self.about and about.endswith("\n"):  # without, the disk was full at the first line
                 raise PredictError(
                     f"{part} is of a run with another model, options or photos: give that command again, delete this"
-                    " file, or name another with --to."
+                    " file, or name another with --out."
                 )
             for line in lines:
                 with suppress(ValueError):  # the end of a line is missing where the power failed

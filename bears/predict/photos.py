@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bears.errors import PhotoError, PredictError
 from bears.files import whole
+from bears.model.answers import NONE
 from bears.model.photo import SIDE, open_photo
 from bears.model.wording import headline
 from bears.photos import list_photos
@@ -34,19 +35,26 @@ class Photos:
 
     def row(self, pictures, answers, facts, limits):
         [(probs, certainty, *_)] = answers
-        return headline(probs, certainty, facts, limits), certainty, *(round(prob, 4) for prob in probs.values())
+        verdict, status = headline(probs, certainty, facts, limits), "no_match" if certainty == NONE else certainty
+        return verdict, status, *(round(prob, 4) for prob in probs.values())
 
     def write(self, to, rows, model, file):
         """Write the table; returns how many photos could not be opened."""
         classes, failed = list(model.learn.dls.vocab), 0
-        # Names need not be UTF-8; they come out as they came in.
-        with whole(to) as part, TextIOWrapper(part, "utf-8", "surrogateescape", newline="") as table:
+        # Excel reads UTF-8 if a byte order mark comes first. Names need not be UTF-8; they come out as they came in.
+        with whole(to) as part, TextIOWrapper(part, "utf-8-sig", "surrogateescape", newline="") as table:
             writer = csv.writer(table)
-            writer.writerow(to_cells(["file", "verdict", "certainty", *classes]))
+            writer.writerow(to_cells(["file", "verdict", "status", *classes, "error"]))
             for row in rows:
                 failed += len(row) == 2
-                writer.writerow(to_cells(row if len(row) > 2 else [*row, *[""] * (1 + len(classes))]))
+                writer.writerow(to_cells(complete(row, len(classes))))
         return failed
+
+
+def complete(row, classes):
+    """Return the cells of a row; one of two has the name of a photo, and the reason why it could not be opened."""
+    name, *rest = row
+    return [*row, ""] if len(row) > 2 else [name, "", "error", *[""] * classes, *rest]
 
 
 def open_or_stop(photo: Path, side: int, are_gone: Callable[[], bool]) -> Image.Image:

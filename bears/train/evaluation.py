@@ -33,8 +33,8 @@ class Result:
 
 def split_into_folds(files: list[Path], groups: np.ndarray, args: Namespace) -> list[Split]:
     """`grouped_folds`, as many as `args` ask for; says so when there are fewer."""
-    folds = grouped_folds(files, groups, args.cross_validate, args.seed)
-    if len(folds) < args.cross_validate:
+    folds = grouped_folds(files, groups, args.folds, args.seed)
+    if len(folds) < args.folds:
         print(f"· only {len(folds)} folds, since a class has no more different photos; the more it gets, the better")
     return folds
 

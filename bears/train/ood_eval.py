@@ -54,10 +54,10 @@ def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, arg
     result.turned_away = [files[i] for i in scores.argsort() if none[i]]
     result.facts["none_of_them"] = facts
     result.facts["verdicts"] = count_verdicts(result, dict(zip(files, scores)))
-    if args.others:
-        answers = list(ask(result.learn, args.others))
+    if args.negatives:
+        answers = list(ask(result.learn, args.negatives))
         result.scores["others"] = np.array([answer.score for answer in answers])
-        result.passed = find_passed(result.learn, args.others, answers)
+        result.passed = find_passed(result.learn, args.negatives, answers)
         passed = [f.name for f, _ in result.passed]
         facts["others"] = {**error_summary(len(passed), len(answers)), "passed": passed}
     return result

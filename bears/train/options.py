@@ -8,7 +8,7 @@ from bears.files import HOME, IS_COPY
 from bears.model.answers import either
 
 OUT = Path() if IS_COPY else HOME  # a copy that pip has installed is not written to
-LEFT_OUT = Path(__file__).with_name("left_out.csv")  # of the bears
+EXCLUDED = Path(__file__).with_name("excluded.csv")  # of the bears
 PHOTOS = Path(__file__).with_name("photos.csv")  # and where they come from
 ALARM = ["black", "grizzly"]  # those of the bears that wake somebody
 SOURCES = "where photos come from: columns file and source (default: attribution.csv, if it is there)"
@@ -22,8 +22,8 @@ def parse_args(description: str, argv=None) -> argparse.Namespace:
     """The options of train.py, checked; `description` is what `--help` says above them."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder of one folder of photos per class (default: the bears, from the web)")
-    parser.add_argument("--leave-out", metavar="CSV", help="photos not to use: a file with columns file and reason")
-    parser.add_argument("--others", metavar="DIR", help="photos of other things, to count how many pass for a class")
+    parser.add_argument("--exclude", metavar="CSV", help="photos not to use: a file with columns file and reason")
+    parser.add_argument("--negatives", metavar="DIR", help="photos of other things, to count how many pass for a class")
     parser.add_argument("--sources", metavar="CSV", help=SOURCES)
     parser.add_argument("--subject", help="what all classes are, for the page to say that there is none: bear")
     parser.add_argument("--group", action="append", type=group, metavar="[NAME=]CLASSES", help=GROUP)
@@ -32,7 +32,7 @@ def parse_args(description: str, argv=None) -> argparse.Namespace:
     parser.add_argument("--lesson", nargs="?", const="lecture", choices=["lecture", "book"], help=LESSON)
     parser.add_argument("--arch", help=f"any torchvision or timm backbone (default: {ARCH}, or resnet18 for --lesson)")
     parser.add_argument("--no-pretrained", action="store_true", help="start from random weights, not from ImageNet")
-    parser.add_argument("--cross-validate", metavar="K", type=int, help="folds of the error estimate (lesson: none)")
+    parser.add_argument("--folds", metavar="K", type=int, help="folds of the error estimate (lesson: none)")
     parser.add_argument("--max-error", type=float, help="keep the old export and fail if the error is above this")
     parser.add_argument("--json", action="store_true", help="print export.json at the end, and all words to stderr")
     parser.add_argument("--seed", type=int, default=42, help="two runs with one seed agree (default: 42)")
@@ -44,11 +44,11 @@ def parse_args(description: str, argv=None) -> argparse.Namespace:
 def check_options(parser, args):
     """Refuse options that contradict each other, and fill in those that follow from others."""
     args.arch = args.arch or ("resnet18" if args.lesson else ARCH)
-    if args.cross_validate is None:
-        args.cross_validate = 0 if args.lesson else 5
-    if args.lesson and (args.others or args.subject or args.group or args.sources or args.animals):
+    if args.folds is None:
+        args.folds = 0 if args.lesson else 5
+    if args.lesson and (args.negatives or args.subject or args.group or args.sources or args.animals):
         parser.error(
-            "--others, --subject, --group, --sources and --animals belong to the default recipe, not to the lesson's"
+            "--negatives, --subject, --group, --sources and --animals belong to the default recipe, not to the lesson's"
         )
     if args.data == "":
         parser.error("--data is empty: name a folder of photos, or leave it out for the bears")
@@ -59,12 +59,12 @@ def check_options(parser, args):
     args.alarm = None if args.data else ALARM
     args.groups = join_groups(parser, args.group or [])
     if not args.data:
-        args.leave_out = args.leave_out or LEFT_OUT
+        args.exclude = args.exclude or EXCLUDED
         args.subject = args.subject or (None if args.lesson else "bear")
         args.groups = args.groups or ({} if args.lesson else GROUPS)
         args.sources, args.animals = args.sources or PHOTOS, not args.lesson
-    if args.cross_validate < 2 and not (args.lesson and args.cross_validate == 0):
-        parser.error("--cross-validate needs at least 2 folds")
+    if args.folds < 2 and not (args.lesson and args.folds == 0):
+        parser.error("--folds needs at least 2 folds")
 
 
 def group(text):

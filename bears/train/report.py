@@ -206,7 +206,7 @@ def reason(facts):
     else:
         lines.append(
             "<p><b>How far to believe it:</b> these photos were held out at random, and one that shows nearly the same"
-            " may have been learnt from. Train with <code>--cross-validate 5</code> for a figure from all photos.</p>"
+            " may have been learnt from. Train with <code>--folds 5</code> for a figure from all photos.</p>"
         )
     if cv and validation:
         lines.append(f"<p>Of the photos that the lesson's random split held out, it {errors(validation)}</p>")
@@ -261,7 +261,7 @@ def show_others(facts, result):
     others = facts["none_of_them"].get("others")
     if not others:
         return (
-            "<h2>Other things taken for a class: not tried</h2><p>Train with <code>--others DIR</code>, a folder of"
+            "<h2>Other things taken for a class: not tried</h2><p>Train with <code>--negatives DIR</code>, a folder of"
             " photos of anything else, to see which pass for one of your classes.</p>"
         )
     title = f"<h2>Other things taken for a class: {others['errors']} of {others['photos']}</h2>"
@@ -390,7 +390,7 @@ def show_rest(facts):
     left = "".join(f"<tr><td>{escape(f)}<td>{escape(why)}" for f, why in facts["dropped"].items())
     alike = "".join(f"<tr><td>{escape(', '.join(group))}" for group in facts["near_duplicates"])
     folded = {
-        f"Photos left out: {len(facts['dropped'])}": f"<table>{left}</table>",
+        f"Photos excluded: {len(facts['dropped'])}": f"<table>{left}</table>",
         f"Groups of photos that show nearly the same: {len(facts['near_duplicates'])}": f"<table>{alike}</table>",
         "All figures, as in export.json": f'<pre tabindex="0">{escape(json.dumps(facts, indent=2))}</pre>',
     }

@@ -28,7 +28,7 @@ def describe_photos(files: list[Path], dropped: dict[str, str], groups: np.ndarr
     facts = {"counts": count_labels(files), "dropped": dropped, "near_duplicates": list_near_duplicates(files, groups)}
     print_step(f"{len(files)} photos: " + ", ".join(f"{n} {label}" for label, n in facts["counts"].items()))
     for name, reason in dropped.items():
-        print_step(f"left out {name}: {reason}")
+        print_step(f"excluded {name}: {reason}")
     fate = "which the lesson's random split may part" if args.lesson else "each kept in one fold"
     print_step(f"{len(facts['near_duplicates'])} groups of near-duplicates, {fate}")
     return facts
@@ -106,5 +106,5 @@ def app_command(args: Namespace) -> str:
 
 def clean_command(args: Namespace) -> str:
     """What to type to put the photos right."""
-    leave_out = f" --leave-out {as_typed(args.leave_out)}" if args.leave_out else ""
-    return f"python3 -m bears clean {as_typed(args.data)}{leave_out}"
+    exclude = f" --exclude {as_typed(args.exclude)}" if args.exclude else ""
+    return f"python3 -m bears clean {as_typed(args.data)}{exclude}"

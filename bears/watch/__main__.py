@@ -2,7 +2,7 @@
 
 python3 -m bears watch 0                                   # a camera of this machine
 python3 -m bears watch rtsp://user:password@192.168.1.20/stream1 --sound --until 07:00
-python3 -m bears watch film.mp4 --to my_watch              # my_watch/events: why, with pictures and clips
+python3 -m bears watch film.mp4 --out my_watch             # my_watch/events: why, with pictures and clips
 python3 -m bears watch --replay my_watch --threshold 0.3   # the rule again, with other settings
 
 It is a demonstration, and no safety device. Ctrl-C ends it.
@@ -25,15 +25,15 @@ def parse_args(argv=None):
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
     parser.add_argument("--alarm", type=labels, metavar="CLASSES", help="which to wake for: black,grizzly")
     parser.add_argument("--threshold", type=share, help="how sure of it, 0 to 1 (default: 0.5; a folder: 0.9)")
-    parser.add_argument("--every", type=positive, default=0.2, metavar="SECONDS", help="between frames (default: 0.2)")
+    parser.add_argument("--interval", type=positive, default=0.2, help="seconds between frames (default: 0.2)")
     parser.add_argument("--until", type=clock, metavar="HH:MM", help="when to stop")
     parser.add_argument("--quiet-hours", type=hours, metavar="HH:MM-HH:MM", help="keep alarms, but tell nobody")
     parser.add_argument("--webhook", type=web_address, metavar="URL", help="where to send each event, as JSON")
     parser.add_argument("--sound", action="store_true", help="make a sound at an alarm")
     parser.add_argument(
-        "--to", type=Path, default=Path("watched"), metavar="DIR", help="for scores and events (watched)"
+        "--out", type=Path, default=Path("watched"), metavar="DIR", help="for scores and events (watched)"
     )
-    parser.add_argument("--keep", type=positive, default=1, metavar="GB", help="delete the oldest beyond that (1)")
+    parser.add_argument("--max-gb", type=positive, default=1, help="GB of recordings to keep, the newest (default: 1)")
     parser.add_argument("--replay", type=Path, metavar="DIR", help="the rule again, over the scores in that folder")
     args = parser.parse_args(argv)
     if bool(args.source) == bool(args.replay):
@@ -109,8 +109,8 @@ from bears.watch.replay import replay
 def run(args):
     if args.replay:
         return replay(args.replay, args.alarm, args.threshold)
-    with closing(open_source(args.source, args.every)) as source:
-        check_writable(args.to, option="--to")
+    with closing(open_source(args.source, args.interval)) as source:
+        check_writable(args.out, option="--out")
         facts = read_facts(args.model)
         model = Classifier(args.model, args.trust_model, detect=source.whole_only)
         rule = PHOTO if source.whole_only else Rule()
@@ -119,7 +119,7 @@ def run(args):
         about = {"source": source.name, "classes": classes, "alarm": which(args.alarm or facts.get("alarm"), classes)}
         about |= {"rule": asdict(rule), "live": source.live, "whole_only": source.whole_only}
         with (
-            closing(Record(args.to, args.keep, about)) as record,
+            closing(Record(args.out, args.max_gb, about)) as record,
             closing(Notifier(args.webhook, args.sound, args.quiet_hours, about, facts.get("subject"))) as notifier,
             closing(Progress()) as progress,
         ):
@@ -131,7 +131,7 @@ def run(args):
                 for event in step.events:
                     notifier.notify(event, folder)
                 progress.count(step)
-    log(f"Scores and events are in {as_typed(args.to)}")
+    log(f"Scores and events are in {as_typed(args.out)}")
 
 
 def which(labels, classes):
@@ -155,7 +155,7 @@ def next_time(minute, now):
 
 def main(argv=None):
     args = parse_args(argv)
-    kept = "" if args.replay else f"Scores and events are in {as_typed(args.to)}"
+    kept = "" if args.replay else f"Scores and events are in {as_typed(args.out)}"
     with ends_in_words("bears.watch", kept):
         end_in_order(STOP_SIGNALS)
         run(args)

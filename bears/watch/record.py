@@ -25,7 +25,7 @@ NEW_FILE = 3600  # seconds after which scores go into another file, so that the 
 BEFORE, AFTER = 8, 4  # seconds that a clip has, before and after the alarm
 CLIP_WIDTH, CLIP_RATE = 480, 5  # pixels, and frames a second at most
 COMPLAIN = 600  # seconds between two sentences about a disk that takes nothing
-NAME = "????-??-?? ??-??-??.???"  # of what is ours to delete
+NAME = "????-??-??T??-??-??.???"  # of what is ours to delete
 PART, PART_CLIP = ".part", "part.mp4"  # at the end of an event's name, and in the place of its clip: not complete
 STALE = 60  # seconds after which that is what a killed watch has left
 GB = 10**9
@@ -34,8 +34,8 @@ GB = 10**9
 class Record:
     """The folder of a watch. A disk that is full, or away, is a sentence, and watching goes on."""
 
-    def __init__(self, folder: Path, keep: float, about: dict):
-        self.folder, self.keep, self.about = folder, keep * GB, about
+    def __init__(self, folder: Path, max_gb: float, about: dict):
+        self.folder, self.max_bytes, self.about = folder, max_gb * GB, about
         self.latest, self.memory = about["rule"]["latest"], about["rule"]["memory"]
         self.file, self.begun, self.complained = None, 0, float("-inf")
         self.looks = {}  # of each track: the latest looks, as event.json has them, and their pictures
@@ -77,8 +77,8 @@ class Record:
             entries = [{**self.about, "time": now(), "continues": file is not None}, *entries]
             file, begun = self.folder / "scores" / f"{unique_name()}.jsonl", time.monotonic()
             self.prune()
-        with file.open("ab", buffering=0) as log:
-            append(log, "".join(json.dumps(entry) + "\n" for entry in entries).encode())
+        with file.open("ab", buffering=0) as scores:
+            append(scores, "".join(json.dumps(entry) + "\n" for entry in entries).encode())
         self.file, self.begun = file, begun
 
     def write_alarm(self, alarm, step):
@@ -103,8 +103,8 @@ class Record:
         scores = [dict(entry) for entry, _ in history]
         for n, (entry, (_, jpeg)) in enumerate(zip(scores, history), 1):
             if jpeg:
-                entry["picture"] = f"{n}.jpg"
-                (folder / f"{n}.jpg").write_bytes(jpeg)
+                entry["picture"] = f"crop-{n}.jpg"
+                (folder / entry["picture"]).write_bytes(jpeg)
         [look] = [look for look in step.looks if look.track == alarm["track"]]
         (folder / "frame.jpg").write_bytes(frame_with_box(step.frame.picture, look.box))
         about = {**self.about, **alarm, "time": now(), "why": why(alarm, scores, self.about["rule"]), "scores": scores}
@@ -154,7 +154,7 @@ class Record:
         kept = {newest or next(reversed(events), None), self.file or next(reversed(files), None)}
         sizes = {path: size(path) for path in by_age([*events, *files])}
         for path in [path for path in sizes if path not in kept]:
-            if sum(sizes.values()) <= self.keep:
+            if sum(sizes.values()) <= self.max_bytes:
                 break
             delete(path)
             del sizes[path]
@@ -187,21 +187,21 @@ def delete_old(part):
             delete(part)
 
 
-def append(log, lines):
+def append(file, lines):
     """Write all lines at the end of a file, or none of them."""
-    at = log.seek(0, os.SEEK_END)
+    at = file.seek(0, os.SEEK_END)
     try:
-        if log.write(lines) < len(lines):
+        if file.write(lines) < len(lines):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError:
         with suppress(OSError):  # the disk may be away
-            log.truncate(at)
+            file.truncate(at)
         raise
 
 
 def unique_name():
     """A name that sorts by time."""
-    return datetime.now().strftime("%Y-%m-%d %H-%M-%S.%f")[:-3]
+    return datetime.now().strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
 
 
 def size(path):
