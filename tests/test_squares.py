@@ -353,3 +353,11 @@ def test_the_same_photo_always_gets_the_same_copy_and_another_in_another_version
     photo = PILImage.create(np.asarray(open_photo(GRIZZLY).resize((256, 256))))
     copies = [Degrade(version)(photo).tobytes() for version in (0, 0, 1)]
     assert copies[0] == copies[1] != copies[2]
+
+
+def test_a_second_pass_leaves_nothing_behind_for_the_next_photo(model):
+    photo, unsure = open_photo(GRIZZLY), Image.new("RGB", (640, 480), "grey")
+    unsure.paste(photo.resize((110, 95)), (300, 200))
+    before = model.learn.predict(photo)[2]
+    model.ask([unsure])
+    assert torch.equal(model.learn.predict(photo)[2], before)
