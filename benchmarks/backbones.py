@@ -41,7 +41,7 @@ def parse_args(argv=None):
         parser.error(f"a comparison exports nothing: leave out {ignored[0]}")
     folds = [] if any(option.startswith("--folds") for option in others) else ["--folds", "5"]
     options = train.parse_args([*folds, *others])
-    if options.cross_validate < 2:
+    if options.folds < 2:
         parser.error("--folds needs at least 2 folds")
     return args.names, options
 

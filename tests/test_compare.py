@@ -79,7 +79,7 @@ def test_a_name_that_is_missing_is_refused(shapes, capsys):
 
 @pytest.mark.parametrize("recipe", [[], ["--lesson"]])
 def test_a_comparison_needs_folds(shapes, capsys, recipe):
-    assert backbones.parse_args(["resnet18", "--data", str(shapes), *recipe])[1].cross_validate == 5
+    assert backbones.parse_args(["resnet18", "--data", str(shapes), *recipe])[1].folds == 5
     with pytest.raises(SystemExit):
         backbones.parse_args(["resnet18", "--data", str(shapes), "--folds", "0", *recipe])
     assert "at least 2 folds" in capsys.readouterr().err

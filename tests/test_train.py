@@ -553,12 +553,12 @@ def test_help_describes_every_option(capsys):
     text = capsys.readouterr().out
     for option in (
         "data",
-        "leave-out",
+        "exclude",
         "out",
         "lesson",
         "arch",
         "no-pretrained",
-        "cross-validate",
+        "folds",
         "max-error",
         "seed",
     ):

@@ -318,7 +318,7 @@ def test_with_folds_it_is_judged_by_all_that_networks_trained_alike_have_not_see
 
 def test_fewer_folds_than_were_asked_for_are_said(capsys):
     files = [Path(label, f"{i}.jpg") for label in ("disc", "square") for i in range(3)]
-    args = Namespace(cross_validate=3, seed=7)
+    args = Namespace(folds=3, seed=7)
     folds = evaluation.split_into_folds(files, np.arange(6), args)
     assert len(folds) == 3 and capsys.readouterr().out == ""
     for mine, other in zip(folds, grouped_folds(files, np.arange(6), 3, 7)):
