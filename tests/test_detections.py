@@ -15,7 +15,6 @@ from bears import __version__
 from bears.errors import DataError, PhotoError, PredictError
 from bears.model.answers import GROUP, NO_LIMITS, NONE, SURE, UNSURE, Limits
 from bears.predict import detections
-from bears.predict.run import BATCH, ask_all
 from bears.predict.detections import (
     Detections,
     Found,
@@ -28,6 +27,7 @@ from bears.predict.detections import (
 )
 from bears.predict.journal import Journal, digest
 from bears.predict.photos import Photos
+from bears.predict.run import BATCH, ask_all
 from PIL import Image
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes of that kind")
@@ -176,9 +176,9 @@ def test_no_cell_of_the_table_is_a_formula(shapes, tmp_path):
     photos = Photos(card)
     model = SimpleNamespace(learn=SimpleNamespace(dls=SimpleNamespace(vocab=["-grizzly", "teddy"])))
     photos.write(tmp_path / "table.csv", [("=1+1.jpg", "-grizzly, 99% sure", "sure", 0.99, 0.01)], model, None)
-    [head, row] = (tmp_path / "table.csv").read_text().splitlines()
-    assert head == "file,verdict,certainty,'-grizzly,teddy"
-    assert row == "'=1+1.jpg,\"'-grizzly, 99% sure\",sure,0.99,0.01"
+    [head, row] = (tmp_path / "table.csv").read_text("utf-8-sig").splitlines()
+    assert head == "file,verdict,status,'-grizzly,teddy,error"
+    assert row == "'=1+1.jpg,\"'-grizzly, 99% sure\",sure,0.99,0.01,"
 
 
 @pytest.mark.parametrize(
@@ -212,8 +212,8 @@ def test_an_answer_is_the_names_that_megadetectors_format_has(certainty, pairs):
     groups = [["owl", "hare"], ["fox", "hare"]]
     assert classifications(PROBS, certainty, groups) == pairs
     names = categories(list(PROBS), {"subject": "animal", "groups": {"beast": ["hare", "fox"]}}, groups)
-    assert names[:6] == ["owl", "fox", "hare", "perhaps owl", "perhaps fox", "perhaps hare"]
-    assert names[6:] == ["No animal here", "owl or hare", "beast"]
+    assert names[:6] == ["owl", "fox", "hare", "possible owl", "possible fox", "possible hare"]
+    assert names[6:] == ["other animal", "owl or hare", "beast"]
 
 
 def test_what_is_found_is_written_as_parts_of_the_photo():
@@ -231,7 +231,7 @@ def export(tmp_path):
     return SimpleNamespace(learn=learn, limits=NO_LIMITS), tmp_path / "export.pkl"
 
 
-NAMED = {"0": "disc", "1": "square", "2": "perhaps disc", "3": "perhaps square"}
+NAMED = {"0": "disc", "1": "square", "2": "possible disc", "3": "possible square"}
 
 
 def test_what_megadetector_wrote_stays_and_its_animals_get_names(shapes, tmp_path, export, capsys):

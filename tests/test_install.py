@@ -51,9 +51,9 @@ def test_every_file_of_the_package_is_installed(installed):
 def test_an_installed_command_works_in_any_folder_and_writes_there(installed, tmp_path):
     result = bears(installed, tmp_path, "predict", ROOT / "examples")
     assert result.returncode == 0, result.stderr
-    rows = csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines())
-    certainty = {row["file"]: row["certainty"] for row in rows}
-    assert certainty["teddy.jpg"] == "sure" and certainty["none.jpg"] == "none"
+    rows = csv.DictReader((tmp_path / "predictions.csv").read_text("utf-8-sig").splitlines())
+    status = {row["file"]: row["status"] for row in rows}
+    assert status["teddy.jpg"] == "sure" and status["none.jpg"] == "no_match"
 
 
 def test_installed_scripts_of_the_lesson_say_what_they_take(installed, tmp_path):

@@ -178,7 +178,10 @@ def test_a_small_animal_has_the_pixels_that_the_photo_has(scene):
     [
         (["nowhere"], "nowhere cannot be read (No such file or directory): change that, or name another folder."),
         (["."], "There are no photos in .: name another folder."),
-        (["photo.jpg", "--out", "mine.csv"], "mine.csv is there already: move it away, or name another file with --out."),
+        (
+            ["photo.jpg", "--out", "mine.csv"],
+            "mine.csv is there already: move it away, or name another file with --out.",
+        ),
         (
             ["photo.jpg", "--out", "old.csv"],
             "old.csv.1.part is of a run with another model, options or photos: give that",
@@ -270,7 +273,7 @@ def test_a_photo_that_goes_meanwhile_costs_its_row_only(shapes, tmp_path, monkey
     monkeypatch.setattr(predict, "ask_all", loses((card / "11.jpg").unlink))
     predict.main([str(card), "--out", str(tmp_path / "out.csv")])
     *rows, last = read(tmp_path / "out.csv")
-    assert len(rows) == 11 and last["verdict"] == "This photo is no longer here"
+    assert len(rows) == 11 and last["error"] == "This photo is no longer here"
 
 
 def test_animals_that_are_found_are_named_in_megadetectors_format(scene, tmp_path, capsys):

@@ -35,7 +35,7 @@ def collect(queries, to, per_class=150, web=None, *, search):
     when the search fails, and `ExportError` when `to` cannot be written to; what has come until then is kept.
     """
     labels = class_folders(queries)
-    check_writable(to, "--out")
+    check_writable(to)
     collection = Collection(Path(to))
     with web or Web() as web:
         for label, query in labels.items():

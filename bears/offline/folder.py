@@ -12,7 +12,7 @@ def check_folder(folder: Path) -> None:
     """Raises a `BearsError` for a folder that cannot be written to, or has something else than an earlier page."""
     if folder.is_dir() and any(folder.iterdir()) and not files_of(folder):
         raise OfflineError(f"{folder} has other files than such a page: name a new folder with --out.")
-    check_writable(folder, "--out")
+    check_writable(folder)
 
 
 def write(files: dict[str, bytes], folder: Path) -> None:

@@ -60,7 +60,7 @@ def run(args):
     if args.out.exists():
         raise PredictError(f"{args.out} is there already: move it away, or name another file with --out.")
     task = choose_task(args)
-    check_writable(args.out.parent, option="--out")
+    check_writable(args.out.parent)
     model = Classifier(args.model, args.trust_model, task.detect, args.strictness)
     journal = Journal(
         args.out, {"model": digest(args.model), "strictness": args.strictness, "photos": str(args.photos), **task.about}

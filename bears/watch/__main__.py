@@ -110,7 +110,7 @@ def run(args):
     if args.replay:
         return replay(args.replay, args.alarm, args.threshold)
     with closing(open_source(args.source, args.interval)) as source:
-        check_writable(args.out, option="--out")
+        check_writable(args.out)
         facts = read_facts(args.model)
         model = Classifier(args.model, args.trust_model, detect=source.whole_only)
         rule = PHOTO if source.whole_only else Rule()
