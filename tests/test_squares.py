@@ -18,17 +18,17 @@ from bears.model.squares import (
     LESS,
     MARGINS,
     Answer,
+    Grid,
     MiddleSquare,
-    WholePhoto,
     WholePhotos,
     around,
     average,
     cover,
+    create_squares,
     cut_square,
     find_corners,
     find_grid,
     middle,
-    open_eyes,
     visible,
 )
 from fastai.data.transforms import ToTensor
@@ -181,11 +181,11 @@ def test_the_squares_that_cover_a_side(n, side, stride, starts):
     ],
 )
 def test_what_of_a_photo_is_looked_at_and_how_large(size, box, target):
-    whole = WholePhoto(256, 32)
-    assert visible(size) == box and whole.target(size) == target
+    grid = Grid(256, 8)
+    assert visible(size) == box and grid.target(size, 256) == target
     ramp = Image.linear_gradient("L").resize(size).convert("RGB")
     expected = ramp.crop(box).resize(target, Image.Resampling.BILINEAR)
-    assert whole.resized(ramp).tobytes() == expected.tobytes()
+    assert grid.resized(ramp, 256).tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("size, box", [((400, 300), (50, 0, 350, 300)), ((300, 401), (0, 50, 300, 350))])
@@ -224,15 +224,15 @@ def test_answers_about_an_animal_are_averaged():
     assert (mean.box, mean.fmap) == ((1, 2, 3, 4), "b")
 
 
-class Looks(WholePhotos):
-    """`WholePhotos` without a network: what a look says of a photo is in `said`, by the photo's size."""
+class Passes(WholePhotos):
+    """`WholePhotos` without a network: what a pass says of a photo is in `said`, by the photo's size."""
 
     def __init__(self, said):
-        self.fitted, self.size, self.side = {"threshold": 0.4, "sure": 0.6}, 256, 8
-        self.whole, self.said, self.looks = WholePhoto(256, 32), said, []
+        super().__init__({"threshold": 0.4, "sure": 0.6}, Grid(256, 8))
+        self.said, self.passes = said, []
 
-    def look(self, photos, size, stride=None):
-        self.looks.append(([photo.size for photo in photos], size, stride))
+    def run(self, photos, size, stride=None):
+        self.passes.append(([photo.size for photo in photos], size, stride))
         scores = [self.said[photo.size].pop(0) for photo in photos]
         return [Answer(torch.tensor([score]), size, score, str(score)) for score in scores]
 
@@ -242,38 +242,40 @@ def blank(*widths):
 
 
 def test_a_second_look_is_for_what_may_show_none_but_is_not_hopeless_and_counts_if_it_is_surer():
-    eyes = Looks({(n, 100): said for n, said in ((101, [0.6]), (102, [0.59, 0.8]), (103, [0.2, 0.1]), (104, [0.19]))})
-    answers = eyes.ask(blank(101, 102, 103, 104))
+    runs = Passes({(n, 100): said for n, said in ((101, [0.6]), (102, [0.59, 0.8]), (103, [0.2, 0.1]), (104, [0.19]))})
+    answers = runs.ask(blank(101, 102, 103, 104))
     assert [answer.score for answer in answers] == [0.6, 0.8, 0.2, 0.19]
     assert [answer.box for answer in answers] == [256, 448, 256, 256]
-    assert eyes.looks[1:] == [([(102, 100), (103, 100)], 448, 4)]
+    assert runs.passes[1:] == [([(102, 100), (103, 100)], 448, 4)]
 
 
 def test_where_a_photo_does_not_decide_the_animal_in_it_does_if_it_scores_more():
-    eyes = Looks({(n, 100): [score] for n, score in ((101, 0.66), (102, 0.65), (103, 0.5), (104, 0.3))})
-    eyes.said[256, 256] = [0.6, 0.5, 0.4, 0.3]  # of two animals, twice each
+    runs = Passes({(n, 100): [score] for n, score in ((101, 0.66), (102, 0.65), (103, 0.5), (104, 0.3))})
+    runs.said[256, 256] = [0.6, 0.5, 0.4, 0.3]  # of two animals, twice each
     boxes = {102: [(10, 10, 50, 50), (0, 0, 9, 9)], 103: [], 104: [(0, 0, 50, 20)]}
-    eyes.detector = SimpleNamespace(find_animals=lambda photo: (boxes[photo.width], None))
-    answers = eyes.ask(blank(101, 102, 103, 104))
+    runs.detector = SimpleNamespace(find_animals=lambda photo: (boxes[photo.width], None))
+    answers = runs.ask(blank(101, 102, 103, 104))
     assert [answer.score for answer in answers] == pytest.approx([0.66 - LESS, 0.65 - LESS, 0.5 - LESS, 0.35])
     assert answers[3].box == around((0, 0, 50, 20), (104, 100), MARGINS[-1]) and answers[3].fmap == "0.3"
-    assert eyes.looks[1:] == [([(256, 256)] * 4, 256, None)]
-    eyes.said = {(102, 100): [0.5], (256, 256): [0.6, 0.5]}
-    [answer] = eyes.ask(blank(102))
+    assert runs.passes[1:] == [([(256, 256)] * 4, 256, None)]
+    runs.said = {(102, 100): [0.5], (256, 256): [0.6, 0.5]}
+    [answer] = runs.ask(blank(102))
     assert answer.score == pytest.approx(0.55) and answer.box == around((10, 10, 50, 50), (102, 100), MARGINS[-1])
 
 
 def test_photos_of_one_shape_go_through_the_network_together_as_far_as_memory_allows(model, monkeypatch):
-    batches, predict = [], model.eyes.predict
+    batches, run_batch = [], model.squares.run_batch
     monkeypatch.setattr(
-        model.eyes, "predict", lambda photos: batches.append([p.size for p in photos]) or predict(photos)
+        model.squares,
+        "run_batch",
+        lambda photos, *args: batches.append([p.size for p in photos]) or run_batch(photos, *args),
     )
     monkeypatch.setattr(squares, "MAX_PIXELS", 2 * 256 * 256)
     photos = [open_photo(GRIZZLY).resize((256 + n % 2 * 32, 256)) for n in range(6)]
-    together = model.eyes.look(photos, 256)
+    together = model.squares.run(photos, 256)
     assert sorted(map(len, batches)) == [1, 1, 1, 1, 2] and all(len(set(batch)) == 1 for batch in batches)
     for photo, answer in zip(photos, together):
-        [alone] = model.eyes.look([photo], 256)
+        [alone] = model.squares.run([photo], 256)
         assert torch.allclose(answer.probs, alone.probs, atol=1e-4) and answer.box == alone.box
 
 
@@ -303,26 +305,31 @@ def learner(*tfms, head=("AdaptiveAvgPool2d", "Flatten", "Linear"), stride=32):
 )
 def test_whole_photos_can_be_looked_at_by_a_network_of_plain_squares_with_a_linear_head(made, grid):
     assert find_grid(made) == grid
-    assert not isinstance(open_eyes(made, None), WholePhotos)  # which needs to know what is none of the classes
+    assert not isinstance(create_squares(made), WholePhotos)  # which needs to know what is none of the classes
     made.ood = {}
-    eyes = open_eyes(made, "predict")
-    assert isinstance(eyes, WholePhotos) == bool(grid) and eyes.predict == "predict"
+    made_squares = create_squares(made)
+    assert isinstance(made_squares, WholePhotos) == bool(grid) and made_squares.learn is made
     if grid:
-        assert (eyes.size, eyes.side, eyes.whole.size, eyes.whole.cell) == (*grid, 96, 96 // grid[1])
+        assert made_squares.grid == grid and made_squares.grid.cell == 96 // grid[1]
 
 
-def test_the_middle_of_a_photo_has_a_score_where_one_was_fitted():
+@torch.no_grad()
+def test_the_middle_of_a_photo_has_a_score_where_one_was_fitted(monkeypatch):
     made = learner(Resize(96), head=("AdaptiveAvgPool2d", "Flatten", "Linear"))
-    predict = lambda photos: made.model(torch.stack([torch.full((3, 96, 96), p.width / 400.0) for p in photos]))  # noqa: E731
-    eyes, photos = MiddleSquare(made, predict), [Image.new("RGB", (400, 300)), Image.new("RGB", (300, 400))]
-    for answer, photo in zip(eyes.ask(photos), photos):
+    made.loss_func = SimpleNamespace(activation=nn.Identity())
+    batch = torch.stack([torch.full((3, 96, 96), width / 400.0) for width in (400, 300)])
+    monkeypatch.setattr(squares, "load_batch", lambda learn, photos: batch)
+    middles, photos = MiddleSquare(made), [Image.new("RGB", (400, 300)), Image.new("RGB", (300, 400))]
+    for answer, photo, logits in zip(middles.ask(photos), photos, made.model(batch)):
         assert answer.score is None and answer.box == middle(photo.size) and answer.fmap.shape == (3, 3, 3)
-    features = made.model[1][:-1](eyes.fmaps)
+        assert torch.equal(answer.probs, logits)
+    fmaps = made.model[0](batch)
+    features = made.model[1][:-1](fmaps)
     made.ood = {"gallery": nn.functional.normalize(features[:1]), "share_power": 1}
-    answers = eyes.ask(photos)
+    answers = middles.ask(photos)
     assert [answer.score for answer in answers] == pytest.approx(ood.score(made.ood, features).tolist())
     assert answers[0].score == pytest.approx(1)
-    assert torch.equal(answers[1].fmap, eyes.fmaps[1])
+    assert torch.equal(answers[1].fmap, fmaps[1])
 
 
 @pytest.mark.parametrize("size", [(2000, 100), (100, 2000), (400, 300)])
