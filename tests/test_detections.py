@@ -432,7 +432,7 @@ def test_a_journal_has_a_line_for_the_run_and_one_for_each_row_and_its_parts_mer
     with pytest.raises(PredictError) as e:
         list(Journal(tmp_path / "out.csv", {"model": "two"}).rows())
     assert str(e.value) == (
-        f"{part} is of a run with another model or other photos: give that command again, delete this file, or name"
+        f"{part} is of a run with another model, options or photos: give that command again, delete this file, or name"
         " another with --out."
     )
     part.write_text('{"mo')  # the disk was full
