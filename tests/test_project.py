@@ -302,7 +302,7 @@ def test_functions_that_another_folder_uses_have_type_hints():
 
 
 def test_the_table_of_options_has_those_of_the_parser():
-    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "train.md").read_text(encoding="utf-8")
     with pytest.raises(SystemExit), redirect_stdout(io.StringIO()) as text:
         parse_args("", ["--help"])
     options = set(re.findall(r"--[a-z-]+", text.getvalue())) - {"--help"}
