@@ -101,7 +101,7 @@ def test_what_was_open_once_answers_without_its_host_and_asks_nobody_else(host, 
     kept(page)
     page.set_input_files(FILE, TEDDY)
     answered(page, "Teddy bear, 96% sure")
-    assert page.get_by_role("listitem").all_inner_texts() == ["teddy\n99%", "black\nunder 1%", "grizzly\nunder 1%"]
+    assert page.get_by_role("listitem").all_inner_texts() == ["teddy\n96%", "grizzly\nunder 1%", "black\nunder 1%"]
     page.get_by_text("Where it looked", exact=True).click()
     sides = page.locator(".map img").evaluate("i => i.decode().then(() => [i.naturalWidth, i.naturalHeight])")
     assert sides == list(open_photo(TEDDY).size)
