@@ -1,25 +1,24 @@
 """Serve export.pkl as a web page: drop a photo, read how likely it is each of the model's classes.
 
-python app.py                          # http://127.0.0.1:7860
-python app.py --model my_export.pkl    # any export of train.py, whatever its classes
-python app.py --share                  # and a public link for a week
-python app.py --mcp                    # and a tool for AI assistants
+python3 -m bears app                          # http://127.0.0.1:7860
+python3 -m bears app --model my_export.pkl    # any export of train.py, whatever its classes
+python3 -m bears app --share                  # and a public link for a week
+python3 -m bears app --mcp                    # and a tool for AI assistants
 """
 
-import argparse
 import os
 import sys
 import time
 from pathlib import Path
 
-from bears.cli import STOP_SIGNALS, STRICTNESS, begin, end_in_order, no_page, prepare_gradio, root_path
+from bears.cli import STOP_SIGNALS, STRICTNESS, begin, command_parser, end_in_order, no_page, prepare_gradio, root_path
 from bears.files import export_file
 
 MODEL = Path(__file__).with_name("export.pkl")
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser("app", __doc__)
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export to serve")
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
     parser.add_argument("--strictness", **STRICTNESS)

@@ -1,9 +1,9 @@
 """Train a classifier on a folder of photos, as fast.ai's Lesson 2 does, and export it for app.py.
 
-    python train.py                           # the shipped model again: fetches its photos; writes export.pkl, reports/
-    python train.py --data photos             # your own: one folder of photos per class
-    python train.py --data photos --lesson    # the lesson to the letter, as in the lecture: ResNet-18, fine_tune(4)
-    accelerate launch train.py --data photos  # the same on several GPUs at once
+    python3 -m bears train                          # the shipped model again; writes export.pkl and reports/
+    python3 -m bears train --data photos            # your own: one folder of photos per class
+    python3 -m bears train --data photos --lesson   # the lesson to the letter: ResNet-18, fine_tune(4)
+    .venv/bin/accelerate launch train.py --data photos   # on several GPUs at once
 
 The lesson: https://course.fast.ai/Lessons/lesson2.html
 """

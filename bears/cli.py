@@ -43,6 +43,12 @@ def begin(parse_args=None) -> None:
         sys.exit(ACCEPTED)
 
 
+def command_parser(command: str, description: str) -> argparse.ArgumentParser:
+    """Return a parser for the options of `python3 -m bears COMMAND`, which usage and errors then say, too."""
+    program = f"python3 -m bears {command}"
+    return argparse.ArgumentParser(program, None, description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
 def parse_silently(parse_args):
     """End after --help, as the first process does; what is wrong with the options, that one says, and ends all."""
     try:

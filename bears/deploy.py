@@ -9,16 +9,15 @@ python3 -m bears deploy USER/NAME --static                 # without a server: f
 A plain `git push` does not do: the Hub refuses binary files in it.
 """
 
-import argparse
 import json
 import subprocess
 
-from bears.cli import begin, ends_in_words
+from bears.cli import begin, command_parser, ends_in_words
 from bears.files import HOME, MODEL, export_file
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser("deploy", __doc__)
     parser.add_argument("space", metavar="USER/NAME", help="the Space; it is created if it is not there")
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export to serve")
     parser.add_argument("--trust-model", action="store_true", help="an export that app.py opens with this option only")

@@ -34,7 +34,7 @@ def test_help_and_refusals_come_before_slow_imports(program, option, status):
     command = [sys.executable, *PROGRAMS[program], option]
     result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     imported = {line.split("|")[-1].strip() for line in result.stderr.splitlines() if line.startswith("import time:")}
-    assert result.returncode == status and "usage: " in result.stdout + result.stderr
+    assert result.returncode == status and f"usage: python3 -m bears {program} " in result.stdout + result.stderr
     assert "bears.cli" in imported
     assert not imported & {"torch", "gradio", "fastai", "numpy", "requests", "huggingface_hub"}
 

@@ -4,19 +4,18 @@ python3 -m bears clean photos           # a page, for this machine only: keep, m
 python3 -m bears clean photos --list    # the 20 likeliest mistakes of each class, as text
 """
 
-import argparse
 import sys
 from collections import Counter
 from pathlib import Path
 
-from bears.cli import STOP_SIGNALS, begin, end_in_order, ends_in_words, prepare_gradio
+from bears.cli import STOP_SIGNALS, begin, command_parser, end_in_order, ends_in_words, prepare_gradio
 
 LISTED = 20  # photos of each class that `--list` prints
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="folder that holds one folder of photos per class")
+    parser = command_parser("clean", __doc__)
+    parser.add_argument("data", metavar="DIR", help="folder that holds one folder of photos per class")
     parser.add_argument("--list", action="store_true", help=f"only print the first {LISTED} of each class")
     parser.add_argument("--exclude", metavar="CSV", help="photos not to look at, as for train.py")
     return parser.parse_args(argv)

@@ -6,17 +6,16 @@ Makes one folder of photos per search, and attribution.csv, which names the lice
 The same command goes on where an earlier run was interrupted. https://openverse.org
 """
 
-import argparse
 from pathlib import Path
 
-from bears.cli import begin, ends_in_words
+from bears.cli import begin, command_parser, ends_in_words
 from bears.collect.openverse import MAX_RESULTS, openverse
 
 KEPT = "What has come is kept; the same command goes on from here."
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser("collect", __doc__)
     parser.add_argument("queries", metavar="QUERY", nargs="+", help="what to search for; the name of its class, too")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for one folder per class")
     parser.add_argument(

@@ -5,15 +5,14 @@ python3 -m bears offline --serve                                # look at it on 
 python3 -m bears offline --model my/export.pkl --data my_photos # your own classes, compared on your own photos
 """
 
-import argparse
 from pathlib import Path
 
-from bears.cli import STOP_SIGNALS, begin, end_in_order, ends_in_words
+from bears.cli import STOP_SIGNALS, begin, command_parser, end_in_order, ends_in_words
 from bears.files import MODEL, export_file
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser("offline", __doc__)
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export to make it from")
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
     parser.add_argument("--out", type=Path, default=Path("site"), help="the folder of the page (default: site)")

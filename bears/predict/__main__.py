@@ -8,17 +8,16 @@ python3 -m bears predict my_photos --detections md.json --out named.json  # for 
 The same command goes on where an earlier run was interrupted.
 """
 
-import argparse
 import os
 from pathlib import Path
 
-from bears.cli import STRICTNESS, begin, ends_in_words
+from bears.cli import STRICTNESS, begin, command_parser, ends_in_words
 from bears.files import MODEL, export_file
 from bears.predict.journal import KEPT
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser("predict", __doc__)
     parser.add_argument("photos", metavar="PHOTOS", type=Path, help="a folder, with all folders in it; or one photo")
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export to ask")
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")

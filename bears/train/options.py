@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from bears import ARCH
+from bears.cli import command_parser
 from bears.files import HOME, IS_COPY
 from bears.model.answers import either
 
@@ -20,7 +21,7 @@ LESSON = "the lesson's own recipe with ResNet-18: of the lecture (128 pixels; th
 
 def parse_args(description: str, argv=None) -> argparse.Namespace:
     """The options of train.py, checked; `description` is what `--help` says above them."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser("train", description)
     parser.add_argument("--data", help="folder of one folder of photos per class (default: the bears, from the web)")
     parser.add_argument("--exclude", metavar="CSV", help="photos not to use: a file with columns file and reason")
     parser.add_argument("--negatives", metavar="DIR", help="photos of other things, to count how many pass for a class")

@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bears.cli import STOP_SIGNALS, begin, end_in_order, ends_in_words
+from bears.cli import STOP_SIGNALS, begin, command_parser, end_in_order, ends_in_words
 from bears.files import MODEL, export_file
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser("watch", __doc__)
     parser.add_argument("source", metavar="SOURCE", nargs="?", help="a film, a folder, a camera, or a stream's address")
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export to ask")
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
