@@ -364,7 +364,7 @@ def test_every_control_can_be_reached_and_used_by_keyboard(open_page):
             break
     assert names[:4] == ["Photo", "Camp watch", "Choose a photo", "Take a photo"]
     page.keyboard.press("Enter")
-    answered(page, "Black bear, ")
+    answered(page, "A bear: black or grizzly")
 
 
 def test_what_a_finger_taps_is_large_enough(open_page):

@@ -52,7 +52,7 @@ def test_the_tool_answers_for_an_uploaded_photo(mcp_url):
         [path] = requests.post(f"{mcp_url}/gradio_api/upload", files={"files": photo}, timeout=30).json()
     answer = ask(mcp_url, lambda s: call(s, f"{mcp_url}/gradio_api/file={path}"))
     verdict, probs, *heatmap, certainty = answer.content
-    assert not answer.isError and verdict.text == "Teddy bear, 96% sure" and json.loads(probs.text)["teddy"] > 0.99
+    assert not answer.isError and verdict.text == "Teddy bear, 96% sure" and json.loads(probs.text)["teddy"] > 0.96
     assert json.loads(certainty.text) == {"certainty": "sure"}
     assert [part.type for part in heatmap] == ["image", "text"] and heatmap[0].mimeType == "image/jpeg"
 
