@@ -98,6 +98,7 @@ class Server:
             if match := re.search(pattern, self.log.read_text()):
                 return match[0]
             time.sleep(0.1)
+        self.process.kill()  # nobody else would end it
         raise AssertionError(f"app.py never printed {pattern}:\n{self.log.read_text()}")
 
     def close(self):
