@@ -21,7 +21,7 @@ if __name__ == "__main__":
 
 from bears import distributed
 from bears.files import check_writable
-from bears.learning.data import batch_size, check_groups, check_split, explain_lost_photos, find_others, find_photos
+from bears.learning.data import batch_size, check_labels, check_split, explain_lost_photos, find_others, find_photos
 from bears.learning.features import compute_features
 from bears.learning.head import EPOCHS, LR, head_learner
 from bears.learning.learner import LINEAR_HEAD, body_was_trained, no_progress_bar_in_logs, vision_learner
@@ -56,7 +56,7 @@ def get_photos(args):
     path = args.data = args.data or shipped_photos()
     # In the place of both: it opens photos as the page does, says why one cannot be used, and deletes none.
     files, dropped = find_photos(path, args.exclude)
-    check_groups(args.groups, files)
+    check_labels(args.groups, args.alarm, files)
     groups = group_near_duplicates(files)
     return files, groups, summary.describe_photos(files, dropped, groups, args)
 

@@ -91,6 +91,11 @@ def root_path(text: str) -> str:
     return text
 
 
+def labels(text: str) -> list[str]:
+    """Return the classes in `black,grizzly`, as an option of argparse."""
+    return [label.strip() for label in text.split(",")]
+
+
 def factor(text: str) -> float:
     """Return a number that is not negative, as an option of argparse."""
     if not (number := float(text)) >= 0 or isinf(number):

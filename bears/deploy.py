@@ -9,6 +9,7 @@ python3 -m bears deploy USER/NAME --static                 # without a server: f
 A plain `git push` does not do: the Hub refuses binary files in it.
 """
 
+import csv
 import json
 import subprocess
 
@@ -47,7 +48,7 @@ DETECTOR = ["bears/model/detector.onnx.gz", "bears/model/detector.md"]
 WEB = [f"bears/web/*.{kind}" for kind in KINDS]
 FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", "bears/app/*.py"]
 FILES += ["bears/model/*.py", *DETECTOR, *WEB]
-THE_BEARS = ["black", "grizzly", "teddy"]
+THEIR_PHOTOS = HOME / "bears" / "train" / "photos.csv"  # of the shipped model
 ABOUT_THE_BEARS = ["MODEL_CARD.md", *(f"docs/pictures/*.{kind}" for kind in ("jpg", "png", "svg", "webp"))]
 THEIR_LICENCE = (
     "The photos in `examples/` are under the GNU General Public License, version 2, not under that of the app:"
@@ -110,7 +111,13 @@ def static_files(space, model, trust):
 
 def is_shipped(model, facts):
     """Whether it is the bears' own export, which the model card is about."""
-    return model.resolve() == MODEL and facts.get("classes") == THE_BEARS
+    return model.resolve() == MODEL and facts.get("classes") == the_bears()
+
+
+def the_bears():
+    """Return the classes of the shipped model."""
+    with THEIR_PHOTOS.open(newline="", encoding="utf-8") as rows:
+        return sorted({row["label"] for row in csv.DictReader(rows)})
 
 
 def check_opens(model, trust):

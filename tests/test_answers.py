@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import requests
 from bears.errors import DataError
-from bears.learning.data import check_groups
+from bears.learning.data import check_labels
 from bears.model.answers import GROUP, NO_LIMITS, SURE, Limits
 from bears.model.classifier import Classifier
 from bears.model.export import export, open_export
@@ -235,10 +235,18 @@ def test_groups_that_cannot_be_meant_are_refused(groups, sentence, capsys):
     assert sentence in capsys.readouterr().err
 
 
+def test_an_alarm_is_for_the_classes_that_are_named(shapes):
+    files = sorted(shapes.glob("*/*.jpg"))
+    assert parse_args("", ["--data", "photos", "--alarm", "disc, square"]).alarm == ["disc", "square"]
+    check_labels({}, ["disc"], files)
+    with pytest.raises(DataError, match=r"^There is no class fox: name some of disc, square with --alarm\.$"):
+        check_labels({}, ["fox"], files)
+
+
 def test_groups_are_of_the_classes_of_the_photos(shapes):
     files = sorted(shapes.glob("*/*.jpg"))
-    check_groups({"shape": ["disc", "square"]}, files)
+    check_labels({"shape": ["disc", "square"]}, None, files)
     with pytest.raises(DataError, match=r"^There is no class star: name some of disc, square with --group\.$"):
-        check_groups({"shape": ["disc", "star"]}, files)
+        check_labels({"shape": ["disc", "star"]}, None, files)
     with pytest.raises(DataError, match=r"^The group disc has the name of a class: give it another with --group\.$"):
-        check_groups({"disc": ["disc", "square"]}, files)
+        check_labels({"disc": ["disc", "square"]}, None, files)

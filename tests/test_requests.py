@@ -16,9 +16,10 @@ import gradio as gr
 import pytest
 from bears.app import guard, uploads
 from bears.app.guard import Guard, Refused
-from bears.app.uploads import LEAST, RESERVE, Store
+from bears.app.uploads import LEAST, MAX_FILE_SIZE, RESERVE, Store
 from gradio.data_classes import FileData
 from gradio.routes import file_upload_statuses
+from helpers import ROOT
 from PIL import Image
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -545,7 +546,7 @@ def test_the_page_is_launched_private_and_guarded(
     [middleware], routes = options["app_kwargs"]["middleware"], options["app_kwargs"]["routes"]
     page = middleware.cls("app", *middleware.args, **middleware.kwargs)
     assert isinstance(page, Guard) and (page.max_file_size, page.hosts, page.forwarded) == (
-        25 * 2**20,
+        int(MAX_FILE_SIZE.removesuffix("mb")) * 2**20,
         hosts,
         forwarded,
     )
@@ -559,11 +560,16 @@ def test_the_page_is_launched_private_and_guarded(
         "prevent_thread_lock": True,
         "quiet": True,
         "root_path": (root_path or "").rstrip("/"),
-        "max_file_size": "25mb",
+        "max_file_size": MAX_FILE_SIZE,
         "enable_monitoring": False,
         "run_history": False,
         "state_session_capacity": 100,
     }
+
+
+def test_the_page_about_security_has_the_limit_of_an_upload():
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    assert f"Files may have {MAX_FILE_SIZE.removesuffix('mb')} MB." in page
 
 
 def test_who_may_speak_for_visitors_is_whom_the_environment_names(launched, demo, monkeypatch):

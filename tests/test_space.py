@@ -93,7 +93,7 @@ def test_files_of_editors_and_notes_are_not_sent(tmp_path, monkeypatch, git):
     ):
         (web / name).write_text("private")
     (web / "untracked.py").write_text("private")
-    monkeypatch.setattr("bears.deploy.ROOT", tmp_path)
+    monkeypatch.setattr("bears.deploy.HOME", tmp_path)
     sent = {name for name in files_to_send("me/bears", ROOT / "export.pkl") if name.startswith("bears/")}
     assert sent - {"bears/web/untracked.py"} == {name for name in wanted if name.startswith("bears/")}
     assert git == ("bears/web/untracked.py" not in sent)

@@ -163,11 +163,12 @@ def check_classes(path, found, files):
             raise DataError(advice_on_small_class(path, label, counts.get(label, 0), {f.parent for f in found}))
 
 
-def check_groups(groups: dict[str, list[str]], files: list[Path]) -> None:
-    """Refuse groups (`--group`) of classes that are not there, or with the name of a class."""
+def check_labels(groups: dict[str, list[str]], alarm: list[str] | None, files: list[Path]) -> None:
+    """Refuse groups (`--group`) or an alarm of classes that are not there, and groups with the name of a class."""
     classes = sorted(count_labels(files))
-    if unknown := [label for labels in groups.values() for label in labels if label not in classes]:
-        raise DataError(f"There is no class {unknown[0]}: name some of {', '.join(classes)} with --group.")
+    for option, labels in (*(("--group", labels) for labels in groups.values()), ("--alarm", alarm or [])):
+        if unknown := [label for label in labels if label not in classes]:
+            raise DataError(f"There is no class {unknown[0]}: name some of {', '.join(classes)} with {option}.")
     if same := [name for name in groups if name in classes]:
         raise DataError(f"The group {same[0]} has the name of a class: give it another with --group.")
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from bears import ARCH
-from bears.cli import command_parser
+from bears.cli import command_parser, labels
 from bears.files import HOME, IS_COPY
 from bears.model.answers import either
 
@@ -16,6 +16,7 @@ SOURCES = "where photos come from: columns file and source (default: attribution
 GROUPS = {"bear": ["black", "grizzly"]}  # and that a bad photo may not tell apart
 GROUP = "classes that are hard to tell apart, for one answer about them all: bear=black,grizzly (may be repeated)"
 ANIMALS = "the classes are animals: where the whole photo does not decide, find the animal in it first"
+WAKES = "classes for which a camera raises an alarm: fox,wolf (default: all; of the bears, black and grizzly)"
 LESSON = "the lesson's own recipe with ResNet-18: of the lecture (128 pixels; the default) or the book (224, augmented)"
 
 
@@ -28,6 +29,7 @@ def parse_args(description: str, argv=None) -> argparse.Namespace:
     parser.add_argument("--sources", metavar="CSV", help=SOURCES)
     parser.add_argument("--subject", help="what all classes are, for the page to say that there is none: bear")
     parser.add_argument("--group", action="append", type=group, metavar="[NAME=]CLASSES", help=GROUP)
+    parser.add_argument("--alarm", type=labels, metavar="CLASSES", help=WAKES)
     parser.add_argument("--animals", action="store_true", help=ANIMALS)
     parser.add_argument("--out", default=OUT, type=Path, help="folder for export.pkl, export.json and reports/")
     parser.add_argument("--lesson", nargs="?", const="lecture", choices=["lecture", "book"], help=LESSON)
@@ -57,7 +59,7 @@ def check_options(parser, args):
         parser.error("--max-error is a share of the photos: 0.02 for 2%")
     if not 0 <= args.seed < 2**32:
         parser.error("--seed is a number from 0 to 4294967295")
-    args.alarm = None if args.data else ALARM
+    args.alarm = args.alarm or (None if args.data else ALARM)
     args.groups = join_groups(parser, args.group or [])
     if not args.data:
         args.exclude = args.exclude or EXCLUDED
@@ -71,15 +73,15 @@ def check_options(parser, args):
 def group(text):
     """Return the name and the classes of `bear=black,grizzly`; without a name it is `black or grizzly`."""
     name, _, classes = text.rpartition("=")
-    labels = [label.strip() for label in classes.split(",")]
-    if len(set(labels) - {""}) < max(2, len(labels)) or ("=" in text and not name.strip()):
+    members = labels(classes)
+    if len(set(members) - {""}) < max(2, len(members)) or ("=" in text and not name.strip()):
         raise argparse.ArgumentTypeError(f"{text} is no group of two or more classes: bear=black,grizzly")
-    return name.strip() or either(labels), labels
+    return name.strip() or either(members), members
 
 
 def join_groups(parser, groups):
     """Return all groups as a dict from name to classes; a class is in one of them at most."""
-    labels = [label for _, some in groups for label in some]
-    if len(set(labels)) < len(labels) or len(dict(groups)) < len(groups):
+    members = [label for _, some in groups for label in some]
+    if len(set(members)) < len(members) or len(dict(groups)) < len(groups):
         parser.error("--group is given twice with the same name or class: a class can be in one group")
     return dict(groups)

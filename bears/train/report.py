@@ -19,6 +19,7 @@ from bears.model.metadata import errors, estimate, too_uncertain, when_sure
 from bears.model.photo import as_jpeg, open_photo
 from bears.train import summary
 from bears.train.evaluation import Result
+from bears.train.options import ALARM
 from fastai import interpret
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
@@ -270,8 +271,8 @@ def show_others(facts, result):
 
 
 def show_watch(facts):
-    """What no photo says about an alarm, and what does; there are clips of the bears alone."""
-    if "alarm" not in facts:
+    """Return what no photo says about an alarm, and what does; there are clips of the bears alone."""
+    if facts.get("alarm") != ALARM:
         return ""
     return (
         f"<h2>As a watch for {escape(' and '.join(facts['alarm']))}: not tried</h2><p>How many visits are missed at how"

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bears.cli import STOP_SIGNALS, begin, command_parser, end_in_order, ends_in_words
+from bears.cli import STOP_SIGNALS, begin, command_parser, end_in_order, ends_in_words, labels
 from bears.files import MODEL, export_file
 
 
@@ -39,10 +39,6 @@ def parse_args(argv=None):
     if bool(args.source) == bool(args.replay):
         parser.error("name what to watch, or a folder to --replay")
     return args
-
-
-def labels(text):
-    return [label.strip() for label in text.split(",")]
 
 
 def share(text):
