@@ -97,7 +97,7 @@ def open_model():
 @pytest.fixture
 def opened(open_model, monkeypatch):
     """The command uses the model that is open already."""
-    monkeypatch.setattr(command, "Classifier", lambda file, trust: open_model)
+    monkeypatch.setattr(command, "Classifier", lambda file, trust, detect: open_model)
 
 
 def meadow(seed=0):
@@ -144,7 +144,7 @@ def bear_watch(open_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("watch")
     film = write_film(folder / "bear.mp4", walk("grizzly"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "Classifier", lambda file, trust: open_model)
+        patch.setattr(command, "Classifier", lambda file, trust, detect: open_model)
         command.main([film, "--out", str(folder / "kept")])
     return folder / "kept"
 
@@ -208,7 +208,9 @@ def test_a_replay_says_why_it_alarmed_and_what_other_settings_had_done(bear_watc
 )
 def test_what_is_wrong_is_one_sentence(args, said, open_model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "Classifier", Classifier if "--model" in args else lambda file, trust: open_model)
+    monkeypatch.setattr(
+        command, "Classifier", Classifier if "--model" in args else lambda file, trust, detect: open_model
+    )
     (tmp_path / "notes.txt").write_text("no film")
     write_film("film.mp4", walk("teddy", seconds=1))
     with pytest.raises(SystemExit, match=r"^bears\.watch: ") as e:
