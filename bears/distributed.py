@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from bears.fastai_internals import broadcast_with
 from fastai.torch_core import default_device, defaults
 
 RANK, WORLD_SIZE = 0, 1  # which process this is, and of how many
@@ -45,7 +46,6 @@ def init_processes():
     if not {"WORLD_SIZE", "ACCELERATE_MIXED_PRECISION"} & os.environ.keys():
         return
     from accelerate import Accelerator, InitProcessGroupKwargs
-    from fastai.distributed import DistributedDL
 
     patience = InitProcessGroupKwargs(timeout=timedelta(days=1))  # the first process may have many photos to verify
     state = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no", kwargs_handlers=[patience]).state
@@ -57,7 +57,7 @@ def init_processes():
     default_device(state.device.type == "cuda")
     if state.device.type == "cpu":
         defaults.cpus = 0  # no workers that load photos: one that is forked beside gloo's threads can hang forever
-    DistributedDL._broadcast = broadcast
+    broadcast_with(broadcast)
     # fastai gathers what any Learner says from all processes while these are set; see `training`.
     for name in ("RANK", "WORLD_SIZE"):
         os.environ.pop(name, None)
@@ -66,7 +66,7 @@ def init_processes():
 
 
 def broadcast(self, idxs, rank):
-    """Which photos are whose turn, from the process `rank`; fastai's own method does this on GPUs only."""
+    """Return which photos are whose turn, as the process `rank` says; fastai's own method does this on GPUs only."""
     box = [idxs]
     torch.distributed.broadcast_object_list(box, rank)
     return box[0]

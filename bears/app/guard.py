@@ -15,14 +15,13 @@ import anyio
 import gradio as gr
 import orjson
 from bears.app.connections import is_proxy, limit_connections, most_connections
+from bears.app.gradio_internals import forget, function_number, has_event, has_sessions, queue_of, unanswered
 from bears.app.hosting import THIS_MACHINE, behind_proxy, local_names
 from bears.app.uploads import MAX_FILE_SIZE, NO_ROOM, Store
 from bears.static_site import routes
 from bears.web.policy import POLICY
-from gradio import utils
 from gradio.data_classes import PredictBody
 from gradio.route_utils import get_hostname
-from gradio.routes import file_upload_statuses
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
@@ -147,7 +146,7 @@ class Guard:
             check_names(scope, path)
             with counted(self.tabs, client) if is_heartbeat(path) else contextlib.nullcontext():
                 return await self.app(scope, receive, send)
-        forget(scope["app"].get_blocks()._queue)
+        forget(queue_of(scope["app"].get_blocks()), MAX_REMEMBERED)
         if path == "/gradio_api/upload":
             return await self.app(scope, self.upload(scope, receive), send)
         mcp = path.startswith(MCP)
@@ -220,7 +219,7 @@ class Guard:
         Many people may stand behind a proxy, so there each session has a share of its own; all who name no session
         have one together, and a place more for each page that is open there.
         """
-        queue, proxied = scope["app"].get_blocks()._queue, is_proxy(scope["client"])
+        queue, proxied = queue_of(scope["app"].get_blocks()), is_proxy(scope["client"])
         if len(queue) >= queue.max_size:
             raise Refused(503, "Too many people are asking at the moment: please try again in a minute.", 60)
         asker = scope["asker"] = (client, session if proxied else "")
@@ -234,13 +233,6 @@ class Guard:
             raise Refused(429, f"{MAX_PLACES} photos from your address are in the queue: {WAIT}", retry_after=10)
         with counted(self.asking, asker):
             yield
-
-
-def unanswered(queue):
-    """Return the events of Gradio's queue that have not been answered yet."""
-    waiting = queue.pending_event_ids_session
-    events = list(queue.event_ids_to_events.values())
-    return [event for event in events if event._id in waiting.get(event.session_hash, ())]
 
 
 @contextlib.contextmanager
@@ -314,13 +306,11 @@ def check_names(scope, path):
     names = [name for key in ("session_hash", "upload_id") for name in query.get(key, ())]
     if any(len(name) > MAX_NAME for name in names) or (api == "heartbeat" and len(last) > MAX_NAME):
         raise Refused(400, f"A name of a session or an upload has {MAX_NAME} characters at most.")
-    queue = scope["app"].get_blocks()._queue
-    if path == "/gradio_api/queue/data" and not set(names) <= queue.pending_messages_per_session.keys():
+    queue = queue_of(scope["app"].get_blocks())
+    if path == "/gradio_api/queue/data" and not has_sessions(queue, names):
         raise Refused(404, "There is no such session: please join the queue first.")
-    if path.startswith("/gradio_api/call/"):
-        events = {event for events in list(queue.pending_event_ids_session.values()) for event in events}
-        if last not in events:
-            raise Refused(404, "There is no such event: please ask again.")
+    if path.startswith("/gradio_api/call/") and not has_event(queue, last):
+        raise Refused(404, "There is no such event: please ask again.")
 
 
 def check_question(body):
@@ -343,7 +333,7 @@ def check_function(blocks, path, question):
     """The function of the page that a question is for, a Gradio `BlockFunction`, if it can take the question."""
     name, number = path.split("/")[-1], question.get("fn_index")
     by_name = path.startswith("/gradio_api/call/") or (number is None and name != "join")
-    found = [fn for fn in blocks.fns.values() if (fn.api_name == name if by_name else fn._id == number)]
+    found = [fn for fn in blocks.fns.values() if (fn.api_name == name if by_name else function_number(fn) == number)]
     if not found:
         raise Refused(404, "There is no such function: please see the page of the API.")
     [fn] = found
@@ -359,16 +349,6 @@ def check_function(blocks, path, question):
     return fn
 
 
-def forget(queue):
-    """Drop what Gradio remembers for ever: sessions without an event, and how far each upload has come."""
-    for session in list(queue.pending_event_ids_session)[:-MAX_REMEMBERED]:
-        if not queue.pending_event_ids_session[session]:
-            del queue.pending_event_ids_session[session]
-    for kept in (file_upload_statuses._signals, file_upload_statuses._statuses):
-        for upload in list(kept)[:-MAX_REMEMBERED]:
-            kept.pop(upload, None)
-
-
 def protected(demo: gr.Blocks, host: str, share: bool, root_path: str | None) -> dict:
     """Return what `demo.launch` needs in public, as keyword arguments; it then returns at once.
 
@@ -381,7 +361,7 @@ def protected(demo: gr.Blocks, host: str, share: bool, root_path: str | None) ->
     store = Store(os.environ["GRADIO_TEMP_DIR"], demo.temp_file_sets)
     store.keep_sweeping()
     hosts = () if behind is not None else names
-    guard = Middleware(Guard, store, utils._parse_file_size(MAX_FILE_SIZE), hosts, behind is not None)
+    guard = Middleware(Guard, store, MAX_FILE_SIZE, hosts, behind is not None)
     return {
         "app_kwargs": {"middleware": [guard], "routes": routes(demo.learn.file)},
         "server_name": host,

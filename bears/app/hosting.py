@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from bears.app.gradio_internals import close_tunnels, open_tunnel, tunnel_program
 from bears.cli import STOP_SIGNALS, delete_private
-from gradio import Blocks, networking, tunneling
+from gradio import Blocks
 
 THIS_MACHINE = "127.0.0.1,::1"
 
@@ -74,13 +75,14 @@ def share(demo: Blocks) -> str:
     if host := find_host():
         return f"Warning: --share is ignored, since {host} has given this page a public address already."
     try:
-        address = networking.setup_tunnel(demo.server_name, demo.server_port, demo.share_token, None, None)
+        address = open_tunnel(demo)
         return f"Public link, valid for a week at most: {address.replace('http://', 'https://')}"
     except Exception as e:  # no network, no tunnel program, no room for it: each raises something else
-        if Path(tunneling.BINARY_PATH).exists():
+        program, url = tunnel_program()
+        if Path(program).exists():
             todo = "check that the network lets you reach gradio.live, and start again"
         else:
-            todo = f"check the network and start again, or save {tunneling.BINARY_URL} as {tunneling.BINARY_PATH}"
+            todo = f"check the network and start again, or save {url} as {program}"
         return f"There is no public link ({type(e).__name__}): {todo}. The page is still at {demo.local_url}"
 
 
@@ -93,8 +95,7 @@ def end_page(demo: Blocks) -> None:
         demo.server.config.timeout_graceful_shutdown = 1  # second
         demo.close(verbose=False)
     demo.learn.close()
-    for tunnel in tunneling.CURRENT_TUNNELS:
-        tunnel.kill()
+    close_tunnels()
     delete_private()
     sys.stdout.flush()
     os._exit(0)

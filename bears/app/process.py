@@ -18,8 +18,8 @@ from multiprocessing.managers import BaseProxy
 from pathlib import Path
 
 from bears.app.batching import MAX_BATCH, Manager
-from bears.app.callers import find_caller
 from bears.app.decode_workers import DecodeWorkers, end_after
+from bears.app.gradio_internals import find_caller
 from bears.errors import ExportError, NoModelError, PhotoError
 from bears.model.heatmap import draw_heatmap
 
@@ -150,9 +150,8 @@ class Started:
     def close(self):
         """End the process if it runs, and remove its socket."""
         self.process.kill()
-        # Both know every thread's connection, and errors that were raised meanwhile still know `self`.
-        BaseProxy._address_to_local.pop(self.address, None)
-        self.predictor = Gone()
+        forget_connections(self.address)
+        self.predictor = Gone()  # errors that were raised meanwhile still know `self`
         with contextlib.suppress(OSError), self.process:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -168,6 +167,11 @@ class Started:
             if self.process.poll() is None:
                 raise
             raise error from None
+
+
+def forget_connections(address):
+    """Drop every thread's connection to an address, which multiprocessing keeps in a private dict until we end."""
+    BaseProxy._address_to_local.pop(address, None)
 
 
 class Gone:

@@ -14,13 +14,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import gradio as gr
+from bears.app.gradio_internals import UploadParser, download_with, parse_uploads_with
 from bears.cli import delete_abandoned, private_folders
-from bears.model.photo import FORMATS, HINT
-from gradio import processing_utils, route_utils, utils
-from PIL import Image
+from bears.model.photo import HINT, begins_a_photo
+from gradio import utils
 from starlette.formparsers import MultiPartException
 
-MAX_FILE_SIZE = "25mb"  # of one photo, whether the page or a program sends it
+MAX_FILE_SIZE = 25 * 2**20  # bytes of one photo, whether the page or a program sends it
 MAX_HELD = 4 * 2**30  # bytes of all files together
 RESERVE = 200 * 2**20  # bytes of the disk that stay free for whatever else runs here
 AGE = 3600  # seconds that a file is kept
@@ -92,13 +92,13 @@ def files_in(folder):
                 yield file, os.stat(file)
 
 
-class PhotoParser(route_utils.GradioMultiPartParser):
+class PhotoParser(UploadParser):
     """Gradio's parser of an upload, which takes in nothing but photos, and leaves nothing behind when it fails."""
 
     def on_headers_finished(self):
         super().on_headers_finished()
         self.begin = b""
-        if self._current_part.file is None:
+        if not self.is_at_a_file():
             raise MultiPartException("Please send photos as files.")
 
     def on_part_data(self, data, start, end):
@@ -119,17 +119,11 @@ class PhotoParser(route_utils.GradioMultiPartParser):
         try:
             return await super().parse()
         except BaseException:  # also of a client that hangs up, and of a full disk
-            for file in self._files_to_close_on_error:
+            for file in self.files():
                 with contextlib.suppress(OSError):  # what was not yet written
                     file.close()
                 Path(file.name).unlink(missing_ok=True)
             raise
-
-
-def begins_a_photo(data):
-    """Whether a file that begins with these bytes, 16 or all that it has, can be of one of the FORMATS."""
-    Image.init()
-    return any(Image.OPEN[name][1](data[:16]) is True for name in FORMATS)
 
 
 def received(photo: dict) -> str:
@@ -162,5 +156,5 @@ async def refuse_links(url, cache_dir):
     raise gr.Error("Please upload the photo itself: links are not opened.", print_exception=False)
 
 
-processing_utils.async_ssrf_protected_download = refuse_links
-route_utils.GradioMultiPartParser = PhotoParser
+download_with(refuse_links)
+parse_uploads_with(PhotoParser)

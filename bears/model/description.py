@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from bears.errors import BearsError, ExportError
+from bears.fastai_internals import set_batch_types
 from bears.model.backbone import create_body
 from fastai import losses
 from fastai.data.core import DataLoaders, Datasets, TfmdDL, TfmdLists
@@ -336,7 +337,7 @@ def create_dls(description):
         after_item=[create_part(tfm, ITEM_TFMS) for tfm in description.item_tfms],
         after_batch=[create_part(tfm, BATCH_TFMS) for tfm in description.batch_tfms],
     )
-    dl._n_inp, dl._types = 1, {tuple: [TensorImage, TensorCategory]}  # which fastai would learn from a first batch
+    set_batch_types(dl, 1, TensorImage, TensorCategory)
     return DataLoaders(dl, dl, device=torch.device("cpu"))
 
 

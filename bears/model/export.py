@@ -14,6 +14,7 @@ from random import Random
 
 import torch
 from bears.errors import BearsError, ExportError, NoModelError
+from bears.fastai_internals import forget_types
 from bears.files import check_writable, write_whole
 from bears.model.description import Undescribed, add_description, describe, open_described
 from bears.model.photo import as_jpeg, open_photo
@@ -114,8 +115,7 @@ def without_traces(tl):
     tl.types = [Path if isinstance(t, type) and issubclass(t, Path) else t for t in tl.types[sum(own) :]]
     tl.splits = None
     for tfm in tl.tfms.fs:
-        if "encodes" in vars(tfm):  # a plum function, which caches the types it has met: PosixPath, for one
-            tfm.encodes.clear_cache(reregister=False)
+        forget_types(tfm)
 
 
 def open_export(file: Path, trust=False) -> Learner:

@@ -161,6 +161,12 @@ def jpeg_scans(data):
         at += int.from_bytes(data[at : at + 2], "big")
 
 
+def begins_a_photo(data: bytes) -> bool:
+    """Return whether a file that begins with these bytes, 16 or all that it has, can be of one of the FORMATS."""
+    Image.init()
+    return any(Image.OPEN[name][1](data[:16]) is True for name in FORMATS)
+
+
 def check_size(im, fp):
     """Refuse an opened but not yet decoded image whose header promises too many pixels, or a thread of them."""
     limit = MAX_MEGAPIXELS_JPEG if im.format in ("JPEG", "MPO") and is_decoded_in_rows(im, fp) else MAX_MEGAPIXELS

@@ -34,7 +34,7 @@ from bears.offline.graph import export_graph, find_shape
 from bears.offline.parity import GraphSquares, check
 from bears.offline.runtime import MODULE, WASM, fetch_runtime
 from bears.static_site import POLICY, fingerprint
-from bears.web.theme import ICON, LOOK, PAGE, THEME, WATCH, text_of
+from bears.web.theme import ICON, LOOK, PAGE, WATCH, text_of, theme_css
 from markdown_it import MarkdownIt
 
 ASSETS = ICON.parent / "offline"
@@ -171,7 +171,7 @@ def page(learn, facts, examples, files):
 
 def style(css):
     """The app's style sheet with what it takes from Gradio's theme, for the light and for the dark."""
-    light, dark = re.findall(r"\{(.*?)\}", THEME._get_theme_css(), re.S)[:2]
+    light, dark = re.findall(r"\{(.*?)\}", theme_css(), re.S)[:2]
     light, dark = (dict(re.findall(r"(--[\w-]+):\s*([^;]+);", part)) for part in (light, dark))
     used, new = set(), set(re.findall(r"var\((--[\w-]+)", css + (ASSETS / "offline.css").read_text(encoding="utf-8")))
     while new:

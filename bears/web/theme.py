@@ -25,6 +25,12 @@ THEME = gr.themes.Soft(
     body_text_color_subdued_dark="*neutral_300",
 )
 
+
+def theme_css() -> str:
+    """Return the theme as Gradio sends it; it has no public way to get that without a server."""
+    return THEME._get_theme_css()
+
+
 ICON = Path(__file__).with_name("icon.svg")
 
 
