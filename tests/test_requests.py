@@ -569,7 +569,7 @@ def test_the_page_is_launched_private_and_guarded(
 
 def test_the_page_about_security_has_the_limit_of_an_upload():
     page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-    assert f"Files may have {MAX_FILE_SIZE // 2**20} MB." in page
+    assert f"A file may have {MAX_FILE_SIZE // 2**20} MB." in page
 
 
 def test_who_may_speak_for_visitors_is_whom_the_environment_names(launched, demo, monkeypatch):
