@@ -24,12 +24,12 @@ def unanswered(queue):
 
 
 def has_event(queue, name):
-    """Return whether there is such an event: Gradio lets a client wait for ever for one that there is not."""
+    """Return whether somebody waits for such an event, which Gradio tells its own routes only."""
     return any(name in events for events in list(queue.pending_event_ids_session.values()))
 
 
 def has_sessions(queue, names):
-    """Return whether sessions with these names have joined the queue: Gradio remembers all that a client names."""
+    """Return whether sessions with these names have joined the queue, which Gradio tells its own routes only."""
     return set(names) <= queue.pending_messages_per_session.keys()
 
 
@@ -80,7 +80,7 @@ def download_with(download: Callable) -> None:
 
 
 def open_tunnel(demo):
-    """Return the public address of a launched page: `launch(share=True)` raises nothing that says why there is none."""
+    """Return the public address of a launched page: `launch(share=True)` does not raise when there is none."""
     return networking.setup_tunnel(demo.server_name, demo.server_port, demo.share_token, None, None)
 
 
