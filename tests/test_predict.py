@@ -136,7 +136,7 @@ def test_animals_that_megadetector_has_found_are_named_in_its_file(scene, tmp_pa
     predict.main([str(scene), "--detections", str(scene / "md.json"), "--out", str(tmp_path / "named.json")])
     before, after = (json.loads(f.read_text()) for f in (scene / "md.json", tmp_path / "named.json"))
     names = after.pop("classification_categories")
-    assert [*names.values()] == [*CLASSES, *(f"perhaps {label}" for label in CLASSES), "No bear here", "bear"]
+    assert [*names.values()] == [*CLASSES, *(f"possible {label}" for label in CLASSES), "other animal", "bear"]
     person, teddy, doubtful, white = after["images"][0]["detections"]
     scores = teddy.pop("classifications")
     assert names[scores[0][0]] == "teddy" and [s for _, s in scores] == sorted((s for _, s in scores), reverse=True)
