@@ -17,9 +17,8 @@ import pytest
 from bears.app import guard, uploads
 from bears.app.guard import Guard, Refused
 from bears.app.uploads import LEAST, MAX_FILE_SIZE, RESERVE, Store
-from gradio.data_classes import FileData
 from gradio.routes import file_upload_statuses
-from helpers import ROOT
+from helpers import FILE_DATA, ROOT
 from PIL import Image
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -614,6 +613,17 @@ def test_a_sweep_counts_what_stays_and_forgets_what_is_gone(tmp_path):
     assert store.held == 3 * LEAST and not (tmp_path / "top.jpg").exists() and tmp_path.exists()
 
 
+def test_a_sweep_leaves_the_folder_itself_and_bears_what_goes_meanwhile(tmp_path):
+    (grow(tmp_path / "store" / "top.jpg", 4000).parent / "gone.jpg").symlink_to("nowhere")
+    store = Store(tmp_path / "store")
+    store.sweep()
+    assert [f.name for f in store.folder.iterdir()] == ["gone.jpg"]
+    (store.folder / "gone.jpg").unlink()
+    grow(store.folder / "top.jpg", 4000)
+    store.sweep()
+    assert list(store.folder.iterdir()) == [] and store.held == 0
+
+
 @pytest.mark.parametrize("free, left", [(RESERVE + 6 * LEAST, "abcd"), (RESERVE + 4 * LEAST, "abc"), (0, "")])
 def test_with_little_room_the_oldest_go_until_half_of_it_is_free(free, left, tmp_path, monkeypatch):
     for age, name in enumerate("abcd"):
@@ -751,4 +761,4 @@ def test_the_page_of_the_api_asks_for_a_file():
     image = uploads.only_uploads(gr.Image())
     assert image.api_info()["additional_description"] == "A file with a photo; web addresses are not opened."
     assert image.api_info()["title"] == gr.Image().api_info()["title"]
-    assert FileData(**image.example_payload()).path == "photo.jpg"
+    assert image.example_payload() == {"path": "photo.jpg", **FILE_DATA}
