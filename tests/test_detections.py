@@ -261,10 +261,15 @@ def test_what_megadetector_wrote_stays_and_its_animals_get_names(shapes, tmp_pat
     assert capsys.readouterr().out == "not named: 01.jpg (It is gone)\n"
 
 
+def test_what_is_in_the_box_is_cut_out(shapes, tmp_path):
+    [picture] = write_json(tmp_path, shapes, found_in(["00.jpg"], [0.25, 0.25, 0.25, 0.25])).open(0)
+    assert picture.size == (36, 36)  # of 96: a box of 24, and a quarter of that on all sides
+
+
 def test_the_names_that_windows_wrote_are_paths_too(shapes, tmp_path):
     (tmp_path / "DCIM").mkdir()
     task = write_json(tmp_path, shapes, found_in(["DCIM\\1.jpg", "DCIM/1.jpg"]), "DCIM/1.jpg")
-    assert [task.photo(i) for i in (0, 1)] == [tmp_path / "DCIM" / "1.jpg"] * 2 and len(list(task.open(0))) == 1
+    assert [task.photo(i) for i in (0, 1)] == [tmp_path / "DCIM" / "1.jpg"] * 2
     assert task.about == {"detections": digest(tmp_path / "md.json")}
 
 
@@ -435,8 +440,13 @@ def test_a_journal_has_a_line_for_the_run_and_one_for_each_row_and_its_parts_mer
         f"{part} is of a run with another model, options or photos: give that command again, delete this file, or name"
         " another with --out."
     )
-    part.write_text('{"mo')  # the disk was full
-    assert [row[0] for row in journal.rows()] == ["b", "c"]
+    for said in ('{"mo', ""):  # the disk was full
+        part.write_text(said)
+        assert [row[0] for row in journal.rows()] == ["b", "c"]
+    with journal.appending() as append:
+        append("b", "another command said so, at the same time")
+        append("d", [2])
+    assert [row[0] for row in journal.rows()] == ["b", "c", "d"]
     journal.delete()
     assert list(tmp_path.iterdir()) == []
 
