@@ -1,18 +1,21 @@
 """The one door: every real photo comes out upright, in RGB, on white; everything else is refused in one sentence."""
 
+import contextlib
 import io
 import pickle
 import struct
 import time
 import tracemalloc
 import zlib
+from types import SimpleNamespace
 
 import hostile
 import numpy as np
 import pytest
 from bears.errors import PhotoError
+from bears.model import photo
 from bears.model.photo import open_photo
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 SCENE = Image.new("RGB", (60, 40), "blue")
 SCENE.paste("red", (0, 0, 30, 20))  # the upper left quarter is red
@@ -318,3 +321,95 @@ def test_a_thread_of_pixels_is_refused():
 def test_a_photo_that_has_gone_is_refused(tmp_path):
     with pytest.raises(PhotoError, match="no longer here"):
         open_photo(tmp_path / "gone.jpg")
+
+
+def fails(error):
+    """A function that raises this."""
+
+    def fail(*args):
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    "where, error, said",
+    [
+        ("open_file", FileNotFoundError(), "This photo is no longer here. Please send it again."),
+        ("open_file", PermissionError(), "This photo may not be read. Please check the permissions of the file."),
+        ("decode", MemoryError(), "This photo takes too much memory to open. Please send a smaller copy."),
+        ("decode", OSError(), "This photo is damaged or incomplete. Please save it again or send another one."),
+        (
+            "check_size",
+            Image.DecompressionBombError(),
+            "This photo has more than 200 megapixels. Please send a smaller copy.",
+        ),
+        ("check_tables", UnidentifiedImageError(), f"This file is not a photo that can be opened here. {photo.HINT}"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_in_these_words(where, error, said, monkeypatch):
+    monkeypatch.setattr(photo, where, fails(error))
+    with pytest.raises(PhotoError) as e:
+        open_photo(saved(SCENE, "PNG"))
+    assert str(e.value) == said and e.value.__suppress_context__
+
+
+def opened(width, height, format="PNG"):
+    return SimpleNamespace(width=width, height=height, size=(width, height), format=format)
+
+
+@pytest.mark.parametrize(
+    "size, said",
+    [
+        ((10_000, 5000), None),
+        ((10_000, 5001), "This photo has more than 50 megapixels. Please send a smaller copy."),
+        ((100, 2000), None),
+        ((2001, 100), "This picture is too long and thin to be a photo. Please crop it."),
+    ],
+)
+def test_a_size_at_the_limit_passes(size, said):
+    with pytest.raises(PhotoError) if said else contextlib.nullcontext() as e:
+        photo.check_size(opened(*size), None)
+    assert not said or str(e.value) == said
+
+
+def test_only_what_takes_much_memory_is_decoded_in_turn():
+    assert not photo.is_large(opened(5000, 2600), None) and photo.is_large(opened(5000, 2601), None)
+    small, large = saved(Image.new("L", (60, 40)), "PNG"), io.BytesIO(png(5000, 2601))
+    rows = saved(Image.new("L", (5000, 2601)), "JPEG")
+    turns = []
+
+    @contextlib.contextmanager
+    def in_turn():
+        turns.append("begins")
+        yield
+        turns.append("ends")
+
+    for file, expected in ((small, []), (rows, []), (large, ["begins", "ends"])):
+        open_photo(file, in_turn=in_turn)
+        assert turns == expected
+
+
+def test_a_longer_side_that_is_enough_needs_no_more_of_the_shorter():
+    file = saved(Image.new("L", (4000, 500)), "PNG")
+    assert open_photo(file).size == (4000, 500)
+    assert open_photo(file, long_side=1000).size == (1000, 125)
+    assert open_photo(file, long_side=9000).size == (4000, 500)
+    assert open_photo(file, side=100).size == (800, 100)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P", "1", "I;16"])
+def test_a_photo_is_averaged_until_its_shorter_side_is_less_than_twice_as_long_as_asked(mode):
+    big, less = (Image.new("L", (1000, height), 255).convert("I" if mode == "I;16" else mode) for height in (720, 719))
+    if mode == "I;16":
+        big, less = big.convert(mode), less.convert(mode)
+    assert photo.shrink(big, 360).size == (500, 360) and photo.shrink(less, 360) is less
+
+
+def test_a_photo_of_too_many_pixels_is_scaled_to_as_many():
+    im = Image.new("RGB", (100, 50))
+    assert photo.fit(im, 1250).size == (50, 25) and photo.fit(im, 5000) is im
+
+
+def test_a_jpeg_has_the_quality_that_was_asked_for():
+    assert photo.as_jpeg(SCENE, 30) == saved(SCENE, "JPEG", quality=30).getvalue() != photo.as_jpeg(SCENE, 90)
