@@ -39,6 +39,7 @@ prepare_gradio()
 
 import gradio as gr
 from bears import static_site
+from bears.app.front_end import CAMERA, LOOK, PHOTO
 from bears.app.guard import protected
 from bears.app.hosting import check_address, end_page, satisfy_zerogpu, share
 from bears.app.index import begin_with
@@ -47,7 +48,6 @@ from bears.app.uploads import only_uploads, received
 from bears.errors import ExportError, PhotoError
 from bears.model import wording
 from bears.model.metadata import read_facts
-from bears.web.theme import LOOK, PAGE, WATCH
 
 
 def create_demo(model, trust=False, strictness=1.0):
@@ -80,18 +80,18 @@ def create_demo(model, trust=False, strictness=1.0):
         print(wording.log_line(verdict, start), flush=True)
         return wording.shown_probs(probs, certainty, limits), verdict, heatmap, certainty
 
-    def look(photo):
+    def classify_frame(photo):
         """What a picture of the watching camera shows: neither mapped nor logged, since one follows the other."""
         probs, certainty, _, limits = ask(photo, explain=False)
-        return wording.look_answer(probs, certainty, facts, limits)
+        return wording.frame_answer(probs, certainty, facts, limits)
 
     predict.__name__ = f"identify_{facts.get('subject') or 'photo'}"  # as AI assistants call it
     with gr.Blocks(title=wording.page_title(facts)) as demo:
         gr.Markdown(f"# {wording.as_markdown(wording.page_title(facts))}", elem_id="title")
-        with gr.Tab("Photo"):  # the pages ask /predict and /look, as programs do
-            gr.HTML(**PAGE, examples=examples)
-        with gr.Tab(wording.watch_title(facts)):
-            gr.HTML(**WATCH, **wording.watch_words(facts))
+        with gr.Tab("Photo"):  # the pages ask /predict and /classify_frame, as programs do
+            gr.HTML(**PHOTO, examples=examples)
+        with gr.Tab("Camera"):
+            gr.HTML(**CAMERA, **wording.camera_words(facts))
         gr.Markdown(wording.about(facts, offline=bool(static_site.find_site(learn.file))), elem_id="about")
         with gr.Row(visible=False):  # what /predict takes and gives
             photo = only_uploads(gr.Image(label="Photo", type="filepath"))
@@ -99,7 +99,8 @@ def create_demo(model, trust=False, strictness=1.0):
             cam, certainty = gr.Image(label="Where it looked", format="jpeg"), gr.Textbox(label="Certainty")
             answer, seen = [label, verdict, cam, certainty], gr.JSON()
         photo.change(predict, photo, answer, api_name="predict", api_description=says, preprocess=False)
-        photo.upload(look, photo, seen, api_name="look", api_visibility="undocumented", preprocess=False)
+        frame = {"api_name": "classify_frame", "api_visibility": "undocumented", "preprocess": False}
+        photo.upload(classify_frame, photo, seen, **frame)
     demo.queue(max_size=64, api_open=False, default_concurrency_limit=32)
     demo.learn = learn
     return demo

@@ -38,7 +38,7 @@ TEDDY = ROOT / "examples" / "teddy.jpg"
 LINES = {"slow 4G": (0.15, 1.6e6 / 8), "no limit": (0, 1e12)}  # seconds to wait, bytes per second: Chrome's "Slow 4G"
 ROUNDS, FRAMES = 5, 12
 ASK = """async count => {
-    const {ask} = await import(new URL("model.js", document.baseURI))
+    const {ask} = await import(new URL("offline/model.js", document.baseURI))
     const photo = await (await fetch("examples/teddy.jpg")).blob()
     const times = []
     for (let i = 0; i < count; i++) {
@@ -139,9 +139,9 @@ def watch(url, folder, minutes):
         page.add_init_script(f"({COUNT})()")
         page.goto(url)
         page.get_by_text("Works offline now.").wait_for(timeout=60_000)
-        page.get_by_role("tab", name="Camp watch").click()
-        page.locator("#watch .start").click()
-        page.locator("#watch .alarm").wait_for(timeout=180_000)
+        page.get_by_role("tab", name="Camera").click()
+        page.locator("#camera .start").click()
+        page.locator("#camera .alarm").wait_for(timeout=180_000)
         protocol = page.context.new_cdp_session(page)
         print("\n| minutes | pictures looked at | alarms | memory, MB | frames, MB | browser, MB | JavaScript, MB |")
         print("| --- | --- | --- | --- | --- | --- | --- |")
@@ -152,7 +152,7 @@ def watch(url, folder, minutes):
             frames = memory(browser, "Pss_Shmem")
             used = memory(browser) - frames, frames, memory(browser, process="browser")
             heap = protocol.send("Runtime.getHeapUsage")["usedSize"] / 1e6
-            [alarms] = re.findall(r"\d+", page.locator("#watch .log summary").inner_text())
+            [alarms] = re.findall(r"\d+", page.locator("#camera .log summary").inner_text())
             row = f"{minutes * quarter / 4:g} | {page.evaluate('asked')} | {alarms}"
             print(f"| {row} | {' | '.join(f'{mb:.0f}' for mb in used)} | {heap:.1f} |", flush=True)
 

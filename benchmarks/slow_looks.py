@@ -18,7 +18,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from bears.watch.alarm import Rule
 from bears.watch.engine import Frame, Watcher
-from helpers import chromium
+from helpers import chromium, open_front_end
 
 LOOKS = 0.2, 0.7, 1, 2, 4  # seconds
 SCENES = 10
@@ -27,7 +27,6 @@ COMES = 12  # seconds until the animal does
 END = 150  # seconds
 WIDTH, HEIGHT, SPECK, ANIMAL = 640, 360, 16, 110  # pixels
 SPECKS = 14
-SCRIPTS = "alarm.js", "schedule.js", "motion.js", "camera.js"
 
 
 class Scene:
@@ -86,7 +85,7 @@ def delay_of_watcher(number, look):
 
 
 # The page's own scripts, with a clock, a camera and a server that this script stands for.
-STAGE = """scene => {
+STAGE = """async scene => {
     const timers = [], flushed = new MessageChannel(), brush = document.createElement("canvas").getContext("2d")
     const track = {readyState: "live", getSettings: () => ({}), stop: () => null}
     const camera = {getTracks: () => [track], getVideoTracks: () => [track]}
@@ -98,9 +97,9 @@ STAGE = """scene => {
     performance.now = () => now * 1000
     AbortSignal.timeout = () => new AbortController().signal
     Object.defineProperty(navigator, "mediaDevices", {value: devices})
-    element = document.body.appendChild(document.createElement("div"))
+    const element = document.body.appendChild(document.createElement("div"))
     element.innerHTML = scene.html
-    props = {classes: ["bear"], alarm: ["bear"], promise: "", checking: "checking"}
+    const props = {classes: ["bear"], alarm: ["bear"], promise: "", checking: "checking"}
     const video = element.querySelector("video")
     const size = {videoWidth: scene.width, videoHeight: scene.height}
     for (const [name, value] of Object.entries({...size, play: async () => null}))
@@ -117,22 +116,28 @@ STAGE = """scene => {
     }
     CanvasRenderingContext2D.prototype.drawImage = function (picture, ...places) {
         if (picture == video) paint(scene.frames[frame()])
+        if (picture == video && places.length == 8) this.canvas.red = isRed(places) // a part of it, for the model
         draw.call(this, picture == video ? brush.canvas : picture, ...places)
     }
-    asJpeg = async (picture, width, height, quality, box) => {
+    HTMLCanvasElement.prototype.toBlob = function (done) {
+        done(Object.assign(new Blob(), {red: this.red}))
+    }
+    const isRed = box => {
         const {animal} = scene.frames[frame()], end = k => Math.min(box[k] + box[k + 2], animal[k] + scene.side)
         const [w, h] = [0, 1].map(k => end(k) - Math.max(box[k], animal[k]))
-        return Object.assign(new Blob(), {red: w > 0 && h > 0 && w * h > 0.12 * box[2] * box[3]})
+        return w > 0 && h > 0 && w * h > 0.12 * box[2] * box[3]
     }
-    ask = async (name, {red}) => {
+    const classifyFrame = async ({red}) => {
         await new Promise(done => setTimeout(done, 1000 * scene.look))
-        return [{probs: {bear: red ? 0.99 : 0.01}, certainty: red ? "sure" : "none", verdict: red ? "Bear" : "No bear"}]
+        return {probs: {bear: red ? 0.99 : 0.01}, certainty: red ? "sure" : "none", verdict: red ? "Bear" : "No bear"}
     }
+    const {CameraTab} = await import("/camera.js")
+    new CameraTab(element, props, {classifyFrame, UNREACHABLE: "offline"})
     const settle = () => new Promise(done => {
         flushed.port1.onmessage = done
         flushed.port2.postMessage(null)
     })
-    delay = async () => {
+    window.delay = async () => {
         element.querySelector(".start").click()
         for (await settle(); now < scene.end; await settle()) {
             if (!element.querySelector(".alarm").hidden) return now - scene.comes
@@ -146,20 +151,19 @@ STAGE = """scene => {
 }"""
 
 
-def text_of(name):
-    return (ROOT / "bears" / "web" / name).read_text(encoding="utf-8")
-
-
 def delay_in_browser(browser, number, look):
     """Seconds from the animal to the alarm of the page; None: there was none."""
     scene, page = Scene(number), browser.new_page()
     frames = [{"specks": scene.specks(), "animal": scene.animal(EVERY * n)} for n in range(round(END / EVERY))]
     about = {"look": look, "every": EVERY, "end": END, "comes": COMES, "width": WIDTH, "height": HEIGHT}
-    about |= {"speck": SPECK, "side": ANIMAL, "html": text_of("camera.html"), "frames": frames}
-    page.add_script_tag(content="var element, props, asJpeg, ask, delay, OFFLINE = 'offline'")
+    about |= {
+        "speck": SPECK,
+        "side": ANIMAL,
+        "html": text_of("camera.html"),
+        "frames": frames,
+    }
+    open_front_end(page)
     page.evaluate(STAGE, about)
-    for name in SCRIPTS:
-        page.add_script_tag(content=text_of(name))
     took = page.evaluate("delay()")
     page.close()
     return took

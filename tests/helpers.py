@@ -132,6 +132,22 @@ class Nginx:
         self.process.wait(20)
 
 
+def open_front_end(page, html=""):
+    """Open a page that has `html` and can import the modules of bears/web, as `/alarm.js`; no server is needed."""
+
+    def send(route):
+        name = urlsplit(route.request.url).path[1:]
+        if name:
+            route.fulfill(path=ROOT / "bears" / "web" / name, content_type="text/javascript")
+        else:
+            route.fulfill(
+                body=f"<!DOCTYPE html><link rel=icon href=data:,>{html}", content_type="text/html; charset=utf-8"
+            )
+
+    page.route("http://web.test/**", send)
+    page.goto("http://web.test/")
+
+
 class Host:
     """A host of static files that can go away and come back at the same address; `asked` are the paths asked for.
 

@@ -22,7 +22,7 @@ from bears.train.options import parse_args
 from bears.watch.alarm import Rule
 from bears.watch.engine import Frame, Watcher
 from gradio_client import Client, handle_file
-from helpers import DESKTOP, FILE_DATA, PHONE, ROOT, Host, Server, serious_findings, upload
+from helpers import DESKTOP, FILE_DATA, PHONE, ROOT, Host, Server, open_front_end, serious_findings, upload
 
 BLACK, TEDDY = ROOT / "examples" / "black.jpg", ROOT / "examples" / "teddy.jpg"
 CASES = json.loads((ROOT / "tests" / "answers.json").read_text(encoding="utf-8"))
@@ -42,18 +42,17 @@ def test_the_rule_in_python(case):
 
 @pytest.mark.slow
 def test_the_rule_in_javascript(browser):
-    host, page = Host(ROOT / "bears" / "web" / "offline"), browser.new_page()
-    page.goto(f"{host.url}icon-192.png")
+    page = browser.new_page()
+    open_front_end(page)
     answers = page.evaluate(
         """async cases => {
-            const {certainty} = await import("./squares.js")
+            const {certainty} = await import("/offline/squares.js")
             return cases.map(({fitted, probs, score}) =>
                 certainty({likely: 0.5, groups: [], ...fitted}, probs, score ?? undefined))
         }""",
         CASES,
     )
     page.close()
-    host.stop()
     assert answers == [case["certainty"] for case in CASES]
 
 
@@ -137,7 +136,7 @@ def test_programs_are_told(group_server):
     assert [c["label"] for c in label["confidences"]] == [EITHER, "black", "grizzly", "teddy"]
     assert max(c["confidence"] for c in label["confidences"]) == 0.97
     body = {"data": [{**upload(group_server, BLACK.read_bytes()), **FILE_DATA}]}
-    url = f"{group_server.url}/gradio_api/call/look"
+    url = f"{group_server.url}/gradio_api/call/classify_frame"
     event = requests.post(url, json=body, timeout=30).json()["event_id"]
     text = requests.get(f"{url}/{event}", timeout=60).text
     [seen] = json.loads(text.partition("data: ")[2].partition("\n")[0])

@@ -273,6 +273,6 @@ def test_names_of_classes_that_look_like_markup_are_shown_as_they_are(odd_server
     assert ", ".join(names) in page.inner_text("#about")
     assert sorted(page.locator(".probs li > :first-child").all_inner_texts()) == names
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["viewport"]["width"]
-    page.get_by_role("tab", name="Watch").click()
+    page.get_by_role("tab", name="Camera").click()
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["viewport"]["width"]
     page.close()

@@ -186,8 +186,8 @@ def test_taking_a_photo_with_the_camera_runs_it(open_page):
     page = open_page(permissions=["camera"])
     page.get_by_role("button", name="Take a photo").click()
     page.wait_for_function("document.querySelector('#page video').videoWidth > 0")
-    assert focused(page) == "Take it"
-    page.get_by_role("button", name="Take it").click()
+    assert focused(page) == "Take photo"
+    page.get_by_role("button", name="Take photo").click()
     answered(page, "No bear here")  # the browser's fake camera shows a green test picture
     assert focused(page) == "Another photo"
     assert page.evaluate(
@@ -317,9 +317,9 @@ def test_a_page_of_somebody_else_shows_the_app_and_gets_no_photo(server, browser
     with page.expect_popup() as popup:
         page.get_by_role("link", name="the API").click()
     assert popup.value.url.startswith(server.url)
-    page.get_by_role("tab", name="Camp watch").click()
+    page.get_by_role("tab", name="Camera").click()
     page.get_by_role("button", name="Start watching").click()
-    page.locator("#watch .now").get_by_text("No bear here").wait_for()
+    page.locator("#camera .now").get_by_text("No bear here").wait_for()
     page.wait_for_function("document.documentElement.lang == 'de'")
     assert page.title() == "Zoo"
     assert {url for url in asked if url.startswith(web_server.url(""))} <= {web_server.url("/")}
@@ -362,7 +362,7 @@ def test_every_control_can_be_reached_and_used_by_keyboard(open_page):
         names.append(page.evaluate("document.activeElement.ariaLabel || document.activeElement.innerText"))
         if names[-1].startswith("Example"):
             break
-    assert names[:4] == ["Photo", "Camp watch", "Choose a photo", "Take a photo"]
+    assert names[:4] == ["Photo", "Camera", "Choose a photo", "Take a photo"]
     page.keyboard.press("Enter")
     answered(page, "A bear: black or grizzly")
 

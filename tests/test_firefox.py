@@ -96,11 +96,11 @@ def test_a_photo_an_example_and_another_photo(firefox, server):
 
 def test_camp_watch(firefox, server):
     firefox("Navigate", url=server.url)
-    firefox.click("[role=tab]", "Camp watch")
-    firefox.click("#watch .start")
-    firefox.find("#watch .now", "No bear here")
-    firefox.click("#watch .stop")
-    firefox.find("#watch .start")
+    firefox.click("[role=tab]", "Camera")
+    firefox.click("#camera .start")
+    firefox.find("#camera .now", "No bear here")
+    firefox.click("#camera .stop")
+    firefox.find("#camera .start")
 
 
 def test_the_offline_version_opened_from_a_folder(firefox, offline):

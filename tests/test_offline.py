@@ -34,7 +34,7 @@ from PIL import Image
 TEDDY = ROOT / "examples" / "teddy.jpg"
 FILE = "#page input[type=file]"
 LOOK = """async url => {
-    const {look} = await import(new URL("model.js", document.baseURI))
+    const {look} = await import(new URL("offline/model.js", document.baseURI))
     return look(await (await fetch(url)).blob())
 }"""
 
@@ -147,7 +147,7 @@ def test_who_is_on_the_page_of_the_app_can_take_it_along(beside, open_page):
         link.click()
     page.close()
     kept(popup.value)
-    for name, there in (("mine.txt", False), ("..%2fapp.py", False), ("worker.js", True)):
+    for name, there in (("mine.txt", False), ("..%2fapp.py", False), ("offline/worker.js", True)):
         answer = popup.value.request.get(f"{beside.url}/offline/{name}")
         assert answer.ok == there
     assert answer.headers["content-security-policy"] == POLICY
@@ -181,14 +181,17 @@ def test_the_camera_is_watched_without_a_network(host, open_page):
     kept(page)
     host.stop()
     page.reload()
-    page.get_by_role("tab", name="Camp watch").click()
-    assert page.locator("#watch .classes :checked").evaluate_all("all => all.map(e => e.value)") == ["black", "grizzly"]
-    assert "stays on this device" in page.locator("#watch .promise").inner_text()
+    page.get_by_role("tab", name="Camera").click()
+    assert page.locator("#camera .classes :checked").evaluate_all("all => all.map(e => e.value)") == [
+        "black",
+        "grizzly",
+    ]
+    assert "stays on this device" in page.locator("#camera .promise").inner_text()
     assert not serious_findings(page)
     page.get_by_role("button", name="Start watching").click()
-    page.locator("#watch .now").get_by_text("No bear here").wait_for()  # the browser's fake camera shows none
+    page.locator("#camera .now").get_by_text("No bear here").wait_for()  # the browser's fake camera shows none
     page.get_by_role("button", name="Stop watching").click()
-    page.get_by_role("tab", name="Camp watch").press("ArrowLeft")
+    page.get_by_role("tab", name="Camera").press("ArrowLeft")
     assert page.evaluate("document.activeElement.innerText") == "Photo"
     assert page.get_by_role("button", name="Choose a photo").is_visible()
     host.start()
@@ -229,7 +232,7 @@ def test_opened_from_a_folder_it_says_what_to_do(offline, browser):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["worker.js", "page.js", "examples/teddy.jpg", "model-*.bin"])
+@pytest.mark.parametrize("name", ["offline/worker.js", "page.js", "examples/teddy.jpg", "model-*.bin"])
 def test_a_wrong_file_that_the_browser_may_keep_for_a_year_is_gone_with_the_next_reload(host, browser, name):
     [file] = host.folder.glob(name)
     right = gzip.decompress(file.read_bytes()) if name.endswith(".bin") else b""
@@ -252,9 +255,9 @@ def test_who_waits_for_the_model_reads_how_much_of_it_is_here(offline, open_page
     page.set_input_files(FILE, TEDDY)
     page.locator(".verdict").get_by_text(re.compile(r"^Loading the model: \d+ of 12 MB$")).wait_for()
     page.locator("#here").get_by_text("Loading the model").wait_for()
-    page.get_by_role("tab", name="Camp watch").click()
+    page.get_by_role("tab", name="Camera").click()
     page.get_by_role("button", name="Start watching").click()
-    page.locator("#watch .now").get_by_text("Loading the model").wait_for()
+    page.locator("#camera .now").get_by_text("Loading the model").wait_for()
     page.get_by_role("button", name="Stop watching").click()
     page.get_by_role("tab", name="Photo").click()
     answered(page, "Teddy bear, 96% sure")
@@ -415,7 +418,7 @@ def test_frames_of_a_canvas_are_answered_one_after_another(steady_host, open_pag
     page = open_page(steady_host)
     answers = page.evaluate(
         """async url => {
-            const {ask} = await import(new URL("model.js", document.baseURI))
+            const {ask} = await import(new URL("offline/model.js", document.baseURI))
             const teddy = await createImageBitmap(await (await fetch(url)).blob())
             const canvas = Object.assign(document.createElement("canvas"), {width: 320, height: 240})
             canvas.getContext("2d").fillRect(0, 0, 320, 240)

@@ -18,7 +18,7 @@ from bears.deploy import COMMIT_MESSAGE, files_to_send, main, send
 from bears.errors import DeployError
 from bears.model.export import open_export
 from bears.model.metadata import public
-from bears.model.wording import about, page_title, watch_words
+from bears.model.wording import about, camera_words, page_title
 from helpers import ROOT, TRACKED, Server, answer, needs
 from huggingface_hub import SpaceCard, constants, metadata_load
 
@@ -107,7 +107,7 @@ def test_no_name_of_a_photo_and_no_remark_is_sent_and_the_page_says_the_same():
     assert public({"groups": {"bear": ["black", "grizzly"]}}) == {"groups": {"bear": ["black", "grizzly"]}}
     assert b".jpg" not in data and not any(remark.encode() in data for remark in facts["dropped"].values())
     sent = json.loads(data)
-    assert (page_title(sent), about(sent), watch_words(sent)) == (page_title(facts), about(facts), watch_words(facts))
+    assert (page_title(sent), about(sent), camera_words(sent)) == (page_title(facts), about(facts), camera_words(facts))
 
 
 class Hub(http.server.BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Camp watch in real browsers, whose cameras are clips: a bear comes, or a teddy."""
+"""The camera tab in real browsers, whose cameras are clips: a bear comes, or a teddy."""
 
 import contextlib
 import io
@@ -8,8 +8,8 @@ import sys
 import zipfile
 
 import pytest
-from bears.web.theme import text_of
-from helpers import CAMERA, DESKTOP, PHONE, ROOT, clip, open_browser, serious_findings
+from bears.web.files import style, text_of
+from helpers import CAMERA, DESKTOP, PHONE, ROOT, clip, open_browser, open_front_end, serious_findings
 from PIL import Image
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -26,8 +26,8 @@ def open_watch(browser, server, **screen):
     page.on("console", lambda message: page.said.append(message.text))
     page.on("pageerror", lambda error: page.said.append(str(error)))
     page.goto(server.url)
-    page.get_by_role("tab", name="Camp watch").click()
-    page.wait_for_selector("#watch .start")
+    page.get_by_role("tab", name="Camera").click()
+    page.wait_for_selector("#camera .start")
     return page
 
 
@@ -42,16 +42,16 @@ def pages(playwright, server, tmp_path_factory):
             browser = browsers.enter_context(open_browser(playwright, *CAMERA, camera))
             pages[name] = open_watch(browser, server, **screen)
         for page in pages.values():
-            page.click("#watch .start")
-        pages["grizzly"].wait_for_selector("#watch .alarm", state="visible")
-        pages["teddy"].locator("#watch .now").get_by_text("Teddy bear, 96% sure").wait_for()
+            page.click("#camera .start")
+        pages["grizzly"].wait_for_selector("#camera .alarm", state="visible")
+        pages["teddy"].locator("#camera .now").get_by_text("Teddy bear, 96% sure").wait_for()
         yield pages
 
 
 def test_a_bear_alarms_on_the_whole_screen(pages):
     page = pages["grizzly"]
-    assert re.fullmatch(r"Grizzly bear, \d\d% sure, \d+:\d\d [AP]M", page.inner_text("#watch [role=alert]"))
-    box = page.locator("#watch .alarm").bounding_box()
+    assert re.fullmatch(r"Grizzly bear, \d\d% sure, \d+:\d\d [AP]M", page.inner_text("#camera [role=alert]"))
+    box = page.locator("#camera .alarm").bounding_box()
     assert (box["width"], box["height"]) == (PHONE["viewport"]["width"], PHONE["viewport"]["height"])
     assert page.evaluate("document.activeElement.className") == "seen"
     assert serious_findings(page) == []
@@ -60,67 +60,74 @@ def test_a_bear_alarms_on_the_whole_screen(pages):
 def test_a_teddy_wakes_nobody_whatever_others_see(pages):
     page = pages["teddy"]
     page.wait_for_timeout(3000)
-    assert page.is_hidden("#watch .alarm") and page.inner_text("#watch summary") == "Events"
-    assert page.inner_text("[role=tab][data-watching]") == "Camp watch"
+    assert page.is_hidden("#camera .alarm") and page.inner_text("#camera summary") == "Events"
+    assert page.inner_text("[role=tab][data-watching]") == "Camera"
     assert serious_findings(page) == []
 
 
 def test_events_are_kept_with_their_pictures_and_can_be_saved_and_deleted(pages):
     page = pages["grizzly"]
-    page.click("#watch .seen")
-    assert page.is_hidden("#watch .alarm")
-    page.click("#watch .stop")
+    page.click("#camera .seen")
+    assert page.is_hidden("#camera .alarm")
+    page.click("#camera .stop")
     page.reload()
-    page.get_by_role("tab", name="Camp watch").click()
-    pictures = page.locator("#watch .log img")
+    page.get_by_role("tab", name="Camera").click()
+    pictures = page.locator("#camera .log img")
     assert not pictures.evaluate_all("all => all.some(image => image.naturalWidth)")  # they cost memory
     page.get_by_text("Events (1)").click()
     assert pictures.evaluate_all("all => Promise.all(all.map(image => image.decode())).then(() => all.length)") >= 3
     with page.expect_download() as saved:
-        page.click("#watch .save")
+        page.click("#camera .save")
     with zipfile.ZipFile(saved.value.path()) as file:
         assert file.testzip() is None
         [event] = [json.loads(file.read(name)) for name in file.namelist() if name.endswith("event.json")]
         photos = [Image.open(io.BytesIO(file.read(name))).size for name in file.namelist() if name.endswith(".jpg")]
     assert event["median"] >= event["threshold"] and len(photos) == len(event["looks"]) >= 3
-    page.click("#watch .delete")
+    page.click("#camera .delete")
     page.get_by_role("button", name="Really delete all?").click()
     page.reload()
-    page.get_by_role("tab", name="Camp watch").click()
-    assert page.inner_text("#watch summary") == "Events"
+    page.get_by_role("tab", name="Camera").click()
+    assert page.inner_text("#camera summary") == "Events"
 
 
 def test_the_alarm_can_be_heard_and_seen_before_it_is_needed(pages):
     page = pages["grizzly"]
-    page.click("#watch .test")
-    assert page.inner_text("#watch [role=alert]") == "This is a test."
-    page.click("#watch .seen")
-    assert page.is_hidden("#watch .alarm")
+    page.click("#camera .test")
+    assert page.inner_text("#camera [role=alert]") == "This is a test."
+    page.click("#camera .seen")
+    assert page.is_hidden("#camera .alarm")
     page.get_by_role("tab", name="Photo").click()
-    page.evaluate("document.querySelector('#watch .test').click()")
-    page.wait_for_selector("#watch .alarm", state="visible")
-    page.click("#watch .seen")
+    page.evaluate("document.querySelector('#camera .test').click()")
+    page.wait_for_selector("#camera .alarm", state="visible")
+    page.click("#camera .seen")
 
 
 def test_a_camera_that_goes_away_is_found_again(pages):
     page = pages["teddy"]
-    page.evaluate("document.querySelector('#watch video').srcObject.getTracks().forEach(track => track.stop())")
-    page.wait_for_function("document.querySelector('#watch video').srcObject.active")
-    page.locator("#watch .now").get_by_text("Teddy bear, 96% sure").wait_for()
+    page.evaluate("document.querySelector('#camera video').srcObject.getTracks().forEach(track => track.stop())")
+    page.wait_for_function("document.querySelector('#camera video').srcObject.active")
+    page.locator("#camera .now").get_by_text("Teddy bear, 96% sure").wait_for()
 
 
 def test_it_says_nothing_on_the_console(pages):
     assert [page.said for page in pages.values()] == [[], []]
 
 
+SCORE = """async ({probs, certainty, alarm, group}) => {
+    const {score} = await import("/alarm.js")
+    return score(probs, certainty, alarm, group)
+}"""
+
+
 def test_its_rule_does_what_the_vectors_say(browser):
     vectors = json.loads((ROOT / "docs" / "alarm_vectors.json").read_text(encoding="utf-8"))
     page = browser.new_page()
-    page.add_script_tag(content=text_of("alarm.js"))
+    open_front_end(page)
     for case in vectors["cases"] + vectors["slow"]:
         rule = {re.sub("_(.)", lambda m: m[1].upper(), name): value for name, value in case["rule"].items()}
         events = page.evaluate(
-            """([rule, steps, took]) => {
+            """async ([rule, steps, took]) => {
+            const {Alarm} = await import("/alarm.js")
             const alarm = new Alarm(rule)
             return steps.flatMap(([t, ...values]) => {
                 const pairs = values.length == 1 ? [[0, values[0]]] : []
@@ -132,7 +139,7 @@ def test_its_rule_does_what_the_vectors_say(browser):
         )
         assert events == [pytest.approx(event, abs=1e-9) for event in case["events"]], case["name"]
     for case in vectors["scores"]:
-        score = page.evaluate("c => score(c.probs, c.certainty, c.alarm, c.group)", case)
+        score = page.evaluate(SCORE, case)
         assert score == pytest.approx(case["score"], abs=1e-9)
     page.close()
 
@@ -140,10 +147,11 @@ def test_its_rule_does_what_the_vectors_say(browser):
 def test_its_schedule_does_what_the_vectors_say(browser):
     vectors = json.loads((ROOT / "docs" / "alarm_vectors.json").read_text(encoding="utf-8"))
     page = browser.new_page()
-    page.add_script_tag(content=text_of("schedule.js"))
+    open_front_end(page)
     for case in vectors["schedules"]:
         chosen = page.evaluate(
-            """({enough, calls}) => {
+            """async ({enough, calls}) => {
+            const {Schedule} = await import("/schedule.js")
             const schedule = new Schedule()
             return calls.map(({t, took, tracks}) => {
                 const all = tracks.map(track => ({...track, looked: track.looked ?? -Infinity}))
@@ -165,11 +173,12 @@ def test_the_alarm_comes_as_soon_as_the_docs_say_however_long_a_look_takes(brows
 
 
 # What moves, in frames of 160 x 90: a grey scene with some noise, and boxes that are brighter.
-MOVEMENT = """() => {
+MOVEMENT = """async () => {
+    const {Movement, Tracks} = await import("/motion.js")
     const canvas = Object.assign(document.createElement("canvas"), {width: 160, height: 90})
     const brush = canvas.getContext("2d", {willReadFrequently: true})
-    movement = new Movement()
-    see = (seconds, boxes, level = 100, light = 45) => {
+    Object.assign(window, {Tracks, movement: new Movement()})
+    window.see = (seconds, boxes, level = 100, light = 45) => {
         for (let y = 0; y < 90; y += 2)
             for (let x = 0; x < 160; x += 2) {
                 brush.fillStyle = `rgb(${Array(3).fill(level + (((7 * x + 13 * y + 31 * seconds) % 5) - 2))})`
@@ -187,9 +196,7 @@ MOVEMENT = """() => {
 @pytest.fixture
 def moving(browser):
     page = browser.new_page()
-    page.add_script_tag(content="var movement, see")
-    for name in ("schedule.js", "motion.js"):
-        page.add_script_tag(content=text_of(name))
+    open_front_end(page)
     page.evaluate(MOVEMENT)
     yield page
     page.close()
@@ -212,7 +219,7 @@ def test_light_that_changes_everywhere_is_no_movement(moving):
 
 def test_what_walks_is_one_track_and_what_stands_still_is_dropped_after_half_a_minute(moving):
     numbers = moving.evaluate("""() => {
-        tracks = new Tracks()
+        window.tracks = new Tracks()
         for (let n = 0; n < 20; n++) tracks.join([[10 + 5 * n, 20, 40, 30], [500, 200, 20, 20]], n / 5)
         return tracks.all.map(({number, box}) => [number, box[0]])
     }""")
@@ -238,34 +245,32 @@ def test_a_picture_is_dark_where_all_but_a_lamp_is_black(moving):
 
 
 # The tab alone, with a camera and a server that are made here.
-ALONE = """() => {
+ALONE = """async () => {
     const canvas = Object.assign(document.createElement("canvas"), {width: 320, height: 180})
-    paint = colour => {
+    Object.assign(window, {colour: "black", verdict: "No bear here"})
+    setInterval(() => {
         canvas.getContext("2d").fillStyle = colour
         canvas.getContext("2d").fillRect(0, 0, 320, 180)
-    }
-    setInterval(() => paint(colour), 50)
-    const allowed = new Promise(allow => (give = () => allow(canvas.captureStream(20))))
+    }, 50)
+    const allowed = new Promise(allow => (window.give = () => allow(canvas.captureStream(20))))
     const devices = {getUserMedia: () => allowed, enumerateDevices: async () => []}
     Object.defineProperty(navigator, "mediaDevices", {value: devices})
-    element = document.querySelector("#watch > div")
-    props = {classes: ["bear"], alarm: ["bear"], promise: "", checking: "Looks like a bear: checking…"}
-    ask = async () => [{probs: {bear: 0.01}, certainty: "none", verdict: "No bear here"}]
+    const props = {classes: ["bear"], alarm: ["bear"], promise: "", checking: "Looks like a bear: checking…"}
+    const classifyFrame = async () => ({probs: {bear: 0.01}, certainty: "none", verdict})
+    const {CameraTab} = await import("/camera.js")
+    new CameraTab(document.querySelector("#camera > div"), props, {classifyFrame, UNREACHABLE: "offline"})
 }"""
 
 
 @pytest.fixture
 def alone(browser):
     page = browser.new_page(**PHONE)
-    page.set_content(
-        f"<title>Bears</title><style>{text_of('page.css', 'camera.css')}</style>"
-        "<button role=tab aria-controls=watch>Watch</button>"
-        f"<div id=watch role=tabpanel><div>{text_of('camera.html')}</div></div>"
+    open_front_end(
+        page,
+        f"<title>Bears</title><style>{style()}</style><button role=tab>Camera</button>"
+        f"<div id=camera role=tabpanel><div>{text_of('camera.html')}</div></div>",
     )
-    page.add_script_tag(content="var element, props, ask, give, paint, colour = 'black', OFFLINE = 'offline'")
     page.evaluate(ALONE)
-    for name in ("jpeg.js", *slow_looks.SCRIPTS):
-        page.add_script_tag(content=text_of(name))
     yield page
     page.close()
 
@@ -281,7 +286,8 @@ def test_it_says_what_it_waits_for_and_what_it_cannot_see(alone):
     top = alone.locator(".settings").bounding_box()
     alone.evaluate("colour = 'grey'")
     alone.locator(".now").get_by_text("No bear here").wait_for(timeout=20_000)
-    alone.evaluate("say('No words are so long that they move a button away. '.repeat(5))")
+    alone.evaluate("verdict = 'No words are so long that they move a button away. '.repeat(5)")
+    alone.locator(".now.long").wait_for(timeout=20_000)
     assert alone.locator(".settings").bounding_box() == top
     assert alone.locator("[role=tab][data-watching]").count() == 1
 
@@ -303,16 +309,19 @@ def test_it_says_that_it_was_hidden(alone):
 
 def test_an_alarm_comes_to_the_front_of_the_other_tab(alone):
     alone.evaluate("""() => {
-        const panel = document.querySelector("#watch")
+        const panel = document.querySelector("#camera")
         panel.hidden = true
         document.querySelector("[role=tab]").addEventListener("click", () => (panel.hidden = false))
-        wake("Bear")
+        document.querySelector(".test").click()
     }""")
     assert alone.is_visible(".alarm")
 
 
 def test_the_question_whether_to_delete_all_disarms_itself(alone):
-    alone.evaluate("find('.log').open = true; find('.log ol').append(document.createElement('li'))")
+    alone.evaluate(
+        "const log = document.querySelector('.log');"
+        " log.open = true; log.querySelector('ol').append(document.createElement('li'))"
+    )
     alone.click(".delete")
     assert alone.inner_text(".delete") == "Really delete all?"
     alone.focus(".save")

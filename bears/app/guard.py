@@ -15,6 +15,7 @@ import anyio
 import gradio as gr
 import orjson
 from bears.app.connections import is_proxy, limit_connections, most_connections
+from bears.app.front_end import ROUTE
 from bears.app.gradio_internals import forget, function_number, has_event, has_sessions, queue_of, unanswered
 from bears.app.hosting import THIS_MACHINE, behind_proxy, local_names
 from bears.app.uploads import MAX_FILE_SIZE, NO_ROOM, Store
@@ -49,7 +50,7 @@ ROUTES = """/ /config /favicon.ico /manifest.json /pwa_icon /pwa_icon/{} /robots
     /gradio_api/queue/join /gradio_api/queue/data /gradio_api/call/{} /gradio_api/call/{}/{} /gradio_api/run/{}
     /offline /gradio_api/mcp /gradio_api/mcp/{} /gradio_api/mcp/messages/{}"""
 ROUTES = {tuple(route.split("/")[1:]) for route in ROUTES.split()}
-FOLDERS = ("/assets/", "/static/", "/svelte/", "/offline/", "/gradio_api/file=")
+FOLDERS = ("/assets/", "/static/", "/svelte/", "/web/", "/offline/", "/gradio_api/file=")
 MCP = "/gradio_api/mcp"
 ASKS = ("/gradio_api/queue/join", "/gradio_api/call/", "/gradio_api/run/")
 FIELDS = ("data", "session_hash", "fn_index", "trigger_id", "event_data")
@@ -363,7 +364,7 @@ def protected(demo: gr.Blocks, host: str, share: bool, root_path: str | None) ->
     hosts = () if behind is not None else names
     guard = Middleware(Guard, store, MAX_FILE_SIZE, hosts, behind is not None)
     return {
-        "app_kwargs": {"middleware": [guard], "routes": routes(demo.learn.file)},
+        "app_kwargs": {"middleware": [guard], "routes": [ROUTE, *routes(demo.learn.file)]},
         "server_name": host,
         "share": False,  # bears/app/hosting.py opens the tunnel
         "prevent_thread_lock": True,

@@ -2,6 +2,7 @@
 
 import re
 
+from bears.app.front_end import PRELOAD
 from gradio.routes import templates
 
 # https://ogp.me; the root of the address is known only when somebody asks
@@ -16,13 +17,15 @@ HEAD = """<meta charset="utf-8" />
 {% endif %}
 <meta name="twitter:card" content="summary" />
 <style>.gradio-container {width: 100% !important; max-width: 40rem !important; margin: 0 auto !important}</style>"""
-# Lies above the page without a place in it, so that nothing moves when bears/web/page.js removes it.
+# Lies above the page without a place in it, so that nothing moves when bears/web/gradio.js removes it.
 FIRST = """
 <div id="first" style="position: absolute; width: 100%; text-align: center; font-family: system-ui, sans-serif">
     <h1 style="font-size: 1.75rem; line-height: 1.2">{{ config['title'] }}</h1>
     <p>One moment…</p>
 </div>
 <gradio-app"""
+
+SCRIPT = '<script type="module"'  # Gradio's own
 
 gradio_source = templates.env.loader.get_source
 
@@ -31,7 +34,9 @@ def get_source(env, name):
     """Takes the place of the method by which Gradio reads its page."""
     source, *rest = gradio_source(env, name)
     source = re.sub(r'<meta\s+(property="og:|name="twitter:)[^>]*>', "", source)
-    return source.replace('<meta charset="utf-8" />', HEAD, 1).replace("<gradio-app", FIRST, 1), *rest
+    for old, new in (('<meta charset="utf-8" />', HEAD), (SCRIPT, PRELOAD + SCRIPT), ("<gradio-app", FIRST)):
+        source = source.replace(old, new, 1)
+    return source, *rest
 
 
 def begin_with(description: str, picture: str | None) -> None:

@@ -90,7 +90,7 @@ def shown_probs(probs: dict[str, float], certainty: str, limits: Limits) -> dict
     return {label: min(limits.earned, prob) for label, prob in {**whole, **probs}.items()}
 
 
-def look_answer(probs: dict[str, float], certainty: str, facts: dict, limits: Limits) -> dict:
+def frame_answer(probs: dict[str, float], certainty: str, facts: dict, limits: Limits) -> dict:
     """Return the answer about a picture of a watching camera; `group` are the classes of a group, if one is meant."""
     verdict, group = headline(probs, certainty, facts, limits), find_group(probs, certainty, limits.groups)
     return {"probs": probs, "certainty": certainty, "verdict": verdict, "group": group, "earned": limits.earned}
@@ -114,12 +114,7 @@ def with_article(name):
     return f"{article if first.isascii() and first.isalpha() else ''}{name}"
 
 
-def watch_title(facts: dict) -> str:
-    """The name of the tab that watches a camera."""
-    return "Camp watch" if facts.get("subject") == "bear" else "Watch"
-
-
-def watch_words(facts: dict, promise: str = PROMISE) -> dict:
+def camera_words(facts: dict, promise: str = PROMISE) -> dict:
     """Return what bears/web/camera.js needs: the classes, those that alarm, where pictures go, what it says first."""
     classes, subject = facts.get("classes", []), facts.get("subject")
     checking = f"Looks like {with_article(subject) if subject else 'it'}: checking…"
@@ -157,7 +152,7 @@ def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
     )
     if offline:
         lines.append(TAKE_ALONG)
-    return "## What answers here\n" + " ".join(lines)
+    return "## About this model\n" + " ".join(lines)
 
 
 def find_examples(model: Path, facts: dict) -> list[Path]:

@@ -22,40 +22,27 @@ from bears.model.wording import (
     ALONE,
     WATCHED_ALONE,
     about,
+    camera_words,
     example_name,
     examples_to_send,
     headline,
     invitation,
     page_title,
-    watch_title,
-    watch_words,
 )
 from bears.offline.graph import export_graph, find_shape
 from bears.offline.parity import GraphSquares, check
 from bears.offline.runtime import MODULE, WASM, fetch_runtime
 from bears.static_site import POLICY, fingerprint
-from bears.web.theme import ICON, LOOK, PAGE, WATCH, text_of, theme_css
+from bears.web.files import ICON, MODULES, WEB, style, text_of
+from bears.web.theme import theme_css
 from markdown_it import MarkdownIt
 
-ASSETS = ICON.parent / "offline"
-SCRIPTS = (
-    "start.js",
-    "offline.js",
-    "tabs.js",
-    "model.js",
-    "worker.js",
-    "squares.js",
-    "pixels.js",
-    "heatmap.js",
-    "photo.js",
-    "offline.css",
-)
-# The app's own scripts.
-TABS = {
-    "page": ["jpeg.js", "page.js"],
-    "watch": ["jpeg.js", "alarm.js", "schedule.js", "motion.js", "zip.js", "camera.js"],
-}
-# The limits that bears/web/offline/photo.js shares with the app.
+ASSETS = WEB / "offline"
+# What is only in the offline version: what the page loads, its worker, and what comes before and beside them.
+PAGE = [*MODULES, *(f"offline/{name}.js" for name in ("backend", "model", "offline", "tabs", "words"))]
+WORKER = [f"offline/{name}.js" for name in ("heatmap", "photo", "pixels", "squares", "worker")]
+OTHERS = ["offline/start.js", "offline/offline.css"]
+# The limits that bears/web/offline/photo.js has in common with the app.
 LIMITS = {name: getattr(photo, name) for name in ("MAX_MEGAPIXELS", "MAX_MEGAPIXELS_JPEG", "MAX_RATIO", "SIDE")}
 ICONS = {"icon-192.png": "192x192", "icon-512.png": "512x512", "icon-maskable.png": "512x512"}
 
@@ -75,11 +62,10 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
     say(f"Asking the graph and the model about {len(asked)} photos…")
     count, apart = check(model, GraphSquares(graph, names, shape, fitted), asked)
     say(f"The same verdict on all {count}, halves included; probabilities differ by {apart:.0e} at most.")
-    files = {name: (ASSETS / name).read_bytes() for name in (*SCRIPTS, *ICONS)}
-    files["photo.js"] = constants(LIMITS) + files["photo.js"]
+    files = {name: (WEB / name).read_bytes() for name in (*PAGE, *WORKER, *OTHERS)}
+    files |= {name: (ASSETS / name).read_bytes() for name in ICONS}
     files |= {name: file.read_bytes() for name, file in examples.items()}
-    files |= {"ort.js": runtime[MODULE], "icon.svg": ICON.read_bytes(), "page.css": style(LOOK["css"]).encode()}
-    files |= {f"{tab}.js": script(tab, *sources).encode() for tab, sources in TABS.items()}
+    files |= {"ort.js": runtime[MODULE], "icon.svg": ICON.read_bytes(), "page.css": with_colours(style()).encode()}
     packed = {named(f"{name}.bin", data): data for name, data in pack(model=graph, runtime=runtime[WASM])}
     files |= packed
     engine = {**how_to_look(learn, shape, fitted), "outputs": names, **dict(zip(("graph", "runtime"), packed))}
@@ -88,14 +74,6 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
     files["index.html"] = page(learn, facts, examples, [f for f in files if f.endswith((".js", ".css"))]).encode()
     files["manifest.webmanifest"] = as_json(manifest(facts))
     return {**files, "sw.js": service_worker(files)}
-
-
-def script(tab, *sources):
-    """The app's own script of a tab, which there has such names from bears/web/server.js and from Gradio."""
-    head = (
-        f'import {{OFFLINE, ask, embed, served, {tab} as tab}} from "./offline.js"\nconst {{element, props}} = tab\n\n'
-    )
-    return head + text_of(*sources)
 
 
 def pack(**parts):
@@ -151,17 +129,17 @@ def page(learn, facts, examples, files):
     """index.html: the app's own page in a frame of static HTML; start.js may have to load `files` again."""
     classes = list(learn.dls.vocab)
     offered = [(quote(name), example_name(Path(name), facts)) for name in examples if name.endswith(".jpg")]
-    tabs = {"page": {"examples": offered}, "watch": watch_words({**facts, "classes": classes}, WATCHED_ALONE)}
+    tabs = {"page": {"examples": offered}, "camera": camera_words({**facts, "classes": classes}, WATCHED_ALONE)}
     limits = limits_of(learn)
-    said = {"classes": classes, "words": words(classes, facts, limits), "earned": limits.earned}
+    said = {"classes": classes, "words": words(classes, facts, limits), "earned": limits.earned, "limits": LIMITS}
     props = as_json({**tabs, **said, "files": files}).decode()
     parts = {
         "csp": POLICY,
         "title": escape(page_title(facts)),
         "description": escape(invitation(facts)),
-        "page": PAGE["html_template"],
-        "watch": WATCH["html_template"],
-        "watch_title": escape(watch_title(facts)),
+        "page": text_of("page.html"),
+        "camera": text_of("camera.html"),
+        "preload": "\n".join(f'<link rel="modulepreload" href="{name}">' for name in PAGE),
         "about": MarkdownIt("commonmark", {"html": False}).render(about(facts, ALONE)),
         "props": props.replace("<", "\\u003c"),
     }
@@ -169,7 +147,7 @@ def page(learn, facts, examples, files):
     return re.sub(r"\{\{ (\w+) \}\}", lambda m: parts[m[1]], template)
 
 
-def style(css):
+def with_colours(css):
     """The app's style sheet with what it takes from Gradio's theme, for the light and for the dark."""
     light, dark = re.findall(r"\{(.*?)\}", theme_css(), re.S)[:2]
     light, dark = (dict(re.findall(r"(--[\w-]+):\s*([^;]+);", part)) for part in (light, dark))

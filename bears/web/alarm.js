@@ -1,11 +1,13 @@
 // The first rule of docs/alarm.md: whether to wake somebody.
 
-const RULE = {threshold: 0.5, stay: 0.5, least: 3, latest: 5, memory: 120, coolDown: 60, slow: 1, few: 2}
-const WEIGHTS = {sure: 1, group: 0.5, unsure: 0.5, none: 0}
+import {GROUP, NONE, SURE, UNSURE} from "./answer.js"
+
+export const RULE = {threshold: 0.5, stay: 0.5, least: 3, latest: 5, memory: 120, coolDown: 60, slow: 1, few: 2}
+const WEIGHTS = {[SURE]: 1, [GROUP]: 0.5, [UNSURE]: 0.5, [NONE]: 0}
 
 // How surely a picture shows one of the classes `alarm`, from 0 to 1. `group` has the classes of the answer "group":
 // where all of them alarm, it does not matter which one it is.
-const score = (probs, certainty, alarm, group = []) => {
+export const score = (probs, certainty, alarm, group = []) => {
     const weight = group.length && group.every(label => alarm.includes(label)) ? 1 : WEIGHTS[certainty]
     return weight * alarm.reduce((sum, label) => sum + probs[label], 0)
 }
@@ -16,7 +18,7 @@ const median = numbers => {
     return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2
 }
 
-class Alarm {
+export class Alarm {
     constructor(rule = {}) {
         this.rule = {...RULE, ...rule}
         this.now = -Infinity
@@ -24,9 +26,19 @@ class Alarm {
         this.visit = null // when the visit was last seen, if there is one
     }
 
+    // The score that keeps a visit going.
+    get enough() {
+        return this.rule.stay * this.rule.threshold
+    }
+
+    // Return the latest of some looks at a track, which are those that count.
+    keep(looks) {
+        return looks.slice(-this.rule.latest)
+    }
+
     // The events that follow from [track, score] pairs at a time in seconds; a look `took` so many of them.
     step(seconds, scores = [], took = 0) {
-        const {threshold, stay, memory, coolDown} = this.rule,
+        const {threshold, memory, coolDown} = this.rule,
             events = []
         if (seconds < this.now) {
             this.tracks.clear()
@@ -43,14 +55,14 @@ class Alarm {
             if (this.visit === null && median >= threshold) {
                 events.push({event: "alarm", seconds, track, median})
                 this.visit = seconds
-            } else if (this.visit !== null && median >= stay * threshold) this.visit = seconds
+            } else if (this.visit !== null && median >= this.enough) this.visit = seconds
         return events
     }
 
     // The median of a track's latest scores with this one; of a few slow ones the lowest; 0 while they are too few.
     median(track, score, took) {
-        const {least, latest, memory, slow, few} = this.rule
-        const history = [...(this.tracks.get(track) ?? []), [this.now, score]].slice(-latest)
+        const {least, memory, slow, few} = this.rule
+        const history = this.keep([...(this.tracks.get(track) ?? []), [this.now, score]])
         const kept = history.filter(([seconds]) => this.now - seconds <= memory)
         this.tracks.set(track, kept)
         const scores = kept.map(([, score]) => score)

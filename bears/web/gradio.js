@@ -1,7 +1,21 @@
-// Undo what Gradio does to a page of its own, and leave somebody else's page as it is.
+// The page of app.py: both tabs in Gradio's frame, with the server as their back end. It undoes what Gradio does to a page
+// of its own, and leaves a page of somebody else's as it is.
+
+import {CameraTab} from "./camera.js"
+import {PhotoTab} from "./page.js"
+import * as server from "./server.js"
 
 const page = document.documentElement
-if (embed) {
+
+// `embed` is the element by which a page of somebody else's shows this app, or null.
+export const openTab = (element, props, embed) => {
+    if (props.tab == "camera") return new CameraTab(element, props, server)
+    if (embed) leaveAlone(embed)
+    else makeOurs()
+    return new PhotoTab(element, props, server, embed ?? window)
+}
+
+const leaveAlone = embed => {
     embed.lang = "en"
     // Gradio has given the page the browser's language by now; only the page's source still tells its own.
     fetch(location.href, {cache: "force-cache"})
@@ -11,10 +25,12 @@ if (embed) {
     // The links of this app are relative to it.
     const resolve = ({target}) => {
         const link = target.closest("#about a")
-        if (link) link.href = new URL(link.getAttribute("href"), home).href
+        if (link) link.href = new URL(link.getAttribute("href"), server.home).href
     }
     for (const event of ["click", "auxclick"]) embed.addEventListener(event, resolve, true)
-} else {
+}
+
+const makeOurs = () => {
     // A ?view=api link opens nothing in Gradio 6.31 until its own button is switched off and on.
     if (location.search.includes("view=api")) [1, 2].forEach(() => document.querySelector(".show-api")?.click())
     page.lang = "en" // whatever the browser prefers: Gradio changes it, the page's words do not

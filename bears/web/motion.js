@@ -1,6 +1,8 @@
 // Where something moves in a camera's pictures: what differs from a background that is learnt on the way, joined over
 // time into tracks. A small sibling of the motion.py of the watch on the command line, for a phone.
 
+import {SELDOM} from "./schedule.js"
+
 const WIDTH = 160 // pixels of the picture in which movement is looked for
 const CELL = 4 // pixels: what moves is found as cells
 const CHANGED = 5 // pixels of a cell
@@ -13,11 +15,11 @@ const WHOLE_PICTURE = 0.5 // changed at once: that is the light, or the switch t
 const DARK = 30 // grey levels: too dark to see, if all is darker
 const BRIGHTEST = 0.95 // but for the rest of the pixels, such as those of a lamp
 const STAY = 30 // seconds that a track is watched where it was last seen to move
-const OLD = 600 // seconds after which what never goes away is the scene: a stump, for one
+export const OLD = 600 // seconds after which what never goes away is the scene: a stump, for one
 const MAX_TRACKS = 8
 const MOVED = 0.5 // of its longer side: a track that moves so far, or grows, is looked at again soon
 
-class Movement {
+export class Movement {
     constructor() {
         this.canvas = document.createElement("canvas")
         this.context = this.canvas.getContext("2d", {willReadFrequently: true})
@@ -128,7 +130,7 @@ const things = (mask, columns) => {
 
 // Boxes joined over time: each track has a number, its box, its longer `side`, when it was `seen` to move, when the model
 // `looked` at it and where (`lookedAt`), the `score` that came out, and how often in a row `nothing` did.
-class Tracks {
+export class Tracks {
     all = []
     last = 0
 

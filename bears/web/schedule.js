@@ -1,13 +1,15 @@
 // The second rule of docs/alarm.md: which tracks the model looks at next.
 
+import {largest} from "./answer.js"
+
 const LOOK = 0.35 // seconds between two looks at a track, at least,
-const SELDOM = 4 // and where there was nothing
+export const SELDOM = 4 // and where there was nothing
 const PATIENCE = 4 // looks that may find nothing before a track is looked at more seldom
 const WHOLE = 10 // seconds between two looks at the whole picture
 const MOST = 4 // looks in LOOK seconds, at all tracks together
-const WHOLE_TRACK = 0 // the number of its track
+export const WHOLE_TRACK = 0 // the number of its track
 
-class Schedule {
+export class Schedule {
     asked = [] // when the model was, lately
     checked = false // whether the latest look went to the most suspicious track
 
@@ -27,8 +29,7 @@ class Schedule {
     first(due, seconds, enough) {
         const suspicious = due.some(track => track.score >= enough)
         this.checked = suspicious && !this.checked
-        const urgency = due.map(({score, looked, side}) => (this.checked ? score : Math.abs(seconds - looked) * side))
-        return urgency.indexOf(Math.max(...urgency))
+        return largest(due.map(({score, looked, side}) => (this.checked ? score : Math.abs(seconds - looked) * side)))
     }
 }
 

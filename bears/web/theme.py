@@ -1,7 +1,5 @@
 """The look of the pages: Gradio's Soft theme, with enough contrast for most eyes (WCAG 2.2, level AA)."""
 
-from pathlib import Path
-
 import gradio as gr
 
 THEME = gr.themes.Soft(
@@ -30,24 +28,3 @@ def theme_css() -> str:
     """Return the theme as Gradio sends it; it has no public way to get that without a server."""
     return THEME._get_theme_css()
 
-
-ICON = Path(__file__).with_name("icon.svg")
-
-
-def text_of(*names: str) -> str:
-    """What stands in files of this folder, one behind the other."""
-    return "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)
-
-
-LOOK = {"css": text_of("page.css", "camera.css"), "theme": THEME, "favicon_path": ICON}  # for demo.launch
-# For gr.HTML.
-PAGE = {
-    "html_template": text_of("page.html"),
-    "js_on_load": text_of("server.js", "jpeg.js", "page.js", "gradio.js"),
-    "elem_id": "page",
-}
-WATCH = {
-    "html_template": text_of("camera.html"),
-    "js_on_load": text_of("server.js", "jpeg.js", "alarm.js", "schedule.js", "motion.js", "zip.js", "camera.js"),
-    "elem_id": "watch",
-}

@@ -1,6 +1,6 @@
 // A zip of [name, Blob] pairs, stored as they are: pictures are as small as they get. Names are ASCII.
 // https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
-const zip = async files => {
+export const zip = async files => {
     const bodies = [],
         heads = []
     let at = 0

@@ -1,20 +1,15 @@
 // Lay an activation map over a photo, as bears/model/heatmap.py does, in the same colours.
 
+import {drawOnWhite, fit, LONG_SIDE, scaleTo} from "../pictures.js"
 import {BICUBIC, resize} from "./pixels.js"
-
-const LONG_SIDE = 1024 // pixels of the picture: a screen of a phone shows no more
 
 // `cam` are the numbers of a square map, `palette` is 256 colours of three bytes; the answer is a Blob.
 export const heatmap = async (photo, cam, box, palette) => {
-    const scale = Math.min(1, LONG_SIDE / Math.max(photo.width, photo.height))
+    const scale = scaleTo(LONG_SIDE, photo.width, photo.height)
     const [left, top] = [box.left, box.top].map(n => Math.round(n * scale))
     const [width, height] = [box.width, box.height].map(n => Math.max(1, Math.round(n * scale)))
-    const canvas = new OffscreenCanvas(...[photo.width, photo.height].map(n => Math.max(1, Math.round(n * scale))))
-    const context = canvas.getContext("2d")
-    context.imageSmoothingQuality = "high"
-    context.fillStyle = "white"
-    context.fillRect(0, 0, canvas.width, canvas.height)
-    context.drawImage(photo, 0, 0, canvas.width, canvas.height)
+    const canvas = new OffscreenCanvas(...fit(LONG_SIDE, photo.width, photo.height))
+    const context = drawOnWhite(canvas, photo)
     const side = Math.sqrt(cam.length)
     const peak = Math.max(...cam, 1e-6)
     const heat = Uint8Array.from(cam, v => 255 * Math.min(1, Math.max(0, v / peak)))

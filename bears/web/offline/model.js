@@ -1,11 +1,13 @@
 // The worker that owns the model, and how to ask it.
 
+import {showBlob} from "../pictures.js"
+
 const STOPPED = "The model has stopped. Please reload this page."
 const MISSING = "The model cannot be loaded. Please check your connection, and reload this page."
 
 const QUICK = 1000 // milliseconds from opening the page, after which to wait needs words
 
-const worker = new Worker("worker.js", {type: "module"})
+const worker = new Worker(new URL("worker.js", import.meta.url), {type: "module"})
 const waiting = new Map() // by number: how each question ends
 let last = 0
 let failed = null
@@ -29,7 +31,7 @@ export const ready = new Promise((done, reject) => {
         else question?.resolve(answer)
     })
     worker.addEventListener("error", async () => {
-        await fetchAgain() // so that to reload helps
+        await window.fetchAgain() // so that to reload helps
         reject(fail(STOPPED))
     })
 })
@@ -53,7 +55,8 @@ const send = (question, moved = []) =>
 
 // What it makes of a file, or a sentence in an Error: {probs, certainty, map}; `map` is a Blob, or null where there is
 // none, or nobody wants to `draw` it.
-export const look = async (file, draw = true) => send({file, ...(draw && (await sides(file))), draw})
+export const look = async (file, draw = true) =>
+    send({file, ...(draw && (await sides(file))), limits: window.props.limits, draw})
 
 // What it makes of pictures that a canvas can draw, one after another: {probs, certainty} of each. An ImageBitmap is
 // used up by that.
@@ -67,11 +70,11 @@ const askOne = async picture => {
 // Width and height, which a browser knows before it has decoded a photo; 0 of what it cannot open.
 const sides = async file => {
     const image = new Image()
-    const url = URL.createObjectURL(file)
-    image.src = url
     await new Promise(done => {
         image.onload = image.onerror = done
+        showBlob(image, file)
     })
-    URL.revokeObjectURL(url)
-    return {width: image.naturalWidth, height: image.naturalHeight}
+    const {naturalWidth: width, naturalHeight: height} = image
+    showBlob(image)
+    return {width, height}
 }

@@ -1,6 +1,7 @@
-// Open a photo from a file, or say in a sentence why not; the words are those of bears/model/photo.py where they fit, and so are
-// MAX_MEGAPIXELS, MAX_MEGAPIXELS_JPEG, MAX_RATIO and SIDE, which stand above.
+// Open a photo from a file, or say in a sentence why not; the words are those of bears/model/photo.py where they fit.
+// `limits` are that file's, too: MAX_MEGAPIXELS, MAX_MEGAPIXELS_JPEG, MAX_RATIO and SIDE.
 
+import {openUpright} from "../pictures.js"
 import {read, reduce} from "./pixels.js"
 
 const STRIP = 10 ** 6 // pixels that are read at a time
@@ -19,31 +20,29 @@ const STARTS = [JPEG, /^\x89PNG/, /^GIF8/, /^RIFF....WEBP/s, /^BM/, /^....ftypav
 
 const start = async file => String.fromCharCode(...new Uint8Array(await file.slice(0, 16).arrayBuffer()))
 
-// Upright, and without what its colour profile says, as the network has learnt from photos: an ImageBitmap.
-const OPTIONS = {imageOrientation: "from-image", colorSpaceConversion: "none"}
-
-export const openPhoto = async ({file, width = 0, height = 0}) => {
+export const openPhoto = async ({file, width = 0, height = 0, limits}) => {
     const bytes = await start(file)
-    const limit = JPEG.test(bytes) ? MAX_MEGAPIXELS_JPEG : MAX_MEGAPIXELS
+    const limit = JPEG.test(bytes) ? limits.MAX_MEGAPIXELS_JPEG : limits.MAX_MEGAPIXELS
     const megapixels = (width * height) / 10 ** 6
     if (megapixels > limit) throw Error(`This photo has more than ${limit} megapixels. Please choose a smaller copy.`)
-    if (Math.max(width, height) > MAX_RATIO * Math.min(width, height)) throw Error(THIN)
-    const bitmap = await createImageBitmap(file, OPTIONS).catch(() => null)
-    if (bitmap) return shrink(bitmap, JPEG.test(bytes))
-    if (megapixels > MAX_MEGAPIXELS) throw Error(NO_ROOM)
+    if (Math.max(width, height) > limits.MAX_RATIO * Math.min(width, height)) throw Error(THIN)
+    // Without what its colour profile says, as the network has learnt from photos.
+    const bitmap = await openUpright(file, {colorSpaceConversion: "none"})
+    if (bitmap) return shrink(bitmap, limits.SIDE, JPEG.test(bytes))
+    if (megapixels > limits.MAX_MEGAPIXELS) throw Error(NO_ROOM)
     if (/^....ftyp(hei[cfsx]|hev[cx]|mif1|msf1)/s.test(bytes)) throw Error(HEIC)
     throw Error(STARTS.some(kind => kind.test(bytes)) ? DAMAGED : NO_PHOTO)
 }
 
-// A large photo as the app opens it: its shorter side is SIDE pixels or more, but less than twice as many.
-const shrink = (bitmap, isJpeg) => {
+// A large photo as the app opens it: its shorter side is `side` pixels or more, but less than twice as many.
+const shrink = (bitmap, side, isJpeg) => {
     const {width, height} = bitmap
     const short = Math.min(width, height)
-    let factor = Math.floor(short / SIDE)
+    let factor = Math.floor(short / side)
     // Of a JPEG, Pillow decodes an eighth, a quarter or half of each side.
     if (isJpeg) {
-        const decoded = [8, 4, 2].find(scale => Math.ceil(short / scale) >= SIDE) ?? 1
-        factor = decoded * Math.floor(Math.ceil(short / decoded) / SIDE)
+        const decoded = [8, 4, 2].find(scale => Math.ceil(short / scale) >= side) ?? 1
+        factor = decoded * Math.floor(Math.ceil(short / decoded) / side)
     }
     if (factor < 2) return bitmap
     const small = new OffscreenCanvas(Math.ceil(width / factor), Math.ceil(height / factor))

@@ -1,6 +1,8 @@
 // Pixels as Pillow has them: its `Image.resize` (src/libImaging/Resample.c) and `Image.reduce` (Reduce.c), to the last bit.
 // A canvas shrinks in ways of its own, of which none is the one that the network has learnt from.
 
+import {drawOnWhite} from "../pictures.js"
+
 const BITS = 22 // of the fractions that weights are counted in
 
 export const BILINEAR = {support: 1, weight: x => Math.max(0, 1 - Math.abs(x))}
@@ -82,9 +84,7 @@ export const reduce = ({data, width, height}, factor) => {
 
 // A part of a picture that a canvas can draw, as ImageData, on white.
 export const read = (picture, {left, top, width, height}) => {
-    const context = new OffscreenCanvas(width, height).getContext("2d", {willReadFrequently: true})
-    context.fillStyle = "white"
-    context.fillRect(0, 0, width, height)
-    context.drawImage(picture, left, top, width, height, 0, 0, width, height)
+    const canvas = new OffscreenCanvas(width, height)
+    const context = drawOnWhite(canvas, picture, [left, top, width, height], {willReadFrequently: true})
     return context.getImageData(0, 0, width, height)
 }

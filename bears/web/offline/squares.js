@@ -1,6 +1,7 @@
 // Look through the model as bears/model/squares.py does: at the whole photo, and a second time closer where it is not sure.
 // `facts` are what bears/offline/site.py has written beside the graph; bears/offline/parity.py is this file in Python.
 
+import {GROUP, largest, NONE, SURE, UNSURE} from "../answer.js"
 import {heatmap} from "./heatmap.js"
 import {BILINEAR, read, resize} from "./pixels.js"
 
@@ -8,7 +9,7 @@ import {BILINEAR, read, resize} from "./pixels.js"
 const round = x => (Math.abs(x % 1) == 0.5 ? 2 * Math.round(x / 2) : Math.round(x))
 
 // Starts of the fewest squares of `side` cells that cover `n`, as `cover` in bears/model/squares.py.
-const cover = (n, side, stride) => {
+export const cover = (n, side, stride) => {
     let count = Math.ceil(n / side)
     if (stride) count = Math.ceil((n - side) / stride) + 1
     else if (count % 2 == 0) count++
@@ -16,19 +17,17 @@ const cover = (n, side, stride) => {
     return [...new Set(starts)]
 }
 
-const largest = values => values.reduce((best, value, i) => (value > values[best] ? i : best), 0)
-
 // The answer to a photo, as `certainty` in bears/model/ood.py; tests/answers.json has cases for both.
 export const certainty = ({threshold, sure, likely, groups}, probs, score) => {
-    if (score < threshold) return "none" // a comparison with nothing is false
-    if (score < sure) return "unsure"
+    if (score < threshold) return NONE // a comparison with nothing is false
+    if (score < sure) return UNSURE
     const top = largest(probs)
-    if (probs[top] >= likely) return "sure"
+    if (probs[top] >= likely) return SURE
     const group = groups.find(members => members.includes(top)) ?? []
-    return group.reduce((sum, i) => sum + probs[i], 0) >= likely ? "group" : "unsure"
+    return group.reduce((sum, i) => sum + probs[i], 0) >= likely ? GROUP : UNSURE
 }
 
-export class Eyes {
+export class Squares {
     // `run` is a function from a picture, {pixels, width, height} in RGB, to what the graph says of it.
     constructor(run, facts) {
         Object.assign(this, {run, facts, cell: facts.size / facts.side})

@@ -1,7 +1,7 @@
 // Keeps all files of the page, and answers with them whether there is a network or not. It only caches: the model runs in
 // a worker of the page. VERSION, FILES (the SHA-256 of each) and CSP stand above.
 
-const OURS = `pocket ${self.registration.scope} ` // several pages may share a host
+const OURS = `offline ${self.registration.scope} ` // several pages may share a host; worker.js has the same names
 const CACHE = OURS + VERSION
 const LARGE = `${OURS}large` // what the page has just loaded
 const STATE = `${OURS}state` // which version is in use, `current`, and which one is there for the next start, `next`

@@ -1,10 +1,11 @@
 // Owns the model: opens photos, asks the network, and answers one question after another.
 
-import * as ort from "./ort.js"
-import {Eyes} from "./squares.js"
+import * as ort from "../ort.js"
+import {NONE} from "../answer.js"
+import {Squares} from "./squares.js"
 import {openPhoto} from "./photo.js"
 
-const OURS = `pocket ${new URL("./", location).href} ` // as in sw.js
+const OURS = `offline ${new URL("../", location).href} ` // as in sw.js
 const LARGE = `${OURS}large`
 
 // The large files lie there compressed, since not every host does that on the way. On a first visit what has been loaded
@@ -34,14 +35,16 @@ const attempt = async what => {
 
 // `cache` is what fetch does with the browser's own cache.
 const load = async cache => {
-    const facts = await (await fetch("model.json", {cache})).json()
+    const facts = await (await fetch("../model.json", {cache})).json()
     let loaded = 0
     const arrived = (piece, stream) => {
         loaded += piece.length
         postMessage({loaded, bytes: facts.bytes})
         stream.enqueue(piece)
     }
-    const [graph, wasm] = await Promise.all([facts.graph, facts.runtime].map(name => unpack(name, cache, arrived)))
+    const [graph, wasm] = await Promise.all(
+        [facts.graph, facts.runtime].map(name => unpack(`../${name}`, cache, arrived)),
+    )
     facts.palette = Uint8Array.from(atob(facts.palette), c => c.charCodeAt(0))
     ort.env.wasm.numThreads = 1 // more need a host that isolates the page, and gain nothing here
     ort.env.wasm.wasmBinary = wasm
@@ -54,7 +57,7 @@ const load = async cache => {
     const {size} = facts
     // The first one takes longer, unless somebody waits for it already.
     if (!asked) await run({pixels: new Uint8Array(3 * size * size), width: size, height: size})
-    return new Eyes(run, facts)
+    return new Squares(run, facts)
 }
 
 let asked = false
@@ -67,9 +70,9 @@ loading.then(
 const answer = async question => {
     const photo = question.bitmap ?? (await openPhoto(question))
     try {
-        const eyes = await loading
-        const {cam, box, probs, certainty, score} = await eyes.ask(photo)
-        const map = question.draw && cam && certainty != "none" ? await eyes.draw(photo, cam, box) : null
+        const squares = await loading
+        const {cam, box, probs, certainty, score} = await squares.ask(photo)
+        const map = question.draw && cam && certainty != NONE ? await squares.draw(photo, cam, box) : null
         return {probs, certainty, score, map}
     } finally {
         photo.close?.() // a canvas has nothing to close

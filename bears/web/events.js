@@ -1,0 +1,134 @@
+// The list of alarms, in this browser's own storage as long as it has room; the oldest go first.
+
+import {percent} from "./answer.js"
+import {showBlob} from "./pictures.js"
+import {zip} from "./zip.js"
+
+const MAX_EVENTS = 100
+const DISARM = 5 // seconds in which a second tap deletes all events
+const REALLY = "Really delete all?"
+
+export class EventList {
+    events = []
+
+    // `element` is the `details` of camera.html that has the class `log`.
+    constructor(element) {
+        this.element = element
+        this.find(".save").addEventListener("click", () => this.save())
+        this.find(".delete").addEventListener("click", () => this.delete())
+        this.find(".delete").addEventListener("blur", () => this.disarm())
+        this.open()
+    }
+
+    find(name) {
+        return this.element.querySelector(name)
+    }
+
+    async open() {
+        try {
+            this.database = await done(indexedDB.open("watch", 1), request =>
+                request.addEventListener("upgradeneeded", () =>
+                    request.result.createObjectStore("events", {keyPath: "at"}),
+                ),
+            )
+            this.events = (await done(this.store().getAll())).reverse()
+        } catch {
+            // a private window, or a frame of another site: then the page alone knows them
+        }
+        this.show()
+    }
+
+    store() {
+        return this.database.transaction("events", "readwrite").objectStore("events")
+    }
+
+    async add(event) {
+        this.events.unshift(event)
+        const old = this.events.splice(MAX_EVENTS)
+        this.show()
+        if (!this.database) return
+        for (const {at} of old) this.store().delete(at)
+        for (let oldest = this.events.at(-1); oldest;) {
+            try {
+                return await done(this.store().put(event))
+            } catch {
+                // no room
+                if (oldest == event) return
+                await done(this.store().delete(oldest.at)).catch(() => null)
+                this.events.pop()
+                oldest = this.events.at(-1)
+            }
+        }
+    }
+
+    show() {
+        for (const image of this.find("ol").querySelectorAll("img")) showBlob(image)
+        this.find("summary").textContent = this.events.length ? `Events (${this.events.length})` : "Events"
+        this.find("ol").replaceChildren(...this.events.map(createRow))
+    }
+
+    // Delete all events at the second tap.
+    delete() {
+        const button = this.find(".delete"),
+            sure = button.textContent == REALLY
+        this.disarm()
+        if (sure) return this.clear()
+        button.textContent = REALLY
+        this.disarming = setTimeout(() => this.disarm(), 1000 * DISARM)
+    }
+
+    disarm() {
+        clearTimeout(this.disarming)
+        this.find(".delete").textContent = "Delete all"
+    }
+
+    clear() {
+        this.events = []
+        if (this.database) this.store().clear()
+        this.show()
+    }
+
+    async save() {
+        const link = document.createElement("a")
+        link.href = URL.createObjectURL(await zip(this.events.flatMap(filesOf)))
+        link.download = "events.zip"
+        link.click()
+        setTimeout(() => URL.revokeObjectURL(link.href), 10_000)
+    }
+}
+
+const createRow = ({at, verdict, looks}) => {
+    const row = document.createElement("li"),
+        [title, pictures] = ["strong", "div"].map(tag => row.appendChild(document.createElement(tag)))
+    title.textContent = `${new Date(at).toLocaleString()}: ${verdict}`
+    pictures.append(...looks.map(createFigure))
+    return row
+}
+
+const createFigure = ({picture, verdict, score, earned}) => {
+    const figure = document.createElement("figure"),
+        image = figure.appendChild(document.createElement("img"))
+    image.loading = "lazy" // or each alarm would load all of them again, while nobody sees the list
+    showBlob(image, picture)
+    image.alt = verdict
+    figure.append(percent(score, earned))
+    return figure
+}
+
+// Return the files of an event in the zip, as [name, Blob].
+const filesOf = ({looks, ...event}) => {
+    const folder = event.at.replaceAll(":", "-"),
+        scores = looks.map(({picture, ...look}) => look)
+    return [
+        [`${folder}/event.json`, new Blob([JSON.stringify({...event, looks: scores}, null, 1)])],
+        ...looks.map(({picture}, i) => [`${folder}/${i + 1}.jpg`, picture]),
+    ]
+}
+
+// The result of an IDBRequest; rejects when it fails.
+const done = (request, prepare = () => null) =>
+    new Promise((resolve, reject) => {
+        prepare(request)
+        request.addEventListener("success", () => resolve(request.result))
+        request.addEventListener("error", () => reject(request.error))
+    })

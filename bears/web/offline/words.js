@@ -1,0 +1,24 @@
+// The words and figures of an answer, as bears/model/wording.py has them, which made the `words`: tests/answers.json has
+// cases for both.
+
+import {GROUP, largest, NONE, percent, SURE, UNSURE} from "../answer.js"
+
+// Describe an answer of the worker. `probs` are in the order of `classes`, and `earned` is the highest figure to show.
+// Return the `verdict`, the classes of the `group` that it is about, and `rows`, [label, probability] as they are shown.
+export const describe = ({classes, words, earned}, {probs, certainty}) => {
+    const likeliest = classes[largest(probs)]
+    const group = certainty == GROUP ? words.group[likeliest] : null
+    const rows = classes.map((label, i) => [label, Math.min(earned, probs[i])])
+    if (group) {
+        const whole = classes.reduce((sum, label, i) => (group.classes.includes(label) ? sum + probs[i] : sum), 0)
+        rows.unshift([group.name, Math.min(earned, whole)])
+    }
+    rows.sort((a, b) => b[1] - a[1])
+    const verdicts = {
+        [NONE]: () => words.none,
+        [UNSURE]: () => words.unsure[likeliest],
+        [GROUP]: () => group.verdict,
+        [SURE]: () => words.sure[likeliest].join(percent(Math.max(...probs), earned)),
+    }
+    return {verdict: verdicts[certainty](), group: group?.classes ?? [], rows}
+}
