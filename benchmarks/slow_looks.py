@@ -18,6 +18,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from bears.watch.alarm import Rule
 from bears.watch.engine import Frame, Watcher
+from bears.web.files import text_of
 from helpers import chromium, open_front_end
 
 LOOKS = 0.2, 0.7, 1, 2, 4  # seconds

@@ -258,7 +258,7 @@ ALONE = """async () => {
     const props = {classes: ["bear"], alarm: ["bear"], promise: "", checking: "Looks like a bear: checking…"}
     const classifyFrame = async () => ({probs: {bear: 0.01}, certainty: "none", verdict})
     const {CameraTab} = await import("/camera.js")
-    new CameraTab(document.querySelector("#camera > div"), props, {classifyFrame, UNREACHABLE: "offline"})
+    window.tab = new CameraTab(document.querySelector("#camera > div"), props, {classifyFrame, UNREACHABLE: "offline"})
 }"""
 
 
@@ -318,10 +318,9 @@ def test_an_alarm_comes_to_the_front_of_the_other_tab(alone):
 
 
 def test_the_question_whether_to_delete_all_disarms_itself(alone):
-    alone.evaluate(
-        "const log = document.querySelector('.log');"
-        " log.open = true; log.querySelector('ol').append(document.createElement('li'))"
-    )
+    event = "{at: '2026-05-01T00:00:00Z', verdict: 'Bear', looks: []}"
+    alone.evaluate(f"tab.log.open().then(() => tab.log.add({event}))")
+    alone.get_by_text("Events (1)").click()
     alone.click(".delete")
     assert alone.inner_text(".delete") == "Really delete all?"
     alone.focus(".save")
