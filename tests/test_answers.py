@@ -16,7 +16,7 @@ from bears.model.export import export, open_export
 from bears.model.ood import certainty
 from bears.model.photo import open_photo
 from bears.model.wording import headline, percent, shown_probs
-from bears.offline.site import build
+from bears.offline.site import build, words
 from bears.predict import __main__ as predict
 from bears.train.options import parse_args
 from bears.watch.alarm import Rule
@@ -32,28 +32,81 @@ CANNOT_TELL = Limits(0.97, [["black", "grizzly"]])
 PROBS = {"black": 0.359, "grizzly": 0.64, "teddy": 0.001}
 
 
-# The rule
+# The rules, which Python and JavaScript both have
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["about"])
+@pytest.mark.parametrize("case", CASES["certainty"], ids=lambda case: case["about"])
 def test_the_rule_in_python(case):
     assert certainty(case["fitted"], case["probs"], case["score"]) == case["certainty"]
 
 
-@pytest.mark.slow
-def test_the_rule_in_javascript(browser):
+@pytest.mark.parametrize("prob, earned, text", CASES["percent"])
+def test_percentages_in_python(prob, earned, text):
+    assert percent(prob, earned) == text
+
+
+def case_limits(case):
+    return Limits(case["earned"], case["groups"])
+
+
+@pytest.mark.parametrize("case", CASES["words"], ids=lambda case: case["about"])
+def test_words_in_python(case):
+    answer, limits = (case["probs"], case["certainty"]), case_limits(case)
+    assert headline(*answer, case["facts"], limits) == case["verdict"]
+    rows = sorted(shown_probs(*answer, limits).items(), key=lambda row: -row[1])  # as Gradio's Label does
+    assert rows == [(label, pytest.approx(prob)) for label, prob in case["rows"]]
+
+
+def in_javascript(browser, script, cases):
+    """What a function of the front end says of some cases."""
     page = browser.new_page()
     open_front_end(page)
-    answers = page.evaluate(
-        """async cases => {
-            const {certainty} = await import("/offline/squares.js")
-            return cases.map(({fitted, probs, score}) =>
-                certainty({likely: 0.5, groups: [], ...fitted}, probs, score ?? undefined))
-        }""",
-        CASES,
-    )
+    answers = page.evaluate(script, cases)
     page.close()
-    assert answers == [case["certainty"] for case in CASES]
+    return answers
+
+
+@pytest.mark.slow
+def test_the_rule_in_javascript(browser):
+    script = """async cases => {
+        const {certainty} = await import("/offline/squares.js")
+        return cases.map(({fitted, probs, score}) =>
+            certainty({likely: 0.5, groups: [], ...fitted}, probs, score ?? undefined))
+    }"""
+    answers = in_javascript(browser, script, CASES["certainty"])
+    assert answers == [case["certainty"] for case in CASES["certainty"]]
+
+
+@pytest.mark.slow
+def test_percentages_in_javascript(browser):
+    script = """async cases => {
+        const {percent} = await import("/answer.js")
+        return cases.map(([prob, earned]) => percent(prob, earned))
+    }"""
+    assert in_javascript(browser, script, CASES["percent"]) == [text for *_, text in CASES["percent"]]
+
+
+@pytest.mark.slow
+def test_words_in_javascript(browser):
+    script = """async cases => {
+        const {describe} = await import("/offline/words.js")
+        return cases.map(([said, answer]) => describe(said, answer))
+    }"""
+    cases = [
+        (
+            {
+                **case,
+                "classes": list(case["probs"]),
+                "words": words(list(case["probs"]), case["facts"], case_limits(case)),
+            },
+            {"probs": list(case["probs"].values()), "certainty": case["certainty"]},
+        )
+        for case in CASES["words"]
+    ]
+    for case, answer in zip(CASES["words"], in_javascript(browser, script, cases)):
+        assert answer["verdict"] == case["verdict"], case["about"]
+        assert answer["rows"] == [[label, pytest.approx(prob)] for label, prob in case["rows"]]
+        assert answer["group"] == (case["groups"][0] if case["certainty"] == GROUP else [])
 
 
 # The words

@@ -451,3 +451,16 @@ def test_a_busy_server_says_so(tmp_path, browser):
     finally:
         os.kill(model, signal.SIGCONT)
         server.close()
+
+
+def test_a_script_that_somebody_has_put_into_the_page_does_not_run(open_page):
+    page = open_page()
+    planted = page.evaluate(
+        """async () => {
+            document.body.insertAdjacentHTML("beforeend", '<img src="data:," onerror="window.planted = 1">')
+            document.body.append(Object.assign(document.createElement("script"), {textContent: "window.planted = 2"}))
+            await new Promise(done => setTimeout(done, 500))
+            return window.planted ?? null
+        }"""
+    )
+    assert planted is None

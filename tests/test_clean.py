@@ -747,7 +747,13 @@ def made_up(cleaner, browser):
         contexts.append(browser.new_context(**screen))
         page, sent = contexts[-1].new_page(), []
         photos = [
-            {"name": name, "label": name.partition("/")[0], "group": group, "opinion": f"as {name}", "twin": None}
+            {
+                "name": name,
+                "label": name.partition("/")[0],
+                "group": group,
+                "opinion": f"as {name}",
+                "nearDuplicate": None,
+            }
             | {"action": "keep", "goal": ""}
             for name, group in photos
         ]

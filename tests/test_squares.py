@@ -1,7 +1,6 @@
 """The whole photo is looked at: a bear at the edge is found, and only what is unsure is looked at twice."""
 
 import itertools
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +14,10 @@ from bears.model.export import export, load_pickle
 from bears.model.photo import open_photo
 from bears.model.squares import (
     CLOSER,
+    HOPELESS,
     LESS,
     MARGINS,
+    MAX_RATIO,
     Answer,
     Grid,
     MiddleSquare,
@@ -33,7 +34,7 @@ from bears.model.squares import (
 )
 from fastai.data.transforms import ToTensor
 from fastai.vision.all import ImageDataLoaders, PILImage, Resize, ResizeMethod
-from helpers import ROOT
+from helpers import ROOT, open_front_end
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -57,6 +58,39 @@ def test_squares_cover_every_cell_and_the_middle_one_is_among_them(n, side, stri
     else:
         assert len(starts) <= -(-n // side) + 1
         assert abs(starts[len(starts) // 2] - (n - side) / 2) <= 0.5
+
+
+SIDES = (1, 90, 255, 256, 257, 300, 720, 767, 768, 769, 1283)
+JAVASCRIPT = """async ({facts, sizes, covers, scores}) => {
+    const {Squares, cover, isWorthAnother} = await import("/offline/squares.js")
+    const squares = new Squares(null, facts)
+    const look = ([width, height]) => {
+        const seen = squares.visible(width, height)
+        const {left, top} = seen
+        return [[left, top, left + seen.width, top + seen.height], squares.target(seen, facts.size)]
+    }
+    return {
+        looks: sizes.map(look),
+        covers: covers.map(each => cover(...each)),
+        again: scores.map(score => isWorthAnother(facts, score)),
+    }
+}"""
+
+
+@pytest.mark.slow
+def test_a_browser_looks_at_the_same_squares(browser):
+    sizes, scores = list(itertools.product(SIDES, repeat=2)), [0.1, 0.149, 0.15, 0.2, 0.399, 0.4, 0.5]
+    covers = [(n, 8, stride) for n in range(8, 60) for stride in (None, 4)]
+    facts = {"size": 256, "side": 8, "whole": True, "ratio": MAX_RATIO, "hopeless": 0.3 * HOPELESS, "sure": 0.4}
+    page = browser.new_page()
+    open_front_end(page)
+    found = page.evaluate(JAVASCRIPT, {"facts": facts, "sizes": sizes, "covers": covers, "scores": scores})
+    page.close()
+    grid = Grid(256, 8)
+    squares = WholePhotos({"threshold": 0.3, "sure": 0.4}, grid)
+    assert found["looks"] == [[list(visible(size)), list(grid.target(size, 256))] for size in sizes]
+    assert found["covers"] == [cover(*each) for each in covers]
+    assert found["again"] == [squares.is_worth_another(score) for score in scores]
 
 
 @pytest.mark.parametrize("size, place", [((1280, 720), (0, 200)), ((1280, 720), (880, 200)), ((720, 1280), (150, 0))])

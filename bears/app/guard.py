@@ -20,7 +20,7 @@ from bears.app.gradio_internals import forget, function_number, has_event, has_s
 from bears.app.hosting import THIS_MACHINE, behind_proxy, local_names
 from bears.app.uploads import MAX_FILE_SIZE, NO_ROOM, Store
 from bears.static_site import routes
-from bears.web.policy import POLICY
+from bears.web.policy import policy_for_this_page
 from gradio.data_classes import PredictBody
 from gradio.route_utils import get_hostname
 from starlette.datastructures import Headers, MutableHeaders
@@ -59,11 +59,7 @@ FIELDS = ("data", "session_hash", "fn_index", "trigger_id", "event_data")
 NO_MORE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG, errno.EMFILE, errno.ENFILE}
 
 # Any site may frame the page, as Spaces do.
-HEADERS = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "content-security-policy": POLICY,
-}
+HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "same-origin"}
 
 
 class Refused(Exception):
@@ -91,14 +87,14 @@ class Guard:
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        started = False
+        started, own = False, {**HEADERS, "content-security-policy": policy_for_this_page()}
 
         async def guarded_send(message):
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in own.items():
                     headers.setdefault(name, value)
             await send(message)
 

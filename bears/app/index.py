@@ -3,6 +3,7 @@
 import re
 
 from bears.app.front_end import PRELOAD
+from bears.web.policy import NONCE
 from gradio.routes import templates
 
 # https://ogp.me; the root of the address is known only when somebody asks
@@ -36,12 +37,12 @@ def get_source(env, name):
     source = re.sub(r'<meta\s+(property="og:|name="twitter:)[^>]*>', "", source)
     for old, new in (('<meta charset="utf-8" />', HEAD), (SCRIPT, PRELOAD + SCRIPT), ("<gradio-app", FIRST)):
         source = source.replace(old, new, 1)
-    return source, *rest
+    return re.sub(r"<script(?![^>]*\bsrc=)", '<script nonce="{{ own.nonce() }}"', source), *rest
 
 
 def begin_with(description: str, picture: str | None) -> None:
     """Let Gradio's page begin with words about this one, and its links show `picture`, a path that it serves."""
-    templates.env.globals["own"] = {"description": description, "picture": picture}
+    templates.env.globals["own"] = {"description": description, "picture": picture, "nonce": NONCE.get}
 
 
 templates.env.loader.get_source = get_source

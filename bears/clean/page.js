@@ -249,7 +249,7 @@ function thumb(photo) {
     const box = make("input", {type: "checkbox", ariaLabel: `Select ${file(photo.name)}`})
     box.onchange = () => tick(photo, box.checked)
     const picture = make("img", {src: address(photo.name, "small"), alt: "", loading: "lazy"})
-    const why = photo.twin ? photo.opinion.replace(photo.twin, "a better one") : photo.opinion
+    const why = photo.nearDuplicate ? photo.opinion.replace(photo.nearDuplicate, "a better one") : photo.opinion
     const button = make("button", {title: photo.name}, picture, make("span", {className: "why", textContent: why}))
     button.onclick = () => {
         choose(photo)
@@ -304,7 +304,7 @@ function updateDesk() {
             ? some.slice(0, 6).map(photo => make("img", {src: address(photo.name, "small"), alt: ""}))
             : [
                   large(one.name, "The chosen photo"),
-                  ...(one.twin ? [large(one.twin, "The photo that it is nearly the same as")] : []),
+                  ...(one.nearDuplicate ? [large(one.nearDuplicate, "The photo that it is nearly the same as")] : []),
               ]),
     )
     part("opinion").replaceChildren(

@@ -83,7 +83,7 @@ class Review:
 def describe(photo):
     """What the page says of a `RankedPhoto`."""
     action, goal = photo.suggestion
-    own = {"name": photo.name, "label": photo.label, "opinion": photo.opinion, "twin": photo.near_duplicate}
+    own = {"name": photo.name, "label": photo.label, "opinion": photo.opinion, "nearDuplicate": photo.near_duplicate}
     return {**own, "group": photo.group, "action": action, "goal": goal}
 
 

@@ -125,6 +125,7 @@ export class CameraTab extends Tab {
         this.stopping?.abort()
         this.stopping = null
         stopCamera(this.video)
+        this.video.srcObject = null
         this.element.dataset.state = "off"
         this.find(".box").hidden = true
         this.ownTab()?.removeAttribute("data-watching")

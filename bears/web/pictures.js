@@ -55,5 +55,4 @@ export const startCamera = async (video, wanted = {facingMode: "environment"}) =
 
 export const stopCamera = video => {
     for (const track of video.srcObject?.getTracks() ?? []) track.stop()
-    video.srcObject = null
 }

@@ -27,6 +27,9 @@ export const certainty = ({threshold, sure, likely, groups}, probs, score) => {
     return group.reduce((sum, i) => sum + probs[i], 0) >= likely ? GROUP : UNSURE
 }
 
+// Return whether a photo of that score is looked at again, as `is_worth_another` in bears/model/squares.py.
+export const isWorthAnother = ({hopeless, sure}, score) => score >= hopeless && score < sure
+
 export class Squares {
     // `run` is a function from a picture, {pixels, width, height} in RGB, to what the graph says of it.
     constructor(run, facts) {
@@ -37,7 +40,7 @@ export class Squares {
     async ask(picture) {
         const {facts} = this
         let answer = await this.look(picture, facts.size, null)
-        if (facts.whole && answer.score >= facts.hopeless && answer.score < facts.sure) {
+        if (facts.whole && isWorthAnother(facts, answer.score)) {
             const again = await this.look(picture, facts.closer, facts.side >> 1)
             if (again.score > answer.score) answer = again
         }
@@ -46,10 +49,8 @@ export class Squares {
 
     async look(picture, size, stride) {
         const {facts, cell} = this
-        const {width, height} = picture
-        const seen = this.visible(width, height)
-        const cells = side => round((side * size) / Math.min(width, height) / cell)
-        const shape = [seen.width, seen.height].map(side => Math.max(size, cells(side) * cell))
+        const seen = this.visible(picture.width, picture.height)
+        const shape = this.target(seen, size)
         const pixels = resize(read(picture, seen).data, 4, 3, [seen.width, seen.height], shape, BILINEAR)
         const found = await this.run({pixels, width: shape[0], height: shape[1]})
         const [columns, rows] = shape.map(side => side / cell)
@@ -74,6 +75,12 @@ export class Squares {
         if (!whole) return {left: (width - side) >> 1, top: (height - side) >> 1, width: side, height: side}
         const [left, top] = [width, height].map(long => Math.max(0, long - ratio * side) >> 1)
         return {left, top, width: width - 2 * left, height: height - 2 * top}
+    }
+
+    // [width, height] in pixels that this part gets, as `target` in bears/model/squares.py; its shorter side gets `size`.
+    target(seen, size) {
+        const cells = side => round((side * size) / Math.min(seen.width, seen.height) / this.cell)
+        return [seen.width, seen.height].map(side => Math.max(size, cells(side) * this.cell))
     }
 
     // Where in the photo a square is, {left, top, width, height}, as `box` in bears/model/squares.py.
