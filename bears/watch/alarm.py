@@ -24,6 +24,11 @@ class Rule:
     slow: float = 1  # a look that takes so long is a slow one: a bear may have gone before there are `least`,
     few: int = 2  # so that many scores are enough then, if all of them are high
 
+    @property
+    def enough(self) -> float:
+        """Return the score from which on a track is suspicious, and keeps a visit going."""
+        return self.stay * self.threshold
+
 
 PHOTO = Rule(threshold=0.9, least=1, latest=1)  # each photo of a folder decides alone, if the model is sure
 
@@ -66,7 +71,7 @@ class Alarm:
             if self.visit is None and value >= self.rule.threshold:
                 events.append({"event": "alarm", "seconds": seconds, "track": track, "median": value})
                 self.visit = seconds
-            elif self.visit is not None and value >= self.rule.stay * self.rule.threshold:
+            elif self.visit is not None and value >= self.rule.enough:
                 self.visit = seconds
         return events
 

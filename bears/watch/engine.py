@@ -124,15 +124,10 @@ class Watcher:
         return looks
 
     def due(self, seconds):
-        return self.schedule.next([self.whole, *self.tracks.tracks], seconds, self.enough, self.took)
-
-    @property
-    def enough(self):
-        """The score from which on a track is suspicious, and keeps a visit going."""
-        return self.rule.stay * self.rule.threshold
+        return self.schedule.next([self.whole, *self.tracks.tracks], seconds, self.rule.enough, self.took)
 
     def is_seen(self, track):
-        return track.score >= self.enough
+        return track.score >= self.rule.enough
 
 
 def cut(box, size):
