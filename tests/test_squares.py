@@ -1,6 +1,7 @@
 """The whole photo is looked at: a bear at the edge is found, and only what is unsure is looked at twice."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
