@@ -27,4 +27,3 @@ THEME = gr.themes.Soft(
 def theme_css() -> str:
     """Return the theme as Gradio sends it; it has no public way to get that without a server."""
     return THEME._get_theme_css()
-
