@@ -9,6 +9,7 @@ python3 -m bears app --mcp                    # and a tool for AI assistants
 import os
 import sys
 import time
+from argparse import Namespace
 from pathlib import Path
 
 from bears.cli import STOP_SIGNALS, STRICTNESS, begin, command_parser, end_in_order, no_page, prepare_gradio, root_path
@@ -17,7 +18,7 @@ from bears.files import export_file
 MODEL = Path(__file__).with_name("export.pkl")
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("app", __doc__)
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export to serve")
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")

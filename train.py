@@ -181,7 +181,7 @@ def run(args):
     return facts
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     no_progress_bar_in_logs()
     kept = "Nothing was exported; photos that have been fetched are kept."
     args = parse_args(argv)

@@ -169,7 +169,7 @@ def installed():
     main(sys.argv[1:], here=True)
 
 
-def main(args, here=IS_COPY):
+def main(args: list[str], here: bool = IS_COPY) -> None:
     """Run a command in `.venv`, or, if `here`, in the environment of this Python."""
     if sys.version_info < (3, 10):
         sys.exit(f"This needs Python 3.10 or newer; this is {sys.version.split()[0]}.")

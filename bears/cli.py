@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from math import isinf
+from typing import Any
 
 from bears.errors import BearsError
 from bears.text import printable
@@ -103,7 +104,7 @@ def factor(text: str) -> float:
     return number
 
 
-STRICTNESS = {
+STRICTNESS: dict[str, Any] = {
     "type": factor,
     "default": 1.0,
     "metavar": "TIMES",

@@ -12,12 +12,13 @@ A plain `git push` does not do: the Hub refuses binary files in it.
 import csv
 import json
 import subprocess
+from argparse import Namespace
 
 from bears.cli import begin, command_parser, ends_in_words
 from bears.files import HOME, MODEL, export_file
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("deploy", __doc__)
     parser.add_argument("space", metavar="USER/NAME", help="the Space; it is created if it is not there")
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export to serve")
@@ -205,7 +206,7 @@ def refusal(status, said):
     return f"The Hub refuses this Space ({said}): put that right and start again."
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with ends_in_words("bears.deploy", "The same command goes on from here."):
         check_name(args.space)

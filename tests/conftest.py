@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+from collections import Counter
 from functools import partial
 
 os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
@@ -36,6 +37,16 @@ def pytest_sessionfinish(session):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")  # None in pytest-xdist's workers
     if session.config.getoption("--fail-on-skip") and reporter and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+# Files of few tests that take minutes together. They go first: at the end, one worker would wait for the other.
+LONG = ("test_distributed", "test_space", "test_answers", "test_launcher", "test_share", "test_proxy", "test_notebook")
+
+
+def pytest_collection_modifyitems(items):
+    """Put long files first, then those with the most tests."""
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path.stem not in LONG, -tests[item.path]))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -301,6 +301,14 @@ def test_functions_that_another_folder_uses_have_type_hints():
     assert not bare
 
 
+def test_each_main_says_what_it_takes():
+    names = ("app.py", "train.py", "bears/deploy.py", "bears/__main__.py", "bears/*/__main__.py")
+    files = [file for name in names for file in ROOT.glob(name)]
+    for node in (node for file in files for node in ast.parse(file.read_text(encoding="utf-8")).body):
+        if isinstance(node, ast.FunctionDef) and node.name in ("main", "parse_args"):
+            assert node.returns and all(arg.annotation for arg in [*node.args.args, *node.args.kwonlyargs])
+
+
 def test_the_table_of_options_has_those_of_the_parser():
     page = (ROOT / "docs" / "train.md").read_text(encoding="utf-8")
     with pytest.raises(SystemExit), redirect_stdout(io.StringIO()) as text:

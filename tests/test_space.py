@@ -190,9 +190,13 @@ def hub():
     hub.server_close()
 
 
-def deploy(*args, **env):
+# Without opening the model first, which takes longer than all else; one test deploys as a user does.
+SEND_ONLY = "from bears import deploy; deploy.check_opens = lambda *args: None; deploy.main()"
+
+
+def deploy(*args, command=("-m", "bears.deploy"), **env):
     env = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "HF_HOME": "/nowhere", **env}
-    command = [sys.executable, "-m", "bears.deploy", *args]
+    command = [sys.executable, *command, *args]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
 
 
@@ -215,7 +219,7 @@ def test_deploy_creates_the_space_and_sends_every_file(hub):
 def test_deploy_removes_what_it_has_sent_before_and_nothing_else(hub, tmp_path):
     shutil.copy(ROOT / "export.pkl", tmp_path)
     (tmp_path / "export.json").write_text('{"classes": ["disc", "square"]}')
-    env = {"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_secret"}
+    env = {"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_secret", "command": ["-c", SEND_ONLY]}
     assert deploy("me/bears", **env).returncode == 0
     before = set(hub.files)
     assert {"MODEL_CARD.md", "docs/pictures/phone.jpg", "examples/none.jpg", "examples/README.md"} < before
@@ -240,7 +244,7 @@ def test_an_export_that_needs_trust_is_sent_only_with_it_and_the_space_is_told(h
     result = deploy(*args, **env)
     [line] = result.stderr.splitlines()
     assert result.returncode == 1 and "add --trust-model" in line and not hub.calls
-    assert deploy(*args, "--trust-model", **env).returncode == 0
+    assert deploy(*args, "--trust-model", command=["-c", SEND_ONLY], **env).returncode == 0
     assert hub.variables == {"key": "TRUST_MODEL", "value": "1"}
     server = Server(tmp_path / "log", "--model", str(tmp_path), env={"TRUST_MODEL": "1"})
     server.wait_for("The model is ready", 60)
@@ -342,7 +346,7 @@ def test_what_the_hub_refuses_is_one_sentence(hub, status, sentence, monkeypatch
     ids=["token", "network", "name", "blank", "model"],
 )
 def test_what_is_missing_is_said_in_one_sentence(args, env, sentence):
-    result = deploy(*args, **env)
+    result = deploy(*args, command=["-c", SEND_ONLY], **env)
     [line] = result.stderr.splitlines()
     assert result.returncode == 1 and line.startswith("bears.deploy: ") and sentence in line
 

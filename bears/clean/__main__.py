@@ -5,6 +5,7 @@ python3 -m bears clean photos --list    # the 20 likeliest mistakes of each clas
 """
 
 import sys
+from argparse import Namespace
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from bears.cli import STOP_SIGNALS, begin, command_parser, end_in_order, ends_in
 LISTED = 20  # photos of each class that `--list` prints
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("clean", __doc__)
     parser.add_argument("data", metavar="DIR", help="folder that holds one folder of photos per class")
     parser.add_argument("--list", action="store_true", help=f"only print the first {LISTED} of each class")
@@ -120,7 +121,7 @@ def run(args):
     print_next_commands(args)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     no_progress_bar_in_logs()
     with ends_in_words("bears.clean", "What was decided is kept."):
         run(parse_args(argv))

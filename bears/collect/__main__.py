@@ -6,7 +6,10 @@ Makes one folder of photos per search, and attribution.csv, which names the lice
 The same command goes on where an earlier run was interrupted. https://openverse.org
 """
 
+from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bears.cli import begin, command_parser, ends_in_words
 from bears.collect.openverse import MAX_RESULTS, openverse
@@ -14,7 +17,7 @@ from bears.collect.openverse import MAX_RESULTS, openverse
 KEPT = "What has come is kept; the same command goes on from here."
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("collect", __doc__)
     parser.add_argument("queries", metavar="QUERY", nargs="+", help="what to search for; the name of its class, too")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for one folder per class")
@@ -34,7 +37,7 @@ from bears.collect.photos import collect
 from bears.errors import DownloadError
 
 
-def main(argv=None, search=openverse, **kwargs):
+def main(argv: list[str] | None = None, search: Callable = openverse, **kwargs: Any) -> None:
     args = parse_args(argv)
     with ends_in_words("bears.collect", KEPT):
         try:

@@ -21,7 +21,7 @@ NO_LIMITS = Limits()
 
 def find_group(probs: dict[str, float], certainty: str, groups: Sequence[Sequence[str]]) -> list[str]:
     """Return the classes that the answer `GROUP` is about: the group of the likeliest class; of other answers none."""
-    likeliest = max(probs, key=probs.get)
+    likeliest = max(probs, key=lambda label: probs[label])
     return next((list(group) for group in groups if certainty == GROUP and likeliest in group), [])
 
 

@@ -1,5 +1,8 @@
 """What an export makes of photos: probabilities, whether they show any of the classes at all, and where it looked."""
 
+from pathlib import Path
+
+import numpy as np
 import torch
 from bears.errors import ExportError
 from bears.model import ood
@@ -7,7 +10,7 @@ from bears.model.answers import NO_LIMITS, Limits
 from bears.model.export import open_export
 from bears.model.heatmap import activation_map
 from bears.model.speed_up import speed_up
-from bears.model.squares import create_squares, has_linear_head
+from bears.model.squares import Answer, create_squares, has_linear_head
 from fastai.learner import Learner
 from joblib import cpu_count
 from PIL import Image
@@ -30,7 +33,7 @@ class Classifier:
     `ood.stricter`.
     """
 
-    def __init__(self, file, trust=False, detect=True, strictness=1.0):
+    def __init__(self, file: Path, trust: bool = False, detect: bool = True, strictness: float = 1.0) -> None:
         self.detect = detect
         self.learn = open_export(file, trust)
         if not (isinstance(self.learn.model, nn.Sequential) and len(self.learn.model) == 2):
@@ -40,13 +43,13 @@ class Classifier:
         speed_up(self.learn.model.eval())
         self.try_out(file)
 
-    def be_stricter(self, file, strictness):
+    def be_stricter(self, file: Path, strictness: float) -> None:
         """Change how much a photo must be like the training photos. Raises `ExportError` if the export cannot say."""
         if not (fitted := getattr(self.learn, "ood", None)):
             raise ExportError(f"{file} never says that a photo shows none of its classes: leave out --strictness.")
         self.learn.ood = ood.stricter(fitted, strictness)
 
-    def try_out(self, file):
+    def try_out(self, file: Path) -> None:
         """Look through the model; raises `ExportError` when it cannot answer: a file may say what no photo fits."""
         try:
             self.explains, self.limits = has_linear_head(self.learn), limits_of(self.learn)
@@ -58,7 +61,7 @@ class Classifier:
         if answer.probs.shape != (len(self.learn.dls.vocab),) or not answer.probs.isfinite().all():
             raise ExportError(f"{file} gives no probability of each of its classes. Train it again with train.py.")
 
-    def ask(self, photos, alone=True):
+    def ask(self, photos: list[Image.Image], alone: bool = True) -> list[tuple]:
         """What it makes of RGB PIL images, a tuple for each; `alone` says that nobody else is waiting.
 
         That is the probability of each class, a dict; one of the answers of bears/model/answers.py; the activation map
@@ -70,10 +73,10 @@ class Classifier:
             for a in self.squares.ask(photos)
         ]
 
-    def certainty(self, answer):
+    def certainty(self, answer: Answer) -> str:
         """Return which of the four answers it is, as `ood.certainty`."""
         return ood.certainty(getattr(self.learn, "ood", None), answer.probs.tolist(), answer.score)
 
-    def explain(self, answer):
+    def explain(self, answer: Answer) -> np.ndarray | None:
         """Activation map of the top class, or nothing if the head has none."""
         return activation_map(answer.fmap, self.learn.model[1][-1], answer.probs.argmax()) if self.explains else None

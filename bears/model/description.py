@@ -11,7 +11,7 @@ import zipfile
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -48,8 +48,10 @@ Stats = Annotated[list[Number], Field(min_length=1, max_length=4)]
 Groups = Annotated[list[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)]], Field(max_length=5000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 
+Parts = dict[Any, dict[str, Any]]  # the arguments of classes, by name
+
 # What may stand in an export, each with its arguments; augmentation plays no part in prediction.
-ITEM_TFMS = {
+ITEM_TFMS: Parts = {
     augment.Resize: {
         "size": Size,
         "method": Literal["crop", "pad", "squish"],
@@ -68,7 +70,7 @@ ITEM_TFMS = {
     augment.CropPad: {"size": Size, "pad_mode": Padding},
     ToTensor: {},
 }
-BATCH_TFMS = {
+BATCH_TFMS: Parts = {
     IntToFloatTensor: {"div": Number, "div_mask": int},
     Normalize: {"mean": Stats, "std": Stats},
     augment.AffineCoordTfm: {
@@ -86,7 +88,7 @@ BATCH_TFMS = {
         "max_scale": Share,
     },
 }
-LAYERS = {
+LAYERS: Parts = {
     nn.AdaptiveAvgPool2d: {"output_size": Count},
     AdaptiveConcatPool2d: {"size": Count},
     Flatten: {"full": bool},
@@ -104,7 +106,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def one_of(parts):
+def one_of(parts: Parts) -> Any:
     """The pydantic type of a list of `parts`, each a dict with a `name` and its arguments."""
     kinds = [
         create_model(
@@ -115,7 +117,7 @@ def one_of(parts):
     return Annotated[list[Annotated[reduce(or_, kinds), Field(discriminator="name")]], Field(max_length=64)]
 
 
-def full_name(cls):
+def full_name(cls: type) -> str:
     """`fastai.Flatten`, since torch has one, too."""
     return f"{cls.__module__.split('.')[0]}.{cls.__name__}"
 
@@ -128,11 +130,11 @@ class Record(Strict):
     shape: Annotated[list[Annotated[int, Field(ge=0, le=100_000_000)]], Field(max_length=8)]
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         return math.prod(self.shape) * np.dtype(DTYPES[self.dtype]).itemsize
 
 
-def all_different(names):
+def all_different(names: list[str]) -> list[str]:
     assert len(set(names)) == len(names), "two classes have the same name"
     return names
 
@@ -151,9 +153,9 @@ class Description(Strict):
     tensors: Annotated[dict[Name, Record], Field(max_length=20_000)]
 
     @model_validator(mode="after")
-    def check_answers(self):
+    def check_answers(self) -> "Description":
         """Refuse groups of other classes, and probabilities that are none (the keys are those of `ood.certainty`)."""
-        fitted = dict(self.ood or {})
+        fitted: dict[str, Any] = dict(self.ood or {})
         groups = fitted.pop("groups", [])
         assert isinstance(groups, list) and list not in map(type, fitted.values()), "only groups are lists"
         members = [i for group in groups for i in group]
@@ -170,7 +172,7 @@ class Indescribable(BearsError):
     """A Learner with something in it that no description has a word for."""
 
 
-def describe(learn, data):
+def describe(learn: Learner, data: bytes) -> Description:
     """The `Description` of `learn` (as `for_inference` made it), whose tensors lie in the records of the zip `data`.
 
     Raises `Indescribable`.
@@ -196,7 +198,7 @@ def describe(learn, data):
     return description
 
 
-def describe_part(part, known):
+def describe_part(part: Any, known: Parts) -> dict[str, Any]:
     """A transform or layer as its name and arguments, if its class is one of `known`."""
     cls = augment.AffineCoordTfm if isinstance(part, augment.AffineCoordTfm) else type(part)
     if cls not in known:
@@ -209,7 +211,7 @@ def describe_part(part, known):
     return {"name": full_name(cls), **arguments}
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """The argument that a part was made with, from what it keeps of it, as JSON has it."""
     if isinstance(value, torch.Tensor):
         return value.flatten().tolist()
@@ -218,16 +220,16 @@ def plain(value):
     return getattr(value, "value", value)  # an Enum's
 
 
-def tensors_of(model, fitted):
+def tensors_of(model: nn.Module, fitted: dict | None) -> dict[str, torch.Tensor]:
     """All tensors of an export by name: floats in half precision, as they are stored."""
     tensors = {f"model.{name}": t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
     return tensors | {f"ood.{name}": t for name, t in (fitted or {}).items() if isinstance(t, torch.Tensor)}
 
 
-def find_records(tensors, data):
+def find_records(tensors: dict[str, torch.Tensor], data: bytes) -> dict[str, Any]:
     """Which record of the zip `data` holds each tensor: one with the same bytes, so that it does not matter which."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        records = {}
+        records: dict[bytes, list[str]] = {}
         for name in archive.namelist():
             if name.startswith(f"{ARCHIVE}data/"):
                 records.setdefault(archive.read(name), []).append(name.removeprefix(ARCHIVE))
@@ -241,7 +243,7 @@ def find_records(tensors, data):
     return found
 
 
-def add_description(data, description):
+def add_description(data: bytes, description: Description) -> bytes:
     """The bytes of the zip `data` with a `Description` in it."""
     buffer = io.BytesIO(data)
     with zipfile.ZipFile(buffer, "a") as archive:
@@ -256,7 +258,7 @@ class Undescribed(BearsError):
     """An export that does not say what it is, like those of `learn.export`."""
 
 
-def open_described(file):
+def open_described(file: Path | BinaryIO) -> Learner:
     """The Learner that `file`, a path or a file object, describes: on the CPU, ready for `predict`.
 
     Raises `Undescribed`, `ExportError` for what no export may ask for, and anything for a damaged file.
@@ -265,7 +267,7 @@ def open_described(file):
         return build(archive)
 
 
-def build(archive):
+def build(archive: zipfile.ZipFile) -> Learner:
     if DESCRIPTION not in archive.namelist():
         raise Undescribed()
     if archive.getinfo(DESCRIPTION).file_size > MAX_DESCRIPTION:
@@ -286,11 +288,11 @@ def build(archive):
     return learn
 
 
-def with_prefix(tensors, prefix):
+def with_prefix(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
-def outline(description):
+def outline(description: Description) -> nn.Sequential:
     """The network without any memory for its weights."""
     try:
         with torch.device("meta"):
@@ -299,12 +301,12 @@ def outline(description):
         return create_network(description)
 
 
-def create_network(description):
+def create_network(description: Description) -> nn.Sequential:
     head = nn.Sequential(*(create_part(layer, LAYERS) for layer in description.head))
     return nn.Sequential(create_body(description.arch), head)
 
 
-def check_shapes(state, description):
+def check_shapes(state: dict[str, torch.Tensor], description: Description) -> None:
     expected = {f"model.{name}": (list(t.shape), t.is_floating_point()) for name, t in state.items()}
     given = {
         name: (record.shape, record.dtype.startswith("float"))
@@ -315,7 +317,7 @@ def check_shapes(state, description):
         raise ExportError(f"its tensors are not those of {description.arch} with such a head")
 
 
-def read_tensor(archive, record):
+def read_tensor(archive: zipfile.ZipFile, record: Record) -> torch.Tensor:
     info = archive.getinfo(ARCHIVE + record.record)
     if info.compress_type != zipfile.ZIP_STORED or info.file_size != record.nbytes:
         raise ExportError(f"{record.record} is not what the description says")
@@ -323,7 +325,7 @@ def read_tensor(archive, record):
     return torch.from_numpy(values).reshape(record.shape)
 
 
-def create_dls(description):
+def create_dls(description: Description) -> DataLoaders:
     """Empty DataLoaders with what `test_dl` and `predict` need: the transforms and the classes."""
     photos = TfmdLists(
         [], [PILImage.create], types=[(Path, str, torch.Tensor, np.ndarray, bytes, Image.Image), PILImage]
@@ -341,7 +343,7 @@ def create_dls(description):
     return DataLoaders(dl, dl, device=torch.device("cpu"))
 
 
-def create_part(part, known):
+def create_part(part: Any, known: Parts) -> Any:
     """The transform or layer that a part of a `Description` stands for."""
     [cls] = [cls for cls in known if full_name(cls) == part.name]
     arguments = {name: getattr(part, name) for name in known[cls]}

@@ -27,7 +27,7 @@ THREADS = max(1, cpu_count() // 2)  # the model has the others
 class Detector:
     """Finds animals in photos; safe from any number of threads. Raises `DetectorError` when it cannot be opened."""
 
-    def __init__(self, file: Path = FILE):
+    def __init__(self, file: Path = FILE) -> None:
         import onnxruntime  # not above: it takes a while, and most commands never need it
 
         options = onnxruntime.SessionOptions()
@@ -52,7 +52,7 @@ class Detector:
         return boxes.clip(0, limits), found[:, 4]
 
 
-def read(file):
+def read(file: Path) -> bytes:
     """The network as ONNX, if the file is the one that belongs here."""
     try:
         data = file.read_bytes()

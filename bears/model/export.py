@@ -11,6 +11,7 @@ from copy import deepcopy
 from itertools import chain
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 from bears.errors import BearsError, ExportError, NoModelError
@@ -32,10 +33,10 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 class HalfPrecision:
     """Pickles a model in half precision; unpickling calls torch's own `Module.float` on it, none of our code."""
 
-    def __init__(self, model):
+    def __init__(self, model: torch.nn.Module) -> None:
         self.model = model
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return torch.nn.Module.float, (deepcopy(self.model).half(),)
 
 
@@ -56,7 +57,7 @@ def export(learn: Learner, file: Path) -> None:
     write_whole(file, data)
 
 
-def as_bytes(learn):
+def as_bytes(learn: Learner) -> bytes:
     """What `learn.export` writes, with the weights in half precision and without Python bytecode."""
     Path.__module__ = "pathlib"  # Python 3.13 would name pathlib._local, which no other Python has
     buffer, model = io.BytesIO(), learn.model
@@ -66,7 +67,7 @@ def as_bytes(learn):
     return buffer.getvalue()
 
 
-def for_inference(learn):
+def for_inference(learn: Learner) -> Learner:
     """A Learner with what `predict` needs of `learn`: no photos, augmentation, optimizer, paths or code of ours.
 
     Nor is there anything of chance in it: the same weights make the same file.
@@ -90,7 +91,7 @@ def for_inference(learn):
     return lean
 
 
-def is_augmentation(tfm):
+def is_augmentation(tfm: Any) -> bool:
     """Whether a transform changes training photos only, so that `predict` can do without it."""
     return tfm.size is None if isinstance(tfm, AffineCoordTfm) else tfm.split_idx == 0
 
@@ -108,7 +109,7 @@ def export_examples(interp: interpret.Interpretation, folder: Path) -> None:
             write_whole(file, as_jpeg(open_photo(photo), quality=90))
 
 
-def without_traces(tl):
+def without_traces(tl: Any) -> None:
     """Drop our `open_photo` from a `TfmdLists`, and what it remembers of the photos it was set up with."""
     own = [tfm.name == open_photo.__name__ for tfm in tl.tfms.fs]
     tl.tfms = Pipeline([tfm for tfm, ours in zip(tl.tfms.fs, own) if not ours])
@@ -118,7 +119,7 @@ def without_traces(tl):
         forget_types(tfm)
 
 
-def open_export(file: Path, trust=False) -> Learner:
+def open_export(file: Path, trust: bool = False) -> Learner:
     """The Learner in `file`, on the CPU, ready for `predict` and without its progress bar.
 
     What `export` has written is built from its description, without running any of it; any other fastai export opens
@@ -153,7 +154,7 @@ def open_export(file: Path, trust=False) -> Learner:
     return learn
 
 
-def is_lfs_pointer(file):
+def is_lfs_pointer(file: Path) -> bool:
     """Return whether `file` is what Git writes in place of a large file that it has not fetched."""
     try:
         with open(file, "rb") as f:
@@ -162,7 +163,7 @@ def is_lfs_pointer(file):
         return False
 
 
-def make_labels_text(learn):
+def make_labels_text(learn: Learner) -> None:
     """Turn labels such as the `False, True` of Lesson 1's `is_cat`, or numbers, into text, in the same order."""
     for dl in learn.dls.loaders:
         for tfm in chain.from_iterable(tl.tfms.fs for tl in getattr(dl.dataset, "tls", ())):
@@ -170,7 +171,7 @@ def make_labels_text(learn):
                 tfm.vocab = CategoryMap([str(label) for label in tfm.vocab], sort=False)
 
 
-def load_pickle(file):
+def load_pickle(file: Path) -> Learner:
     """fastai's `load_learner`, without its warning that a pickle can run code: to come here is to know that."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)

@@ -5,13 +5,14 @@ With a linear head on average-pooled features the map is exact: its mean over th
 
 import numpy as np
 from PIL import Image, ImageColor
+from torch import Tensor, nn
 
 # Matplotlib's "inferno" at eight steps. Another one must go from dark to bright, too, since the pages speak of bright
 # places; the offline version gets these colours from bears/offline/site.py.
 INFERNO = ["#000004", "#280b54", "#65156e", "#9f2a63", "#d44842", "#f57d15", "#fac127", "#fcffa4"]
 
 
-def activation_map(fmap, linear, label):
+def activation_map(fmap: Tensor, linear: nn.Linear, label: int | Tensor) -> np.ndarray:
     """Evidence for class number `label` at each place, float32 of shape (h, w), from the body's map (n, h, w)."""
     return (linear.weight[label] @ fmap.flatten(1)).view(fmap.shape[1:]).detach().numpy()
 
@@ -30,7 +31,7 @@ def draw_heatmap(photo: Image.Image, cam: np.ndarray | None, box: tuple) -> Imag
     return out
 
 
-def palette(colours):
+def palette(colours: list[str]) -> np.ndarray:
     """256 colours between the given ones, as `Image.putpalette` takes them."""
     stops = np.array([ImageColor.getrgb(c) for c in colours])
     at = np.linspace(0, len(colours) - 1, 256)

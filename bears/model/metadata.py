@@ -20,7 +20,7 @@ def public(facts: dict) -> dict:
     return {name: figures(facts[name]) if name in FIGURES else facts[name] for name in PUBLIC if name in facts}
 
 
-def figures(value):
+def figures(value: dict) -> dict:
     """Return the numbers of a dict, and its lists of numbers."""
     lists = {k: v for k, v in value.items() if isinstance(v, list) and all(isinstance(n, (int, float)) for n in v)}
     return {k: v for k, v in value.items() if isinstance(v, (int, float))} | lists

@@ -11,7 +11,8 @@ with are copies, and the thresholds are quantiles of the scores of copies (split
 of photos that are as bad as the copies, that share is turned away; of better ones, fewer).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,12 @@ LIKELY = 0.5  # of the probability: a class that has less is less likely than al
 
 
 def fit(
-    features: Tensor, labels: ndarray, groups: ndarray, classifier=None, seed=42, copies: Sequence[Tensor] = ()
+    features: Tensor,
+    labels: ndarray,
+    groups: ndarray,
+    classifier: Sequence[Tensor] | None = None,
+    seed: int = 42,
+    copies: Sequence[Tensor] = (),
 ) -> tuple[dict, ndarray]:
     """Everything that `score` needs, as a dict of half-precision tensors and floats; the groups of its gallery.
 
@@ -44,23 +50,24 @@ def fit(
     chosen = sample_gallery(labels, seed, GALLERY // 2 if copies else GALLERY)
     gallery, gallery_groups = features[chosen], groups[chosen]
     judged, judged_groups = features, groups  # those that the thresholds follow
-    rivals, power, shares = RIVALS_OF_GOOD_PHOTOS, 1, (TURNED_AWAY_WITHOUT_COPIES, TURNED_AWAY_WITHOUT_COPIES)
+    rivals, power, shares = RIVALS_OF_GOOD_PHOTOS, 1.0, (TURNED_AWAY_WITHOUT_COPIES, TURNED_AWAY_WITHOUT_COPIES)
     if copies:
         judged, judged_groups = torch.cat(list(copies)), np.tile(groups, len(copies))
         rivals, power, shares = RIVALS, SHARE_POWER, (TURNED_AWAY, UNSURE)
         chosen = sample_gallery(np.tile(labels, len(copies)), seed, GALLERY // 2)
         gallery = torch.cat([gallery, judged[chosen]])
         gallery_groups = np.concatenate([gallery_groups, judged_groups[chosen]])
-    detector = {"gallery": normalize(gallery).half()}
+    detector: dict[str, Any] = {"gallery": normalize(gallery).half()}
     if classifier is not None:
-        detector |= own_and_rivals(features, labels, groups, *classifier, rivals)
+        weight, bias = classifier
+        detector |= own_and_rivals(features, labels, groups, weight, bias, rivals)
     detector["share_power"] = power
     scores = left_out_scores(detector, judged, judged_groups, gallery_groups)
     detector["threshold"], detector["sure"] = (float(np.quantile(scores, share)) for share in shares)
     return detector, gallery_groups
 
 
-def sample_gallery(labels, seed, size=GALLERY):
+def sample_gallery(labels: ndarray, seed: int, size: int = GALLERY) -> ndarray:
     """Positions of about `size` photos, or of all if they are no more, drawn at random but evenly from all classes.
 
     No class gets fewer than `NEIGHBOURS`, if it has them: its photos would be like none of their own.
@@ -72,7 +79,9 @@ def sample_gallery(labels, seed, size=GALLERY):
     return np.sort(np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:share] for c in classes]))
 
 
-def own_and_rivals(features, labels, groups, weight, bias, rivals):
+def own_and_rivals(
+    features: Tensor, labels: ndarray, groups: ndarray, weight: Tensor, bias: Tensor, rivals: int
+) -> dict:
     """ImageNet's categories that the training photos show, and those that come closest to them.
 
     Nothing when ImageNet has no word for the classes, or so many that most are missing among the photos: to a class
@@ -91,7 +100,7 @@ def own_and_rivals(features, labels, groups, weight, bias, rivals):
     return opinion if (own_share(opinion, features) < 0.5).float().mean() <= MAX_RIVAL_SHARE else {}
 
 
-def frequent_categories(guesses, groups):
+def frequent_categories(guesses: ndarray, groups: ndarray) -> Iterator[int]:
     """Categories that ImageNet sees first in 3% of a class, and in three photos of it that are no near-duplicates."""
     for c in set(guesses.tolist()):
         photos = guesses == c
@@ -99,7 +108,7 @@ def frequent_categories(guesses, groups):
             yield c
 
 
-def score(detector: dict, features: Tensor, allowed=None) -> Tensor:
+def score(detector: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
     """How much each photo is like the training photos, float32 of shape (photos,); 1 is identical, 0 is not at all.
 
     `allowed` (photos, gallery) says which training photos a photo may be compared with.
@@ -135,17 +144,17 @@ def stricter(fitted: dict, strictness: float) -> dict:
     return fitted | {name: strictness * fitted[name] for name in ("threshold", "sure")}
 
 
-def shows_none(detector: dict, score):
+def shows_none(detector: dict, score: Any) -> Any:
     """Whether a photo of that score shows none of the classes; of one, or of an array or tensor of them."""
     return score < detector["threshold"]
 
 
-def may_show_none(detector: dict, score):
+def may_show_none(detector: dict, score: Any) -> Any:
     """Whether that is possible."""
     return score < detector["sure"]
 
 
-def own_share(detector, features):
+def own_share(detector: dict, features: Tensor) -> Tensor:
     """Probability that ImageNet gives to the classes' own categories, against their rivals; 1 if it is unknown."""
     if "own" not in detector:
         return features.new_ones(features.shape[0])

@@ -13,8 +13,10 @@ import re
 import struct
 import warnings
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pillow_heif
@@ -56,7 +58,12 @@ JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # those that have a leng
 HINT = "Please send a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC photo."
 
 
-def open_photo(file: Path | BinaryIO, side=SIDE, long_side=None, in_turn=contextlib.nullcontext) -> Image.Image:
+def open_photo(
+    file: Path | BinaryIO,
+    side: int = SIDE,
+    long_side: int | None = None,
+    in_turn: Callable[[], AbstractContextManager] = contextlib.nullcontext,
+) -> Image.Image:
     """Decode `file` (a path or a binary file object) into an upright RGB photo on white, first frame only.
 
     Returns a PIL image in mode RGB whose shorter side has `side` pixels or more, but less than twice as many (small
@@ -89,12 +96,12 @@ def open_photo(file: Path | BinaryIO, side=SIDE, long_side=None, in_turn=context
         raise PhotoError("This photo is damaged or incomplete", "Please save it again or send another one.") from None
 
 
-def open_file(file):
+def open_file(file: Path | BinaryIO) -> Any:
     """A path, opened for reading; or a binary file object as it is."""
     return contextlib.nullcontext(file) if hasattr(file, "read") else open(file, "rb")
 
 
-def check_tables(fp):
+def check_tables(fp: BinaryIO) -> BinaryIO:
     """Refuse what Pillow would spend seconds on before it knows how large a picture is; return what it should read."""
     fp.seek(0)
     head = fp.read(16)
@@ -112,7 +119,7 @@ def check_tables(fp):
     return fp
 
 
-def plain_png(fp):
+def plain_png(fp: BinaryIO) -> BinaryIO:
     """Return a PNG without the optional chunks that the picture does not need, or that are damaged.
 
     Pillow refuses the photo for those: for a large colour profile or text, or a wrong checksum.
@@ -130,7 +137,7 @@ def plain_png(fp):
     return plain
 
 
-def tiff_tables(fp, head):
+def tiff_tables(fp: BinaryIO, head: bytes) -> Iterator[int]:
     """How many numbers each table of a TIFF's first page has, such as where its strips start."""
     order = "<" if head[0] == ord("I") else ">"
     start, number, entry = ("8xQ", "Q", "HHQ8x") if ord("+") in head[2:4] else ("4xL", "H", "HHL4x")
@@ -141,7 +148,7 @@ def tiff_tables(fp, head):
     return (count for tag, kind, count in entries if kind not in TIFF_BYTES or tag in TIFF_OFFSETS)
 
 
-def gif_blocks(fp, head):
+def gif_blocks(fp: BinaryIO, head: bytes) -> Iterator[int]:
     """How long each block is that comes before a GIF's first frame."""
     fp.seek(13 + (3 << (head[10] & 7) + 1 if head[10] & 128 else 0))  # behind the palette
     while fp.read(1) == b"!":
@@ -151,7 +158,7 @@ def gif_blocks(fp, head):
             yield length
 
 
-def jpeg_scans(data):
+def jpeg_scans(data: bytes) -> Iterator[int]:
     """How many components each scan of a JPEG's first picture has."""
     at = 0
     while (marker := JPEG_MARKER.search(data, at)) and marker[0] != b"\xff\xd9":
@@ -167,7 +174,7 @@ def begins_a_photo(data: bytes) -> bool:
     return any(Image.OPEN[name][1](data[:16]) is True for name in FORMATS)
 
 
-def check_size(im, fp):
+def check_size(im: Image.Image, fp: BinaryIO) -> None:
     """Refuse an opened but not yet decoded image whose header promises too many pixels, or a thread of them."""
     limit = MAX_MEGAPIXELS_JPEG if im.format in ("JPEG", "MPO") and is_decoded_in_rows(im, fp) else MAX_MEGAPIXELS
     if im.width * im.height > limit * 10**6:
@@ -176,12 +183,12 @@ def check_size(im, fp):
         raise PhotoError("This picture is too long and thin to be a photo", "Please crop it.")
 
 
-def is_large(im, fp):
+def is_large(im: Image.Image, fp: BinaryIO) -> bool:
     """Return whether an image takes hundreds of megabytes while it is decoded: up to 16 bytes per pixel."""
     return im.width * im.height > LARGE * 10**6 and not (im.format in ("JPEG", "MPO") and is_decoded_in_rows(im, fp))
 
 
-def is_decoded_in_rows(im, fp):
+def is_decoded_in_rows(im: Any, fp: BinaryIO) -> bool:
     """Whether a JPEG has all its colours in one scan; any other is held in full while it is decoded, at any size."""
     fp.seek(0)
     scans = jpeg_scans(fp.read())
@@ -192,18 +199,18 @@ def is_decoded_in_rows(im, fp):
     return False
 
 
-def too_large(megapixels):
+def too_large(megapixels: int) -> PhotoError:
     return PhotoError(f"This photo has more than {megapixels} megapixels", "Please send a smaller copy.")
 
 
-def decode(im, side):
+def decode(im: Image.Image, side: int) -> Image.Image:
     """Return an opened image as an upright RGB photo, as `open_photo` promises it."""
     im.draft("RGB", (side, side))  # JPEG only: decodes at 1/2, 1/4 or 1/8, never below `side`
-    small, turn = shrink(load(im), side), TURNS.get(orientation(im))
+    small, turn = shrink(load(im), side), TURNS.get(orientation(im) or 1)
     return fit(to_rgb(small if turn is None else small.transpose(turn)), MAX_RATIO * side**2)
 
 
-def load(im):
+def load(im: Any) -> Image.Image:
     """Decode an opened image; free the two pictures that the decoder of a WebP holds before Pillow makes another."""
     if im.format != "WEBP":
         im.load()
@@ -213,13 +220,14 @@ def load(im):
     return Image.frombuffer(im.rawmode, im.size, pixels, "raw", im.rawmode, 0, 1)
 
 
-def orientation(im):
+def orientation(im: Image.Image) -> int | None:
     """Return EXIF's number for how the camera was held, or None; what else stands there may be wrong in any way."""
     with contextlib.suppress(Exception):
         return int(im.getexif().get(ExifTags.Base.Orientation))
+    return None
 
 
-def to_rgb(im):
+def to_rgb(im: Image.Image) -> Image.Image:
     """Convert any mode to RGB as a viewer would show it: 16 bits scaled (Pillow clips), transparency on white."""
     if im.mode in ("I", "F") or im.mode.startswith("I;16"):
         im = Image.fromarray(to_8_bits(np.asarray(im)))
@@ -231,7 +239,7 @@ def to_rgb(im):
     return im
 
 
-def to_8_bits(pixels):
+def to_8_bits(pixels: np.ndarray) -> np.ndarray:
     """Scale one channel of integers or floats to uint8, where white is 1 (floats only), 255, 65535 or the brightest."""
     real = np.issubdtype(pixels.dtype, np.floating)
     pixels = np.nan_to_num(pixels.astype(np.float32), posinf=np.inf)
@@ -254,7 +262,7 @@ def shrink(im: Image.Image, side: int) -> Image.Image:
     return im.reduce(factor)
 
 
-def fit(im, pixels):
+def fit(im: Image.Image, pixels: int) -> Image.Image:
     """Scale an RGB photo down to so many pixels, if it has more."""
     scale = (pixels / (im.width * im.height)) ** 0.5
     return im.resize((int(im.width * scale), int(im.height * scale))) if scale < 1 else im

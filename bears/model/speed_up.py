@@ -28,12 +28,12 @@ def speed_up(model: nn.Module) -> None:
     keep_memory()
 
 
-def fuse(module):
+def fuse(module: nn.Module) -> None:
     """Fold every batch norm of timm's into the convolution before it: fewer passes over the pixels."""
-    before = None
+    before: str | None = None
     for name, child in list(module.named_children()):
         previous = before and getattr(module, before)
-        if isinstance(child, BatchNormAct2d) and isinstance(previous, nn.Conv2d):
+        if before and isinstance(child, BatchNormAct2d) and isinstance(previous, nn.Conv2d):
             setattr(module, before, fuse_conv_bn_eval(previous, child))
             setattr(module, name, child.act)
         else:
@@ -57,7 +57,7 @@ class SameConv(nn.Conv2d):
     zeros needs as many on both. On sides of odd length it adds as many on both, and the zeros get a pixel of their own.
     """
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         height, width = x.shape[-2:]
         if height % 2 or width % 2:
             x = nn.functional.pad(x, (width % 2, 0, height % 2, 0))
@@ -77,13 +77,13 @@ def same_padding(conv: nn.Conv2d) -> nn.Conv2d:
 class PointwiseConv(nn.Conv2d):
     """A 1x1 convolution by oneDNN, where torch on one core takes a slower way."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.mkldnn_convolution(
             x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups
         )
 
 
-def pointwise(conv):
+def pointwise(conv: nn.Conv2d) -> nn.Conv2d:
     if type(conv) is not nn.Conv2d or conv.kernel_size != (1, 1):
         return conv
     fast = PointwiseConv(conv.in_channels, conv.out_channels, 1, conv.stride, groups=conv.groups)
@@ -102,10 +102,10 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def keep_memory():
+def keep_memory() -> None:
     """Let glibc keep freed memory for the next batch: the kernel takes a third of the time to hand it out anew."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if hasattr(libc, "mallopt"):
+    if libc and hasattr(libc, "mallopt"):
         gc.collect()
         libc.malloc_trim(0)  # what loading has left behind goes back once
         for option, value in MALLOPT.items():

@@ -6,7 +6,7 @@ one pass over the whole photo holds what it makes of every square: the squares a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,13 +30,16 @@ MARGINS = (0.1, 0.25)  # of a box's longer side, on all sides: an animal is cut 
 LESS = 0.06  # is taken off the score of a whole photo where animals are cut out: what the crops say is right more often
 
 
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+
+
 @dataclass
 class Answer:
     """What a model makes of one photo."""
 
     probs: torch.Tensor  # of each class, (classes,)
-    box: tuple[int, int, int, int]  # the square that the answer is about: left, top, right, bottom in pixels
-    score: float | None = None  # how sure it is that there is any class, as `ood.score`; None: nothing was fitted
+    box: Box  # the square that the answer is about: left, top, right, bottom in pixels
+    score: Any = None  # how sure it is that there is any class, as `ood.score`; None: nothing was fitted
     fmap: torch.Tensor | None = None  # what the body made of that square, (n, h, w)
 
 
@@ -47,21 +50,21 @@ class Grid(NamedTuple):
     side: int
 
     @property
-    def cell(self):
+    def cell(self) -> int:
         """Return how many pixels a side of a cell has."""
         return self.size // self.side
 
-    def target(self, photo_size, size):
+    def target(self, photo_size: tuple[int, int], size: int) -> tuple[int, ...]:
         """Return (width, height) of a photo once its shorter side is `size` pixels, the longer one in whole cells."""
         left, top, right, bottom = visible(photo_size)
         sides = right - left, bottom - top
         return tuple(max(size, round(side * size / min(photo_size) / self.cell) * self.cell) for side in sides)
 
-    def resized(self, photo, size):
+    def resized(self, photo: Image.Image, size: int) -> Image.Image:
         target = self.target(photo.size, size)
         return photo.crop(visible(photo.size)).resize(target, Image.Resampling.BILINEAR)
 
-    def box(self, photo_size, shape, corner):
+    def box(self, photo_size: tuple[int, int], shape: Sequence[int], corner: tuple[int, int]) -> Box:
         """Return where in a photo a square is that begins at cell `corner` of the map of a picture of that shape."""
         left, top, right, bottom = visible(photo_size)
         scale = (right - left) / shape[0], (bottom - top) / shape[1]
@@ -76,17 +79,17 @@ class WholePhoto(Transform):
 
     order = Resize.order
 
-    def __init__(self, grid):
+    def __init__(self, grid: Grid) -> None:
         self.grid = grid
 
-    def encodes(self, photo: PILImage):
+    def encodes(self, photo: PILImage) -> Image.Image:
         return self.grid.resized(photo, self.grid.size)
 
 
-def visible(size: tuple[int, int]) -> tuple[int, int, int, int]:
+def visible(size: tuple[int, int]) -> Box:
     """The box (left, top, right, bottom) of a photo of such a size that is looked at."""
     cut = [max(0, side - MAX_RATIO * min(size)) // 2 for side in size]
-    return *cut, size[0] - cut[0], size[1] - cut[1]
+    return cut[0], cut[1], size[0] - cut[0], size[1] - cut[1]
 
 
 def cover(n: int, side: int, stride: int | None = None) -> list[int]:
@@ -126,14 +129,14 @@ class Chosen(NamedTuple):
 class SurestSquare(nn.Module):
     """In the place of the head's average pooling: that of the square which is surest to show a class."""
 
-    def __init__(self, pool, fitted, side):
+    def __init__(self, pool: nn.Module, fitted: dict, side: int) -> None:
         super().__init__()
         self.pool, self.fitted, self.side = pool, fitted, side
 
-    def forward(self, fmaps):
+    def forward(self, fmaps: torch.Tensor) -> torch.Tensor:
         return self.choose(fmaps).pooled
 
-    def choose(self, fmaps, stride=None):
+    def choose(self, fmaps: torch.Tensor, stride: int | None = None) -> Chosen:
         """Return the `Chosen` squares of maps (photos, n, h, w); `stride` as in `cover`."""
         corners, squares = cut(fmaps, self.side, stride)
         pooled = torch.stack([self.pool(square) for square in squares], dim=1)
@@ -144,14 +147,16 @@ class SurestSquare(nn.Module):
         return Chosen(pooled[rows, best], scores[rows, best].tolist(), chosen_maps, [corners[k] for k in which])
 
 
-def create_squares(learn: Learner, detect=True) -> "LearnerSquares | MiddleSquare":
+def create_squares(learn: Learner, detect: bool = True) -> "LearnerSquares | MiddleSquare":
     """`LearnerSquares` where the Learner can do that, else `MiddleSquare`.
 
     Where its classes are animals and `detect` is true, it cuts out what the detector finds.
     """
     grid = getattr(learn, "ood", None) is not None and find_grid(learn)
-    squares = LearnerSquares(learn, grid) if grid else MiddleSquare(learn)
-    if grid and detect and learn.ood.get("animals"):
+    if not grid:
+        return MiddleSquare(learn)
+    squares = LearnerSquares(learn, grid)
+    if detect and learn.ood.get("animals"):
         try:
             squares.detector = Detector()
         except DetectorError as e:
@@ -167,9 +172,9 @@ class WholePhotos:
     """
 
     closer = (CLOSER,)  # how much, for each further pass; what more of them gain: benchmarks/cameras.py
-    detector = None
+    detector: Any = None  # or a `Detector`
 
-    def __init__(self, fitted: dict, grid: Grid):
+    def __init__(self, fitted: dict, grid: Grid) -> None:
         self.fitted, self.grid = fitted, grid
 
     def run(self, photos: list[Image.Image], size: int, stride: int | None = None) -> list[Answer]:
@@ -180,7 +185,7 @@ class WholePhotos:
         answers = self.run(photos, self.grid.size)
         return self.ask_about_animals(photos, answers) if self.detector else self.ask_closer(photos, answers)
 
-    def ask_about_animals(self, photos, answers):
+    def ask_about_animals(self, photos: list[Image.Image], answers: list[Answer]) -> list[Answer]:
         """Answer for the animal, if there is one, where the whole photo does not decide and the animal scores more."""
         answers = [replace(answer, score=answer.score - LESS) for answer in answers]
         unsure = [i for i, answer in enumerate(answers) if ood.may_show_none(self.fitted, answer.score)]
@@ -193,12 +198,12 @@ class WholePhotos:
             answers[i] = max(answers[i], answer, key=lambda answer: answer.score)
         return answers
 
-    def find_animal(self, photo):
+    def find_animal(self, photo: Image.Image) -> list[Box]:
         """The squares around the animal that the detector is surest of, one for each of `MARGINS`; or nothing."""
         boxes, _ = self.detector.find_animals(photo)
         return [around(boxes[0], photo.size, margin) for margin in MARGINS] if len(boxes) else []
 
-    def ask_closer(self, photos, answers):
+    def ask_closer(self, photos: list[Image.Image], answers: list[Answer]) -> list[Answer]:
         for closer in self.closer:
             unsure = [i for i, answer in enumerate(answers) if self.is_worth_another(answer.score)]
             size = round(closer * self.grid.side) * self.grid.cell
@@ -206,23 +211,24 @@ class WholePhotos:
                 answers[i] = max(answers[i], again, key=lambda answer: answer.score)
         return answers
 
-    def is_worth_another(self, score):
+    def is_worth_another(self, score: float) -> bool:
         return ood.may_show_none(self.fitted, score) and not ood.shows_none(self.fitted, score / HOPELESS)
 
 
 class LearnerSquares(WholePhotos):
     """Runs whole photos through a Learner, which it changes: `learn.predict` then answers for the surest square."""
 
-    def __init__(self, learn: Learner, grid: Grid):
+    def __init__(self, learn: Learner, grid: Grid) -> None:
         super().__init__(learn.ood, grid)
         self.learn, head = learn, learn.model[1]
         head[0] = SurestSquare(head[0], learn.ood, grid.side)
         for dl in learn.dls.loaders:
             dl.after_item = Pipeline([WholePhoto(grid), ToTensor()])
 
-    def run(self, photos, size, stride=None):
+    def run(self, photos: list[Image.Image], size: int, stride: int | None = None) -> list[Answer]:
         """Answer for the photos in their order; those of one shape go through the network together."""
-        shapes, answers = [self.grid.target(photo.size, size) for photo in photos], {}
+        shapes = [self.grid.target(photo.size, size) for photo in photos]
+        answers: dict[int, Answer] = {}
         for width, height in set(shapes):
             alike = [i for i, shape in enumerate(shapes) if shape == (width, height)]
             few = max(1, MAX_PIXELS // (width * height))
@@ -231,7 +237,7 @@ class LearnerSquares(WholePhotos):
         return [answers[i] for i in range(len(photos))]
 
     @torch.no_grad()
-    def run_batch(self, photos, size, stride):
+    def run_batch(self, photos: list[Image.Image], size: int, stride: int | None) -> list[Answer]:
         pictures = [self.grid.resized(photo, size) for photo in photos]
         body, head = self.learn.model
         chosen = head[0].choose(body(load_batch(self.learn, pictures, [ToTensor()])), stride)
@@ -249,7 +255,7 @@ def load_batch(learn: Learner, photos: list[Image.Image], after_item: list | Non
     return batch.as_subclass(torch.Tensor)  # a plain one: fastai's own goes through Python once more at every layer
 
 
-def around(box: Sequence[float], size: tuple[int, int], margin: float) -> tuple[int, int, int, int]:
+def around(box: Sequence[float], size: tuple[int, int], margin: float) -> Box:
     """The square around a box with so much of its longer side on all sides, moved into a photo of that size."""
     side = max(1, min(round((1 + 2 * margin) * max(box[2] - box[0], box[3] - box[1])), *size))
     starts = [(start + end - side) / 2 for start, end in (box[::2], box[1::2])]
@@ -257,11 +263,11 @@ def around(box: Sequence[float], size: tuple[int, int], margin: float) -> tuple[
     return left, top, left + side, top + side
 
 
-def cut_square(photo, square, size):
+def cut_square(photo: Image.Image, square: Box, size: int) -> Image.Image:
     return photo.resize((size, size), Image.Resampling.BILINEAR, square)
 
 
-def average(answers, square):
+def average(answers: list[Answer], square: Box) -> Answer:
     """One answer of several about the same animal; what the body made of it is from the last."""
     probs, score = torch.stack([a.probs for a in answers]).mean(dim=0), sum(a.score for a in answers) / len(answers)
     return Answer(probs, square, score, answers[-1].fmap)
@@ -270,7 +276,7 @@ def average(answers, square):
 class MiddleSquare:
     """Answers for what the DataBlock of a Learner makes of photos, for most the middle square."""
 
-    def __init__(self, learn: Learner):
+    def __init__(self, learn: Learner) -> None:
         self.learn = learn
 
     @torch.no_grad()
@@ -282,7 +288,7 @@ class MiddleSquare:
         return [Answer(row, middle(photo.size), *rest) for row, photo, *rest in zip(probs, photos, scores, fmaps)]
 
 
-def middle(size: tuple[int, int]) -> tuple[int, int, int, int]:
+def middle(size: tuple[int, int]) -> Box:
     """The box of the middle square of a photo of such a size."""
     side = min(size)
     left, top = (size[0] - side) // 2, (size[1] - side) // 2
@@ -319,3 +325,4 @@ def find_grid(learn: Learner) -> Grid | None:
     if has_linear_head(learn) and (size := plain_size(learn)):
         side = cells(learn, size)
         return Grid(size, side) if side > 1 and size % side == 0 else None
+    return None

@@ -63,7 +63,7 @@ def headline(probs: dict[str, float], certainty: str, facts: dict, limits: Limit
         return f"No {facts['subject']} here" if facts.get("subject") else none_of(list(probs))
     if certainty == GROUP:
         return cannot_tell(find_group(probs, certainty, limits.groups), facts)
-    label = max(probs, key=probs.get)
+    label = max(probs, key=lambda label: probs[label])
     name = full_name(label, facts.get("subject"))
     if certainty == UNSURE:
         return f"Not sure: perhaps {with_article(name)}"
@@ -101,12 +101,12 @@ def log_line(verdict: str, start: float) -> str:
     return printable(f"{time.strftime('%X')} {verdict} in {time.monotonic() - start:.3f} s")
 
 
-def none_of(labels):
+def none_of(labels: Sequence[str]) -> str:
     """`No disc or square here`, or `None of them` when there are many."""
     return "None of them" if len(labels) > MANY else f"No {either(labels)} here"
 
 
-def with_article(name):
+def with_article(name: str) -> str:
     """`a teddy bear` for `Teddy bear`; capitals stay so, and what no Latin letter begins gets no article."""
     name = name if name[1:2].isupper() else name[:1].lower() + name[1:]
     first = normalize("NFD", name)[:1].lower()  # e for é

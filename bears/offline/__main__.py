@@ -5,13 +5,14 @@ python3 -m bears offline --serve                                # look at it on 
 python3 -m bears offline --model my/export.pkl --data my_photos # your own classes, compared on your own photos
 """
 
+from argparse import Namespace
 from pathlib import Path
 
 from bears.cli import STOP_SIGNALS, begin, command_parser, end_in_order, ends_in_words
 from bears.files import MODEL, export_file
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("offline", __doc__)
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export to make it from")
     parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
@@ -40,7 +41,7 @@ def photos_in(folder):
     return photos
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with ends_in_words("bears.offline"):
         check_folder(args.out)

@@ -9,6 +9,7 @@ The same command goes on where an earlier run was interrupted.
 """
 
 import os
+from argparse import Namespace
 from pathlib import Path
 
 from bears.cli import STRICTNESS, begin, command_parser, ends_in_words
@@ -16,7 +17,7 @@ from bears.files import MODEL, export_file
 from bears.predict.journal import KEPT
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("predict", __doc__)
     parser.add_argument("photos", metavar="PHOTOS", type=Path, help="a folder, with all folders in it; or one photo")
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export to ask")
@@ -80,7 +81,7 @@ def run(args):
         print(f"{len(task.keys):,} {task.unit}, {failed:,} of which could not be opened, are in {as_typed(args.out)}")
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with distributed.processes(), ends_in_words("bears.predict", KEPT):
         run(args)

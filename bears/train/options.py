@@ -20,7 +20,7 @@ WAKES = "classes for which a camera raises an alarm: fox,wolf (default: all; of 
 LESSON = "the lesson's own recipe with ResNet-18: of the lecture (128 pixels; the default) or the book (224, augmented)"
 
 
-def parse_args(description: str, argv=None) -> argparse.Namespace:
+def parse_args(description: str, argv: list[str] | None = None) -> argparse.Namespace:
     """The options of train.py, checked; `description` is what `--help` says above them."""
     parser = command_parser("train", description)
     parser.add_argument("--data", help="folder of one folder of photos per class (default: the bears, from the web)")

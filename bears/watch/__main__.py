@@ -10,6 +10,7 @@ It is a demonstration, and no safety device. Ctrl-C ends it.
 
 import argparse
 import re
+from argparse import Namespace
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from bears.cli import STOP_SIGNALS, begin, command_parser, end_in_order, ends_in
 from bears.files import MODEL, export_file
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("watch", __doc__)
     parser.add_argument("source", metavar="SOURCE", nargs="?", help="a film, a folder, a camera, or a stream's address")
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export to ask")
@@ -149,7 +150,7 @@ def next_time(minute, now):
     return end if end > now else end + timedelta(days=1)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     kept = "" if args.replay else f"Scores and events are in {as_typed(args.out)}"
     with ends_in_words("bears.watch", kept):
