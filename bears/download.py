@@ -5,6 +5,7 @@ forgery, SSRF): each is checked at the address that it has really reached. Where
 the proxy that connects, and the check is its own.
 """
 
+import contextlib
 import hashlib
 import io
 import math
@@ -203,7 +204,8 @@ class Guarded:
 
         def hang_up():  # the time-out of a socket begins anew with every byte
             late.set()
-            sock.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # it may be closed by now
+                sock.shutdown(socket.SHUT_RDWR)
 
         timer = threading.Timer(self.seconds, hang_up)
         timer.daemon = True

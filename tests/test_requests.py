@@ -524,7 +524,8 @@ def launched(demo, tmp_path, monkeypatch):
     monkeypatch.setattr(guard, "routes", lambda file: [file.name])
     monkeypatch.setattr(Store, "keep_sweeping", lambda store: proxies.append(store))
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "")  # so that what `protected` sets is undone
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS")
     monkeypatch.setattr(demo, "learn", SimpleNamespace(file=tmp_path / "export.pkl"), raising=False)
     return proxies
 
