@@ -107,12 +107,15 @@ def test_the_square_around_a_box_is_in_the_photo(box, size, margin):
 
 def test_a_small_animal_is_found_and_the_answer_is_about_the_square_around_it(model, animals):
     photo = small_bear()
-    [(probs, certainty, cam, box)] = model.ask([photo])
+    [(probs, certainty, cam, box, animal)] = model.ask([photo])
     assert certainty != NONE and max(probs, key=probs.get) == "grizzly"
     assert sum(probs.values()) == pytest.approx(1) and cam.shape == (8, 8)
     left, top, right, bottom = box
     assert left <= 420 and top <= 300 and right >= 530 and bottom >= 395 and right - left == bottom - top < 300
-    assert Classifier(animals, detect=False).ask([photo]) != [(probs, certainty, cam, box)]
+    inside, bear = (max(left, animal[0]), max(top, animal[1]), min(right, animal[2]), min(bottom, animal[3])), 110 * 95
+    assert inside == animal and 0.5 * bear < (animal[2] - animal[0]) * (animal[3] - animal[1]) < 1.5 * bear
+    [(other_probs, *_, nothing)] = Classifier(animals, detect=False).ask([photo])
+    assert other_probs != probs and nothing is None
 
 
 def test_only_a_photo_that_is_not_decided_is_searched(model, monkeypatch):

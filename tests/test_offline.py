@@ -409,7 +409,7 @@ def test_photos_that_lie_on_their_side_or_have_holes_are_seen_as_the_app_sees_th
     for name in ("turned.jpg", "large.png", "large.jpg", "clear.png"):
         page.context.route(f"**/{name}", lambda route, _, name=name: route.fulfill(path=tmp_path / name))
         answer = page.evaluate(LOOK, name)
-        [(probs, certainty, _, _)] = model.ask([open_photo(tmp_path / name)])
+        [(probs, certainty, *_)] = model.ask([open_photo(tmp_path / name)])
         assert answer["probs"] == pytest.approx(list(probs.values()), abs=0.01) and answer["certainty"] == certainty
 
 
@@ -450,7 +450,7 @@ def test_a_hundred_photos_get_the_answers_of_the_app(photos, steady_host, open_p
     page, model, differ, apart = open_page(steady_host), Classifier(ROOT / "export.pkl", detect=False), [], []
     page.context.route("**/asked/*", lambda route: route.fulfill(path=files[int(route.request.url.split("/")[-1])]))
     for i, file in enumerate(files):
-        [(probs, certainty, _, _)] = model.ask([open_photo(file)])
+        [(probs, certainty, *_)] = model.ask([open_photo(file)])
         answer, probs = page.evaluate(LOOK, f"asked/{i}"), np.array(list(probs.values()))
         apart.append(np.abs(probs - answer["probs"]).max())
         alike = certainty == NONE or probs.argmax() == np.argmax(answer["probs"])

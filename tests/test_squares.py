@@ -100,7 +100,7 @@ def test_a_bear_at_the_edge_is_found_where_it_is(model, size, place):
     bear = open_photo(GRIZZLY)
     bear = bear.resize((400, 400 * bear.height // bear.width))
     photo.paste(bear, place)
-    [(probs, certainty, _, box)] = model.ask([photo])
+    [(probs, certainty, _, box, _)] = model.ask([photo])
     assert certainty != NONE and max(probs, key=probs.get) == "grizzly"
     middle = place[0] + bear.width / 2, place[1] + bear.height / 2
     assert box[0] < middle[0] < box[2] and box[1] < middle[1] < box[3]
@@ -109,9 +109,12 @@ def test_a_bear_at_the_edge_is_found_where_it_is(model, size, place):
 
 def test_a_square_photo_gets_the_answer_of_load_learner(model):
     photo = open_photo(GRIZZLY).resize((300, 300))
-    [(probs, _, _, box)] = model.ask([photo])
+    [(probs, _, _, box, animal)] = model.ask([photo])
     expected = load_pickle(ROOT / "export.pkl").predict(PILImage.create(np.asarray(photo)))[2]
-    assert list(probs.values()) == pytest.approx(expected.tolist(), abs=1e-4) and box == (0, 0, 300, 300)
+    assert list(probs.values()) == pytest.approx(expected.tolist(), abs=1e-4) and (box, animal) == (
+        (0, 0, 300, 300),
+        None,
+    )
 
 
 def test_only_a_photo_that_may_show_a_class_is_looked_at_a_second_time(model):
@@ -292,6 +295,7 @@ def test_where_a_photo_does_not_decide_the_animal_in_it_does_if_it_scores_more()
     answers = runs.ask(blank(101, 102, 103, 104))
     assert [answer.score for answer in answers] == pytest.approx([0.66 - LESS, 0.65 - LESS, 0.5 - LESS, 0.35])
     assert answers[3].box == around((0, 0, 50, 20), (104, 100), MARGINS[-1]) and answers[3].fmap == "0.3"
+    assert [answer.animal for answer in answers] == [None, None, None, (0, 0, 50, 20)]
     assert runs.passes[1:] == [([(256, 256)] * 4, 256, None)]
     runs.said = {(102, 100): [0.5], (256, 256): [0.6, 0.5]}
     [answer] = runs.ask(blank(102))
@@ -380,7 +384,7 @@ def test_a_model_that_cannot_see_whole_photos_sees_the_middle(shapes, no_workers
     export(vision_learner(dls, "test_resnet", pretrained=False), tmp_path / "export.pkl")  # with fastai's own head
     middle = Classifier(tmp_path / "export.pkl")
     assert not isinstance(middle.squares, WholePhotos)
-    [(_, _, cam, box)] = middle.ask([Image.new("RGB", (400, 300))])
+    [(_, _, cam, box, _)] = middle.ask([Image.new("RGB", (400, 300))])
     assert cam is None and box == (50, 0, 350, 300)
 
 

@@ -31,7 +31,7 @@ from bears.train.ood_eval import fit_detector
 from bears.train.options import EXCLUDED
 from bears.train.options import PHOTOS as PHOTOS_CSV
 from fastai.data.transforms import get_image_files
-from helpers import ROOT
+from helpers import ROOT, open_front_end
 from PIL import Image
 
 FACTS = json.loads((ROOT / "export.json").read_text())
@@ -46,10 +46,10 @@ def model():
 def test_one_photo_and_many_give_the_same_answers(model):
     photos = [open_photo(f) for f in EXAMPLES]
     assert [certainty for _, certainty, *_ in model.ask(photos)] == [GROUP, SURE, SURE]  # the first is black.jpg
-    for (probs, certainty, cam, box), photo in zip(model.ask(photos, alone=False), photos):
-        [(lone_probs, lone_certainty, lone_cam, lone_box)] = model.ask([photo])
+    for (probs, certainty, cam, *boxes), photo in zip(model.ask(photos, alone=False), photos):
+        [(lone_probs, lone_certainty, lone_cam, *lone_boxes)] = model.ask([photo])
         assert probs == pytest.approx(lone_probs, abs=1e-4)
-        assert certainty == lone_certainty and box == lone_box
+        assert certainty == lone_certainty and boxes == lone_boxes
         assert np.allclose(cam, lone_cam, atol=1e-3)
 
 
@@ -78,6 +78,36 @@ def test_heat_map_has_the_size_of_the_photo_and_marks_only_the_square_that_is_me
     heat = draw_heatmap(photo, np.eye(8, dtype=np.float32), (90, 0, 290, 200))
     assert heat.size == photo.size
     assert heat.getpixel((10, 100)) == (255, 255, 255) != heat.getpixel((200, 100))
+
+
+@pytest.mark.parametrize("animal, left", [((130, 40, 160, 90), 130), (None, 90)])
+def test_heat_map_has_an_outline_of_the_animal_or_else_of_the_square(animal, left):
+    photo = Image.new("RGB", (300, 200), "red")
+    heat = draw_heatmap(photo, np.eye(8, dtype=np.float32), (90, 0, 290, 200), animal)
+    assert [heat.getpixel((left + x, 60)) for x in (0, 1)] == [(255, 255, 255), (0, 0, 0)]
+    assert photo.getcolors() == [(300 * 200, (255, 0, 0))]
+
+
+JAVASCRIPT = """async () => {
+    const {heatmap} = await import("/offline/heatmap.js")
+    const canvas = Object.assign(document.createElement("canvas"), {width: 800, height: 600})
+    const palette = new Array(3 * 256).fill(128)
+    const map = await heatmap(canvas, new Array(64).fill(1), {left: 100, top: 40, width: 560, height: 560}, palette)
+    const context = canvas.getContext("2d")
+    context.drawImage(await createImageBitmap(map), 0, 0)
+    return [...context.getImageData(100, 300, 6, 1).data].filter((_, i) => i % 4 == 0)
+}"""
+
+
+@pytest.mark.slow
+def test_a_browser_draws_the_same_outline(browser):
+    page = browser.new_page()
+    open_front_end(page)
+    line = page.evaluate(JAVASCRIPT)
+    page.close()
+    heat = draw_heatmap(Image.new("RGB", (800, 600), "white"), np.ones((8, 8), np.float32), (100, 40, 660, 600))
+    expected = [heat.getpixel((x, 300))[0] for x in range(100, 104)]
+    assert expected == [255, 255, 0, 0] and line[:4] == pytest.approx(expected, abs=60)  # a JPEG blurs lines
 
 
 def collect_photos(photos, folder):

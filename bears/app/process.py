@@ -80,8 +80,8 @@ class LearnerProcess:
         """Ask the model about the photo in `file`; returns a tuple of four.
 
         `probs` is a dict from label to probability, `certainty` is one of the answers of bears/model/answers.py,
-        `heatmap` is the photo with the evidence for the top class laid over the square that this is about, or nothing,
-        as it is without `explain`; then the `Limits` of the model.
+        `heatmap` is the photo with the evidence for the top class laid over the square that this is about, and an
+        outline around it or the animal in it; nothing without `explain`; then the `Limits` of the model.
         Raises `ExportError`; and `PhotoError`, also when the model stopped while it had the photo.
         """
         again = PhotoError("The model stopped at this moment and starts anew", "Please send the photo again.")
@@ -90,8 +90,8 @@ class LearnerProcess:
             photo = self.decode_workers.open(file, hung_up)
             asked = self.start()
             with asked.unless_it_died(again):
-                probs, certainty, cam, box = asked.predict(photo, alone=self.callers == 1)
-            return probs, certainty, draw_heatmap(photo, cam, box) if explain else None, asked.limits
+                probs, certainty, cam, *boxes = asked.predict(photo, alone=self.callers == 1)
+            return probs, certainty, draw_heatmap(photo, cam, *boxes) if explain else None, asked.limits
 
     @contextlib.contextmanager
     def counted(self):

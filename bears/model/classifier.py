@@ -65,11 +65,12 @@ class Classifier:
         """What it makes of RGB PIL images, a tuple for each; `alone` says that nobody else is waiting.
 
         That is the probability of each class, a dict; one of the answers of bears/model/answers.py; the activation map
-        of the top class, (h, w), or None; and the square that this is about: left, top, right, bottom in pixels.
+        of the top class, (h, w), or None; the square that this is about: left, top, right, bottom in pixels; and in the
+        same way the box of the animal in it, if the detector's crop decided, or None.
         """
         torch.set_num_threads(CORES if alone else max(1, CORES // 2))  # the others open the next photos
         return [
-            (dict(zip(self.learn.dls.vocab, a.probs.tolist())), self.certainty(a), self.explain(a), a.box)
+            (dict(zip(self.learn.dls.vocab, a.probs.tolist())), self.certainty(a), self.explain(a), a.box, a.animal)
             for a in self.squares.ask(photos)
         ]
 

@@ -4,9 +4,10 @@ With a linear head on average-pooled features the map is exact: its mean over th
 """
 
 import numpy as np
-from PIL import Image, ImageColor
+from PIL import Image, ImageColor, ImageDraw
 from torch import Tensor, nn
 
+LINE = 400  # outlines as wide as this fit into a photo's longer side; bears/web/offline/heatmap.js draws them, too
 # Matplotlib's "inferno" at eight steps. Another one must go from dark to bright, too, since the pages speak of bright
 # places; the offline version gets these colours from bears/offline/site.py.
 INFERNO = ["#000004", "#280b54", "#65156e", "#9f2a63", "#d44842", "#f57d15", "#fac127", "#fcffa4"]
@@ -17,8 +18,13 @@ def activation_map(fmap: Tensor, linear: nn.Linear, label: int | Tensor) -> np.n
     return (linear.weight[label] @ fmap.flatten(1)).view(fmap.shape[1:]).detach().numpy()
 
 
-def draw_heatmap(photo: Image.Image, cam: np.ndarray | None, box: tuple) -> Image.Image | None:
-    """Lay `cam` over the square `box` of the upright RGB `photo`: bright where the evidence is."""
+def draw_heatmap(
+    photo: Image.Image, cam: np.ndarray | None, box: tuple, animal: tuple | None = None
+) -> Image.Image | None:
+    """Lay `cam` over the square `box` of the upright RGB `photo`: bright where the evidence is.
+
+    The box of the `animal` is outlined, or else the square.
+    """
     if cam is None:
         return None
     left, top, right, bottom = box
@@ -28,7 +34,16 @@ def draw_heatmap(photo: Image.Image, cam: np.ndarray | None, box: tuple) -> Imag
     colours.putpalette(PALETTE)
     out = photo.copy()
     out.paste(colours.convert("RGB"), (left, top), heat.point(lambda v: 80 + v // 2))
-    return out
+    return outline(out, animal or box)
+
+
+def outline(photo: Image.Image, box: tuple) -> Image.Image:
+    """Draw a white line around a box, with a black one inside: one of them can be seen on any photo."""
+    left, top, right, bottom = box
+    width, draw = max(1, max(photo.size) // LINE), ImageDraw.Draw(photo)
+    for colour, lines in (("black", 2), ("white", 1)):
+        draw.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=lines * width)
+    return photo
 
 
 def palette(colours: list[str]) -> np.ndarray:

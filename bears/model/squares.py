@@ -41,6 +41,7 @@ class Answer:
     box: Box  # the square that the answer is about: left, top, right, bottom in pixels
     score: Any = None  # how sure it is that there is any class, as `ood.score`; None: nothing was fitted
     fmap: torch.Tensor | None = None  # what the body made of that square, (n, h, w)
+    animal: Box | None = None  # the box around which the detector's square was cut out, if that decided
 
 
 class Grid(NamedTuple):
@@ -189,19 +190,21 @@ class WholePhotos:
         """Answer for the animal, if there is one, where the whole photo does not decide and the animal scores more."""
         answers = [replace(answer, score=answer.score - LESS) for answer in answers]
         unsure = [i for i, answer in enumerate(answers) if ood.may_show_none(self.fitted, answer.score)]
-        crops = {i: squares for i in unsure if (squares := self.find_animal(photos[i]))}
+        boxes = {i: box for i in unsure if (box := self.find_animal(photos[i]))}
+        crops = {i: [around(box, photos[i].size, margin) for margin in MARGINS] for i, box in boxes.items()}
         size = self.grid.size
         cut_out = [cut_square(photos[i], square, size) for i, squares in crops.items() for square in squares]
         of_crops = iter(self.run(cut_out, size))
         for i, squares in crops.items():
             answer = average([next(of_crops) for _ in squares], squares[-1])
+            answer.animal = as_pixels(boxes[i])
             answers[i] = max(answers[i], answer, key=lambda answer: answer.score)
         return answers
 
-    def find_animal(self, photo: Image.Image) -> list[Box]:
-        """The squares around the animal that the detector is surest of, one for each of `MARGINS`; or nothing."""
+    def find_animal(self, photo: Image.Image) -> Sequence[float]:
+        """Return the box of the animal that the detector is surest of: left, top, right, bottom; or nothing."""
         boxes, _ = self.detector.find_animals(photo)
-        return [around(boxes[0], photo.size, margin) for margin in MARGINS] if len(boxes) else []
+        return tuple(boxes[0]) if len(boxes) else ()
 
     def ask_closer(self, photos: list[Image.Image], answers: list[Answer]) -> list[Answer]:
         for closer in self.closer:
@@ -261,6 +264,11 @@ def around(box: Sequence[float], size: tuple[int, int], margin: float) -> Box:
     starts = [(start + end - side) / 2 for start, end in (box[::2], box[1::2])]
     left, top = (round(min(max(0, start), whole - side)) for start, whole in zip(starts, size))
     return left, top, left + side, top + side
+
+
+def as_pixels(box: Sequence[float]) -> Box:
+    left, top, right, bottom = map(round, box)
+    return left, top, right, bottom
 
 
 def cut_square(photo: Image.Image, square: Box, size: int) -> Image.Image:

@@ -146,7 +146,7 @@ def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
             "It also says when a photo shows none of them, or when it is not sure, and can be wrong there, too."
         )
     lines.append(
-        "“Where it looked” shows the square of the photo that the answer is about; its bright places spoke for it.\n\n"
+        "“Where it looked” outlines what the answer is about in the photo; the bright places spoke for it.\n\n"
         "**Do not trust it with anybody’s safety.** A photo by night, from afar or of something it has never seen can"
         f" fool it.\n\n{privacy}"
     )

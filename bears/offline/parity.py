@@ -85,7 +85,7 @@ def halves(photo):
 
 def compare(model, graph, photo):
     """Whether both give the same verdict, and the largest difference between two probabilities."""
-    [(probs, certainty, _, _)], [answer] = model.ask([photo]), graph.ask([photo])
+    [(probs, certainty, *_)], [answer] = model.ask([photo]), graph.ask([photo])
     theirs, ours = np.array(list(probs.values())), answer.probs.numpy()
     same = model.certainty(answer) == certainty and (certainty in (NONE, GROUP) or theirs.argmax() == ours.argmax())
     return same, float(np.abs(theirs - ours).max())

@@ -3,6 +3,8 @@
 import {drawOnWhite, fit, LONG_SIDE, scaleTo} from "../pictures.js"
 import {BICUBIC, resize} from "./pixels.js"
 
+const LINE = 400 // as in bears/model/heatmap.py
+
 // `cam` are the numbers of a square map, `palette` is 256 colours of three bytes; the answer is a Blob.
 export const heatmap = async (photo, cam, box, palette) => {
     const scale = scaleTo(LONG_SIDE, photo.width, photo.height)
@@ -20,5 +22,17 @@ export const heatmap = async (photo, cam, box, palette) => {
         layer.data[4 * i + 3] = 80 + (v >> 1)
     })
     context.drawImage(await createImageBitmap(layer), left, top)
+    outline(context, left, top, width, height)
     return canvas.convertToBlob({type: "image/jpeg", quality: 0.85})
+}
+
+// Draw a white line around a box, with a black one inside: one of them can be seen on any photo.
+const outline = (context, left, top, width, height) => {
+    const {canvas} = context
+    const line = Math.max(1, Math.floor(Math.max(canvas.width, canvas.height) / LINE))
+    for (const [colour, lines] of Object.entries({black: 2, white: 1})) {
+        const half = (lines * line) / 2
+        Object.assign(context, {strokeStyle: colour, lineWidth: 2 * half})
+        context.strokeRect(left + half, top + half, width - 2 * half, height - 2 * half)
+    }
 }
