@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import re
 import shutil
 import time
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ import pytest
 from bears.app import guard, uploads
 from bears.app.guard import Guard, Refused
 from bears.app.uploads import LEAST, MAX_FILE_SIZE, RESERVE, Store
+from bears.web.policy import NONCE, POLICY
 from gradio.routes import file_upload_statuses
 from helpers import FILE_DATA, ROOT
 from PIL import Image
@@ -27,6 +29,7 @@ ME, PROXY = ("10.0.0.1", 5000), ("10.9.9.9", 5000)
 CALL, JOIN, UPLOAD = "/gradio_api/call/predict", "/gradio_api/queue/join", "/gradio_api/upload"
 QUESTION = {"data": [None], "session_hash": "mine"}
 MULTIPART = "multipart/form-data; boundary=x"
+NONCES = re.compile("script-src 'self' 'nonce-([\\w-]{20,})'")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,7 @@ class App:
         return self.demo
 
     async def __call__(self, scope, receive, send):
-        self.scope, self.body, more = scope, b"", scope["method"] == "POST"
+        self.scope, self.body, more, self.nonce = scope, b"", scope["method"] == "POST", NONCE.get()
         while more:
             self.messages.append(message := await receive())
             self.body, more = self.body + message.get("body", b""), message.get("more_body", False)
@@ -156,8 +159,14 @@ def test_only_what_the_page_needs_is_there(path, there, page, app, capsys):
     if not there:
         assert json.loads(text) == {"detail": "There is nothing at this address."}
     assert capsys.readouterr().out == ""  # robots ask for anything
-    assert headers["x-content-type-options"] == "nosniff" and headers["content-security-policy"] == guard.POLICY
+    assert headers["x-content-type-options"] == "nosniff" and NONCES.search(headers["content-security-policy"])
     assert headers["referrer-policy"] == ("mine" if there else "same-origin")
+
+
+def test_only_scripts_that_know_the_nonce_of_this_answer_run_in_the_page(page, app):
+    policies, nonces = zip(*[(ask(page)[1]["content-security-policy"], app.nonce) for _ in range(2)])
+    assert [NONCES.findall(policy) for policy in policies] == [[nonces[0]], [nonces[1]]] and nonces[0] != nonces[1]
+    assert all(NONCES.sub("script-src 'self' 'unsafe-inline'", policy) == POLICY for policy in policies)
 
 
 def test_the_part_of_a_path_at_which_a_proxy_offers_the_page_does_not_count(page):
@@ -551,7 +560,7 @@ def test_the_page_is_launched_private_and_guarded(
         forwarded,
     )
     assert os.environ["FORWARDED_ALLOW_IPS"] == trusted and launched == [limited, page.store]
-    assert routes == ["export.pkl"]
+    assert routes == [guard.ROUTE, "export.pkl"]
     assert page.store.folder == tmp_path and page.store.listed is demo.temp_file_sets
     del options["app_kwargs"]
     assert options == {
