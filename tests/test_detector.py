@@ -17,6 +17,7 @@ from bears.model.detector import FILE, Detector
 from bears.model.export import export, open_export
 from bears.model.photo import open_photo
 from bears.model.squares import LESS, around
+from bears.train.ood_eval import find_backgrounds
 from helpers import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,6 +140,20 @@ def test_a_whole_photo_decides_alone_when_it_is_a_little_surer_than_it_would_hav
         monkeypatch.setitem(model.learn.ood, "sure", max(sure, threshold))
         [again] = model.squares.ask([photo])
         assert ood.shows_none(model.learn.ood, again.score) == none
+
+
+def test_a_photo_whose_background_speaks_for_the_class_gets_a_heatmap_in_the_report(animals, monkeypatch):
+    learn, boxes = open_export(animals), []
+    monkeypatch.setattr(Detector, "find_animals", lambda self, photo: (np.array(boxes), None))
+    wrong = [(GRIZZLY, list(learn.dls.vocab).index("grizzly"))]
+    assert find_backgrounds(learn, wrong) == {}, "no animal is found"
+    boxes.append([0, 0, 20, 20])
+    [(file, heatmap)] = find_backgrounds(learn, wrong).items()
+    assert file == GRIZZLY and heatmap.size == open_photo(GRIZZLY).size and heatmap.getpixel((0, 10)) == (255, 255, 255)
+    boxes.append([0, 0, 480, 360])
+    assert find_backgrounds(learn, wrong) == {}
+    learn.ood = {}
+    assert find_backgrounds(learn, wrong) == {}
 
 
 def test_an_export_whose_classes_are_no_animals_has_no_detector(animals):

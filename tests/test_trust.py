@@ -23,7 +23,7 @@ from bears.model import ood
 from bears.model.answers import GROUP, NONE, SURE
 from bears.model.classifier import Classifier
 from bears.model.export import open_export
-from bears.model.heatmap import activation_map, draw_heatmap
+from bears.model.heatmap import activation_map, draw_heatmap, find_peak, is_inside
 from bears.model.photo import open_photo, small_jpeg
 from bears.model.speed_up import speed_up
 from bears.train import evaluation
@@ -78,6 +78,14 @@ def test_heat_map_has_the_size_of_the_photo_and_marks_only_the_square_that_is_me
     heat = draw_heatmap(photo, np.eye(8, dtype=np.float32), (90, 0, 290, 200))
     assert heat.size == photo.size
     assert heat.getpixel((10, 100)) == (255, 255, 255) != heat.getpixel((200, 100))
+
+
+def test_the_peak_of_a_heat_map_is_the_middle_of_its_brightest_cell():
+    cam = np.zeros((4, 8), np.float32)
+    cam[1, 5] = 1
+    assert find_peak(cam, (100, 40, 180, 80)) == (155, 55)
+    assert is_inside((155, 55), (155, 50, 160, 55)) and not is_inside((154, 55), (155, 50, 160, 55))
+    assert not is_inside((155, 55.5), (155, 50, 160, 55))
 
 
 @pytest.mark.parametrize("animal, left", [((130, 40, 160, 90), 130), (None, 90)])

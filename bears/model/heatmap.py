@@ -3,6 +3,8 @@
 With a linear head on average-pooled features the map is exact: its mean over the photo is the class's score.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 from torch import Tensor, nn
@@ -16,6 +18,19 @@ INFERNO = ["#000004", "#280b54", "#65156e", "#9f2a63", "#d44842", "#f57d15", "#f
 def activation_map(fmap: Tensor, linear: nn.Linear, label: int | Tensor) -> np.ndarray:
     """Evidence for class number `label` at each place, float32 of shape (h, w), from the body's map (n, h, w)."""
     return (linear.weight[label] @ fmap.flatten(1)).view(fmap.shape[1:]).detach().numpy()
+
+
+def find_peak(cam: np.ndarray, box: tuple) -> tuple[float, float]:
+    """Return x and y in pixels of the middle of the brightest cell of `cam`, which lies over the square `box`."""
+    row, column = np.unravel_index(cam.argmax(), cam.shape)
+    left, top, right, bottom = box
+    x, y = (column + 0.5) / cam.shape[1], (row + 0.5) / cam.shape[0]
+    return float(left + x * (right - left)), float(top + y * (bottom - top))
+
+
+def is_inside(place: tuple[float, float], box: Sequence[float]) -> bool:
+    """Whether a place, x and y, is in a box: left, top, right, bottom."""
+    return box[0] <= place[0] <= box[2] and box[1] <= place[1] <= box[3]
 
 
 def draw_heatmap(

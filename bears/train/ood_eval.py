@@ -12,12 +12,14 @@ from bears.learning.learner import body_was_trained, imagenet_classifier
 from bears.learning.metrics import error_summary
 from bears.model import ood
 from bears.model.answers import GROUP, SURE
+from bears.model.heatmap import activation_map, draw_heatmap, find_peak, is_inside
 from bears.model.photo import open_photo
 from bears.model.speed_up import speed_up
-from bears.model.squares import Answer, create_squares
+from bears.model.squares import Answer, LearnerSquares, as_pixels, create_squares
 from bears.train.evaluation import Result
 from fastai.learner import Learner
 from fastprogress import progress_bar
+from PIL import Image
 
 
 def fit_detector(learn: Learner, features: Features, groups: np.ndarray, args: Namespace) -> np.ndarray:
@@ -105,6 +107,31 @@ def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:
     squares = create_squares(copy)
     for file in progress_bar(files):
         yield from squares.ask([open_photo(file)])
+
+
+def find_backgrounds(learn: Learner, wrong: list[tuple[Path, int]]) -> dict[Path, Image.Image]:
+    """The photos in which a place outside of all animals spoke most for the class that they were taken for.
+
+    `wrong` are photos and the numbers of those classes. Each photo has a heatmap of that class, and an outline of the
+    animal that the detector is surest of. Where there is no detector, or it finds no animal, nothing can be said.
+    """
+    animals = (getattr(learn, "ood", None) or {}).get("animals")
+    squares = create_squares(as_in_app(learn)) if wrong and animals else None
+    if squares is None or not squares.detector:
+        return {}
+    return {f: heatmap for f, label in progress_bar(wrong) if (heatmap := draw_background(squares, f, label))}
+
+
+def draw_background(squares: LearnerSquares, file: Path, label: int) -> Image.Image | None:
+    """The heatmap of a photo for one class, if its peak is outside of all animals."""
+    photo = open_photo(file)
+    [answer] = squares.run([photo], squares.grid.size)  # the whole photo, from which the heads have learnt
+    cam = activation_map(answer.fmap, squares.learn.model[1][-1], label)
+    boxes, _ = squares.detector.find_animals(photo)
+    peak = find_peak(cam, answer.box)
+    if not len(boxes) or any(is_inside(peak, box) for box in boxes):
+        return None
+    return draw_heatmap(photo, cam, answer.box, as_pixels(boxes[0]))
 
 
 def as_in_app(learn: Learner) -> Learner:

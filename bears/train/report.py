@@ -5,6 +5,7 @@ import io
 import json
 import warnings
 from argparse import Namespace
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from html import escape
@@ -19,8 +20,10 @@ from bears.model.metadata import errors, estimate, too_uncertain, when_sure
 from bears.model.photo import as_jpeg, open_photo
 from bears.train import summary
 from bears.train.evaluation import Result
+from bears.train.ood_eval import find_backgrounds
 from bears.train.options import ALARM
 from fastai import interpret
+from PIL import Image
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -64,6 +67,7 @@ PICTURES = {
 }
 COLUMNS = {"photos": "Photos", "errors": "Wrong", "sure": "Called sure", "sure_wrong": "Wrong of these"}  # of sources
 CLEAN = "http://127.0.0.1:7860/"  # where `bears.clean` is, if nothing else was there before
+BESIDE = "; it looked beside the animal"
 RISE = 1.1  # times its lowest value: a loss that ends above it has risen
 THUMBNAIL = 280  # pixels of the longer side: sharp on most screens
 MANY, LONG = 8, 20  # classes, and characters of a name, from which on names stand upright above the table
@@ -156,7 +160,7 @@ def write(
     sections = [
         reason(facts),
         "<p>See it answer:</p>" + command(summary.app_command(args)),
-        show_wrong(args, result, interp),
+        show_wrong(args, result, interp, find_backgrounds(result.learn, guesses_of_wrong(result, interp))),
         show_turned_away(args, result),
         show_others(facts, result),
         show_watch(facts),
@@ -234,14 +238,44 @@ def interval(estimate):
     return f"Most likely between {low:.1%} and {high:.1%} (the 95% interval): {cases}."
 
 
-def show_wrong(args, result, interp):
-    """All photos that were taken for another class, the worst first."""
-    wrong, vocab = interp.wrong(), interp.vocab
-    guesses = [f"{vocab[p.argmax()]}, {min(p.max(), 0.99):.0%} sure" for p in interp.probs[wrong]]
-    captions = [f"{vocab[interp.targets[i]]}, taken for {guess}" for i, guess in zip(wrong, guesses)]
-    files = [result.files[i] for i in wrong]
+def guesses_of_wrong(result: Result, interp: ClassificationInterpretation) -> list[tuple[Path, int]]:
+    """The photos that were taken for another class, the worst first, each with the number of that class."""
+    return [(result.files[i], int(interp.probs[i].argmax())) for i in interp.wrong()]
+
+
+def show_wrong(args, result, interp, backgrounds=None):
+    """All photos that were taken for another class, by pairs of classes, the most frequent first; then the worst first.
+
+    `backgrounds` is what `find_backgrounds` has found.
+    """
+    wrong, vocab, pairs = interp.wrong(), interp.vocab, defaultdict(list)
+    for i in wrong:
+        pairs[f"{vocab[interp.targets[i]]}, taken for {vocab[interp.probs[i].argmax()]}"].append(i)
     title = f"<h2>Photos it got wrong: {len(wrong)} of {len(result.files)}</h2>"
-    return title + show_remedy(args, result, wrong) + thumbnails(files, links(files, args), captions)
+    shown = [
+        show_pair(args, pair, {result.files[i]: interp.probs[i].max() for i in some}, backgrounds or {})
+        for pair, some in sorted(pairs.items(), key=lambda item: -len(item[1]))
+    ]
+    return title + show_remedy(args, result, wrong) + explain_backgrounds(backgrounds, wrong) + "".join(shown)
+
+
+def show_pair(args, pair, probs, backgrounds):
+    """The photos of one class that were taken for one other; `probs` says of each file how sure the network was."""
+    pictures = [backgrounds.get(f, f) for f in probs]
+    captions = [f"{pair}, {min(p, 0.99):.0%} sure{BESIDE * (f in backgrounds)}" for f, p in probs.items()]
+    photos = thumbnails(pictures, links(probs, args), captions)
+    return f"<h3>{escape(pair)}: {len(probs)}</h3>{photos}"
+
+
+def explain_backgrounds(backgrounds, wrong):
+    if not backgrounds:
+        return ""
+    return (
+        f"<p><b>The background may be to blame for {len(backgrounds)} of these {len(wrong)}:</b> what spoke most for"
+        " the wrong class is not on the animal. These photos have the heatmap of the wrong class over them, and a line"
+        " around the animal that the detector found. If most photos of a class have the same background, the network"
+        " learns the background. Add photos of the class with others.</p>"
+    )
 
 
 def show_remedy(args, result, wrong):
@@ -297,8 +331,8 @@ def links(files, args):
     return [f'<a href="{CLEAN}#{quote(name)}">{escape(name)}</a>' for name in names]
 
 
-def thumbnails(files: Iterable[Path], names: Iterable[str], captions: Iterable[str]) -> str:
-    """Small pictures of photos in a grid, each with its caption and its name as HTML."""
+def thumbnails(files: Iterable[Path | Image.Image], names: Iterable[str], captions: Iterable[str]) -> str:
+    """Small pictures of files, or of pictures, in a grid, each with its caption and its name as HTML."""
     items = "".join(
         f'<li><img src="data:image/jpeg;base64,{thumbnail(file)}" alt=""><b>{escape(caption)}</b><code>{name}</code>'
         for file, name, caption in zip(files, names, captions)
@@ -307,7 +341,7 @@ def thumbnails(files: Iterable[Path], names: Iterable[str], captions: Iterable[s
 
 
 def thumbnail(file):
-    im = open_photo(file, side=THUMBNAIL // 2)
+    im = file if isinstance(file, Image.Image) else open_photo(file, side=THUMBNAIL // 2)
     im.thumbnail((THUMBNAIL, THUMBNAIL))
     return base64.b64encode(as_jpeg(im, quality=80)).decode()
 
