@@ -4,6 +4,7 @@ python3 -m bears deploy USER/NAME                          # needs a token: `.ve
 python3 -m bears deploy USER/NAME --dry-run                # lists what would be sent, and sends nothing
 python3 -m bears deploy USER/NAME --model my/export.pkl    # your own classes
 python3 -m bears deploy USER/NAME --hardware zero-a10g     # ZeroGPU, the one hardware that a free account may use
+python3 -m bears deploy USER/NAME --test test_photos       # not if it is worse than the model that is there
 python3 -m bears deploy USER/NAME --static                 # without a server: free for everybody, and never asleep
 
 A plain `git push` does not do: the Hub refuses binary files in it.
@@ -13,6 +14,7 @@ import csv
 import json
 import subprocess
 from argparse import Namespace
+from pathlib import Path
 
 from bears.cli import begin, command_parser, ends_in_words
 from bears.files import HOME, MODEL, export_file
@@ -24,6 +26,8 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export to serve")
     parser.add_argument("--trust-model", action="store_true", help="an export that app.py opens with this option only")
     parser.add_argument("--hardware", help="for a new Space; the Hub's own choice by default")
+    test = "photos, one folder per class: send nothing if the Space's own model is better on them"
+    parser.add_argument("--test", metavar="DIR", type=Path, help=test)
     parser.add_argument(
         "--static", action="store_true", help="the page of `python3 -m bears offline` on a static Space"
     )
@@ -40,7 +44,8 @@ from bears.model.wording import ALONE, about, as_markdown, examples_to_send, pag
 from bears.static_site import find_site
 from bears.text import print_line
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, SpaceCard, get_token
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
+from huggingface_hub import hf_hub_download as download
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 
 KINDS = ("py", "js", "css", "html", "svg")
@@ -126,6 +131,23 @@ def check_opens(model, trust):
     from bears.model.classifier import Classifier  # torch takes seconds: refusals that need no model come first
 
     Classifier(model, trust)
+
+
+def check_not_worse(space, model, photos, trust):
+    """Compare an export with the one that the Space has. Raises `DeployError` if it is worse on the photos."""
+    try:
+        _, old = (Path(download(space, name, repo_type="space")) for name in ("export.json", "export.pkl"))
+    except (EntryNotFoundError, RepositoryNotFoundError):
+        return print("The Space has no older model to compare with.")
+    except Exception as e:
+        raise DeployError(f"The Space's model cannot be fetched ({type(e).__name__}): leave out --test.") from None
+    from bears.compare import judge, report  # torch takes seconds: refusals that need no model come first
+
+    comparison = judge.compare(old, model, photos, trust=trust)
+    for line in report.summary(comparison):
+        print_line(line)
+    if comparison.verdict == "worse":
+        raise DeployError(f"Nothing was sent: this model is worse on {photos}. To send it, leave out --test.")
 
 
 def space_card(space, facts, shipped, files, static=False):
@@ -222,6 +244,8 @@ def deploy_app(args):
     if not args.dry_run:
         check_token()
         check_opens(args.model, args.trust_model)
+        if args.test:
+            check_not_worse(args.space, args.model, args.test, args.trust_model)
         print(f"The Space builds now: {send(args.space, files, args.hardware, args.trust_model)}")
 
 

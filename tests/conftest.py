@@ -15,6 +15,7 @@ import pytest
 from bears.errors import OfflineError
 from filelock import FileLock
 from helpers import CAMERA, CHROMIUM, GPS, NEEDS, PHOTOS, ROOT, Server, open_browser
+from hub import running_hub
 from PIL import Image, ImageDraw
 from webserver import WebServer
 
@@ -189,6 +190,12 @@ def web_server():
     server = WebServer()
     yield server
     server.close()
+
+
+@pytest.fixture
+def hub():
+    with running_hub() as hub:
+        yield hub
 
 
 @pytest.fixture(scope="session")

@@ -203,11 +203,12 @@ MAY_IMPORT = {
     "app": BASE | {"model", "web"},
     "collect": BASE | {"model"},
     "clean": BASE | {"model", "learning", "web"},
+    "compare": BASE | {"model", "learning"},
     "train": BASE | {"model", "learning"},
     "predict": BASE | {"model"},
     "watch": BASE | {"model"},
     "offline": BASE | {"model", "web"},
-    "deploy": BASE | {"model", "offline"},
+    "deploy": BASE | {"compare", "model", "offline"},
 }
 
 
@@ -228,6 +229,7 @@ PROGRAMS = {
         "bears/train/*.py",
         "bears/clean/*.py",
         "bears/collect/*.py",
+        "bears/compare/*.py",
         "bears/offline/*.py",
         "bears/watch/*.py",
         "bears/deploy.py",

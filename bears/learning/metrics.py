@@ -1,5 +1,7 @@
 """Count errors, with their 95% interval, and measure how far probabilities are from how often they are right."""
 
+from math import ceil
+
 import torch
 from scipy.stats import binomtest
 
@@ -29,3 +31,30 @@ def calibration_error(probs: torch.Tensor, targets: torch.Tensor, bins: int = 15
         (confidence[which == b].mean() - right[which == b].mean()).abs() * (which == b).sum() for b in which.unique()
     ]
     return float(sum(gaps) / len(targets))
+
+
+def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]:
+    """Return the 95% interval of how many more of all photos a second model gets wrong, as fractions.
+
+    `fixed` photos only the first model gets wrong, `broken` only the second. It puts two exact intervals (Clopper and
+    Pearson 1934) together: how often only one of them is right, and how often that is the first. So it leaves out 0
+    exactly where McNemar's exact test does, and holds for few photos, too.
+    """
+    differ = fixed + broken
+    share = binomtest(differ, photos).proportion_ci(method="exact")
+    first = binomtest(broken, differ).proportion_ci(method="exact") if differ else None
+    low, high = (2 * first.low - 1, 2 * first.high - 1) if first else (-1.0, 1.0)
+    return low * (share.high if low < 0 else share.low), high * (share.high if high > 0 else share.low)
+
+
+def photos_needed(fixed: int, broken: int, photos: int, smallest: float = 0.01) -> int:
+    """Return about how many photos tell two models apart that differ as often as on these `photos`.
+
+    With so many, four of five such comparisons do. Where they err equally often, it is how many photos tell a
+    difference of `smallest` of all photos.
+    """
+    share = max(fixed + broken, 1) / photos
+    difference = abs(fixed - broken) / photos or smallest
+    needed = (1.96 + 0.84) ** 2 * share / difference**2
+    digits = 10 ** max(0, len(str(ceil(needed))) - 1)
+    return ceil(needed / digits) * digits

@@ -1,0 +1,59 @@
+"""Ask two models about the same labelled photos, and say whether the new one is better.
+
+python3 -m bears compare old/export.pkl new/export.pkl test_photos                  # writes comparison.html
+python3 -m bears compare old/export.pkl new/export.pkl test_photos --fail-if-worse  # for CI
+
+test_photos has one folder of photos per class. Neither model may have learnt from them.
+"""
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from bears.cli import begin, command_parser, ends_in_words
+from bears.files import export_file
+
+
+def parse_args(argv: list[str] | None = None) -> Namespace:
+    parser = command_parser("compare", __doc__)
+    parser.add_argument("old", metavar="OLD.pkl", type=export_file, help="the model that you have")
+    parser.add_argument("new", metavar="NEW.pkl", type=export_file, help="the one that may take its place")
+    parser.add_argument(
+        "photos", metavar="PHOTOS", type=Path, help="a folder that holds one folder of photos per class"
+    )
+    parser.add_argument("--negatives", metavar="DIR", type=Path, help="photos of other things, which are no class")
+    parser.add_argument("--out", default=Path("comparison.html"), type=Path, metavar="FILE", help="report to write")
+    parser.add_argument("--fail-if-worse", action="store_true", help="end with status 1 if the new model is worse")
+    parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    begin(parse_args)
+
+from bears.compare import report
+from bears.compare.judge import compare
+from bears.files import check_writable, write_whole
+from bears.text import as_typed, print_line
+
+
+def run(args):
+    """Write the report and print its verdict; returns the `Comparison`."""
+    check_writable(args.out.parent)
+    comparison = compare(args.old, args.new, args.photos, args.negatives, args.trust_model)
+    write_whole(args.out, report.page(comparison, args).encode())
+    for line in report.summary(comparison):
+        print_line(line)
+    print_line(f"The photos on which they differ: {as_typed(args.out)}")
+    return comparison
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    with ends_in_words("bears.compare"):
+        if run(args).verdict == "worse" and args.fail_if_worse:
+            sys.exit("bears.compare: the new model is worse.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""What two models make of the same photos, and which of their answers are wrong."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from bears.errors import DataError, ExportError, PhotoError
+from bears.learning.data import check_folder, in_threads
+from bears.learning.metrics import paired_interval, photos_needed
+from bears.model.answers import NONE, UNSURE, Limits, find_group
+from bears.model.classifier import Classifier
+from bears.model.metadata import read_facts
+from bears.model.photo import open_photo
+from bears.model.wording import headline
+from bears.photos import list_photos
+from bears.text import print_line
+from fastai.data.transforms import parent_label
+
+FALSE_YES, FALSE_NO, WRONG_CLASS = "false yes", "false no", "wrong class"
+BATCH = 8  # photos that are opened, and asked about, at a time
+OTHER = ""  # the label of a photo that shows none of the classes
+
+
+@dataclass
+class Answer:
+    verdict: str  # in words
+    error: str  # one of the above, or ""
+    unsure: bool
+
+
+@dataclass
+class Comparison:
+    """Two answers to each photo; `labels` are the photos' classes."""
+
+    files: list[Path]
+    labels: list[str]
+    old: list[Answer]
+    new: list[Answer]
+    skipped: int  # files that could not be opened
+
+    @cached_property
+    def differing(self) -> list[int]:
+        """Positions of the photos that one model alone gets wrong, those that the new one gets wrong first."""
+        wrong = [(bool(a.error), bool(b.error)) for a, b in zip(self.old, self.new)]
+        return sorted((i for i, (a, b) in enumerate(wrong) if a != b), key=lambda i: wrong[i][0])
+
+    @property
+    def fixed(self) -> int:
+        """How many photos only the old model gets wrong."""
+        return sum(bool(self.old[i].error) for i in self.differing)
+
+    @property
+    def broken(self) -> int:
+        """How many photos only the new model gets wrong."""
+        return len(self.differing) - self.fixed
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return paired_interval(self.fixed, self.broken, len(self.files))
+
+    @property
+    def verdict(self) -> str:
+        """`better` or `worse` is the new model, or these photos `cannot tell`."""
+        low, high = self.interval
+        return "better" if high < 0 else "worse" if low > 0 else "cannot tell"
+
+    @property
+    def needed(self) -> int:
+        return photos_needed(self.fixed, self.broken, len(self.files))
+
+
+def count(answers: list[Answer]) -> Counter:
+    """How often each kind of error occurs in the answers of a model."""
+    return Counter(answer.error for answer in answers if answer.error)
+
+
+def compare(old: Path, new: Path, photos: Path, negatives: Path | None = None, trust: bool = False) -> Comparison:
+    """Ask both exports about the photos, one folder per class, and about `negatives`. Raises `BearsError`."""
+    models = [Model(file, trust) for file in (old, new)]
+    labels = {f: parent_label(f) for f in check_folder(photos, tell=print_line)}
+    check_classes(photos, set(labels.values()), {label for model in models for label in model.vocab})
+    labels |= dict.fromkeys(list_photos(negatives, tell=print_line) if negatives else [], OTHER)
+    answers = list(ask(models, labels))
+    if not answers:
+        raise DataError(f"No photo in {photos} can be opened: name a folder of photos of each class.")
+    files, (olds, news) = [f for f, *_ in answers], zip(*(pair for _, *pair in answers))
+    return Comparison(files, [labels[f] for f in files], list(olds), list(news), len(labels) - len(files))
+
+
+def check_classes(photos, found, known):
+    """Refuse folders of what is no class of either model: most likely one was named wrongly."""
+    if not found:
+        raise DataError(f"There are no photos in {photos}: name a folder that holds one folder of photos per class.")
+    if unknown := sorted(found - known):
+        raise DataError(
+            f"No model has the class {unknown[0]}: name its folder in {photos} after one of {', '.join(sorted(known))},"
+            " or, if it shows other things, name it with --negatives."
+        )
+
+
+def ask(models: list["Model"], labels: dict[Path, str]) -> Iterator[tuple]:
+    """Yield each photo that can be opened with the answers of all models to it."""
+    files = list(labels)
+    for start in range(0, len(files), BATCH):
+        some = files[start : start + BATCH]
+        opened = [(f, photo) for f, photo in zip(some, in_threads(open_or_none, some)) if photo]
+        answers = [model.answer([p for _, p in opened], [labels[f] for f, _ in opened]) for model in models]
+        yield from zip([f for f, _ in opened], *answers)
+
+
+def open_or_none(file):
+    try:
+        return open_photo(file)
+    except PhotoError:
+        return None
+
+
+class Model:
+    """An export, as the app asks it."""
+
+    def __init__(self, file, trust):
+        if not file.is_file():
+            raise ExportError(f"There is no model {file}: name the export.pkl that train.py has written.")
+        self.classifier, self.facts = Classifier(file, trust), read_facts(file)
+        self.vocab = list(self.classifier.learn.dls.vocab)
+
+    def answer(self, photos, labels):
+        asked = self.classifier.ask(photos, alone=True) if photos else []
+        limits = self.classifier.limits
+        return [
+            Answer(
+                headline(probs, certainty, self.facts, limits),
+                find_error(label, probs, certainty, limits),
+                certainty == UNSURE,
+            )
+            for label, (probs, certainty, *_) in zip(labels, asked)
+        ]
+
+
+def find_error(label: str, probs: dict[str, float], certainty: str, limits: Limits) -> str:
+    """Return what is wrong with an answer about a photo of the class `label`, or "".
+
+    A class that a model does not know is none of its classes. "Not sure: perhaps" is no yes; about a photo that shows a
+    class it is right if it names that class. So is the answer about a group if the class is in it.
+    """
+    if certainty == NONE:
+        return FALSE_NO if label in probs else ""
+    if label not in probs:
+        return "" if certainty == UNSURE else FALSE_YES
+    named = find_group(probs, certainty, limits.groups) or [max(probs, key=lambda name: probs[name])]
+    return "" if label in named else WRONG_CLASS

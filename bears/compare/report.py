@@ -1,0 +1,136 @@
+"""Say in words which of two models is better; the same as an HTML page, with the photos on which they differ."""
+
+import base64
+from argparse import Namespace
+from html import escape
+from pathlib import Path
+from string import Template
+
+from bears.compare.judge import FALSE_NO, FALSE_YES, WRONG_CLASS, Comparison, count
+from bears.model.photo import as_jpeg, open_photo
+
+PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+ROWS = {
+    "errors": "Errors",
+    FALSE_YES: "False “yes”: says a class, and it is none",
+    FALSE_NO: "False “no”: says none, and it is a class",
+    WRONG_CLASS: "Wrong class",
+    "unsure": "Says that it is not sure",
+}
+THUMBNAIL = 280  # pixels of the longer side: sharp on most screens
+SHOWN = 200  # photos
+TITLES = {"better": "The new model is better", "worse": "The new model is worse"}
+
+
+def title(comparison: Comparison) -> str:
+    """The verdict in one line."""
+    known = TITLES.get(comparison.verdict)
+    return known or f"{photos(len(comparison.files))} cannot tell: about {comparison.needed:,} would"
+
+
+def effect(comparison: Comparison) -> str:
+    """How large the difference is, and within which limits, in errors per 1,000 photos."""
+    low, high = (1000 * limit for limit in comparison.interval)
+    difference = 1000 * (comparison.broken - comparison.fixed) / len(comparison.files)
+    size = f"{per_thousand(difference)} errors per 1,000 photos" if difference else "as many errors"
+    return f"The new model makes {size} (95% interval: {per_thousand(low)} to {per_thousand(high)})."
+
+
+def per_thousand(value):
+    number = f"{abs(value):.1f}" if abs(value) < 10 else f"{abs(value):,.0f}"
+    return f"{number} {'fewer' if value < 0 else 'more'}"
+
+
+def advice(comparison: Comparison) -> str:
+    """What to do now."""
+    if comparison.verdict == "better":
+        return "You can put it in the place of the old one."
+    if comparison.verdict == "worse":
+        return "Keep the old one. The photos below show where the new one errs."
+    if comparison.fixed == comparison.broken:
+        return "They err equally often. That many photos would tell a difference of 10 errors per 1,000."
+    return "That many would tell a difference of this size in four of five tries. Until then, keep the old one."
+
+
+def photos(number):
+    return f"{number:,} photo{'s' * (number != 1)}"
+
+
+def table(comparison: Comparison) -> list[tuple[str, int, int]]:
+    """Rows of a name and how often that is so of the old and of the new model."""
+    models = [comparison.old, comparison.new]
+    counts = [
+        {"errors": count(answers).total(), **count(answers), "unsure": sum(a.unsure for a in answers)}
+        for answers in models
+    ]
+    return [(name, *(c.get(key, 0) for c in counts)) for key, name in ROWS.items()]
+
+
+def summary(comparison: Comparison) -> list[str]:
+    """The lines that the command prints."""
+    lines = [f"{name}: {old} (old), {new} (new)" for name, old, new in table(comparison)]
+    skipped = [f"{photos(comparison.skipped)} could not be opened"] * bool(comparison.skipped)
+    asked = (
+        f"{photos(len(comparison.files))}, of which {comparison.fixed + comparison.broken} only one model gets right"
+    )
+    return [asked, *skipped, *lines, effect(comparison), f"{title(comparison)}. {advice(comparison)}"]
+
+
+def page(comparison: Comparison, args: Namespace) -> str:
+    """The report, which needs no other file."""
+    rows = "".join(f"<tr><th scope=row>{name}<td>{old}<td>{new}" for name, old, new in table(comparison))
+    skipped = f"{photos(comparison.skipped)} could not be opened." if comparison.skipped else ""
+    return PAGE.substitute(
+        title=title(comparison),
+        effect=effect(comparison),
+        advice=advice(comparison),
+        scale=scale(comparison),
+        asked=f"Both were asked about the same {photos(len(comparison.files))}. {skipped}",
+        old=escape(str(args.old)),
+        new=escape(str(args.new)),
+        rows=rows,
+        photos=show_photos(comparison),
+    )
+
+
+def scale(comparison):
+    """The interval as a picture: a bar on a line that has 0 in its middle."""
+    low, high = (1000 * limit for limit in comparison.interval)
+    end = max(abs(low), abs(high)) * 1.1
+    left, right, size = ((value / end + 1) * 50 for value in (low, high, sizes(comparison)))
+    return (
+        f'<div class="scale" role="img" aria-label="{effect(comparison)}"><i class="zero"></i>'
+        f'<i class="bar" style="left: {left:.1f}%; width: {right - left:.1f}%"></i>'
+        f'<i class="dot" style="left: {size:.1f}%"></i><span>← fewer errors</span><span>more errors →</span></div>'
+    )
+
+
+def sizes(comparison):
+    return 1000 * (comparison.broken - comparison.fixed) / len(comparison.files)
+
+
+def show_photos(comparison):
+    """The photos that one model alone gets right, with what both say."""
+    groups = {"Only the new model is wrong": [], "Only the old model is wrong": []}
+    wrong_now, wrong_before = groups.values()
+    for i in comparison.differing:
+        (wrong_now if comparison.new[i].error else wrong_before).append(i)
+    return "".join(show_group(comparison, name, found) for name, found in groups.items())
+
+
+def show_group(comparison, name, found):
+    items = "".join(show_photo(comparison, i) for i in found[:SHOWN])
+    more = f"<p>And {len(found) - SHOWN:,} more.</p>" if len(found) > SHOWN else ""
+    return f'<h2>{name}: {photos(len(found))}</h2><ul class="photos">{items}</ul>{more}'
+
+
+def show_photo(comparison, i):
+    file, label = comparison.files[i], comparison.labels[i] or "none of the classes"
+    im = open_photo(file, side=THUMBNAIL // 2)
+    im.thumbnail((THUMBNAIL, THUMBNAIL))
+    data = base64.b64encode(as_jpeg(im, quality=80)).decode()
+    return (
+        f'<li><img src="data:image/jpeg;base64,{data}" alt=""><b>{escape(label)}</b>'
+        f"<span>old: {escape(comparison.old[i].verdict)}</span><span>new: {escape(comparison.new[i].verdict)}</span>"
+        f"<code>{escape(f'{file.parent.name}/{file.name}')}</code>"
+    )
