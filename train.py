@@ -21,7 +21,7 @@ if __name__ == "__main__":
 
 from bears import distributed
 from bears.files import check_writable
-from bears.learning.data import batch_size, check_labels, check_split, explain_lost_photos, find_others, find_photos
+from bears.learning.data import batch_size, check_labels, check_split, explain_lost_photos, find_all_photos, find_others
 from bears.learning.features import compute_features
 from bears.learning.head import EPOCHS, LR, head_learner
 from bears.learning.learner import LINEAR_HEAD, body_was_trained, no_progress_bar_in_logs, vision_learner
@@ -53,9 +53,9 @@ from fastai.vision.all import (
 
 def get_photos(args):
     """All photos that can be used; the number of the group of near-duplicates that each is in; facts about them."""
-    path = args.data = args.data or shipped_photos()
+    args.data = args.data or [shipped_photos()]
     # In the place of both: it opens photos as the page does, says why one cannot be used, and deletes none.
-    files, dropped = find_photos(path, args.exclude)
+    files, dropped = find_all_photos(args.data, args.exclude)
     check_labels(args.groups, args.alarm, files)
     groups = group_near_duplicates(files)
     return files, groups, summary.describe_photos(files, dropped, groups, args)

@@ -18,6 +18,7 @@ SYSTEM_FOLDERS = {
     *("$recycle.bin", "system volume information", "__macosx", "lost+found"),  # Windows, macOS, Linux
 }
 SET_ASIDE = "set-aside"  # where `bears.clean` puts photos that are not to be used
+UNREVIEWED = "unreviewed"  # where the app puts visitors' photos: nothing is learnt from them until somebody has looked
 COUNTED = 10_000  # a drive may keep a hundred old versions of everything: photos there are counted up to this number
 
 

@@ -10,7 +10,7 @@ import pytest
 from bears.clean.ranking import read_photos
 from bears.errors import DataError
 from bears.learning import near_duplicates
-from bears.learning.data import find_photos, grouped_folds, in_threads
+from bears.learning.data import find_all_photos, find_photos, folder_of, grouped_folds, in_threads
 from bears.learning.near_duplicates import MAX_HASH_DISTANCE, connect, group_near_duplicates
 from scipy.sparse.csgraph import connected_components
 
@@ -148,3 +148,35 @@ def test_a_photo_that_goes_or_breaks_before_it_is_compared_is_one_sentence(shape
     lose(files[3])
     with pytest.raises(DataError, match=sentence):
         group_near_duplicates(files)
+
+
+def test_several_folders_make_one_data_set_and_their_near_duplicates_one_group(shapes, tmp_path):
+    more = tmp_path / "more"
+    for name in ("disc/00.jpg", "disc/01.jpg"):
+        (more / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(shapes / name, more / name)
+    (more / "disc" / "02.jpg").write_text("no photo")
+    (tmp_path / "list.csv").write_text("file,reason\nsquare/03.jpg,blurred\n")
+    files, dropped = find_all_photos([shapes, more, shapes], tmp_path / "list.csv")
+    assert len(files) == 31 + 2 and len(set(files)) == len(files)
+    assert set(dropped) == {f"{shapes}/square/03.jpg", f"{more}/disc/02.jpg"}
+    groups = dict(zip(files, group_near_duplicates(files)))
+    for name in ("disc/00.jpg", "disc/01.jpg"):
+        assert groups[shapes / name] == groups[more / name]
+    assert folder_of(more / "disc" / "00.jpg", [shapes, more]) == more
+
+
+def test_one_folder_may_have_a_single_class_if_another_has_more(shapes, tmp_path):
+    shutil.copytree(shapes / "disc", tmp_path / "disc")
+    assert len(find_all_photos([tmp_path, shapes])[0]) == 48
+    with pytest.raises(DataError, match="at least two folders"):
+        find_all_photos([tmp_path])
+
+
+def test_nothing_is_learnt_from_visitors_photos_that_nobody_has_reviewed(shapes, tmp_path):
+    for folder in ("unreviewed", "reviewed"):
+        shutil.copytree(shapes, tmp_path / folder)
+    files, _ = find_photos(tmp_path)
+    assert len(files) == 32 and all("reviewed" in f.parts for f in files)
+    with pytest.raises(DataError, match="that nobody has reviewed"):
+        find_photos(tmp_path / "unreviewed")

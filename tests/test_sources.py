@@ -71,7 +71,7 @@ def test_each_part_counts_the_same_for_the_temperature():
 
 def test_sources_come_from_the_table_that_is_named_or_that_collect_has_written(tmp_path):
     files = [tmp_path / "cat" / "1.jpg", tmp_path / "dog" / "2.jpg"]
-    args = Namespace(data=tmp_path, sources=None, lesson=None)
+    args = Namespace(data=[tmp_path], sources=None, lesson=None)
     assert find_sources(files, args) is None
     write_sources(tmp_path / "attribution.csv", [("cat/1.jpg", "flickr"), ("dog/2.jpg", "museum")])
     assert find_sources(files, args).tolist() == ["flickr", "museum"]
@@ -87,6 +87,14 @@ def test_sources_come_from_the_table_that_is_named_or_that_collect_has_written(t
     args.sources = tmp_path / "none.csv"
     with pytest.raises(DataError, match=r"not a readable CSV file with columns file and source \(No such file"):
         find_sources(files, args)
+
+
+def test_each_of_several_folders_is_the_source_of_photos_whose_source_is_not_known(tmp_path):
+    files = [tmp_path / "a" / "cat" / "1.jpg", tmp_path / "a" / "cat" / "2.jpg", tmp_path / "b" / "dog" / "1.jpg"]
+    (tmp_path / "a").mkdir()
+    write_sources(tmp_path / "a" / "attribution.csv", [("cat/1.jpg", "flickr")])
+    args = Namespace(data=[tmp_path / "a", tmp_path / "b"], sources=None, lesson=None)
+    assert find_sources(files, args).tolist() == ["flickr", f"{tmp_path}/a", f"{tmp_path}/b"]
 
 
 @pytest.mark.usefixtures("no_workers", "no_pictures")

@@ -216,7 +216,7 @@ def test_the_command_that_puts_photos_right_stands_under_those_it_got_wrong(shap
     files = [shapes / "disc" / "00.jpg", shapes / "square" / "00.jpg"]
     probs = torch.tensor([[0.1, 0.9], [0.2, 0.8]])
     interp = SimpleNamespace(vocab=["disc", "square"], probs=probs, targets=torch.tensor([0, 1]), wrong=lambda: [0])
-    shown = show_wrong(Namespace(data=shapes, exclude=None), SimpleNamespace(files=files, turned_away=[]), interp)
+    shown = show_wrong(Namespace(data=[shapes], exclude=None), SimpleNamespace(files=files, turned_away=[]), interp)
     assert re.search(r"Photos it got wrong: 1 of 2</h2><p>.*<code>python3 -m bears clean .*<ul class=.photos", shown)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from bears import distributed
 from bears.errors import DataError, PhotoError
 from bears.model.photo import open_photo
-from bears.photos import SET_ASIDE, SYSTEM_FOLDERS, list_photos
-from bears.text import from_cells, print_line
+from bears.photos import SET_ASIDE, SYSTEM_FOLDERS, UNREVIEWED, list_photos
+from bears.text import as_typed, from_cells, print_line
 from fastai.data.transforms import parent_label
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -29,22 +29,41 @@ def find_photos(path: Path, exclude=None) -> tuple[list[Path], dict[str, str]]:
     Raises `DataError` when fewer than two classes, or a class with fewer than two photos, remain, and for names that
     are not UTF-8.
     """
-    path = Path(path)
-    photos = check_folder(path, tell=print_step)
-    found = [f for f in photos if f.parent != path and not is_ours(f, path)]
-    check_names(found)
-    dropped = read_excluded(exclude) if exclude else {}
-    names = {f: f.relative_to(path).as_posix() for f in found}
-    if unknown := set(dropped) - set(names.values()):
-        print_line(f"{exclude} names {len(unknown)} photos that are not in {path}, {min(unknown)} for one")
-    kept = [f for f in found if names[f] not in dropped]
-    unreadable = verify_photos(kept)
-    dropped = {name: dropped[name] for name in names.values() if name in dropped}
-    dropped |= {names[f]: reason for f, reason in unreadable.items()}
-    files = [f for f in kept if f not in unreadable]
-    print_slips(path, found, loose=sum(f.parent == path for f in photos))
-    check_classes(path, found, files)
-    return files, dropped
+    return find_all_photos([path], exclude)
+
+
+def find_all_photos(folders: Sequence[Path | str], exclude=None) -> tuple[list[Path], dict[str, str]]:
+    """Do what `find_photos` does, for several folders: a class may have photos in each, and counts once.
+
+    With several folders, the names in `dropped` begin with the folder.
+    """
+    found, names = [], {}
+    for path in map(Path, folders):
+        check_reviewed(path)
+        photos = check_folder(path, tell=print_step)
+        own = [f for f in photos if f.parent != path and not is_ours(f, path) and f not in names]
+        check_names(own)
+        names |= {f: f.relative_to(path).as_posix() for f in own}
+        found += own
+        print_slips(path, own, loose=sum(f.parent == path for f in photos))
+    excluded = read_excluded(exclude) if exclude else {}
+    if unknown := set(excluded) - set(names.values()):
+        print_line(f"{exclude} names {len(unknown)} photos that are not in {those(folders)}, {min(unknown)} for one")
+    unreadable = verify_photos([f for f in found if names[f] not in excluded])
+    dropped = {f: excluded[names[f]] for f in found if names[f] in excluded} | unreadable
+    files = [f for f in found if f not in dropped]
+    check_classes(folders, found, files)
+    return files, {f.as_posix() if len(folders) > 1 else names[f]: reason for f, reason in dropped.items()}
+
+
+def those(folders: Sequence[Path | str]) -> str:
+    """Return the names of folders, for a sentence."""
+    return " and ".join(map(str, folders))
+
+
+def folder_of(file: Path, folders: Iterable[Path | str]) -> Path:
+    """Return that of the folders, given to `find_all_photos`, in which a photo is."""
+    return next(folder for folder in map(Path, folders) if file.is_relative_to(folder))
 
 
 def check_folder(path: Path, tell: Callable[[str], None] | None = None) -> list[Path]:
@@ -57,6 +76,15 @@ def check_folder(path: Path, tell: Callable[[str], None] | None = None) -> list[
     return list_photos(path, tell)
 
 
+def check_reviewed(path):
+    """Refuse a folder of what visitors have sent: anybody may have called anything a bear."""
+    if UNREVIEWED in path.resolve().parts:
+        raise DataError(
+            f"{path} has visitors' photos that nobody has reviewed. Review them with"
+            f" `python3 -m bears clean {as_typed(path.resolve().parent)}`, then train on the folder reviewed."
+        )
+
+
 def check_names(files):
     """Refuse names that no report could print, as an archive from another system may unpack them."""
     for file in files:
@@ -67,8 +95,8 @@ def check_names(files):
 
 
 def is_ours(file, path):
-    """Whether a picture below the folder `path` was put there by this project: set aside, or written with an export."""
-    if SET_ASIDE in file.relative_to(path).parts:
+    """Whether a picture below the folder `path` is one of ours: set aside, unreviewed, or written with an export."""
+    if {SET_ASIDE, UNREVIEWED} & set(file.relative_to(path).parts):
         return True
     if file.parent.name not in ("examples", "reports"):
         return False
@@ -89,7 +117,8 @@ def print_slips(path, found, loose):
     for folder in nested(folders):
         print_step(f"photos in {folder.relative_to(path).as_posix()} count as the class {folder.name}")
     for folder in sorted(path.iterdir()):
-        skipped = folder.name.startswith(".") or folder.name.lower() in SYSTEM_FOLDERS or folder.name == SET_ASIDE
+        own = (SET_ASIDE, UNREVIEWED)
+        skipped = folder.name.startswith(".") or folder.name.lower() in SYSTEM_FOLDERS or folder.name in own
         if folder.is_dir() and not skipped and not any(f.is_relative_to(folder) for f in folders):
             print_step(f"the folder {folder.name} holds no photos of a class")
     for label, count in Counter(f.name for f in folders).items():
@@ -147,20 +176,20 @@ def in_threads(function: Callable, files: Sequence) -> Iterator:
         yield from pool.imap(function, files, chunksize=16)
 
 
-def check_classes(path, found, files):
+def check_classes(folders, found, files):
     """Refuse a data set that no classifier can be trained on, naming the class that falls short."""
     counts = count_labels(files)
     classes = sorted({parent_label(f) for f in found})
     if len(classes) < 2:
         raise DataError(
-            f"{path} needs at least two folders of photos, one per class, and has {len(classes)}."
+            f"{those(folders)} needs at least two folders of photos, one per class, and has {len(classes)}."
             " Name the folder that holds the folders of all classes."
         )
     for label in classes:
         if (size := len(os.fsencode(label))) > MAX_LABEL:
             raise DataError(f"The class {label[:20]}… has a name of {size} bytes: shorten its folder's to {MAX_LABEL}.")
         if counts.get(label, 0) < 2:
-            raise DataError(advice_on_small_class(path, label, counts.get(label, 0), {f.parent for f in found}))
+            raise DataError(advice_on_small_class(folders, label, counts.get(label, 0), {f.parent for f in found}))
 
 
 def check_labels(groups: dict[str, list[str]], alarm: list[str] | None, files: list[Path]) -> None:
@@ -173,17 +202,17 @@ def check_labels(groups: dict[str, list[str]], alarm: list[str] | None, files: l
         raise DataError(f"The group {same[0]} has the name of a class: give it another with --group.")
 
 
-def advice_on_small_class(path, label, count, folders):
+def advice_on_small_class(roots, label, count, folders):
     """What to do about a class of less than two photos: often its folder was not meant to be a class."""
     has = f"{count} readable photo{'s' * (count != 1)}"
     for folder, parent in nested(folders).items():
         if folder.name == label:
-            folder, parent = (f.relative_to(path).as_posix() for f in (folder, parent))
+            folder, parent = (f.relative_to(folder_of(f, roots)).as_posix() for f in (folder, parent))
             return (
                 f"Photos in {folder} count as the class {label}, which has {has}: move them up into {parent}, or, if"
                 f" {label} is a class of its own, move its folder beside {parent} and add photos until it has two."
             )
-    return f"The class {label} in {path} has {has}: add photos until it has at least two."
+    return f"The class {label} in {those(roots)} has {has}: add photos until it has at least two."
 
 
 def count_labels(files: list[Path]) -> dict[str, int]:

@@ -12,6 +12,7 @@ OUT = Path() if IS_COPY else HOME  # a copy that pip has installed is not writte
 EXCLUDED = Path(__file__).with_name("excluded.csv")  # of the bears
 PHOTOS = Path(__file__).with_name("photos.csv")  # and where they come from
 ALARM = ["black", "grizzly"]  # those of the bears that wake somebody
+DATA = "folder of one folder of photos per class; may be repeated (default: the bears, from the web)"
 SOURCES = "where photos come from: columns file and source (default: attribution.csv, if it is there)"
 GROUPS = {"bear": ["black", "grizzly"]}  # and that a bad photo may not tell apart
 GROUP = "classes that are hard to tell apart, for one answer about them all: bear=black,grizzly (may be repeated)"
@@ -23,7 +24,7 @@ LESSON = "the lesson's own recipe with ResNet-18: of the lecture (128 pixels; th
 def parse_args(description: str, argv: list[str] | None = None) -> argparse.Namespace:
     """The options of train.py, checked; `description` is what `--help` says above them."""
     parser = command_parser("train", description)
-    parser.add_argument("--data", help="folder of one folder of photos per class (default: the bears, from the web)")
+    parser.add_argument("--data", action="append", metavar="DIR", help=DATA)
     parser.add_argument("--exclude", metavar="CSV", help="photos not to use: a file with columns file and reason")
     parser.add_argument("--negatives", metavar="DIR", help="photos of other things, to count how many pass for a class")
     parser.add_argument("--sources", metavar="CSV", help=SOURCES)
@@ -53,7 +54,7 @@ def check_options(parser, args):
         parser.error(
             "--negatives, --subject, --group, --sources and --animals belong to the default recipe, not to the lesson's"
         )
-    if args.data == "":
+    if "" in (args.data or ()):
         parser.error("--data is empty: name a folder of photos, or leave it out for the bears")
     if args.max_error is not None and not args.max_error <= 1:  # which is true of nan, too
         parser.error("--max-error is a share of the photos: 0.02 for 2%")

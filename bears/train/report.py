@@ -16,6 +16,7 @@ from urllib.parse import quote
 import matplotlib
 import numpy as np
 from bears.files import check_writable, write_whole
+from bears.learning.data import folder_of
 from bears.model.metadata import errors, estimate, too_uncertain, when_sure
 from bears.model.photo import as_jpeg, open_photo
 from bears.train import summary
@@ -286,7 +287,7 @@ def show_remedy(args, result, wrong):
         "<p>Is one in the wrong folder, or does it show something else? This command opens a page to put it right."
         " While it runs, the names of the photos below lead there:</p>"
     )
-    return advice + command(summary.clean_command(args))
+    return advice + "".join(map(command, summary.clean_commands(args)))
 
 
 def show_others(facts, result):
@@ -327,7 +328,7 @@ def show_turned_away(args, result):
 
 def links(files, args):
     """Names of photos, below the folder of the classes, that lead to them on the page of `bears.clean`."""
-    names = [f.relative_to(args.data).as_posix() for f in files]
+    names = [f.relative_to(folder_of(f, args.data)).as_posix() for f in files]
     return [f'<a href="{CLEAN}#{quote(name)}">{escape(name)}</a>' for name in names]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from bears.errors import DataError
 from bears.learning.calibration import fit_temperature
-from bears.learning.data import Split, read_column
+from bears.learning.data import Split, folder_of, read_column, those
 from bears.learning.head import apply_temperature, validation_logits
 from bears.learning.metrics import count_errors, error_summary
 from bears.train.evaluation import Result
@@ -29,23 +29,38 @@ def find_sources(files: list[Path], args: Namespace) -> np.ndarray | None:
     """The source of each photo, an array of names, "" where it is unknown; None if there are not two of them.
 
     They are in `--sources`, a CSV file with columns file and source, or in the attribution.csv of `bears.collect`.
-    Of an address the website is the source. Raises `DataError`.
+    Of an address the website is the source. Where there are several folders, a photo of unknown source comes from its
+    folder: what visitors have sent is one source. Raises `DataError`.
     """
     if args.lesson:  # which never says when it is sure
         return None
-    table = args.sources or Path(args.data) / "attribution.csv"
-    if not (args.sources or table.is_file()):
-        return None
-    try:
-        sources = {name: as_source(source) for name, source in read_column(table, "source").items()}
-    except DataError:
-        if args.sources:
-            raise
-        return None  # another program's attribution.csv
-    found = np.array([sources.get(f.relative_to(args.data).as_posix(), "") for f in files])
+    tables = {Path(folder): read_sources(Path(folder), args.sources) for folder in args.data}
+    found = np.array([source_of(f, tables) for f in files])
     if args.sources and len(set(found) - {""}) < 2:
-        raise DataError(f"{table} must name at least two sources of the photos in {args.data}, in its column source.")
+        where = those(args.data)
+        raise DataError(
+            f"{args.sources} must name at least two sources of the photos in {where}, in its column source."
+        )
     return found if len(set(found) - {""}) > 1 else None
+
+
+def read_sources(folder, table):
+    """Return the sources of the photos in a folder by their names in it, from `--sources` or attribution.csv."""
+    own = folder / "attribution.csv"
+    if not (table or own.is_file()):
+        return {}
+    try:
+        return {name: as_source(source) for name, source in read_column(table or own, "source").items()}
+    except DataError:
+        if table:
+            raise
+        return {}  # another program's attribution.csv
+
+
+def source_of(file, tables):
+    folder = folder_of(file, tables)
+    unknown = folder.as_posix() if len(tables) > 1 else ""
+    return tables[folder].get(file.relative_to(folder).as_posix()) or unknown
 
 
 def as_source(text):

@@ -104,7 +104,7 @@ def app_command(args: Namespace) -> str:
     return f"python3 -m bears app{model}"
 
 
-def clean_command(args: Namespace) -> str:
-    """What to type to put the photos right."""
+def clean_commands(args: Namespace) -> list[str]:
+    """What to type to put the photos of each folder right."""
     exclude = f" --exclude {as_typed(args.exclude)}" if args.exclude else ""
-    return f"python3 -m bears clean {as_typed(args.data)}{exclude}"
+    return [f"python3 -m bears clean {as_typed(folder)}{exclude}" for folder in args.data]
