@@ -121,8 +121,9 @@ def test_of_large_photos_one_is_in_memory_at_a_time(monkeypatch, tmp_path):
     assert max(peaks) < 15 * pixels  # one takes 12 bytes per pixel
 
 
-def test_they_import_no_torch():
-    code = "import sys, bears.app.decode_worker; print(not {'torch', 'gradio', 'fastai'} & set(sys.modules))"
+@pytest.mark.parametrize("module, never", [("bears.app.decode_worker", "torch gradio fastai"), ("app", "torch fastai")])
+def test_only_the_model_s_process_imports_torch(module, never):
+    code = f"import sys, {module}; print(not set({never.split()}) & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "True"
 
 

@@ -4,10 +4,13 @@ With a linear head on average-pooled features the map is exact: its mean over th
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
-from torch import Tensor, nn
+
+if TYPE_CHECKING:  # the app's first process does without torch
+    from torch import Tensor, nn
 
 LINE = 400  # outlines as wide as this fit into a photo's longer side; bears/web/offline/heatmap.js draws them, too
 # Matplotlib's "inferno" at eight steps. Another one must go from dark to bright, too, since the pages speak of bright
@@ -15,7 +18,7 @@ LINE = 400  # outlines as wide as this fit into a photo's longer side; bears/web
 INFERNO = ["#000004", "#280b54", "#65156e", "#9f2a63", "#d44842", "#f57d15", "#fac127", "#fcffa4"]
 
 
-def activation_map(fmap: Tensor, linear: nn.Linear, label: int | Tensor) -> np.ndarray:
+def activation_map(fmap: "Tensor", linear: "nn.Linear", label: "int | Tensor") -> np.ndarray:
     """Evidence for class number `label` at each place, float32 of shape (h, w), from the body's map (n, h, w)."""
     return (linear.weight[label] @ fmap.flatten(1)).view(fmap.shape[1:]).detach().numpy()
 
