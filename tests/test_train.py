@@ -228,14 +228,14 @@ def test_photos_that_it_got_wrong_are_shown_by_pairs_of_classes_and_where_it_loo
     interp = SimpleNamespace(vocab=vocab, probs=probs, targets=targets, wrong=lambda: [1, 0, 3, 2])
     result = SimpleNamespace(files=[*files, shapes / "disc" / "01.jpg"], turned_away=[])
     background = {files[2]: Image.new("RGB", (60, 40), "red")}
-    shown = show_wrong(Namespace(data=shapes, exclude=None), result, interp, background)
+    shown = show_wrong(Namespace(data=[shapes], exclude=None), result, interp, background)
     titles = ["disc, taken for square: 2", "square, taken for ring: 1", "ring, taken for square: 1"]
     assert re.findall("<h3>(.*?)</h3>", shown) == titles
     assert shown.count("it looked beside the animal") == 1 and "to blame for 1 of these 4:" in shown
     assert re.search("ring, taken for square, 70% sure; it looked beside the animal</b><code>.*square/01.jpg", shown)
     pictures = re.findall('base64,(.*?)"', shown)
     assert Image.open(io.BytesIO(base64.b64decode(pictures[-1]))).size == (60, 40)
-    assert "to blame" not in show_wrong(Namespace(data=shapes, exclude=None), result, interp)
+    assert "to blame" not in show_wrong(Namespace(data=[shapes], exclude=None), result, interp)
 
 
 @pytest.mark.parametrize(
