@@ -74,8 +74,8 @@ def test_cameras_counts_what_the_app_says_by_kind_light_and_source(camera_photos
 @pytest.mark.slow
 def test_cameras_says_how_often_the_peak_of_the_heatmap_is_on_the_bear(camera_photos, capsys):
     cameras.main(["--data", str(camera_photos), "--heatmaps"])
-    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
-    assert [row[:4] for row in rows] == [
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.count("|") > 3]
+    assert [row[:4] for row in rows[2:]] == [
         ["boxes of the detector", how, "1", "1 (21% to 100%)"] for how in ("a second pass", "the detector")
     ]
 
