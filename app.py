@@ -44,6 +44,7 @@ from bears.app.front_end import CAMERA, LOOK, PHOTO
 from bears.app.guard import protected
 from bears.app.hosting import check_address, end_page, satisfy_zerogpu, share
 from bears.app.index import begin_with
+from bears.app.page_data import FirstAnswer
 from bears.app.process import LearnerProcess
 from bears.app.uploads import only_uploads, received
 from bears.errors import ExportError, PhotoError
@@ -90,7 +91,7 @@ def create_demo(model, trust=False, strictness=1.0):
     with gr.Blocks(title=wording.page_title(facts)) as demo:
         gr.Markdown(f"# {wording.as_markdown(wording.page_title(facts))}", elem_id="title")
         with gr.Tab("Photo"):  # the pages ask /predict and /classify_frame, as programs do
-            gr.HTML(**PHOTO, examples=examples)
+            gr.HTML(**PHOTO, examples=examples, none=wording.unseen(facts))
         with gr.Tab("Camera"):
             gr.HTML(**CAMERA, **wording.camera_words(facts))
         gr.Markdown(wording.about(facts, offline=bool(static_site.find_site(learn.file))), elem_id="about")
@@ -103,7 +104,7 @@ def create_demo(model, trust=False, strictness=1.0):
         frame = {"api_name": "classify_frame", "api_visibility": "undocumented", "preprocess": False}
         photo.upload(classify_frame, photo, seen, **frame)
     demo.queue(max_size=64, api_open=False, default_concurrency_limit=32)
-    demo.learn = learn
+    demo.learn, demo.first = learn, FirstAnswer(learn, examples, facts)
     return demo
 
 

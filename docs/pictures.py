@@ -25,7 +25,7 @@ PHONE_OFFLINE = {"viewport": {"width": 390, "height": 860}, "color_scheme": "lig
 def take(page, example, file):
     """Answer for an example, and save what a visitor then sees, at twice the pixels."""
     page.get_by_label(f"Example: {example}").click()
-    page.locator('[data-state="answered"]').wait_for()
+    page.locator('[data-state="answered"]:not([data-first])').wait_for()
     page.mouse.move(0, 0)
     page.evaluate("document.activeElement.blur()")
     page.wait_for_timeout(500)  # colours fade
@@ -44,10 +44,10 @@ def film(page, file):
     page.get_by_label("Example: Grizzly bear").click()
     page.get_by_text("Looking…").wait_for()
     show(0.5)
-    page.locator('[data-state="answered"]').wait_for()
+    page.locator('[data-state="answered"]:not([data-first])').wait_for()
     show(1.5)
-    page.get_by_text("Where it looked", exact=True).click()
-    page.locator(".map img").evaluate("image => image.decode()")
+    page.get_by_role("button", name="Why?").click()
+    page.locator("#page .glow").evaluate("image => image.decode()")
     show(2)
     page.get_by_role("tab", name="Camera").click()
     page.locator("#camera .start").wait_for()

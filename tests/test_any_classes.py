@@ -59,7 +59,7 @@ def test_the_page_speaks_of_these_classes(shapes_server, browser):
     page.get_by_label("Example: Square shape").click()
     assert page.locator(".examples button").count() == 2
     page.get_by_text("Square shape, ").wait_for()
-    page.get_by_text("Where it looked", exact=True).wait_for()
+    page.get_by_role("button", name="Why?").wait_for()
     page.close()
 
 

@@ -57,7 +57,7 @@ def open_page(server, browser):
 def answered(page, verdict="Teddy bear, 96% sure"):
     """Wait for the verdict; returns its place on the screen."""
     page.locator(".verdict[role=status]").get_by_text(verdict).wait_for()
-    page.locator('[data-state="answered"]').wait_for()
+    page.locator('[data-state="answered"]:not([data-first])').wait_for()
     return page.get_by_text(verdict).bounding_box()
 
 
@@ -71,35 +71,50 @@ def test_uploading_a_photo_shows_the_verdict_without_scrolling(open_page, screen
     assert page.get_by_role("listitem").all_inner_texts() == ["teddy\n96%", "grizzly\nunder 1%", "black\nunder 1%"]
 
 
-def test_where_it_looked_is_a_tap_away(open_page):
+def test_why_is_a_tap_away_and_on_the_photo_itself(open_page):
     page = open_page(PHONE)
     page.set_input_files(FILE, TEDDY)
     answered(page)
-    page.get_by_text("Where it looked", exact=True).tap()
+    assert not page.get_by_alt_text("in bright colours").is_visible()
+    page.get_by_role("button", name="Why?").tap()
     page.get_by_alt_text("in bright colours").wait_for()
+    photo, glow = (page.locator(f"#page .{name}").bounding_box() for name in ("yours", "glow"))
+    assert photo == glow and page.get_by_role("button", name="Why?").get_attribute("aria-pressed") == "true"
     with Image.open(TEDDY) as photo:
         shape = page.get_by_alt_text("in bright colours").evaluate(
             "i => i.decode().then(() => i.naturalWidth / i.naturalHeight)"
         )
         assert shape == pytest.approx(photo.width / photo.height, abs=0.01)
+    page.get_by_role("button", name="Why?").tap()
+    assert not page.get_by_alt_text("in bright colours").is_visible()
 
 
 def test_what_is_no_bear_has_no_map_and_a_list_that_says_so(open_page):
     page = open_page()
     page.get_by_label("Example: No bear").click()
-    answered(page, "No bear here")
+    answered(page, "I don't see a bear")
+    assert page.get_by_text("Tap it in the photo").is_visible()
     assert page.get_by_text("If it had to be one of these:").is_visible()
-    assert not page.get_by_text("Where it looked", exact=True).is_visible()
+    assert not page.get_by_role("button", name="Why?").is_visible()
 
 
 def test_one_tap_on_an_example_and_one_more_for_the_next(open_page, screen):
     page = open_page(screen)
     page.get_by_label("Example: Grizzly bear").click()
     answered(page, "Grizzly bear, 96% sure")
-    page.get_by_role("button", name="Another photo").click()
-    assert page.evaluate("document.activeElement.innerText") == "Choose a photo"
     page.get_by_label("Example: Teddy bear").click()
     answered(page)
+
+
+def test_another_photo_is_one_tap_away(open_page):
+    page = open_page()
+    page.set_input_files(FILE, GRIZZLY)
+    answered(page, "Grizzly bear, 96% sure")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Another photo").click()
+    chooser.value.set_files(TEDDY)
+    answered(page)
+    assert focused(page) == "Another photo"
 
 
 def focused(page):
@@ -188,7 +203,7 @@ def test_taking_a_photo_with_the_camera_runs_it(open_page):
     page.wait_for_function("document.querySelector('#page video').videoWidth > 0")
     assert focused(page) == "Take photo"
     page.get_by_role("button", name="Take photo").click()
-    answered(page, "No bear here")  # the browser's fake camera shows a green test picture
+    answered(page, "I don't see a bear")  # the browser's fake camera shows a green test picture
     assert focused(page) == "Another photo"
     assert page.evaluate(
         "document.querySelector('#page video').srcObject.getTracks().every(t => t.readyState == 'ended')"
@@ -280,7 +295,7 @@ def test_a_proxy_that_takes_no_large_photos_says_so(open_page):
     page.get_by_text("This photo is too large for the page's server. Please choose a smaller one.").wait_for()
 
 
-def test_examples_have_names_until_their_pictures_are_there_and_can_be_chosen_before(open_page):
+def test_examples_have_names_and_can_be_chosen_before_their_pictures_are_there(open_page):
     page = open_page(ready=False)
     page.route("**/examples/*", lambda route: None)
     page.reload(wait_until="commit")
@@ -289,7 +304,8 @@ def test_examples_have_names_until_their_pictures_are_there_and_can_be_chosen_be
     page.locator(".verdict").get_by_text("Looking…").wait_for()
     page.unroute("**/examples/*")  # which lets go of those that wait
     answered(page)
-    page.get_by_label("Example: Teddy bear").get_by_text("Teddy bear").wait_for(state="detached")
+    tiles = page.locator(".examples img").evaluate_all("all => all.map(i => [i.clientWidth, i.clientHeight])")
+    assert len(tiles) == 4 and len({*map(tuple, tiles)}) == 1
 
 
 def test_forced_colours_show_the_bars_and_the_open_tab(open_page):
@@ -344,9 +360,10 @@ def test_the_page_says_what_answers_and_that_nobody_should_trust_it_with_their_s
     assert "raw.githubusercontent" not in popup.value.locator("body").inner_text()
 
 
-@pytest.mark.parametrize("photo", [None, TEDDY], ids=["empty", "answered"])
+@pytest.mark.parametrize("photo", [None, TEDDY], ids=["first", "answered"])
 def test_axe_finds_nothing_serious(open_page, screen, photo):
     page = open_page(screen, locale="de-DE")
+    page.locator("[data-first]").wait_for()
     if photo:
         page.set_input_files(FILE, photo)
         answered(page)
@@ -357,24 +374,26 @@ def test_axe_finds_nothing_serious(open_page, screen, photo):
 def test_every_control_can_be_reached_and_used_by_keyboard(open_page):
     page = open_page()
     names = []
+    page.locator("[data-first]").wait_for()
     for _ in range(20):
         page.keyboard.press("Tab")
         names.append(page.evaluate("document.activeElement.ariaLabel || document.activeElement.innerText"))
         if names[-1].startswith("Example"):
             break
-    assert names[:4] == ["Photo", "Camera", "Choose a photo", "Take a photo"]
+    buttons = ["Photo", "Camera", "Why?", "Crop", "Share", "Choose a photo", "Take a photo"]
+    assert names == [*buttons, "Example: Black bear"]
     page.keyboard.press("Enter")
     answered(page, "A bear: black or grizzly")
 
 
 def test_what_a_finger_taps_is_large_enough(open_page):
     page = open_page(PHONE)
-    page.set_input_files(FILE, TEDDY)
-    answered(page)
+    page.locator("[data-first]").wait_for()
     sizes = "e => e.map(e => e.getBoundingClientRect()).filter(b => b.width).map(b => [b.width, b.height])"
     for width, height in page.locator("#page :is(button, summary)").evaluate_all(sizes):
         assert width >= 44 and height >= 44
-    page.get_by_role("button", name="Another photo").tap()
+    page.set_input_files(FILE, TEDDY)
+    answered(page)
     for width, height in page.locator("#page :is(button, summary)").evaluate_all(sizes):
         assert width >= 44 and height >= 44
 
@@ -387,11 +406,12 @@ new PerformanceObserver(list => list.getEntries().forEach(e => window.shifts.pus
 
 def test_nothing_moves_while_the_page_loads_and_answers(open_page, screen):
     page = open_page(screen, init=SHIFTS)
+    page.locator("[data-first]").wait_for()
     page.set_input_files(FILE, TEDDY)
     answered(page)
     page.wait_for_timeout(300)
     shifts = page.evaluate("window.shifts")
-    assert sum(shift for shift, *_ in shifts) < 0.1, shifts
+    assert sum(shift for shift, *_ in shifts) < 0.02, shifts
 
 
 def test_the_first_words_come_before_the_scripts(browser, server):

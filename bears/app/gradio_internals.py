@@ -23,6 +23,12 @@ def unanswered(queue):
     return [event for event in events if event._id in waiting.get(event.session_hash, ())]
 
 
+def place_of(queue, name):
+    """Return how many events came before the one with that name and have not been answered yet."""
+    names = [event._id for event in unanswered(queue)]
+    return names.index(name) if name in names else 0
+
+
 def has_event(queue, name):
     """Return whether somebody waits for such an event, which Gradio tells its own routes only."""
     return any(name in events for events in list(queue.pending_event_ids_session.values()))

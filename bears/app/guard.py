@@ -18,6 +18,7 @@ from bears.app.connections import is_proxy, limit_connections, most_connections
 from bears.app.front_end import ROUTE
 from bears.app.gradio_internals import forget, function_number, has_event, has_sessions, queue_of, unanswered
 from bears.app.hosting import THIS_MACHINE, behind_proxy, local_names
+from bears.app.page_data import routes as page_routes
 from bears.app.uploads import MAX_FILE_SIZE, NO_ROOM, Store
 from bears.static_site import routes
 from bears.web.policy import policy_for_this_page
@@ -360,7 +361,7 @@ def protected(demo: gr.Blocks, host: str, share: bool, root_path: str | None) ->
     hosts = () if behind is not None else names
     guard = Middleware(Guard, store, MAX_FILE_SIZE, hosts, behind is not None)
     return {
-        "app_kwargs": {"middleware": [guard], "routes": [ROUTE, *routes(demo.learn.file)]},
+        "app_kwargs": {"middleware": [guard], "routes": [ROUTE, *page_routes(demo.first), *routes(demo.learn.file)]},
         "server_name": host,
         "share": False,  # bears/app/hosting.py opens the tunnel
         "prevent_thread_lock": True,

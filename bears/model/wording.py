@@ -106,6 +106,14 @@ def none_of(labels: Sequence[str]) -> str:
     return "None of them" if len(labels) > MANY else f"No {either(labels)} here"
 
 
+def unseen(facts: dict) -> str:
+    """Return what the page says of a photo that shows none of the classes: `I don't see a bear`."""
+    labels, subject = list(facts.get("classes", ())), facts.get("subject")
+    if not subject and (not labels or len(labels) > MANY):
+        return "I don't see any of them"
+    return f"I don't see {with_article(subject or either(labels))}"
+
+
 def with_article(name: str) -> str:
     """`a teddy bear` for `Teddy bear`; capitals stay so, and what no Latin letter begins gets no article."""
     name = name if name[1:2].isupper() else name[:1].lower() + name[1:]
@@ -146,7 +154,7 @@ def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
             "It also says when a photo shows none of them, or when it is not sure, and can be wrong there, too."
         )
     lines.append(
-        "“Where it looked” outlines what the answer is about in the photo; the bright places spoke for it.\n\n"
+        "“Why?” outlines what the answer is about in the photo; the bright places spoke for it.\n\n"
         "**Do not trust it with anybody’s safety.** A photo by night, from afar or of something it has never seen can"
         f" fool it.\n\n{privacy}"
     )

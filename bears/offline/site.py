@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from bears.model import photo
 from bears.model.answers import GROUP, NONE, SURE, UNSURE, Limits, either
 from bears.model.classifier import Classifier, limits_of
 from bears.model.export import open_export
-from bears.model.heatmap import PALETTE
+from bears.model.heatmap import PALETTE, draw_heatmap
 from bears.model.metadata import read_facts
 from bears.model.ood import LIKELY
 from bears.model.squares import CLOSER, HOPELESS, MAX_RATIO
@@ -28,12 +29,14 @@ from bears.model.wording import (
     headline,
     invitation,
     page_title,
+    unseen,
 )
 from bears.offline.graph import export_graph, find_shape
 from bears.offline.parity import GraphSquares, check
 from bears.offline.runtime import MODULE, WASM, fetch_runtime
 from bears.static_site import POLICY, fingerprint
 from bears.web.files import ICON, MODULES, WEB, style, text_of
+from bears.web.first import answer_first
 from bears.web.theme import theme_css
 from markdown_it import MarkdownIt
 
@@ -71,9 +74,25 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
     engine = {**how_to_look(learn, shape, fitted), "outputs": names, **dict(zip(("graph", "runtime"), packed))}
     engine["bytes"] = sum(map(len, packed.values()))
     files["model.json"] = as_json({**engine, "export": fingerprint(export)})
-    files["index.html"] = page(learn, facts, examples, [f for f in files if f.endswith((".js", ".css"))]).encode()
+    first = answer_first(partial(predict, model), offered(examples), facts)
+    if first.get("map"):
+        files["first.jpg"], first["map"] = first["map"], "first.jpg"
+    scripts = [f for f in files if f.endswith((".js", ".css"))]
+    files["index.html"] = page(learn, facts, examples, first, scripts).encode()
     files["manifest.webmanifest"] = as_json(manifest(facts))
     return {**files, "sw.js": service_worker(files)}
+
+
+def offered(examples):
+    """The address and the file of each photo among `examples`."""
+    return [(quote(name), file) for name, file in examples.items() if name.endswith(".jpg")]
+
+
+def predict(model, file):
+    """As `LearnerProcess.predict` of the app."""
+    image = photo.open_photo(file)
+    [(probs, certainty, cam, *boxes)] = model.ask([image])
+    return probs, certainty, draw_heatmap(image, cam, *boxes), model.limits
 
 
 def pack(**parts):
@@ -125,11 +144,15 @@ def words(classes, facts, limits):
     return {"sure": sure, "unsure": {label: says(label, UNSURE) for label in classes}, "none": none, "group": group}
 
 
-def page(learn, facts, examples, files):
-    """index.html: the app's own page in a frame of static HTML; start.js may have to load `files` again."""
+def page(learn, facts, examples, first, files):
+    """index.html: the app's own page in a frame of static HTML; start.js may have to load `files` again.
+
+    `first` is the answer that it shows first, or empty.
+    """
     classes = list(learn.dls.vocab)
-    offered = [(quote(name), example_name(Path(name), facts)) for name in examples if name.endswith(".jpg")]
-    tabs = {"page": {"examples": offered}, "camera": camera_words({**facts, "classes": classes}, WATCHED_ALONE)}
+    named = [(address, example_name(file, facts)) for address, file in offered(examples)]
+    shown = {"examples": named, "first": first or None, "none": unseen({**facts, "classes": classes})}
+    tabs = {"page": shown, "camera": camera_words({**facts, "classes": classes}, WATCHED_ALONE)}
     limits = limits_of(learn)
     said = {"classes": classes, "words": words(classes, facts, limits), "earned": limits.earned, "limits": LIMITS}
     props = as_json({**tabs, **said, "files": files}).decode()

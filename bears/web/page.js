@@ -1,46 +1,67 @@
 // The photo tab: one photo comes in, whichever way, and one answer goes out. Its `element` is what page.html has made.
 
-import {NONE, percent} from "./answer.js"
+import {NONE, percent, UNSURE} from "./answer.js"
+import {drawCard, handOver} from "./card.js"
+import {Crop} from "./crop.js"
+import {findFlaw} from "./flaws.js"
 import {asJpeg, showBlob, startCamera, stopCamera} from "./pictures.js"
 import {Tab} from "./tab.js"
 
 const SHOWN = 5 // classes
 const LOOKING = "Looking…"
+const CLOSER = "Is there one? Tap it in the photo to ask about that part only."
+const CROPPING = "Drag the frame to the part that you mean."
 
 export class PhotoTab extends Tab {
     asking = new AbortController()
     touch = matchMedia("(pointer: coarse)").matches
 
-    // `examples` are [path, name] of photos that the back end has the addresses of. Photos may be dropped on `ground`.
-    constructor(element, {examples}, backend, ground = window) {
-        super(element, {examples}, backend)
+    // `examples` are [path, name] of photos that the back end has the addresses of, and `none` is what is said when a photo
+    // shows none of the classes. Photos may be dropped on `ground`.
+    constructor(element, {examples, none}, backend, ground = window) {
+        super(element, {examples, none}, backend)
         this.photo = this.find(".yours")
+        this.glow = this.find(".glow")
         this.video = this.find("video")
         this.input = this.find("input")
         this.verdict = this.find(".verdict")
         this.photo.addEventListener("error", () => (element.dataset.unseen = ""))
+        const keys = {ask: () => this.askAboutPart(), cancel: () => this.leaveCrop()}
+        this.crop = new Crop(this.find(".frame"), this.photo, this.find(".part"), keys)
         this.listenToButtons()
         this.listenToDrops(ground)
         this.offerExamples()
-        this.show("empty")
+        this.show(examples.length ? "opening" : "empty")
+        if (examples.length) this.open()
     }
 
     show(state) {
         const held = this.element.contains(document.activeElement)
         this.element.dataset.state = state
         if (state != "camera") stopCamera(this.video)
+        if (state != "cropping") this.crop.stop()
         this.video.hidden = state != "camera"
-        this.find(".another").textContent = state == "camera" ? "Cancel" : "Another photo"
+        const own = ["looking", "answered"].includes(state) && !("first" in this.element.dataset)
+        this.find(".choose").textContent = own ? "Another photo" : "Choose a photo"
         const none = !this.photo.getAttribute("src")
-        this.photo.hidden = none || ["empty", "camera"].includes(state)
+        this.photo.hidden = none || ["opening", "empty", "camera"].includes(state)
         if (none) this.element.dataset.unseen = ""
+        this.showBackdrop()
         if (held) this.keepFocus()
+    }
+
+    // Fill what the photo leaves free of its frame with the photo itself, blurred.
+    showBackdrop() {
+        const backdrop = this.find(".backdrop"),
+            {hidden, src} = this.photo
+        backdrop.hidden = hidden
+        if (!hidden && backdrop.src != src) backdrop.src = src
     }
 
     // Focus another button when the one that had it is hidden: it would fall to the top of the page.
     keepFocus() {
         if (document.activeElement.checkVisibility()) return
-        const buttons = [".again", ".shoot", ".choose", ".another"].map(name => this.find(name))
+        const buttons = [".again", ".shoot", ".choose"].map(name => this.find(name))
         buttons.find(button => button.checkVisibility())?.focus({preventScroll: true})
     }
 
@@ -50,31 +71,70 @@ export class PhotoTab extends Tab {
         if (sentence) this.verdict.scrollIntoView({block: "nearest"})
     }
 
+    // Show a sentence below the verdict.
+    note(sentence, live = "off") {
+        Object.assign(this.find(".note"), {ariaLive: live, textContent: sentence})
+    }
+
     // `again` says whether the same photo may be answered another time.
     refuse(sentence, again = false) {
+        this.clear()
         this.find(".again").hidden = !again
         this.say("refused", sentence)
     }
 
+    // Show the example that the back end has answered already, unless somebody has been faster.
+    async open() {
+        const first = await this.backend.first().catch(() => null)
+        if (this.element.dataset.state != "opening") return
+        if (!first) return this.show("empty")
+        this.element.dataset.first = ""
+        delete this.element.dataset.unseen
+        this.photo.src = this.backend.addressOf(first.example)
+        this.photo.alt = `Example: ${this.props.examples.find(([path]) => path == first.example)?.[1]}`
+        this.fill(first)
+        this.show("answered")
+        this.explainWhy(true)
+    }
+
+    // Take away what was said of a photo, and the example that was there from the beginning.
+    clear() {
+        if ("first" in this.element.dataset) showBlob(this.photo)
+        delete this.element.dataset.first
+        this.explainWhy(false)
+        this.note("")
+    }
+
     // Look at one file, or at the photo that has an `address`, and stop looking at any other.
-    async give(file, address) {
+    async give(file, address, alt = "Your photo") {
         this.asking.abort()
         this.asking = new AbortController()
         const {signal} = this.asking
+        this.clear()
         showBlob(this.photo, file)
         delete this.element.dataset.unseen
         if (address) this.photo.src = address
-        this.find(".again").onclick = () => this.give(file, address)
-        this.find(".map").open = false
+        this.photo.alt = alt
+        this.find(".again").onclick = () => this.give(file, address, alt)
         this.say("looking", LOOKING)
         this.find(".frame").scrollIntoView({block: "nearest"})
+        this.countSeconds(signal)
         const wait = why => signal.aborted || (this.verdict.textContent = why || LOOKING)
         try {
             const answer = await this.backend.predict(file ?? (await load(address, signal)), signal, wait)
-            if (!signal.aborted) this.tell(answer)
+            if (!signal.aborted) await this.tell(answer, signal)
         } catch (error) {
             if (!signal.aborted) this.fail(error)
         }
+    }
+
+    // Say every second how long it takes, but not aloud.
+    countSeconds(signal) {
+        let seconds = 0
+        const timer = setInterval(() => {
+            if (signal.aborted || this.element.dataset.state != "looking") return clearInterval(timer)
+            this.note(`${++seconds} s`)
+        }, 1000)
     }
 
     fail(error) {
@@ -83,27 +143,35 @@ export class PhotoTab extends Tab {
         this.refuse(this.explain(error), again)
     }
 
+    async tell(answer, signal) {
+        const doubtful = [NONE, UNSURE].includes(answer.certainty)
+        if (doubtful) await this.photo.decode().catch(() => null)
+        if (signal.aborted) return
+        this.fill(answer)
+        this.note(doubtful && this.photo.naturalWidth ? `${findFlaw(this.photo)} ${CLOSER}` : "")
+        this.say("answered", this.verdict.textContent)
+    }
+
     // Show an answer: `rows` are [label, probability] of each class, and `map` is the address of a heatmap, or null.
-    tell({rows, verdict, map, certainty}) {
+    fill({rows, verdict, map, certainty}) {
         this.find(".probs").replaceChildren(...rows.map(createRow))
         this.find(".all").textContent = `Show all ${rows.length}`
         this.element.dataset.many = rows.length > SHOWN ? "folded" : ""
-        this.find(".map").hidden = !map || certainty == NONE // nothing spoke for an answer that is none of them
-        if (map) this.find(".map img").src = map
+        const none = certainty == NONE // nothing spoke for an answer that is none of them
+        this.find(".why").hidden = !map || none
+        if (map && !none) this.glow.src = map
+        else this.glow.removeAttribute("src")
         this.element.dataset.kind = certainty
-        this.say("answered", verdict)
+        this.verdict.textContent = none ? this.props.none : verdict
     }
 
-    restart() {
-        this.asking.abort()
-        showBlob(this.photo)
-        this.say("empty", "")
-        this.find(".frame").scrollIntoView({block: "nearest"})
-        this.find(".choose").focus()
+    // Lay over the photo what spoke for the answer, or take it away.
+    explainWhy(on) {
+        this.find(".why").ariaPressed = String(on)
+        this.glow.hidden = !on
     }
 
     listenToButtons() {
-        this.on("click", ".another", () => this.restart())
         this.on("click", ".choose", () => {
             this.input.removeAttribute("capture")
             this.input.click()
@@ -122,6 +190,51 @@ export class PhotoTab extends Tab {
             this.element.dataset.many = ""
             this.keepFocus()
         })
+        this.on("click", ".why", () => this.explainWhy(this.glow.hidden))
+        this.on("click", ".share", () => this.share())
+        this.on("click", ".crop", () => this.startCrop())
+        this.on("click", ".yours", event => this.startCrop(event))
+        this.on("click", ".glow", event => this.startCrop(event))
+        this.on("click", ".ask", () => this.askAboutPart())
+        this.on("click", ".cancel", () => this.leave())
+    }
+
+    // Let the part of the photo be chosen that the next question is about.
+    startCrop(at = null) {
+        if (this.element.dataset.state != "answered" || !this.photo.naturalWidth) return
+        this.said = this.verdict.textContent
+        this.explainWhy(false)
+        this.say("cropping", CROPPING)
+        this.crop.start(at)
+        this.find(".part").focus({preventScroll: true})
+    }
+
+    async askAboutPart() {
+        const part = this.crop.pixels()
+        this.find(".choose").focus({preventScroll: true})
+        this.give(await asJpeg(this.photo, part[2], part[3], 0.95, part))
+    }
+
+    // Go back to the answer from a crop, or to the beginning from the camera.
+    leave() {
+        if (this.element.dataset.state == "cropping") return this.leaveCrop()
+        this.clear()
+        showBlob(this.photo)
+        this.say("empty", "")
+        this.find(".choose").focus({preventScroll: true})
+    }
+
+    leaveCrop() {
+        this.say("answered", this.said)
+        this.find(".crop").focus({preventScroll: true})
+    }
+
+    async share() {
+        const address = String(this.backend.address)
+            .replace(/^https?:\/\//, "")
+            .replace(/\/$/, "")
+        const card = await drawCard(this.photo, this.glow, this.verdict.textContent, address)
+        this.note(await handOver(card, document.title), "polite")
     }
 
     // The browser's own camera is better than a page's, where there is one.
@@ -132,6 +245,7 @@ export class PhotoTab extends Tab {
         }
         try {
             await startCamera(this.video)
+            this.clear()
             this.say("camera", "")
         } catch {
             this.refuse("The camera cannot be used here. Please choose a photo.")
@@ -157,8 +271,8 @@ export class PhotoTab extends Tab {
         event.preventDefault()
         delete this.element.dataset.dragged
         if (!this.element.checkVisibility()) return // another tab is open
-        if (transfer.files.length) this.give(transfer.files[0])
-        else this.refuse("This is a link. Please save the photo itself, and drop that.")
+        if (transfer.files.length) return this.give(transfer.files[0])
+        this.refuse("This is a link. Please save the photo itself, and drop that.")
     }
 
     offerExamples() {
@@ -169,15 +283,15 @@ export class PhotoTab extends Tab {
     }
 
     createExample(address, name) {
-        const [button, caption, image] = ["button", "span", "img"].map(tag => document.createElement(tag))
-        button.append(caption, image)
+        const [button, image, caption] = ["button", "img", "span"].map(tag => document.createElement(tag))
+        button.append(image, caption)
         button.ariaLabel = `Example: ${name}`
-        caption.textContent = name // until the picture is there
+        caption.textContent = name
         image.crossOrigin = "anonymous" // so that a page of somebody else's may fetch it, too
+        image.fetchPriority = "low" // a photo of the visitor's own goes first
         image.src = address
         image.alt = ""
-        image.addEventListener("load", () => caption.remove())
-        button.addEventListener("click", () => this.give(null, image.src))
+        button.addEventListener("click", () => this.give(null, image.src, button.ariaLabel))
         return button
     }
 }

@@ -16,6 +16,14 @@ const PLAIN = [400, 408, 421, 429, 507] // with which the app refuses an upload,
 export const home = new URL("../../", import.meta.url) // of the app, which a page of somebody else's may show, too
 const api = new URL("gradio_api", home).href
 
+export const address = home
+
+// Return the answer about an example that the app has asked already, or null.
+export const first = async () => {
+    const sent = await fetch(new URL("web/first", home))
+    return sent.status == 200 ? sent.json() : null
+}
+
 // Return the address of a file that the app serves.
 export const addressOf = path => `${api}/file=${path.split("/").map(encodeURIComponent).join("/")}`
 
@@ -42,7 +50,16 @@ const ask = async (name, photo, signal, wait) => {
     const url = `${api}/call/${name}`
     const options = {method: "POST", headers, body: JSON.stringify({data}), signal}
     const question = await read(await send(`${url}?session=${SESSION}`, options, wait))
-    return await listen(`${url}/${question.event_id}`, signal)
+    return await listen(`${url}/${question.event_id}`, signal, name == "predict" ? wait : null)
+}
+
+// Say how many photos will be answered before this one.
+const tellPlace = async (url, signal, wait) => {
+    if (!wait) return
+    const sent = await fetch(new URL(`web/place/${url.split("/").pop()}`, home), {signal}).catch(() => null)
+    const before = sent?.ok ? await sent.json() : 0
+    if (!signal.aborted)
+        wait(before ? `Looking… ${before} ${before == 1 ? "photo is" : "photos are"} before yours.` : "")
 }
 
 // `fetch`, and again while the app says that it has no place.
@@ -82,10 +99,11 @@ const parse = text => {
 // An Error after which the same question may be answered another time.
 const passing = sentence => Object.assign(Error(sentence), {passing: true})
 
-const listen = (url, signal) =>
+const listen = (url, signal, wait) =>
     new Promise((done, fail) => {
-        const stream = new EventSource(url)
-        const close = () => stream.close()
+        const stream = new EventSource(url),
+            timer = setInterval(() => tellPlace(url, signal, wait), 1000)
+        const close = () => [stream.close(), clearInterval(timer)]
         signal.addEventListener("abort", close)
         stream.addEventListener("complete", e => done(JSON.parse(e.data), close()))
         stream.addEventListener("error", e => {

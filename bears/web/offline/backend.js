@@ -8,6 +8,11 @@ export const UNREACHABLE = "The page cannot reach one of its files. Please check
 const {classes, words, earned} = window.props // which start.js has read
 let map = null // its address, until the next one
 
+export const address = new URL("./", document.baseURI)
+
+// Return the answer about an example that came with the page, or null.
+export const first = async () => window.props.page.first ?? null
+
 // Return the address of a file of the page.
 export const addressOf = path => path
 

@@ -1,0 +1,168 @@
+// The part of a photo that somebody chooses to ask about: by tap, drag or pinch, or by keyboard.
+
+const FIRST = 0.6 // of the shorter side, for a part that nobody has drawn yet, or that is tapped
+const LEAST = 0.08 // of each side
+const STEP = 0.03 // of an arrow key
+const NEAR = 24 // pixels around a corner in which a finger has hold of it
+
+const clamp = (x, low, high) => Math.min(Math.max(x, low), Math.max(low, high))
+const distance = ([a, b]) => Math.hypot(a.x - b.x, a.y - b.y)
+
+export class Crop {
+    fingers = new Map() // by pointer: where each is
+
+    // `box` shows the part of the photo in `image`; both are in `frame`. Enter calls `ask`, and Escape calls `cancel`.
+    constructor(frame, image, box, {ask, cancel}) {
+        Object.assign(this, {frame, image, box, ask, cancel})
+        for (const [name, listener] of [
+            ["pointerdown", this.grab],
+            ["pointermove", this.move],
+            ["pointerup", this.release],
+            ["pointercancel", this.release],
+        ])
+            frame.addEventListener(name, event => this.active && listener.call(this, event))
+        frame.addEventListener("wheel", event => this.active && this.zoom(event), {passive: false})
+        box.addEventListener("keydown", event => this.press(event))
+        new ResizeObserver(() => this.active && this.draw()).observe(frame)
+    }
+
+    // Begin with a part in the middle, or around a point of the window.
+    start(at = null) {
+        this.active = true
+        this.fingers.clear()
+        this.part = this.around(at ? this.toPhoto(at) : {x: 0.5, y: 0.5})
+        this.draw()
+    }
+
+    stop() {
+        this.active = false
+    }
+
+    // Return left, top, width and height in pixels of the photo.
+    pixels() {
+        const {naturalWidth, naturalHeight} = this.image,
+            {x, y, w, h} = this.part
+        return [x * naturalWidth, y * naturalHeight, w * naturalWidth, h * naturalHeight].map(Math.round)
+    }
+
+    // Where the photo is in the frame, which it fills in one direction: {left, top, width, height}.
+    shown() {
+        const {clientWidth, clientHeight} = this.frame,
+            {naturalWidth, naturalHeight} = this.image
+        const scale = Math.min(clientWidth / naturalWidth, clientHeight / naturalHeight)
+        const [width, height] = [naturalWidth * scale, naturalHeight * scale]
+        return {left: (clientWidth - width) / 2, top: (clientHeight - height) / 2, width, height}
+    }
+
+    // A point of the window as a fraction of the photo.
+    toPhoto({clientX, clientY}) {
+        const frame = this.frame.getBoundingClientRect(),
+            {left, top, width, height} = this.shown()
+        const x = (clientX - frame.left - this.frame.clientLeft - left) / width
+        const y = (clientY - frame.top - this.frame.clientTop - top) / height
+        return {x: clamp(x, 0, 1), y: clamp(y, 0, 1)}
+    }
+
+    // A square, as it looks, around a point.
+    around({x, y}) {
+        const {width, height} = this.shown()
+        const side = FIRST * Math.min(width, height)
+        return this.inside({x: x - side / width / 2, y: y - side / height / 2, w: side / width, h: side / height})
+    }
+
+    inside({x, y, w, h}) {
+        const [width, height] = [w, h].map(side => clamp(side, LEAST, 1))
+        return {x: clamp(x, 0, 1 - width), y: clamp(y, 0, 1 - height), w: width, h: height}
+    }
+
+    draw() {
+        const {left, top, width, height} = this.shown(),
+            {x, y, w, h} = this.part
+        const sizes = {left: left + x * width, top: top + y * height, width: w * width, height: h * height}
+        for (const [name, size] of Object.entries(sizes)) this.box.style[name] = `${size}px`
+    }
+
+    set(part) {
+        this.part = this.inside(part)
+        this.draw()
+    }
+
+    // A finger holds a corner, or the part itself; elsewhere it begins a new part, or taps.
+    grab(event) {
+        if (event.target.closest("button")) return
+        event.preventDefault()
+        this.frame.setPointerCapture(event.pointerId)
+        const at = this.toPhoto(event)
+        this.fingers.set(event.pointerId, at)
+        const part = this.fingers.size > 1 ? this.begin.part : this.part
+        this.begin = {at, part, fixed: this.opposite(event), moved: false}
+        const {x, y, w, h} = part
+        this.begin.holds = at.x > x && at.x < x + w && at.y > y && at.y < y + h
+        if (this.fingers.size == 2) this.begin.apart = distance([...this.fingers.values()])
+    }
+
+    // The corner across from the one that is near the pointer, or null.
+    opposite({clientX, clientY}) {
+        const box = this.box.getBoundingClientRect(),
+            {x, y, w, h} = this.part
+        const near = (a, b) => Math.abs(a - b) < NEAR
+        const [west, east, north, south] = [
+            near(clientX, box.left),
+            near(clientX, box.right),
+            near(clientY, box.top),
+            near(clientY, box.bottom),
+        ]
+        return (west || east) && (north || south) ? {x: east ? x : x + w, y: south ? y : y + h} : null
+    }
+
+    move(event) {
+        if (!this.fingers.has(event.pointerId)) return
+        const at = this.toPhoto(event)
+        this.fingers.set(event.pointerId, at)
+        const {begin} = this
+        begin.moved ||= distance([at, begin.at]) > 0.01
+        if (this.fingers.size > 1) return this.scale(begin.part, distance([...this.fingers.values()]) / begin.apart)
+        if (!begin.moved) return
+        if (begin.holds && !begin.fixed)
+            return this.set({...begin.part, x: begin.part.x + at.x - begin.at.x, y: begin.part.y + at.y - begin.at.y})
+        const from = begin.fixed ?? begin.at
+        const part = {x: Math.min(from.x, at.x), y: Math.min(from.y, at.y)}
+        this.set({...part, w: Math.abs(from.x - at.x), h: Math.abs(from.y - at.y)})
+    }
+
+    release(event) {
+        if (!this.fingers.delete(event.pointerId)) return
+        const {begin} = this
+        if (event.type == "pointerup" && !begin.moved && !begin.apart) this.set(this.around(begin.at))
+        if (this.fingers.size) this.begin = {...begin, part: this.part, at: [...this.fingers.values()][0], holds: true}
+    }
+
+    zoom(event) {
+        event.preventDefault()
+        this.scale(this.part, event.deltaY < 0 ? 1.1 : 1 / 1.1)
+    }
+
+    // Make a part larger or smaller around its middle.
+    scale({x, y, w, h}, factor) {
+        if (Number.isFinite(factor))
+            this.set({x: x + (w * (1 - factor)) / 2, y: y + (h * (1 - factor)) / 2, w: w * factor, h: h * factor})
+    }
+
+    press(event) {
+        const {x, y} = this.part
+        const actions = {
+            ArrowLeft: () => this.set({...this.part, x: x - STEP}),
+            ArrowRight: () => this.set({...this.part, x: x + STEP}),
+            ArrowUp: () => this.set({...this.part, y: y - STEP}),
+            ArrowDown: () => this.set({...this.part, y: y + STEP}),
+            "+": () => this.scale(this.part, 1.1),
+            "=": () => this.scale(this.part, 1.1),
+            "-": () => this.scale(this.part, 1 / 1.1),
+            Enter: this.ask,
+            Escape: this.cancel,
+        }
+        if (!actions[event.key]) return
+        event.preventDefault()
+        actions[event.key]()
+    }
+}

@@ -1,0 +1,35 @@
+"""The answer that is on the page when somebody opens it: about one of its examples."""
+
+import io
+from collections.abc import Callable, Iterable
+
+from bears.model.answers import SURE
+from bears.model.wording import headline, shown_probs
+from PIL import Image
+
+LONGEST = 640  # pixels of the heatmap, which comes on top of the photo
+
+
+def answer_first(predict: Callable, examples: Iterable[tuple], facts: dict) -> dict:
+    """Return what bears/web/page.js shows first: of the first example with a sure answer, or else of the last one.
+
+    `examples` are pairs of an address and a file; without any, the dict is empty. `predict` is that of
+    `LearnerProcess`. The `map` is a JPEG, or None.
+    """
+    answer = {}
+    for address, file in examples:
+        probs, certainty, heatmap, limits = predict(file)
+        rows = sorted(shown_probs(probs, certainty, limits).items(), key=lambda row: -row[1])
+        verdict = headline(probs, certainty, facts, limits)
+        answer = {"example": address, "rows": rows, "verdict": verdict, "certainty": certainty}
+        answer["map"] = as_jpeg(heatmap) if heatmap else None
+        if certainty == SURE:
+            break
+    return answer
+
+
+def as_jpeg(picture: Image.Image) -> bytes:
+    data = io.BytesIO()
+    picture.thumbnail((LONGEST, LONGEST))
+    picture.save(data, "JPEG", quality=80)
+    return data.getvalue()

@@ -1,0 +1,196 @@
+"""The photo tab with a back end of the test's own: states that a real one seldom has, without a server."""
+
+import re
+
+import pytest
+from helpers import PHONE, ROOT, open_front_end, serious_findings
+from PIL import Image, ImageFilter
+
+pytestmark = pytest.mark.slow
+
+WEB = ROOT / "bears" / "web"
+EXAMPLE = ROOT / "examples" / "grizzly.jpg"
+ANSWER = {"rows": [["black", 0.9], ["teddy", 0.1]], "verdict": "Black bear, 90% sure", "map": None, "certainty": "sure"}
+# `asked` has the width and height of each photo; an `answer` is waited for until there is one.
+OPEN = """async ([examples, first, answer]) => {
+    const {PhotoTab} = await import("/page.js")
+    Object.assign(window, {answer, asked: []})
+    const predict = async (file, signal, wait) => {
+        const {width, height} = await createImageBitmap(file)
+        window.asked.push([width, height])
+        window.wait = wait
+        while (!window.answer) await new Promise(done => setTimeout(done, 10))
+        return window.answer
+    }
+    const backend = {predict, first: async () => first, addressOf: path => path, address: "https://bears.example/"}
+    window.tab = new PhotoTab(document.querySelector("#page > div"), {examples, none: "I don't see a bear"}, backend)
+}"""
+
+
+@pytest.fixture
+def open_tab(browser):
+    """A function that opens the tab on a phone; what JavaScript throws fails the test."""
+    errors, contexts = [], []
+
+    def open_tab(examples=(), first=None, answer=ANSWER, init=""):
+        contexts.append(browser.new_context(**PHONE))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.add_init_script(init)
+        style, html = ((WEB / name).read_text() for name in ("page.css", "page.html"))
+        open_front_end(page, f'<html lang="en"><title>Bears</title><style>{style}</style><div id="page"><div>{html}')
+        page.evaluate(OPEN, [list(examples), first, answer])
+        return page
+
+    yield open_tab
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+def give(page, file):
+    page.set_input_files("input", file)
+    page.locator('[data-state="answered"]:not([data-first])').wait_for()
+
+
+def test_without_examples_the_page_opens_empty(open_tab):
+    page = open_tab()
+    page.locator('[data-state="empty"]').wait_for()
+    assert page.get_by_role("button", name="Choose a photo").is_visible()
+    assert not page.locator(".examples").is_visible() and not page.locator(".verdict").is_visible()
+
+
+def test_an_example_that_has_no_answer_yet_leaves_the_page_empty(open_tab):
+    page = open_tab([["data:,", "Teddy bear"]])
+    page.locator('[data-state="empty"]').wait_for()
+    assert page.get_by_label("Example: Teddy bear").is_visible()
+
+
+def test_seconds_are_counted_from_the_first_one_on(open_tab):
+    page = open_tab(answer=None)
+    page.clock.install()
+    page.set_input_files("input", EXAMPLE)
+    page.get_by_text("Looking…").wait_for()
+    assert page.inner_text(".note") == ""
+    page.clock.fast_forward(1000)
+    page.clock.fast_forward(1000)
+    assert page.inner_text(".note") == "2 s"
+    page.evaluate("wait('Looking… 3 photos are before yours.')")
+    assert page.inner_text(".verdict") == "Looking… 3 photos are before yours."
+
+
+@pytest.mark.parametrize(
+    ("change", "flaw"),
+    [
+        (lambda photo: photo.point(lambda v: v // 8), "The photo is very dark."),
+        (lambda photo: photo.filter(ImageFilter.GaussianBlur(12)), "The photo is blurred."),
+        (lambda photo: photo.resize((100, 75)), "The photo is very small: 100 × 75 pixels."),
+        (lambda photo: photo, ""),
+    ],
+    ids=["dark", "blurred", "small", "good"],
+)
+def test_a_no_says_what_is_wrong_with_the_photo(open_tab, tmp_path, change, flaw):
+    with Image.open(EXAMPLE) as photo:
+        change(photo).save(tmp_path / "photo.png")
+    page = open_tab(answer={**ANSWER, "certainty": "none"})
+    give(page, tmp_path / "photo.png")
+    assert page.inner_text(".verdict") == "I don't see a bear"
+    assert page.inner_text(".note") == f"{flaw} Is there one? Tap it in the photo to ask about that part only.".strip()
+
+
+def test_a_part_is_tapped_and_asked_about(open_tab):
+    page = open_tab()
+    give(page, EXAMPLE)
+    page.locator(".yours").tap(position={"x": 200, "y": 150})
+    assert not serious_findings(page)
+    page.get_by_role("button", name="Ask about this part").tap()
+    page.locator('[data-state="answered"]').wait_for()
+    whole, (width, height) = page.evaluate("asked")
+    assert whole == [960, 720] and abs(width - height) <= 1 and 400 < width < 450
+
+
+def test_a_part_is_drawn_and_moved_with_the_pointer(open_tab):
+    page = open_tab()
+    give(page, EXAMPLE)
+    page.get_by_role("button", name="Crop").click()
+    photo = page.evaluate("tab.crop.shown()")
+    frame = page.locator(".frame").bounding_box()
+    left, top = frame["x"] + 1 + photo["left"], frame["y"] + 1 + photo["top"]
+
+    def drag(*points):
+        for i, (x, y) in enumerate(points):
+            page.mouse.move(left + x * photo["width"], top + y * photo["height"], steps=3)
+            if i == 0:
+                page.mouse.down()
+        page.mouse.up()
+
+    drag((0.05, 0.05), (0.5, 0.55))
+    drag((0.25, 0.3), (0.35, 0.4))
+    part = page.evaluate("tab.crop.part")
+    assert part == pytest.approx({"x": 0.15, "y": 0.15, "w": 0.45, "h": 0.5}, abs=0.02)
+    drag((0.6, 0.65), (0.9, 0.8))  # its corner
+    assert page.evaluate("tab.crop.part") == pytest.approx({"x": 0.15, "y": 0.15, "w": 0.75, "h": 0.65}, abs=0.02)
+
+
+def test_two_fingers_make_the_part_larger(open_tab):
+    page = open_tab()
+    give(page, EXAMPLE)
+    page.get_by_role("button", name="Crop").tap()
+    before, box = page.evaluate("tab.crop.part"), page.locator(".part").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    protocol = page.context.new_cdp_session(page)
+
+    def touch(kind, *fingers):
+        points = [{"x": x + dx, "y": y, "id": i} for i, dx in enumerate(fingers)]
+        protocol.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", -20)
+    touch("touchStart", -20, 20)
+    touch("touchMove", -25, 25)
+    touch("touchEnd")
+    assert page.evaluate("tab.crop.part.w") == pytest.approx(before["w"] * 1.25, abs=0.02)
+
+
+def test_a_part_is_chosen_by_keyboard_and_escape_goes_back(open_tab):
+    page = open_tab()
+    give(page, EXAMPLE)
+    page.get_by_role("button", name="Crop").press("Enter")
+    assert page.evaluate("document.activeElement.className") == "part"
+    before = page.evaluate("tab.crop.part")
+    for key in ("ArrowRight", "ArrowDown", "-"):
+        page.keyboard.press(key)
+    after = page.evaluate("tab.crop.part")
+    assert after["x"] > before["x"] and after["y"] > before["y"] and after["w"] < before["w"]
+    page.keyboard.press("Escape")
+    assert page.inner_text(".verdict") == "Black bear, 90% sure"
+    assert page.evaluate("document.activeElement.innerText") == "Crop"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    page.wait_for_function("asked.length == 2")
+
+
+SHARE = """navigator.canShare = () => true
+navigator.share = async ({files, title}) => {
+    const {width, height} = await createImageBitmap(files[0])
+    window.shared = [files[0].type, title, width, height]
+}"""
+
+
+def test_a_phone_shares_a_picture_of_the_answer(open_tab):
+    page = open_tab(init=SHARE)
+    give(page, EXAMPLE)
+    page.get_by_role("button", name="Share").tap()
+    page.wait_for_function("window.shared")
+    assert page.evaluate("shared") == ["image/png", "Bears", 1080, 1040]
+    assert page.inner_text(".note") == ""
+
+
+def test_other_devices_save_the_picture(open_tab, tmp_path):
+    page = open_tab(init="navigator.canShare = undefined")
+    give(page, EXAMPLE)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Share").tap()
+    download.value.save_as(tmp_path / "card.png")
+    with Image.open(tmp_path / "card.png") as card:
+        assert card.size == (1080, 1040)
+    page.get_by_text(re.compile("The picture is saved")).wait_for()
