@@ -3,6 +3,7 @@
     python benchmarks/cameras.py                                # the bears' model; prints the tables of MODEL_CARD.md
     python benchmarks/cameras.py --model my_model/export.pkl --data DIR
     python benchmarks/cameras.py --levels                       # what closer looks and the detector cost and gain
+    python benchmarks/cameras.py --heatmaps                     # how often the heatmap's peak is on the animal
     git worktree add ../old COMMIT                              # an older model, asked by the code of its time
     PYTHONPATH=../old python benchmarks/cameras.py --model ../old/export.pkl
 
@@ -22,6 +23,7 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from scipy.stats import binomtest
 
@@ -44,6 +46,7 @@ def parse_args(argv=None):
     parser.add_argument("--model", type=Path, default=ROOT / "export.pkl", help="the bears', or another")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help="see above")
     parser.add_argument("--levels", action="store_true", help="print nothing but these")
+    parser.add_argument("--heatmaps", action="store_true", help="print nothing but these")
     return parser.parse_args(argv)
 
 
@@ -160,6 +163,51 @@ def print_boxes(model, rows):
     print(f"bears in boxes: {share_of_bears(whole)} in the whole photo, {share_of_bears(cut)} cut out\n", flush=True)
 
 
+def print_heatmaps(model, rows):
+    """How often the peak of the heatmap is in the box of a bear, of the photos that are not called empty.
+
+    Boxes are those that the photo's source drew, or else all that the detector finds. "By chance" is the share of the
+    square, or of the crop, that the boxes fill.
+    """
+    detector, found = model.squares.detector, defaultdict(list)
+    for row in rows:
+        if row["label"] == "bear":
+            photo = open_photo(row["file"])
+            drawn = BOX.search(row.get("note", ""))
+            boxes = [corners(drawn)] if drawn else detector.find_animals(photo)[0].tolist()
+            for how, model.squares.detector in (("a second pass", None), ("the detector", detector)):
+                [(_, certainty, cam, square, _)] = model.ask([photo])
+                if certainty != "none" and boxes:
+                    group = f"boxes drawn by {row['repo']}" if drawn else "boxes of the detector"
+                    found[group, how].append((peak_is_inside(cam, square, boxes), filled(square, boxes)))
+    print("| photos | undecided ones get | not called empty | peak in a box (95% interval) | by chance |")
+    print("| --- " * 5 + "|")
+    for (group, how), some in sorted(found.items()):
+        inside, chance = zip(*some)
+        interval = binomtest(sum(inside), len(inside)).proportion_ci(method="wilson")
+        share = f"{sum(inside)} ({interval.low:.0%} to {interval.high:.0%})"
+        print(f"| {group} | {how} | {len(inside)} | {share} | {statistics.mean(chance):.0%} |")
+
+
+def corners(drawn):
+    left, top, width, height = map(int, drawn.groups())
+    return left, top, left + width, top + height
+
+
+def peak_is_inside(cam, square, boxes):
+    from bears.model.heatmap import find_peak, is_inside  # not above: older models have no such thing
+
+    return any(is_inside(find_peak(cam, square), box) for box in boxes)
+
+
+def filled(square, boxes, side=100):
+    """The share of a square that is in a box, of `side` x `side` places."""
+    left, top, right, bottom = square
+    xs, ys = (np.linspace(start, end, side) for start, end in ((left, right), (top, bottom)))
+    inside = [((xs >= b[0]) & (xs <= b[2])) * ((ys >= b[1]) & (ys <= b[3]))[:, None] for b in boxes]
+    return np.any(inside, axis=0).mean()
+
+
 def share_of_bears(said):
     return f"{said['real bear'] + said['not sure: real bear']} of {said.total()}"
 
@@ -182,6 +230,8 @@ def main(argv=None):
     if args.levels:
         print_boxes(model, rows)
         return print_levels(model, rows, others)
+    if args.heatmaps:
+        return print_heatmaps(model, rows)
     print(HEADER)
     for name, said in ask_about_cameras(model, rows).items():
         print_row(name, said)

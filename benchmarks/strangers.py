@@ -20,6 +20,7 @@ from scipy.stats import binomtest
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))
 
+from bears.cli import STRICTNESS
 from bears.errors import BearsError
 from bears.model.classifier import Classifier
 from bears.model.photo import open_photo
@@ -34,6 +35,7 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=ROOT / "export.pkl", help="the bears', or another")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help="see above")
+    parser.add_argument("--strictness", **STRICTNESS)
     return parser.parse_args(argv)
 
 
@@ -91,7 +93,7 @@ def as_share(wrong, total):
 def main(argv=None):
     args = parse_args(argv)
     try:
-        print_table(ask_all(Classifier(args.model), read_tables(args.data)))
+        print_table(ask_all(Classifier(args.model, strictness=args.strictness), read_tables(args.data)))
     except (BearsError, OSError) as e:
         sys.exit(f"strangers.py: {e}")
 

@@ -71,6 +71,15 @@ def test_cameras_counts_what_the_app_says_by_kind_light_and_source(camera_photos
     assert rows["real bears of postcards, at the left"][:2] == ["1", "1"]
 
 
+@pytest.mark.slow
+def test_cameras_says_how_often_the_peak_of_the_heatmap_is_on_the_bear(camera_photos, capsys):
+    cameras.main(["--data", str(camera_photos), "--heatmaps"])
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.count("|") > 3]
+    assert [row[:4] for row in rows[2:]] == [
+        ["boxes of the detector", how, "1", "1 (21% to 100%)"] for how in ("a second pass", "the detector")
+    ]
+
+
 def test_cameras_without_photos_says_what_is_missing(tmp_path):
     with pytest.raises(SystemExit) as exit:
         cameras.main(["--data", str(tmp_path)])

@@ -376,7 +376,7 @@ def test_a_size_at_the_limit_passes(size, said):
 def test_only_what_takes_much_memory_is_decoded_in_turn():
     assert not photo.is_large(opened(5000, 2600), None) and photo.is_large(opened(5000, 2601), None)
     small, large = saved(Image.new("L", (60, 40)), "PNG"), io.BytesIO(png(5000, 2601))
-    rows = saved(Image.new("L", (5000, 2601)), "JPEG")
+    rows, avif = saved(Image.new("L", (5000, 2601)), "JPEG"), saved(Image.new("L", (60, 40)), "AVIF")
     turns = []
 
     @contextlib.contextmanager
@@ -385,7 +385,7 @@ def test_only_what_takes_much_memory_is_decoded_in_turn():
         yield
         turns.append("ends")
 
-    for file, expected in ((small, []), (rows, []), (large, ["begins", "ends"])):
+    for file, expected in ((small, []), (rows, []), (large, ["begins", "ends"]), (avif, ["begins", "ends"] * 2)):
         open_photo(file, in_turn=in_turn)
         assert turns == expected
 

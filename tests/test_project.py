@@ -238,7 +238,7 @@ PROGRAMS = {
     "requirements-notebook.txt": ["bears/notebook.py"],
     "requirements-dev.txt": ["tests/*.py"],
 }
-OPTIONAL = {"accelerate", "spaces"}  # imported where they are needed; for the tests they are installed
+OPTIONAL = {"accelerate", "spaces", "mutmut"}  # imported where they are needed; the first two are there for the tests
 
 
 def reached(files):

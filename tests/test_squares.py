@@ -1,5 +1,6 @@
 """The whole photo is looked at: a bear at the edge is found, and only what is unsure is looked at twice."""
 
+import copy
 import itertools
 from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ from bears.model.squares import (
     Answer,
     Grid,
     MiddleSquare,
+    SurestSquare,
     WholePhotos,
     around,
     average,
@@ -158,6 +160,14 @@ def test_the_box_of_a_panorama_counts_what_is_cut_off_at_its_ends(model):
     assert box((256, 1280), (256, 768), (4, 0)) == (0, 256 + 4 * cell, 256, 512 + 4 * cell)
 
 
+def test_squares_that_overlap_find_what_lies_between_the_others():
+    fmaps = torch.zeros(1, 2, 2, 6)
+    fmaps[:, 0, :, 1:3], fmaps[:, 1, :, :1], fmaps[:, 1, :, 3:] = 1, 1, 1
+    head = SurestSquare(nn.AdaptiveAvgPool2d(1), {"gallery": torch.tensor([[1.0, 0]]), "share_power": 1}, 2)
+    assert head.choose(fmaps, 1).corners == [(0, 1)] and head.choose(fmaps, 1).scores == pytest.approx([1])
+    assert head.choose(fmaps).scores == pytest.approx([0.5**0.5])
+
+
 def test_the_squares_of_the_second_look_overlap_by_half(model):
     strides, run = [], model.squares.run
     unsure = Image.new("RGB", (640, 480), "grey")
@@ -247,7 +257,7 @@ def test_the_square_around_an_animal(box, margin, square):
 
 
 def test_an_animal_is_resized_to_what_the_network_sees():
-    photo = Image.linear_gradient("L").convert("RGB")
+    photo = open_photo(GRIZZLY)
     expected = photo.crop((10, 20, 74, 84)).resize((32, 32), Image.Resampling.BILINEAR)
     seen = cut_square(photo, (10, 20, 74, 84), 32)
     assert abs(np.asarray(seen, int) - np.asarray(expected)).max() <= 1  # what is around the square may count a little
@@ -343,6 +353,7 @@ def learner(*tfms, head=("AdaptiveAvgPool2d", "Flatten", "Linear"), stride=32):
     ],
 )
 def test_whole_photos_can_be_looked_at_by_a_network_of_plain_squares_with_a_linear_head(made, grid):
+    made = copy.deepcopy(made)  # which is changed below
     assert find_grid(made) == grid
     assert not isinstance(create_squares(made), WholePhotos)  # which needs to know what is none of the classes
     made.ood = {}

@@ -249,6 +249,35 @@ def test_classes_of_too_many_categories_are_told_by_likeness_alone():
     assert fitted["own"] == 1
 
 
+def test_imagenets_opinion_has_the_own_categories_first_and_then_the_closest_others():
+    weight = torch.tensor([[4.0, 0, 0], [3, 1, 0], [0, 4, 0], [0, 0, 4], [-4, 0, 0]])
+    bias = torch.tensor([0.5, 0.25, 0.125, 0.0, 1])
+    features, groups = torch.tensor([[1.0, 0.1, 0]]).repeat(9, 1), np.arange(9)
+    opinion = ood.own_and_rivals(features, np.zeros(9, int), groups, weight, bias, rivals=2)
+    assert opinion["own"] == 1 and opinion["bias"].tolist() == [0.5, 0.25, 0]
+    assert torch.equal(opinion["weight"].float(), weight[[0, 1, 3]])
+    logits = features[:1] @ weight[[0, 1, 3]].T + bias[[0, 1, 3]]
+    assert ood.own_share(opinion, features).tolist() == pytest.approx([logits.softmax(1)[0, 0].item()] * 9)
+
+
+def test_imagenet_sees_a_category_in_a_class_by_three_in_a_hundred_photos_that_are_no_near_duplicates():
+    guesses, groups = np.repeat([5, 7, 9], [95, 3, 2]), np.arange(100)
+    assert set(ood.frequent_categories(guesses, groups)) == {5, 7}
+    groups[95:97] = 0
+    assert set(ood.frequent_categories(guesses, groups)) == {5}
+
+
+def test_half_of_a_large_gallery_are_copies_and_the_same_seed_draws_the_same():
+    features, labels = torch.rand(1000, 8, generator=torch.Generator().manual_seed(0)), np.repeat([0, 1], 500)
+    for copies, of_photos, power in (((), ood.GALLERY, 1), ([features + 1], ood.GALLERY // 2, ood.SHARE_POWER)):
+        fitted, groups = ood.fit(features, labels, np.arange(1000), copies=copies)
+        again, groups_again = ood.fit(features, labels, np.arange(1000), copies=copies)
+        assert len(groups) == len(fitted["gallery"]) == ood.GALLERY and (groups == groups_again).all()
+        photos = torch.nn.functional.normalize(features[groups[:of_photos]]).half()
+        assert torch.equal(fitted["gallery"][:of_photos], photos)
+        assert fitted["share_power"] == power and fitted["threshold"] == again["threshold"]
+
+
 def test_gallery_of_a_large_set_is_drawn_evenly_and_stays_small():
     labels = np.repeat([0, 1], [5000, 500])
     chosen = ood.sample_gallery(labels, seed=42)

@@ -184,7 +184,9 @@ def check_size(im: Image.Image, fp: BinaryIO) -> None:
 
 
 def is_large(im: Image.Image, fp: BinaryIO) -> bool:
-    """Return whether an image takes hundreds of megabytes while it is decoded: up to 16 bytes per pixel."""
+    """Return whether an image may take hundreds of megabytes while it is decoded: up to 20 bytes per pixel."""
+    if im.format == "AVIF":  # its header may lie, and no decoder refuses it for that, as libheif refuses a HEIC
+        return True
     return im.width * im.height > LARGE * 10**6 and not (im.format in ("JPEG", "MPO") and is_decoded_in_rows(im, fp))
 
 
