@@ -23,7 +23,8 @@ def speed_up(model: nn.Module) -> None:
     fuse(model)
     replace(model, same_padding)
     if torch.backends.mkldnn.is_available():
-        replace(model, pointwise)
+        replace(model, packed)
+        join_relu6(model)
     model.to(memory_format=torch.channels_last)
     keep_memory()
 
@@ -58,10 +59,12 @@ class SameConv(nn.Conv2d):
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(self.pad(x))
+
+    @staticmethod
+    def pad(x: torch.Tensor) -> torch.Tensor:
         height, width = x.shape[-2:]
-        if height % 2 or width % 2:
-            x = nn.functional.pad(x, (width % 2, 0, height % 2, 0))
-        return super().forward(x)
+        return nn.functional.pad(x, (width % 2, 0, height % 2, 0)) if height % 2 or width % 2 else x
 
 
 def same_padding(conv: nn.Conv2d) -> nn.Conv2d:
@@ -74,21 +77,37 @@ def same_padding(conv: nn.Conv2d) -> nn.Conv2d:
     return same.eval()
 
 
-class PointwiseConv(nn.Conv2d):
-    """A 1x1 convolution by oneDNN, where torch on one core takes a slower way."""
+class PackedConv(nn.Module):
+    """A convolution by oneDNN, with the ReLU6 after it if there is one, whose weights are packed once and for all."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.pad = conv.pad if isinstance(conv, SameConv) else nn.Identity()
+        self.how = list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups
+        size = [1, conv.in_channels, 64, 64]  # for which oneDNN chooses an order; others work as well
+        self.weight = torch.ops.mkldnn._reorder_convolution_weight(conv.weight.detach(), *self.how, size)
+        self.bias = conv.bias
+        self.after: tuple[str, list[float]] = ("none", [])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.mkldnn_convolution(
-            x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups
-        )
+        x = self.pad(x)
+        return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *self.how, *self.after, "")
 
 
-def pointwise(conv: nn.Conv2d) -> nn.Conv2d:
-    if type(conv) is not nn.Conv2d or conv.kernel_size != (1, 1):
-        return conv
-    fast = PointwiseConv(conv.in_channels, conv.out_channels, 1, conv.stride, groups=conv.groups)
-    fast.weight, fast.bias = conv.weight, conv.bias
-    return fast.eval()
+def packed(conv: nn.Conv2d) -> nn.Module:
+    plain = type(conv) in (nn.Conv2d, SameConv) and conv.padding_mode == "zeros" and isinstance(conv.padding, tuple)
+    return PackedConv(conv) if plain else conv
+
+
+def join_relu6(module: nn.Module) -> None:
+    """Let every `PackedConv` do the ReLU6 after it."""
+    previous: nn.Module | None = None
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.ReLU6) and isinstance(previous, PackedConv):
+            previous.after = ("hardtanh", [0.0, 6.0])
+            setattr(module, name, nn.Identity())
+        join_relu6(child)
+        previous = child
 
 
 @contextmanager
