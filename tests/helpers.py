@@ -116,12 +116,12 @@ class Nginx:
         access_log off; client_max_body_size 30m;
         client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
         uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-        server {{ listen 127.0.0.1:{port}; location {path} {{ proxy_pass {url}/; {headers} }} }}
+        {more} server {{ listen 127.0.0.1:{port}; location {path} {{ proxy_pass {url}/; {headers} }} }}
     }}"""
 
-    def __init__(self, folder, url, path="/", headers=""):
+    def __init__(self, folder, url, path="/", headers="", more=""):
         port = free_port()
-        config = self.CONFIG.format(folder=folder, port=port, path=path, url=url, headers=headers)
+        config = self.CONFIG.format(folder=folder, port=port, path=path, url=url, headers=headers, more=more)
         (folder / "nginx.conf").write_text(config)
         self.process = subprocess.Popen([NGINX, "-p", folder, "-e", "error.log", "-c", "nginx.conf"])
         get(f"http://127.0.0.1:{port}")
