@@ -612,7 +612,7 @@ def test_there_is_room_up_to_the_bound_and_while_the_disk_keeps_its_reserve(tmp_
 
 
 def test_a_sweep_counts_what_stays_and_forgets_what_is_gone(tmp_path):
-    here, old = grow(tmp_path / "a" / "here.jpg", size=2 * LEAST), grow(tmp_path / "b" / "old.jpg", 4000)
+    here, old = grow(tmp_path / "a" / "here.jpg", 3500, 2 * LEAST), grow(tmp_path / "b" / "old.jpg", 4000)
     kept, both = {str(here), str(old)}, grow(tmp_path / "a" / "old.jpg", 4000)
     store = Store(tmp_path, [kept])
     store.sweep()
