@@ -166,11 +166,13 @@ def use_one_thread():
 def run_module(file, most, verbose):
     plugin = Plugin(file, most)
     tests = [f"tests/test_{name}.py" for name in TESTS[file]]
-    options = ["-qq", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:warnings", "-o", "timeout=120"]
+    options = ["-qq", "-m", "not slow", "-p", "no:cacheprovider", "-o", "timeout=120"]
     with open(os.devnull, "w") as nowhere:
         out, sys.stdout = sys.stdout, nowhere
-        pytest.main([*options, *tests], plugins=[plugin])
+        code = pytest.main([*options, *tests], plugins=[plugin])
         sys.stdout = out
+    if code in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR):
+        sys.exit(f"The tests can't be collected: run pytest {' '.join(tests)}")
     killed = sum(mutant.killed for mutant in plugin.mutants)
     print(f"| `{file}` | {killed} of {len(plugin.mutants)} | {killed / len(plugin.mutants):.0%} |", flush=True)
     for mutant in plugin.mutants if verbose else ():
