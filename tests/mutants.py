@@ -36,7 +36,7 @@ TESTS = {  # the files whose quick tests are about a module
     "bears/predict/journal.py": ["detections"],
     "bears/train/evaluation.py": ["trust"],
     "bears/watch/alarm.py": ["watch"],
-    "bears/watch/motion.py": ["watch"],
+    "bears/watch/motion.py": ["motion"],
 }
 QUICK = 2  # seconds that a test computes at most, to be asked about each change
 
@@ -70,27 +70,27 @@ def make_mutants(file, most):
     """Return `most` of the changes that mutmut makes to a module, always the same, or all if they are fewer."""
     from mutmut.mutation.file_mutation import mutate_file_contents
 
-    made = mutate_file_contents(file, (ROOT / file).read_text(encoding="utf-8"))
-    changed = {"__name__": name_of(file), "__file__": file}
+    made = mutate_file_contents(str(file), file.read_text(encoding="utf-8"))
+    changed = {"__name__": name_of(file), "__file__": str(file)}
     exec(compile(made.code, file, "exec"), changed)
     names = random.Random(0).sample(made.mutant_names, min(most, len(made.mutant_names)))
     return [Mutant(name, made, changed) for name in sorted(names)]
 
 
 def name_of(file):
-    return ".".join((ROOT / file).relative_to(ROOT).with_suffix("").parts)
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
 
 
 class Plugin:
     """Runs mutants in the place of the tests: of each file of tests, those of functions that its tests reach."""
 
     def __init__(self, file, most):
-        self.file, self.mutants, self.failed = str(ROOT / file), make_mutants(file, most), False
+        self.file, self.most, self.mutants, self.failed = ROOT / file, most, [], False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
         use_one_thread()
-        self.module = import_module(name_of(self.file))
+        self.module, self.mutants = import_module(name_of(self.file)), make_mutants(self.file, self.most)
         for path in dict.fromkeys(item.path for item in session.items):
             self.items = [item for item in session.items if item.path == path]
             self.run_file()
@@ -121,7 +121,7 @@ class Plugin:
         reached = set()
 
         def note(frame, event, arg):
-            if event == "call" and frame.f_code.co_filename == self.file:
+            if event == "call" and frame.f_code.co_filename == str(self.file):
                 reached.add(frame.f_code)
 
         threading.setprofile(note)
