@@ -11,7 +11,7 @@ from functools import partial
 import pillow_heif
 import pytest
 import requests
-from helpers import DESKTOP, PHONE, ROOT, Server, ask_from, model_process, serious_findings, upload
+from helpers import DESKTOP, PHONE, ROOT, Server, ask_from, model_process, serious_findings, stopped_model, upload
 from PIL import Image
 
 pytestmark = pytest.mark.slow
@@ -340,6 +340,53 @@ def test_a_page_of_somebody_else_shows_the_app_and_gets_no_photo(server, browser
     assert page.title() == "Zoo"
     assert {url for url in asked if url.startswith(web_server.url(""))} <= {web_server.url("/")}
     page.context.close()
+
+
+def snippet(server, frame):
+    """An example of docs/deploy.md with the address of a server: an <iframe>, or the lines with <gradio-app>."""
+    [*examples] = re.findall(r"```html\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8"), re.S)
+    [example] = [example for example in examples if ("<iframe" in example) == frame]
+    [script] = re.findall(r'src="\./assets/(index[^"]*)"', requests.get(server.url, timeout=30).text)
+    return example.replace("https://ADDRESS-OF-THE-APP", server.url).replace("index-….js", script)
+
+
+@pytest.mark.parametrize("frame", [True, False], ids=["iframe", "gradio-app"])
+def test_the_guide_shows_how_to_embed_the_app(server, browser, web_server, frame):
+    html = f'<!DOCTYPE html><html lang="de"><meta charset="utf-8"><title>Zoo</title>{snippet(server, frame)}'
+    web_server.pages["/"] = html.encode()
+    with browser.new_context(**PHONE) as context:
+        page = context.new_page()
+        page.goto(web_server.url("/"))
+        app = page.frame_locator("iframe") if frame else page
+        app.locator("[data-first]").wait_for()
+        app.get_by_label("Example: Teddy bear").tap()
+        app.locator(".verdict").get_by_text("Teddy bear, 96% sure").wait_for()
+
+
+def test_the_footer_has_the_api_and_the_theme_on_a_phone(open_page):
+    page = open_page(PHONE)
+    page.locator("[data-first]").wait_for()
+    page.get_by_role("button", name="Settings").tap()
+    page.get_by_text("Dark", exact=False).first.tap()
+    page.wait_for_function("document.body.classList.contains('dark')")
+    assert page.evaluate("document.documentElement.lang") == "en"
+    page.keyboard.press("Escape")
+    page = open_page(PHONE)
+    page.get_by_role("button", name="Use via API").tap()
+    page.get_by_text("/predict").first.wait_for()
+
+
+def test_who_waits_reads_how_many_photos_are_before_theirs(open_page, server):
+    page, photo = open_page(), upload(server, TEDDY.read_bytes())
+    page.locator("[data-first]").wait_for()
+    with stopped_model(server):
+        for _ in range(3):
+            assert ask_from(server.url, photo, "127.0.0.9") == ""
+        page.set_input_files(FILE, TEDDY)
+        page.locator(".verdict").get_by_text("Looking… 3 photos are before yours.").wait_for()
+        assert re.fullmatch(r"\d+ s", page.inner_text(".note"))
+    answered(page)
+    assert page.inner_text(".note") == ""
 
 
 def test_a_server_that_is_gone_is_no_endless_wait(open_page):
