@@ -1,5 +1,8 @@
 """Where something moves before a camera, and which of it is the same thing as before."""
 
+import math
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -35,6 +38,19 @@ def test_when_the_light_goes_out_the_background_is_learnt_anew():
     assert found[20] is None and found[21:] == [[]] * 19
 
 
+def test_the_background_is_learnt_quickly_at_first_and_then_by_the_clock():
+    movement, rates, picture = Movement(), [], np.zeros((18, 32, 3), np.uint8)
+
+    def apply(picture, learningRate):
+        rates.append(learningRate)
+        return picture[..., 0]
+
+    movement.background = SimpleNamespace(apply=apply)
+    for seconds in (*range(11), 15, 14):  # no step counts for more than 2 seconds, and the clock may go back
+        movement.mask(picture, seconds)
+    assert rates == pytest.approx([1] + [1 / 25] * 9 + [1 - math.exp(-1 / 120), 1 - math.exp(-2 / 120), 0])
+
+
 def test_light_that_drifts_moves_nothing():
     assert not any(boxes(noisy(cv2.convertScaleAbs(meadow(), alpha=1 - n / 300), n) for n in range(100)))
 
@@ -43,6 +59,7 @@ def test_a_still_track_is_dropped_after_half_a_minute_unless_a_bear_is_seen_ther
     tracks = Tracks()
     tracks.join([(0, 0, 50, 50), (300, 0, 50, 50)], 0)
     bear = tracks.tracks[1]
+    tracks.forget(0, lambda track: track is bear)
     tracks.forget(29, lambda track: track is bear)
     assert len(tracks.tracks) == 2
     tracks.forget(30, lambda track: track is bear)
@@ -72,6 +89,9 @@ A = (0, 0, 10, 20)
 def test_how_far_boxes_are_apart_and_whether_their_sizes_are_alike(box, distance, is_alike):
     assert apart(A, box) == apart(box, A) == pytest.approx(distance)
     assert alike(A, box) == alike(box, A) == is_alike
+    lying, other = ((y, x, height, width) for x, y, width, height in (A, box))
+    assert apart(lying, other) == apart(other, lying) == pytest.approx(distance)
+    assert alike(lying, other) == alike(other, lying) == is_alike
 
 
 def test_boxes_without_a_size_are_apart_by_their_pixels():

@@ -531,6 +531,8 @@ def launched(demo, tmp_path, monkeypatch):
     proxies = []
     monkeypatch.setattr(guard, "limit_connections", proxies.append)
     monkeypatch.setattr(guard, "routes", lambda file: [file.name])
+    monkeypatch.setattr(guard, "page_routes", lambda first: [first])
+    monkeypatch.setattr(demo, "first", "the first answer", raising=False)
     monkeypatch.setattr(Store, "keep_sweeping", lambda store: proxies.append(store))
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "")  # so that what `protected` sets is undone
@@ -560,7 +562,7 @@ def test_the_page_is_launched_private_and_guarded(
         forwarded,
     )
     assert os.environ["FORWARDED_ALLOW_IPS"] == trusted and launched == [limited, page.store]
-    assert routes == [guard.ROUTE, "export.pkl"]
+    assert routes == [guard.ROUTE, "the first answer", "export.pkl"]
     assert page.store.folder == tmp_path and page.store.listed is demo.temp_file_sets
     del options["app_kwargs"]
     assert options == {
