@@ -10,7 +10,7 @@ import {Tab} from "./tab.js"
 const SHOWN = 5 // classes
 const LOOKING = "Looking…"
 const CLOSER = "Is there one? Tap it in the photo to ask about that part only."
-const CROPPING = "Drag the frame to the part that you mean."
+const CROPPING = "Drag the frame to the part that you mean, or draw a new one."
 
 export class PhotoTab extends Tab {
     asking = new AbortController()
@@ -23,7 +23,7 @@ export class PhotoTab extends Tab {
         this.photo = this.find(".yours")
         this.glow = this.find(".glow")
         this.video = this.find("video")
-        this.input = this.find("input")
+        this.input = this.find("[type=file]")
         this.verdict = this.find(".verdict")
         this.photo.addEventListener("error", () => (element.dataset.unseen = ""))
         const keys = {ask: () => this.askAboutPart(), cancel: () => this.leaveCrop()}
@@ -182,7 +182,7 @@ export class PhotoTab extends Tab {
             const {videoWidth, videoHeight} = this.video
             if (videoWidth) this.give(await asJpeg(this.video, videoWidth, videoHeight, 0.95)) // else it is still to come
         })
-        this.on("change", "input", () => {
+        this.on("change", "[type=file]", () => {
             if (this.input.files[0]) this.give(this.input.files[0])
             this.input.value = "" // or the same file once more is no change
         })
