@@ -96,6 +96,7 @@ def test_what_is_no_bear_has_no_map_and_a_list_that_says_so(open_page):
     assert page.get_by_text("Tap it in the photo").is_visible()
     assert page.get_by_text("If it had to be one of these:").is_visible()
     assert not page.get_by_role("button", name="Why?").is_visible()
+    assert not serious_findings(page)
 
 
 def test_one_tap_on_an_example_and_one_more_for_the_next(open_page, screen):

@@ -245,6 +245,7 @@ export class PhotoTab extends Tab {
         }
         try {
             await startCamera(this.video)
+            this.asking.abort()
             this.clear()
             this.say("camera", "")
         } catch {
