@@ -280,8 +280,50 @@ def test_a_small_file_that_costs_much_is_refused_by_a_look_at_it(make):
     assert time.process_time() - start < 0.5
 
 
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "MPO"])
+def test_a_photo_is_told_by_its_first_16_bytes(format):
+    assert photo.begins_a_photo(saved(SCENE, format).read(16))
+
+
+@pytest.mark.parametrize(
+    "data", [b"%!PS-Adobe-3.0 EPSF-3.0", b"%PDF-1.7 and more text", b"<svg xmlns='http", b"II", b""]
+)
+def test_other_files_begin_no_photo(data):
+    assert not photo.begins_a_photo(data)
+
+
+def test_a_tiff_without_tables_holds_no_more_than_a_photo():
+    empty = io.BytesIO(struct.pack("<2sHLHL", b"II", 42, 8, 0, 0) + bytes(4))
+    assert photo.check_tables(empty) is empty and empty.tell() == 0
+
+
+def test_comments_of_a_gif_without_a_palette_of_its_own_are_counted():
+    head, blocks = b"GIF89a" + bytes(7), b"!\xfe\1a\0"
+    assert "holds more" in refusal(head + blocks * (photo.MAX_BLOCKS + 1) + b";")
+    assert list(photo.gif_blocks(io.BytesIO(head + blocks * 3 + b";"), head)) == [1] * 3
+
+
+def test_a_png_without_its_end_is_opened():
+    data = saved(SCENE, "PNG").getvalue()
+    assert is_scene(open_photo(io.BytesIO(data[: data.index(b"IEND") - 4])))
+
+
+def test_holes_in_a_large_photo_of_few_colours_are_white():
+    im = Image.new("P", (1000, 800))
+    im.putpalette([0, 0, 255, 255, 0, 0])
+    im.paste(1, (0, 0, 500, 800))
+    small = open_photo(saved(im, "PNG", transparency=1))
+    assert close(small.getpixel((5, 5)), (255, 255, 255)) and close(small.getpixel((small.width - 5, 5)), (0, 0, 255))
+
+
+def test_floats_are_black_to_white_from_0_to_1_only_if_most_are_in_that_range():
+    assert photo.to_8_bits(np.float32([0.2, 1, 40])).tolist() == pytest.approx([51, 255, 255], abs=1)
+    assert photo.to_8_bits(np.float32([1.5, 1.5, 40])).tolist() == pytest.approx([1, 1, 40], abs=1)
+
+
 def test_the_type_of_a_table_of_strips_hides_nothing():
-    assert "holds more" in refusal(hostile.tiff_of_many_strips(kind=1))
+    said = "This file holds more beside its picture than a photo does. " + photo.HINT
+    assert refusal(hostile.tiff_of_many_strips(kind=1)) == said
 
 
 @pytest.mark.parametrize("order, big", [("<", False), (">", False), ("<", True)])  # Pillow opens no BigTIFF with ">"
@@ -371,6 +413,14 @@ def test_a_size_at_the_limit_passes(size, said):
     with pytest.raises(PhotoError) if said else contextlib.nullcontext() as e:
         photo.check_size(opened(*size), None)
     assert not said or str(e.value) == said
+
+
+@pytest.mark.parametrize("format", ["JPEG", "MPO"])
+def test_both_names_of_a_jpeg_have_its_limit(format, monkeypatch):
+    monkeypatch.setattr(photo, "is_decoded_in_rows", lambda im, fp: True)
+    photo.check_size(opened(20_000, 10_000, format), None)
+    with pytest.raises(PhotoError, match="200 megapixels"):
+        photo.check_size(opened(20_000, 10_001, format), None)
 
 
 def test_only_what_takes_much_memory_is_decoded_in_turn():
