@@ -10,12 +10,10 @@ import os
 import sys
 import time
 from argparse import Namespace
-from pathlib import Path
 
+from bears.app import FEEDBACK
 from bears.cli import STOP_SIGNALS, STRICTNESS, begin, command_parser, end_in_order, no_page, prepare_gradio, root_path
-from bears.files import export_file
-
-MODEL = Path(__file__).with_name("export.pkl")
+from bears.files import MODEL, export_file
 
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
@@ -27,6 +25,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     proxy = "behind a proxy: the address that visitors open (https://bears.example), or only its path (/bears)"
     parser.add_argument("--root-path", type=root_path, default=os.getenv("GRADIO_ROOT_PATH"), help=proxy)
     parser.add_argument("--mcp", action="store_true", help="also answer AI assistants, as a tool (MCP)")
+    parser.add_argument("--feedback", **FEEDBACK)
     host = os.getenv("GRADIO_SERVER_NAME") or "127.0.0.1"
     parser.add_argument("--host", default=host, help=f"address to listen on (default: {host}; 0.0.0.0: all networks)")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
@@ -40,6 +39,7 @@ prepare_gradio()
 
 import gradio as gr
 from bears import static_site
+from bears.app.feedback import create_feedback
 from bears.app.front_end import CAMERA, LOOK, PHOTO
 from bears.app.guard import protected
 from bears.app.hosting import check_address, end_page, satisfy_zerogpu, share
@@ -52,13 +52,14 @@ from bears.model import wording
 from bears.model.metadata import read_facts
 
 
-def create_demo(model, trust=False, strictness=1.0):
-    """The page, as a `gr.Blocks`, that serves the export `model`; `trust` lets it be any pickle."""
+def create_demo(model, trust=False, strictness=1.0, place=None):
+    """The page, as a `gr.Blocks`, of the export `model`; `trust` lets it be any pickle; feedback goes to `place`."""
     facts = read_facts(model)
     says = wording.invitation(facts)
     examples = [(str(f), wording.example_name(f, facts)) for f in wording.find_examples(model, facts)]
     gr.set_static_paths([f for f, _ in examples])
     begin_with(says, examples[0][0] if examples else None)
+    feedback = create_feedback(place, model, facts)
     learn = LearnerProcess(model, trust, strictness)  # the lesson's `load_learner`, in a process of its own
 
     def ask(photo, explain=True):
@@ -91,10 +92,10 @@ def create_demo(model, trust=False, strictness=1.0):
     with gr.Blocks(title=wording.page_title(facts)) as demo:
         gr.Markdown(f"# {wording.as_markdown(wording.page_title(facts))}", elem_id="title")
         with gr.Tab("Photo"):  # the pages ask /predict and /classify_frame, as programs do
-            gr.HTML(**PHOTO, examples=examples, none=wording.unseen(facts))
+            gr.HTML(**PHOTO, examples=examples, none=wording.unseen(facts), feedback=feedback.words())
         with gr.Tab("Camera"):
             gr.HTML(**CAMERA, **wording.camera_words(facts))
-        gr.Markdown(wording.about(facts, offline=bool(static_site.find_site(learn.file))), elem_id="about")
+        gr.Markdown(wording.about(facts, feedback.privacy(), bool(static_site.find_site(learn.file))), elem_id="about")
         with gr.Row(visible=False):  # what /predict takes and gives
             photo = only_uploads(gr.Image(label="Photo", type="filepath"))
             label, verdict = gr.Label(label="Probabilities"), gr.Textbox(label="Verdict")
@@ -103,8 +104,9 @@ def create_demo(model, trust=False, strictness=1.0):
         photo.change(predict, photo, answer, api_name="predict", api_description=says, preprocess=False)
         frame = {"api_name": "classify_frame", "api_visibility": "undocumented", "preprocess": False}
         photo.upload(classify_frame, photo, seen, **frame)
+        feedback.offer(learn, photo)
     demo.queue(max_size=64, api_open=False, default_concurrency_limit=32)
-    demo.learn, demo.first = learn, FirstAnswer(learn, examples, facts)
+    demo.learn, demo.feedback, demo.first = learn, feedback, FirstAnswer(learn, examples, facts)
     return demo
 
 
@@ -135,7 +137,7 @@ args = parse_args(None if __name__ == "__main__" else [])
 gpu = satisfy_zerogpu()
 try:
     trust = args.trust_model or os.getenv("TRUST_MODEL") == "1"  # as deploy sets it on a Space
-    demo = create_demo(args.model, trust, args.strictness)
+    demo = create_demo(args.model, trust, args.strictness, args.feedback)
 except OSError as e:  # Gradio copies the examples to its folder
     sys.exit(f"app.py: {no_page(e)}")
 

@@ -12,12 +12,19 @@ A plain `git push` does not do: the Hub refuses binary files in it.
 
 import csv
 import json
+import re
 import subprocess
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 
 from bears.cli import begin, command_parser, ends_in_words
 from bears.files import HOME, MODEL, export_file
+
+
+def data_set(text):
+    if not re.fullmatch("hf://datasets/[^/]+/[^/]+", text):
+        raise ArgumentTypeError(f"{text} is no data set: name one like hf://datasets/my-name/feedback")
+    return text
 
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
@@ -28,6 +35,8 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser.add_argument("--hardware", help="for a new Space; the Hub's own choice by default")
     test = "photos, one folder per class: send nothing if the Space's own model is better on them"
     parser.add_argument("--test", metavar="DIR", type=Path, help=test)
+    feedback = "private data set for visitors' feedback: hf://datasets/USER/NAME (docs/deploy.md)"
+    parser.add_argument("--feedback", type=data_set, metavar="DATASET", help=feedback)
     parser.add_argument(
         "--static", action="store_true", help="the page of `python3 -m bears offline` on a static Space"
     )
@@ -183,7 +192,7 @@ def check_token():
         raise DeployError(f"{TOKEN} and run `.venv/bin/hf auth login`.")
 
 
-def send(space, files, hardware, trust=False, sdk="gradio"):
+def send(space, files, hardware, trust=False, sdk="gradio", feedback=None):
     """Create the Space if need be and make one commit of `files`; returns its address. Raises `DeployError`."""
     disable_progress_bars()
     hub = HfApi()
@@ -191,6 +200,8 @@ def send(space, files, hardware, trust=False, sdk="gradio"):
         url = hub.create_repo(space, repo_type="space", space_sdk=sdk, space_hardware=hardware, exist_ok=True)
         if trust:
             hub.add_space_variable(space, "TRUST_MODEL", "1")
+        if feedback:
+            hub.add_space_variable(space, "BEARS_FEEDBACK", feedback)
         gone = left_over(hub, space, files)
         changes = [CommitOperationAdd(name, f) for name, f in files.items()]
         changes += [CommitOperationDelete(name, is_folder=False) for name in gone]
@@ -246,7 +257,8 @@ def deploy_app(args):
         check_opens(args.model, args.trust_model)
         if args.test:
             check_not_worse(args.space, args.model, args.test, args.trust_model)
-        print(f"The Space builds now: {send(args.space, files, args.hardware, args.trust_model)}")
+        url = send(args.space, files, args.hardware, args.trust_model, feedback=args.feedback)
+        print(f"The Space builds now: {url}")
 
 
 def deploy_static(args):

@@ -38,7 +38,7 @@ ROWS = {
         " head and the gallery are this project's",
         APACHE,
     ),
-    "docs/pictures/phone.jpg docs/pictures/offline.jpg docs/pictures/tour.webp": (
+    "docs/pictures/phone.jpg docs/pictures/offline.jpg docs/pictures/feedback.jpg docs/pictures/tour.webp": (
         "screenshots, with the example photos in them",
         "this project; the photos as above",
         f"{APACHE}; the photos GPL 2",

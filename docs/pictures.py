@@ -80,6 +80,21 @@ def take_offline(browser, folder):
     take(page, "Grizzly bear", PICTURES / "offline.jpg")
 
 
+def take_feedback(browser, folder):
+    """What a visitor is asked below an answer, of docs/loop.md."""
+    server = Server(Path(folder) / "log", "--feedback", f"{folder}/feedback")
+    try:
+        page = browser.new_page(device_scale_factor=2, **PHONE_OFFLINE)
+        page.goto(server.url)
+        page.get_by_label("Example: Teddy bear").click()
+        page.get_by_role("button", name="No", exact=True).click()
+        page.locator(".feedback").evaluate("form => form.scrollIntoView({block: 'end'})")
+        page.wait_for_timeout(500)  # colours fade
+        page.screenshot(path=PICTURES / "feedback.jpg", quality=85)
+    finally:
+        server.close()
+
+
 def icons(browser):
     """The icons of the offline version, as phones want them, from the app's own."""
     svg, folder = (ROOT / "bears" / "web" / "icon.svg").read_text(), ROOT / "bears" / "web" / "offline"
@@ -116,6 +131,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder, chromium(*CAMERA, camera(folder)) as browser:
         icons(browser)
         take_offline(browser, folder)
+        take_feedback(browser, folder)
         server = Server(Path(folder) / "log")
         try:
             server.wait_for("The model is ready", 60)

@@ -14,7 +14,7 @@ from importlib.metadata import version
 import pytest
 import requests
 import yaml
-from bears.deploy import COMMIT_MESSAGE, files_to_send, main, send
+from bears.deploy import COMMIT_MESSAGE, files_to_send, main, parse_args, send
 from bears.errors import DeployError
 from bears.model.export import open_export
 from bears.model.metadata import public
@@ -325,3 +325,13 @@ def test_elsewhere_there_is_no_gpu_function(server):
     assert requests.get(server.url, timeout=30).ok
     code = "import sys, app; assert 'spaces' not in sys.modules or not sys.modules['spaces'].config.Config.zero_gpu"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_the_space_is_told_where_feedback_goes(hub, monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    send("me/bears", {"a.txt": b"a"}, None, feedback="hf://datasets/me/feedback")
+    assert hub.variables == {"key": "BEARS_FEEDBACK", "value": "hf://datasets/me/feedback"}
+    with pytest.raises(SystemExit):
+        parse_args(["me/bears", "--feedback", "feedback"])

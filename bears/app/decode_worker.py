@@ -1,7 +1,7 @@
 """The program that opens photos for the page, one after another: `python -m bears.app.decode_worker`.
 
-It reads paths, each a line of JSON, and answers with a line of JSON and, if that has a size, the pixels behind it. No
-pickle comes out of where strangers' bytes have been.
+It reads paths with options, each a line of JSON, and answers with a line of JSON and, if that has a size, the pixels
+behind it. No pickle comes out of where strangers' bytes have been.
 """
 
 import contextlib
@@ -41,10 +41,10 @@ def read_jobs(jobs):
     os._exit(0)  # the page is gone, whatever this process is at
 
 
-def answer(file, pipe):
-    """Write what has become of the photo in `file`."""
+def answer(file, options, pipe):
+    """Write what has become of the photo in `file`; `options` are those of `open_photo`."""
     try:
-        photo = open_photo(file, in_turn=one_at_a_time)
+        photo = open_photo(file, in_turn=one_at_a_time, **options)
         head, pixels = {"size": photo.size}, photo.tobytes()
     except PhotoError as e:
         head, pixels = {"refused": e.args, "spent": isinstance(e.__context__, MemoryError)}, b""
@@ -62,4 +62,4 @@ if __name__ == "__main__":
     jobs = queue.SimpleQueue()
     threading.Thread(target=read_jobs, args=[jobs], daemon=True).start()
     while True:
-        answer(jobs.get(), pipe)
+        answer(*jobs.get(), pipe)

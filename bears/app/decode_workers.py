@@ -32,15 +32,15 @@ class DecodeWorkers:
         for opener in self.all:
             self.idle.put(opener)
 
-    def open(self, file, hung_up):
-        """`open_photo(file)`; the process is ended when `hung_up()` says that nobody waits for the photo any more.
+    def open(self, file, hung_up, **options):
+        """`open_photo(file, **options)`; the process is ended when `hung_up()` says that nobody waits any more.
 
         Raises `PhotoError`, also when the photo takes more time or memory than a photo may.
         """
         opener = self.idle.get()
         try:
             opener.start()
-            return opener.open(file, hung_up)
+            return opener.open(file, hung_up, options)
         except OSError:
             raise PhotoError("There is no room to open photos at the moment", "Please try again in a minute.") from None
         finally:
@@ -72,10 +72,10 @@ class DecodeWorker:
             pipe = subprocess.PIPE
             self.process = subprocess.Popen(COMMAND, cwd=ROOT, env=env, stdin=pipe, stdout=pipe, start_new_session=True)
 
-    def open(self, file, hung_up):
+    def open(self, file, hung_up, options):
         start = time.monotonic()
         with end_after(DEADLINE, self.process, hung_up):
-            head, pixels = self.ask(file)
+            head, pixels = self.ask(file, options)
         if "size" in head and len(pixels) == 3 * head["size"][0] * head["size"][1]:
             return Image.frombytes("RGB", head["size"], pixels)
         if not head or head.get("spent"):
@@ -86,10 +86,10 @@ class DecodeWorker:
             raise PhotoError("This photo takes too long to open", "Please send a smaller copy.")
         raise PhotoError("The program that opened this photo stopped", "Please send it again, or a smaller copy.")
 
-    def ask(self, file):
+    def ask(self, file, options):
         """What the process writes: a dict, which is empty if the process is gone, and pixels."""
         try:
-            self.process.stdin.write(json.dumps(str(file)).encode() + b"\n")
+            self.process.stdin.write(json.dumps([str(file), options]).encode() + b"\n")
             self.process.stdin.flush()
             head = json.loads(self.process.stdout.readline() or "{}")
         except (BrokenPipeError, ValueError):  # it is gone, maybe in the middle of the line

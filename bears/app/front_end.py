@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-SENT = {name: (WEB / name).read_bytes() for name in (*MODULES, "gradio.js", "server.js")}
+SENT = {name: (WEB / name).read_bytes() for name in (*MODULES, "feedback.js", "gradio.js", "server.js")}
 # Another version has another address, so browsers may keep the modules for ever. It is relative to that of the page.
 ADDRESS = f"web/{hashlib.sha256(b''.join(SENT.values())).hexdigest()[:12]}"
 PRELOAD = "".join(f'<link rel="modulepreload" href="./{ADDRESS}/{name}">\n' for name in SENT)

@@ -94,6 +94,7 @@ def end_page(demo: Blocks) -> None:
         logging.getLogger("uvicorn.error").disabled = True  # it would show a traceback of each who is cut off
         demo.server.config.timeout_graceful_shutdown = 1  # second
         demo.close(verbose=False)
+    demo.feedback.close()
     demo.learn.close()
     close_tunnels()
     delete_private()

@@ -31,4 +31,4 @@ def text_of(*names: str) -> str:
 
 def style() -> str:
     """Return the style sheet of both pages, which takes its colours from the theme."""
-    return text_of("page.css", "camera.css")
+    return text_of("page.css", "feedback.css", "camera.css")

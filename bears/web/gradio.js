@@ -2,6 +2,7 @@
 // of its own, and leaves a page of somebody else's as it is.
 
 import {CameraTab} from "./camera.js"
+import {withFeedback} from "./feedback.js"
 import {PhotoTab} from "./page.js"
 import * as server from "./server.js"
 
@@ -12,7 +13,8 @@ export const openTab = (element, props, embed) => {
     if (props.tab == "camera") return new CameraTab(element, props, server)
     if (embed) leaveAlone(embed)
     else makeOurs()
-    return new PhotoTab(element, props, server, embed ?? window)
+    const backend = props.feedback ? withFeedback(element, props.feedback, server) : server
+    return new PhotoTab(element, props, backend, embed ?? window)
 }
 
 const leaveAlone = embed => {

@@ -41,11 +41,16 @@ export const classifyFrame = async (file, signal, wait) => {
     return answer
 }
 
-const ask = async (name, photo, signal, wait) => {
+const upload = async (photo, signal, wait) => {
     const body = new FormData()
     body.append("files", photo, photo.name || "photo.jpg")
     const [path] = await read(await send(`${api}/upload`, {method: "POST", body, signal}, wait))
-    const data = [{path, meta: {_type: "gradio.FileData"}}],
+    return {path, meta: {_type: "gradio.FileData"}}
+}
+
+// Ask a function of the API about a photo, if there is one, and `more`; returns what it gives.
+export const ask = async (name, photo, signal, wait, ...more) => {
+    const data = [...(photo ? [await upload(photo, signal, wait)] : []), ...more],
         headers = {"Content-Type": "application/json"}
     const url = `${api}/call/${name}`
     const options = {method: "POST", headers, body: JSON.stringify({data}), signal}

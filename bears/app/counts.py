@@ -1,0 +1,55 @@
+"""Count answers per day, by class, kind of answer and probability: no photo, no address, no single answer."""
+
+import csv
+import io
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+
+from bears.errors import ExportError
+from bears.files import write_whole
+from bears.text import from_cells, to_cells
+
+COLUMNS = ("day", "model", "answer", "certainty", "probability", "count")
+STEP = 20  # probabilities are counted in so many steps between 0 and 1; a row has the lower end of its step
+EVERY = 60  # seconds between two writings
+MAX_DAYS = 400  # older ones are forgotten
+
+
+class Counts:
+    """Counts answers of the model with a `version`, and writes them to a CSV file."""
+
+    def __init__(self, file, version):
+        self.file, self.version, self.lock = file, version, threading.Lock()
+        self.counter, self.written = read(file), time.monotonic()
+
+    def note(self, probs, certainty):
+        """Count one answer."""
+        label = max(probs, key=probs.get)
+        step = min(STEP - 1, int(probs[label] * STEP)) / STEP
+        with self.lock:
+            self.counter[time.strftime("%Y-%m-%d"), self.version, label, certainty, str(step)] += 1
+        if time.monotonic() - self.written > EVERY:
+            self.write()
+
+    def write(self):
+        """Write all counts; where the disk is full, the next time."""
+        self.written = time.monotonic()
+        with self.lock:
+            days = sorted({day for day, *_ in self.counter})[-MAX_DAYS:]
+            rows = sorted((*key, count) for key, count in self.counter.items() if key[0] in days)
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([COLUMNS, *map(to_cells, rows)])
+        with suppress(ExportError):
+            write_whole(self.file, text.getvalue().encode())
+
+
+def read(file):
+    """What an earlier run has counted; nothing if that cannot be read."""
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as f:
+            rows = [from_cells(row) for row in csv.DictReader(f)]
+        return Counter({tuple(row[name] for name in COLUMNS[:-1]): int(row["count"]) for row in rows})
+    except (OSError, KeyError, TypeError, ValueError, csv.Error):
+        return Counter()

@@ -1,0 +1,276 @@
+"""Keep what visitors say of answers and, where they allow it, their photos, for the host to review (`--feedback`).
+
+In the folder, `counts.csv` says how often each answer was given (bears/app/counts.py). `answers.csv` has a row for each
+answer that a visitor has judged, without a photo and without an address. `unreviewed` is an ImageFolder with a
+metadata.csv: a folder of photos for each label that visitors gave. Training never reads it; `python3 -m bears clean`
+shows it to the host first.
+"""
+
+import csv
+import io
+import os
+import shutil
+import sys
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import gradio as gr
+from bears.app.counts import Counts
+from bears.app.feedback_hub import HUB, Uploads, run_folder
+from bears.app.gradio_internals import find_caller
+from bears.app.guard import address
+from bears.app.uploads import RESERVE, received
+from bears.errors import ExportError, PhotoError
+from bears.files import check_writable, write_whole
+from bears.model import wording
+from bears.model.answers import GROUP, NONE
+from bears.model.photo import as_jpeg
+from bears.photos import NONE_OF_THESE, NOT_KNOWN, UNREVIEWED, list_photos
+from bears.static_site import fingerprint
+from bears.text import to_cells
+
+SIDE = 1024  # pixels of the longer side of a photo that is kept
+MAX_PHOTOS = 2000  # that wait for a review
+MAX_OF_ONE = 100  # of these, from one address, as long as the app runs
+MAX_ROWS = 10**7  # bytes of answers.csv: about 100,000 answers
+PER_HOUR, ALL_PER_HOUR = 20, 1000  # answers from one address, and from all
+MAX_VISITORS = 10_000  # addresses that are remembered, for an hour and in memory only
+ANSWERS = ("id", "day", "model", "answer", "certainty", "probability", "visitor", "photo")
+PHOTOS = ("file_name", "visitor", "answer", "certainty", "probability", "model", "day")
+YES = "yes"
+NO_ROOM = "Thank you. There was no room to keep your feedback."
+
+
+def create_feedback(place: str | None, model: Path, facts: dict) -> "Feedback | NoFeedback":
+    """What `--feedback` asks for. Ends the program with a sentence if that cannot be."""
+    if not place:
+        return NoFeedback()
+    try:
+        return Feedback(place, model, facts.get("classes", []))
+    except ExportError as e:
+        sys.exit(f"app.py: {e}")
+
+
+class NoFeedback:
+    """What visitors say is not asked for."""
+
+    def words(self):
+        return None
+
+    def offer(self, learn, photo):
+        pass
+
+    def privacy(self):
+        return wording.PRIVACY
+
+    def close(self):
+        pass
+
+
+class Feedback(NoFeedback):
+    """What visitors say of the answers of an export; `place` is a folder, or `hf://datasets/USER/NAME`."""
+
+    def __init__(self, place, model, classes):
+        self.labels = check_labels(classes)
+        self.on_hub = place.startswith(HUB)
+        self.folder = run_folder() if self.on_hub else Path(place)
+        make_private(self.folder)
+        self.uploads = Uploads(place, self.folder) if self.on_hub else None
+        self.visitors, self.lock = Visitors(), threading.Lock()
+        self.version = fingerprint(model)[:12] if model.is_file() else ""
+        self.counts = Counts(self.folder / "counts.csv", self.version)
+
+    def words(self):
+        """What the page shows."""
+        who = os.getenv("SPACE_AUTHOR_NAME") or "Whoever runs this page"
+        where = "in a private data set on Hugging Face" if self.on_hub else "in a private folder"
+        keeper = f"{who} keeps it {where}, and looks at it before a model learns from it."
+        return {"labels": [*self.labels, NONE_OF_THESE], "unknown": NOT_KNOWN, "yes": YES, "keeper": keeper}
+
+    def offer(self, learn, photo):
+        """Add the functions of the API, in a `gr.Blocks`, and count answers; `photo` is its input for photos."""
+        learn.note = self.counts.note
+        with gr.Row(visible=False):
+            label, keep, given = gr.Textbox(label="Label"), gr.Checkbox(label="Keep the photo"), gr.JSON()
+
+        def feedback(photo, label, keep, request: gr.Request):
+            try:
+                return self.give(learn, received(photo or {}), label, keep is True, visitor(request))
+            except (PhotoError, ExportError) as e:
+                raise gr.Error(str(e), duration=None, print_exception=False) from None
+
+        says = f"Say what a photo shows: {YES} if the answer was right, or one of {', '.join(self.words()['labels'])}"
+        label.submit(feedback, [photo, label, keep], given, api_name="feedback", api_description=says, preprocess=False)
+        undo = {"api_name": "undo_feedback", "api_description": "Take feedback back, by its id.", "preprocess": False}
+        label.change(self.undo, label, given, **undo)
+
+    def give(self, learn, file, label, keep, who):
+        """Note what a visitor says of a photo, and keep it if that is allowed; returns what the page says."""
+        if label not in (YES, *self.labels, NONE_OF_THESE, NOT_KNOWN):
+            raise PhotoError(f"Please say {YES}, or one of the classes")
+        if not self.visitors.may_speak(who):
+            raise PhotoError("That is a lot of feedback for an hour, thank you", "Please come back later.")
+        row = self.describe(*learn.predict(file, explain=False), label)
+        keep = keep and self.visitors.may_keep(who) and self.has_room()
+        try:
+            photo = learn.decode_workers.open(file, find_caller(), side=SIDE, long_side=SIDE) if keep else None
+            with self.lock:
+                self.write(row, photo)
+        except (OSError, ExportError):  # the disk is full
+            with suppress(OSError, ExportError):
+                self.forget(row["id"])
+            return {"id": None, "kept": False, "says": NO_ROOM}
+        if keep:
+            self.visitors.has_kept(who)
+        said = "Your answer and this photo are kept." if keep else "Your answer is counted. No photo is kept."
+        return {"id": row["id"], "kept": bool(keep), "says": f"Thank you. {said}"}
+
+    def describe(self, probs, certainty, _, limits, label):
+        """Return the row of an answer. A yes to a group leaves open which of its classes it is."""
+        said = NONE_OF_THESE if certainty == NONE else max(probs, key=probs.get)
+        confirmed = NOT_KNOWN if certainty == GROUP else said
+        return {
+            "id": uuid4().hex,
+            "day": time.strftime("%Y-%m-%d"),
+            "model": self.version,
+            "answer": said,
+            "certainty": certainty,
+            "probability": round(max(probs.values()), 4),
+            "visitor": confirmed if label == YES else label,
+            "photo": "",
+        }
+
+    def has_room(self):
+        """Whether one more photo may be kept: there are few enough, and the disk has room for other things."""
+        free = shutil.disk_usage(self.folder).free
+        return free > RESERVE and len(list_photos(self.folder / UNREVIEWED)) < MAX_PHOTOS
+
+    def write(self, row, photo):
+        """Write the photo, its row and that of the answer. Raises `OSError` or `ExportError`."""
+        answers = self.folder / "answers.csv"
+        if answers.is_file() and answers.stat().st_size > MAX_ROWS:
+            raise OSError("answers.csv is full")
+        if photo:
+            photo.thumbnail((SIDE, SIDE))
+            row["photo"] = name = f"{row['visitor']}/{row['id']}.jpg"
+            (self.folder / UNREVIEWED / row["visitor"]).mkdir(parents=True, exist_ok=True)
+            write_whole(self.folder / UNREVIEWED / name, as_jpeg(photo, quality=88))
+            append(self.folder / UNREVIEWED / "metadata.csv", PHOTOS, row | {"file_name": name})
+        append(answers, ANSWERS, row)
+
+    def undo(self, name):
+        """Forget the feedback that has such an id, which only its visitor knows."""
+        forgotten = isinstance(name, str) and len(name) == 32 and name.isalnum() and self.forget(name)
+        says = "Taken back: nothing of it is kept." if forgotten else "There is nothing to take back."
+        return {"id": None, "kept": False, "says": says}
+
+    def forget(self, name):
+        photos = self.folder / UNREVIEWED
+        with self.lock:
+            for photo in photos.glob(f"*/{name}.jpg"):
+                photo.unlink(missing_ok=True)
+                if self.uploads:
+                    self.uploads.delete(photo)
+                drop(photos / "metadata.csv", PHOTOS, lambda row: row["file_name"].endswith(f"/{name}.jpg"))
+            return drop(self.folder / "answers.csv", ANSWERS, lambda row: row["id"] == name)
+
+    def privacy(self):
+        """What becomes of photos, for the text about the page."""
+        return wording.PRIVACY.replace("within an hour.", "within an hour, unless you tick “Keep this photo”.", 1)
+
+    def close(self):
+        self.counts.write()
+        if self.uploads:
+            self.uploads.close()
+
+
+def make_private(folder):
+    """Make the folders, or see that they can be written to. Raises `ExportError`."""
+    photos = folder / UNREVIEWED
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        photos.mkdir(mode=0o700, exist_ok=True)
+    except OSError as e:
+        raise ExportError(f"{folder} cannot be made ({e.strerror}): name another folder with --feedback.") from None
+    check_writable(photos, "--feedback")
+
+
+def check_labels(classes):
+    """Return the classes, each of which becomes the name of a folder. Raises `ExportError`."""
+    for label in classes:
+        if label in ("", ".", "..") or Path(label).name != label or "\\" in label or "\0" in label:
+            raise ExportError(f"The class {label!r} can be no folder: leave out --feedback, or train with other names.")
+    if not classes:
+        raise ExportError("There is no export.json beside the model, which names its classes: leave out --feedback.")
+    return list(classes)
+
+
+def append(file, columns, row):
+    """Add a row to a CSV file, whole or not at all."""
+    size = file.stat().st_size if file.exists() else 0
+    try:
+        with file.open("a", newline="", encoding="utf-8") as f:
+            writer = csv.writer(f)
+            if not size:
+                writer.writerow(columns)
+            writer.writerow(to_cells([row[column] for column in columns]))
+    except OSError:
+        os.truncate(file, size)
+        raise
+
+
+def drop(file, columns, unwanted):
+    """Remove rows from a CSV file; returns whether there were any."""
+    if not file.is_file():
+        return False
+    with file.open(newline="", encoding="utf-8") as f:
+        rows = list(csv.DictReader(f))
+    kept = [row for row in rows if not unwanted(row)]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(kept)
+    if len(kept) < len(rows):
+        write_whole(file, text.getvalue().encode())
+    return len(kept) < len(rows)
+
+
+def visitor(request):
+    """Return who asks, as bears/app/guard.py tells clients apart."""
+    return address({"client": (request.client.host, 0)}) if request and request.client else ""
+
+
+class Visitors:
+    """How much feedback has come from which address; it is in memory only, and forgotten after an hour."""
+
+    def __init__(self):
+        self.times, self.all, self.kept, self.lock = {}, deque(), {}, threading.Lock()
+
+    def may_speak(self, who):
+        """Count one more answer of a visitor; returns whether that is within the limits."""
+        now = time.monotonic()
+        with self.lock:
+            own = self.times.setdefault(who, deque())
+            for times in (own, self.all):
+                while times and times[0] < now - 3600:
+                    times.popleft()
+            if len(own) >= PER_HOUR or len(self.all) >= ALL_PER_HOUR:
+                return False
+            own.append(now)
+            self.all.append(now)
+            while len(self.times) > MAX_VISITORS:
+                del self.times[next(iter(self.times))]
+            return True
+
+    def may_keep(self, who):
+        return self.kept.get(who, 0) < MAX_OF_ONE
+
+    def has_kept(self, who):
+        with self.lock:
+            self.kept[who] = self.kept.get(who, 0) + 1
+            while len(self.kept) > MAX_VISITORS:
+                del self.kept[next(iter(self.kept))]

@@ -1,0 +1,105 @@
+// "Is that right?" below an answer of the app, where the host wants to know: bears/app/feedback.py keeps what is said.
+
+import {shrink} from "./pictures.js"
+import {ask} from "./server.js"
+
+const FAILED = "Your feedback did not arrive."
+
+const make = (tag, properties = {}, ...children) => {
+    const node = Object.assign(document.createElement(tag), properties)
+    node.append(...children)
+    return node
+}
+
+// Return a back end that does what `backend` does, and offers a form in the `element` of the tab after each answer.
+export const withFeedback = (element, words, backend) => {
+    const form = new Form(words)
+    const predict = async (file, ...rest) => {
+        form.hide()
+        const answer = await backend.predict(file, ...rest)
+        if (rest[0].aborted) return answer
+        // Not before the tab has found the parts of its own.
+        if (!form.element.isConnected) element.querySelector(".feedback").replaceWith(form.element)
+        form.offer(file)
+        return answer
+    }
+    return {...backend, predict}
+}
+
+class Form {
+    // `labels` are what a photo may show instead, `unknown` says that nobody knows, `yes` that the answer is right.
+    constructor({labels, unknown, yes, keeper}) {
+        const button = (text, action) => make("button", {type: "button", textContent: text, onclick: action})
+        this.keep = make("input", {type: "checkbox"})
+        const others = [...labels, unknown].map(label => button(label, () => this.send(label)))
+        this.others = make("div", {className: "others", role: "group", ariaLabel: "What does it show?"}, ...others)
+        this.no = button("No", () => this.askForMore())
+        this.buttons = make(
+            "div",
+            {className: "yes-no"},
+            button("Yes", () => this.send(yes)),
+            this.no,
+        )
+        const allow = "Keep this photo so the model can learn"
+        this.question = make(
+            "div",
+            {className: "question"},
+            make("p", {className: "is-right", textContent: "Is that right?"}),
+            this.buttons,
+            this.others,
+            make("label", {}, this.keep, make("span", {}, allow, make("small", {textContent: keeper}))),
+        )
+        this.thanks = make("p", {role: "status"})
+        this.undo = button("Undo", () => this.takeBack())
+        this.element = make("div", {className: "feedback", hidden: true}, this.question, this.thanks, this.undo)
+    }
+
+    hide() {
+        this.element.hidden = true
+    }
+
+    // Ask about the answer to a photo. What was ticked for another photo is not ticked for this one.
+    offer(file) {
+        this.file = file
+        this.element.hidden = this.question.hidden = this.keep.checked = false
+        this.others.hidden = this.undo.hidden = true
+        this.no.ariaExpanded = "false"
+        this.thanks.textContent = ""
+    }
+
+    askForMore() {
+        this.others.hidden = !this.others.hidden
+        this.no.ariaExpanded = String(!this.others.hidden)
+    }
+
+    async send(label) {
+        const photo = await shrink(this.file)
+        await this.tell(() => ask("feedback", photo, AbortSignal.timeout(60000), null, label, this.keep.checked))
+    }
+
+    async takeBack() {
+        await this.tell(() => ask("undo_feedback", null, AbortSignal.timeout(60000), null, this.id))
+    }
+
+    // Show what the app says to a question, and whether that can be undone; the question stays if it does not arrive.
+    async tell(send) {
+        const {file} = this,
+            pressed = [...this.element.querySelectorAll("button")]
+        for (const button of pressed) button.disabled = true
+        this.thanks.textContent = "Sending…"
+        try {
+            const [{id, says}] = await send()
+            if (file != this.file) return // another photo is here by now
+            this.id = id
+            this.question.hidden = true
+            this.thanks.textContent = says
+            this.undo.hidden = !id
+            if (id) this.undo.focus({preventScroll: true})
+        } catch (error) {
+            const sentence = error instanceof TypeError || error.name == "TimeoutError" ? "" : error.message
+            if (file == this.file) this.thanks.textContent = `${FAILED} ${sentence}`.trim()
+        } finally {
+            for (const button of pressed) button.disabled = false
+        }
+    }
+}
