@@ -76,13 +76,20 @@ def test_events_are_kept_with_their_pictures_and_can_be_saved_and_deleted(pages)
     assert not pictures.evaluate_all("all => all.some(image => image.naturalWidth)")  # they cost memory
     page.get_by_text("Events (1)").click()
     assert pictures.evaluate_all("all => Promise.all(all.map(image => image.decode())).then(() => all.length)") >= 2
+    page.get_by_role("button", name="It was a bear").click()
+    page.get_by_role("button", name="False alarm").click()
+    page.reload()
+    page.get_by_role("tab", name="Camera").click()
+    page.get_by_text("Events (1)").click()
+    assert page.locator(".labels [aria-pressed=true]").all_inner_texts() == ["False alarm"]
     with page.expect_download() as saved:
         page.click("#camera .save")
     with zipfile.ZipFile(saved.value.path()) as file:
         assert file.testzip() is None
         [event] = [json.loads(file.read(name)) for name in file.namelist() if name.endswith("event.json")]
         photos = [Image.open(io.BytesIO(file.read(name))).size for name in file.namelist() if name.endswith(".jpg")]
-    assert event["median"] >= event["threshold"] and len(photos) == len(event["looks"]) >= 3
+    assert event["label"] == "False alarm" and event["median"] >= event["threshold"]
+    assert len(photos) == len(event["looks"]) >= 3
     page.click("#camera .delete")
     page.get_by_role("button", name="Really delete all?").click()
     page.reload()

@@ -2,6 +2,8 @@
 
 python3 -m bears clean photos           # a page, for this machine only: keep, move to another class, set aside, undo
 python3 -m bears clean photos --list    # the 20 likeliest mistakes of each class, as text
+python3 -m bears clean feedback         # what visitors have sent to `app --feedback feedback`
+python3 -m bears clean watched          # the alarms of `watch`: which were right, and which were false
 """
 
 import sys
@@ -29,8 +31,10 @@ prepare_gradio("bears.clean")
 
 from bears.clean.checks import CHECKS
 from bears.clean.decisions import Decisions
+from bears.clean.events import FALSE_ALARM, Alarms, find_events, rank_events
+from bears.clean.feedback import NEGATIVES, REVIEWED, Reviewed, find_tables, rank_feedback
 from bears.clean.page import Review, create_page
-from bears.clean.ranking import rank_folder
+from bears.clean.ranking import DISAGREE, MAY_BE_FALSE, rank_folder
 from bears.learning.data import check_folder
 from bears.learning.learner import no_progress_bar_in_logs
 from bears.text import as_typed, print_line
@@ -46,7 +50,10 @@ def print_ranking(review):
 def sum_up(review):
     """What the ranking holds, as a sentence."""
     waiting = [photo for label in review.ranking for photo in review.waiting(label)]
-    counts = [f"{sum(check in photo.found_by for photo in waiting)} {check}" for check in CHECKS]
+    checks = [
+        check for check in (DISAGREE, MAY_BE_FALSE) if any(check in photo.found_by for photo in waiting)
+    ] or CHECKS
+    counts = [f"{sum(check in photo.found_by for photo in waiting)} {check}" for check in checks]
     return f"Of {len(waiting)} photos to look at, {', '.join(counts)}."
 
 
@@ -56,6 +63,8 @@ def sum_up_steps(before, after):
     done = Counter(dict(step)["action"] for step in new.elements())
     if not done:
         return "Nothing new was decided."
+    if done[FALSE_ALARM]:
+        return f"You have called {done['keep']} alarms right and {done[FALSE_ALARM]} false."
     return (
         f"You have kept {done['keep']}, moved {done['move']} and set aside {done['set aside']}; the page can undo each"
         " of these steps, today or later."
@@ -69,12 +78,17 @@ def typed(args):
 
 
 def train_command(args):
+    if find_tables(Path(args.data)):
+        folder = Path(args.data)
+        reviewed, negatives = as_typed(folder / REVIEWED), as_typed(folder / NEGATIVES)
+        return f"python3 -m bears train --data my_photos --data {reviewed} --negatives {negatives} --out new_model"
     return f"python3 -m bears train --data {typed(args)} --out my_model"
 
 
 def print_next_commands(args):
     print(f"{'To put them right' if args.list else 'To go on'}: python3 -m bears clean {typed(args)}")
-    print(f"To train on what is there: {train_command(args)}", flush=True)
+    if not find_events(Path(args.data)):
+        print(f"To train on what is there: {train_command(args)}", flush=True)
 
 
 def serve(review):
@@ -100,14 +114,27 @@ def serve(review):
     return page
 
 
+def kind_of(folder):
+    """Which steps there are with the photos of a folder, and what ranks them; nothing if they must be judged first."""
+    if find_tables(folder):
+        return Reviewed, rank_feedback
+    if find_events(folder):
+        return Alarms, rank_events
+    return Decisions, None
+
+
 def run(args):
     check_folder(Path(args.data))
-    decisions = Decisions(args.data)
+    steps_of, ranking_of = kind_of(Path(args.data))
+    decisions = steps_of(args.data)
     before = decisions.steps()  # a damaged log is better found before the photos are judged
     review = Review(decisions, train_command=train_command(args))
     page = None if args.list else serve(review)
-    print("Judging the photos; that takes about as long as training", flush=True)
-    review.ranking, dropped = rank_folder(args.data, args.exclude, progress=review.note)
+    if ranking_of:
+        review.ranking, dropped = ranking_of(Path(args.data)), {}
+    else:
+        print("Judging the photos; that takes about as long as training", flush=True)
+        review.ranking, dropped = rank_folder(args.data, args.exclude, progress=review.note)
     if sys.stdout.isatty():
         print()  # fastprogress leaves the line of its bar open
     for name, reason in dropped.items():

@@ -27,6 +27,9 @@ from fastai.learner import Learner
 from fastai.vision.augment import Resize
 from fastai.vision.data import ImageBlock
 
+DISAGREE = "are called something else by visitor and model"  # of visitors' photos (feedback.py)
+MAY_BE_FALSE = "may be false alarms"  # of a watch (events.py)
+
 
 class RankedPhoto(NamedTuple):
     name: str  # path below the folder, `class/file`
@@ -49,6 +52,8 @@ class RankedPhoto(NamedTuple):
         """What to do, `keep`, `set aside` or `move`, and the class to move it to, or ""."""
         if self.found_by == {WRONG_CLASS}:
             return "move", self.guess
+        if self.found_by & {DISAGREE, MAY_BE_FALSE}:  # nobody but who looks can say
+            return "keep", ""
         return "set aside" if self.found_by else "keep", ""
 
 

@@ -126,7 +126,12 @@ def camera_words(facts: dict, promise: str = PROMISE) -> dict:
     """Return what bears/web/camera.js needs: the classes, those that alarm, where pictures go, what it says first."""
     classes, subject = facts.get("classes", []), facts.get("subject")
     checking = f"Looks like {with_article(subject) if subject else 'it'}: checking…"
-    return {"classes": classes, "alarm": facts.get("alarm", classes), "promise": promise, "checking": checking}
+    words = {
+        "promise": promise,
+        "checking": checking,
+        "right": f"It was {with_article(subject) if subject else 'right'}",
+    }
+    return {"classes": classes, "alarm": facts.get("alarm", classes), **words}
 
 
 def example_name(file: Path, facts: dict) -> str:

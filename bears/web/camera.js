@@ -36,13 +36,13 @@ export class CameraTab extends Tab {
     lock = null // of the screen
     hidden = null // since when the page is, and the title that it has otherwise
 
-    // `props` are the model's `classes`, those that `alarm`, `promise`, which says where pictures go, and `checking`, what
-    // it says before an alarm.
+    // `props` are the model's `classes`, those that `alarm`, `promise`, which says where pictures go, `checking`, what it
+    // says before an alarm, and `right`, what somebody says afterwards of an alarm that was right.
     constructor(element, props, backend) {
         super(element, props, backend)
         this.video = this.find("video")
         this.strip = this.find(".strip")
-        this.log = new EventList(this.find(".log"))
+        this.log = new EventList(this.find(".log"), props.right)
         this.listen()
         this.offerClasses()
         this.find(".promise").textContent = navigator.mediaDevices ? props.promise : NO_HTTPS

@@ -7,13 +7,15 @@ import {zip} from "./zip.js"
 const MAX_EVENTS = 100
 const DISARM = 5 // seconds in which a second tap deletes all events
 const REALLY = "Really delete all?"
+const FALSE_ALARM = "False alarm",
+    UNCLEAR = "Can't tell"
 
 export class EventList {
     events = []
 
-    // `element` is the `details` of camera.html that has the class `log`.
-    constructor(element) {
-        this.element = element
+    // `element` is the `details` of camera.html that has the class `log`; `right` is what to say of a right alarm.
+    constructor(element, right = "It was right") {
+        Object.assign(this, {element, right})
         this.find(".save").addEventListener("click", () => this.save())
         this.find(".delete").addEventListener("click", () => this.delete())
         this.find(".delete").addEventListener("blur", () => this.disarm())
@@ -64,7 +66,37 @@ export class EventList {
     show() {
         for (const image of this.find("ol").querySelectorAll("img")) showBlob(image)
         this.find("summary").textContent = this.events.length ? `Events (${this.events.length})` : "Events"
-        this.find("ol").replaceChildren(...this.events.map(createRow))
+        this.find("ol").replaceChildren(...this.events.map(event => this.createRow(event)))
+    }
+
+    createRow(event) {
+        const row = document.createElement("li"),
+            [title, pictures, labels] = ["strong", "div", "div"].map(tag =>
+                row.appendChild(document.createElement(tag)),
+            )
+        title.textContent = `${new Date(event.at).toLocaleString()}: ${event.verdict}`
+        pictures.append(...event.looks.map(createFigure))
+        labels.className = "labels"
+        labels.role = "group"
+        labels.ariaLabel = "What was it?"
+        labels.append(...[this.right, FALSE_ALARM, UNCLEAR].map(label => this.createButton(event, label)))
+        return row
+    }
+
+    createButton(event, label) {
+        const button = document.createElement("button")
+        button.textContent = label
+        button.ariaPressed = String(event.label == label)
+        button.addEventListener("click", () => this.label(event, label, button))
+        return button
+    }
+
+    // Note what an event was, or nothing if that is said a second time. It goes into the zip with the event.
+    label(event, label, button) {
+        if (event.label == label) delete event.label
+        else event.label = label
+        for (const other of button.parentElement.children) other.ariaPressed = String(other.textContent == event.label)
+        this.database && done(this.store().put(event)).catch(() => null) // no room: then the page alone knows it
     }
 
     // Delete all events at the second tap.
@@ -95,14 +127,6 @@ export class EventList {
         link.click()
         setTimeout(() => URL.revokeObjectURL(link.href), 10_000)
     }
-}
-
-const createRow = ({at, verdict, looks}) => {
-    const row = document.createElement("li"),
-        [title, pictures] = ["strong", "div"].map(tag => row.appendChild(document.createElement(tag)))
-    title.textContent = `${new Date(at).toLocaleString()}: ${verdict}`
-    pictures.append(...looks.map(createFigure))
-    return row
 }
 
 const createFigure = ({picture, verdict, score, earned}) => {
