@@ -5,6 +5,7 @@ python3 -m bears collect     # photos of your own classes
 python3 -m bears clean       # look through those that are probably wrong
 python3 -m bears train       # train.py
 python3 -m bears compare     # is a new model better than the old one?
+python3 -m bears report      # do visitors' photos still look like yours?
 python3 -m bears predict     # what a folder of photos shows, as a table
 python3 -m bears watch       # a camera, and an alarm when a bear comes
 python3 -m bears offline     # a page of static files: the model in the browser alone
@@ -49,6 +50,7 @@ COMMANDS = {
     "clean": ("requirements-train.txt", ["-m", "bears.clean"]),
     "train": ("requirements-train.txt", [HOME / "train.py"]),
     "compare": ("requirements-train.txt", ["-m", "bears.compare"]),
+    "report": ("requirements-train.txt", ["-m", "bears.report"]),
     "predict": ("requirements.txt", ["-m", "bears.predict"]),
     "watch": ("requirements-train.txt", ["-m", "bears.watch"]),
     "offline": ("requirements-train.txt", ["-m", "bears.offline"]),

@@ -1,0 +1,50 @@
+"""Do visitors' photos still look to a model like the ones that you know? The book calls it domain shift if they don't.
+
+python3 -m bears report feedback my_photos --model my_model/export.pkl    # writes drift.html
+
+feedback is the folder of `app --feedback`. my_photos are photos like those that the model was made for.
+"""
+
+from argparse import Namespace
+from pathlib import Path
+
+from bears.cli import begin, command_parser, ends_in_words
+from bears.files import MODEL, export_file
+
+
+def parse_args(argv: list[str] | None = None) -> Namespace:
+    parser = command_parser("report", __doc__)
+    parser.add_argument("log", metavar="LOG", type=Path, help="counts.csv of `app --feedback`, or its folder")
+    parser.add_argument("photos", metavar="PHOTOS", type=Path, help="a folder of photos to compare with")
+    parser.add_argument("--model", type=export_file, default=MODEL, help="the export that the app serves")
+    parser.add_argument("--out", type=Path, metavar="FILE", default=Path("drift.html"), help="report to write")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    begin(parse_args)
+
+from bears.files import check_writable, write_whole
+from bears.report import drift, page
+from bears.text import as_typed, print_line
+
+
+def run(args):
+    check_writable(args.out.parent)
+    visitors = drift.read_counts(args.log, args.model)
+    known = drift.ask(args.model, args.photos)
+    found = drift.compare(known, visitors)
+    write_whole(args.out, page.create(found, known, visitors).encode())
+    for line in (*page.say_days(visitors), page.effect(found), page.verdict(found)):
+        print_line(line)
+    print_line(f"The same with pictures: {as_typed(args.out)}")
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    with ends_in_words("bears.report"):
+        run(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Compare how sure a model is of visitors' photos with how sure it is of photos that are known."""
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from bears.errors import DataError, ExportError, PhotoError
+from bears.model.answers import SURE
+from bears.model.classifier import Classifier
+from bears.model.photo import open_photo
+from bears.photos import list_photos
+from bears.text import from_cells
+from scipy.stats import mannwhitneyu
+
+STEP = 20  # steps between 0 and 1, as bears/app/counts.py has them
+LEAST = 30  # answers; of fewer nothing can be said
+SMALL = 0.06  # of the chance that a visitor's photo gets the lower probability, above one half: Cohen's small effect
+
+
+@dataclass
+class Answers:
+    """How many answers had a probability in each step, and how many were of each kind, all and by day."""
+
+    steps: np.ndarray = field(default_factory=lambda: np.zeros(STEP, int))
+    kinds: Counter = field(default_factory=Counter)
+    days: dict[str, Counter] = field(default_factory=dict)
+
+    def add(self, probability, certainty, count=1, day=""):
+        self.steps[min(STEP - 1, int(round(probability * STEP, 6)))] += count
+        self.kinds[certainty] += count
+        self.days.setdefault(day, Counter())[certainty] += count
+
+    @property
+    def total(self):
+        return int(self.steps.sum())
+
+    @property
+    def sure(self):
+        """The share of answers that were sure."""
+        return self.kinds[SURE] / max(1, self.total)
+
+
+@dataclass
+class Drift:
+    lower: float  # how often the photo of a visitor gets the lower probability of two, one of each side
+    interval: tuple[float, float]  # of that, 95%
+    p: float  # of the Mann-Whitney test
+    enough: bool  # answers on both sides
+
+    @property
+    def found(self) -> bool:
+        return self.enough and abs(self.lower - 0.5) >= SMALL and not self.interval[0] <= 0.5 <= self.interval[1]
+
+
+def read_counts(log: Path, model: Path) -> Answers:
+    """Read what an app has counted of the answers of a model. Raises `DataError`."""
+    log, answers = log / "counts.csv" if log.is_dir() else log, Answers()
+    try:
+        version = hashlib.sha256(model.read_bytes()).hexdigest()[:12]
+        with log.open(newline="", encoding="utf-8-sig") as f:
+            for row in map(from_cells, csv.DictReader(f)):
+                if row["model"] == version:
+                    answers.add(float(row["probability"]), row["certainty"], int(row["count"]), row["day"])
+    except FileNotFoundError as e:
+        what = "`app --feedback` writes it" if Path(e.filename) == log else "name an export with --model"
+        raise DataError(f"There is no {e.filename}: {what}.") from None
+    except (OSError, KeyError, TypeError, ValueError, csv.Error):
+        raise DataError(f"{log} cannot be read: name the counts.csv that `app --feedback` writes.") from None
+    if not answers.total:
+        raise DataError(f"{log} has no answer of {model}: name the export that the app serves with --model.")
+    return answers
+
+
+def ask(model: Path, photos: Path) -> Answers:
+    """Ask a model about all photos in a folder. Raises `BearsError`."""
+    if not model.is_file():
+        raise ExportError(f"There is no model {model}: name another with --model.")
+    classifier, answers = Classifier(model), Answers()
+    for photo in opened(list_photos(photos) if photos.is_dir() else []):
+        [(probs, certainty, *_)] = classifier.ask([photo])
+        answers.add(max(probs.values()), certainty)
+    if not answers.total:
+        raise DataError(f"There are no photos in {photos}: name a folder of photos that the model was made for.")
+    return answers
+
+
+def opened(files: Iterable[Path]):
+    for file in files:
+        try:
+            yield open_photo(file)
+        except PhotoError:
+            continue
+
+
+def compare(known: Answers, visitors: Answers) -> Drift:
+    """How much surer a model is of known photos, by the Mann-Whitney test, with the interval of Hanley and McNeil."""
+    ours, theirs = (np.repeat(np.arange(STEP), answers.steps) for answers in (known, visitors))
+    n, m = len(ours), len(theirs)
+    test = mannwhitneyu(ours, theirs, method="asymptotic") if len(set(ours) | set(theirs)) > 1 else None
+    a = float(test.statistic / (n * m)) if test else 0.5
+    q1, q2 = a / (2 - a), 2 * a * a / (1 + a)
+    error = 1.96 * np.sqrt((a * (1 - a) + (m - 1) * (q1 - a * a) + (n - 1) * (q2 - a * a)) / (n * m))
+    interval = max(0.0, float(a - error)), min(1.0, float(a + error))
+    return Drift(a, interval, float(test.pvalue) if test else 1.0, min(n, m) >= LEAST)
