@@ -27,7 +27,7 @@ def take(page, example, file):
     page.get_by_label(f"Example: {example}").click()
     page.locator('[data-state="answered"]:not([data-first])').wait_for()
     page.mouse.move(0, 0)
-    page.evaluate("document.activeElement.blur()")
+    page.evaluate("document.activeElement.blur(), scrollTo(0, 0)")
     page.wait_for_timeout(500)  # colours fade
     page.screenshot(path=file, quality=85)
 
