@@ -85,7 +85,8 @@ def test_the_peak_of_a_heat_map_is_the_middle_of_its_brightest_cell():
     cam[1, 5] = 1
     assert find_peak(cam, (100, 40, 180, 80)) == (155, 55)
     assert is_inside((155, 55), (155, 50, 160, 55)) and not is_inside((154, 55), (155, 50, 160, 55))
-    assert not is_inside((155, 55.5), (155, 50, 160, 55))
+    assert not is_inside((155, 55.5), (155, 50, 160, 55)) and is_inside((153, 57), (155, 50, 160, 55), margin=2)
+    assert not is_inside((152, 55), (155, 50, 160, 55), margin=2)
 
 
 @pytest.mark.parametrize("animal, left", [((130, 40, 160, 90), 130), (None, 90)])

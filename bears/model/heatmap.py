@@ -31,9 +31,10 @@ def find_peak(cam: np.ndarray, box: tuple) -> tuple[float, float]:
     return float(left + x * (right - left)), float(top + y * (bottom - top))
 
 
-def is_inside(place: tuple[float, float], box: Sequence[float]) -> bool:
-    """Whether a place, x and y, is in a box: left, top, right, bottom."""
-    return box[0] <= place[0] <= box[2] and box[1] <= place[1] <= box[3]
+def is_inside(place: tuple[float, float], box: Sequence[float], margin: float = 0) -> bool:
+    """Whether a place, x and y, is in a box (left, top, right, bottom) or so many pixels around it."""
+    (x, y), (left, top, right, bottom) = place, box
+    return left - margin <= x <= right + margin and top - margin <= y <= bottom + margin
 
 
 def draw_heatmap(

@@ -128,8 +128,8 @@ def draw_background(squares: LearnerSquares, file: Path, label: int) -> Image.Im
     [answer] = squares.run([photo], squares.grid.size)  # the whole photo, from which the heads have learnt
     cam = activation_map(answer.fmap, squares.learn.model[1][-1], label)
     boxes, _ = squares.detector.find_animals(photo)
-    peak = find_peak(cam, answer.box)
-    if not len(boxes) or any(is_inside(peak, box) for box in boxes):
+    peak, half = find_peak(cam, answer.box), (answer.box[2] - answer.box[0]) / cam.shape[1] / 2
+    if not len(boxes) or any(is_inside(peak, box, half) for box in boxes):  # its cell touches an animal
         return None
     return draw_heatmap(photo, cam, answer.box, as_pixels(boxes[0]))
 
