@@ -209,6 +209,7 @@ def uploads(hub, folder, monkeypatch):
     finally:
         if made.scheduler:
             made.scheduler.stop()
+            made.scheduler.api.run_as_future(lambda: None).result(60)  # what was begun before has come to its end
 
 
 def wait_until(true, seconds=30):
