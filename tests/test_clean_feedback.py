@@ -65,7 +65,7 @@ def test_disagreements_come_first_and_the_model_that_was_surest_before_others(fe
     assert [photo.name for photo in ranking["square"]] == [name(2), name(4)], "who does not know leaves it to the model"
     assert [photo.group for photo in ranking["disc"]] == ["look wrong", "look right"]
     first = ranking["disc"][0]
-    assert first.opinion == "the visitor says disc, the model square, 60%" and first.suggestion == ("keep", "")
+    assert first.opinion == "the visitor says disc, the model square, 60%" and first.suggestion == ("", "")
     assert sum_up(review_of(feedback)).startswith("Of 5 photos to look at, 3 are called something else by visitor")
 
 

@@ -314,7 +314,8 @@ function updateDesk() {
               ? [
                     make("b", {textContent: one.opinion}),
                     make("span", {
-                        textContent: `${one.name} · suggested: ${one.action}${one.goal && ` to ${one.goal}`}`,
+                        textContent:
+                            one.name + (one.action && ` · suggested: ${one.action}${one.goal && ` to ${one.goal}`}`),
                     }),
                 ]
               : ["All photos of this page were looked at."]),

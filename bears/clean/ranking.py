@@ -49,11 +49,11 @@ class RankedPhoto(NamedTuple):
 
     @property
     def suggestion(self) -> tuple[str, str]:
-        """What to do, `keep`, `set aside` or `move`, and the class to move it to, or ""."""
+        """What to do, `keep`, `set aside` or `move`, or "", and the class to move it to, or ""."""
         if self.found_by == {WRONG_CLASS}:
             return "move", self.guess
         if self.found_by & {DISAGREE, MAY_BE_FALSE}:  # nobody but who looks can say
-            return "keep", ""
+            return "", ""
         return "set aside" if self.found_by else "keep", ""
 
 
