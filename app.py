@@ -1,9 +1,9 @@
-"""Serve export.pkl as a web page: drop a photo, read how likely it is each of the model's classes.
+"""Serve a model as a web app: give it a photo, and it says what the photo shows and how sure it is.
 
 python3 -m bears app                          # http://127.0.0.1:7860
 python3 -m bears app --model my_export.pkl    # any export of train.py, whatever its classes
-python3 -m bears app --share                  # and a public link for a week
-python3 -m bears app --mcp                    # and a tool for AI assistants
+python3 -m bears app --share                  # with a public link, valid for a week
+python3 -m bears app --mcp                    # also as a tool for AI assistants
 """
 
 import os
@@ -12,22 +12,20 @@ import time
 from argparse import Namespace
 
 from bears.app import FEEDBACK
-from bears.cli import STOP_SIGNALS, STRICTNESS, begin, command_parser, end_in_order, no_page, prepare_gradio, root_path
-from bears.files import MODEL, export_file
+from bears.cli import STOP_SIGNALS, add_model, begin, command_parser, end_in_order, no_page, prepare_gradio, root_path
+from bears.files import MODEL
 
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("app", __doc__)
-    parser.add_argument("--model", type=export_file, default=MODEL, help="the export to serve")
-    parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
-    parser.add_argument("--strictness", **STRICTNESS)
+    add_model(parser, MODEL, strictness=True)
     parser.add_argument("--share", action="store_true", help="also print a public link, valid for a week")
-    proxy = "behind a proxy: the address that visitors open (https://bears.example), or only its path (/bears)"
+    proxy = "address that visitors open if the app is behind a proxy: https://bears.example, or only the path /bears"
     parser.add_argument("--root-path", type=root_path, default=os.getenv("GRADIO_ROOT_PATH"), help=proxy)
-    parser.add_argument("--mcp", action="store_true", help="also answer AI assistants, as a tool (MCP)")
+    parser.add_argument("--mcp", action="store_true", help="also answer AI assistants (MCP)")
     parser.add_argument("--feedback", **FEEDBACK)
     host = os.getenv("GRADIO_SERVER_NAME") or "127.0.0.1"
-    parser.add_argument("--host", default=host, help=f"address to listen on (default: {host}; 0.0.0.0: all networks)")
+    parser.add_argument("--host", default=host, help=f"address to listen on (default: {host}; all networks: 0.0.0.0)")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
     return parser.parse_args(argv)
 
@@ -53,7 +51,7 @@ from bears.model.metadata import read_facts
 
 
 def create_demo(model, trust=False, strictness=1.0, place=None):
-    """The page, as a `gr.Blocks`, of the export `model`; `trust` lets it be any pickle; feedback goes to `place`."""
+    """Return the page, as a `gr.Blocks`, of the export `model`; `trust` lets it be any pickle; feedback goes to `place`."""
     facts = read_facts(model)
     says = wording.invitation(facts)
     examples = [(str(f), wording.example_name(f, facts)) for f in wording.find_examples(model, facts)]
@@ -69,7 +67,7 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
             raise gr.Error(str(e), duration=None, print_exception=False) from None
 
     def predict(photo):
-        """Say how likely a photo shows each of the model's classes, or that it shows none, and where it looked.
+        """Classify a photo: the probability of each class, a verdict that can be “none” or “not sure”, and a heatmap.
 
         Args:
             photo: A JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, as `data:image/jpeg;base64,...`; no web address.
@@ -84,7 +82,7 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
         return wording.shown_probs(probs, certainty, limits), verdict, heatmap, certainty
 
     def classify_frame(photo):
-        """What a picture of the watching camera shows: neither mapped nor logged, since one follows the other."""
+        """Classify one camera frame. No heatmap and no log line: frames arrive several times a second."""
         probs, certainty, _, limits = ask(photo, explain=False)
         return wording.frame_answer(probs, certainty, facts, limits)
 

@@ -65,7 +65,7 @@ def get_photos(args):
 
 
 def get_dls(files, splitter, item_tfms, batch_tfms=None, bs=64):
-    """The lesson's DataBlock. Its `get_items` has run already: `files` are the photos that could be opened."""
+    """Return the lesson's DataBlock. Its `get_items` has run already: `files` are the photos that could be opened."""
     bears = DataBlock(
         blocks=(ImageBlock, CategoryBlock),
         get_x=open_photo,
@@ -83,7 +83,7 @@ def get_dls(files, splitter, item_tfms, batch_tfms=None, bs=64):
 
 
 def train_lesson(files, groups, args):
-    """The lesson's network, judged by the photos that its random split holds out."""
+    """Return the lesson's network, judged by the photos that its random split holds out."""
     item_tfms, batch_tfms, valid_pct = Resize(128), None, 0.3  # the lecture leaves augmentation to the next week
     if args.lesson == "book":
         item_tfms, batch_tfms, valid_pct = RandomResizedCrop(224, min_scale=0.5), aug_transforms(), 0.2
@@ -114,7 +114,7 @@ def train_default(files, groups, args):
     # LINEAR_HEAD: fastai's options for a head of average pooling and one linear layer.
     learn = vision_learner(dls, args.arch, metrics=error_rate, pretrained=not args.no_pretrained, **LINEAR_HEAD)
     if body_was_trained(learn):  # if you train it above this line: learn.unfreeze(), learn.fit_one_cycle(2, 1e-4)
-        summary.print_step("the body has learnt from the photos of the other folds, so the first fold alone judges")
+        summary.print_step("the body has seen the photos of the other folds, so only the first fold counts")
         folds = folds[:1]
     features = compute_features(learn, files)
     scores = fit_detector(learn, features, groups, args)  # of "none of the classes"
@@ -135,7 +135,7 @@ def train_default(files, groups, args):
 
 
 def show(result, facts, args):
-    """The report, with the lesson's pictures; returns the interpretation."""
+    """Return the report, with the lesson's pictures; returns the interpretation."""
     learn, plots = result.learn, {}
     with learn.no_bar(), report.pictures():
         plots["batch"] = report.svg(learn.dls.show_batch, max_n=9, figsize=(8, 8))
@@ -183,7 +183,7 @@ def run(args):
 
 def main(argv: list[str] | None = None) -> None:
     no_progress_bar_in_logs()
-    kept = "Nothing was exported; photos that have been fetched are kept."
+    kept = "Nothing was exported. Downloaded photos are kept."
     args = parse_args(argv)
     with distributed.processes(), ends_in_words("train.py", kept), summary.words_to_stderr(args) as print_json:
         print_json(run(args))

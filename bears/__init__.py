@@ -1,4 +1,4 @@
-"""What the programs of this repository need, a folder for each. `python3 -m bears` runs them."""
+"""Hold the code of all commands, with a folder for each. `python3 -m bears` runs them."""
 
 import os
 import warnings

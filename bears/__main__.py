@@ -67,15 +67,15 @@ EXTRAS = {
     "requirements-dev.txt": ("dev", "pytest"),
 }
 OF_THE_REPOSITORY = ("deploy", "notebook", "licences", "test")  # what they need is in no copy that pip has installed
-SIZE = "about 1.6 GB, a minute on an ordinary line; with an NVIDIA GPU 6 GB and some minutes"
+SIZE = "downloads about 1.6 GB, or 6 GB with an NVIDIA GPU; that takes some minutes"
 # What pip may be told of a company's mirror or proxy, and uv's words for it.
 SETTINGS = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE", "proxy": "HTTPS_PROXY"}
 INDEX_TIMEOUT = 8  # seconds for PyTorch's own index to answer
-AGAIN = "then give the same command again."
+AGAIN = "then run the same command again."
 
 
 def is_set_up(requirements):
-    """Whether `.venv` works and has what stands in a requirements file, which may have changed since."""
+    """Return whether `.venv` works and has what stands in a requirements file, which may have changed since."""
     done = [VENV / f"{file}.installed" for file in FILES[FILES.index(requirements) :]]
     return works(PYTHON, "-c", "") and any(f.is_file() and f.read_text() == fingerprint() for f in done)
 
@@ -85,7 +85,7 @@ def fingerprint():
 
 
 def works(*command):
-    """Whether a program of the virtual environment runs: an upgrade of the system's Python may break it."""
+    """Return whether a program of the virtual environment runs: an upgrade of the system's Python may break it."""
     try:
         return call(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
     except OSError:
@@ -100,7 +100,7 @@ def call(*command, **kwargs):
 def set_up(requirements):
     """Install a requirements file into `.venv`, in whatever state that is."""
     if not UNFINISHED.exists() and works(PYTHON, "-m", "pip", "--version") and works(*UV, "check", "--python", PYTHON):
-        print(f"Adding to {VENV} what is missing", flush=True)
+        print(f"Adding missing packages to {VENV}", flush=True)
     else:
         print(f"Setting up {VENV}, once ({SIZE})", flush=True)
         create_venv()
@@ -108,22 +108,22 @@ def set_up(requirements):
     done = install(requirements)
     UNFINISHED.unlink()
     if not done:
-        sys.exit(f"Some of {requirements} could not be installed; uv says why above: check the network, {AGAIN}")
+        sys.exit(f"Couldn't install everything in {requirements} (uv's message is above). Check your network, {AGAIN}")
     (VENV / f"{requirements}.installed").write_text(fingerprint())
 
 
 def create_venv():
-    """Make `.venv` anew, with uv in it, which installs everything else."""
+    """Create `.venv` again, with uv in it, which installs everything else."""
     if not find_spec("ensurepip"):  # which Debian keeps in a package of its own
         sys.exit(
-            "This Python cannot make virtual environments: on Debian and Ubuntu, install the package python3-venv"
+            "This Python can't create virtual environments. On Debian and Ubuntu, install the package python3-venv"
             f" (sudo apt install python3-venv), {AGAIN}"
         )
     venv.create(VENV, with_pip=True, clear=True, symlinks=sys.platform != "win32")
     locked = re.search(r"^uv==(.*\\\n)*.*\n", LOCK.read_text(encoding="utf-8"), re.MULTILINE)[0]  # with its hashes
     (VENV / "uv.txt").write_text(locked)
     if call(PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", VENV / "uv.txt").returncode:
-        sys.exit(f"uv, which installs the rest, could not be fetched; pip says why above: check the network, {AGAIN}")
+        sys.exit(f"Couldn't install uv, which installs the rest (pip's message is above). Check your network, {AGAIN}")
 
 
 def install(requirements):
@@ -133,7 +133,10 @@ def install(requirements):
     """
     env = {**pip_settings(), "UV_TORCH_BACKEND": "auto", **os.environ}
     if not has_torch(env):
-        print("PyTorch's own index cannot be reached: taking PyPI's torch, on Linux with CUDA (6 GB)", flush=True)
+        print(
+            "Can't reach PyTorch's package index. Installing PyPI's torch instead, on Linux with CUDA (6 GB)",
+            flush=True,
+        )
         del env["UV_TORCH_BACKEND"]
     files = [arg for file in FILES[: FILES.index(requirements) + 1] for arg in ("-r", ROOT / file)]
     return call(*UV, "install", *INTO, *files, env=env).returncode == 0
@@ -150,7 +153,7 @@ def has_torch(env):
 
 
 def pip_settings():
-    """What pip is told of this machine's way to PyPI, as variables for uv, which trusts whom the system trusts."""
+    """Return pip's settings for the way to PyPI, as variables for uv, which trusts the system's certificates."""
     told = call(PYTHON, "-m", "pip", "config", "list", stdout=subprocess.PIPE, text=True).stdout
     # Variables come first in that list, and count most.
     pairs = re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", told, re.MULTILINE)[::-1]
@@ -158,7 +161,7 @@ def pip_settings():
 
 
 def version():
-    """The version, which commit this is a copy of, and which Python runs it."""
+    """Return the version, which commit this is a copy of, and which Python runs it."""
     command = ["git", f"--git-dir={ROOT / '.git'}", "log", "-1", "--format=commit %h of %cs"]
     try:
         commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
@@ -182,12 +185,12 @@ def main(args: list[str], here: bool = IS_COPY) -> None:
     if args == ["--version"]:
         sys.exit(print(version()))
     if not args or args[0] not in COMMANDS:
-        sys.exit(f"There is no command {args[0]}. There are:\n\n{__doc__}" if args else __doc__)
+        sys.exit(f"There is no command {args[0]}. These are the commands:\n\n{__doc__}" if args else __doc__)
     try:
         end_in_order()
         (start_here if here else start)(*args)
     except KeyboardInterrupt:
-        print("Stopped. The same command goes on from here.", file=sys.stderr)
+        print("Stopped. Run the same command again to continue.", file=sys.stderr)
         sys.exit(130)
 
 
@@ -196,9 +199,9 @@ def start_here(name, *args):
     requirements, command = COMMANDS[name]
     extra, package = EXTRAS[requirements]
     if IS_COPY and name in OF_THE_REPOSITORY:
-        sys.exit(f"This copy has no {name}: clone the repository, and type there: python3 -m bears {name}")
+        sys.exit(f"This copy has no {name}. Clone the repository, then run this in its folder: python3 -m bears {name}")
     if not find_spec(package):
-        sys.exit(f"{name} needs more packages. In the folder of the repository, type: pip install '.[{extra}]'")
+        sys.exit(f"{name} needs more packages. In the folder of the repository, run: pip install '.[{extra}]'")
     run([sys.executable, *command, *args], ROOT if name in OF_THE_REPOSITORY else None)
 
 
@@ -210,8 +213,8 @@ def start(name, *args):
         try:
             set_up(requirements)
         except (OSError, ValueError, subprocess.CalledProcessError) as e:
-            remedy = f"move away what is there, see that there is room and that you may write there, {AGAIN}"
-            sys.exit(f"{VENV} cannot be made ({getattr(e, 'strerror', None) or e}): {remedy}")
+            remedy = f"delete it if it exists, check disk space and permissions, {AGAIN}"
+            sys.exit(f"Can't create {VENV} ({getattr(e, 'strerror', None) or e}): {remedy}")
     run([str(PYTHON), *command, *args])
 
 

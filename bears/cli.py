@@ -1,6 +1,6 @@
-"""Start and end in order: whenever the program is stopped, no traceback is shown and nothing of a visitor stays behind.
+"""Start and end a command in order: without a traceback, and without leaving a visitor's photos behind.
 
-A visitor's photos lie in a private folder, which is gone when the program is.
+A visitor's photos are in a private folder, which is deleted when the program ends.
 """
 
 import argparse
@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from math import isinf
-from typing import Any
+from pathlib import Path
 
 from bears.errors import BearsError
+from bears.files import export_file
 from bears.text import printable
 
 try:
@@ -30,9 +31,9 @@ ONLY_OPTIONS, ACCEPTED = "BEARS_ONLY_OPTIONS", 100  # an environment variable, a
 
 
 def begin(parse_args=None) -> None:
-    """What a program does first, before its slow imports: answer --help, refuse wrong options, heed Ctrl-C.
+    """Begin a program before its slow imports: answer --help, refuse wrong options, heed Ctrl-C.
 
-    Of several processes that `accelerate launch` starts, the first one speaks for all.
+    If `accelerate launch` starts several processes, only the first one prints.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored
         signal.signal(signal.SIGINT, end_at_once)
@@ -48,6 +49,20 @@ def command_parser(command: str, description: str) -> argparse.ArgumentParser:
     """Return a parser for the options of `python3 -m bears COMMAND`, which usage and errors then say, too."""
     program = f"python3 -m bears {command}"
     return argparse.ArgumentParser(program, None, description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def add_model(parser: argparse.ArgumentParser, model: Path, where="this computer", strictness=False) -> None:
+    """Add --model, --trust-model and perhaps --strictness; `where` is the machine on which a model could run code."""
+    helped = "model to use (default: the bears' export.pkl)"
+    parser.add_argument("--model", type=export_file, default=model, help=helped)
+    helped = f"also open an export that train.py did not make; it can run any code on {where}"
+    parser.add_argument("--trust-model", action="store_true", help=helped)
+    helped = (
+        "how often the answer is “none of the classes” (default: 1). Above 1: more often, also for bad photos of the"
+        " classes. Below 1: less often, and more photos of other things are mistaken for a class. 0: never"
+    )
+    if strictness:
+        parser.add_argument("--strictness", type=factor, default=1.0, metavar="TIMES", help=helped)
 
 
 def parse_silently(parse_args):
@@ -67,7 +82,7 @@ def end_at_once(signum, frame):
 
 
 def end_in_order(stops=()) -> None:
-    """From now on Ctrl-C raises `KeyboardInterrupt`; so do `stops`, as when a service or its terminal is closed."""
+    """Let Ctrl-C raise `KeyboardInterrupt` from now on, and so `stops`, as when a service or terminal is closed."""
     for stop in (signal.SIGINT, *stops):
         if signal.getsignal(stop) in (signal.SIG_DFL, end_at_once):  # nohup ignores it
             signal.signal(stop, signal.default_int_handler)
@@ -88,7 +103,7 @@ def ends_in_words(program: str, kept="") -> Iterator[None]:
 def root_path(text: str) -> str:
     """Return the address or path of a page behind a proxy, as an option of argparse, if Gradio can take it."""
     if text and not text.startswith(("/", "http://", "https://")):
-        raise argparse.ArgumentTypeError(f"{text} is no address: give one like https://bears.example, or /bears")
+        raise argparse.ArgumentTypeError(f"{text} is not an address; give one like https://bears.example, or /bears")
     return text
 
 
@@ -100,25 +115,16 @@ def labels(text: str) -> list[str]:
 def factor(text: str) -> float:
     """Return a number that is not negative, as an option of argparse."""
     if not (number := float(text)) >= 0 or isinf(number):
-        raise argparse.ArgumentTypeError(f"{text} is no such number: give one like 1.1 or 0.9")
+        raise argparse.ArgumentTypeError(f"{text} is not a number of 0 or more; give one like 1.1 or 0.9")
     return number
 
 
-STRICTNESS: dict[str, Any] = {
-    "type": factor,
-    "default": 1.0,
-    "metavar": "TIMES",
-    "help": "when to say that a photo shows none of the classes: above 1 more often, also of bad photos of the classes;"
-    " below 1 less often, and more photos of other things pass for a class; 0 is never (default: 1)",
-}  # for argparse
-
-
 def no_page(e: Exception) -> str:
-    """What to do about an `OSError` that keeps the page from its start, in a sentence."""
+    """Return a sentence about an `OSError` that keeps the app from starting."""
     if e.errno is None:  # of `check_address`, or of Gradio, which has found no free port
-        return "This port or address cannot be used: leave out --port and --host, or name others."
+        return "This port or address can't be used. Choose others, or leave out --port and --host."
     reason = f"{e.strerror}: {e.filename}" if e.filename else e.strerror
-    return f"The page cannot start ({reason}): put that right and start again."
+    return f"The app can't start ({reason}). Fix that, then start it again."
 
 
 def prepare_gradio(program="app.py") -> None:
@@ -141,8 +147,8 @@ def private_folder():
     """Make a folder that nobody else on this machine may read, and that is deleted when the program ends.
 
     Meant for `GRADIO_TEMP_DIR`, which Gradio reads when it is imported; the folder is in the one that a host has set
-    there, which is made if need be. By itself Gradio uses one folder for all users of a machine, which only the first
-    of them may write to.
+    there, which is made if need be. Without this, Gradio uses one folder for all users of a machine, and only the first
+    of them may write to it.
     """
     import tempfile  # late, since until `begin` Ctrl-C shows a traceback
 
@@ -207,7 +213,7 @@ def delete_private() -> None:
 def limit_memory(most: int) -> None:
     """Let this process have so many bytes of address space where the system can hold it to that.
 
-    What is more is a `MemoryError`.
+    Beyond that, it gets a `MemoryError`.
     """
     with suppress(ImportError, OSError, ValueError):
         import resource  # Windows has none

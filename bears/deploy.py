@@ -1,13 +1,13 @@
-"""Put the app and its model on a Hugging Face Space, or bring the Space up to date.
+"""Put the app and its model on a Hugging Face Space, or update the Space.
 
 python3 -m bears deploy USER/NAME                          # needs a token: `.venv/bin/hf auth login`, or HF_TOKEN
 python3 -m bears deploy USER/NAME --dry-run                # lists what would be sent, and sends nothing
 python3 -m bears deploy USER/NAME --model my/export.pkl    # your own classes
-python3 -m bears deploy USER/NAME --hardware zero-a10g     # ZeroGPU, the one hardware that a free account may use
-python3 -m bears deploy USER/NAME --test test_photos       # not if it is worse than the model that is there
-python3 -m bears deploy USER/NAME --static                 # without a server: free for everybody, and never asleep
+python3 -m bears deploy USER/NAME --hardware zero-a10g     # ZeroGPU, the only hardware for a free account
+python3 -m bears deploy USER/NAME --test test_photos       # only if it isn't worse than the Space's model
+python3 -m bears deploy USER/NAME --static                 # the offline version: free for everybody, never sleeps
 
-A plain `git push` does not do: the Hub refuses binary files in it.
+A plain `git push` won't work: the Hub refuses binary files that are sent that way.
 """
 
 import csv
@@ -17,8 +17,8 @@ import subprocess
 from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 
-from bears.cli import begin, command_parser, ends_in_words
-from bears.files import HOME, MODEL, export_file
+from bears.cli import add_model, begin, command_parser, ends_in_words
+from bears.files import HOME, MODEL
 
 
 def data_set(text):
@@ -29,18 +29,15 @@ def data_set(text):
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("deploy", __doc__)
-    parser.add_argument("space", metavar="USER/NAME", help="the Space; it is created if it is not there")
-    parser.add_argument("--model", type=export_file, default=MODEL, help="the export to serve")
-    parser.add_argument("--trust-model", action="store_true", help="an export that app.py opens with this option only")
-    parser.add_argument("--hardware", help="for a new Space; the Hub's own choice by default")
-    test = "photos, one folder per class: send nothing if the Space's own model is better on them"
+    parser.add_argument("space", metavar="USER/NAME", help="name of the Space; it is created if it doesn't exist")
+    add_model(parser, MODEL, "the Space")
+    parser.add_argument("--hardware", help="hardware for a new Space, such as zero-a10g (default: the Hub decides)")
+    test = "folder of test photos, one subfolder per class; send nothing if the Space's model is better on them"
     parser.add_argument("--test", metavar="DIR", type=Path, help=test)
     feedback = "private data set for visitors' feedback: hf://datasets/USER/NAME (docs/deploy.md)"
     parser.add_argument("--feedback", type=data_set, metavar="DATASET", help=feedback)
-    parser.add_argument(
-        "--static", action="store_true", help="the page of `python3 -m bears offline` on a static Space"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, send nothing")
+    parser.add_argument("--static", action="store_true", help="put the offline version on a static Space")
+    parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, and send nothing")
     return parser.parse_args(argv)
 
 
@@ -70,7 +67,7 @@ THEIR_LICENCE = (
     " see [their README](examples/README.md)."
 )
 COMMIT_MESSAGE = "python3 -m bears deploy"  # of every commit of this command, which knows them again by it
-TOKEN = "There is no Hugging Face token: make one that may write at https://huggingface.co/settings/tokens,"
+TOKEN = "No Hugging Face token found. Create one with write access at https://huggingface.co/settings/tokens,"
 
 
 def check_name(space):
@@ -79,16 +76,16 @@ def check_name(space):
         if space.count("/") != 1:
             raise HFValidationError(f"{space} is not of the form USER/NAME")
     except HFValidationError as e:
-        raise DeployError(f"{e}. Name the Space like this: my-name/bears") from None
+        raise DeployError(f"{e}. A Space has a name like my-name/bears") from None
 
 
 def files_to_send(space, model):
-    """What the Space holds: a dict from the path there to a Path here or to bytes."""
+    """Return what the Space holds: a dict from the path there to a Path here or to bytes."""
     beside = model.with_suffix(".json")
     if missing := [str(f) for f in (model, beside) if not f.is_file()]:
         raise DeployError(f"There is no {' and no '.join(missing)}: train.py writes both.")
     if not (facts := read_facts(model)):
-        raise DeployError(f"{beside} cannot be read: train.py writes it anew.")
+        raise DeployError(f"{beside} can't be read. Train again to write a new one.")
     shipped = is_shipped(model, facts)
     patterns = FILES + ABOUT_THE_BEARS if shipped else FILES
     files = ours(patterns)
@@ -116,7 +113,7 @@ def tracked():
 
 
 def static_files(space, model, trust):
-    """What a static Space holds; the model is tried while they are made."""
+    """Return what a static Space holds; the model is tried while they are made."""
     from bears.offline.site import build  # torch takes seconds: refusals that need no model come first
 
     files = build(model, trust, [], lambda words: print(words, flush=True))
@@ -125,7 +122,7 @@ def static_files(space, model, trust):
 
 
 def is_shipped(model, facts):
-    """Whether it is the bears' own export, which the model card is about."""
+    """Return whether it is the bears' own export, which the model card is about."""
     return model.resolve() == MODEL and facts.get("classes") == the_bears()
 
 
@@ -160,7 +157,7 @@ def check_not_worse(space, model, photos, trust):
 
 
 def space_card(space, facts, shipped, files, static=False):
-    """The Space's README.md: this repository's card, but of this very Space and its model."""
+    """Return the Space's README.md: this repository's card, but of this very Space and its model."""
     card = SpaceCard.load(HOME / "README.md")
     card.data.title = page_title(facts)
     card.data.short_description = "What does the photo show, how surely, and why?"
@@ -209,17 +206,17 @@ def send(space, files, hardware, trust=False, sdk="gradio", feedback=None):
     except HfHubHTTPError as e:
         raise DeployError(refusal(e.response.status_code, e.server_message or "no reason given")) from None
     except Exception as e:  # the Hub's client has changed its HTTP library more than once
-        raise DeployError(f"The Hub cannot be reached ({type(e).__name__}): check the network and try again.") from None
+        raise DeployError(f"Can't reach the Hub ({type(e).__name__}). Check your network and try again.") from None
     for name in gone:
         print_line(f"{'removed':>12}  {name}")
     return url
 
 
 def left_over(hub, space, files):
-    """What an earlier run has written to the Space and this one does not: the Hub knows the last commit of each file.
+    """Return files that an earlier run sent and this one does not; the Hub knows the last commit of each.
 
-    What anybody else has put there, or has changed since, stays, and so does what the Hub itself writes in a commit
-    with large files.
+    Files that anybody else has added or changed stay. So do those that the Hub itself writes in a commit with large
+    files.
     """
     there = hub.list_repo_tree(space, recursive=True, expand=True, repo_type="space")
     try:
@@ -231,17 +228,17 @@ def left_over(hub, space, files):
 
 def refusal(status, said):
     if status in (401, 403):
-        return f"The Hub refuses this token for this Space ({said}): it must be allowed to write there."
+        return f"The Hub rejected your token for this Space ({said}). The token needs write access to it."
     if status == 402:
-        return f"The Hub asks for a paid plan ({said}): a free account can add --hardware zero-a10g."
+        return f"The Hub asks for a paid plan ({said}). With a free account, add --hardware zero-a10g."
     if status == 429 or status >= 500:
-        return f"The Hub answered {status} ({said}): try again later."
-    return f"The Hub refuses this Space ({said}): put that right and start again."
+        return f"The Hub answered {status} ({said}). Try again later."
+    return f"The Hub rejected this Space ({said}). Fix that, then run the command again."
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    with ends_in_words("bears.deploy", "The same command goes on from here."):
+    with ends_in_words("bears.deploy", "Run the same command again to continue."):
         check_name(args.space)
         if args.static:
             deploy_static(args)

@@ -52,7 +52,7 @@ def init_processes():
     RANK, WORLD_SIZE = state.process_index, state.num_processes
     if WORLD_SIZE == 1:
         if "MASTER_ADDR" in os.environ:
-            print("· one process only: `accelerate launch --cpu` leaves the others to mpirun, --multi_gpu starts them")
+            print("· only one process: `accelerate launch --cpu` needs mpirun to start more; use --multi_gpu instead")
         return
     default_device(state.device.type == "cuda")
     if state.device.type == "cpu":
@@ -86,12 +86,12 @@ def training(learn):
 
 
 def batch_size(bs: int) -> int:
-    """What each process takes of a batch of `bs`, at least 2 for batch norm's sake."""
+    """Return the share of each process in a batch of `bs`, at least 2 because of batch norm."""
     return max(2, bs // WORLD_SIZE)
 
 
 def from_rank0(func: Callable, *args) -> Any:
-    """What `func(*args)` returns to the first process, for all of them; the others wait for it."""
+    """Return to all processes what `func(*args)` returns in the first one; the others wait for it."""
     result = [None if RANK else func(*args)]
     if WORLD_SIZE > 1:
         torch.distributed.broadcast_object_list(result)

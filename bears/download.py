@@ -1,8 +1,8 @@
 """Fetch from the web what strangers serve, search results and photos, with limits on seconds, bytes and pixels.
 
-Nor can an address, a redirect or a name server turn a connection against your own network (server-side request
-forgery, SSRF): each is checked at the address that it has really reached. Where a proxy is set (`HTTPS_PROXY`), it is
-the proxy that connects, and the check is its own.
+No address, redirect or name server can turn a connection against your own network (server-side request forgery,
+SSRF). Each connection is checked at the address that it has really reached. If a proxy is set (`HTTPS_PROXY`), the
+proxy connects, and has to check that itself.
 """
 
 import contextlib
@@ -63,7 +63,7 @@ def fetch_photo(web, url, shrink, sha256=None, patience=60):
     data = web.fetch(url, patience=patience)
     digest = hashlib.sha256(data).hexdigest()
     if sha256 not in (None, digest):
-        raise DownloadError("the file there is another one by now")
+        raise DownloadError("the file has changed since the list was made")
     try:
         return digest, shrink(data)
     except PhotoError as e:
@@ -90,7 +90,7 @@ class Web(requests.Session):
         super().close()
 
     def fetch(self, url: str, params=None, patience=60) -> bytes:
-        """The body of the answer, up to `MAX_BYTES` bytes. Safe from several threads.
+        """Return the body of the answer, up to `MAX_BYTES` bytes. Safe from several threads.
 
         A server that gives no answer is asked again; one that says how long to wait is waited for, up to `patience`
         seconds, once for all workers. Raises `DownloadError`, or `TryLater` when that was all in vain.
@@ -135,7 +135,7 @@ class Web(requests.Session):
         return bytes(body)
 
     def agree(self, host, busy, patience):
-        """Seconds to wait for a host that asks for it, in one pause of all workers, which is announced once.
+        """Return seconds to wait for a host that asks for it, in one pause of all workers, which is announced once.
 
         Raises `busy` when the host has had `patience` seconds and given no answer since: at once for all other photos.
         """
@@ -146,13 +146,13 @@ class Web(requests.Session):
                     raise busy
                 end, waited = now + busy.wait, waited + busy.wait
                 self.pauses_of[host] = end, waited
-                asks = f"{host} asks to wait {busy.wait:.0f} seconds"
-                tqdm.write(f"{asks}: waiting (Ctrl-C stops; what has come is kept)")
+                asks = f"{host} asked us to wait {busy.wait:.0f} seconds"
+                tqdm.write(f"{asks}: waiting (Ctrl-C stops; downloaded photos are kept)")
             return end - now
 
 
 def seconds_to_wait(resp):
-    """What a busy server's Retry-After says, a number or a date, in seconds, six hours at most; or nothing."""
+    """Return a busy server's Retry-After, a number or a date, in seconds, six hours at most; or nothing."""
     try:
         seconds = Retry().get_retry_after(resp.raw)
     except InvalidHeader:

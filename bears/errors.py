@@ -1,4 +1,4 @@
-"""What can go wrong through nobody's bug; each message is one sentence that says what to do."""
+"""Expected errors. Each message says what happened and what to do."""
 
 
 class BearsError(Exception):
@@ -38,7 +38,7 @@ class NoModelError(ExportError):
         super().__init__(file)
 
     def __str__(self):
-        return f"There is no model {self.args[0]}. Train one with train.py, or name another with --model."
+        return f"There is no model {self.args[0]}. Train one with train.py, or choose another with --model."
 
 
 class PredictError(BearsError):

@@ -18,7 +18,7 @@ MODEL = HOME / "export.pkl"
 
 
 def export_file(name: str) -> Path:
-    """The path of an export by its own name, or by that of the folder it lies in."""
+    """Return the path of an export, given its own name or that of its folder."""
     return Path(name, "export.pkl") if os.path.isdir(name) else Path(name)
 
 
@@ -29,11 +29,13 @@ def check_writable(folder: Path, option="--out") -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as e:
-        raise ExportError(f"{folder} cannot be written to ({e.strerror}): name another folder with {option}.") from None
+        raise ExportError(
+            f"{folder} can't be written to ({e.strerror}). Choose another folder with {option}."
+        ) from None
 
 
 def write_whole(file: Path, data: bytes) -> None:
-    """Write bytes to a new file beside `file` and move it into place, so that no reader sees half of it."""
+    """Write bytes to a new file next to `file` and move it into place, so that no reader sees half of it."""
     with whole(file) as part:
         part.write(data)
 
@@ -48,7 +50,9 @@ def whole(file: Path) -> Iterator[BinaryIO]:
             yield f
         os.replace(part, file)
     except OSError as e:
-        raise ExportError(f"{file} cannot be written ({e.strerror}); what was there before is untouched.") from None
+        raise ExportError(
+            f"{file} can't be written ({e.strerror}). An earlier file with that name is unchanged."
+        ) from None
     finally:
         with suppress(OSError):  # gone already, or a disk that has turned read-only
             part.unlink()

@@ -41,7 +41,7 @@ def list_names(folder: Path, tell: Callable[[str], None] | None = None) -> list[
     if count:
         names = ", ".join(sorted({place.name for place in system}))
         more = " or more" * (count == COUNTED)
-        tell(f"{count:,}{more} photos in folders that a system keeps for itself are skipped: {names}")
+        tell(f"{count:,}{more} photos in system folders are skipped: {names}")
     return photos
 
 
@@ -70,7 +70,7 @@ def visible_entries(folder):
             return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as e:
         verb = "may not" if isinstance(e, PermissionError) else "cannot"
-        raise DataError(f"{folder} {verb} be read ({e.strerror}): change that, or name another folder.") from None
+        raise DataError(f"{folder} {verb} be read ({e.strerror}). Fix that, or choose another folder.") from None
 
 
 def is_folder(entry):

@@ -1,4 +1,4 @@
-"""The offline version (docs/offline.md) beside this one, where it has been made: people can take it along."""
+"""Serve the offline version (docs/offline.md) next to the app, if it has been built."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ TYPES = {".js": "text/javascript", ".webmanifest": "application/manifest+json"}
 
 
 def files_of(folder: Path) -> dict[str, str]:
-    """The files of the page in `folder`, but for its service worker, and the SHA-256 that each had.
+    """Return the files of the page in `folder`, but for its service worker, and the SHA-256 that each had.
 
     Nothing where there is no such page, or where its list has something outside of the folder.
     """
@@ -40,13 +40,13 @@ def is_inside(folder: Path, name: str) -> bool:
 
 
 def fingerprint(file: Path) -> str:
-    """The SHA-256, by which a page knows the export that it was made from, too."""
+    """Return the SHA-256, by which a page knows the export that it was made from, too."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @cache  # so the app links to what it serves, and reads all of it once
 def find_site(export: Path, folder: Path = SITE) -> dict[str, Path]:
-    """The files, by name, of the page that has been made from `export`; none where that is not there, and whole."""
+    """Return the files of the offline version built from `export`, by name; none if it is missing or incomplete."""
     files = files_of(folder)
     try:
         whole = (
@@ -60,7 +60,7 @@ def find_site(export: Path, folder: Path = SITE) -> dict[str, Path]:
 
 
 def routes(export: Path) -> list[Mount]:
-    """Where that page is served, below this one."""
+    """Return the routes of the offline version, below the app's own."""
     files = find_site(export)
     return [Mount("/offline", OfflineVersion(SITE, files))] if files else []
 

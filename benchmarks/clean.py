@@ -20,7 +20,7 @@ from bears.model import ood
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, type=Path, help="folder that holds one folder of photos per class")
+    parser.add_argument("--data", required=True, type=Path, help="folder with one subfolder of photos per class")
     parser.add_argument("--exclude", required=True, metavar="CSV", help="the wrong photos: columns file and reason")
     parser.add_argument("--negatives", required=True, metavar="DIR", help="photos of other things")
     return parser.parse_args()

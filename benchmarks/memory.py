@@ -97,7 +97,7 @@ def draw(counts, memory, file):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, type=Path, help="folder that holds one folder of photos per class")
+    parser.add_argument("--data", required=True, type=Path, help="folder with one subfolder of photos per class")
     parser.add_argument("--photos", type=int, help="use so many of them, drawn at random (default: all)")
     parser.add_argument("--times", type=int, nargs="+", default=[1, 4, 16], help="train on so many times the photos")
     parser.add_argument("--picture", type=Path, help="draw the curve into this PNG file")

@@ -179,7 +179,13 @@ def visit(app, photos, bad, expected, end):
     while time.monotonic() < end:
         if dice.random() < 0.25:
             answer = app.ask(bad[dice.choice(list(bad))])
-            told["lost" if answer is None else "traps refused" if isinstance(answer, str) else "traps answered"] += 1
+            told[
+                "lost"
+                if answer is None
+                else "hostile requests refused"
+                if isinstance(answer, str)
+                else "hostile requests answered"
+            ] += 1
             continue
         name = dice.choice(list(photos))
         answer = app.ask(photos[name])
@@ -441,8 +447,8 @@ def main():
         "lost",
         "asked to send the photo again",
         "asked to wait",
-        "traps refused",
-        "traps answered",
+        "hostile requests refused",
+        "hostile requests answered",
     ):
         print(f"| {name} | {told[name]:,} |")
     print("\n| the app | before | after |\n| --- | --- | --- |")

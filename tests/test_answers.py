@@ -272,11 +272,11 @@ def test_the_bears_have_a_group_and_others_have_those_that_are_given():
 @pytest.mark.parametrize(
     "groups, sentence",
     [
-        (["black"], "black is no group of two or more classes: bear=black,grizzly"),
-        (["bear=black"], "no group of two or more classes"),
-        (["=black,grizzly"], "no group of two or more classes"),
-        (["bear=black,,grizzly"], "no group of two or more classes"),
-        (["bear=black,black"], "no group of two or more classes"),
+        (["black"], "black is not a group of two or more classes; give one like bear=black,grizzly"),
+        (["bear=black"], "not a group of two or more classes"),
+        (["=black,grizzly"], "not a group of two or more classes"),
+        (["bear=black,,grizzly"], "not a group of two or more classes"),
+        (["bear=black,black"], "not a group of two or more classes"),
         (["a=black,grizzly", "b=grizzly,teddy"], "given twice with the same name or class"),
         (["a=black,grizzly", "a=teddy,panda"], "given twice with the same name or class"),
     ],
@@ -291,14 +291,16 @@ def test_an_alarm_is_for_the_classes_that_are_named(shapes):
     files = sorted(shapes.glob("*/*.jpg"))
     assert parse_args("", ["--data", "photos", "--alarm", "disc, square"]).alarm == ["disc", "square"]
     check_labels({}, ["disc"], files)
-    with pytest.raises(DataError, match=r"^There is no class fox: name some of disc, square with --alarm\.$"):
+    with pytest.raises(DataError, match=r"^--alarm: there is no class fox\. Choose from disc, square\.$"):
         check_labels({}, ["fox"], files)
 
 
 def test_groups_are_of_the_classes_of_the_photos(shapes):
     files = sorted(shapes.glob("*/*.jpg"))
     check_labels({"shape": ["disc", "square"]}, None, files)
-    with pytest.raises(DataError, match=r"^There is no class star: name some of disc, square with --group\.$"):
+    with pytest.raises(DataError, match=r"^--group: there is no class star\. Choose from disc, square\.$"):
         check_labels({"shape": ["disc", "star"]}, None, files)
-    with pytest.raises(DataError, match=r"^The group disc has the name of a class: give it another with --group\.$"):
+    with pytest.raises(
+        DataError, match=r"^The group disc has the name of a class\. Give it another name with --group\.$"
+    ):
         check_labels({"disc": ["disc", "square"]}, None, files)

@@ -69,7 +69,7 @@ def test_help_lists_every_option():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "content, sentence", [(None, "There is no model"), (b"nonsense", "cannot be opened")], ids=["missing", "damaged"]
+    "content, sentence", [(None, "There is no model"), (b"nonsense", "can't be opened")], ids=["missing", "damaged"]
 )
 def test_a_model_that_cannot_be_served_ends_in_one_sentence(tmp_path, content, sentence):
     model = tmp_path / "my.pkl"
@@ -87,7 +87,7 @@ def test_a_port_that_is_taken_ends_in_one_sentence(server):
     command = [sys.executable, ROOT / "app.py", "--port", server.url.rstrip("/").split(":")[-1]]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     [line] = [line for line in result.stderr.splitlines() if line]
-    assert line.startswith("app.py: This port or address cannot be used")
+    assert line.startswith("app.py: This port or address can't be used")
 
 
 LOSE = "import os; folder = os.environ['GRADIO_TEMP_DIR']; os.rename(folder, folder + '2'); open(folder, 'w').close()"
@@ -103,7 +103,7 @@ def test_a_folder_that_cannot_be_used_is_not_called_a_port(tmp_path, lose):
     command = [sys.executable, "-c", f"import app; {lose}\napp.serve(app.demo, app.args)"]
     result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
     [line] = [line for line in result.stderr.splitlines() if line]
-    assert result.returncode == 1 and line.startswith("app.py: The page cannot start (") and str(folder) in line
+    assert result.returncode == 1 and line.startswith("app.py: The app can't start (") and str(folder) in line
 
 
 def test_a_folder_for_photos_that_is_not_there_is_made(tmp_path, monkeypatch):
@@ -138,7 +138,7 @@ def test_an_address_of_another_machine_ends_in_one_sentence_at_once(host):
     command = [sys.executable, ROOT / "app.py", "--host", host]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     [line] = [line for line in result.stderr.splitlines() if line]
-    assert line.startswith("app.py: This port or address cannot be used")
+    assert line.startswith("app.py: This port or address can't be used")
 
 
 @pytest.mark.slow

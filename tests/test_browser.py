@@ -281,9 +281,7 @@ def test_what_a_proxy_says_is_one_sentence_and_the_photo_can_be_sent_again(open_
         page.route(f"**/gradio_api/{path}*", partial(answer_as, said))
         page.set_input_files(FILE, TEDDY)
         page.locator('[data-state="refused"]').wait_for()
-        assert page.inner_text(".verdict") == (
-            "The page's server does not answer as it should. Please try again in a minute."
-        )
+        assert page.inner_text(".verdict") == ("The server gave an unexpected answer. Please try again in a minute.")
         page.unroute(f"**/gradio_api/{path}*")
         page.get_by_role("button", name="Try again").click()
         answered(page)
@@ -293,7 +291,7 @@ def test_a_proxy_that_takes_no_large_photos_says_so(open_page):
     page = open_page()
     page.route("**/gradio_api/upload", lambda route: route.fulfill(status=413, **HTML))
     page.set_input_files(FILE, TEDDY)
-    page.get_by_text("This photo is too large for the page's server. Please choose a smaller one.").wait_for()
+    page.get_by_text("This photo is too large for the server. Please choose a smaller one.").wait_for()
 
 
 def test_examples_have_names_and_can_be_chosen_before_their_pictures_are_there(open_page):
@@ -394,14 +392,14 @@ def test_a_server_that_is_gone_is_no_endless_wait(open_page):
     page = open_page()
     page.context.set_offline(True)
     page.set_input_files(FILE, TEDDY)
-    page.locator(".verdict[role=status]").get_by_text("The page cannot reach its server.").wait_for()
+    page.locator(".verdict[role=status]").get_by_text("Can't reach the server.").wait_for()
 
 
 def test_the_page_says_what_answers_and_that_nobody_should_trust_it_with_their_safety(open_page):
     page = open_page()
     page.locator("#about h2").wait_for()  # Gradio makes Markdown a moment later than the rest
     text = page.locator("#about").inner_text()
-    assert "857 photos" in text and RATE in text and "Do not trust it with anybody’s safety" in text
+    assert "857 photos" in text and RATE in text and "Never rely on it for anyone’s safety" in text
     with page.expect_popup() as popup:
         page.get_by_role("link", name="the API").click()
     popup.value.get_by_text("/predict").first.wait_for()
@@ -494,7 +492,7 @@ def test_the_page_tries_again_by_itself_while_the_server_has_no_place(open_page)
     page.route("**/call/predict?*", answer)
     page.clock.install()
     page.set_input_files(FILE, TEDDY)
-    page.get_by_text("Too many people are asking at the moment. Trying again in 10 s.").wait_for()
+    page.get_by_text("The app is busy right now. Trying again in 10 s.").wait_for()
     page.clock.fast_forward(10_000)
     answered(page)
     assert not full
@@ -514,7 +512,7 @@ def test_a_busy_server_says_so(tmp_path, browser):
         page = browser.new_page()
         page.goto(server.url)
         page.set_input_files(FILE, TEDDY)
-        page.locator(".verdict[role=status]").get_by_text("Too many people are asking at the moment.").wait_for()
+        page.locator(".verdict[role=status]").get_by_text("The app is busy right now.").wait_for()
         page.close()
     finally:
         os.kill(model, signal.SIGCONT)

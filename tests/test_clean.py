@@ -27,8 +27,8 @@ from helpers import DESKTOP, PHONE, ROOT, Server, serious_findings
 from PIL import Image, ImageOps
 
 SUM = (
-    r"Of 33 photos to look at, (\d+) may be near-duplicates, (\d+) may show none of the classes,"
-    r" (\d+) may lie in the wrong class\."
+    r"33 photos to review: (\d+) may be near-duplicates, (\d+) may show none of your classes,"
+    r" (\d+) may be in the wrong folder\."
 )
 
 
@@ -85,7 +85,7 @@ def test_a_photo_in_the_wrong_class_is_found(ranking):
 @pytest.mark.slow
 def test_a_photo_of_something_else_is_found(ranking):
     assert ranking["square"][0].name == "square/white.png"
-    assert "shows none of them" in ranking["square"][0].opinion
+    assert "may show none of your classes" in ranking["square"][0].opinion
 
 
 @pytest.mark.slow
@@ -278,7 +278,7 @@ def test_a_page_that_stays_busy_is_a_sentence(data, monkeypatch):
     held, done = threading.Event(), threading.Event()
     holder.start()
     held.wait()
-    with pytest.raises(DataError, match="Another page is still busy"):
+    with pytest.raises(DataError, match="Another review page is still working"):
         decisions.undo()
     done.set()
     holder.join()
@@ -287,7 +287,7 @@ def test_a_page_that_stays_busy_is_a_sentence(data, monkeypatch):
 
 def test_a_folder_that_takes_no_folder_is_a_sentence(data):
     (data / "set-aside").write_text("mine")
-    with pytest.raises(DataError, match="cannot be used"):
+    with pytest.raises(DataError, match="can't be used"):
         Decisions(data).keep("disc/00.jpg")
 
 
@@ -342,7 +342,7 @@ def test_nothing_outside_of_the_folder_is_touched(data, name):
 
 
 def test_a_photo_that_went_away_is_a_sentence(data):
-    with pytest.raises(DataError, match="no longer there"):
+    with pytest.raises(DataError, match="has been moved"):
         Decisions(data).set_aside("disc/nothing.jpg")
 
 
@@ -384,7 +384,7 @@ def test_a_photo_in_a_linked_folder_is_logged_where_it_is(data):
 def test_a_folder_that_cannot_be_written_to_is_a_sentence_and_moves_nothing(data):
     decisions = Decisions(data)
     decisions.log.mkdir(parents=True)  # stands in the way for every user, root too
-    with pytest.raises(DataError, match="stays where it is"):
+    with pytest.raises(DataError, match="Can't move"):
         decisions.set_aside("disc/00.jpg")
     assert (data / "disc" / "00.jpg").exists()
     with pytest.raises(DataError, match="rename it"):
@@ -397,7 +397,7 @@ def test_the_list_says_what_is_wrong(planted, capsys):
     said, discs, squares = capsys.readouterr().out.split("  1. ")
     assert "█" not in said
     assert any("disc/square.jpg  " in line and "looks like square" in line for line in discs.splitlines()[:4])
-    assert squares.startswith("square/white.png  shows none of them\n")
+    assert squares.startswith("square/white.png  may show none of your classes\n")
     assert discs.count("unlike the others") + squares.count("unlike the others") <= 4  # of 34
 
 
@@ -409,7 +409,7 @@ def test_the_list_ends_in_words_and_in_commands(planted, tmp_path, capsys, monke
     *_, found, on, further = capsys.readouterr().out.splitlines()
     copies, none, wrong = map(int, re.fullmatch(SUM, found).groups())
     assert 1 <= wrong <= 5 and 1 <= none <= 3 and copies >= 1
-    assert on == f'To put them right: python3 -m bears clean data --exclude "{tmp_path}/my list.csv"'
+    assert on == f'Next, review them: python3 -m bears clean data --exclude "{tmp_path}/my list.csv"'
     assert further.endswith(f': python3 -m bears train --data data --exclude "{tmp_path}/my list.csv" --out my_model')
 
 
@@ -430,10 +430,10 @@ def test_ctrl_c_while_it_judges_is_a_sentence(planted):
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert any("Judging" in line for line in process.stdout)
+    assert any("Scoring" in line for line in process.stdout)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert err == "bears.clean: stopped. What was decided is kept.\n" and process.returncode == 1
+    assert err == "bears.clean: stopped. Your decisions are kept.\n" and process.returncode == 1
 
 
 def test_a_photo_of_a_nested_folder_moves_to_the_class_that_there_is(data):
@@ -458,7 +458,7 @@ def cleaner(planted, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cleaner")
     data = shutil.copytree(planted, folder / "data")
     server = Server(folder / "log", "bears.clean", str(data), app="-m", seconds=180)
-    server.wait_for(r"Of 34 photos to look at, .*", 180)  # they are judged
+    server.wait_for(r"34 photos to review: .*", 180)  # they are judged
     yield data, server
     server.close()
 
@@ -509,7 +509,7 @@ def test_photos_are_put_right_on_the_page(cleaner, open_page, screen):
     page = open_page(**screen)
     page.get_by_text("look wrong; you can stop after these").wait_for()
     page.locator("#labels button", has_text="square").click()
-    page.locator("#opinion", has_text="shows none of them").get_by_text("square/white.png").wait_for()
+    page.locator("#opinion", has_text="may show none of your classes").get_by_text("square/white.png").wait_for()
     assert "Set aside" in suggested(page)
     page.get_by_role("button", name="Set aside").focus()
     page.keyboard.press("Enter")
@@ -616,7 +616,7 @@ def test_a_step_that_is_refused_is_a_sentence_and_the_page_shows_what_is_there(c
     data, page = cleaner[0], open_page(right[0])
     Decisions(data).set_aside(right[0])
     page.keyboard.press("k")
-    page.get_by_text(f"{right[0]} is no longer there: it was moved meanwhile.").wait_for()
+    page.get_by_text(f"{right[0]} has been moved. Reload the page.").wait_for()
     page.locator(f"#grid button[title='{right[0]}']").wait_for(state="detached")
     page.keyboard.press("u")  # what another page has done, too
     page.locator("#opinion", has_text=right[0]).wait_for()
@@ -627,7 +627,7 @@ def test_the_page_says_how_many_photos_are_judged(cleaner, browser):
     page = browser.new_page(**PHONE)
     page.route("**/review", lambda route: route.fulfill(json={"read": [10, 33]}))
     page.goto(cleaner[1].url)
-    page.get_by_text("Judging the photos: 10 of 33").wait_for()
+    page.get_by_text("Reading the photos: 10 of 33").wait_for()
     assert page.locator("#progress").evaluate("bar => bar.position") == pytest.approx(10 / 33)
     assert not serious_findings(page)
     page.unroute("**/review")
@@ -790,7 +790,7 @@ def test_after_the_last_suspicious_photo_no_key_is_for_another_one(made_up, scre
     page, sent = made_up(*GROUPS, screen=screen)
     for key in ("s", "k", "s", "s", "s", "ArrowRight", "s", "ArrowDown", "k", "a", "x", "s"):
         page.keyboard.press(key)
-    page.get_by_text("All suspicious photos are done. Now train again:").wait_for()
+    page.get_by_text("You have reviewed all photos that look wrong. Now train again:").wait_for()
     assert page.inner_text("#train") == "python3 -m bears train" and page.locator("#shown").is_hidden()
     for _ in range(50):  # the last ones may still be on their way
         if len(sent) >= 3:
@@ -814,7 +814,7 @@ def test_after_the_last_suspicious_photo_no_key_is_for_another_one(made_up, scre
 @pytest.mark.slow
 def test_where_nothing_looks_wrong_no_photo_is_chosen(made_up):
     page, sent = made_up(("disc/00.jpg", "look right"), ("square/00.jpg", "near-duplicates"))
-    page.get_by_text("No photo looks suspicious. Now train:").wait_for()
+    page.get_by_text("No photo looks wrong. Now train:").wait_for()
     for key in ("s", "a", "ArrowRight", "k"):
         page.keyboard.press(key)
     page.get_by_role("button", name="Next page").click()
@@ -860,13 +860,13 @@ def test_only_what_was_decided_this_time_and_still_holds_is_summed_up(data):
     decisions = Decisions(data)
     decisions.keep("disc/00.jpg")
     before = decisions.steps()
-    assert clean.sum_up_steps(before, decisions.steps()) == "Nothing new was decided."
+    assert clean.sum_up_steps(before, decisions.steps()) == "You made no new decisions."
     decisions.keep("disc/01.jpg")
     decisions.keep("disc/02.jpg")
     decisions.move("disc/square.jpg", "square")
     decisions.undo()
     decisions.set_aside("square/white.png")
-    assert "kept 2, moved 0 and set aside 1;" in clean.sum_up_steps(before, decisions.steps())
+    assert "kept 2, moved 0 and set aside 1." in clean.sum_up_steps(before, decisions.steps())
 
 
 def test_a_link_to_a_photo_is_not_moved(data):
@@ -888,7 +888,7 @@ def test_the_page_ends_in_words_and_in_commands(cleaner):  # comes last, since i
     server.process.send_signal(signal.SIGINT)
     assert server.process.wait(20) == 0
     assert server.log.read_text().splitlines()[-3:] == [
-        "You have kept 0, moved 0 and set aside 1; the page can undo each of these steps, today or later.",
-        f"To go on: python3 -m bears clean {data}",
-        f"To train on what is there: python3 -m bears train --data {data} --out my_model",
+        "You have kept 0, moved 0 and set aside 1. You can undo each step on the review page, today or later.",
+        f"To continue: python3 -m bears clean {data}",
+        f"To train on these photos: python3 -m bears train --data {data} --out my_model",
     ]

@@ -123,7 +123,7 @@ def test_same_photo_is_kept_once_and_in_the_first_class(site, tmp_path, capsys):
     site.found["teddy bear"] += ["/teddy bear/copy.jpg", "/black bear/1.jpg"]
     run(site, tmp_path, "black bear", "teddy bear")
     assert [row["file"].split("/")[0] for row in read_attribution(tmp_path)] == ["black bear"] * 3 + ["teddy bear"] * 2
-    assert capsys.readouterr().out.count("was found as teddy bear, too") == 2
+    assert capsys.readouterr().out.count("also came up for teddy bear") == 2
 
 
 SCRIPT = """
@@ -165,7 +165,7 @@ def test_ctrl_c_keeps_what_has_come_and_the_next_run_goes_on(half_run):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=15)  # less than the slow photo takes
     assert process.returncode == 1 and "Traceback" not in err
-    assert err.strip() == "bears.collect: stopped. What has come is kept; the same command goes on from here."
+    assert err.strip() == "bears.collect: stopped. Downloaded photos are kept; run the same command again to continue."
     assert len(read_attribution(folder)) == 12
 
 

@@ -99,8 +99,8 @@ def test_one_photo_in_a_folder_of_a_class_is_explained_by_the_refusal(data, caps
     with pytest.raises(DataError) as refused:
         find_photos(data)
     assert str(refused.value) == (
-        "Photos in square/holidays count as the class holidays, which has 1 readable photo: move them up into square,"
-        " or, if holidays is a class of its own, move its folder beside square and add photos until it has two."
+        "Photos in square/holidays count as the class holidays, which has 1 readable photo. Move them up into square."
+        " Or, if holidays is a class of its own, move its folder next to square and add photos until it has two."
     )
     assert "square/holidays count as the class holidays" in capsys.readouterr().out
 
@@ -108,7 +108,7 @@ def test_one_photo_in_a_folder_of_a_class_is_explained_by_the_refusal(data, caps
 def test_one_photo_in_a_folder_beside_the_others_is_a_class_that_needs_more(data):
     (data / "holidays").mkdir()
     shutil.copy(data / "square" / "00.jpg", data / "holidays")
-    with pytest.raises(DataError, match=r"The class holidays in .* has 1 readable photo: add photos"):
+    with pytest.raises(DataError, match=r"The class holidays in .* has 1 readable photo\. Add photos"):
         find_photos(data)
 
 
@@ -140,7 +140,10 @@ def test_cleaning_knows_every_class_also_when_every_second_photo_is_of_the_same(
     assert targets.tolist() == [0, 1, 0, 1] and len(features) == 4
 
 
-@pytest.mark.parametrize("lose, sentence", [(Path.unlink, "has gone meanwhile"), (Path.touch, "changed meanwhile")])
+@pytest.mark.parametrize(
+    "lose, sentence",
+    [(Path.unlink, "was moved or deleted in the meantime"), (Path.touch, "was changed in the meantime")],
+)
 def test_a_photo_that_goes_or_breaks_before_it_is_compared_is_one_sentence(shapes, tmp_path, lose, sentence):
     data = shutil.copytree(shapes, tmp_path / "data")
     files = find_photos(data)[0]

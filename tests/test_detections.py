@@ -94,7 +94,7 @@ def test_a_box_far_outside_is_a_piece_of_the_photo(box, shapes, tmp_path):
         (json.dumps(found_in([7])), "is not in MegaDetector's format"),
         (json.dumps(found_in(["00.jpg"], detection_categories={"1": "deer"})), "has no category “animal” (deer)"),
         (json.dumps(found_in(["1.jpg", "2.jpg"])), "None of the 2 photos in which "),
-        ("[" + "[],\n" * 1000, "md.json has more than 400 MB or 500 values: split it by folders, as MegaDetector's"),
+        ("[" + "[],\n" * 1000, "md.json has more than 400 MB or 500 values. Split it by folders with MegaDetector's"),
         ("", "is not in MegaDetector's format"),
     ],
 )
@@ -113,7 +113,7 @@ def test_a_pipe_is_no_photo_and_no_json(shapes, tmp_path):
         Photos(tmp_path)
     with pytest.raises(DataError, match="cannot be read"):
         Photos(tmp_path / "00.jpg")
-    with pytest.raises(PredictError, match=r"md\.json is no file"):
+    with pytest.raises(PredictError, match=r"md\.json is not a file"):
         Detections(tmp_path / "md.json", tmp_path)
     (tmp_path / "md.json").unlink()
     (tmp_path / "md.json").write_text(json.dumps(found_in(["00.jpg", "01.jpg"])))
@@ -154,7 +154,9 @@ def test_a_full_disk_is_a_sentence_and_what_is_done_is_kept(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))  # of the first line, too, there is a part only
     try:
         with (
-            pytest.raises(PredictError, match=r"out\.csv\.3\.part cannot be written \(.+\): make room there\. What is"),
+            pytest.raises(
+                PredictError, match=r"out\.csv\.3\.part can't be written \(.+\)\. Free some disk space there\. Finished"
+            ),
             journal.appending() as append,
         ):
             append("01.jpg", "No bear here")
@@ -258,7 +260,7 @@ def test_what_megadetector_wrote_stays_and_its_animals_get_names(shapes, tmp_pat
     assert written == {k: v for k, v in expected.items() if k != "classification_categories"}
     assert {k: v for k, v in names.items() if k != "4"} == NAMED and len(names) == 5
     assert (tmp_path / "out.json").read_text().startswith('{\n "info"')  # a line for each value
-    assert capsys.readouterr().out == "not named: 01.jpg (It is gone)\n"
+    assert capsys.readouterr().out == "not labelled: 01.jpg (It is gone)\n"
 
 
 def test_what_is_in_the_box_is_cut_out(shapes, tmp_path):
@@ -319,7 +321,7 @@ def test_a_card_that_is_gone_stops_the_search_for_animals(tmp_path, monkeypatch)
     task = FoundAnimals(tmp_path)
     assert [p.size for p in task.cut_out("a.jpg", [[0, 0, 1, 1]])] == [(50, 50)]
     (tmp_path / "a.jpg").unlink()
-    with pytest.raises(PredictError, match=r"no longer there: put the card or drive back"):
+    with pytest.raises(PredictError, match=r"are gone\. Put the card or drive back"):
         task.cut_out("a.jpg", [[0, 0, 1, 1]])
     (tmp_path / "b.jpg").touch()
     with pytest.raises(PhotoError, match="no longer here"):
@@ -352,8 +354,8 @@ def test_what_is_not_as_in_megadetectors_format_is_one_sentence(changes, shapes,
     with pytest.raises(PredictError) as e:
         write_json(tmp_path, shapes, found_in(["00.jpg"], **changes))
     assert str(e.value) == (
-        f"{tmp_path}/md.json is not in MegaDetector's format (https://lila.science/megadetector-output-format):"
-        " name the JSON that it wrote."
+        f"{tmp_path}/md.json is not in MegaDetector's format (https://lila.science/megadetector-output-format)."
+        " Give the JSON that it wrote."
     )
 
 
@@ -372,21 +374,23 @@ def test_a_json_may_have_so_many_bytes_and_values_and_no_more(tmp_path, monkeypa
     monkeypatch.setattr(detections, "MAX_MEGABYTES", len(text) / 1e6)
     assert detections.read_text(file) == text
     monkeypatch.setattr(detections, "MAX_VALUES", 5)
-    with pytest.raises(PredictError, match=r"has more than .* MB or 5 values: split it by folders, as MegaDetector's"):
+    with pytest.raises(
+        PredictError, match=r"has more than .* MB or 5 values\. Split it by folders with MegaDetector's"
+    ):
         detections.read_text(file)
     monkeypatch.setattr(detections, "MAX_VALUES", 6)
     monkeypatch.setattr(detections, "MAX_MEGABYTES", (len(text) - 1) / 1e6)
-    with pytest.raises(PredictError, match=r"MB or 6 values: .* subset_json_detector_output does\.$"):
+    with pytest.raises(PredictError, match=r"MB or 6 values: .* subset_json_detector_output\.$"):
         detections.read_text(file)
     with pytest.raises(PredictError) as e:
         detections.read_text(tmp_path / "gone")
     assert (
         str(e.value)
-        == f"{tmp_path}/gone cannot be read (No such file or directory): name the JSON that MegaDetector wrote."
+        == f"{tmp_path}/gone can't be read (No such file or directory). Give the JSON that MegaDetector wrote."
     )
     with pytest.raises(PredictError) as e:
         detections.read_text(tmp_path)
-    assert str(e.value) == f"{tmp_path} is no file: name the JSON that MegaDetector wrote."
+    assert str(e.value) == f"{tmp_path} is not a file. Give the JSON that MegaDetector wrote."
 
 
 def test_a_category_for_animals_is_named_or_missed_in_a_sentence():
@@ -395,23 +399,23 @@ def test_a_category_for_animals_is_named_or_missed_in_a_sentence():
     for names, there in (({"1": "deer", "2": "fox"}, "deer, fox"), ({}, "none at all")):
         with pytest.raises(PredictError) as e:
             detections.animal_categories("md.json", {"detection_categories": names})
-        assert str(e.value) == f"md.json has no category “animal” ({there}): name the JSON that MegaDetector wrote."
+        assert str(e.value) == f"md.json has no category “animal” ({there}). Give the JSON that MegaDetector wrote."
 
 
 def test_the_folder_that_megadetector_searched_must_be_there(shapes, tmp_path):
     (tmp_path / "md.json").write_text(json.dumps(found_in(["1.jpg"])))
     with pytest.raises(PredictError) as e:
         Detections(tmp_path / "md.json", tmp_path / "card")
-    assert str(e.value) == f"There is no folder {tmp_path}/card: name the one that MegaDetector has searched."
+    assert str(e.value) == f"There is no folder {tmp_path}/card. Give the one that MegaDetector searched."
     with pytest.raises(PredictError) as e:
         Detections(tmp_path / "md.json", tmp_path)
     assert str(e.value) == (
-        f"None of the 1 photos in which {tmp_path}/md.json has animals is in {tmp_path}: name the folder that"
-        " MegaDetector has searched, or put the card or drive back."
+        f"None of the 1 photos in which {tmp_path}/md.json has animals is in {tmp_path}. Give the folder that"
+        " MegaDetector searched, or put the card or drive back."
     )
     task = write_json(tmp_path, shapes, found_in(["00.jpg"]))
     (tmp_path / "00.jpg").unlink()
-    with pytest.raises(PredictError, match="put the card or drive back"):
+    with pytest.raises(PredictError, match="Put the card or drive back"):
         task.open(0)
 
 
@@ -437,8 +441,8 @@ def test_a_journal_has_a_line_for_the_run_and_one_for_each_row_and_its_parts_mer
     with pytest.raises(PredictError) as e:
         list(Journal(tmp_path / "out.csv", {"model": "two"}).rows())
     assert str(e.value) == (
-        f"{part} is of a run with another model, options or photos: give that command again, delete this file, or name"
-        " another with --out."
+        f"{part} is left over from a run with another model, options or photos. Finish that run, delete this file, or"
+        " choose another output with --out."
     )
     for said in ('{"mo', ""):  # the disk was full
         part.write_text(said)
@@ -457,4 +461,4 @@ def test_a_digest_is_half_of_the_sha_256_of_all_of_a_file(tmp_path):
     assert digest(tmp_path / "file") == hashlib.sha256(data).hexdigest()[:32]
     with pytest.raises(PredictError) as e:
         digest(tmp_path / "gone")
-    assert str(e.value) == f"{tmp_path}/gone cannot be read (No such file or directory): name another."
+    assert str(e.value) == f"{tmp_path}/gone can't be read (No such file or directory). Choose another file."

@@ -112,7 +112,7 @@ def test_a_launcher_that_starts_one_process_only_is_told_on(monkeypatch, capsys)
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")  # as `accelerate launch --cpu --num_processes 2` does
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     distributed.init_processes()
-    assert "one process only" in capsys.readouterr().out
+    assert "only one process" in capsys.readouterr().out
 
 
 @pytest.mark.slow

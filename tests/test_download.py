@@ -210,7 +210,7 @@ def test_photo_must_be_the_file_that_it_was(web, web_server):
     digest, _ = fetch_photo(web, web_server.url("/photo.jpg"), small_jpeg)
     assert fetch_photo(web, web_server.url("/photo.jpg"), small_jpeg, digest)[0] == digest
     web_server.pages["/photo.jpg"] = draw_photo(1)
-    with pytest.raises(DownloadError, match="another one"):
+    with pytest.raises(DownloadError, match="has changed"):
         fetch_photo(web, web_server.url("/photo.jpg"), small_jpeg, digest)
 
 

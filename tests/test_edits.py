@@ -93,11 +93,11 @@ def test_a_body_that_was_unfrozen_is_judged_by_photos_that_it_never_saw(edited, 
     facts = facts_after(train, shapes, tmp_path / "out", *TINY)
     assert facts["cross_validation"]["folds"] == 1
     assert facts["cross_validation"]["photos"] == 32 - len(seen)
-    assert "the first fold alone judges" in capsys.readouterr().out
+    assert "only the first fold counts" in capsys.readouterr().out
 
 
 def test_several_labels_for_a_photo_are_refused_in_one_sentence(edited, shapes, tmp_path):
     train = edited("        blocks=(ImageBlock, CategoryBlock),", "        blocks=(ImageBlock, MultiCategoryBlock),")
     train.MultiCategoryBlock, train.parent_label = MultiCategoryBlock, lambda file: [parent_label(file), "shape"]
-    with pytest.raises(SystemExit, match="one label per photo: use CategoryBlock"):
+    with pytest.raises(SystemExit, match=r"one label per photo\. Use CategoryBlock"):
         train.main(["--data", str(shapes), "--out", str(tmp_path), "--lesson", "--no-pretrained"])

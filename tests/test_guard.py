@@ -205,7 +205,7 @@ def test_an_event_or_a_session_that_does_not_exist_is_a_sentence(small, path):
 def test_a_question_of_more_than_a_megabyte_is_not_read(small, field):
     body = json.dumps({"data": [None], field: "x" * 20_000_000}).encode()
     response = requests.post(f"{small.url}/gradio_api/call/predict", data=body, timeout=30)
-    assert response.status_code == 413 and response.json()["detail"].endswith("by upload.")
+    assert response.status_code == 413 and response.json()["detail"].endswith("Please upload photos instead.")
     chunks = iter([body[i : i + 100_000] for i in range(0, 2_000_000, 100_000)])
     assert requests.post(f"{small.url}/gradio_api/call/predict", data=chunks, timeout=30).status_code == 413
 
@@ -271,7 +271,7 @@ def test_no_client_takes_all_places_and_the_page_stays_up_while_the_model_stands
         refused = [a for a in answers if not a.ok]
         assert len(answers) - len(refused) == 6
         assert all(a.status_code == 429 and a.headers["Retry-After"] == "10" for a in refused)
-        assert all("please wait for an answer, or for ten seconds" in a.json()["detail"] for a in refused)
+        assert all("Please wait for an answer, or for ten seconds" in a.json()["detail"] for a in refused)
         question = json.dumps({"data": [photo]}).encode()
         assert b"event_id" in talk(small, post("call/predict", len(question), question, JSON), "127.0.0.2")
         assert {r.status_code for r in pool.map(lambda i: ask(i, "run/predict"), range(100))} == {404}
@@ -305,7 +305,7 @@ def test_an_upload_that_is_given_up_leaves_nothing_behind(small):
 def test_an_upload_that_the_disk_cannot_take_is_a_sentence_and_leaves_nothing_behind(small):
     grow_old(small)
     response = requests.post(f"{small.url}/gradio_api/upload", files={"files": ("a.png", noise(6))}, timeout=30)
-    assert response.status_code == 507 and response.text.endswith("Please come back in a minute.")
+    assert response.status_code == 507 and response.text.endswith("Please try again in a minute.")
     assert not stored(small)
 
 
@@ -314,7 +314,7 @@ def test_a_full_disk_is_a_sentence_until_it_has_room_again(small):
     small.process.send_signal(signal.SIGUSR1)
     try:
         wait_until(lambda: requests.post(f"{small.url}/gradio_api/upload", files={"files": TEDDY}).status_code == 507)
-        assert "There is no room for more photos at the moment. Please come back in a minute." in call(small, photo)
+        assert "The server has no space for more photos. Please try again in a minute." in call(small, photo)
     finally:
         small.process.send_signal(signal.SIGUSR2)
     wait_until(lambda: requests.post(f"{small.url}/gradio_api/upload", files={"files": TEDDY}).ok)
@@ -326,7 +326,7 @@ def test_all_uploads_together_are_bounded(small):
     url = f"{small.url}/gradio_api/upload"
     answers = [requests.post(url, files={"files": ("a.png", noise(4, seed))}, timeout=30) for seed in range(12)]
     taken = [a.status_code for a in answers].index(507)
-    assert 5 <= taken <= 7 and "come back in a minute" in answers[taken].text
+    assert 5 <= taken <= 7 and "try again in a minute" in answers[taken].text
     for file in stored(small):
         os.utime(file, (time.time() - 100,) * 2)  # old enough when there is little room
     wait_until(lambda: requests.post(url, files={"files": ("a.png", noise(4))}, timeout=30).ok)
@@ -420,7 +420,7 @@ def test_a_queue_that_is_full_says_when_to_come_back(small):
             said = talk(small, post("call/predict", len(question), question, JSON), f"127.0.1.{1 + i // 5}")
             if b" 503 " in said:
                 break
-        assert b"retry-after: 60" in said.lower() and b"please try again in a minute" in said
+        assert b"retry-after: 60" in said.lower() and b"Please try again in a minute" in said
 
 
 def test_a_stop_under_load_ends_all_within_five_seconds_and_leaves_nothing_behind(

@@ -63,7 +63,7 @@ def test_installed_scripts_of_the_lesson_say_what_they_take(installed, tmp_path)
 
 def test_a_command_that_needs_the_repository_says_so(installed, tmp_path):
     result = bears(installed, tmp_path, "deploy", "me/bears")
-    assert result.returncode == 1 and "clone the repository" in result.stderr
+    assert result.returncode == 1 and "Clone the repository" in result.stderr
 
 
 def test_missing_packages_are_named_by_their_extra(installed, tmp_path):

@@ -33,8 +33,7 @@ def test_what_a_drive_keeps_for_itself_is_skipped_and_counted(drive, shapes):
     said = []
     assert names(drive, said.append) == names(shapes)
     assert said == [
-        "7 photos in folders that a system keeps for itself are skipped:"
-        " #recycle, #snapshot, $RECYCLE.BIN, @Recycle, @eaDir, __MACOSX"
+        "7 photos in system folders are skipped: #recycle, #snapshot, $RECYCLE.BIN, @Recycle, @eaDir, __MACOSX"
     ]
 
 
@@ -42,7 +41,7 @@ def test_it_is_no_class_either_and_the_user_reads_how_many_were_skipped(drive, c
     files, _ = find_photos(drive)
     assert {f.parent.name for f in files} == {"disc", "square"} and len(files) == 32
     said = capsys.readouterr().out
-    assert "· 7 photos in folders that a system keeps for itself" in said and "holds no photos" not in said
+    assert "· 7 photos in system folders" in said and "has no photos" not in said
 
 
 def test_a_folder_with_such_a_name_that_is_named_itself_is_searched(drive):
@@ -76,7 +75,7 @@ def test_a_pipe_and_a_folder_that_are_named_as_photos_are_none(shapes, tmp_path)
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(DataError, match=r"nowhere cannot be read \(.+\): change that, or name another folder\."):
+    with pytest.raises(DataError, match=r"nowhere cannot be read \(.+\)\. Fix that, or choose another folder\."):
         list_photos(tmp_path / "nowhere")
 
 

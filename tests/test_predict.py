@@ -83,14 +83,14 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(shapes, tmp_path
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=60)[1]
-    assert said == "bears.predict: stopped. What is done is kept; the same command goes on from here.\n"
+    assert said == "bears.predict: stopped. Finished photos are kept; run the same command again to continue.\n"
     done = part.read_text().count("\n") - 1
     assert 0 < done < 16 and not table.exists()
     with part.open("a") as f:
         f.write('["15.jpg", "No be')  # as a power cut leaves it
     shutil.copy(part, tmp_path / "table.csv.2.part")  # as two runs at once leave it
     predict.main(options)
-    assert f"Going on: {done} of 16 photos are done" in capsys.readouterr().out
+    assert f"Continuing: {done} of 16 photos are done" in capsys.readouterr().out
     predict.main([str(card), "--out", str(tmp_path / "at_once.csv")])
     assert table.read_bytes() == (tmp_path / "at_once.csv").read_bytes()
     assert [row["file"] for row in read(table)] == [f"{n:02}.jpg" for n in range(16)]
@@ -148,7 +148,7 @@ def test_animals_that_megadetector_has_found_are_named_in_its_file(scene, tmp_pa
         detection.pop("classifications", None)
     assert after == before
     said = capsys.readouterr().out
-    assert "not named: broken.jpg (This file is not a photo that can be opened here)" in said
+    assert "not labelled: broken.jpg (This file is not a photo that can be opened here)" in said
     assert "2 photos with animals, 1 of which could not be opened, are in" in said
 
 
@@ -163,7 +163,7 @@ def test_two_processes_write_what_one_does(folder, tmp_path):
 
 def test_machines_that_do_not_share_a_disk_are_told_so(tmp_path, monkeypatch):
     monkeypatch.setattr(predict.distributed, "split_between_processes", lambda func: lambda *args: [])
-    with pytest.raises(SystemExit, match=r"1 of 1 photos have no row beside .* on a disk that all machines share"):
+    with pytest.raises(SystemExit, match=r"1 of 1 photos are missing next to .* on a disk that all machines share"):
         predict.main([str(ROOT / "examples" / "teddy.jpg"), "--out", str(tmp_path / "table.csv")])
     assert not (tmp_path / "table.csv").exists()
 
@@ -176,18 +176,18 @@ def test_a_small_animal_has_the_pixels_that_the_photo_has(scene):
 @pytest.mark.parametrize(
     "args, said",
     [
-        (["nowhere"], "nowhere cannot be read (No such file or directory): change that, or name another folder."),
-        (["."], "There are no photos in .: name another folder."),
+        (["nowhere"], "nowhere cannot be read (No such file or directory). Fix that, or choose another folder."),
+        (["."], "There are no photos in .. Choose another folder."),
         (
             ["photo.jpg", "--out", "mine.csv"],
-            "mine.csv is there already: move it away, or name another file with --out.",
+            "mine.csv already exists. Move it elsewhere, or choose another file with --out.",
         ),
         (
             ["photo.jpg", "--out", "old.csv"],
             "old.csv.1.part is of a run with another model, options or photos: give that",
         ),
         (["photo.jpg", "--model", "none.pkl"], "There is no model none.pkl."),
-        ([".", "--detections", "none.json"], "none.json cannot be read (No such file or directory): name the JSON"),
+        ([".", "--detections", "none.json"], "none.json can't be read (No such file or directory). Give the JSON"),
         ([".", "--detections", "mine.csv"], "mine.csv is not in MegaDetector's format"),
         ([".", "--detections", "list.json"], "list.json is not in MegaDetector's format"),
         (["photo.jpg", "--detections", "list.json"], "There is no folder photo.jpg: name the one that MegaDetector"),
@@ -250,21 +250,19 @@ def test_a_card_that_is_pulled_out_stops_the_run_which_goes_on_later(
     options = [str(card), "--out", str(tmp_path / "out")]
     options += ["--detections", str(tmp_path / "md.json")] if listed == "json" else []
     monkeypatch.setattr(predict, "ask_all", loses(pull))
-    with pytest.raises(
-        SystemExit, match=r"no longer there: put the card or drive back\. What is done is kept; the same"
-    ):
+    with pytest.raises(SystemExit, match=r"are gone\. Put the card or drive back\. Finished photos are kept; run"):
         predict.main(options)
     monkeypatch.undo()
     assert 1 <= (tmp_path / "out.1.part").read_text().count("\n") < 12 and not (tmp_path / "out").exists()
     with pytest.raises(
-        SystemExit, match=r"There are no photos|cannot be read|There is no folder|None of the 12 photos"
+        SystemExit, match=r"There are no photos|can(not|'t) be read|There is no folder|None of the 12 photos"
     ):
         predict.main(options)
     assert (tmp_path / "out.1.part").exists()
     shutil.rmtree(card, ignore_errors=True)
     elsewhere.rename(card)
     predict.main(options)
-    assert "12 photos" in (said := capsys.readouterr().out) and "Going on: " in said and " 0 of which" in said
+    assert "12 photos" in (said := capsys.readouterr().out) and "Continuing: " in said and " 0 of which" in said
 
 
 @needs_posix

@@ -67,7 +67,7 @@ def test_a_greedy_session_behind_a_proxy_leaves_places_to_others_and_the_proxy_t
         for session in ("one", "two", "three"):
             assert not any(ask_from(proxied, photo, session=session) for _ in range(24))
             said = ask_from(proxied, photo, session=session)
-            assert said == "Many photos are in the queue: please wait for an answer, or for ten seconds."
+            assert said == "Many photos are in the queue. Please wait for an answer, or for ten seconds."
         assert "Many photos" in ask_from(proxied, photo, session="four")  # the last quarter is for other addresses
         assert not any(ask_from(server.url, photo, direct, session=str(i)) for i in range(24))
         assert ask_from(server.url, photo, direct, session="more")  # whatever name a known address gives itself
@@ -109,7 +109,7 @@ def test_where_the_proxy_says_for_whom_it_asks_an_address_has_its_share(told):
     with stopped_model(server):
         assert not any(ask_from(url, photo, session="9.9.9.9") for _ in range(24))
         said = ask_from(url, photo, session="9.9.9.9")
-        assert said == "24 photos from your address are in the queue: please wait for an answer, or for ten seconds."
+        assert said == "24 photos from your address are in the queue. Please wait for an answer, or for ten seconds."
         assert not ask_from(url, photo, session="9.9.9.8")
 
 
@@ -127,5 +127,5 @@ def test_whatever_address_gradio_can_take_is_one_of_the_page(address):
 
 
 def test_an_address_that_is_none_is_a_sentence():
-    with pytest.raises(argparse.ArgumentTypeError, match=r"bears is no address: give one like https://bears"):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"bears is not an address; give one like https://bears"):
         root_path("bears")

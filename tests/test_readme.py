@@ -1,4 +1,4 @@
-"""What README tells people to type works as it stands there."""
+"""The snippets that docs/api.md tells people to use work as they are."""
 
 import re
 import subprocess
@@ -9,12 +9,12 @@ from helpers import ROOT, needs
 
 pytestmark = pytest.mark.slow
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 
 def snippet(language, word):
-    """The one code block of README in `language` that holds `word`."""
-    [code] = [code for code in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if word in code]
+    """The one code block of the page in `language` that holds `word`."""
+    [code] = [code for code in re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL) if word in code]
     return code
 
 

@@ -95,7 +95,7 @@ def test_photos_that_are_gone_or_others_are_reported_and_not_used(fetch, web_ser
         web_server.pages[f"/teddy/t{i}.jpg"] = lambda handler, status=status: handler.answer(b"", status)
     folder = fetch()
     out = capsys.readouterr().out
-    assert "without black/b0.jpg: the file there is another one by now" in out
+    assert "without black/b0.jpg: the file has changed since the list was made" in out
     assert all(f"without teddy/t{i}.jpg: the server answers {status}" in out for i, status in enumerate(GONE))
     assert len(names(folder)) == 12 - 1 - len(GONE)
     web_server.close()
@@ -144,7 +144,7 @@ def test_server_that_has_had_enough_stops_the_run_and_the_next_goes_on(fetch, we
     pages = dict(web_server.pages)
     for path in list(pages)[6:]:
         web_server.pages[path] = lambda handler: handler.answer(b"", 429, {"Retry-After": 99999})
-    with pytest.raises(DataError, match=r"429.*goes on from here"):
+    with pytest.raises(DataError, match=r"429.*run the command again to continue"):
         fetch()
     web_server.pages = pages
     web_server.asked.clear()
@@ -176,7 +176,7 @@ def test_train_without_photos_and_network_is_one_sentence(tmp_path, monkeypatch)
     (tmp_path / "photos.csv").write_text(f"{HEADER}black,black/1.jpg,{url},{64 * '0'},1\n")
     here = partial(shipped_photos, tmp_path / "photos.csv", tmp_path / "root", Web(pauses=[0.01]))
     monkeypatch.setattr(train, "shipped_photos", here)
-    with pytest.raises(SystemExit, match=r"^train.py: The photos cannot be fetched now .*: check the network .*\.$"):
+    with pytest.raises(SystemExit, match=r"^train.py: The photos can't be downloaded now .* Check your network .*\.$"):
         train.main(["--out", str(tmp_path / "out")])
 
 

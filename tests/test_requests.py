@@ -195,7 +195,7 @@ def test_as_many_requests_as_connections_are_answered_at_once_and_no_more(page, 
     assert ask(page)[0] == 200 and page.requests == {"10.0.0.1": 2}
     page.requests["10.0.0.1"] = 3
     assert ask(page)[1]["retry-after"] == "10"
-    assert json.loads(ask(page)[2])["detail"] == "Too many requests are open: please wait for their answers."
+    assert json.loads(ask(page)[2])["detail"] == "You have too many open requests. Please wait for their answers."
     assert ask(page)[0] == 429
 
 
@@ -271,7 +271,7 @@ def test_the_log_has_a_line_for_what_is_refused_but_not_for_more_than_ten_in_a_s
     assert len(lines) == 10 and len(set(lines)) <= 2  # of two seconds
     when, _, said = lines[0].partition(" ")
     path = repr(f"/gradio_api/heartbeat/{'x' * 65}"[:80])
-    assert said == f"400 for {path}: A name of a session or an upload has 64 characters at most."
+    assert said == f"400 for {path}: The name of a session or an upload can have at most 64 characters."
     assert abs(time.mktime(time.strptime(f"{time.strftime('%x')} {when}", "%x %X")) - time.time()) < 100
     page.lines.extend([time.monotonic() - 1.5] * 10)
     ask(page, f"/gradio_api/heartbeat/{'x' * 65}")
@@ -309,7 +309,7 @@ def test_an_upload_is_refused_when_there_is_no_room(page):
 
 
 def test_what_comes_too_late_is_a_sentence(page, app, monkeypatch):
-    late = "This took too long to arrive: please send it again, or less of it."
+    late = "The upload took too long. Please try again, or send a smaller file."
     monkeypatch.setattr(guard, "UPLOAD_SECONDS", 0.05)
     for body in ([b"x"], [b"x", b"y"]):
         status, _, text = ask(page, UPLOAD, "POST", body, wait=5)
@@ -354,7 +354,7 @@ def test_gradio_gets_a_question_at_once_and_learns_when_its_sender_hangs_up(page
 
 def test_a_question_has_a_largest_size_whatever_it_says(page, monkeypatch):
     monkeypatch.setattr(guard, "MAX_JSON", 50)
-    said = "This may have 50 bytes at most. Please send photos by upload."
+    said = "This request can have at most 50 bytes. Please upload photos instead."
     body = json.dumps({"data": [None], "x": ""}).encode()
     assert ask(page, CALL, "POST", [body.ljust(50)])[0] == 200
     assert refusal(page, CALL, "POST", [body.ljust(50), b" "]) == (413, said, None)
@@ -364,14 +364,14 @@ def test_a_question_has_a_largest_size_whatever_it_says(page, monkeypatch):
     page.bodies += 1
     status, headers, text = ask(page, CALL, "POST", [body[:9], body[9:]])
     assert (status, headers["retry-after"]) == (503, "10") and page.bodies == guard.MAX_BODIES - len(body) + 1
-    assert json.loads(text)["detail"] == "Too much comes in at the moment: please send this again."
+    assert json.loads(text)["detail"] == "The server is busy. Please try again."
 
 
 def test_what_an_assistant_sends_may_be_as_large_as_a_photo_in_text_and_needs_room(page, app, monkeypatch):
     monkeypatch.setattr(guard, "MAX_JSON", 50)
     assert ask(page, f"{guard.MCP}/", "POST", [b"x" * 1383])[0] == 200 and app.body == b"x" * 1383
     assert page.store.taken == [1383]  # 4/3 of 1000, and 50
-    assert "1,383 bytes at most" in refusal(page, guard.MCP, "POST", [b"x" * 1384])[1]
+    assert "at most 1,383 bytes" in refusal(page, guard.MCP, "POST", [b"x" * 1384])[1]
     page.store.room = 5
     assert refusal(page, guard.MCP, "POST", [b"x" * 9]) == (507, uploads.NO_ROOM, "60")
 
@@ -381,7 +381,7 @@ def test_a_name_has_64_characters_at_most(name, page):
     assert ask(page, CALL, "POST", {"data": [None], name: "x" * 64})[0] == 200
     assert ask(page, CALL, "POST", {"data": [None], name: None})[0] == 200
     for value in ("x" * 65, 7):
-        said = (400, f"{name} is a string of 64 characters at most.", None)
+        said = (400, f"{name} must be a string of at most 64 characters.", None)
         assert refusal(page, CALL, "POST", {"data": [None], name: value}) == said
 
 
@@ -414,8 +414,8 @@ def test_a_question_is_for_a_function_that_takes_it(path, question, status, page
     if status == 200:
         assert ask(page, path, "POST", question)[0] == 200
     else:
-        said = {404: "There is no such function", 400: "This is not what the function takes"}[status]
-        assert refusal(page, path, "POST", question) == (status, f"{said}: please see the page of the API.", None)
+        said = {404: "There is no such function", 400: "This is the wrong input for the function"}[status]
+        assert refusal(page, path, "POST", question) == (status, f"{said}. The API is described at ?view=api.", None)
 
 
 # Names that are remembered
@@ -423,7 +423,7 @@ def test_a_question_is_for_a_function_that_takes_it(path, question, status, page
 
 @pytest.mark.parametrize("name", ["session_hash", "upload_id"])
 def test_names_in_an_address_are_short(name, page):
-    said = (400, "A name of a session or an upload has 64 characters at most.", None)
+    said = (400, "The name of a session or an upload can have at most 64 characters.", None)
     assert ask(page, "/gradio_api/upload_progress", query=f"{name}={'x' * 64}")[0] == 200
     assert refusal(page, "/gradio_api/upload_progress", query=f"{name}={'x' * 65}") == said
     assert refusal(page, "/gradio_api/upload_progress", query=f"{name}=x&{name}={'x' * 65}") == said
@@ -437,10 +437,10 @@ def test_only_sessions_and_events_that_there_are_can_be_listened_to(page, app):
     queue.pending_messages_per_session["mine"] = None
     queue.pending_event_ids_session = {"mine": {"one"}, "other": {"two"}}
     assert ask(page, "/gradio_api/queue/data", query="session_hash=mine")[0] == 200
-    said = (404, "There is no such session: please join the queue first.", None)
+    said = (404, "There is no such session. Please join the queue first.", None)
     assert refusal(page, "/gradio_api/queue/data", query="session_hash=yours") == said
     assert [ask(page, f"{CALL}/{event}")[0] for event in ("one", "two")] == [200, 200]
-    assert refusal(page, f"{CALL}/three") == (404, "There is no such event: please ask again.", None)
+    assert refusal(page, f"{CALL}/three") == (404, "There is no such event. Please ask again.", None)
 
 
 def test_the_oldest_names_are_forgotten_where_nothing_waits_for_them(page, app, monkeypatch):
@@ -468,7 +468,7 @@ def test_a_full_queue_is_a_sentence(page, app):
     app.demo._queue.event_queue_per_concurrency_id = {"a": waiting}
     assert ask(page, CALL, "POST", QUESTION)[0] == 200
     waiting.queue.append(3)
-    said = "Too many people are asking at the moment: please try again in a minute."
+    said = "The app is busy. Please try again in a minute."
     assert refusal(page, CALL, "POST", QUESTION) == (503, said, "60")
     for path in ("/gradio_api/run/predict", "/gradio_api/run/both"):  # Gradio refuses the one, the other has no queue
         assert ask(page, path, "POST", {"data": [None, None][: 1 + path.endswith("both")]})[0] == 200
@@ -480,13 +480,13 @@ def test_a_client_has_so_many_places_and_no_more(page, app, proxy):
     page.asking["10.0.0.1", ""] = 1  # one more that is about to join
     status, headers, text = ask(page, CALL, "POST", QUESTION)
     assert (status, headers["retry-after"]) == (429, "10") and page.asking == {("10.0.0.1", ""): 1}
-    assert json.loads(text)["detail"] == f"3 photos from your address are in the queue: {guard.WAIT}"
+    assert json.loads(text)["detail"] == f"3 photos from your address are in the queue. {guard.WAIT}"
     app.demo._queue.pending_event_ids_session.clear()  # all are answered
     assert ask(page, CALL, "POST", QUESTION)[0] == 200
 
 
 def test_behind_a_proxy_each_session_has_so_many_places_and_all_have_a_bound(page, app, proxy):
-    full = (429, f"Many photos are in the queue: {guard.WAIT}", "10")
+    full = (429, f"Many photos are in the queue. {guard.WAIT}", "10")
     fill(app.demo, [("10.9.9.9", "mine")] * 3 + [("10.9.9.9", "other")])
     assert refusal(page, CALL, "POST", QUESTION, client=PROXY) == full
     assert ask(page, CALL, "POST", {**QUESTION, "session_hash": "new"}, client=PROXY)[0] == 200
@@ -498,7 +498,7 @@ def test_behind_a_proxy_each_session_has_so_many_places_and_all_have_a_bound(pag
 
 
 def test_who_names_no_session_has_a_place_for_each_page_that_is_open_behind_the_proxy(page, app, proxy):
-    full = (429, f"Many photos are in the queue: {guard.WAIT}", "10")
+    full = (429, f"Many photos are in the queue. {guard.WAIT}", "10")
     fill(app.demo, [("10.9.9.9", "")] * 3)
     assert refusal(page, CALL, "POST", {"data": [None]}, client=PROXY) == full
     page.tabs["10.9.9.9"] = 1
@@ -743,7 +743,7 @@ def test_only_uploads_are_received(folder):
     assert uploads.received({"path": path}) == path
     (folder / "link.jpg").symlink_to(folder.parent / "mine.jpg")
     for wrong in (str(folder.parent / "mine.jpg"), f"{folder}/../mine.jpg", str(folder / "link.jpg"), "a\0b", "", None):
-        with pytest.raises(gr.Error, match=r"^'Please upload the photo itself: links and other") as e:
+        with pytest.raises(gr.Error, match=r"^'Please upload the photo itself. Links and other") as e:
             uploads.received({"path": wrong})
         assert not e.value.print_exception
     with pytest.raises(gr.Error):
@@ -755,7 +755,7 @@ def test_with_less_than_half_of_the_reserve_nothing_is_received(folder, monkeypa
     disk(monkeypatch, RESERVE // 2)
     assert uploads.received(photo) == photo["path"]
     disk(monkeypatch, RESERVE // 2 - 1)
-    with pytest.raises(gr.Error, match="There is no room") as e:
+    with pytest.raises(gr.Error, match="has no space") as e:
         uploads.received(photo)
     assert not e.value.print_exception
 
@@ -764,7 +764,7 @@ def test_an_address_is_an_upload_or_nothing(folder):
     path = str(folder / "a b.jpg")
     address = f"http://localhost:7860/gradio_api/file={path.replace(' ', '%20')}"
     assert anyio.run(gr.processing_utils.async_ssrf_protected_download, address, "") == path
-    with pytest.raises(gr.Error, match=r"^'Please upload the photo itself: links are not opened\.") as e:
+    with pytest.raises(gr.Error, match=r"^'Please upload the photo itself. Links are not opened\.") as e:
         anyio.run(uploads.refuse_links, "http://example.com/a.jpg", "")
     assert not e.value.print_exception
 

@@ -159,7 +159,7 @@ def test_a_client_that_hangs_up_costs_nobody_else_their_answer(server):
                 requests.get(f"{url}/{asked.json()['event_id']}", stream=True, timeout=30).close()
 
     def ask(_):
-        while "please wait" in (said := answer(server, TEDDY)):
+        while "Please wait" in (said := answer(server, TEDDY)):
             time.sleep(0.1)
         return said
 
@@ -190,7 +190,7 @@ def test_the_page_survives_the_model_and_starts_it_again(tmp_path):
         sentences = [answer(server, TEDDY) for _ in range(2)]
         assert sentences[0] in (
             sentences[1],
-            "The model stopped at this moment and starts anew. Please send the photo again.",
+            "The model has just restarted. Please send the photo again.",
         )
         assert sentences[1][1] == "Teddy bear, 96% sure"
     finally:
@@ -228,7 +228,7 @@ def test_every_caller_of_a_model_that_dies_is_asked_to_send_the_photo_again(own_
         with dying:
             dying.kill()
         refused = {str(answer) for answer in answers if not isinstance(answer, tuple)}  # not those that came too late
-    assert refused == {"The model stopped at this moment and starts anew. Please send the photo again."}
+    assert refused == {"The model has just restarted. Please send the photo again."}
 
 
 def test_a_model_that_prints_is_heard_in_the_log_and_goes_on(own_process, tmp_path, capfd):
@@ -243,7 +243,7 @@ def test_a_model_that_prints_is_heard_in_the_log_and_goes_on(own_process, tmp_pa
     with ThreadPoolExecutor(1) as pool:
         loading = pool.submit(predictor.load)
         try:
-            assert "cannot be opened here" in str(loading.exception(60))
+            assert "can't be opened here" in str(loading.exception(60))
         finally:
             predictor.close()  # or the thread would wait for ever
     assert capfd.readouterr().err.startswith("." * 100_000)
@@ -331,7 +331,7 @@ def test_a_model_that_stops_while_it_loads_is_one_sentence(tmp_path):
     finally:
         server.process.kill()
     assert server.log.read_text().splitlines()[1:] == [
-        "app.py: The model stopped while it was loaded: most likely the memory is full."
+        "app.py: The model crashed while it was loading, most likely because memory ran out."
     ]
 
 

@@ -54,7 +54,7 @@ def test_share_prints_the_public_link_to_where_the_page_is(shared, tmp_path):
 
 
 def test_without_the_tunnel_program_one_sentence_says_where_to_put_it(shared, tmp_path):
-    server, said = shared("There is no public link", GRADIO_SHARE_SERVER_ADDRESS="127.0.0.1:9")
+    server, said = shared("Couldn't create a public link", GRADIO_SHARE_SERVER_ADDRESS="127.0.0.1:9")
     assert f"save {tunneling.BINARY_URL} as {tmp_path}" in said and said.endswith(f"still at {server.url}/")
     assert requests.get(server.url, timeout=30).ok
     assert "Traceback" not in server.log.read_text()
@@ -63,7 +63,7 @@ def test_without_the_tunnel_program_one_sentence_says_where_to_put_it(shared, tm
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot start a script as a program")
 def test_with_a_closed_network_one_sentence_says_what_to_check(shared, tmp_path):
     put_tunnel_program(tmp_path, "login to server failed: i/o timeout")
-    server, said = shared("There is no public link", GRADIO_SHARE_SERVER_ADDRESS="127.0.0.1:9")
+    server, said = shared("Couldn't create a public link", GRADIO_SHARE_SERVER_ADDRESS="127.0.0.1:9")
     assert "check that the network lets you reach gradio.live" in said
     assert requests.get(server.url, timeout=30).ok
 
@@ -74,7 +74,7 @@ def test_with_a_closed_network_one_sentence_says_what_to_check(shared, tmp_path)
     ids=["space", "binder"],
 )
 def test_on_a_public_host_the_flag_is_ignored_with_a_warning(shared, env, host):
-    server, said = shared("Warning: --share is ignored", **env)
+    server, said = shared("Warning: ignoring --share", **env)
     assert host in said
     page = requests.get(f"{server.url}/config", headers={"Host": "my.page", "X-Forwarded-Host": "my.page"}, timeout=30)
     assert page.json()["root"] == "http://my.page"  # what the host says of the address
@@ -82,7 +82,7 @@ def test_on_a_public_host_the_flag_is_ignored_with_a_warning(shared, env, host):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="stops a process")
 def test_on_a_space_a_client_is_who_its_proxy_says_and_not_what_the_client_says(shared):
-    server, _ = shared("Warning: --share is ignored", SYSTEM="spaces")
+    server, _ = shared("Warning: ignoring --share", SYSTEM="spaces")
     photo, model = upload(server, TEDDY), model_process(server)
     os.kill(model, signal.SIGSTOP)  # nobody is answered
 

@@ -225,7 +225,7 @@ def test_a_damaged_export_json_is_one_sentence(tmp_path, facts):
     (tmp_path / "export.json").write_text(facts)
     result = deploy("me/bears", "--dry-run", "--model", str(tmp_path))
     [line] = result.stderr.splitlines()
-    assert line.startswith("bears.deploy: ") and "train.py writes it anew" in line
+    assert line.startswith("bears.deploy: ") and "Train again to write a new one" in line
 
 
 @pytest.mark.slow
@@ -236,11 +236,11 @@ def test_a_folder_stands_for_the_export_in_it():
 @pytest.mark.parametrize(
     "status, sentence",
     [
-        (400, "refuses this Space (You may not do this): put that right"),
+        (400, "rejected this Space (You may not do this). Fix that"),
         (402, "zero-a10g"),
-        (403, "refuses this token"),
-        (429, "answered 429 (You may not do this): try again later"),
-        (500, "answered 500 (You may not do this): try again later"),
+        (403, "rejected your token"),
+        (429, "answered 429 (You may not do this). Try again later"),
+        (500, "answered 500 (You may not do this). Try again later"),
     ],
 )
 def test_what_the_hub_refuses_is_one_sentence(hub, status, sentence, monkeypatch):
@@ -257,10 +257,10 @@ def test_what_the_hub_refuses_is_one_sentence(hub, status, sentence, monkeypatch
 @pytest.mark.parametrize(
     "args, env, sentence",
     [
-        (["me/bears"], {"HF_TOKEN": ""}, "no Hugging Face token"),
-        (["me/bears"], {"HF_TOKEN": "hf_x", "HF_ENDPOINT": "http://127.0.0.1:9"}, "cannot be reached"),
-        (["bears"], {}, "Name the Space like this"),
-        (["me/my bears"], {}, "Name the Space like this"),
+        (["me/bears"], {"HF_TOKEN": ""}, "No Hugging Face token"),
+        (["me/bears"], {"HF_TOKEN": "hf_x", "HF_ENDPOINT": "http://127.0.0.1:9"}, "Can't reach the Hub"),
+        (["bears"], {}, "A Space has a name like"),
+        (["me/my bears"], {}, "A Space has a name like"),
         (["me/bears", "--model", "nowhere/export.pkl"], {}, "There is no nowhere/export.pkl"),
     ],
     ids=["token", "network", "name", "blank", "model"],

@@ -155,7 +155,7 @@ def test_memory_stays_flat_as_the_folder_grows(shapes):
 def test_the_report_says_what_measures_an_alarm_where_there_is_one():
     assert not show_watch({"classes": ["disc", "square"]})
     said = show_watch({"classes": ["black", "grizzly", "teddy"], "alarm": ["black", "grizzly"]})
-    assert "As a watch for black and grizzly: not tried" in said and "benchmarks/watch.py</code>" in said
+    assert "As an alarm for black and grizzly: not tested" in said and "benchmarks/watch.py</code>" in said
 
 
 @pytest.fixture(params=[(screen, scheme) for screen in (DESKTOP, PHONE) for scheme in ("light", "dark")])
@@ -185,7 +185,7 @@ def test_the_report_says_what_to_expect_why_and_what_to_type_next(trained, repor
     facts = trained[2]["cross_validation"]
     expected = f"{facts['error_rate']:.1%}" if facts["errors"] else f"fewer than {facts['interval_95'][1]:.1%}"
     assert report.get_by_role("heading", level=1).text_content() == f"Expect {expected} errors on photos like yours"
-    assert "Why this is the figure to believe" in report.inner_text("main")
+    assert "Why you can trust this figure" in report.inner_text("main")
     report.get_by_role("button", name="Copy").last.click()
     report.get_by_role("button", name="Copied").wait_for()
     copied = report.evaluate("navigator.clipboard.readText()")
@@ -229,10 +229,12 @@ def test_photos_that_it_got_wrong_are_shown_by_pairs_of_classes_and_where_it_loo
     result = SimpleNamespace(files=[*files, shapes / "disc" / "01.jpg"], turned_away=[])
     background = {files[2]: Image.new("RGB", (60, 40), "red")}
     shown = show_wrong(Namespace(data=[shapes], exclude=None), result, interp, background)
-    titles = ["disc, taken for square: 2", "square, taken for ring: 1", "ring, taken for square: 1"]
+    titles = ["disc, mistaken for square: 2", "square, mistaken for ring: 1", "ring, mistaken for square: 1"]
     assert re.findall("<h3>(.*?)</h3>", shown) == titles
     assert shown.count("it looked beside the animal") == 1 and "to blame for 1 of these 4:" in shown
-    assert re.search("ring, taken for square, 70% sure; it looked beside the animal</b><code>.*square/01.jpg", shown)
+    assert re.search(
+        "ring, mistaken for square, 70% sure; it looked next to the animal</b><code>.*square/01.jpg", shown
+    )
     pictures = re.findall('base64,(.*?)"', shown)
     assert Image.open(io.BytesIO(base64.b64decode(pictures[-1]))).size == (60, 40)
     assert "to blame" not in show_wrong(Namespace(data=[shapes], exclude=None), result, interp)
@@ -353,7 +355,7 @@ def test_a_photo_that_goes_while_training_runs_is_named(shapes, tmp_path, monkey
         return groups
 
     monkeypatch.setattr(train, "group_near_duplicates", group_then_lose_one)
-    assert "square/04.jpg has gone meanwhile" in fails("--data", data, "--out", tmp_path, *recipe)
+    assert "square/04.jpg was moved or deleted in the meantime" in fails("--data", data, "--out", tmp_path, *recipe)
     assert not (tmp_path / "export.pkl").exists()
 
 
@@ -441,16 +443,16 @@ def test_photos_of_other_things_are_counted_and_the_report_shows_all_that_is_wro
     assert open_export(tmp_path / "export.pkl").ood["groups"] == [[0, 1]]
     shown = photos_of(tmp_path)
     [wrong] = [caption for name, caption in shown if name == "square/a disc.jpg" and caption.endswith("% sure")]
-    assert wrong.startswith("square, taken for disc, ")
+    assert wrong.startswith("square, mistaken for disc, ")
     assert sum(caption.endswith("% sure") for _, caption in shown) == facts["cross_validation"]["errors"]
-    others = [name for name, caption in shown if caption.startswith("taken for ")]
+    others = [name for name, caption in shown if caption.startswith("mistaken for ")]
     assert others == facts["none_of_them"]["others"]["passed"]
-    turned_away = [name for name, caption in shown if caption.endswith("taken for none")]
+    turned_away = [name for name, caption in shown if caption.endswith("rejected")]
     assert len(turned_away) == round((1 - facts["none_of_them"]["photos_that_pass"]) * 32)
 
 
 def test_no_photos_of_other_things(shapes, tmp_path, capsys):
-    assert "holds no photos" in fails("--data", shapes, "--out", tmp_path, "--negatives", tmp_path / "nowhere")
+    assert "has no photos" in fails("--data", shapes, "--out", tmp_path, "--negatives", tmp_path / "nowhere")
     assert "training" not in capsys.readouterr().out
 
 
@@ -472,8 +474,8 @@ def test_folders_that_look_like_a_slip_are_named(shapes, tmp_path, capsys):
     find_photos(data)
     out = capsys.readouterr().out
     assert "photos in square/holidays count as the class holidays" in out and "photos in more/disc" not in out
-    assert "beside the folders of the classes are not used: 1" in out
-    assert "the folder triangle holds no photos" in out
+    assert "outside of the class folders are not used: 1" in out
+    assert "the folder triangle has no photos" in out
     assert "the class disc has photos in 2 folders: disc, more/disc" in out
 
 
@@ -509,7 +511,7 @@ def test_two_photos_per_class_are_enough(shapes, tmp_path, capsys):
     facts = run_training("--data", tmp_path / "data", "--out", tmp_path)
     out = capsys.readouterr().out
     assert "only 2 folds" in out and facts["cross_validation"]["photos"] == 4
-    assert "of 4 cases, too few to mean anything" in out and "0.0%" not in out
+    assert "of 4 wrong, too few to mean anything" in out and "0.0%" not in out
     assert "too few to mean anything" in (tmp_path / "reports" / "index.html").read_text()
 
 
@@ -536,7 +538,7 @@ def test_a_name_that_is_not_text(shapes, tmp_path):
     except (OSError, UnicodeError):
         pytest.skip("this file system takes text only")
     message = fails("--data", data, "--out", tmp_path)
-    assert "rename it" in message and message.isascii()
+    assert "Rename it" in message and message.isascii()
 
 
 @needs("root")
@@ -589,7 +591,7 @@ def test_help_describes_every_option(capsys):
         ("--folds", "1", "at least 2 folds"),
         ("--max-error", "2", "0.02 for 2%"),
         ("--max-error", "nan", "0.02 for 2%"),
-        ("--seed", "-1", "number from 0"),
+        ("--seed", "-1", "must be between 0"),
         ("--data", "", "--data is empty"),
     ],
 )
@@ -617,7 +619,7 @@ def test_a_class_that_may_not_be_read_is_not_passed_over(shapes):
 def test_options_that_the_lesson_would_ignore_are_refused(shapes, capsys):
     with pytest.raises(SystemExit):
         train.parse_args(["--data", str(shapes), "--lesson", "--negatives", str(shapes)])
-    assert "belong to the default recipe" in capsys.readouterr().err
+    assert "don't work with --lesson" in capsys.readouterr().err
 
 
 def test_warnings_are_errors():

@@ -289,7 +289,7 @@ def test_it_says_what_it_waits_for_and_what_it_cannot_see(alone):
     assert alone.locator(".start").is_disabled() and alone.locator(".settings").bounding_box() == top
     alone.evaluate("give()")
     alone.locator(".now").get_by_text("Too dark to see").wait_for()
-    assert "The screen may lock" in alone.inner_text(".lock")  # there is no wakeLock in such a page
+    assert "If the screen locks" in alone.inner_text(".lock")  # there is no wakeLock in such a page
     top = alone.locator(".settings").bounding_box()
     alone.evaluate("colour = 'grey'")
     alone.locator(".now").get_by_text("No bear here").wait_for(timeout=20_000)
@@ -308,7 +308,7 @@ def test_it_says_that_it_was_hidden(alone):
     alone.click(".start")
     alone.wait_for_selector("[data-state=on]")
     alone.evaluate(hide, "hidden")
-    assert alone.title() == "Not watching: open this page again"
+    assert alone.title() == "Not watching. Open this page again."
     alone.evaluate(hide, "visible")
     assert alone.title() == "Bears"
     assert alone.inner_text(".gap").startswith("This page was hidden from ")

@@ -1,4 +1,4 @@
-"""What app.py needs: the process of the model, the guard, uploads, connections, and how the page looks."""
+"""Serve the app: the model's process, the guard, uploads, connections and the theme."""
 
 import os
 from typing import Any

@@ -38,7 +38,7 @@ class Predictor:
         return self.loaded.result()
 
     def predict(self, photo, alone):
-        """What `Classifier.ask` says of an upright RGB image; `alone`: nobody else is here. Raises `ExportError`."""
+        """Return `Classifier.ask`'s answer for an upright RGB image; `alone`: nobody waits. Raises `ExportError`."""
         self.load()
         return self.submit(photo, alone).result()
 
@@ -88,9 +88,9 @@ class Manager(BaseManager):
 
 
 def serve(pipe, file, trust, strictness, key):
-    """What the other process does: answer calls until the first process is gone, however it went.
+    """Run the model's process: answer calls until the first process is gone, for whatever reason.
 
-    The first line in `pipe` is the address for them, and the folder that the address may lie in.
+    The first line in `pipe` has the address for the calls, and the folder of that address.
     """
     predictor = Predictor(file, trust, strictness)
     Manager.register("predictor", callable=lambda: predictor, exposed=("load", "predict"))

@@ -1,8 +1,8 @@
 """Limit the connections that uvicorn holds: how many there are, and how long one may take to say what it wants.
 
 uvicorn limits neither (https://github.com/Kludex/uvicorn/issues/157), and no middleware sees a request before its head
-is complete. Nor does Gradio's `launch` pass on uvicorn's option `http`: so this module replaces uvicorn's default, and
-uses names that uvicorn does not promise to keep (tests/test_private_names.py says which are gone).
+is complete. Gradio's `launch` doesn't pass on uvicorn's option `http` either. So this module replaces uvicorn's
+default, and uses names that uvicorn does not promise to keep (tests/test_private_names.py says which are gone).
 """
 
 import contextlib

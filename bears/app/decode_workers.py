@@ -42,7 +42,7 @@ class DecodeWorkers:
             opener.start()
             return opener.open(file, hung_up, options)
         except OSError:
-            raise PhotoError("There is no room to open photos at the moment", "Please try again in a minute.") from None
+            raise PhotoError("The server has no memory left to open photos", "Please try again in a minute.") from None
         finally:
             with contextlib.suppress(OSError):
                 opener.start()
@@ -84,10 +84,10 @@ class DecodeWorker:
             raise PhotoError(*head["refused"])
         if time.monotonic() - start >= DEADLINE:
             raise PhotoError("This photo takes too long to open", "Please send a smaller copy.")
-        raise PhotoError("The program that opened this photo stopped", "Please send it again, or a smaller copy.")
+        raise PhotoError("Opening this photo failed", "Please send it again, or a smaller copy.")
 
     def ask(self, file, options):
-        """What the process writes: a dict, which is empty if the process is gone, and pixels."""
+        """Return what the process writes: a dict, which is empty if the process is gone, and pixels."""
         try:
             self.process.stdin.write(json.dumps([str(file), options]).encode() + b"\n")
             self.process.stdin.flush()

@@ -1,4 +1,4 @@
-"""What Gradio and browsers get of the front end in bears/web."""
+"""Give Gradio and browsers the front end in bears/web."""
 
 import hashlib
 

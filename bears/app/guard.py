@@ -38,9 +38,9 @@ MAX_NAME = 64  # characters of what a client calls its session or its upload
 MAX_REMEMBERED = 1000  # sessions and uploads
 LINES = 10  # a second in the log, about what was refused
 
-WAIT = "please wait for an answer, or for ten seconds."
+WAIT = "Please wait for an answer, or for ten seconds."
 FOREIGN_NAME = (
-    "This page has another address: please open the one that app.py has printed. If a proxy has sent you here, start"
+    "Open this app at the address that app.py has printed. If a proxy has sent you here, start"
     " app.py with --root-path and the address that visitors open (or set GRADIO_ROOT_PATH to it)."
 )
 
@@ -116,7 +116,7 @@ class Guard:
             await self.refuse(Refused(507, NO_ROOM, retry_after=60), path)(scope, receive, guarded_send)
 
     def refuse(self, error, path):
-        """The response to a refused request, and a line in the log; LINES in a second: that lies on a disk, too."""
+        """Return the response to a refused request, and log it: LINES a second, so that the log can't fill the disk."""
         if error.logged and time.monotonic() - self.lines[0] > 1:
             self.lines.append(time.monotonic())
             print(f"{time.strftime('%X')} {error.status} for {path[:80]!r}: {error}", flush=True)
@@ -125,7 +125,7 @@ class Guard:
         return JSONResponse({"detail": str(error)}, error.status, error.headers)
 
     def check(self, scope, path, client):
-        """Is this a request that anybody has reason to send?"""
+        """Reject requests that no legitimate client sends."""
         headers = MutableHeaders(scope=scope)
         if self.hosts and get_hostname(headers.get("host", "")) not in self.hosts:
             raise Refused(421, FOREIGN_NAME)
@@ -134,7 +134,7 @@ class Guard:
         if not (is_route(path) or path.startswith(FOLDERS)):
             raise Refused(404, "There is nothing at this address.", logged=False)  # robots ask for anything
         if self.requests[client] >= most_connections(scope["client"]):
-            raise Refused(429, "Too many requests are open: please wait for their answers.", retry_after=10)
+            raise Refused(429, "You have too many open requests. Please wait for their answers.", retry_after=10)
 
     async def answer(self, scope, path, client, receive, send):
         """Read what must be read first, and let Gradio answer."""
@@ -168,7 +168,7 @@ class Guard:
             raise Refused(507, NO_ROOM, retry_after=60)
 
     def upload(self, scope, receive):
-        """A `receive` that gives the body of an upload while it is small and fast enough and there is room for it."""
+        """Return a `receive` that gives the body of an upload while it is small and fast enough and fits the disk."""
         sentence = f"File size exceeded maximum allowed size of {self.max_file_size} bytes."
         limit, size, more = self.max_file_size + 2**16, 0, True  # a part has a head, too
         check_length(scope, limit, sentence)
@@ -191,7 +191,7 @@ class Guard:
     @contextlib.asynccontextmanager
     async def read(self, scope, receive, limit, seconds):
         """The whole body, as bytes; all that are read at the same time are bounded, too."""
-        sentence = f"This may have {limit:,} bytes at most. Please send photos by upload."
+        sentence = f"This request can have at most {limit:,} bytes. Please upload photos instead."
         check_length(scope, limit, sentence)
         body, more, deadline = bytearray(), True, anyio.current_time() + seconds
         try:
@@ -205,30 +205,30 @@ class Guard:
                 if len(body) > limit:
                     raise Refused(413, sentence)
                 if self.bodies > MAX_BODIES:
-                    raise Refused(503, "Too much comes in at the moment: please send this again.", retry_after=10)
+                    raise Refused(503, "The server is busy. Please try again.", retry_after=10)
             yield bytes(body)
         finally:
             self.bodies -= len(body)
 
     @contextlib.contextmanager
     def place(self, scope, client, session):
-        """Let a question join the queue if that has room, and who asks does not hold too many places already.
+        """Let a question join the queue if it isn't full, and if the client doesn't hold too many places already.
 
-        Many people may stand behind a proxy, so there each session has a share of its own; all who name no session
+        Many people may stand behind a proxy, so there each session has a share of its own. All who name no session
         have one together, and a place more for each page that is open there.
         """
         queue, proxied = queue_of(scope["app"].get_blocks()), is_proxy(scope["client"])
         if len(queue) >= queue.max_size:
-            raise Refused(503, "Too many people are asking at the moment: please try again in a minute.", 60)
+            raise Refused(503, "The app is busy. Please try again in a minute.", 60)
         asker = scope["asker"] = (client, session if proxied else "")
         held = Counter(event.request.scope["asker"] for event in unanswered(queue)) + self.asking
         if proxied:
             tabs = 0 if session else self.tabs[client]
             of_proxy = sum(count for (address, _), count in held.items() if address == client)
             if held[asker] >= MAX_PLACES + tabs or of_proxy >= MAX_PLACES_OF_A_PROXY:
-                raise Refused(429, f"Many photos are in the queue: {WAIT}", retry_after=10)
+                raise Refused(429, f"Many photos are in the queue. {WAIT}", retry_after=10)
         elif held[asker] >= MAX_PLACES:
-            raise Refused(429, f"{MAX_PLACES} photos from your address are in the queue: {WAIT}", retry_after=10)
+            raise Refused(429, f"{MAX_PLACES} photos from your address are in the queue. {WAIT}", retry_after=10)
         with counted(self.asking, asker):
             yield
 
@@ -246,7 +246,7 @@ def counted(counter, client):
 
 
 def address(scope):
-    """Who sends a request: an IPv4 address, or the network of an IPv6 one, of which everybody has millions."""
+    """Return a request's sender: an IPv4 address, or the network of an IPv6 one, since everybody has millions."""
     host = (scope.get("client") or ("",))[0]
     try:
         ip = ipaddress.ip_address(host)
@@ -266,7 +266,7 @@ def session_of(scope, question):
 
 
 def is_route(path):
-    """Whether `path` is one of the ROUTES."""
+    """Return whether `path` is one of the ROUTES."""
     parts = path.split("/")[1:]
     return any(len(parts) == len(r) and all(b in ("{}", a) for a, b in zip(parts, r)) for r in ROUTES)
 
@@ -284,11 +284,11 @@ async def in_time(receive, deadline):
         with anyio.fail_after(max(0, deadline - anyio.current_time())):
             return await receive()
     except TimeoutError:
-        raise Refused(408, "This took too long to arrive: please send it again, or less of it.") from None
+        raise Refused(408, "The upload took too long. Please try again, or send a smaller file.") from None
 
 
 def replay(body, receive):
-    """A `receive` that gives a body which has been read already."""
+    """Return a `receive` that gives a body which has been read already."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again():
@@ -303,16 +303,16 @@ def check_names(scope, path):
     query = parse_qs(scope["query_string"].decode("latin-1"))
     names = [name for key in ("session_hash", "upload_id") for name in query.get(key, ())]
     if any(len(name) > MAX_NAME for name in names) or (api == "heartbeat" and len(last) > MAX_NAME):
-        raise Refused(400, f"A name of a session or an upload has {MAX_NAME} characters at most.")
+        raise Refused(400, f"The name of a session or an upload can have at most {MAX_NAME} characters.")
     queue = queue_of(scope["app"].get_blocks())
     if path == "/gradio_api/queue/data" and not has_sessions(queue, names):
-        raise Refused(404, "There is no such session: please join the queue first.")
+        raise Refused(404, "There is no such session. Please join the queue first.")
     if path.startswith("/gradio_api/call/") and not has_event(queue, last):
-        raise Refused(404, "There is no such event: please ask again.")
+        raise Refused(404, "There is no such event. Please ask again.")
 
 
 def check_question(body):
-    """The JSON object in `body`, a dict, whose names are short enough to be remembered."""
+    """Return the JSON object in `body`, a dict, whose names are short enough to be remembered."""
     try:
         question = orjson.loads(body)
         orjson.dumps(question)  # fails when it is nested deeper than Python goes
@@ -323,17 +323,17 @@ def check_question(body):
     for name in ("session_hash", "event_id"):
         value = question.get(name)
         if value is not None and not (isinstance(value, str) and len(value) <= MAX_NAME):
-            raise Refused(400, f"{name} is a string of {MAX_NAME} characters at most.")
+            raise Refused(400, f"{name} must be a string of at most {MAX_NAME} characters.")
     return question
 
 
 def check_function(blocks, path, question):
-    """The function of the page that a question is for, a Gradio `BlockFunction`, if it can take the question."""
+    """Return the function of the page that a question is for, a Gradio `BlockFunction`, if it can take the question."""
     name, number = path.split("/")[-1], question.get("fn_index")
     by_name = path.startswith("/gradio_api/call/") or (number is None and name != "join")
     found = [fn for fn in blocks.fns.values() if (fn.api_name == name if by_name else function_number(fn) == number)]
     if not found:
-        raise Refused(404, "There is no such function: please see the page of the API.")
+        raise Refused(404, "There is no such function. The API is described at ?view=api.")
     [fn] = found
     try:
         data = PredictBody.model_validate(question).data
@@ -343,7 +343,7 @@ def check_function(blocks, path, question):
             if value is not None and component.data_model:
                 component.data_model.model_validate(value)
     except ValueError:  # pydantic's is one, too
-        raise Refused(400, "This is not what the function takes: please see the page of the API.") from None
+        raise Refused(400, "This is the wrong input for the function. The API is described at ?view=api.") from None
     return fn
 
 

@@ -1,4 +1,4 @@
-"""Where the page can stand in the open: behind a share link, on Hugging Face Spaces, with ZeroGPU or not, on Binder."""
+"""Put the app on the internet: behind a share link, on Hugging Face Spaces, with or without ZeroGPU, on Binder."""
 
 import ipaddress
 import logging
@@ -17,7 +17,7 @@ THIS_MACHINE = "127.0.0.1,::1"
 
 
 def find_host():
-    """The public host that this runs on, by the variables that it sets, or nothing."""
+    """Return the public host that this runs on, by the variables that it sets, or nothing."""
     if os.getenv("SYSTEM") == "spaces":
         return "a Hugging Face Space"
     if any(name.startswith("BINDER_") for name in os.environ):
@@ -33,9 +33,9 @@ def behind_proxy(share: bool, root_path: str | None) -> str | None:
 
 
 def local_names(host: str) -> set[str]:
-    """The names of a page that only this machine can reach, by its address; of any other, nothing.
+    """Return the names of a page that only this machine can reach, by its address; of any other, nothing.
 
-    Whoever comes with another name has been led here by a web page that wants to read this one (DNS rebinding).
+    A request with another name comes from a web page that wants to read this one (DNS rebinding).
     """
     host = host.strip("[]")
     try:
@@ -46,7 +46,7 @@ def local_names(host: str) -> set[str]:
 
 
 def check_address(host: str, port: int) -> str:
-    """The host as Gradio takes it, IPv6 in brackets; port 0 stands for any.
+    """Return the host as Gradio takes it, IPv6 in brackets; port 0 stands for any.
 
     Raises an `OSError` without a number at once where nobody can listen: Gradio would try a hundred ports, for minutes.
     """
@@ -73,17 +73,17 @@ def satisfy_zerogpu() -> Callable | None:
 def share(demo: Blocks) -> str:
     """Open Gradio's tunnel to the launched `demo`; returns a sentence with the public link, or why there is none."""
     if host := find_host():
-        return f"Warning: --share is ignored, since {host} has given this page a public address already."
+        return f"Warning: ignoring --share, because {host} already gives this app a public address."
     try:
         address = open_tunnel(demo)
-        return f"Public link, valid for a week at most: {address.replace('http://', 'https://')}"
+        return f"Public link, valid for up to a week: {address.replace('http://', 'https://')}"
     except Exception as e:  # no network, no tunnel program, no room for it: each raises something else
         program, url = tunnel_program()
         if Path(program).exists():
             todo = "check that the network lets you reach gradio.live, and start again"
         else:
             todo = f"check the network and start again, or save {url} as {program}"
-        return f"There is no public link ({type(e).__name__}): {todo}. The page is still at {demo.local_url}"
+        return f"Couldn't create a public link ({type(e).__name__}): {todo}. The app still runs at {demo.local_url}"
 
 
 def end_page(demo: Blocks) -> None:

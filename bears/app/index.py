@@ -1,4 +1,4 @@
-"""What a browser, and the preview of a link, get before Gradio's scripts are there: names, a picture, first words."""
+"""Give browsers and link previews a title, a picture and first words before Gradio's scripts are there."""
 
 import re
 

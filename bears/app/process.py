@@ -72,19 +72,19 @@ class LearnerProcess:
     def load(self) -> None:
         """Wait until the model is loaded. Raises `ExportError`."""
         asked = self.start()
-        stopped = ExportError("The model stopped while it was loaded: most likely the memory is full.")
+        stopped = ExportError("The model crashed while it was loading, most likely because memory ran out.")
         with asked.unless_it_died(stopped):
             asked.load()
 
     def predict(self, file: str, explain: bool = True) -> tuple:
         """Ask the model about the photo in `file`; returns a tuple of four.
 
-        `probs` is a dict from label to probability, `certainty` is one of the answers of bears/model/answers.py,
-        `heatmap` is the photo with the evidence for the top class laid over the square that this is about, and an
-        outline around it or the animal in it; nothing without `explain`; then the `Limits` of the model.
+        `probs` is a dict from label to probability; `certainty` is one of the answers of bears/model/answers.py.
+        `heatmap` is the photo with the evidence for the top class laid over the square that this is about. It has an
+        outline around the square or the animal; it is nothing without `explain`. The `Limits` of the model are last.
         Raises `ExportError`; and `PhotoError`, also when the model stopped while it had the photo.
         """
-        again = PhotoError("The model stopped at this moment and starts anew", "Please send the photo again.")
+        again = PhotoError("The model has just restarted", "Please send the photo again.")
         hung_up = find_caller()
         with self.counted(), self.open_at_once:
             photo = self.decode_workers.open(file, hung_up)
@@ -138,7 +138,7 @@ class Started:
             self.predictor = manager.predictor()
             self.address = manager.address
         except (EOFError, OSError, ValueError):  # no room for it, or it ended while it started
-            raise ExportError("The model's process could not start; it may have said why above.") from None
+            raise ExportError("Couldn't start the model. See above for the reason, if there is one.") from None
 
     def load(self):
         """`Predictor.load`; a process that takes too long is ended."""
@@ -162,7 +162,7 @@ class Started:
 
     @contextlib.contextmanager
     def unless_it_died(self, error):
-        """Raise `error` instead of what a process causes that is gone, or goes within a second."""
+        """Raise `error` instead of the exception that a process causes when it dies, if it is dead within a second."""
         try:
             yield
         except (EOFError, OSError) as e:

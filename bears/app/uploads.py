@@ -28,7 +28,7 @@ HASTE = 60  # seconds that it is kept at least, when there is little room
 PERIOD = 5  # seconds between two sweeps
 LEAST = 2**16  # bytes that a file counts for at least: the time that a sweep takes goes by their number
 
-NO_ROOM = "There is no room for more photos at the moment. Please come back in a minute."
+NO_ROOM = "The server has no space for more photos. Please try again in a minute."
 NO_PHOTO = f"This file is not a photo that can be opened here. {HINT}"
 
 
@@ -40,7 +40,7 @@ class Store:
         self.folder, self.listed, self.held = Path(folder), listed, 0
 
     def files(self):
-        """Pairs of path and `stat`, oldest first."""
+        """Return pairs of path and `stat`, oldest first."""
         return sorted(files_in(self.folder), key=lambda pair: pair[1].st_mtime)
 
     def others(self):
@@ -51,12 +51,12 @@ class Store:
         return sum(max(LEAST, stat.st_size) for folder in others for _, stat in files_in(folder))
 
     def take(self, size):
-        """Count so many bytes that are about to be written; returns whether there is room for them."""
+        """Count so many bytes that are about to be written; return whether they fit."""
         self.held += size
         return self.held <= MAX_HELD and shutil.disk_usage(self.folder).free >= size + RESERVE
 
     def sweep(self):
-        """Delete what is old; when the room is half used up, also the oldest of what is younger."""
+        """Delete old files; when half of the space is used, also the oldest of the younger ones."""
         files, now = self.files(), time.time()
         held = sum(max(LEAST, stat.st_size) for _, stat in files) + self.others()
         room = min(MAX_HELD, held + shutil.disk_usage(self.folder).free - RESERVE)
@@ -127,14 +127,14 @@ class PhotoParser(UploadParser):
 
 
 def received(photo: dict) -> str:
-    """The path of an uploaded photo, from Gradio's `ImageData`; refuses everything that is not an upload."""
+    """Return the path of an uploaded photo, from Gradio's `ImageData`; refuses everything that is not an upload."""
     path, folder = photo.get("path") or "", os.path.realpath(utils.get_upload_folder())
     if shutil.disk_usage(folder).free < RESERVE / 2:  # the heat map will be written there
         raise gr.Error(NO_ROOM, print_exception=False)
     with contextlib.suppress(OSError, ValueError):  # a path that no file can have
         if utils.is_in_or_equal(os.path.realpath(path), folder):
             return path
-    raise gr.Error("Please upload the photo itself: links and other files are not opened.", print_exception=False)
+    raise gr.Error("Please upload the photo itself. Links and other files are not opened.", print_exception=False)
 
 
 def only_uploads(component: gr.Image) -> gr.Image:
@@ -153,7 +153,7 @@ async def refuse_links(url, cache_dir):
     _, route, path = url.partition("/gradio_api/file=")
     if route:
         return received({"path": unquote(path)})
-    raise gr.Error("Please upload the photo itself: links are not opened.", print_exception=False)
+    raise gr.Error("Please upload the photo itself. Links are not opened.", print_exception=False)
 
 
 download_with(refuse_links)

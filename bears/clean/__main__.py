@@ -1,6 +1,6 @@
-"""Look through the photos that are probably wrong, and put them right: the lesson's `ImageClassifierCleaner`.
+"""Review the photos that are probably wrong, in your browser, like the lesson's `ImageClassifierCleaner`.
 
-python3 -m bears clean photos           # a page, for this machine only: keep, move to another class, set aside, undo
+python3 -m bears clean photos           # opens the review page: keep, move to another class, set aside, undo
 python3 -m bears clean photos --list    # the 20 likeliest mistakes of each class, as text
 python3 -m bears clean feedback         # what visitors have sent to `app --feedback feedback`
 python3 -m bears clean watched          # the alarms of `watch`: which were right, and which were false
@@ -18,9 +18,15 @@ LISTED = 20  # photos of each class that `--list` prints
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("clean", __doc__)
-    parser.add_argument("data", metavar="DIR", help="folder that holds one folder of photos per class")
-    parser.add_argument("--list", action="store_true", help=f"only print the first {LISTED} of each class")
-    parser.add_argument("--exclude", metavar="CSV", help="photos not to look at, as for train.py")
+    parser.add_argument("data", metavar="DIR", help="folder with one subfolder of photos per class")
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help=f"print the {LISTED} likeliest mistakes of each class, and don't open the review page",
+    )
+    parser.add_argument(
+        "--exclude", metavar="CSV", help="photos to skip: a file with columns file and reason, as for train"
+    )
     return parser.parse_args(argv)
 
 
@@ -48,31 +54,31 @@ def print_ranking(review):
 
 
 def sum_up(review):
-    """What the ranking holds, as a sentence."""
+    """Return a sentence that sums up the ranking."""
     waiting = [photo for label in review.ranking for photo in review.waiting(label)]
     checks = [
         check for check in (DISAGREE, MAY_BE_FALSE) if any(check in photo.found_by for photo in waiting)
     ] or CHECKS
     counts = [f"{sum(check in photo.found_by for photo in waiting)} {check}" for check in checks]
-    return f"Of {len(waiting)} photos to look at, {', '.join(counts)}."
+    return f"{len(waiting)} photos to review: {', '.join(counts)}."
 
 
 def sum_up_steps(before, after):
-    """What has been decided since `Decisions` had the steps `before`, as a sentence."""
+    """Return a sentence about the decisions since `Decisions` had the steps `before`."""
     new = Counter(tuple(step.items()) for step in after) - Counter(tuple(step.items()) for step in before)
     done = Counter(dict(step)["action"] for step in new.elements())
     if not done:
-        return "Nothing new was decided."
+        return "You made no new decisions."
     if done[FALSE_ALARM]:
         return f"You have called {done['keep']} alarms right and {done[FALSE_ALARM]} false."
     return (
-        f"You have kept {done['keep']}, moved {done['move']} and set aside {done['set aside']}; the page can undo each"
-        " of these steps, today or later."
+        f"You have kept {done['keep']}, moved {done['move']} and set aside {done['set aside']}."
+        " You can undo each step on the review page, today or later."
     )
 
 
 def typed(args):
-    """The photos of `args`, as one types them in a command."""
+    """Return the photos of `args`, as one types them in a command."""
     photos = as_typed(args.data)
     return f"{photos} --exclude {as_typed(args.exclude)}" if args.exclude else photos
 
@@ -86,9 +92,9 @@ def train_command(args):
 
 
 def print_next_commands(args):
-    print(f"{'To put them right' if args.list else 'To go on'}: python3 -m bears clean {typed(args)}")
+    print(f"{'Next, review them' if args.list else 'To continue'}: python3 -m bears clean {typed(args)}")
     if not find_events(Path(args.data)):
-        print(f"To train on what is there: {train_command(args)}", flush=True)
+        print(f"To train on these photos: {train_command(args)}", flush=True)
 
 
 def serve(review):
@@ -108,7 +114,7 @@ def serve(review):
             **wanted,
         )
     except OSError:  # Gradio looks for a free one from 7860 on, or takes that of GRADIO_SERVER_PORT
-        sys.exit("bears.clean: There is no free port for the page: end another page and start again.")
+        sys.exit("bears.clean: There is no free port for the review page. Stop another app and start again.")
     end_in_order(STOP_SIGNALS)
     print(f"The page is at {page.local_url}", flush=True)
     return page
@@ -133,7 +139,7 @@ def run(args):
     if ranking_of:
         review.ranking, dropped = ranking_of(Path(args.data)), {}
     else:
-        print("Judging the photos; that takes about as long as training", flush=True)
+        print("Scoring the photos. This takes about as long as training", flush=True)
         review.ranking, dropped = rank_folder(args.data, args.exclude, progress=review.note)
     if sys.stdout.isatty():
         print()  # fastprogress leaves the line of its bar open
@@ -150,7 +156,7 @@ def run(args):
 
 def main(argv: list[str] | None = None) -> None:
     no_progress_bar_in_logs()
-    with ends_in_words("bears.clean", "What was decided is kept."):
+    with ends_in_words("bears.clean", "Your decisions are kept."):
         run(parse_args(argv))
 
 

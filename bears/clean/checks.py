@@ -1,4 +1,4 @@
-"""What may be wrong with a photo: `CHECKS`. One more, for example of blurred photos, is one more function in there.
+"""Check what may be wrong with a photo. To add a check, such as for blurred photos, add a function to `CHECKS`.
 
 A check is given the `Photos` of a folder and returns a `Finding` about them all.
 """
@@ -38,7 +38,7 @@ class Photos:
 
 @dataclass
 class Finding:
-    """What a check says of all photos, in their order."""
+    """Hold what a check says of all photos, in their order."""
 
     found: np.ndarray  # whether it counts as wrong, and is suggested to be set aside (ranking.py), bool
     scores: np.ndarray  # from 0, certainly wrong, to 1; the product of all checks' scores is what photos are ranked by
@@ -55,36 +55,36 @@ def near_duplicate(photos: Photos) -> Finding:
 
 
 def none_of_the_classes(photos: Photos) -> Finding:
-    """By `bears.model.ood`, or unlike the others and like another class: such a photo is not of that class, either.
+    """Use `bears.model.ood`, or find photos that are unlike the others and like another class, since they show neither.
 
     Photos that are merely unlike the others are said to be, but not counted.
     """
     unlike = photos.likeness < min(UNLIKE, np.quantile(photos.likeness, 0.1))
     says = [f"unlike the others ({int(100 * x)}% alike)" if u else "" for x, u in zip(photos.likeness, unlike)]
-    says = ["shows none of them" if none else words for none, words in zip(photos.show_none, says)]
+    says = ["may show none of your classes" if none else words for none, words in zip(photos.show_none, says)]
     found = photos.show_none | (unlike & (np.array(photos.guesses) != photos.labels))
     return Finding(found, photos.likeness.clip(0, 1), says)
 
 
 def wrong_class(photos: Photos) -> Finding:
-    """By the probability of the label, according to a head that never saw the photo."""
+    """Use the probability of the label, according to a head that never saw the photo."""
     found = (np.array(photos.guesses) != photos.labels) & ~photos.show_none
     says = [f"looks like {guess}, {percent(prob)}" for guess, prob in zip(photos.guesses, photos.certainty)]
     says = ["" if none else words for none, words in zip(photos.show_none, says)]
     return Finding(found, photos.confidence, says)
 
 
-NEAR_DUPLICATE, WRONG_CLASS = "may be near-duplicates", "may lie in the wrong class"
+NEAR_DUPLICATE, WRONG_CLASS = "may be near-duplicates", "may be in the wrong folder"
 # By what the photos that each finds are said to be, in the order in which they speak of a photo.
 CHECKS = {
     NEAR_DUPLICATE: near_duplicate,
-    "may show none of the classes": none_of_the_classes,
+    "may show none of your classes": none_of_the_classes,
     WRONG_CLASS: wrong_class,
 }
 
 
 def find_near_duplicates(features: torch.Tensor, quality: np.ndarray) -> dict[int, int]:
-    """Photos that show nearly the same as a better one: a dict from their positions to its position.
+    """Return photos that show nearly the same as a better one: a dict from their positions to its position.
 
     `features` is (photos, n), `quality` (photos,). How close is too close is a matter of how far apart photos usually
     are, as in cleanlab's Datalab. `bears.learning.near_duplicates`, which keeps near-duplicates in one fold, is another

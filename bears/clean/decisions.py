@@ -33,7 +33,7 @@ class Decisions:
         self.take("keep", name, name)
 
     def move(self, name, label):
-        """Move a photo to the class `label`, whose folder lies beside that of its own class, or else at the top."""
+        """Move a photo to the class `label`, whose folder is next to that of its own class, or else at the top."""
         beside = Path(name).parent.parent
         nested = not (self.folder / beside / label).is_dir() and (self.folder / label).is_dir()
         home = Path() if nested else beside
@@ -54,7 +54,7 @@ class Decisions:
                 return steps[-1]
 
     def steps(self):
-        """The steps that still hold, oldest first: dicts with keys `COLUMNS`."""
+        """Return the steps that still hold, oldest first: dicts with keys `COLUMNS`."""
         steps = []
         try:
             for row in self.read():
@@ -64,7 +64,7 @@ class Decisions:
                     steps.append(row)
             return [step for step in steps if (self.folder / step["to"]).is_file()]
         except (OSError, KeyError, TypeError, ValueError, csv.Error):
-            raise DataError(f"{self.log} cannot be read: correct it, or rename it to start a new one.") from None
+            raise DataError(f"{self.log} can't be read. Correct it, or rename it to start a new one.") from None
 
     def read(self):
         try:
@@ -78,9 +78,9 @@ class Decisions:
         source, target = self.inside(name), self.inside(goal)
         with self.locked():
             if not source.is_file():
-                raise DataError(f"{name} is no longer there: it was moved meanwhile.")
+                raise DataError(f"{name} has been moved. Reload the page.")
             if source.is_symlink():
-                raise DataError(f"{name} is a link to another file: only photos themselves are moved.")
+                raise DataError(f"{name} is a link to another file. Only photos themselves are moved.")
             if target != source:
                 target = free_name(target)
             try:
@@ -90,7 +90,7 @@ class Decisions:
                     shutil.move(source, target)
             except (OSError, UnicodeError) as e:
                 reason = getattr(e, "strerror", None) or "its name is not valid UTF-8"
-                raise DataError(f"{name} stays where it is ({reason}): check who may write to {self.folder}.") from None
+                raise DataError(f"Can't move {name} ({reason}). Check the permissions of {self.folder}.") from None
 
     @contextmanager
     def locked(self):
@@ -99,17 +99,17 @@ class Decisions:
             self.log.parent.mkdir(exist_ok=True)
             lock = self.lock.acquire(poll_interval=0.01)
         except Timeout:
-            raise DataError(f"Another page is still busy with {self.folder}: close it and try again.") from None
+            raise DataError(f"Another review page is still working on {self.folder}. Close it and try again.") from None
         except OSError as e:
-            raise DataError(f"{self.log.parent} cannot be used ({e.strerror}): check who may write to it.") from None
+            raise DataError(f"{self.log.parent} can't be used ({e.strerror}). Check its permissions.") from None
         with lock:
             yield
 
     def inside(self, name):
-        """The path of `name`, which must not lead out of the folder."""
+        """Return the path of `name`, which must not lead out of the folder."""
         path = self.folder / name
         if not path.resolve().is_relative_to(self.folder):
-            raise DataError(f"{name} lies outside of {self.folder}: only photos inside are touched.")
+            raise DataError(f"{name} is outside of {self.folder}. Only photos inside of it are moved.")
         return path.parent.resolve() / path.name
 
     def write(self, action, source, target):

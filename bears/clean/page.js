@@ -58,10 +58,10 @@ async function load(name) {
             part("summary").textContent = !all
                 ? "Finding the photos…"
                 : read < all
-                  ? `Judging the photos: ${read} of ${all}…`
-                  : `All ${all} photos are read. Which look wrong?`
+                  ? `Reading the photos: ${read} of ${all}…`
+                  : `Read all ${all} photos. Looking for mistakes…`
         } catch {
-            part("summary").textContent = "The page cannot reach its program: is “bears clean” still running?"
+            part("summary").textContent = "Lost contact with “bears clean”. Is it still running in your terminal?"
         }
         await wait(0.5)
     }
@@ -270,11 +270,11 @@ function update() {
                   "; you can stop after these. ",
               ]
             : [
-                  make("b", {textContent: left ? "No photo looks wrong any more" : "Every photo was looked at"}),
+                  make("b", {textContent: left ? "Nothing looks wrong any more" : "You have reviewed every photo"}),
                   left ? "; you can stop here. " : ". ",
               ]),
         left
-            ? `Besides, there are ${count(copies, "near-duplicate")} and ${left - wrong.length - copies} that look right. `
+            ? `Also here: ${count(copies, "near-duplicate")} and ${left - wrong.length - copies} photos that look right. `
             : "",
         make("span", {className: "aside", textContent: "Nothing is deleted, and every step can be undone."}),
     )
@@ -292,7 +292,7 @@ function update() {
     updateGrid()
     part("unsaved").textContent = !offline
         ? ""
-        : `${count(unsent.length, "step")} not saved yet: is “bears clean” still running? Leave this page open.`
+        : `${count(unsent.length, "step")} not saved yet. Is “bears clean” still running? Leave this page open.`
 }
 
 function updateDesk() {
@@ -309,7 +309,7 @@ function updateDesk() {
     )
     part("opinion").replaceChildren(
         ...(ticked.size
-            ? [make("b", {textContent: count(ticked.size, "photo")}), " selected: the buttons are for all of them"]
+            ? [make("b", {textContent: count(ticked.size, "photo")}), " selected. The buttons apply to all of them."]
             : one
               ? [
                     make("b", {textContent: one.opinion}),
@@ -318,7 +318,7 @@ function updateDesk() {
                             one.name + (one.action && ` · suggested: ${one.action}${one.goal && ` to ${one.goal}`}`),
                     }),
                 ]
-              : ["All photos of this page were looked at."]),
+              : ["You have reviewed every photo on this page."]),
     )
     const same = key => (new Set(some.map(photo => photo[key])).size == 1 ? some[0][key] : null)
     const action = same("action"),
@@ -352,8 +352,8 @@ function updateEnd() {
     part("ended").textContent = wrong
         ? `${GROUPS[group]}: all are done.`
         : taken.length
-          ? "All suspicious photos are done."
-          : "No photo looks suspicious."
+          ? "You have reviewed all photos that look wrong."
+          : "No photo looks wrong."
     part("how").textContent = wrong ? "" : taken.length ? "Now train again:" : "Now train:"
     part("command").hidden = wrong
     part("train").textContent = train

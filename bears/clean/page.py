@@ -22,7 +22,7 @@ HTML, CSS, JS = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="ut
 
 
 class Step(BaseModel):
-    """What is to be done with the photo `name`, `class/file`; `goal` is the class to move it to."""
+    """Hold the decision about the photo `name`, `class/file`; `goal` is the class to move it to."""
 
     action: Literal["keep", "move", "set aside", "undo"]
     name: str
@@ -33,7 +33,7 @@ STEPS = TypeAdapter(list[Step])
 
 
 class Review:
-    """What is still to be looked at: the ranking of `rank_folder` without the photos that `Decisions` knows of.
+    """Hold the photos to review: the ranking of `rank_folder` without the photos that `Decisions` knows of.
 
     Until the photos are judged there is no ranking, and `read` says how many have been read, of how many.
     `train_command` is what to type when the photos are right.
@@ -49,12 +49,12 @@ class Review:
         self.read = read
 
     def waiting(self, label):
-        """The photos of a class that nobody has decided about, the likeliest mistakes first."""
+        """Return the photos of a class that nobody has decided about, the likeliest mistakes first."""
         seen = {step["to"] for step in self.decisions.steps()}
         return [s for s in self.ranking[label] if s.name not in seen and (self.decisions.folder / s.name).is_file()]
 
     def state(self):
-        """All that the page needs to know, as JSON has it."""
+        """Return all that the page needs to know, as JSON has it."""
         if self.ranking is None:
             return {"read": self.read}
         return {
@@ -72,16 +72,16 @@ class Review:
         """Take a `Step`; raises `DataError` where that cannot be done."""
         if step.action == "undo":
             if not self.decisions.undo(step.name):
-                raise DataError(f"There is no step with {step.name} to take back: it was taken back meanwhile.")
+                raise DataError(f"Nothing to undo for {step.name}: it has already been undone.")
         elif not self.has(step.name) or (step.action == "move" and step.goal not in self.ranking):
-            raise DataError(f"{step.name} is not a photo of this page: reload it.")
+            raise DataError(f"{step.name} is not a photo of this page. Reload the page.")
         else:
             goal = [step.goal] if step.action == "move" else []
             getattr(self.decisions, step.action.replace(" ", "_"))(step.name, *goal)
 
 
 def describe(photo):
-    """What the page says of a `RankedPhoto`."""
+    """Return what the page says about a `RankedPhoto`."""
     action, goal = photo.suggestion
     own = {"name": photo.name, "label": photo.label, "opinion": photo.opinion, "nearDuplicate": photo.near_duplicate}
     return {**own, "group": photo.group, "action": action, "goal": goal}
@@ -91,7 +91,7 @@ def describe(photo):
 
 
 def create_routes(review):
-    """The requests that page.js sends."""
+    """Return the requests that page.js sends."""
 
     def state(request):
         return JSONResponse(review.state())
@@ -127,7 +127,7 @@ def create_routes(review):
 
 
 def create_page(review):
-    """The page on a `Review`, as a `gr.Blocks`, and what its `launch` needs, as a dict."""
+    """Return the page on a `Review`, as a `gr.Blocks`, and what its `launch` needs, as a dict."""
     with gr.Blocks(title=TITLE) as page:
         gr.HTML(html_template=HTML, js_on_load=JS, apply_default_css=False)
     return page, {"css": CSS, "app_kwargs": {"routes": create_routes(review), "middleware": [Middleware(Guard)]}}

@@ -1,8 +1,8 @@
 """Rank the photos of a folder by how wrong they seem: what `bears.clean.checks` say of them, put together.
 
 The lesson's `ImageClassifierCleaner` sorts by the loss of the very model that was trained on those photos. Here no
-photo is judged by a head that has seen it, and `bears.model.ood` is asked, too: what shows none of the classes is often
-taken for one of them with full confidence.
+photo is judged by a head that has seen it. `bears.model.ood` is asked, too, since a photo that shows none of the
+classes is often mistaken for one of them with full confidence.
 """
 
 from collections.abc import Callable
@@ -81,7 +81,7 @@ def rank_folder(
 
 
 def rank(photos: Photos) -> dict[str, list[RankedPhoto]]:
-    """A dict from every class to all its photos, worst first."""
+    """Return a dict from every class to all its photos, worst first."""
     findings = {name: check(photos) for name, check in CHECKS.items()}
     scores = np.prod([finding.scores for finding in findings.values()], axis=0)
     ranked = []
@@ -98,7 +98,7 @@ def rank(photos: Photos) -> dict[str, list[RankedPhoto]]:
 def measure(
     folder: Path, files: list[Path], features: torch.Tensor, targets: torch.Tensor, vocab: list[str], seed=42
 ) -> Photos:
-    """What the checks need to know; features (photos, n), targets (photos,) and vocab are those of `read_photos`."""
+    """Return what the checks need; features (photos, n), targets (photos,) and vocab are those of `read_photos`."""
     probs, likeness, detector = predict_out_of_fold(files, features, targets, seed)
     return Photos(
         files=files,
@@ -115,7 +115,7 @@ def measure(
 
 
 def read_photos(files: list[Path], opener: Callable = open_photo) -> tuple[Learner, torch.Tensor, torch.Tensor]:
-    """The recipe's Learner, untrained; what its body says of the photos (photos, n); their classes (photos,)."""
+    """Return the recipe's Learner, untrained; what its body says of the photos (photos, n); their classes (photos,)."""
     # A second DataBlock beside the lesson's: that one must stand in train.py, which nothing in bears/ imports.
     bears = DataBlock((ImageBlock, CategoryBlock), get_x=opener, get_y=parent_label, splitter=IndexSplitter([]))
     learn = vision_learner(bears.new(item_tfms=Resize(SIZE)).dataloaders(files, bs=min(16, len(files))), **LINEAR_HEAD)
@@ -125,7 +125,7 @@ def read_photos(files: list[Path], opener: Callable = open_photo) -> tuple[Learn
 def predict_out_of_fold(
     files: list[Path], features: torch.Tensor, targets: torch.Tensor, seed=42
 ) -> tuple[np.ndarray, np.ndarray, dict]:
-    """What those say of each photo that never saw it: probs (photos, classes), likeness (photos,), `ood.fit`'s dict."""
+    """Return out-of-fold predictions: probs (photos, classes), likeness (photos,), `ood.fit`'s dict."""
     groups = group_near_duplicates(files)
     folds = grouped_folds(files, groups, seed=seed)
     heads = [fit_head(Features(features, targets), split, seed, quiet=True) for split in folds]

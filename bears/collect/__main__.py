@@ -2,8 +2,8 @@
 
 python3 -m bears collect "grizzly bear" "black bear" "teddy bear" --out my_photos
 
-Makes one folder of photos per search, and attribution.csv, which names the licence, author and source page of each.
-The same command goes on where an earlier run was interrupted. https://openverse.org
+Each search gets a folder of photos. attribution.csv has the licence, author and source page of every photo.
+If a run is interrupted, run the same command again to continue. The photos come from https://openverse.org.
 """
 
 from argparse import Namespace
@@ -14,19 +14,25 @@ from typing import Any
 from bears.cli import begin, command_parser, ends_in_words
 from bears.collect.openverse import MAX_RESULTS, openverse
 
-KEPT = "What has come is kept; the same command goes on from here."
+KEPT = "Downloaded photos are kept; run the same command again to continue."
 
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("collect", __doc__)
-    parser.add_argument("queries", metavar="QUERY", nargs="+", help="what to search for; the name of its class, too")
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for one folder per class")
+    parser.add_argument("queries", metavar="QUERY", nargs="+", help="search term; also used as the name of its class")
     parser.add_argument(
-        "--per-class", type=int, metavar="N", default=150, help=f"photos, {MAX_RESULTS} at most (default: 150)"
+        "--out", metavar="DIR", type=Path, required=True, help="output folder; each search gets its own subfolder"
+    )
+    parser.add_argument(
+        "--per-class",
+        type=int,
+        metavar="N",
+        default=150,
+        help=f"photos of each class, {MAX_RESULTS} at most (default: 150)",
     )
     args = parser.parse_args(argv)
     if not 1 <= args.per_class <= MAX_RESULTS:
-        parser.error(f"--per-class is a number from 1 to {MAX_RESULTS}, which is all that Openverse gives")
+        parser.error(f"--per-class must be between 1 and {MAX_RESULTS}, the most that Openverse gives")
     return args
 
 

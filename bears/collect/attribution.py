@@ -39,7 +39,7 @@ class Collection:
         except (OSError, UnicodeDecodeError, csv.Error):
             rows = [{}]
         if any(row.keys() != set(COLUMNS) or None in row.values() for row in rows):
-            raise DataError(f"{self.table} is not what this command has written: move it away.")
+            raise DataError(f"{self.table} was not written by this command. Move it elsewhere and try again.")
         return rows
 
     def count(self, label):
@@ -49,7 +49,7 @@ class Collection:
         """Whether a photo with this address or hash is there, in any class; says so if it is in another class."""
         place = self.places.get(key)
         if place and Path(place).parent.name != label:
-            tqdm.write(printable(f"{place} was found as {label}, too: it stays where it is"))
+            tqdm.write(printable(f"{place} also came up for {label}; keeping it where it is"))
         return place is not None
 
     def keep(self, label, result, sha256, jpeg):

@@ -29,12 +29,12 @@ def openverse(query, web, api=API, pause=PAUSE):
             if page >= answer["page_count"]:
                 return
         except (ValueError, KeyError, TypeError):
-            raise DownloadError("what came is no answer of Openverse's API") from None
+            raise DownloadError("unexpected reply from Openverse") from None
         time.sleep(max(0, start + pause - time.monotonic()))
 
 
 def as_row(photo):
-    """What Openverse says of a photo, by the names of `COLUMNS`."""
+    """Return what Openverse says about a photo, by the names of `COLUMNS`."""
     row = {column: photo[column] or "" for column in ("title", "creator", "license_url", "url")}
     license = f"{photo['license']} {photo['license_version'] or ''}".strip()
     return row | {"license": license, "source": photo["foreign_landing_url"] or ""}

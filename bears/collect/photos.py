@@ -21,9 +21,9 @@ def class_folders(queries):
     for query in queries:
         label = " ".join(re.sub(r"[^\w-]", " ", query).split())[:60].strip(" -")
         if not label or re.fullmatch(ON_WINDOWS_A_DEVICE, label.lower()):
-            raise DataError(f"“{query}” cannot be the name of a folder: search for other words.")
+            raise DataError(f"“{query}” can't be the name of a folder. Search for other words.")
         if label.lower() in (known.lower() for known in labels):
-            raise DataError(f"Two searches would share the folder {label}: leave out one of them.")
+            raise DataError(f"Two searches would share the folder {label}. Leave out one of them.")
         labels[label] = query
     return labels
 
@@ -44,7 +44,7 @@ def collect(queries, to, per_class=150, web=None, *, search):
 
 
 def collect_class(label, results, per_class, collection, web):
-    """Keep the first `per_class` photos of `results` that can be had, a page at a time, in their order."""
+    """Keep the first `per_class` photos of `results` that can be downloaded, a page at a time, in their order."""
     missing = per_class - collection.count(label)
     fresh = (result for result in results if not collection.has(result["url"], label))
     with tqdm(total=per_class, initial=per_class - missing, desc=label, unit="photo", disable=None, leave=False) as bar:

@@ -1,9 +1,9 @@
-"""Ask two models about the same labelled photos, and say whether the new one is better.
+"""Test two models on the same labelled photos, and say whether the new one is better.
 
 python3 -m bears compare old/export.pkl new/export.pkl test_photos                  # writes comparison.html
 python3 -m bears compare old/export.pkl new/export.pkl test_photos --fail-if-worse  # for CI
 
-test_photos has one folder of photos per class. Neither model may have learnt from them.
+test_photos has one subfolder of photos per class. Neither model may have been trained on them.
 """
 
 import sys
@@ -18,13 +18,26 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("compare", __doc__)
     parser.add_argument("old", metavar="OLD.pkl", type=export_file, help="the model that you have")
     parser.add_argument("new", metavar="NEW.pkl", type=export_file, help="the one that may take its place")
+    parser.add_argument("photos", metavar="PHOTOS", type=Path, help="folder with one subfolder of photos per class")
     parser.add_argument(
-        "photos", metavar="PHOTOS", type=Path, help="a folder that holds one folder of photos per class"
+        "--negatives",
+        metavar="DIR",
+        type=Path,
+        help="photos of anything else, to count how often each model mistakes them for a class",
     )
-    parser.add_argument("--negatives", metavar="DIR", type=Path, help="photos of other things, which are no class")
-    parser.add_argument("--out", default=Path("comparison.html"), type=Path, metavar="FILE", help="report to write")
+    parser.add_argument(
+        "--out",
+        default=Path("comparison.html"),
+        type=Path,
+        metavar="FILE",
+        help="report to write (default: comparison.html)",
+    )
     parser.add_argument("--fail-if-worse", action="store_true", help="end with status 1 if the new model is worse")
-    parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
+    parser.add_argument(
+        "--trust-model",
+        action="store_true",
+        help="also open an export that train.py did not make; it can run any code on this computer",
+    )
     return parser.parse_args(argv)
 
 

@@ -1,4 +1,4 @@
-"""What two models make of the same photos, and which of their answers are wrong."""
+"""Test two models on the same photos, and find which of their answers are wrong."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -92,7 +92,7 @@ def compare(old: Path, new: Path, photos: Path, negatives: Path | None = None, t
 def check_classes(photos, found, known):
     """Refuse folders of what is no class of either model: most likely one was named wrongly."""
     if not found:
-        raise DataError(f"There are no photos in {photos}: name a folder that holds one folder of photos per class.")
+        raise DataError(f"There are no photos in {photos}: name a folder with one subfolder of photos per class.")
     if unknown := sorted(found - known):
         raise DataError(
             f"No model has the class {unknown[0]}: name its folder in {photos} after one of {', '.join(sorted(known))},"

@@ -42,7 +42,7 @@ def per_thousand(value):
 
 
 def advice(comparison: Comparison) -> str:
-    """What to do now."""
+    """Return what to do now."""
     if comparison.verdict == "better":
         return "You can put it in the place of the old one."
     if comparison.verdict == "worse":

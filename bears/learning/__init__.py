@@ -1,1 +1,1 @@
-"""What train and clean share: photos and their folds, the network that learns, calibrated probabilities."""
+"""Share code between train and clean: photos and folds, the network, calibrated probabilities."""

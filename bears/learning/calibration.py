@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 
 def fit_temperature(logits: torch.Tensor, targets: torch.Tensor, parts: list[int] | None = None) -> float:
-    """The temperature that makes `softmax(logits / temperature)` fit `targets` best (Guo et al. 2017).
+    """Return the temperature that makes `softmax(logits / temperature)` fit `targets` best (Guo et al. 2017).
 
     `logits` is (photos, classes), `targets` is (photos,). https://arxiv.org/abs/1706.04599
     `parts` are numbers of photos that follow one another, each part of which counts the same; by default, all are one.

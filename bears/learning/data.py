@@ -72,7 +72,7 @@ def check_folder(path: Path, tell: Callable[[str], None] | None = None) -> list[
     Returns what `list_photos` does.
     """
     if not os.path.isdir(path):
-        raise DataError(f"There is no folder {path}: name one that holds a folder of photos for each class.")
+        raise DataError(f"There is no folder {path}. Give one with a subfolder of photos for each class.")
     return list_photos(path, tell)
 
 
@@ -91,7 +91,7 @@ def check_names(files):
         try:
             str(file).encode()
         except UnicodeEncodeError:
-            raise DataError(f"{str(file)!a} has a name that is not UTF-8: rename it or its folder.") from None
+            raise DataError(f"{str(file)!a} has a name that is not UTF-8. Rename it or its folder.") from None
 
 
 def is_ours(file, path):
@@ -110,17 +110,17 @@ def print_step(stage: str) -> None:
 
 
 def print_slips(path, found, loose):
-    """What may be a slip: photos in no folder, folders without photos, in one another, or of the same class."""
+    """Print likely slips: photos in no folder, folders without photos, in one another, or of the same class."""
     folders = sorted({f.parent for f in found})
     if loose:
-        print_step(f"photos that lie beside the folders of the classes are not used: {loose}")
+        print_step(f"photos outside of the class folders are not used: {loose}")
     for folder in nested(folders):
         print_step(f"photos in {folder.relative_to(path).as_posix()} count as the class {folder.name}")
     for folder in sorted(path.iterdir()):
         own = (SET_ASIDE, UNREVIEWED)
         skipped = folder.name.startswith(".") or folder.name.lower() in SYSTEM_FOLDERS or folder.name in own
         if folder.is_dir() and not skipped and not any(f.is_relative_to(folder) for f in folders):
-            print_step(f"the folder {folder.name} holds no photos of a class")
+            print_step(f"the folder {folder.name} has no photos of a class")
     for label, count in Counter(f.name for f in folders).items():
         if count > 1:
             names = ", ".join(f.relative_to(path).as_posix() for f in folders if f.name == label)
@@ -128,7 +128,7 @@ def print_slips(path, found, loose):
 
 
 def nested(folders):
-    """Those folders of photos that lie in another one: a dict to the outermost that they lie in."""
+    """Return the folders of photos that are inside another one: a dict to the outermost one."""
     return {f: parent for f in folders for parent in f.parents if parent in folders}
 
 
@@ -138,7 +138,7 @@ def find_others(path: Path) -> list[Path]:
     unreadable = verify_photos(files)
     files = [f for f in files if f not in unreadable]
     if not files:
-        raise DataError(f"{path} holds no photos: name a folder of photos of other things.")
+        raise DataError(f"{path} has no photos. Choose a folder with photos of other things.")
     return files
 
 
@@ -183,11 +183,14 @@ def check_classes(folders, found, files):
     if len(classes) < 2:
         raise DataError(
             f"{those(folders)} needs at least two folders of photos, one per class, and has {len(classes)}."
-            " Name the folder that holds the folders of all classes."
+            " Give the folder that contains the folders of all classes."
         )
     for label in classes:
         if (size := len(os.fsencode(label))) > MAX_LABEL:
-            raise DataError(f"The class {label[:20]}… has a name of {size} bytes: shorten its folder's to {MAX_LABEL}.")
+            raise DataError(
+                f"The class {label[:20]}… has a name of {size} bytes. Shorten the name of its folder"
+                f" to {MAX_LABEL} bytes."
+            )
         if counts.get(label, 0) < 2:
             raise DataError(advice_on_small_class(folders, label, counts.get(label, 0), {f.parent for f in found}))
 
@@ -197,26 +200,26 @@ def check_labels(groups: dict[str, list[str]], alarm: list[str] | None, files: l
     classes = sorted(count_labels(files))
     for option, labels in (*(("--group", labels) for labels in groups.values()), ("--alarm", alarm or [])):
         if unknown := [label for label in labels if label not in classes]:
-            raise DataError(f"There is no class {unknown[0]}: name some of {', '.join(classes)} with {option}.")
+            raise DataError(f"{option}: there is no class {unknown[0]}. Choose from {', '.join(classes)}.")
     if same := [name for name in groups if name in classes]:
-        raise DataError(f"The group {same[0]} has the name of a class: give it another with --group.")
+        raise DataError(f"The group {same[0]} has the name of a class. Give it another name with --group.")
 
 
 def advice_on_small_class(roots, label, count, folders):
-    """What to do about a class of less than two photos: often its folder was not meant to be a class."""
+    """Return what to do about a class of less than two photos: often its folder was not meant to be a class."""
     has = f"{count} readable photo{'s' * (count != 1)}"
     for folder, parent in nested(folders).items():
         if folder.name == label:
             folder, parent = (f.relative_to(folder_of(f, roots)).as_posix() for f in (folder, parent))
             return (
-                f"Photos in {folder} count as the class {label}, which has {has}: move them up into {parent}, or, if"
-                f" {label} is a class of its own, move its folder beside {parent} and add photos until it has two."
+                f"Photos in {folder} count as the class {label}, which has {has}. Move them up into {parent}. Or, if"
+                f" {label} is a class of its own, move its folder next to {parent} and add photos until it has two."
             )
     return f"The class {label} in {those(roots)} has {has}: add photos until it has at least two."
 
 
 def count_labels(files: list[Path]) -> dict[str, int]:
-    """Number of photos per class, a dict sorted by label."""
+    """Return the number of photos per class, a dict sorted by label."""
     labels, counts = np.unique([parent_label(f) for f in files], return_counts=True)
     return dict(zip(labels.tolist(), counts.tolist()))
 
@@ -231,12 +234,12 @@ def grouped_folds(files: list[Path], groups: np.ndarray, n_folds=5, seed=42) -> 
     different = {label: len(np.unique(groups[labels == label])) for label in sorted(set(labels))}
     fewest = min(different, key=different.get)
     if different[fewest] < 2:
-        raise DataError(f"The class {fewest} has only copies of one photo: add a different photo of it.")
+        raise DataError(f"The class {fewest} has only copies of one photo. Add a different photo to it.")
     splitter = StratifiedGroupKFold(min(n_folds, different[fewest]), shuffle=True, random_state=seed)
     folds = list(splitter.split(labels, labels, groups))
     for train, _ in folds:
         if missing := sorted(set(labels) - set(labels[train])):
-            raise DataError(f"The class {missing[0]} has too few different photos to hold any out: add some to it.")
+            raise DataError(f"The class {missing[0]} has too few different photos to test with. Add more.")
     return folds
 
 
@@ -245,8 +248,8 @@ def check_split(files: list[Path], train_idx: Iterable[int]) -> None:
     learnt = {parent_label(files[i]) for i in train_idx}
     if missing := sorted({parent_label(f) for f in files} - learnt):
         raise DataError(
-            f"The lesson's random split takes all photos of the class {missing[0]} for validation:"
-            " add photos to it, or leave out --lesson."
+            f"The lesson's random split takes all photos of the class {missing[0]} for validation."
+            " Add photos to it, or leave out --lesson."
         )
 
 
@@ -257,9 +260,11 @@ def explain_lost_photos(files: list[Path]) -> Iterator[None]:
         yield
     except Exception as e:
         if gone := [f for f in files if not os.path.isfile(f)]:
-            raise DataError(f"{gone[0]} has gone meanwhile: start again, which goes on without it.") from None
+            raise DataError(
+                f"{gone[0]} was moved or deleted in the meantime. Run the command again to continue without it."
+            ) from None
         if isinstance(e, PhotoError):
-            raise DataError(f"A photo has changed meanwhile ({e.reason}): start again.") from None
+            raise DataError(f"A photo was changed in the meantime ({e.reason}). Run the command again.") from None
         raise
 
 

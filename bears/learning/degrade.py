@@ -1,7 +1,7 @@
-"""Bad copies of photos: what a camera makes of a subject by night, in the dark, or far away.
+"""Degrade photos as a camera would: at night, at dusk, or far away.
 
-People put their best photos on the web. The head learns from bad copies of these, too, and `bears.model.ood` compares
-with them.
+People put their best photos on the web. The head also learns from degraded copies of these, and `bears.model.ood`
+compares with them.
 """
 
 import zlib
@@ -30,7 +30,7 @@ class Degrade(Transform):
 
 
 def infrared(photo, rng):
-    """By the light of an infrared lamp: grey, bright in the middle of its beam, grainy."""
+    """Make it grey, bright in the middle and grainy, as in the light of an infrared lamp."""
     grey = np.asarray(photo.convert("L"), np.float32) / 255
     y, x = (np.linspace(0, 1, side, dtype=np.float32) - rng.uniform(0.3, 0.7) for side in grey.shape)
     beam = np.clip(1.25 - rng.uniform(0.4, 1.2) * np.hypot(y[:, None], x[None]), 0.15, None)
@@ -40,7 +40,7 @@ def infrared(photo, rng):
 
 
 def dark(photo, rng):
-    """At dusk: dark, of a tinge, and brightened again with all its noise."""
+    """Make it dark, tinted, and brightened again with all its noise, as at dusk."""
     pixels = np.asarray(photo, np.float32) / 255
     pixels = pixels ** rng.uniform(1, 1.8) * rng.uniform(0.2, 0.6) * (1 + rng.uniform(-0.12, 0.12, 3))
     noise = rng.uniform(0.01, 0.05), rng.uniform(0.01, 0.05) * np.sqrt(pixels)  # of the sensor, and of the light itself
@@ -50,7 +50,7 @@ def dark(photo, rng):
 
 
 def small(photo, rng):
-    """Far away: at a third to two thirds of its size, with soft edges, before an enlarged corner of itself."""
+    """Make it small, as if far away: a third to two thirds of its size, before an enlarged corner of itself."""
     w, h = photo.size
     cut_w, cut_h = int(w * rng.uniform(0.25, 0.4)), int(h * rng.uniform(0.2, 0.35))
     left, top = int(rng.choice([0, w - cut_w])), int(rng.choice([0, h - cut_h], p=[0.6, 0.4]))

@@ -1,4 +1,4 @@
-"""Features: what the frozen body says of photos, of bad copies and of random versions of them, computed once."""
+"""Compute features once: the frozen body's output for photos, for their degraded copies and for random versions."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ VERSIONS = 4  # random ones of each photo that a head learns from, too, where th
 
 @dataclass
 class Features:
-    """What a body says of photos, computed once, and their classes: all that a linear head learns from."""
+    """Hold the features of photos and their classes: everything that a linear head learns from."""
 
     photos: torch.Tensor  # float32, (photos, n): of the middle square of each
     targets: torch.Tensor  # integers, (photos,)
@@ -39,14 +39,14 @@ class Features:
 
 
 def compute_features(learn: Learner, files: Sequence[Path]) -> Features:
-    """The features of photos, of bad copies and, where the DataBlock augments, of random versions of each."""
+    """Return the features of photos, of degraded copies and, if the DataBlock augments, of random versions of each."""
     body, augmented, squares = fast_body(learn), [], ()
     if grid := find_grid(learn):
         squares = square_features(files, learn, body[0], grid)
         photos = torch.stack([square[len(square) // 2] for square in squares])
     else:
         photos = pooled_features(files, learn, body)
-    print(f"· {COPIES} bad copies of each photo, as a camera by night or from afar would make them", flush=True)
+    print(f"· adding {COPIES} degraded copies of each photo (night, dusk or distance)", flush=True)
     copies = [pooled_features(files, learn, body, degrade=Degrade(version)) for version in range(COPIES)]
     if augments(learn.dls):
         print(f"· {VERSIONS} random versions of each photo, as the DataBlock asks for", flush=True)
@@ -55,12 +55,12 @@ def compute_features(learn: Learner, files: Sequence[Path]) -> Features:
 
 
 def body_features(learn: Learner, files: Sequence[Path]) -> torch.Tensor:
-    """What the body says of each photo: pooled features, float32 of shape (len(files), n)."""
+    """Return the pooled features of each photo, float32 of shape (len(files), n)."""
     return pooled_features(files, learn, fast_body(learn))
 
 
 def fast_body(learn):
-    """A copy of the body, then of the head's layers but for the last one, on the Learner's device.
+    """Return a copy of the body, then of the head's layers but for the last one, on the Learner's device.
 
     Batch norm uses the statistics that it has, so a photo's features never change and are computed once.
     """
@@ -85,7 +85,7 @@ def pooled_features(files, learn, body, augment=False, degrade=None):
 
 @distributed.split_between_processes
 def square_features(files, learn, body, grid):
-    """The features of all squares of each photo, a list of (squares, n); `grid` as `find_grid` has it."""
+    """Return the features of all squares of each photo, a list of (squares, n); `grid` as `find_grid` has it."""
     batches = learn.dls.test_dl(files, bs=1, num_workers=0)
     batches.after_item = Pipeline([WholePhoto(grid), ToTensor()])
     maps = each_batch(batches, body)
@@ -94,13 +94,13 @@ def square_features(files, learn, body, grid):
 
 @torch.no_grad()
 def each_batch(batches, body):
-    """What `body` makes of each of the batches, with a bar that shows how far it is."""
+    """Yield the output of `body` for each batch, with a progress bar."""
     for (x,) in progress_bar(prefetch(batches), len(batches)):
         yield body(x.as_subclass(torch.Tensor))  # a plain tensor: fastai's own goes through Python at every layer
 
 
 def prefetch(batches: Iterable) -> Iterator:
-    """The same batches, while a thread prepares the next one: Pillow decodes outside Python's lock."""
+    """Yield the same batches, while a thread prepares the next one: Pillow decodes outside Python's lock."""
     batches = iter(batches)
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, batches, None)
@@ -116,5 +116,5 @@ def augments(dls: DataLoaders) -> bool:
 
 
 def label_targets(vocab: CategoryMap, files: Sequence[Path]) -> torch.Tensor:
-    """The classes of photos as numbers, an integer tensor of shape (photos,)."""
+    """Return the classes of photos as numbers, an integer tensor of shape (photos,)."""
     return torch.tensor([vocab.o2i[parent_label(f)] for f in files])

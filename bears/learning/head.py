@@ -47,20 +47,20 @@ def head_learner(features: Features, split: Split, seed: int, quiet=False) -> Le
 
 
 def fit_head(features: Features, split: Split, seed: int, quiet=False, epochs=EPOCHS, lr=LR) -> Learner:
-    """A `head_learner` that was trained with `fit_one_cycle(epochs, lr)`."""
+    """Return a `head_learner` that was trained with `fit_one_cycle(epochs, lr)`."""
     learn = head_learner(features, split, seed, quiet)
     learn.fit_one_cycle(epochs, lr)
     return learn
 
 
 def validation_logits(learn: Learner) -> tuple[torch.Tensor, torch.Tensor]:
-    """What `learn` says of its validation photos before the softmax, and the truth: (photos, classes), (photos,)."""
+    """Return the logits of `learn` for its validation photos, (photos, classes), and their classes, (photos,)."""
     with learn.no_bar(), learn.removed_cbs(learn.recorder):  # the Recorder would forget the losses of the training
         return learn.get_preds(act=noop)
 
 
 def out_of_fold(heads: list[Learner], folds: list[Split]) -> torch.Tensor:
-    """What heads say of the photos that each never saw: logits (photos, classes), in the order of the photos."""
+    """Return out-of-fold logits (photos, classes), in the order of the photos."""
     parts = [validation_logits(head)[0] for head in heads]
     return torch.cat(parts)[np.concatenate([valid for _, valid in folds]).argsort()]
 

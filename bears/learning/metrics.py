@@ -7,12 +7,12 @@ from scipy.stats import binomtest
 
 
 def count_errors(logits: torch.Tensor, targets: torch.Tensor) -> tuple[int, int]:
-    """Number of wrong answers and number of photos."""
+    """Return the number of wrong answers and number of photos."""
     return int((logits.argmax(dim=1) != targets).sum()), len(targets)
 
 
 def error_summary(errors: int, photos: int) -> dict:
-    """Error rate with its 95% interval (Wilson 1927), as a dict of fractions."""
+    """Return the error rate with its 95% interval (Wilson 1927), as a dict of fractions."""
     interval = binomtest(errors, photos).proportion_ci(method="wilson")
     return {
         "errors": errors,
@@ -23,7 +23,7 @@ def error_summary(errors: int, photos: int) -> dict:
 
 
 def calibration_error(probs: torch.Tensor, targets: torch.Tensor, bins: int = 15) -> float:
-    """Expected calibration error: the mean gap between confidence and accuracy over equal bins, in [0, 1]."""
+    """Return the expected calibration error: the mean gap of confidence and accuracy over equal bins, in [0, 1]."""
     confidence, guess = probs.max(dim=1)
     right = (guess == targets).float()
     which = (confidence * bins).long().clamp(max=bins - 1)

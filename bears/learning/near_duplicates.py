@@ -1,8 +1,8 @@
 """Photos that show the same: equal but for their size, compression or colours, or mirrored. No fold may part them.
 
-They are found by hashes of 64 bits that nearly agree, without comparing each with all others. faiss can do that, too,
-but is sixty megabytes and lists all pairs: more than a billion, of a camera that took the same picture fifty thousand
-times. `bears.clean.checks` has a second detector, which also finds crops, for somebody to look at.
+They are found by hashes of 64 bits that nearly agree, without comparing each with all others. The library faiss can do
+that, too, but has sixty megabytes and lists all pairs. A camera that took the same picture fifty thousand times makes
+more than a billion pairs. `bears.clean.checks` has a second detector, which also finds crops, for somebody to look at.
 """
 
 from itertools import count
@@ -39,7 +39,7 @@ def phash_both_ways(file):
 
 
 def list_near_duplicates(files: list[Path], groups: list[int]) -> list[list[str]]:
-    """The groups of two or more near-duplicates, as lists of `class/name`, for the report."""
+    """Return the groups of two or more near-duplicates, as lists of `class/name`, for the report."""
     members = {}
     for file, group in zip(files, groups):
         members.setdefault(group, []).append(f"{file.parent.name}/{file.name}")
@@ -61,7 +61,7 @@ class Bands:
         self.starts = np.concatenate([[0], np.bincount(buckets, minlength=4 << 16).cumsum()])
 
     def near(self, hash):
-        """Positions of the hashes near one, of shape (4,); some come more than once."""
+        """Return the positions of the hashes near one, of shape (4,); some come more than once."""
         buckets = ((hash[:, None] ^ self.flips) + self.band).ravel()
         starts, ends = self.starts[buckets], self.starts[buckets + 1]
         counts = ends - starts

@@ -1,1 +1,1 @@
-"""The core: what a model is, and what it says about a photo. Of bears it imports only errors, files and text."""
+"""Open a model and classify photos with it. This is the core, and imports only errors, files and text of bears."""

@@ -14,7 +14,7 @@ SIZE = 256  # pixels; on these photos 128 errs twice as often, and more than 256
 
 
 def find_arch(name: str) -> str | Callable:
-    """What `vision_learner` takes for the backbone called `name`: a torchvision function or a timm name."""
+    """Return the argument of `vision_learner` for the backbone `name`: a torchvision function or a timm name."""
     if name in (names := models.list_models(module=models)):
         arch = models.get_model_builder(name)
         if arch in model_meta:
@@ -34,7 +34,7 @@ def input_size(arch: str) -> int:
 
 
 def create_body(name: str) -> nn.Module:
-    """The backbone called `name` without its classifier, untrained, as `vision_learner` cuts it."""
+    """Return the backbone called `name` without its classifier, untrained, as `vision_learner` cuts it."""
     arch, head = find_arch(name), nn.Identity()
     if isinstance(arch, str):
         return create_timm_model(arch, 1, pretrained=False, custom_head=head)[0][0]

@@ -1,4 +1,4 @@
-"""What an export makes of photos: probabilities, whether they show any of the classes at all, and where it looked."""
+"""Classify photos with an export: probabilities, whether they show any of the classes, and the heatmap."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Classifier:
         self.detect = detect
         self.learn = open_export(file, trust)
         if not (isinstance(self.learn.model, nn.Sequential) and len(self.learn.model) == 2):
-            raise ExportError(f"{file} is no image classifier of vision_learner: it has no body and head.")
+            raise ExportError(f"{file} is not an image classifier of vision_learner: it has no body and head.")
         if strictness != 1:
             self.be_stricter(file, strictness)
         speed_up(self.learn.model.eval())
@@ -57,16 +57,20 @@ class Classifier:
             [answer] = self.squares.ask([Image.new("RGB", (320, 240))])
             self.explain(answer), self.certainty(answer)
         except Exception as e:  # as many kinds as there are layers
-            raise ExportError(f"{file} cannot answer ({type(e).__name__}). Train it again with train.py.") from None
+            raise ExportError(
+                f"{file} failed on a test photo ({type(e).__name__}). Train it again with train.py."
+            ) from None
         if answer.probs.shape != (len(self.learn.dls.vocab),) or not answer.probs.isfinite().all():
-            raise ExportError(f"{file} gives no probability of each of its classes. Train it again with train.py.")
+            raise ExportError(
+                f"{file} doesn't give a probability for each of its classes. Train it again with train.py."
+            )
 
     def ask(self, photos: list[Image.Image], alone: bool = True) -> list[tuple]:
-        """What it makes of RGB PIL images, a tuple for each; `alone` says that nobody else is waiting.
+        """Classify RGB PIL images; `alone` says that nobody else is waiting. Returns a tuple for each image.
 
-        That is the probability of each class, a dict; one of the answers of bears/model/answers.py; the activation map
-        of the top class, (h, w), or None; the square that this is about: left, top, right, bottom in pixels; and in the
-        same way the box of the animal in it, if the detector's crop decided, or None.
+        It has the probability of each class, a dict; one of the answers of bears/model/answers.py; and the activation
+        map of the top class, (h, w), or None. The fourth value is the square that this is about: left, top, right,
+        bottom in pixels. The last is the box of the animal in it, or None if the detector's crop did not decide.
         """
         torch.set_num_threads(CORES if alone else max(1, CORES // 2))  # the others open the next photos
         return [
@@ -79,5 +83,5 @@ class Classifier:
         return ood.certainty(getattr(self.learn, "ood", None), answer.probs.tolist(), answer.score)
 
     def explain(self, answer: Answer) -> np.ndarray | None:
-        """Activation map of the top class, or nothing if the head has none."""
+        """Return the activation map of the top class, or nothing if the head has none."""
         return activation_map(answer.fmap, self.learn.model[1][-1], answer.probs.argmax()) if self.explains else None

@@ -1,8 +1,8 @@
-"""What an export is, as JSON beside its weights: `open_export` builds the Learner from it, and runs no pickle.
+"""Describe an export as JSON next to its weights: `open_export` builds the Learner from it, and runs no pickle.
 
 A pickle is a program, and one that is filtered is still a program. So the zip that `torch.save` writes holds one more
-record, `DESCRIPTION`: backbone, head, classes and transforms by their names in torch, torchvision, timm and fastai,
-and which record holds which tensor, as plain bytes. What a file may say is limited by `Description`.
+record, `DESCRIPTION`. It has the backbone, head, classes and transforms by their names in torch, torchvision, timm and
+fastai. It also says which record holds which tensor, as plain bytes. `Description` limits what a file may say.
 """
 
 import io
@@ -107,7 +107,7 @@ class Strict(BaseModel):
 
 
 def one_of(parts: Parts) -> Any:
-    """The pydantic type of a list of `parts`, each a dict with a `name` and its arguments."""
+    """Return the pydantic type of a list of `parts`, each a dict with a `name` and its arguments."""
     kinds = [
         create_model(
             cls.__name__, __base__=Strict, name=(Literal[full_name(cls)], ...), **{k: (v, ...) for k, v in args.items()}
@@ -123,7 +123,7 @@ def full_name(cls: type) -> str:
 
 
 class Record(Strict):
-    """Where the bytes of a tensor are: the record's name in the zip, its dtype and shape."""
+    """Say where the bytes of a tensor are: the record's name in the zip, its dtype and shape."""
 
     record: Annotated[str, StringConstraints(pattern=r"^data/\d{1,7}$")]
     dtype: Literal[tuple(DTYPES)]
@@ -173,7 +173,7 @@ class Indescribable(BearsError):
 
 
 def describe(learn: Learner, data: bytes) -> Description:
-    """The `Description` of `learn` (as `for_inference` made it), whose tensors lie in the records of the zip `data`.
+    """Return the `Description` of `learn` (as `for_inference` made it); the zip `data` has its tensors.
 
     Raises `Indescribable`.
     """
@@ -199,7 +199,7 @@ def describe(learn: Learner, data: bytes) -> Description:
 
 
 def describe_part(part: Any, known: Parts) -> dict[str, Any]:
-    """A transform or layer as its name and arguments, if its class is one of `known`."""
+    """Return a transform or layer as its name and arguments, if its class is one of `known`."""
     cls = augment.AffineCoordTfm if isinstance(part, augment.AffineCoordTfm) else type(part)
     if cls not in known:
         raise Indescribable(f"{cls.__name__}")
@@ -212,7 +212,7 @@ def describe_part(part: Any, known: Parts) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """The argument that a part was made with, from what it keeps of it, as JSON has it."""
+    """Return the argument that a part was made with, from what it keeps of it, as JSON has it."""
     if isinstance(value, torch.Tensor):
         return value.flatten().tolist()
     if isinstance(value, (tuple, list)):
@@ -221,7 +221,7 @@ def plain(value: Any) -> Any:
 
 
 def tensors_of(model: nn.Module, fitted: dict | None) -> dict[str, torch.Tensor]:
-    """All tensors of an export by name: floats in half precision, as they are stored."""
+    """Return all tensors of an export by name: floats in half precision, as they are stored."""
     tensors = {f"model.{name}": t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
     return tensors | {f"ood.{name}": t for name, t in (fitted or {}).items() if isinstance(t, torch.Tensor)}
 
@@ -244,7 +244,7 @@ def find_records(tensors: dict[str, torch.Tensor], data: bytes) -> dict[str, Any
 
 
 def add_description(data: bytes, description: Description) -> bytes:
-    """The bytes of the zip `data` with a `Description` in it."""
+    """Return the bytes of the zip `data` with a `Description` in it."""
     buffer = io.BytesIO(data)
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr(zipfile.ZipInfo(DESCRIPTION), description.model_dump_json())
@@ -259,7 +259,7 @@ class Undescribed(BearsError):
 
 
 def open_described(file: Path | BinaryIO) -> Learner:
-    """The Learner that `file`, a path or a file object, describes: on the CPU, ready for `predict`.
+    """Return the Learner that `file`, a path or a file object, describes: on the CPU, ready for `predict`.
 
     Raises `Undescribed`, `ExportError` for what no export may ask for, and anything for a damaged file.
     """
@@ -293,7 +293,7 @@ def with_prefix(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, Any]
 
 
 def outline(description: Description) -> nn.Sequential:
-    """The network without any memory for its weights."""
+    """Return the network without any memory for its weights."""
     try:
         with torch.device("meta"):
             return create_network(description)
@@ -344,7 +344,7 @@ def create_dls(description: Description) -> DataLoaders:
 
 
 def create_part(part: Any, known: Parts) -> Any:
-    """The transform or layer that a part of a `Description` stands for."""
+    """Return the transform or layer that a part of a `Description` stands for."""
     [cls] = [cls for cls in known if full_name(cls) == part.name]
     arguments = {name: getattr(part, name) for name in known[cls]}
     return Normalize.from_stats(**arguments, cuda=False) if cls is Normalize else cls(**arguments)

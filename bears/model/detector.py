@@ -53,7 +53,7 @@ class Detector:
 
 
 def read(file: Path) -> bytes:
-    """The network as ONNX, if the file is the one that belongs here."""
+    """Return the network as ONNX, if the file is the one that belongs here."""
     try:
         data = file.read_bytes()
     except OSError as e:

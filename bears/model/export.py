@@ -53,12 +53,12 @@ def export(learn: Learner, file: Path) -> None:
         open_described(io.BytesIO(data))
     except Exception as e:  # anything may be in a network that somebody has made
         why = e if isinstance(e, BearsError) else f"{type(e).__name__}: {' '.join(str(e).split()):.200}"
-        print_line(f"· {file} needs --trust-model to be opened, since app.py cannot build what is in it: {why}")
+        print_line(f"· {file} can only be opened with --trust-model, since app.py can't rebuild it safely: {why}")
     write_whole(file, data)
 
 
 def as_bytes(learn: Learner) -> bytes:
-    """What `learn.export` writes, with the weights in half precision and without Python bytecode."""
+    """Return what `learn.export` writes, with the weights in half precision and without Python bytecode."""
     Path.__module__ = "pathlib"  # Python 3.13 would name pathlib._local, which no other Python has
     buffer, model = io.BytesIO(), learn.model
     learn.model = HalfPrecision(model)
@@ -68,9 +68,9 @@ def as_bytes(learn: Learner) -> bytes:
 
 
 def for_inference(learn: Learner) -> Learner:
-    """A Learner with what `predict` needs of `learn`: no photos, augmentation, optimizer, paths or code of ours.
+    """Return a Learner with what `predict` needs of `learn`: no photos, augmentation, optimizer, paths or code of ours.
 
-    Nor is there anything of chance in it: the same weights make the same file.
+    Nothing in it is random: the same weights make the same file.
     """
     dls = learn.dls.new_empty()
     for dl in dls.loaders:
@@ -92,7 +92,7 @@ def for_inference(learn: Learner) -> Learner:
 
 
 def is_augmentation(tfm: Any) -> bool:
-    """Whether a transform changes training photos only, so that `predict` can do without it."""
+    """Return whether a transform changes training photos only, so that `predict` can do without it."""
     return tfm.size is None if isinstance(tfm, AffineCoordTfm) else tfm.split_idx == 0
 
 
@@ -120,10 +120,10 @@ def without_traces(tl: Any) -> None:
 
 
 def open_export(file: Path, trust: bool = False) -> Learner:
-    """The Learner in `file`, on the CPU, ready for `predict` and without its progress bar.
+    """Return the Learner in `file`, on the CPU, ready for `predict` and without its progress bar.
 
-    What `export` has written is built from its description, without running any of it; any other fastai export opens
-    only with `trust`, since a pickle can run any code. Raises `ExportError`.
+    A file of `export` is built from its description, without running any of it. Any other fastai export opens only
+    with `trust`, since a pickle can run any code. Raises `ExportError`.
     """
     try:
         learn = load_pickle(file) if trust else open_described(file)
@@ -131,8 +131,8 @@ def open_export(file: Path, trust: bool = False) -> Learner:
         raise NoModelError(file) from None
     except Undescribed:
         raise ExportError(
-            f"{file} was not opened, because it does not say what it is, as the exports of train.py do, and may run any"
-            " code. If you trust whoever made it, add --trust-model."
+            f"{file} can't be opened safely: it lacks the description that train.py writes, so it could run any code on"
+            " your computer. If you trust whoever made it, add --trust-model."
         ) from None
     except UnboundLocalError:  # how fastai's load_learner reports a module that is not installed
         raise ExportError(f"{file} needs a package that is not installed here. Train it again with train.py.") from None
@@ -143,7 +143,7 @@ def open_export(file: Path, trust: bool = False) -> Learner:
             ) from None
         reason = " ".join(str(e).split()) or "no reason given"
         raise ExportError(
-            f"{file} cannot be opened here ({type(e).__name__}: {reason:.200}). Train it again with train.py."
+            f"{file} can't be opened here ({type(e).__name__}: {reason:.200}). Train it again with train.py."
         ) from None
     if not isinstance(learn, Learner):
         raise ExportError(f"{file} holds no Learner. Train it again with train.py.")

@@ -66,7 +66,7 @@ def outline(photo: Image.Image, box: tuple) -> Image.Image:
 
 
 def palette(colours: list[str]) -> np.ndarray:
-    """256 colours between the given ones, as `Image.putpalette` takes them."""
+    """Return 256 colours between the given ones, as `Image.putpalette` takes them."""
     stops = np.array([ImageColor.getrgb(c) for c in colours])
     at = np.linspace(0, len(colours) - 1, 256)
     return np.stack([np.interp(at, range(len(colours)), channel) for channel in stops.T], axis=1).astype(np.uint8)

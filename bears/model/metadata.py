@@ -1,4 +1,4 @@
-"""What train.py wrote about a model beside it (export.json), and how often it errs, in words."""
+"""Read export.json, which train.py writes next to a model, and describe its error in words."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ PUBLIC = ("classes", "subject", "alarm", "groups", "recipe", "arch", "counts", *
 
 
 def read_facts(model: Path) -> dict:
-    """What train.py wrote about the model beside it (export.json), or nothing."""
+    """Return what train.py wrote about the model in export.json, or nothing."""
     try:
         return dict(json.loads(model.with_suffix(".json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -27,21 +27,18 @@ def figures(value: dict) -> dict:
 
 
 def too_uncertain(estimate: dict) -> bool:
-    """Whether an `error_summary` is of so few photos that its rate means nothing: it may be 30% more or less."""
+    """Return whether an `error_summary` is of so few photos that its rate means nothing: it may be 30% more or less."""
     low, high = estimate["interval_95"]
     return high - low > 0.3
 
 
 def errors(estimate: dict) -> str:
-    """What an `error_summary` says, in words."""
-    cases = f"took one for another in {estimate['errors']} of {estimate['photos']} cases"
+    """Return an `error_summary` in words."""
+    cases = f"got {estimate['errors']} of {estimate['photos']} wrong"
     if too_uncertain(estimate):
         return f"{cases}, too few to mean anything."
     low, high = estimate["interval_95"]
-    return (
-        f"{cases}: an error of {estimate['error_rate']:.1%},"
-        f" on other photos like these most likely between {low:.1%} and {high:.1%}."
-    )
+    return f"{cases}: an error rate of {estimate['error_rate']:.1%}. On similar photos, expect {low:.1%} to {high:.1%}."
 
 
 def estimate(facts: dict) -> dict:
@@ -50,17 +47,17 @@ def estimate(facts: dict) -> dict:
 
 
 def error_sentence(facts: dict) -> str:
-    """Who was asked, and how often that erred."""
+    """Return a sentence about how the model was tested, and how often it was wrong."""
     if "by_source" in facts:
-        asked = "Networks trained in the same way, asked about photos from a source that they had never seen,"
+        asked = "Models trained the same way, tested on photos from sources that they had not seen,"
     elif "cross_validation" in facts:
-        asked = "Networks trained in the same way, asked about photos that they had never seen,"
+        asked = "Models trained the same way, tested on photos that they had not seen,"
     else:
-        asked = "Asked about photos that it had never seen, it"
+        asked = "Tested on photos that it had not seen, it"
     return f"{asked} {errors(estimate(facts))}{when_sure(facts)}"
 
 
 def when_sure(facts: dict) -> str:
     """How many of the answers called sure were wrong, of photos from a source that had not been seen; or nothing."""
     sure = facts.get("when_sure")
-    return f" Of {sure['photos']} answers that were called sure, {sure['errors']} were wrong." if sure else ""
+    return f" Among {sure['photos']} answers that it called sure, {sure['errors']} were wrong." if sure else ""

@@ -2,13 +2,13 @@
 
 Two questions to the frozen body decide (out-of-distribution detection). Is the photo like the training photos: the
 mean cosine similarity to its five nearest of them (Sun et al. 2022, https://arxiv.org/abs/2204.06507). And does
-ImageNet see in it what it sees in the training photos, rather than one of the categories that come closest: a panda
-is like a bear in every other way.
+ImageNet see in it what it sees in the training photos, rather than one of the closest categories? A panda is like a
+bear in every other way.
 
-Photos from the web are good ones, and a score that knows no others turns away what a camera sees by night. So the
-training photos count a second time, as bad copies of themselves (bears/learning/degrade.py): half of those to compare
-with are copies, and the thresholds are quantiles of the scores of copies (split conformal prediction, Vovk et al. 2005:
-of photos that are as bad as the copies, that share is turned away; of better ones, fewer).
+Photos from the web are good ones, and a score fitted only to those rejects night photos. So the training photos also
+count as degraded copies of themselves (bears/learning/degrade.py). Half of the gallery are copies, and the thresholds
+are quantiles of the scores of copies (split conformal prediction, Vovk et al. 2005). That share of photos that are as
+bad as the copies is rejected, and a smaller share of better photos.
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,7 +45,7 @@ def fit(
 
     `features` is (photos, n), `labels` and `groups` (photos,) are arrays: classes, and the numbers of
     `group_near_duplicates`; `classifier` is ImageNet's (weight, bias) on the same features, if the body came with one;
-    `copies` are the features of bad copies of the same photos, each (photos, n).
+    `copies` are the features of degraded copies of the same photos, each (photos, n).
     """
     chosen = sample_gallery(labels, seed, GALLERY // 2 if copies else GALLERY)
     gallery, gallery_groups = features[chosen], groups[chosen]
@@ -82,9 +82,9 @@ def sample_gallery(labels: ndarray, seed: int, size: int = GALLERY) -> ndarray:
 def own_and_rivals(
     features: Tensor, labels: ndarray, groups: ndarray, weight: Tensor, bias: Tensor, rivals: int
 ) -> dict:
-    """ImageNet's categories that the training photos show, and those that come closest to them.
+    """Return ImageNet's categories that the training photos show, and those that come closest to them.
 
-    Nothing when ImageNet has no word for the classes, or so many that most are missing among the photos: to a class
+    Nothing when ImageNet has no word for the classes, or so many that most are missing among the photos. For a class
     "dog" of a few dozen photos, the breeds that happen not to be there would be rivals.
     """
     guesses = (features @ weight.T + bias).argmax(dim=1).numpy()
@@ -145,12 +145,12 @@ def stricter(fitted: dict, strictness: float) -> dict:
 
 
 def shows_none(detector: dict, score: Any) -> Any:
-    """Whether a photo of that score shows none of the classes; of one, or of an array or tensor of them."""
+    """Return whether a photo of that score shows none of the classes; of one, or of an array or tensor of them."""
     return score < detector["threshold"]
 
 
 def may_show_none(detector: dict, score: Any) -> Any:
-    """Whether that is possible."""
+    """Return whether that is possible."""
     return score < detector["sure"]
 
 

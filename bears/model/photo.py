@@ -1,7 +1,7 @@
-"""Open a photo from a stranger: the only door through which pixels come in, for the page and for training.
+"""Open a photo from a stranger. The app and training open all photos with this module.
 
-Gradio's image component and `PIL.Image.open` each get some real photos wrong (turned sideways, whitened,
-decoded in full although they are bombs), so both are kept away from files that this module has not opened.
+Gradio's image component and `PIL.Image.open` each get some real photos wrong: turned sideways, whitened, or decoded
+in full although they are bombs. So both only get files that this module has opened.
 The page opens photos in processes that may be ended at any time (bears/app/decode_workers.py); what is refused here
 before it is decoded does not even cost that.
 """
@@ -67,9 +67,9 @@ def open_photo(
     """Decode `file` (a path or a binary file object) into an upright RGB photo on white, first frame only.
 
     Returns a PIL image in mode RGB whose shorter side has `side` pixels or more, but less than twice as many (small
-    photos keep their size); and which has at most MAX_RATIO * `side`² pixels, so that a panorama takes no more memory
-    either. `long_side` is as many pixels as the longer side needs, whatever `side` says: a panorama that is wide enough
-    need not be high. `in_turn` makes a context in which a large photo is decoded.
+    photos keep their size). It has at most MAX_RATIO * `side`² pixels, so that a panorama takes no more memory.
+    `long_side` is as many pixels as the longer side needs, whatever `side` says: a panorama that is wide enough need
+    not be high. `in_turn` makes a context in which a large photo is decoded.
     Raises `PhotoError` when the file is no photo, is damaged, has too many pixels, cannot be read, or takes more memory
     than there is.
     """
@@ -97,7 +97,7 @@ def open_photo(
 
 
 def open_file(file: Path | BinaryIO) -> Any:
-    """A path, opened for reading; or a binary file object as it is."""
+    """Return a path, opened for reading; or a binary file object as it is."""
     return contextlib.nullcontext(file) if hasattr(file, "read") else open(file, "rb")
 
 
@@ -114,7 +114,7 @@ def check_tables(fp: BinaryIO) -> BinaryIO:
     else:
         too_many = False
     if too_many:
-        raise PhotoError("This file holds more beside its picture than a photo does", HINT)
+        raise PhotoError("This file contains far more metadata than a photo does", HINT)
     fp.seek(0)
     return fp
 
@@ -138,7 +138,7 @@ def plain_png(fp: BinaryIO) -> BinaryIO:
 
 
 def tiff_tables(fp: BinaryIO, head: bytes) -> Iterator[int]:
-    """How many numbers each table of a TIFF's first page has, such as where its strips start."""
+    """Return how many numbers each table of a TIFF's first page has, such as where its strips start."""
     order = "<" if head[0] == ord("I") else ">"
     start, number, entry = ("8xQ", "Q", "HHQ8x") if ord("+") in head[2:4] else ("4xL", "H", "HHL4x")
     fp.seek(*struct.unpack_from(order + start, head))
@@ -149,7 +149,7 @@ def tiff_tables(fp: BinaryIO, head: bytes) -> Iterator[int]:
 
 
 def gif_blocks(fp: BinaryIO, head: bytes) -> Iterator[int]:
-    """How long each block is that comes before a GIF's first frame."""
+    """Yield how long each block is that comes before a GIF's first frame."""
     fp.seek(13 + (3 << (head[10] & 7) + 1 if head[10] & 128 else 0))  # behind the palette
     while fp.read(1) == b"!":
         fp.seek(1, io.SEEK_CUR)
@@ -159,7 +159,7 @@ def gif_blocks(fp: BinaryIO, head: bytes) -> Iterator[int]:
 
 
 def jpeg_scans(data: bytes) -> Iterator[int]:
-    """How many components each scan of a JPEG's first picture has."""
+    """Yield how many components each scan of a JPEG's first picture has."""
     at = 0
     while (marker := JPEG_MARKER.search(data, at)) and marker[0] != b"\xff\xd9":
         at = marker.end()
@@ -197,7 +197,7 @@ def is_decoded_in_rows(im: Any, fp: BinaryIO) -> bool:
     if next(scans, 0) == im.layers and not im.info.get("progressive"):
         return True
     if sum(1 for _ in itertools.islice(scans, MAX_SCANS)) == MAX_SCANS:
-        raise PhotoError("This JPEG comes in more scans than a photo does", "Please save it again or send another one.")
+        raise PhotoError("This JPEG has more scans than a photo does", "Please save it again or send another one.")
     return False
 
 
@@ -271,7 +271,7 @@ def fit(im: Image.Image, pixels: int) -> Image.Image:
 
 
 def as_jpeg(im: Image.Image, quality: int) -> bytes:
-    """An RGB photo as the bytes of a JPEG of that `quality`, from 1 to 95."""
+    """Return an RGB photo as the bytes of a JPEG of that `quality`, from 1 to 95."""
     jpeg = io.BytesIO()
     im.save(jpeg, "JPEG", quality=quality)
     return jpeg.getvalue()

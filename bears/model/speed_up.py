@@ -54,7 +54,7 @@ def replace(module: nn.Module, better: Callable) -> None:
 class SameConv(nn.Conv2d):
     """TensorFlow's "same" padding of odd kernels at stride 2 without a copy of every pixel, on sides of even length.
 
-    There it adds one more pixel at the end than at the start; a kernel that is longer by a first row and column of
+    There it adds one more pixel at the end than at the start. A kernel that is longer by a first row and column of
     zeros needs as many on both. On sides of odd length it adds as many on both, and the zeros get a pixel of their own.
     """
 
@@ -122,7 +122,7 @@ def one_thread() -> Iterator[None]:
 
 
 def keep_memory() -> None:
-    """Let glibc keep freed memory for the next batch: the kernel takes a third of the time to hand it out anew."""
+    """Let glibc keep freed memory for the next batch: the kernel takes a third of the time to hand it out again."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc and hasattr(libc, "mallopt"):
         gc.collect()

@@ -1,6 +1,6 @@
-"""Look at the whole photo: at all squares that cover it, for one pass of the network and a little more.
+"""Classify the whole photo: all squares that cover it, for the cost of one pass of the network and a little more.
 
-`Resize` shows a network the middle square alone, and a bear at the edge is not there. The network is convolutional, so
+fastai's `Resize` crops to the middle square, so a bear at the edge is lost. The network is convolutional, so
 one pass over the whole photo holds what it makes of every square: the squares are pooled from its map.
 """
 
@@ -35,7 +35,7 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
 @dataclass
 class Answer:
-    """What a model makes of one photo."""
+    """Hold the answer of a model about one photo."""
 
     probs: torch.Tensor  # of each class, (classes,)
     box: Box  # the square that the answer is about: left, top, right, bottom in pixels
@@ -88,13 +88,13 @@ class WholePhoto(Transform):
 
 
 def visible(size: tuple[int, int]) -> Box:
-    """The box (left, top, right, bottom) of a photo of such a size that is looked at."""
+    """Return the box (left, top, right, bottom) of a photo of such a size that is looked at."""
     cut = [max(0, side - MAX_RATIO * min(size)) // 2 for side in size]
     return cut[0], cut[1], size[0] - cut[0], size[1] - cut[1]
 
 
 def cover(n: int, side: int, stride: int | None = None) -> list[int]:
-    """Starts of the fewest squares of `side` cells that cover `n`, evenly spread, at most `stride` apart.
+    """Return the starts of the fewest squares of `side` cells that cover `n`, evenly spread, at most `stride` apart.
 
     Without a `stride` their number is odd, so that the middle square is one of them.
     """
@@ -107,7 +107,7 @@ def cover(n: int, side: int, stride: int | None = None) -> list[int]:
 
 
 def find_corners(shape: Sequence[int], side: int, stride: int | None = None) -> list[tuple[int, int]]:
-    """The (top, left) cells of the squares of `side` cells that `cover` a map of that shape, row by row."""
+    """Return the (top, left) cells of the squares of `side` cells that `cover` a map of that shape, row by row."""
     tops, lefts = (cover(n, side, stride) for n in shape)
     return [(y, x) for y in tops for x in lefts]
 
@@ -151,7 +151,7 @@ class SurestSquare(nn.Module):
 def create_squares(learn: Learner, detect: bool = True) -> "LearnerSquares | MiddleSquare":
     """`LearnerSquares` where the Learner can do that, else `MiddleSquare`.
 
-    Where its classes are animals and `detect` is true, it cuts out what the detector finds.
+    If its classes are animals and `detect` is true, it crops what the detector finds.
     """
     grid = getattr(learn, "ood", None) is not None and find_grid(learn)
     if not grid:
@@ -168,8 +168,8 @@ def create_squares(learn: Learner, detect: bool = True) -> "LearnerSquares | Mid
 class WholePhotos:
     """Answers for whole photos, by passes of a network; subclasses have `run`, which is one pass.
 
-    Where the first pass is not sure, there is another one: over the animal that the detector finds; without a detector
-    over the photo enlarged, unless that is hopeless.
+    If the first pass is not sure, there is another one: over the animal that the detector finds. Without a detector it
+    is over the enlarged photo, unless the first score was so low that this never helped.
     """
 
     closer = (CLOSER,)  # how much, for each further pass; what more of them gain: benchmarks/cameras.py
@@ -259,7 +259,7 @@ def load_batch(learn: Learner, photos: list[Image.Image], after_item: list | Non
 
 
 def around(box: Sequence[float], size: tuple[int, int], margin: float) -> Box:
-    """The square around a box with so much of its longer side on all sides, moved into a photo of that size."""
+    """Return the square around a box with so much of its longer side on all sides, moved into a photo of that size."""
     side = max(1, min(round((1 + 2 * margin) * max(box[2] - box[0], box[3] - box[1])), *size))
     starts = [(start + end - side) / 2 for start, end in (box[::2], box[1::2])]
     left, top = (round(min(max(0, start), whole - side)) for start, whole in zip(starts, size))
@@ -276,7 +276,7 @@ def cut_square(photo: Image.Image, square: Box, size: int) -> Image.Image:
 
 
 def average(answers: list[Answer], square: Box) -> Answer:
-    """One answer of several about the same animal; what the body made of it is from the last."""
+    """Return one answer of several about the same animal; what the body made of it is from the last."""
     probs, score = torch.stack([a.probs for a in answers]).mean(dim=0), sum(a.score for a in answers) / len(answers)
     return Answer(probs, square, score, answers[-1].fmap)
 
@@ -297,7 +297,7 @@ class MiddleSquare:
 
 
 def middle(size: tuple[int, int]) -> Box:
-    """The box of the middle square of a photo of such a size."""
+    """Return the box of the middle square of a photo of such a size."""
     side = min(size)
     left, top = (size[0] - side) // 2, (size[1] - side) // 2
     return left, top, left + side, top + side
@@ -318,7 +318,7 @@ def plain_size(learn: Learner) -> int | None:
 
 
 def cells(learn: Learner, size: int) -> int:
-    """How many cells a side has of the map that the body makes of a square of `size` pixels a side."""
+    """Return how many cells a side has of the map that the body makes of a square of `size` pixels a side."""
     x = torch.zeros(1, 3, size, size, device=next(learn.model.parameters()).device)
     body = learn.model[0].eval()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What the page says and shows follows the model: classes, subject and error come from export.json beside it."""
+"""Write the page's sentences for a model: classes, subject and error come from export.json next to it."""
 
 import re
 import time
@@ -11,31 +11,28 @@ from bears.model.answers import GROUP, NO_LIMITS, NONE, UNSURE, Limits, either, 
 from bears.model.metadata import error_sentence
 from bears.text import printable
 
-PROMISE = "Pictures of what moves are sent to this page's server, and deleted there within an hour."
-ALONE = "Your photos stay on this device: the page sends nothing to anybody."  # where there is no server
-WATCHED_ALONE = "What your camera sees stays on this device. It needs no network."
+PROMISE = "When something moves, pictures of it are sent to this site's server and deleted within an hour."
+ALONE = "Your photos never leave this device."  # where there is no server
+WATCHED_ALONE = "Pictures from your camera never leave this device. It needs no network."
 EXAMPLES = HOME / "examples"  # the bears', whose licence is their own
 MANY = 5  # classes that a sentence can name
-PRIVACY = (
-    "Your photo is used for this answer only and deleted within an hour."
-    " Programs can ask as well: see [the API](?view=api)."
-)
-TAKE_ALONG = "\n\n**Take it along:** [the same page without a server](offline/) works without a network, too."
+PRIVACY = "Your photo is only used to answer you, and deleted within an hour. There is also [an API](?view=api)."
+TAKE_ALONG = "\n\n**Use it offline:** [this version](offline/) runs in your browser and needs no network."
 
 
 def page_title(facts: dict) -> str:
     """`Black, grizzly or teddy bear?`, or `Which bear is it?` when there are many."""
-    classes, subject = facts.get("classes") or ["What is it"], facts.get("subject")
+    classes, subject = facts.get("classes") or ["What is this"], facts.get("subject")
     return f"Which {subject or 'one'} is it?" if len(classes) > MANY else full_name(either(classes), subject) + "?"
 
 
 def invitation(facts: dict) -> str:
-    """What the page is for, for somebody who has not seen it."""
+    """Return a sentence about the page, for somebody who has not seen it."""
     classes, subject = facts.get("classes", ()), facts.get("subject")
     if not classes or len(classes) > MANY:
-        return f"Show a photo, and read which {subject or 'one'} it is, or that it is none."
+        return f"Upload a photo to see which {subject or 'one'} it shows, or that it shows none."
     name = full_name(either(classes), subject)
-    return f"Show a photo, and read how likely it is {with_article(name)}, or none of them."
+    return f"Upload a photo to see whether it shows {with_article(name)}, or none of these."
 
 
 def full_name(label: str, subject: str | None) -> str:
@@ -57,7 +54,7 @@ def percent(prob: float, earned: float = 1) -> str:
 def headline(probs: dict[str, float], certainty: str, facts: dict, limits: Limits = NO_LIMITS) -> str:
     """Return the verdict in words: `Teddy bear, 97% sure`, `Not sure: perhaps a teddy bear` or `No bear here`.
 
-    Of a group it is `A bear: black or grizzly, can't tell which`.
+    For a group it is `A bear: black or grizzly, can't tell which`.
     """
     if certainty == NONE:
         return f"No {facts['subject']} here" if facts.get("subject") else none_of(list(probs))
@@ -143,24 +140,22 @@ def example_name(file: Path, facts: dict) -> str:
 
 
 def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
-    """What the model is, how often it errs and what it is not for, in Markdown.
+    """Describe the model, how often it is wrong and what it is not for, in Markdown.
 
-    `privacy` is what becomes of photos; `offline` says whether there is a page beside this one that needs no server.
+    `privacy` says what happens to photos; `offline` whether the app also serves the offline version.
     """
     lines = []
     if "arch" in facts:
         photos = sum(facts["counts"].values())
         classes = as_markdown(", ".join(facts["classes"]))
-        lines.append(f"A neural network, built from {photos} photos to tell apart: {classes}.")
+        lines.append(f"A neural network trained on {photos} photos to tell these classes apart: {classes}.")
     if {"cross_validation", "validation"} & facts.keys():
         lines.append(error_sentence(facts))
     if "none_of_them" in facts:
-        lines.append(
-            "It also says when a photo shows none of them, or when it is not sure, and can be wrong there, too."
-        )
+        lines.append("It also tells you when it sees none of these or isn't sure, and it can be wrong about that, too.")
     lines.append(
-        "“Why?” outlines what the answer is about in the photo; the bright places spoke for it.\n\n"
-        "**Do not trust it with anybody’s safety.** A photo by night, from afar or of something it has never seen can"
+        "“Why?” outlines the part of the photo that the answer is based on. Brighter areas counted more.\n\n"
+        "**Never rely on it for anyone’s safety.** Night shots, distant animals and things that it has never seen can"
         f" fool it.\n\n{privacy}"
     )
     if offline:
@@ -169,7 +164,7 @@ def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
 
 
 def find_examples(model: Path, facts: dict) -> list[Path]:
-    """Photos in `examples/` beside the export that are named for one of its classes, or `none`; sorted Paths.
+    """Return the photos in `examples/` next to the export that are named after its classes, or `none`; sorted Paths.
 
     Those that the README there lists belong together: a model that does not know all of their classes gets none.
     """
@@ -181,7 +176,7 @@ def find_examples(model: Path, facts: dict) -> list[Path]:
 
 
 def listed_examples(folder: Path) -> set[str]:
-    """The names, without `.jpg`, that README.md in `folder` has for photos there, as the bears' does; a set."""
+    """Return the names, without `.jpg`, that README.md in `folder` has for photos there, as the bears' does; a set."""
     try:
         return set(re.findall(r"`([^`]+)\.jpg`", (folder / "README.md").read_text(encoding="utf-8")))
     except (OSError, ValueError):

@@ -1,25 +1,26 @@
-"""Make a page of static files from an export: the model runs in the browser, without a server, without a network.
+"""Build the offline version: static files that run the model in the browser, without a server or a network.
 
-python3 -m bears offline --out site                             # for any host of static files
-python3 -m bears offline --serve                                # look at it on this machine
-python3 -m bears offline --model my/export.pkl --data my_photos # your own classes, compared on your own photos
+python3 -m bears offline --out site                             # put this folder on any host for static files
+python3 -m bears offline --serve                                # build it and open it on this computer
+python3 -m bears offline --model my/export.pkl --data my_photos # your own classes
 """
 
 from argparse import Namespace
 from pathlib import Path
 
-from bears.cli import STOP_SIGNALS, begin, command_parser, end_in_order, ends_in_words
-from bears.files import MODEL, export_file
+from bears.cli import STOP_SIGNALS, add_model, begin, command_parser, end_in_order, ends_in_words
+from bears.files import MODEL
 
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("offline", __doc__)
-    parser.add_argument("--model", type=export_file, default=MODEL, help="the export to make it from")
-    parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
-    parser.add_argument("--out", type=Path, default=Path("site"), help="the folder of the page (default: site)")
-    parser.add_argument("--data", type=Path, help="a folder of photos on which graph and model are compared, too")
-    parser.add_argument("--serve", action="store_true", help="serve the folder on this machine; Ctrl-C ends it")
-    parser.add_argument("--port", type=int, default=0, help="port for --serve (default: any that is free)")
+    add_model(parser, MODEL)
+    parser.add_argument("--out", type=Path, default=Path("site"), help="folder to write to (default: site)")
+    parser.add_argument(
+        "--data", type=Path, help="more photos for checking that the offline version gives the same answers"
+    )
+    parser.add_argument("--serve", action="store_true", help="serve the folder on this computer; stop with Ctrl-C")
+    parser.add_argument("--port", type=int, default=0, help="port for --serve (default: any free one)")
     return parser.parse_args(argv)
 
 
@@ -37,7 +38,7 @@ from bears.text import print_line
 def photos_in(folder):
     photos = list_photos(folder, tell=print_line) if folder else []
     if folder and not photos:
-        raise OfflineError(f"There are no photos in {folder}: name another folder with --data.")
+        raise OfflineError(f"There are no photos in {folder}. Choose another folder with --data.")
     return photos
 
 
@@ -49,8 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         files = build(args.model, args.trust_model, photos, lambda words: print(words, flush=True))
         write(files, args.out)
         size = sum(map(len, files.values()))
-        together = f"{len(files)} files of {size / 1e6:.1f} MB together"
-        print_line(f"{args.out} has {together}, which is all that a visitor loads.")
+        print_line(f"Wrote {len(files)} files to {args.out} ({size / 1e6:.1f} MB, the whole download of a visitor).")
         if args.serve:
             end_in_order(STOP_SIGNALS)
             serve(args.out, args.port)

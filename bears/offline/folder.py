@@ -11,14 +11,14 @@ from bears.static_site import files_of, fingerprint, is_inside
 def check_folder(folder: Path) -> None:
     """Raises a `BearsError` for a folder that cannot be written to, or has something else than an earlier page."""
     if folder.is_dir() and any(folder.iterdir()) and not files_of(folder):
-        raise OfflineError(f"{folder} has other files than such a page: name a new folder with --out.")
+        raise OfflineError(f"{folder} already contains other files. Choose an empty folder with --out.")
     check_writable(folder)
 
 
 def write(files: dict[str, bytes], folder: Path) -> None:
     """Write `files`; those of the page that was there before are gone, but for what somebody has changed since."""
     if not all(is_inside(folder, name) for name in files):
-        raise OfflineError(f"{folder} has links to other folders: name a new folder with --out.")
+        raise OfflineError(f"{folder} has links to other folders. Choose a new folder with --out.")
     left = {folder / name: digest for name, digest in files_of(folder).items() if name not in files}
     try:
         with tempfile.TemporaryDirectory(dir=folder) as part:
@@ -32,4 +32,4 @@ def write(files: dict[str, bytes], folder: Path) -> None:
             if file.is_file() and fingerprint(file) == digest:
                 file.unlink()
     except OSError as e:
-        raise OfflineError(f"{folder} cannot be written to ({e.strerror}): name another folder with --out.") from None
+        raise OfflineError(f"{folder} can't be written to ({e.strerror}). Choose another folder with --out.") from None

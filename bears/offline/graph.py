@@ -1,6 +1,6 @@
 """The network of an export as an ONNX graph, which answers for every square of a photo at once.
 
-What bears/model/squares.py and bears/model/ood.py compute with torch is in the graph, too: pooling, head, likeness to
+The graph also has what bears/model/squares.py and bears/model/ood.py compute with torch: pooling, head, likeness to
 the training photos. A browser only chooses among the squares.
 """
 
@@ -24,7 +24,7 @@ FAMILIES = ["tf_efficientnet_lite*", "resnet*", "mobilenetv3*"]
 
 
 class AllSquares(nn.Module):
-    """From one picture, uint8 (1, height, width, 3), to the probabilities of the classes in each of its squares.
+    """Turn one picture, uint8 (1, height, width, 3), into the probabilities of the classes in each of its squares.
 
     That is `probs` (squares, classes), row by row, one cell apart; their `score`, (squares,), and the activation maps
     of all classes, `cams` (classes, h, w), where the Learner has them.
@@ -55,23 +55,28 @@ class AllSquares(nn.Module):
 
 
 def find_shape(learn: Learner) -> dict:
-    """How a browser looks through a Learner: `size` of its square in pixels, `side` of it in cells of the map.
+    """Return how a browser looks through a Learner: `size` of its square in pixels, `side` of it in cells of the map.
 
     `whole` says whether it sees whole photos, as `LearnerSquares` does. Raises `OfflineError` for what it cannot do.
     """
     arch = getattr(learn, "arch", None)
     name = getattr(arch, "__name__", arch)
     if not any(fnmatch(str(name), family) for family in FAMILIES):
-        raise OfflineError(f"The offline version has {' or '.join(FAMILIES)} as its backbone, not {name}: train one.")
+        raise OfflineError(
+            f"The offline version supports the backbones {', '.join(FAMILIES)}, not {name}."
+            " Train again with --arch set to one of them."
+        )
     kinds = {type(tfm) for tfm in learn.dls.valid.after_batch.fs}
     if not (size := plain_size(learn)) or not kinds <= {IntToFloatTensor, Normalize}:
-        raise OfflineError("This export prepares its photos in a way that the offline version cannot: train.py's can.")
+        raise OfflineError(
+            "The offline version can't reproduce this export's image transforms. Export a model with train.py instead."
+        )
     whole = getattr(learn, "ood", None) is not None and find_grid(learn) is not None
     return {"whole": whole, "size": size, "side": cells(learn, size)}
 
 
 def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
-    """The graph of a Learner as a file's bytes, and the names of its outputs, some of `AllSquares`'."""
+    """Return the graph of a Learner as a file's bytes, and the names of its outputs, some of `AllSquares`'."""
     network, cell = AllSquares(learn, shape["side"]).eval(), shape["size"] // shape["side"]
     more = (1, 3) if shape["whole"] else (0, 0)  # cells, since torch takes 0 and 1 for constants
     height, width = (shape["size"] + cell * n for n in more)
@@ -95,7 +100,7 @@ def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
 
 
 def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A graph that keeps in half precision whatever loses nothing by it, as all weights of an export do."""
+    """Return a graph that keeps in half precision whatever loses nothing by it, as all weights of an export do."""
     graph, casts = model.graph, []
     for tensor in graph.initializer:
         values = onnx.numpy_helper.to_array(tensor)

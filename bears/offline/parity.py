@@ -70,21 +70,21 @@ def check(model: Classifier, graph: GraphSquares, files: Iterable[Path]) -> tupl
             same, apart = compare(model, graph, part)
             if not same or not apart <= CLOSE:
                 raise OfflineError(
-                    f"The graph says something else of {file} than the model (by {apart:.4f}): no page was made."
-                    " Please report this, with the versions of torch and onnx."
+                    f"The exported model and the original disagree about {file} (by {apart:.4f}), so nothing was"
+                    " written. Please report this with your versions of torch and onnx."
                 )
             count, largest = count + 1, max(largest, apart)
     return count, largest
 
 
 def halves(photo):
-    """The upper and the left half: a graph that was right about one shape may be wrong about others."""
+    """Return the upper and the left half: a graph that was right about one shape may be wrong about others."""
     width, height = photo.size
     return photo.crop((0, 0, width, -(-height // 2))), photo.crop((0, 0, -(-width // 2), height))
 
 
 def compare(model, graph, photo):
-    """Whether both give the same verdict, and the largest difference between two probabilities."""
+    """Return whether both give the same verdict, and the largest difference between two probabilities."""
     [(probs, certainty, *_)], [answer] = model.ask([photo]), graph.ask([photo])
     theirs, ours = np.array(list(probs.values())), answer.probs.numpy()
     same = model.certainty(answer) == certainty and (certainty in (NONE, GROUP) or theirs.argmax() == ours.argmax())

@@ -20,12 +20,12 @@ FILES = {
 
 
 def folder() -> Path:
-    """Where this machine keeps what can be fetched again."""
+    """Return the folder in which this machine keeps files that can be downloaded again."""
     return user_cache_path("bears") / f"onnxruntime-web-{VERSION}"
 
 
 def fetch_runtime() -> dict[str, bytes]:
-    """The files by name, from the cache, or else from the network; raises `OfflineError`."""
+    """Return the files by name, from the cache, or else from the network; raises `OfflineError`."""
     check_writable(folder(), "XDG_CACHE_HOME")
     return {name: kept(folder() / name, digest) or fetch(name, digest) for name, digest in FILES.items()}
 
@@ -42,15 +42,17 @@ def fetch(name, digest):
             data = web.fetch(url)
     except DownloadError as e:
         raise OfflineError(
-            f"{url} cannot be had ({e}): check the network, or save that file in {folder()}, and start again."
+            f"Couldn't download {url} ({e}). Check your network, or save that file in {folder()}, then try again."
         ) from None
     if hashlib.sha256(data).hexdigest() != digest:
-        raise OfflineError(f"{url} is not the file that it should be: nothing of it is used.")
+        raise OfflineError(
+            f"The checksum of {url} is wrong, so it was not used. Check your network or mirror, then try again."
+        )
     write_whole(folder() / name, data)
     return data
 
 
 def own_machine(url):
-    """The address that a mirror on this very machine has, which `Web` would not reach."""
+    """Return the address that a mirror on this very machine has, which `Web` would not reach."""
     parts = urlsplit(url)
     return {("127.0.0.1", parts.port)} if parts.hostname == "127.0.0.1" else ()

@@ -23,7 +23,7 @@ def serve(folder: Path, port: int) -> None:
         server = ThreadingHTTPServer(("127.0.0.1", port), partial(Quiet, directory=folder))
     except (OSError, OverflowError) as e:
         raise OfflineError(
-            no_page(e) if isinstance(e, OSError) else "There is no such port: leave out --port."
+            no_page(e) if isinstance(e, OSError) else "There is no such port. Leave out --port."
         ) from None
     server.daemon_threads = True
     print(f"The page is at http://127.0.0.1:{server.server_port}", flush=True)

@@ -51,20 +51,20 @@ ICONS = {"icon-192.png": "192x192", "icon-512.png": "512x512", "icon-maskable.pn
 
 
 def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[str, bytes]:
-    """The files of the page by name; `say` is told what comes next.
+    """Return the files of the page by name; `say` is told what comes next.
 
     Raises `OfflineError` where the graph does not say what the model says of examples and `photos`.
     """
     facts, model, learn = read_facts(export), Classifier(export, trust, detect=False), open_export(export, trust)
     shape, examples = find_shape(learn), examples_to_send(export, facts)
     runtime = fetch_runtime()
-    say("Making the graph…")
+    say("Exporting the model to ONNX…")
     graph, names = export_graph(learn, shape)
     fitted = getattr(learn, "ood", None)
     asked = [f for f in examples.values() if f.suffix == ".jpg"] + photos
-    say(f"Asking the graph and the model about {len(asked)} photos…")
+    say(f"Comparing the exported model with the original on {len(asked)} photos…")
     count, apart = check(model, GraphSquares(graph, names, shape, fitted), asked)
-    say(f"The same verdict on all {count}, halves included; probabilities differ by {apart:.0e} at most.")
+    say(f"They agree on all {count} images (whole photos and halves). Largest difference in probability: {apart:.0e}.")
     files = {name: (WEB / name).read_bytes() for name in (*PAGE, *WORKER, *OTHERS)}
     files |= {name: (ASSETS / name).read_bytes() for name in ICONS}
     files |= {name: file.read_bytes() for name, file in examples.items()}
@@ -102,13 +102,13 @@ def pack(**parts):
 
 
 def unpack(files: dict[str, bytes]) -> tuple[bytes, list[str]]:
-    """The graph of a page as `export_graph` has made it."""
+    """Return the graph of a page as `export_graph` has made it."""
     engine = json.loads(files["model.json"])
     return gzip.decompress(files[engine["graph"]]), engine["outputs"]
 
 
 def named(name, data):
-    """A name that no other content has, so that nothing on the way to the browser takes an old one for it."""
+    """Return a name that no other content has, so that nothing on the way to the browser takes an old one for it."""
     stem, _, kind = name.partition(".")
     return f"{stem}-{hashlib.sha256(data).hexdigest()[:12]}.{kind}"
 
@@ -118,7 +118,7 @@ def as_json(what):
 
 
 def how_to_look(learn, shape, fitted):
-    """What bears/web/offline/squares.js needs to know."""
+    """Return what bears/web/offline/squares.js needs to know."""
     rule = {name: (fitted or {}).get(name, default) for name, default in (("likely", LIKELY), ("groups", []))}
     numbers = {**shape, **rule, "classes": list(learn.dls.vocab), "ratio": MAX_RATIO}
     if fitted is not None:
@@ -128,7 +128,7 @@ def how_to_look(learn, shape, fitted):
 
 
 def words(classes, facts, limits):
-    """The verdicts of bears/model/wording.py: of each class what is said, with a place for the percentage."""
+    """Return the verdicts of bears/model/wording.py: of each class what is said, with a place for the percentage."""
     groups = Limits(groups=limits.groups)
 
     def says(label, certainty):
@@ -171,7 +171,7 @@ def page(learn, facts, examples, first, files):
 
 
 def with_colours(css):
-    """The app's style sheet with what it takes from Gradio's theme, for the light and for the dark."""
+    """Return the app's style sheet with what it takes from Gradio's theme, for the light and for the dark."""
     light, dark = re.findall(r"\{(.*?)\}", theme_css(), re.S)[:2]
     light, dark = (dict(re.findall(r"(--[\w-]+):\s*([^;]+);", part)) for part in (light, dark))
     used, new = set(), set(re.findall(r"var\((--[\w-]+)", css + (ASSETS / "offline.css").read_text(encoding="utf-8")))
@@ -205,7 +205,7 @@ def manifest(facts):
 
 
 def service_worker(files):
-    """The script that keeps all `files` in the browser, under a version that is the hash of them all."""
+    """Return the script that keeps all `files` in the browser, under a version that is the hash of them all."""
     hashes = {quote(name): hashlib.sha256(data).hexdigest() for name, data in files.items() if not name.endswith(".md")}
     script = (ASSETS / "sw.js").read_text(encoding="utf-8")
     version = hashlib.sha256(as_json(hashes) + script.encode()).hexdigest()[:12]
@@ -213,5 +213,5 @@ def service_worker(files):
 
 
 def constants(values):
-    """Lines of JavaScript, to stand above a script that has such names."""
+    """Return lines of JavaScript, to stand above a script that has such names."""
     return "".join(f"const {name} = {json.dumps(value)}\n" for name, value in values.items()).encode()

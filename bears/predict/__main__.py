@@ -1,32 +1,44 @@
-"""Classify all photos of a folder, as a table (CSV); or the animals in them, in MegaDetector's JSON.
+"""Classify all photos in a folder and write a table (CSV), or label the animals in them and write MegaDetector's JSON.
 
 python3 -m bears predict my_photos                                       # writes predictions.csv
 python3 -m bears predict my_photos --model my_model/export.pkl           # your own classes
 python3 -m bears predict my_photos --find-animals                        # writes predictions.json, for Timelapse
-python3 -m bears predict my_photos --detections md.json --out named.json  # for Timelapse and its kin
+python3 -m bears predict my_photos --detections md.json --out named.json  # for Timelapse, AddaxAI …
 
-The same command goes on where an earlier run was interrupted.
+If a run is interrupted, run the same command again to continue.
 """
 
 import os
 from argparse import Namespace
 from pathlib import Path
 
-from bears.cli import STRICTNESS, begin, command_parser, ends_in_words
-from bears.files import MODEL, export_file
+from bears.cli import add_model, begin, command_parser, ends_in_words
+from bears.files import MODEL
 from bears.predict.journal import KEPT
 
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("predict", __doc__)
-    parser.add_argument("photos", metavar="PHOTOS", type=Path, help="a folder, with all folders in it; or one photo")
-    parser.add_argument("--model", type=export_file, default=MODEL, help="the export to ask")
-    parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
-    parser.add_argument("--strictness", **STRICTNESS)
+    parser.add_argument(
+        "photos", metavar="PHOTOS", type=Path, help="folder of photos, searched with all its subfolders; or one photo"
+    )
+    add_model(parser, MODEL, strictness=True)
     animals = parser.add_mutually_exclusive_group()
-    animals.add_argument("--find-animals", action="store_true", help="find the animals in each photo and name each")
-    animals.add_argument("--detections", metavar="JSON", type=Path, help="what MegaDetector has found in that folder")
-    parser.add_argument("--out", metavar="FILE", type=Path, help="what to write (default: predictions.csv or .json)")
+    animals.add_argument(
+        "--find-animals", action="store_true", help="find the animals in each photo, and label each of them"
+    )
+    animals.add_argument(
+        "--detections",
+        metavar="JSON",
+        type=Path,
+        help="label the animals that MegaDetector found in PHOTOS; JSON is its output file",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="file to write (default: predictions.csv, or predictions.json when labelling animals)",
+    )
     args = parser.parse_args(argv)
     args.out = args.out or Path("predictions.json" if args.detections or args.find_animals else "predictions.csv")
     return args
@@ -58,7 +70,7 @@ def choose_task(args):
 
 def run(args):
     if args.out.exists():
-        raise PredictError(f"{args.out} is there already: move it away, or name another file with --out.")
+        raise PredictError(f"{args.out} already exists. Move it elsewhere, or choose another file with --out.")
     task = choose_task(args)
     check_writable(args.out.parent)
     model = Classifier(args.model, args.trust_model, task.detect, args.strictness)
@@ -67,14 +79,14 @@ def run(args):
     )
     todo = distributed.from_rank0(journal.remaining, task.keys)
     if len(todo) < len(task.keys):
-        print(f"Going on: {len(task.keys) - len(todo):,} of {len(task.keys):,} {task.unit} are done", flush=True)
+        print(f"Continuing: {len(task.keys) - len(todo):,} of {len(task.keys):,} {task.unit} are done", flush=True)
     if todo:
         distributed.split_between_processes(ask_all)(todo, len(todo), task, model, args.model, journal)
     if not distributed.RANK:
         if missing := journal.remaining(task.keys):
             raise PredictError(
-                f"{len(missing):,} of {len(task.keys):,} {task.unit} have no row beside {args.out}: name a file with"
-                " --out on a disk that all machines share, and start again."
+                f"Results for {len(missing):,} of {len(task.keys):,} {task.unit} are missing next to {args.out}."
+                " Choose a file with --out on a disk that all machines share, and run the command again."
             )
         failed = task.write(args.out, journal.rows(), model, args.model)
         journal.delete()

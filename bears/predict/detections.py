@@ -40,30 +40,30 @@ class Detections:
 
     def __init__(self, file, folder):
         if not folder.is_dir():
-            raise PredictError(f"There is no folder {folder}: name the one that MegaDetector has searched.")
+            raise PredictError(f"There is no folder {folder}. Give the one that MegaDetector searched.")
         self.folder, self.doc, self.about = folder, read_detections(file), {"detections": digest(file)}
         self.animal = animal_categories(file, self.doc)
         self.keys = [i for i in range(len(self.doc["images"])) if self.animals(i)]
         if self.keys and self.are_gone():
             raise PredictError(
-                f"None of the {len(self.keys):,} photos in which {file} has animals is in {folder}: name the folder"
-                " that MegaDetector has searched, or put the card or drive back."
+                f"None of the {len(self.keys):,} photos in which {file} has animals is in {folder}. Give the folder"
+                " that MegaDetector searched, or put the card or drive back."
             )
 
     def animals(self, i):
-        """The detections in an image that are looked at."""
+        """Return the detections in an image that are looked at."""
         detections = self.doc["images"][i].get("detections") or []
         return [d for d in detections if str(d["category"]) in self.animal and d["conf"] >= MIN_CONF]
 
     def photo(self, i):
-        """The path of a photo; cameras and Windows write names with backslashes."""
+        """Return the path of a photo; cameras and Windows write names with backslashes."""
         return self.folder / self.doc["images"][i]["file"].replace("\\", "/")
 
     def are_gone(self):
         return not any(os.path.isfile(self.photo(i)) for i in self.keys)
 
     def open(self, i):
-        """A picture of each animal, with as many pixels as the page's photos have, if the photo has them."""
+        """Return a picture of each animal, with as many pixels as the page's photos have, if the photo has them."""
         boxes = [[min(max(-9, part), 9) for part in animal["bbox"]] for animal in self.animals(i)]
         return cut_out(self.photo(i), boxes, self.are_gone)
 
@@ -85,7 +85,7 @@ class Detections:
         write_named(to, self.doc, model, file)
         # The format has no place for the reason beside detections, which stay.
         for name, reason in failures.items():
-            print_line(f"not named: {name} ({reason})")
+            print_line(f"not labelled: {name} ({reason})")
         return len(failures)
 
 
@@ -133,13 +133,13 @@ class Found:
 
 
 def as_parts(box, size):
-    """The box left, top, right, bottom in pixels as x, y, width and height, parts of the photo."""
+    """Return the box left, top, right, bottom in pixels as x, y, width and height, parts of the photo."""
     left, top, right, bottom = box / np.tile(size, 2)
     return [round(float(part), 4) for part in (left, top, right - left, bottom - top)]
 
 
 def as_image(name, found):
-    """What MegaDetector's JSON says of a photo: the animals, or why it could not be opened."""
+    """Return MegaDetector's JSON about a photo: the animals, or why it could not be opened."""
     if isinstance(found, str):
         return {"file": name, "detections": None, "failure": found}
     animals = [{"category": "1", "conf": conf, "bbox": box, "classifications": pairs} for box, conf, pairs in found]
@@ -170,11 +170,11 @@ def animal_categories(file, doc):
     if animal := {key for key, name in names.items() if name.strip().lower() == "animal"}:
         return animal
     there = ", ".join(names.values()) or "none at all"
-    raise PredictError(f"{file} has no category “animal” ({there}): name the JSON that MegaDetector wrote.")
+    raise PredictError(f"{file} has no category “animal” ({there}). Give the JSON that MegaDetector wrote.")
 
 
 def read_detections(file):
-    """MegaDetector's JSON, a dict in which everything is that `Detections` takes for granted."""
+    """Return MegaDetector's JSON, a dict in which everything is that `Detections` takes for granted."""
     try:
         doc = json.loads(read_text(file))
         doc["info"].get, doc["detection_categories"].items
@@ -189,7 +189,7 @@ def read_detections(file):
         return doc
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError, RecursionError):
         raise PredictError(
-            f"{file} is not in MegaDetector's format (https://lila.science/megadetector-output-format): name the JSON"
+            f"{file} is not in MegaDetector's format (https://lila.science/megadetector-output-format). Give the JSON"
             " that it wrote."
         ) from None
 
@@ -198,21 +198,21 @@ def read_text(file):
     """Return the text of a JSON, if it is not too large; names in it need not be UTF-8."""
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):
-            raise PredictError(f"{file} is no file: name the JSON that MegaDetector wrote.")
+            raise PredictError(f"{file} is not a file. Give the JSON that MegaDetector wrote.")
         too_large = os.path.getsize(file) > 1e6 * MAX_MEGABYTES
         data = b"" if too_large else file.read_bytes()
     except OSError as e:
-        raise PredictError(f"{file} cannot be read ({e.strerror}): name the JSON that MegaDetector wrote.") from None
+        raise PredictError(f"{file} can't be read ({e.strerror}). Give the JSON that MegaDetector wrote.") from None
     if too_large or sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
         raise PredictError(
-            f"{file} has more than {MAX_MEGABYTES} MB or {MAX_VALUES:,} values: split it by folders, as MegaDetector's"
-            " subset_json_detector_output does."
+            f"{file} has more than {MAX_MEGABYTES} MB or {MAX_VALUES:,} values. Split it by folders with MegaDetector's"
+            " subset_json_detector_output."
         )
     return data.decode("utf-8-sig", "surrogateescape")
 
 
 def around(box: Sequence[float], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The square around a box, as far as it lies in a photo of `size`: left, top, right, bottom in pixels.
+    """Return the square around a box, as far as it fits into a photo of `size`: left, top, right, bottom in pixels.
 
     A box is x, y, width and height as parts of the upright photo: MegaDetector turns photos as their EXIF data say.
     """
@@ -231,7 +231,7 @@ def categories(classes, facts, groups):
 
 
 def classifications(probs, certainty, groups):
-    """The positions of `categories`, as text, with a probability of each, the largest first."""
+    """Return the positions of `categories`, as text, with a probability of each, the largest first."""
     none, first = 2 * len(probs), 0 if certainty == SURE else len(probs)
     if certainty == NONE:
         return [[str(none), 1.0]]

@@ -1,8 +1,8 @@
-"""What is done so far, beside the file that it is for: an interruption costs the photos that were just looked at.
+"""Keep the progress next to the output file, so that an interruption only loses the photos in progress.
 
-Every process of every run appends to a file of its own, `predictions.csv.1.part` and so on: a line that says what the
-run is about, and a line of JSON for each key. All of them are in the order of the keys, so that merging them takes no
-memory.
+Every process of every run appends to a file of its own, `predictions.csv.1.part` and so on. Its first line says what
+the run is about; then there is a line of JSON for each key. All of them are in the order of the keys, so that merging
+them takes no memory.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ from pathlib import Path
 
 from bears.errors import PredictError
 
-KEPT = "What is done is kept; the same command goes on from here."
+KEPT = "Finished photos are kept; run the same command again to continue."
 
 
 def digest(file):
-    """The first half of the SHA-256 of a file."""
+    """Return the first half of the SHA-256 of a file."""
     sha256 = hashlib.sha256()
     try:
         with open(file, "rb") as f:
@@ -29,7 +29,7 @@ def digest(file):
                 sha256.update(piece)
         return sha256.hexdigest()[:32]
     except OSError as e:
-        raise PredictError(f"{file} cannot be read ({e.strerror}): name another.") from None
+        raise PredictError(f"{file} can't be read ({e.strerror}). Choose another file.") from None
 
 
 class Journal:
@@ -49,8 +49,8 @@ class Journal:
             about = next(lines, "")
             if about != self.about and about.endswith("\n"):  # without, the disk was full at the first line
                 raise PredictError(
-                    f"{part} is of a run with another model, options or photos: give that command again, delete this"
-                    " file, or name another with --out."
+                    f"{part} is left over from a run with another model, options or photos. Finish that run, delete"
+                    " this file, or choose another output with --out."
                 )
             for line in lines:
                 with suppress(ValueError):  # the end of a line is missing where the power failed
@@ -77,7 +77,7 @@ class Journal:
                 file.write(self.about)
                 yield lambda *row: print(json.dumps(row), file=file, flush=True)
         except OSError as e:
-            raise PredictError(f"{part} cannot be written ({e.strerror}): make room there. {KEPT}") from None
+            raise PredictError(f"{part} can't be written ({e.strerror}). Free some disk space there. {KEPT}") from None
 
     def delete(self):
         for part in self.parts():

@@ -27,7 +27,7 @@ class Photos:
         self.folder, photos = (path.parent, [path]) if path.is_file() else (path, list_photos(path, tell=print_line))
         self.keys = sorted(photo.relative_to(self.folder).as_posix() for photo in photos)
         if not self.keys:
-            raise PredictError(f"There are no photos in {path}: name another folder.")
+            raise PredictError(f"There are no photos in {path}. Choose another folder.")
 
     def open(self, name):
         photo = self.folder / name
@@ -68,7 +68,7 @@ def open_or_stop(photo: Path, side: int, are_gone: Callable[[], bool]) -> Image.
         return open_photo(photo, side)
     except PhotoError:
         if not os.path.isfile(photo) and are_gone():
-            raise PredictError(f"{photo} and others are no longer there: put the card or drive back. {KEPT}") from None
+            raise PredictError(f"{photo} and others are gone. Put the card or drive back. {KEPT}") from None
         raise
 
 

@@ -1,1 +1,1 @@
-"""What only train.py needs: its options, the shipped photos, the evaluation, the report."""
+"""Help train.py: its options, the shipped photos, the evaluation, the report."""

@@ -1,4 +1,4 @@
-"""What a recipe's network is worth, judged by photos that it, or one trained in the same way, never saw."""
+"""Evaluate a recipe's network on photos that it, or one trained in the same way, never saw."""
 
 from argparse import Namespace
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from fastai.learner import Learner, Recorder
 
 @dataclass
 class Result:
-    """What a recipe returns: a Learner to export, and what photos that took no part in its training say of it."""
+    """Hold what a recipe returns: a Learner to export, and answers about photos that took no part in training."""
 
     learn: Learner
     files: list[Path]  # those photos,
@@ -35,12 +35,12 @@ def split_into_folds(files: list[Path], groups: np.ndarray, args: Namespace) -> 
     """`grouped_folds`, as many as `args` ask for; says so when there are fewer."""
     folds = grouped_folds(files, groups, args.folds, args.seed)
     if len(folds) < args.folds:
-        print(f"· only {len(folds)} folds, since a class has no more different photos; the more it gets, the better")
+        print(f"· only {len(folds)} folds, because one class has no more different photos; add more to it")
     return folds
 
 
 def evaluate_by_validation(learn: Learner, fit: Callable[..., Learner], folds: list[Split]) -> Result:
-    """A Learner by the photos that its split holds out, and by `folds`, if any; `fit(valid)` trains it anew on one."""
+    """A Learner by the photos that its split holds out, and by `folds`, if any; `fit(valid)` trains it again on one."""
     files, logits, targets = judge_held_out(learn)
     facts = {"validation": error_summary(*count_errors(logits, targets))}
     if folds:
@@ -51,7 +51,7 @@ def evaluate_by_validation(learn: Learner, fit: Callable[..., Learner], folds: l
 
 
 def judge_held_out(learn):
-    """The photos that a Learner's split holds out, what it says of them (photos, classes), and their classes."""
+    """Return the photos that a Learner's split holds out, what it says of them (photos, classes), and their classes."""
     return list(learn.dls.valid.items), *validation_logits(learn)
 
 

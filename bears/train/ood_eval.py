@@ -102,7 +102,7 @@ def find_passed(learn: Learner, files: list[Path], answers: list[Answer]) -> lis
 
 
 def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:
-    """What an app would say of photos with a copy of the Learner."""
+    """Return what an app would say about photos with a copy of the Learner."""
     copy = as_in_app(learn)
     squares = create_squares(copy)
     for file in progress_bar(files):
@@ -110,10 +110,10 @@ def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:
 
 
 def find_backgrounds(learn: Learner, wrong: list[tuple[Path, int]]) -> dict[Path, Image.Image]:
-    """The photos in which a place outside of all animals spoke most for the class that they were taken for.
+    """Return photos in which a place outside of all animals spoke most for the wrong class.
 
     `wrong` are photos and the numbers of those classes. Each photo has a heatmap of that class, and an outline of the
-    animal that the detector is surest of. Where there is no detector, or it finds no animal, nothing can be said.
+    animal that the detector is surest of. If there is no detector, or it finds no animal, nothing can be said.
     """
     animals = (getattr(learn, "ood", None) or {}).get("animals")
     squares = create_squares(as_in_app(learn)) if wrong and animals else None
@@ -135,7 +135,7 @@ def draw_background(squares: LearnerSquares, file: Path, label: int) -> Image.Im
 
 
 def as_in_app(learn: Learner) -> Learner:
-    """A copy of a Learner as an app would have it: on the CPU, fast, without photos."""
+    """Return a copy of a Learner as an app would have it: on the CPU, fast, without photos."""
     copy = Learner(learn.dls.new_empty(), deepcopy(learn.model).cpu(), loss_func=learn.loss_func)
     copy.dls.cpu()
     copy.ood = learn.ood

@@ -12,34 +12,49 @@ OUT = Path() if IS_COPY else HOME  # a copy that pip has installed is not writte
 EXCLUDED = Path(__file__).with_name("excluded.csv")  # of the bears
 PHOTOS = Path(__file__).with_name("photos.csv")  # and where they come from
 ALARM = ["black", "grizzly"]  # those of the bears that wake somebody
-DATA = "folder of one folder of photos per class; may be repeated (default: the bears, from the web)"
-SOURCES = "where photos come from: columns file and source (default: attribution.csv, if it is there)"
+DATA = "folder with one subfolder of photos per class; may be repeated (default: download the bear photos)"
+SOURCES = "where photos come from: a file with columns file and source (default: DATA/attribution.csv, if it exists)"
 GROUPS = {"bear": ["black", "grizzly"]}  # and that a bad photo may not tell apart
-GROUP = "classes that are hard to tell apart, for one answer about them all: bear=black,grizzly (may be repeated)"
-ANIMALS = "the classes are animals: where the whole photo does not decide, find the animal in it first"
-WAKES = "classes for which a camera raises an alarm: fox,wolf (default: all; of the bears, black and grizzly)"
-LESSON = "the lesson's own recipe with ResNet-18: of the lecture (128 pixels; the default) or the book (224, augmented)"
+GROUP = (
+    "classes that are hard to tell apart, such as bear=black,grizzly; the app may then say “A bear” (may be repeated)"
+)
+ANIMALS = "the classes are animals: if the whole photo doesn't decide, find the animal and classify that"
+WAKES = "classes that raise an alarm, such as fox,wolf (default: all; for the bears black,grizzly)"
+LESSON = "use the lesson's recipe with ResNet-18: lecture (128 pixels, the default) or book (224 pixels, augmented)"
 
 
 def parse_args(description: str, argv: list[str] | None = None) -> argparse.Namespace:
-    """The options of train.py, checked; `description` is what `--help` says above them."""
+    """Return the options of train.py, checked; `description` is what `--help` says above them."""
     parser = command_parser("train", description)
     parser.add_argument("--data", action="append", metavar="DIR", help=DATA)
-    parser.add_argument("--exclude", metavar="CSV", help="photos not to use: a file with columns file and reason")
-    parser.add_argument("--negatives", metavar="DIR", help="photos of other things, to count how many pass for a class")
+    parser.add_argument("--exclude", metavar="CSV", help="photos to leave out: a file with columns file and reason")
+    parser.add_argument(
+        "--negatives", metavar="DIR", help="photos of anything else, to count how many the model mistakes for a class"
+    )
     parser.add_argument("--sources", metavar="CSV", help=SOURCES)
-    parser.add_argument("--subject", help="what all classes are, for the page to say that there is none: bear")
+    parser.add_argument("--subject", help="noun for all your classes, such as bear; lets the app say “No bear here”")
     parser.add_argument("--group", action="append", type=group, metavar="[NAME=]CLASSES", help=GROUP)
     parser.add_argument("--alarm", type=labels, metavar="CLASSES", help=WAKES)
     parser.add_argument("--animals", action="store_true", help=ANIMALS)
-    parser.add_argument("--out", default=OUT, type=Path, help="folder for export.pkl, export.json and reports/")
+    parser.add_argument(
+        "--out",
+        default=OUT,
+        type=Path,
+        help="folder for export.pkl, export.json and reports/ (default: the current one)",
+    )
     parser.add_argument("--lesson", nargs="?", const="lecture", choices=["lecture", "book"], help=LESSON)
     parser.add_argument("--arch", help=f"any torchvision or timm backbone (default: {ARCH}, or resnet18 for --lesson)")
-    parser.add_argument("--no-pretrained", action="store_true", help="start from random weights, not from ImageNet")
-    parser.add_argument("--folds", metavar="K", type=int, help="folds of the error estimate (lesson: none)")
-    parser.add_argument("--max-error", type=float, help="keep the old export and fail if the error is above this")
-    parser.add_argument("--json", action="store_true", help="print export.json at the end, and all words to stderr")
-    parser.add_argument("--seed", type=int, default=42, help="two runs with one seed agree (default: 42)")
+    parser.add_argument("--no-pretrained", action="store_true", help="start from random weights instead of ImageNet's")
+    parser.add_argument(
+        "--folds", metavar="K", type=int, help="number of folds of the cross-validation (default: 5; 0 with --lesson)"
+    )
+    parser.add_argument(
+        "--max-error", type=float, help="fail and keep the old export if the error is higher, for example 0.02 for 2%%"
+    )
+    parser.add_argument("--json", action="store_true", help="print export.json to stdout and all messages to stderr")
+    parser.add_argument(
+        "--seed", type=int, default=42, help="random seed; the same seed gives the same model (default: 42)"
+    )
     args = parser.parse_args(argv)
     check_options(parser, args)
     return args
@@ -51,15 +66,13 @@ def check_options(parser, args):
     if args.folds is None:
         args.folds = 0 if args.lesson else 5
     if args.lesson and (args.negatives or args.subject or args.group or args.sources or args.animals):
-        parser.error(
-            "--negatives, --subject, --group, --sources and --animals belong to the default recipe, not to the lesson's"
-        )
+        parser.error("--negatives, --subject, --group, --sources and --animals don't work with --lesson")
     if "" in (args.data or ()):
-        parser.error("--data is empty: name a folder of photos, or leave it out for the bears")
+        parser.error("--data is empty: give a folder of photos, or leave the option out to train the bears")
     if args.max_error is not None and not args.max_error <= 1:  # which is true of nan, too
-        parser.error("--max-error is a share of the photos: 0.02 for 2%")
+        parser.error("--max-error must be between 0 and 1, for example 0.02 for 2%")
     if not 0 <= args.seed < 2**32:
-        parser.error("--seed is a number from 0 to 4294967295")
+        parser.error("--seed must be between 0 and 4294967295")
     args.alarm = args.alarm or (None if args.data else ALARM)
     args.groups = join_groups(parser, args.group or [])
     if not args.data:
@@ -76,7 +89,9 @@ def group(text):
     name, _, classes = text.rpartition("=")
     members = labels(classes)
     if len(set(members) - {""}) < max(2, len(members)) or ("=" in text and not name.strip()):
-        raise argparse.ArgumentTypeError(f"{text} is no group of two or more classes: bear=black,grizzly")
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a group of two or more classes; give one like bear=black,grizzly"
+        )
     return name.strip() or either(members), members
 
 

@@ -1,4 +1,4 @@
-"""What a training run is worth, as one HTML page: what to expect, what went wrong, the lesson's pictures."""
+"""Write the training report, one HTML page: how many errors to expect, what went wrong, the lesson's pictures."""
 
 import base64
 import io
@@ -52,7 +52,7 @@ PICTURES = {
     ),
     "scores": (
         "How it tells that a photo shows none of the classes",
-        "By its likeness to the training photos. Each of these was compared with all others, not with itself.",
+        "It compares a photo with the training photos. Each of these was compared with all others, not with itself.",
     ),
     "learning_curve": ("Loss while training", "{loss}"),
     "confusion_matrix": (
@@ -68,7 +68,7 @@ PICTURES = {
 }
 COLUMNS = {"photos": "Photos", "errors": "Wrong", "sure": "Called sure", "sure_wrong": "Wrong of these"}  # of sources
 CLEAN = "http://127.0.0.1:7860/"  # where `bears.clean` is, if nothing else was there before
-BESIDE = "; it looked beside the animal"
+BESIDE = "; it looked next to the animal"
 RISE = 1.1  # times its lowest value: a loss that ends above it has risen
 THUMBNAIL = 280  # pixels of the longer side: sharp on most screens
 MANY, LONG = 8, 20  # classes, and characters of a name, from which on names stand upright above the table
@@ -86,7 +86,7 @@ class ClassificationInterpretation(interpret.ClassificationInterpretation):
         self.probs, self.targets = logits.softmax(dim=1), targets
 
     def wrong(self) -> list[int]:
-        """Positions of the photos that were taken for another class, the greatest loss first."""
+        """Return the positions of the photos that were mistaken for another class, the greatest loss first."""
         guesses = self.probs.argmax(dim=1)
         return [i for i in self.top_losses()[1].tolist() if guesses[i] != self.targets[i]]
 
@@ -99,7 +99,7 @@ class ClassificationInterpretation(interpret.ClassificationInterpretation):
 
 @contextmanager
 def pictures() -> Iterator[None]:
-    """Plots are drawn in here so that `svg` suits the page, by day and by night.
+    """Draw plots in here so that `svg` suits the page, light or dark.
 
     Matplotlib warns of letters that its font lacks and of curves of one point: a student can do nothing about it.
     """
@@ -110,7 +110,7 @@ def pictures() -> Iterator[None]:
 
 
 def svg(draw: Callable | None = None, *args, **kwargs) -> str:
-    """What `draw` plots, or the current plot, as an SVG element in the colour of the text around it."""
+    """Return what `draw` plots, or the current plot, as an SVG element in the colour of the text around it."""
     if draw:
         draw(*args, **kwargs)
     file = io.StringIO()
@@ -160,7 +160,7 @@ def write(
     notes = {**facts.get("cross_validation", {}), "loss": describe_loss(result.loss_recorder)}
     sections = [
         reason(facts),
-        "<p>See it answer:</p>" + command(summary.app_command(args)),
+        "<p>Try it:</p>" + command(summary.app_command(args)),
         show_wrong(args, result, interp, find_backgrounds(result.learn, guesses_of_wrong(result, interp))),
         show_turned_away(args, result),
         show_others(facts, result),
@@ -184,7 +184,7 @@ def write(
 
 
 def headline(estimate: dict, which: str) -> str:
-    """What to expect by an `error_summary`, in one line; `which` photos that is about."""
+    """Return in one line how many errors to expect by an `error_summary`; `which` photos that is about."""
     if too_uncertain(estimate):
         return "Too few photos to say how often it errs"
     if not estimate["errors"]:
@@ -198,29 +198,29 @@ def reason(facts):
     lines = [f'<p class="interval">{interval(estimate(facts))}</p>']
     if "by_source" in facts:
         lines.append(
-            "<p><b>Why this is the figure to believe:</b> each source was left out in turn, and judged a network that"
-            f" had seen none of its photos.{when_sure(facts)} On photos like yours:"
-            f" {summary.share_of_errors(cv)}, by folds.</p>" + show_sources(facts["by_source"])
+            "<p><b>Why you can trust this figure:</b> each source was left out once, to test a model that had seen none"
+            f" of its photos.{when_sure(facts)} On photos like yours (folds): {summary.share_of_errors(cv)}.</p>"
+            + show_sources(facts["by_source"])
         )
     elif cv:
         lines.append(
-            "<p><b>Why this is the figure to believe:</b> each photo was judged once, by a network that had learnt from"
-            f" neither this photo nor any that shows nearly the same (folds: {cv['folds']}). The network in export.pkl"
+            "<p><b>Why you can trust this figure:</b> each photo was tested once, by a model that was trained on"
+            f" neither it nor a near-duplicate of it (folds: {cv['folds']}). The model in export.pkl"
             f" was trained in the same way{', on all photos' if 'none_of_them' in facts else ''}."
             f" It holds for photos like yours. {summary.ELSEWHERE}</p>"
         )
     else:
         lines.append(
-            "<p><b>How far to believe it:</b> these photos were held out at random, and one that shows nearly the same"
-            " may have been learnt from. Train with <code>--folds 5</code> for a figure from all photos.</p>"
+            "<p><b>Treat this figure with care:</b> the test photos were picked at random, so near-duplicates of them"
+            " may have been used for training. Train with <code>--folds 5</code> for a figure from all photos.</p>"
         )
     if cv and validation:
-        lines.append(f"<p>Of the photos that the lesson's random split held out, it {errors(validation)}</p>")
+        lines.append(f"<p>On the photos that the lesson's random split held out, it {errors(validation)}</p>")
     return "\n".join(lines)
 
 
 def show_sources(by_source):
-    """A table of the sources, those with the most errors first."""
+    """Return a table of the sources, those with the most errors first."""
     rows = sorted(by_source["sources"].items(), key=lambda row: -row[1]["errors"] / row[1]["photos"])
     body = "".join(
         f'<tr><th scope="row">{escape(name)}' + "".join(f"<td>{row[column]}" for column in COLUMNS)
@@ -235,23 +235,23 @@ def interval(estimate):
     if too_uncertain(estimate):
         return f"It {errors(estimate)}"
     low, high = estimate["interval_95"]
-    cases = f"{estimate['errors']} of {estimate['photos']} photos were taken for another class"
+    cases = f"{estimate['errors']} of {estimate['photos']} photos were mistaken for another class"
     return f"Most likely between {low:.1%} and {high:.1%} (the 95% interval): {cases}."
 
 
 def guesses_of_wrong(result: Result, interp: ClassificationInterpretation) -> list[tuple[Path, int]]:
-    """The photos that were taken for another class, the worst first, each with the number of that class."""
+    """The photos that were mistaken for another class, the worst first, each with the number of that class."""
     return [(result.files[i], int(interp.probs[i].argmax())) for i in interp.wrong()]
 
 
 def show_wrong(args, result, interp, backgrounds=None):
-    """All photos that were taken for another class, by pairs of classes, the most frequent first; then the worst first.
+    """All photos that were mistaken for another class, by pairs of classes, the most frequent first.
 
     `backgrounds` is what `find_backgrounds` has found.
     """
     wrong, vocab, pairs = interp.wrong(), interp.vocab, defaultdict(list)
     for i in wrong:
-        pairs[f"{vocab[interp.targets[i]]}, taken for {vocab[interp.probs[i].argmax()]}"].append(i)
+        pairs[f"{vocab[interp.targets[i]]}, mistaken for {vocab[interp.probs[i].argmax()]}"].append(i)
     title = f"<h2>Photos it got wrong: {len(wrong)} of {len(result.files)}</h2>"
     shown = [
         show_pair(args, pair, {result.files[i]: interp.probs[i].max() for i in some}, backgrounds or {})
@@ -261,7 +261,7 @@ def show_wrong(args, result, interp, backgrounds=None):
 
 
 def show_pair(args, pair, probs, backgrounds):
-    """The photos of one class that were taken for one other; `probs` says of each file how sure the network was."""
+    """The photos of one class that were mistaken for one other; `probs` says of each file how sure the network was."""
     pictures = [backgrounds.get(f, f) for f in probs]
     captions = [f"{pair}, {min(p, 0.99):.0%} sure{BESIDE * (f in backgrounds)}" for f, p in probs.items()]
     photos = thumbnails(pictures, links(probs, args), captions)
@@ -280,49 +280,50 @@ def explain_backgrounds(backgrounds, wrong):
 
 
 def show_remedy(args, result, wrong):
-    """How to put photos right, if there are any that may be wrong."""
+    """Return how to correct photos, if there are any that may be wrong."""
     if not wrong and not result.turned_away:
         return ""
     advice = (
-        "<p>Is one in the wrong folder, or does it show something else? This command opens a page to put it right."
-        " While it runs, the names of the photos below lead there:</p>"
+        "<p>Is a photo in the wrong folder, or of something else? Fix it with this command."
+        " While it runs, the names of the photos below lead to them:</p>"
     )
     return advice + "".join(map(command, summary.clean_commands(args)))
 
 
 def show_others(facts, result):
-    """All photos of other things that pass for one of the classes; only the default recipe knows such."""
+    """Return all photos of other things that pass for one of the classes; only the default recipe knows such."""
     if "none_of_them" not in facts:
         return ""
     others = facts["none_of_them"].get("others")
     if not others:
         return (
-            "<h2>Other things taken for a class: not tried</h2><p>Train with <code>--negatives DIR</code>, a folder of"
-            " photos of anything else, to see which pass for one of your classes.</p>"
+            "<h2>Other things mistaken for one of your classes: not tested</h2><p>Train with"
+            " <code>--negatives DIR</code>, a folder of photos of anything else, to see which are mistaken.</p>"
         )
-    title = f"<h2>Other things taken for a class: {others['errors']} of {others['photos']}</h2>"
-    captions = [f"taken for {label}" for _, label in result.passed]
+    title = f"<h2>Other things mistaken for one of your classes: {others['errors']} of {others['photos']}</h2>"
+    captions = [f"mistaken for {label}" for _, label in result.passed]
     return title + thumbnails([f for f, _ in result.passed], map(escape, others["passed"]), captions)
 
 
 def show_watch(facts):
-    """Return what no photo says about an alarm, and what does; there are clips of the bears alone."""
+    """Return the section about the alarm, which photos can't test; only the bears have test clips."""
     if facts.get("alarm") != ALARM:
         return ""
     return (
-        f"<h2>As a watch for {escape(' and '.join(facts['alarm']))}: not tried</h2><p>How many visits are missed at how"
-        " many false alarms an hour is counted on clips, by a model that knows none of the animals in them. It takes an"
-        " hour, and needs their photos:</p>" + command(".venv/bin/python benchmarks/watch.py")
+        f"<h2>As an alarm for {escape(' and '.join(facts['alarm']))}: not tested</h2><p>To count missed visits and"
+        " false alarms per hour, run the camera benchmark. It tests a model on clips of animals that the model has not"
+        " seen, takes about an hour, and needs the photos for these clips:</p>"
+        + command(".venv/bin/python benchmarks/watch.py")
     )
 
 
 def show_turned_away(args, result):
-    """All photos of the classes that the app would say show none of them."""
+    """Return all photos of the classes that the app would say show none of them."""
     if not (files := result.turned_away):
         return ""
-    note = "<p>They are not like the other photos. Where one is as it should be, more photos like it will help.</p>"
-    captions = [f"{f.parent.name}, taken for none" for f in files]
-    title = f"<h2>Your photos taken for none of the classes: {len(files)}</h2>"
+    note = "<p>These don't resemble your other photos. If one is correct, add more like it.</p>"
+    captions = [f"{f.parent.name}, rejected" for f in files]
+    title = f"<h2>Your photos rejected as none of the classes: {len(files)}</h2>"
     return title + note + thumbnails(files, links(files, args), captions)
 
 
@@ -348,7 +349,7 @@ def thumbnail(file):
 
 
 def show_confusion(interp):
-    """The confusion matrix, and at the head of each row the recall and precision of its class."""
+    """Return the confusion matrix, and at the head of each row the recall and precision of its class."""
     matrix, labels = interp.confusion_matrix(), [escape(label) for label in interp.vocab]
     right, actual, taken = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
     upright = len(labels) >= MANY or max(map(len, interp.vocab)) > LONG
@@ -359,12 +360,12 @@ def show_confusion(interp):
         for i, label in enumerate(labels)
     )
     return (
-        "<h2>Which class is taken for which</h2>"
-        "<p><b>Recall</b>: of the photos of a class, how many are recognised. <b>Precision</b>: of the photos taken"
-        " for a class, how many are of it.</p>"
+        "<h2>Which classes are mixed up</h2>"
+        "<p><b>Recall</b>: of the photos of a class, how many are recognised. <b>Precision</b>: of the photos"
+        " classified as a class, how many show it.</p>"
         '<div class="wide" tabindex="0" role="region" aria-label="Confusion matrix">'
         f'<table class="confusion{" many" * upright}"><thead>'
-        f'<tr><td colspan="4"><th scope="colgroup" colspan="{len(labels)}">were taken for'
+        f'<tr><td colspan="4"><th scope="colgroup" colspan="{len(labels)}">were classified as'
         '<tr><th scope="col">Photos of<td><th scope="col"><span>Recall</span><th scope="col"><span>Precision</span>'
         f"{head}</thead>"
         f"<tbody>{rows}</tbody></table></div>"
@@ -398,7 +399,7 @@ def describe_loss(recorder) -> str:
 
 
 def describe_course(losses: Iterable[float]) -> str:
-    """Whether losses fall, rise or stay, in words."""
+    """Return whether losses fall, rise or stay, in words."""
     first, *_, last = values = [float(loss) for loss in losses] * (1 if len(losses) > 1 else 2)
     lowest = min(values)
     if not np.isfinite(values).all():
@@ -416,12 +417,12 @@ def show_plot(name, plot, title, note):
 
 
 def command(line):
-    """A command to be typed, and a button that copies it."""
+    """Return a command to be typed, and a button that copies it."""
     return f'<div class="command"><code>{escape(line)}</code><button type="button">Copy</button></div>'
 
 
 def show_rest(facts):
-    """What was left out, what was kept together, and all figures, folded away."""
+    """Return the excluded photos, the near-duplicates and all figures, folded away."""
     counts = ", ".join(f"{n} {label}" for label, n in facts["counts"].items())
     left = "".join(f"<tr><td>{escape(f)}<td>{escape(why)}" for f, why in facts["dropped"].items())
     alike = "".join(f"<tr><td>{escape(', '.join(group))}" for group in facts["near_duplicates"])

@@ -21,13 +21,13 @@ from tqdm import tqdm
 
 MAX_WAIT = 3600  # seconds that we wait at most when a server asks to
 MIN_PHOTOS = 2  # photos of a class, the least that can be trained on
-WHAT_TO_DO = "check the network and start again, which goes on from here, or name your own photos with --data."
+WHAT_TO_DO = "Check your network and run the command again to continue, or use your own photos with --data."
 
 
 def shipped_photos(table=PHOTOS, root=None, web=None) -> Path:
     """The folder, with one folder per class, of the photos that `table` lists; what is not in the cache is fetched.
 
-    The cache lies in `root` (default: fastai's folder for data). Photos that are gone from the web are reported.
+    The cache is in `root` (default: fastai's folder for data). Photos that are gone from the web are reported.
     Raises `DataError` when the web cannot be reached, or a class has too few photos left.
     """
     root = root or fastai_folder()
@@ -41,8 +41,8 @@ def shipped_photos(table=PHOTOS, root=None, web=None) -> Path:
             report(fetch_missing(missing, root / "by_sha256", web or Web()))
         except TryLater as e:
             if not folder.exists():
-                raise DataError(f"The photos cannot be fetched now ({e}): {WHAT_TO_DO}") from None
-            print(f"· going on with the photos of an earlier run: others cannot be fetched now ({e})")
+                raise DataError(f"The photos can't be downloaded now ({e}). {WHAT_TO_DO}") from None
+            print(f"· using the photos of an earlier run, because others can't be downloaded now ({e})")
         cache = read_cache(root / "by_sha256")
     check_classes(rows, cache)
     link_photos(rows, cache, folder)
@@ -53,11 +53,11 @@ def fastai_folder():
     try:
         return fastai_path("data") / "bears"
     except OSError as e:
-        raise DataError(f"fastai's folder cannot be made ({e}): set FASTAI_HOME to one that can.") from None
+        raise DataError(f"Can't create fastai's folder ({e}). Set FASTAI_HOME to one that you can write to.") from None
 
 
 def read_cache(folder):
-    """A dict from the SHA-256 of an original to its small copy; copies that have changed since are deleted.
+    """Return a dict from the SHA-256 of an original to its small copy; copies that have changed since are deleted.
 
     The name of a copy holds the hash of the original and its own.
     """
@@ -96,7 +96,7 @@ def fetch_missing(rows, folder, web):
 
 
 def report(gone):
-    """One line for each photo that is gone, for a few at least."""
+    """Return one line for each photo that is gone, for a few at least."""
     for file, problem in list(gone.items())[:10]:
         print(f"· without {file}: {problem}")
     if len(gone) > 10:
@@ -108,7 +108,7 @@ def check_classes(rows, cache):
     counts = Counter(row["label"] for row in rows if row["sha256"] in cache)
     for label in sorted({row["label"] for row in rows}):
         if counts[label] < MIN_PHOTOS:
-            raise DataError(f"Only {counts[label]} photos of the class {label} can be had from the web: {WHAT_TO_DO}")
+            raise DataError(f"Only {counts[label]} photos of the class {label} can be downloaded. {WHAT_TO_DO}")
 
 
 def link_photos(rows, cache, folder):

@@ -26,11 +26,11 @@ CANDIDATES = np.arange(0.5, 1, 0.001)  # probabilities from which an answer may 
 
 
 def find_sources(files: list[Path], args: Namespace) -> np.ndarray | None:
-    """The source of each photo, an array of names, "" where it is unknown; None if there are not two of them.
+    """Return the source of each photo, an array of names, "" where it is unknown; None if there are not two of them.
 
     They are in `--sources`, a CSV file with columns file and source, or in the attribution.csv of `bears.collect`.
-    Of an address the website is the source. Where there are several folders, a photo of unknown source comes from its
-    folder: what visitors have sent is one source. Raises `DataError`.
+    If that is an address, its website is the source. If there are several folders, the source of a photo is its folder
+    when it is unknown, so photos that visitors sent are one source. Raises `DataError`.
     """
     if args.lesson:  # which never says when it is sure
         return None
@@ -121,7 +121,7 @@ def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: 
 
 
 def choose_likely(judged: list[tuple[torch.Tensor, torch.Tensor]], max_wrong: float = MAX_WRONG) -> float:
-    """The lowest probability from which at most `max_wrong` of the answers are wrong, in each source.
+    """Return the lowest probability from which at most `max_wrong` of the answers are wrong, in each source.
 
     `judged` has, for each source, probabilities (photos, classes) and targets (photos,). The highest candidate if none
     is enough.

@@ -24,7 +24,7 @@ PACKAGES = ("torch", "torchvision", "fastai", "timm", "pillow")
 
 
 def describe_photos(files: list[Path], dropped: dict[str, str], groups: np.ndarray, args: Namespace) -> dict:
-    """The facts about the photos, which are said, too."""
+    """Return the facts about the photos, which are said, too."""
     facts = {"counts": count_labels(files), "dropped": dropped, "near_duplicates": list_near_duplicates(files, groups)}
     print_step(f"{len(files)} photos: " + ", ".join(f"{n} {label}" for label, n in facts["counts"].items()))
     for name, reason in dropped.items():
@@ -55,7 +55,7 @@ def check_error(facts: dict, max_error: float | None) -> None:
     """Raise `ExportError` when the model errs too often to be exported."""
     error_rate = estimate(facts)["error_rate"]
     if max_error is not None and error_rate > max_error:
-        raise ExportError(f"The error {error_rate:.1%} is above --max-error {max_error:.1%}: nothing was exported.")
+        raise ExportError(f"The error {error_rate:.1%} is above --max-error {max_error:.1%}, so nothing was exported.")
 
 
 def write(file: Path, facts: dict) -> None:
@@ -75,7 +75,7 @@ def words_to_stderr(args: Namespace) -> Iterator[Callable]:
 
 
 def print_summary(facts: dict, args: Namespace) -> None:
-    """What a student wants to know at the end: how good the model is, and where to read more."""
+    """Print how good the model is, and where to read more."""
     print(f"\n{error_sentence(facts)}")
     if "by_source" in facts:
         print(f"On photos like yours (folds): {share_of_errors(facts['cross_validation'])}.")
@@ -84,9 +84,11 @@ def print_summary(facts: dict, args: Namespace) -> None:
         print(f"When it is sure, {wrong}; of {verdicts['not_sure']} photos it was not sure.")
         print(f"This holds for photos like yours. {ELSEWHERE}")
         if group := verdicts.get("group"):
-            print(f"Of {group['photos']} it could say the group only, wrongly of {group['errors']}.")
+            print(f"For {group['photos']} it could only name the group; {group['errors']} of these were wrong.")
     if others := facts.get("none_of_them", {}).get("others"):
-        print(f"Of {others['photos']} photos of other things, {others['errors']} passed for one of the classes.")
+        print(
+            f"Among {others['photos']} photos of other things, {others['errors']} were mistaken for one of the classes."
+        )
     print_line(f"The report, with the photos that it got wrong: {args.out / 'reports' / 'index.html'}")
 
 
@@ -95,16 +97,16 @@ def share_of_errors(estimate: dict) -> str:
 
 
 def print_next_command(args: Namespace) -> None:
-    print_line(f"The model: {args.out / 'export.pkl'}. See it answer: {app_command(args)}")
+    print_line(f"The model: {args.out / 'export.pkl'}. Try it: {app_command(args)}")
 
 
 def app_command(args: Namespace) -> str:
-    """What to type to see the model answer."""
+    """Return the command that serves the model."""
     model = "" if args.out.resolve() == HOME else f" --model {as_typed(args.out / 'export.pkl')}"
     return f"python3 -m bears app{model}"
 
 
 def clean_commands(args: Namespace) -> list[str]:
-    """What to type to put the photos of each folder right."""
+    """Return the commands that review the photos of each folder."""
     exclude = f" --exclude {as_typed(args.exclude)}" if args.exclude else ""
     return [f"python3 -m bears clean {as_typed(folder)}{exclude}" for folder in args.data]

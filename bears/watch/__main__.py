@@ -1,11 +1,11 @@
-"""Watch a camera, a stream, a film or a folder that photos come into, and raise an alarm when a real bear comes.
+"""Watch a camera, a stream, a film or a folder, and raise an alarm when a real bear comes.
 
-python3 -m bears watch 0                                   # a camera of this machine
+python3 -m bears watch 0                                   # a camera of this computer
 python3 -m bears watch rtsp://user:password@192.168.1.20/stream1 --sound --until 07:00
 python3 -m bears watch film.mp4 --out my_watch             # my_watch/events: why, with pictures and clips
-python3 -m bears watch --replay my_watch --threshold 0.3   # the rule again, with other settings
+python3 -m bears watch --replay my_watch --threshold 0.3   # which alarms another threshold would have raised
 
-It is a demonstration, and no safety device. Ctrl-C ends it.
+This is a demo, not a safety device. Press Ctrl-C to stop.
 """
 
 import argparse
@@ -15,65 +15,97 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bears.cli import STOP_SIGNALS, begin, command_parser, end_in_order, ends_in_words, labels
-from bears.files import MODEL, export_file
+from bears.cli import STOP_SIGNALS, add_model, begin, command_parser, end_in_order, ends_in_words, labels
+from bears.files import MODEL
 
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("watch", __doc__)
-    parser.add_argument("source", metavar="SOURCE", nargs="?", help="a film, a folder, a camera, or a stream's address")
-    parser.add_argument("--model", type=export_file, default=MODEL, help="the export to ask")
-    parser.add_argument("--trust-model", action="store_true", help="open any fastai export; it can run any code")
-    parser.add_argument("--alarm", type=labels, metavar="CLASSES", help="which to wake for: black,grizzly")
-    parser.add_argument("--threshold", type=share, help="how sure of it, 0 to 1 (default: 0.5; a folder: 0.9)")
-    parser.add_argument("--interval", type=positive, default=0.2, help="seconds between frames (default: 0.2)")
-    parser.add_argument("--until", type=clock, metavar="HH:MM", help="when to stop")
-    parser.add_argument("--quiet-hours", type=hours, metavar="HH:MM-HH:MM", help="keep alarms, but tell nobody")
-    parser.add_argument("--webhook", type=web_address, metavar="URL", help="where to send each event, as JSON")
-    parser.add_argument("--sound", action="store_true", help="make a sound at an alarm")
     parser.add_argument(
-        "--out", type=Path, default=Path("watched"), metavar="DIR", help="for scores and events (watched)"
+        "source",
+        metavar="SOURCE",
+        nargs="?",
+        help="camera (0), stream (rtsp://…, http://…), film, or folder into which photos arrive",
     )
-    parser.add_argument("--max-gb", type=positive, default=1, help="GB of recordings to keep, the newest (default: 1)")
-    parser.add_argument("--replay", type=Path, metavar="DIR", help="the rule again, over the scores in that folder")
+    add_model(parser, MODEL)
+    parser.add_argument(
+        "--alarm",
+        type=labels,
+        metavar="CLASSES",
+        help="classes that raise the alarm, comma-separated (default: those in export.json, or all)",
+    )
+    parser.add_argument(
+        "--threshold", type=share, help="how sure the model must be, 0 to 1 (default: 0.5, or 0.9 for a folder)"
+    )
+    parser.add_argument("--interval", type=positive, default=0.2, help="seconds between frames (default: 0.2)")
+    parser.add_argument("--until", type=clock, metavar="HH:MM", help="time of day at which to stop (default: never)")
+    parser.add_argument(
+        "--quiet-hours",
+        type=hours,
+        metavar="HH:MM-HH:MM",
+        help="record alarms in these hours, without sound or webhook",
+    )
+    parser.add_argument(
+        "--webhook", type=web_address, metavar="URL", help="address to which each event is sent as JSON"
+    )
+    parser.add_argument("--sound", action="store_true", help="play a sound at an alarm")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("watched"),
+        metavar="DIR",
+        help="folder for scores and events (default: watched)",
+    )
+    parser.add_argument(
+        "--max-gb",
+        type=positive,
+        default=1,
+        help="most GB of recordings to keep; the oldest are deleted first (default: 1)",
+    )
+    parser.add_argument(
+        "--replay",
+        type=Path,
+        metavar="DIR",
+        help="explain the alarms of a recorded watch; try another --threshold or --alarm on it",
+    )
     args = parser.parse_args(argv)
     if bool(args.source) == bool(args.replay):
-        parser.error("name what to watch, or a folder to --replay")
+        parser.error("give either a SOURCE to watch, or --replay DIR")
     return args
 
 
 def share(text):
     value = float(text)
     if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most 1, not {text}")
     return value
 
 
 def positive(text):
     value = float(text)
     if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
     return value
 
 
 def web_address(text):
-    """An http address with a host; the message does not repeat it, since it may hold a password."""
+    """Return an http address with a host; the message does not repeat it, since it may hold a password."""
     try:
         parts = urlsplit(text)
         parts.port, (parts.hostname or "").encode("idna")
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", text):
-        raise argparse.ArgumentTypeError("that is no address such as https://example.org/events")
+        raise argparse.ArgumentTypeError("this is not a web address; give one like https://example.org/events")
     return text
 
 
 def clock(text):
-    """Minutes since midnight."""
+    """Return minutes since midnight."""
     try:
         time = datetime.strptime(text, "%H:%M")
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is no time: 07:30") from None
+        raise argparse.ArgumentTypeError(f"{text} is not a time; give one like 07:30") from None
     return 60 * time.hour + time.minute
 
 
@@ -120,7 +152,7 @@ def run(args):
             closing(Notifier(args.webhook, args.sound, args.quiet_hours, about, facts.get("subject"))) as notifier,
             closing(Progress()) as progress,
         ):
-            log(f"Watching {source.name} for {' or '.join(about['alarm'])}. A demonstration, no safety device.")
+            log(f"Watching {source.name} for {' or '.join(about['alarm'])}. This is a demo, not a safety device.")
             frames = takewhile(not_yet(args.until), source.frames())
             timer = monotonic if source.live else None  # a film waits for the model
             for step in watch(frames, model, about["alarm"], rule, source.whole_only, timer, model.limits.groups):
@@ -132,20 +164,20 @@ def run(args):
 
 
 def which(labels, classes):
-    """The classes that alarm is asked for: all, if nobody says."""
+    """Return the classes that alarm is asked for: all, if nobody says."""
     if unknown := set(labels or ()) - set(classes):
-        raise WatchError(f"The model knows no {min(unknown)}: name some of {', '.join(classes)} with --alarm.")
+        raise WatchError(f"--alarm: there is no class {min(unknown)}. Choose from {', '.join(classes)}.")
     return labels or classes
 
 
 def not_yet(minute):
-    """A function that says, at each frame, whether it is before that minute of the day, if there is one."""
+    """Return a function that says, at each frame, whether it is before that minute of the day, if there is one."""
     end = datetime.max if minute is None else next_time(minute, datetime.now())
     return lambda frame: datetime.now() < end
 
 
 def next_time(minute, now):
-    """When it is that minute of the day: today or else tomorrow."""
+    """Return when it is that minute of the day: today or else tomorrow."""
     end = now.replace(hour=minute // 60, minute=minute % 60, second=0, microsecond=0)
     return end if end > now else end + timedelta(days=1)
 

@@ -76,7 +76,7 @@ class Alarm:
         return events
 
     def median_of(self, track, score):
-        """The median of a track's latest scores; of a few slow ones the lowest; 0 while they are too few."""
+        """Return the median of a track's latest scores; of a few slow ones the lowest; 0 while they are too few."""
         history = self.tracks.setdefault(track, deque(maxlen=self.rule.latest))
         history.append((self.now, score))
         while self.now - history[0][0] > self.rule.memory:

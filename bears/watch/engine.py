@@ -26,7 +26,7 @@ class Frame(NamedTuple):
 
 @dataclass
 class Look:
-    """What the model said of a picture that was cut out: box is left, top, right, bottom in the frame."""
+    """Hold the model's answer about a crop; box is left, top, right, bottom in the frame."""
 
     track: int
     box: tuple[int, int, int, int]
@@ -56,7 +56,7 @@ def watch(
     clock: Callable[[], float] | None = None,
     groups: Sequence[Sequence[str]] = (),
 ) -> Iterator[Step]:
-    """A `Step` for each frame; `alarm` are the classes that it is asked for, `model` is a `Classifier`.
+    """Yield a `Step` for each frame; `alarm` are the classes that it is asked for, `model` is a `Classifier`.
 
     `whole_only`: each frame is a photo of its own, with no background to compare it with, and is shown as it is.
     `clock` returns the time in seconds where frames do not wait for a slow model, as those of a camera. `groups` are
@@ -68,7 +68,7 @@ def watch(
 
 
 class Watcher:
-    """What is remembered from one frame to the next, which does not grow."""
+    """Remember what is needed from one frame to the next; this does not grow."""
 
     def __init__(self, model, alarm, rule, whole_only, clock=None, groups=()):
         self.model, self.labels, self.rule, self.whole_only = model, alarm, rule, whole_only
@@ -131,7 +131,7 @@ class Watcher:
 
 
 def cut(box, size):
-    """The square around a box, as far as it fits into a frame of that size: left, top, right, bottom."""
+    """Return the square around a box, as far as it fits into a frame of that size: left, top, right, bottom."""
     side = round(max((1 + 2 * MARGIN) * max(box[2:]), SMALLEST * min(size)))
     edges = []
     for start, length, whole in zip(box[:2], box[2:], size):

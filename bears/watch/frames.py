@@ -54,7 +54,7 @@ class Reader:
             self.process.stdin.flush()
 
     def about(self):
-        """Whether the source could be opened, and the size of its frames, a dict. Call this first."""
+        """Return whether the source could be opened, and the size of its frames, a dict. Call this first."""
         try:
             return json.loads(self.process.stdout.readline())
         except ValueError:
@@ -64,7 +64,7 @@ class Reader:
         self.send(b"\n")
 
     def frame(self):
-        """The seconds and the picture of the next frame, once one is there; None at the end."""
+        """Return the seconds and the picture of the next frame, once one is there; None at the end."""
         head = self.process.stdout.read(HEAD.size)
         if len(head) < HEAD.size:
             return None
@@ -93,10 +93,10 @@ class Film:
         about = self.reader.about()
         if not about["opened"]:
             self.close()
-            raise WatchError(f"{source} is no film that can be opened here: name another, or convert it to MP4.")
+            raise WatchError(f"Can't open {source} as a film. Convert it to MP4, or choose another.")
         if not is_usable(*about["size"]):
             self.close()
-            raise WatchError("{} has frames of {} × {} pixels: crop or scale it first.".format(source, *about["size"]))
+            raise WatchError("{} has frames of {} × {} pixels. Crop or scale it first.".format(source, *about["size"]))
 
     def frames(self) -> Iterator[Frame]:
         self.reader.want()
@@ -106,9 +106,9 @@ class Film:
             seconds, picture = found
             yield Frame(seconds, picture)
         if seconds is None:
-            raise WatchError(f"{self.name} holds no frame that can be decoded: name another, or convert it to MP4.")
+            raise WatchError(f"Can't decode any frame of {self.name}. Convert it to MP4, or choose another.")
         if self.reader.process.wait():
-            log(f"{self.name} cannot be read further than {seconds:.0f} seconds: convert it to MP4 to see the rest")
+            log(f"{self.name} can't be read after {seconds:.0f} seconds. Convert it to MP4 to see the rest")
 
     def close(self):
         self.reader.close()
@@ -138,7 +138,7 @@ class Live:
                 self.news.wait_for(lambda: self.newest is not None, TICK)
                 picture, self.newest, trouble = self.newest, None, self.trouble
             if trouble != said:
-                log(trouble or f"{self.name} is there again")
+                log(trouble or f"{self.name} is back")
                 said = trouble
             yield Frame(time.monotonic(), picture)
 
@@ -148,7 +148,7 @@ class Live:
             for picture in self.pictures():
                 pause = 1
                 self.show(picture, None)
-            self.show(None, f"{self.name} gives no picture: trying again and again")
+            self.show(None, f"No picture from {self.name}; reconnecting…")
             self.ended.wait(pause)
             pause = min(MAX_PAUSE, 2 * pause)
 
@@ -191,7 +191,7 @@ class Folder:
 
     def frames(self) -> Iterator[Frame]:
         if self.photos:
-            log(f"Photos that are there already ({len(self.photos):,}) are not looked at, only those that come")
+            log(f"Skipping {len(self.photos):,} photos that are already there; waiting for new ones")
         while True:
             start = time.monotonic()
             complete = self.complete()
@@ -203,7 +203,7 @@ class Folder:
             time.sleep(max(self.every, SHARE * took))
 
     def complete(self):
-        """The photos to open now, oldest first: new ones, and those that were written over."""
+        """Return the photos to open now, oldest first: new ones, and those that were written over."""
         with suppress(DataError):  # a disk or a network that comes back
             if names := list_names(self.folder):  # a disk that is away can leave an empty folder
                 self.photos = {name: self.photos.get(name) or Photo(name) for name in names}
@@ -225,7 +225,7 @@ class Photo:
         self.done = done
 
     def is_complete(self):
-        """Whether it is to be opened now."""
+        """Return whether it is to be opened now."""
         try:
             status = os.stat(self.file)
         except OSError:  # it has just gone
@@ -236,13 +236,13 @@ class Photo:
         return not self.done and time.monotonic() - self.since >= SETTLED
 
     def open(self):
-        """The picture, or None while it does not open."""
+        """Return the picture, or None while it does not open."""
         try:
             picture = cv2.cvtColor(np.asarray(open_photo(self.file, SIDE)), cv2.COLOR_RGB2BGR)
         except PhotoError as e:
             self.done = time.monotonic() - self.since >= GIVEN_UP
             if self.done:
-                log(f"{self.file} was not looked at: {e.reason}")
+                log(f"{self.file} was skipped: {e.reason}")
             return None
         self.done = True
         return picture
@@ -254,9 +254,9 @@ HOST = re.compile(r"(\[[0-9a-f:.]+(?:%\w+)?\]|[\w.-]+)(:\d*)?", re.I)
 
 
 def without_password(address):
-    """Scheme, host and port of an address: passwords may be in front of the host, in the path or in the query.
+    """Return scheme, host and port of an address: passwords may be in front of the host, in the path or in the query.
 
-    A password may itself hold `@`, `/`, `?` or `#`. Where it is not plain what the host is, that is left out.
+    A password may itself hold `@`, `/`, `?` or `#`. If it is unclear what the host is, the host is left out.
     """
     if not (found := ADDRESS.match(address)):
         return address
@@ -275,7 +275,7 @@ def is_ip(host):
 
 
 def open_source(source: str, every: float) -> Film | Live | Folder:
-    """What `source` names: a number or a device is a camera, an address a stream; a folder or a file is what it is."""
+    """Open `source`: a number or a device is a camera, an address is a stream; else it is a folder or a file."""
     if source.isdecimal():
         return Live(int(source), every)
     if STREAM.match(source) or source.startswith("/dev/"):
@@ -284,7 +284,7 @@ def open_source(source: str, every: float) -> Film | Live | Folder:
         return Folder(source, every)
     if not os.path.exists(source):
         there_is_no = f"There is no {without_password(source)}"
-        raise WatchError(f"{there_is_no}: name a film, a folder, a camera (0) or a stream (rtsp://, http://).")
+        raise WatchError(f"{there_is_no}. Give a film, a folder, a camera (0) or a stream (rtsp://, http://).")
     if not os.path.isfile(source):
-        raise WatchError(f"{source} is neither a file nor a folder: name a film, a folder, a camera or a stream.")
+        raise WatchError(f"{source} is neither a file nor a folder. Give a film, a folder, a camera or a stream.")
     return Film(source, every)

@@ -1,4 +1,4 @@
-"""Where something moves: what differs from a background that is learnt on the way, joined over frames into tracks.
+"""Find what moves: what differs from a learnt background, joined over frames into tracks.
 
 The camera may shake, the light may change and the sun may go behind a cloud: none of that is a track. Grass in the wind
 is one, for the model to look at ever more seldom.
@@ -34,7 +34,7 @@ class Movement:
         self.frames, self.now, self.scene = 0, None, None
 
     def boxes(self, picture, seconds):
-        """Where something moves in a frame (h, w, 3); None if the whole picture has changed."""
+        """Return the boxes in which something moves in a frame (h, w, 3); None if the whole picture has changed."""
         height, width = picture.shape[:2]
         small = cv2.resize(picture, (WIDTH, max(1, round(WIDTH * height / width))), interpolation=cv2.INTER_AREA)
         mask = self.mask(self.steady(cv2.GaussianBlur(small, (3, 3), 0)), seconds)
@@ -45,7 +45,7 @@ class Movement:
         return [tuple(round(scale * side) for side in box) for box in boxes_of(mask)]
 
     def steady(self, small):
-        """A frame moved to where the camera would have shown it, had it not shaken."""
+        """Return a frame moved to where the camera would have shown it, had it not shaken."""
         grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
         if self.scene is None or self.scene.shape != grey.shape:
             self.scene, self.frames = grey, 0
@@ -61,7 +61,7 @@ class Movement:
         return small
 
     def mask(self, small, seconds):
-        """Which pixels are no background, 0 or 255, shadows apart."""
+        """Return which pixels are no background, 0 or 255, shadows apart."""
         passed = 0 if self.now is None else min(max(0, seconds - self.now), 2)
         self.now = seconds
         rate = 1 if self.frames == 0 else max(1 - np.exp(-passed / ADAPT), WARM_UP if self.frames < 10 else 0)
@@ -82,7 +82,7 @@ def unlike(a, b):
 
 
 def boxes_of(mask):
-    """The largest things in a mask, the parts of which may lie somewhat apart."""
+    """Return the largest things in a mask, the parts of which may lie somewhat apart."""
     joined = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((13, 13), np.uint8))
     stats = cv2.connectedComponentsWithStats(joined)[2]
     things = sorted(stats[1:].tolist(), key=lambda stat: -stat[4])
@@ -142,7 +142,7 @@ class Tracks:
 
 
 def alike(a, b):
-    """Whether neither box is more than twice as long as the other."""
+    """Return whether neither box is more than twice as long as the other."""
     return 0.5 <= max(a[2:]) / max(*b[2:], 1) <= 2
 
 

@@ -48,7 +48,7 @@ class Progress:
     def close(self):
         rate = self.frames / max(0.001, time.monotonic() - self.start)
         alarms = f"{self.alarms} alarm{'s' * (self.alarms != 1)}"
-        log(f"{self.frames:,} frames, {rate:.1f} a second; the model was asked {self.looks:,} times; {alarms}")
+        log(f"{self.frames:,} frames, {rate:.1f} a second; {self.looks:,} classified; {alarms}")
 
 
 class Notifier:
@@ -65,7 +65,7 @@ class Notifier:
             name, kept = full_name(event["label"], self.subject), f": {as_typed(folder)}" if folder else ""
             log(f"ALARM{at}, {name}, {event['median']:.2f}{' (quiet hours)' if quiet else ''}{kept}")
         else:
-            log(f"over{at}")
+            log(f"Visit ended{at}")
         if quiet:
             return
         if self.webhook:
@@ -84,7 +84,7 @@ def now():
 
 
 def is_within(time, begin, end):
-    """Whether a time is between two minutes of the day, which may be those of a night."""
+    """Return whether a time is between two minutes of the day, which may be those of a night."""
     minute = 60 * time.hour + time.minute
     return begin <= minute < end if begin <= end else not end <= minute < begin
 
@@ -126,7 +126,7 @@ class Webhook:
             return type(e).__name__
 
     def lose(self, event, why):
-        log(f"the webhook did not take the event{why}: {event.get('event')}, {event.get('time')}")
+        log(f"the webhook did not accept the event{why}: {event.get('event')}, {event.get('time')}")
 
     def close(self):
         """Wait a little for what is on its way, and say what is lost."""
@@ -135,7 +135,7 @@ class Webhook:
             time.sleep(0.05)
         self.closed = True
         if lost := self.events.unfinished_tasks:
-            log(f"the webhook did not take the last {lost} event{'s' * (lost != 1)} before the end")
+            log(f"the webhook did not accept the last {lost} event{'s' * (lost != 1)} before the end")
 
 
 def play_alarm():

@@ -33,7 +33,7 @@ TICK = 1  # seconds that a frame of a stream in pieces waits for its turn, at mo
 
 
 def is_usable(width, height):
-    """Whether frames of that size can be watched."""
+    """Return whether frames of that size can be watched."""
     small, large = sorted((width, height))
     return small >= MIN_SIDE and large <= MAX_RATIO * small and small * large <= MAX_MEGAPIXELS * 10**6
 
@@ -49,7 +49,7 @@ def open_capture(source, timeout):
 
 
 def picture_of(capture, is_jpeg=False):
-    """The frame that was grabbed, (h, w, 3), or None if it cannot be used."""
+    """Return the frame that was grabbed, (h, w, 3), or None if it cannot be used."""
     try:
         ok, picture = capture.retrieve()
         picture = decode(picture) if ok and is_jpeg else picture
@@ -59,7 +59,7 @@ def picture_of(capture, is_jpeg=False):
 
 
 def decode(jpeg):
-    """The picture of a JPEG, or None; its size is read before it is decoded."""
+    """Return the picture of a JPEG, or None; its size is read before it is decoded."""
     try:
         with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as header:
             usable = is_usable(*header.size)
@@ -69,7 +69,7 @@ def decode(jpeg):
 
 
 def film(capture, every, wanted):
-    """All frames of a film that are `every` seconds apart, with their own times."""
+    """Yield all frames of a film that are `every` seconds apart, with their own times."""
     rate, latest = capture.get(cv2.CAP_PROP_FPS) or 25, None
     for n in takewhile(lambda n: capture.grab(), count()):
         faulthandler.dump_traceback_later(STUCK, exit=True)
@@ -82,7 +82,7 @@ def film(capture, every, wanted):
 
 
 def live(capture, source, wanted):
-    """The newest frame whenever one is wanted. Every frame is received; only one that is wanted is decoded."""
+    """Yield the newest frame whenever one is wanted. Every frame is received; only one that is wanted is decoded."""
     # FFmpeg decodes every frame, since most need those before them. JPEGs do not, and come as they are.
     is_stream = isinstance(source, str) and not source.startswith("/dev/")
     jpegs = is_stream and capture.get(cv2.CAP_PROP_FOURCC) == MJPEG and capture.set(cv2.CAP_PROP_FORMAT, -1)
@@ -106,7 +106,7 @@ class Pieces:
         self.begin, self.latest = float("-inf"), time.monotonic()  # by this machine's clock: when the stream began
 
     def early(self, seconds):
-        """Seconds until the turn of a frame that has just come; `seconds` is its own time.
+        """Return seconds until the turn of a frame that has just come; `seconds` is its own time.
 
         Those that are there at the beginning are old, and wait for nothing, nor does the first frame of a late piece.
         """

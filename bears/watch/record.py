@@ -1,4 +1,4 @@
-"""What is kept of a watch: all scores, and a folder for each alarm. The oldest goes when it becomes too much.
+"""Record a watch: all scores, and a folder for each alarm. The oldest are deleted when there are too many.
 
 `scores/` has files of JSON lines: the first says what is watched and how, each of the others is a look of the model.
 `events/` has a folder per alarm: why (event.json), the pictures that decided, the frame with its box, and a clip.
@@ -59,7 +59,7 @@ class Record:
             return None
 
     def remember(self, seconds, look):
-        """What the log and event.json have of a look; its picture waits for an alarm if it speaks for one."""
+        """Return what the log and event.json say about a look; its picture waits for an alarm if its score is high."""
         entry = {"seconds": round(seconds, 3), "time": now(), "track": look.track, "score": round(look.score, 4)}
         entry |= {"certainty": look.certainty, "probs": {k: round(p, 4) for k, p in look.probs.items()}}
         entry |= {"box": list(look.box), "took": round(look.took, 3)} | ({"group": look.group} if look.group else {})
@@ -162,11 +162,11 @@ class Record:
     def complain(self, e):
         if time.monotonic() - self.complained > COMPLAIN:
             self.complained = time.monotonic()
-            log(f"{self.folder} takes nothing ({e.strerror}): watching goes on, but what happens is not kept")
+            log(f"Can't write to {self.folder} ({e.strerror}). Still watching, but nothing is being saved")
 
 
 def by_age(paths):
-    """Files and folders, those first that were changed first by the clock of their disk."""
+    """Return files and folders, those first that were changed first by the clock of their disk."""
     times = {}
     for path in paths:
         with suppress(OSError):  # it goes meanwhile
@@ -200,12 +200,12 @@ def append(file, lines):
 
 
 def unique_name():
-    """A name that sorts by time."""
+    """Return a name that sorts by time."""
     return datetime.now().strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
 
 
 def size(path):
-    """Bytes of a file, or of all files in a folder; what goes meanwhile has none."""
+    """Return bytes of a file, or of all files in a folder; what goes meanwhile has none."""
     total = 0
     for file in path.glob("*") if path.is_dir() else [path]:
         try:
@@ -216,7 +216,7 @@ def size(path):
 
 
 def why(alarm, scores, rule):
-    """The rule's reason, in words."""
+    """Return the rule's reason, in words."""
     if rule["latest"] == 1:
         return f"The score of the photo, {alarm['median']:.2f}, is at least the threshold, {rule['threshold']:.2f}."
     values = ", ".join(f"{entry['score']:.2f}" for entry in scores)
@@ -235,7 +235,7 @@ def frame_with_box(picture, box):
 
 
 def write_clip(file, frames):
-    """A film of JPEGs with their times, as browsers play it; none if the disk takes none."""
+    """Return a film of JPEGs with their times, as browsers play it; none if the disk takes none."""
     pictures = [cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for _, jpeg in frames]
     if len(pictures) < 2:
         return
@@ -253,7 +253,7 @@ def write_clip(file, frames):
 
 
 def can_be_played(film):
-    """Whether a film is complete: OpenCV does not say that a disk was full."""
+    """Return whether a film is complete: OpenCV does not say that a disk was full."""
     capture = cv2.VideoCapture(os.path.abspath(film), cv2.CAP_FFMPEG)
     shown, promised = sum(iter(capture.grab, False)), capture.get(cv2.CAP_PROP_FRAME_COUNT)
     capture.release()

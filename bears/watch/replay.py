@@ -25,12 +25,12 @@ def replay(folder, labels=None, threshold=None):
                 told.end()
             told = Replay(entry, labels or entry["alarm"], threshold or entry["rule"]["threshold"])
     if not told:
-        raise WatchError(f"There are no scores in {folder}: name a folder that a watch has written.")
+        raise WatchError(f"There are no scores in {folder}. Give the folder of a recorded watch.")
     told.end()
 
 
 def read(folder):
-    """All lines of all logs, from the first that says what is watched; a line that was cut short is left out.
+    """Yield all lines of all logs, from the first that says what is watched; a line that was cut short is left out.
 
     Raises `WatchError` for a line that no watch has written.
     """
@@ -44,7 +44,7 @@ def read(folder):
             is_head = "source" in entry
             entry = as_head(entry) if is_head else as_look(entry)
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
-            raise WatchError(f"Line {number} of {file} is not from a watch: delete it, then replay again.") from None
+            raise WatchError(f"Line {number} of {file} is not from a watch. Delete it, then replay again.") from None
         begun = begun or is_head
         if begun:
             yield entry
@@ -54,17 +54,17 @@ def lines_of(folder):
     """Each line of all logs, with its file and number."""
     for file in sorted(folder.glob("scores/*.jsonl")):
         if not file.is_file():
-            raise WatchError(f"{file} is not a file: delete it, then replay again.")
+            raise WatchError(f"{file} is not a file. Delete it, then replay again.")
         try:
             with file.open(encoding="utf-8", errors="replace") as lines:
                 for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE), ""), 1):
                     yield file, number, line
         except OSError as e:
-            raise WatchError(f"{file} cannot be read ({e.strerror}): change that, then replay again.") from None
+            raise WatchError(f"{file} can't be read ({e.strerror}). Fix that, then replay again.") from None
 
 
 def as_head(entry):
-    """What a log begins with, if everything in it is of the right kind."""
+    """Return the first line of a log, if everything in it is of the right kind."""
     rule = {name: finite(entry["rule"].get(name, default)) for name, default in asdict(Rule()).items()}
     rule |= {name: int(rule[name]) for name in ("least", "latest")}
     if not 1 <= rule["latest"] <= 1000:
@@ -75,7 +75,7 @@ def as_head(entry):
 
 
 def as_look(entry):
-    """A look of the model, if everything in it is of the right kind."""
+    """Return a look of the model, if everything in it is of the right kind."""
     probs = {str(label): finite(prob) for label, prob in entry["probs"].items()}
     numbers = {"seconds": finite(entry["seconds"]), "took": finite(entry.get("took", 0)), "track": int(entry["track"])}
     words = {"time": str(entry["time"]), "certainty": entry["certainty"]}
@@ -101,7 +101,10 @@ class Replay:
     def __init__(self, about, labels, threshold):
         self.classes = set(about["classes"])
         if unknown := set(labels) - self.classes:
-            raise WatchError(f"{about['source']} was watched for {', '.join(about['classes'])}, not {min(unknown)}.")
+            raise WatchError(
+                f"--alarm: the recording of {about['source']} has no class {min(unknown)}."
+                f" Choose from {', '.join(about['classes'])}."
+            )
         rule = Rule(**about["rule"])
         self.labels, self.alarm = labels, Alarm(replace(rule, threshold=threshold))
         self.others = {t: Alarm(replace(rule, threshold=t)) for t in THRESHOLDS}
@@ -111,7 +114,7 @@ class Replay:
     def add(self, look):
         """Wait for all looks at one frame, which are a step of the rule."""
         if self.classes - set(look["probs"]):
-            raise WatchError(f"A look of {look['time']} has other classes than its watch: it cannot be replayed.")
+            raise WatchError(f"The record of {look['time']} has other classes than its watch, so it can't be replayed.")
         if self.step and look["seconds"] != self.step[0]["seconds"]:
             self.decide()
         self.step.append(look)
@@ -150,7 +153,7 @@ class Replay:
     def end(self):
         if self.step:
             self.decide()
-        print("  the highest medians:" if self.nearest else "  no track was looked at often enough to have a median")
+        print("  the highest medians:" if self.nearest else "  nothing was classified often enough for a median")
         for track, (value, seconds, scores) in self.top():
             print(f"  {seconds:.1f} s: track {track}: {value:.2f}, of {scores}")
         print("  alarms by threshold: " + ", ".join(f"{t}: {self.alarms[t]}" for t in THRESHOLDS), end="\n\n")

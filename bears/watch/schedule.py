@@ -31,7 +31,7 @@ class Schedule:
         return chosen
 
     def first(self, due, seconds, enough):
-        """The place in `due` of the track that comes first."""
+        """Return the place in `due` of the track that comes first."""
         suspicious = any(track.score >= enough for track in due)
         self.checked = suspicious and not self.checked
         urgency = [t.score if self.checked else abs(seconds - t.looked) * t.side for t in due]

@@ -21,11 +21,11 @@ const AGAIN = 5 // seconds until the camera, or the server, is tried again
 const TIMEOUT = 30 // seconds
 const WATCHING = "Watching…"
 const PERMISSION = "Waiting for the camera. Please allow it if the browser asks."
-const NOT_WATCHING = "Not watching: open this page again"
-const LOCKS = "The screen may lock, and then nothing is watched: switch off the automatic lock of this device."
+const NOT_WATCHING = "Not watching. Open this page again."
+const LOCKS = "If the screen locks, watching stops. Switch off the automatic lock of this device."
 const TOO_DARK = "Too dark to see"
-const NO_CAMERA = "The camera cannot be used. Please allow it for this page, and see that no other program has it."
-const NO_HTTPS = "Browsers give cameras to pages with https alone, or of this machine."
+const NO_CAMERA = "Can't use the camera. Allow it for this page, and close any other app that uses it."
+const NO_HTTPS = "To use the camera, open this page over https, or on the computer that runs it."
 const SIZE = {width: {ideal: 1280}, height: {ideal: 720}}
 
 export class CameraTab extends Tab {
@@ -171,7 +171,7 @@ export class CameraTab extends Tab {
 
     async reconnect() {
         const badge = this.find(".badge")
-        badge.textContent = "The camera is gone. Trying again…"
+        badge.textContent = "Lost the camera. Reconnecting…"
         await this.connect().then(
             () => (badge.textContent = "Watching"),
             () => pause(AGAIN),

@@ -1,4 +1,4 @@
-"""What a browser lets a page of Gradio's do: the content security policy of the app, and of the review of photos."""
+"""Limit what a browser lets a page of Gradio's do: the content security policy of the app and of the review page."""
 
 import secrets
 from contextvars import ContextVar

@@ -3,14 +3,14 @@
 import {shrink} from "./pictures.js"
 import {pause} from "./tab.js"
 
-export const UNREACHABLE = "The page cannot reach its server. Please check your connection and try again."
-const BUSY = "Too many people are asking at the moment. Please try again in a minute."
+export const UNREACHABLE = "Can't reach the server. Please check your connection and try again."
+const BUSY = "The app is busy right now. Please try again in a minute."
 const PAUSE = 10 // seconds until the page tries again by itself
-const WAITING = `Too many people are asking at the moment. Trying again in ${PAUSE} s.`
+const WAITING = `The app is busy right now. Trying again in ${PAUSE} s.`
 const SESSION = Math.random().toString(36).slice(2) // tells visitors apart where a proxy gives all the same address
-const STOPPED = "This photo got no answer. Please try again."
-const BROKEN = "The page's server does not answer as it should. Please try again in a minute."
-const TOO_LARGE = "This photo is too large for the page's server. Please choose a smaller one."
+const STOPPED = "Something went wrong with this photo. Please try again."
+const BROKEN = "The server gave an unexpected answer. Please try again in a minute."
+const TOO_LARGE = "This photo is too large for the server. Please choose a smaller one."
 const PLAIN = [400, 408, 421, 429, 507] // with which the app refuses an upload, in plain text
 
 export const home = new URL("../../", import.meta.url) // of the app, which a page of somebody else's may show, too

@@ -1,4 +1,4 @@
-"""The look of the pages: Gradio's Soft theme, with enough contrast for most eyes (WCAG 2.2, level AA)."""
+"""The look of the pages: Gradio's Soft theme, with enough contrast for most people (WCAG 2.2, level AA)."""
 
 import gradio as gr
 

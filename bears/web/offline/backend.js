@@ -3,7 +3,7 @@
 import {listeners, look} from "./model.js"
 import {describe} from "./words.js"
 
-export const UNREACHABLE = "The page cannot reach one of its files. Please check your connection and try again."
+export const UNREACHABLE = "Can't load one of the page's files. Please check your connection and try again."
 
 const {classes, words, earned} = window.props // which start.js has read
 let map = null // its address, until the next one

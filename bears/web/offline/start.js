@@ -2,7 +2,7 @@
 // load modules from web addresses only.
 
 const FOLDER =
-    "Browsers open this page from a web address only, not from a folder. Please put its folder on a web host," +
+    "Browsers only open this page from a web address, not from a folder. Put its folder on a web host," +
     " or run “python3 -m http.server” in it and open http://localhost:8000."
 const BROKEN =
     "This page could not start. Please check your connection, and reload it. If that does not help, try a newer browser."

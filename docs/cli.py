@@ -1,0 +1,86 @@
+"""Write docs/cli.md, the reference of all commands, from what --help says.
+
+.venv/bin/python docs/cli.py
+"""
+
+import runpy
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from textwrap import dedent
+from unittest.mock import patch
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "cli.md"
+sys.path.insert(0, str(ROOT))
+from bears.__main__ import COMMANDS
+
+HEAD = """# Commands and options
+
+`.venv/bin/python docs/cli.py` writes this page from what `--help` says. The guides show the commands at work:
+[train](train.md), [predict](predict.md), [watch](watch.md), [offline](offline.md), [deploy](deploy.md).
+
+Run a command in the folder of the repository, with `python3 -m bears` in front. On Windows, type `python` instead of
+`python3`. The first run of a command installs what it needs into `.venv`.
+"""
+WITHOUT_OPTIONS = """
+## Other commands
+
+| command | what it does |
+| --- | --- |
+| `python3 -m bears notebook` | open the lesson in Jupyter; options after it go to Jupyter |
+| `python3 -m bears licences` | write [the page of all licences](licences.md) |
+| `python3 -m bears test` | run the tests; options after it go to pytest |
+| `python3 -m bears --version` | print the version of this copy, its commit and its Python |
+"""
+
+
+class Found(Exception):
+    """Carry a parser out of the program that has built it."""
+
+
+def stop(parser, *args):
+    raise Found(parser)
+
+
+def parser_of(command):
+    """Return the parser of a command, which ends the program before its slow imports."""
+    *option, program = COMMANDS[command][1]
+    run = runpy.run_module if option else runpy.run_path
+    with patch("bears.cli.begin", lambda parse_args: parse_args()), patch.object(ArgumentParser, "parse_args", stop):
+        try:
+            run(str(program), run_name="__main__")
+        except Found as e:
+            return e.args[0]
+
+
+def describe(text):
+    """Return the paragraphs of a description, with the commands in it as code."""
+    for block in text.strip().split("\n\n"):
+        block = dedent(block)
+        yield f"```sh\n{block}\n```\n" if block.startswith(("python3 ", ".venv")) else f"{block}\n"
+
+
+def row(action):
+    """Return a row of the table for an option or an argument."""
+    value = action.metavar or (",".join(action.choices) if action.choices else action.dest.upper())
+    words = [*action.option_strings[:1], *([value] if action.nargs != 0 else [])]
+    return f"| `{' '.join(words)}` | {(action.help % vars(action)).replace('|', chr(92) + '|')} |"
+
+
+def section(command):
+    """Return the part of the page about a command."""
+    parser = parser_of(command)
+    actions = [action for action in parser._actions if action.dest != "help"]
+    table = ["| option | what it does |", "| --- | --- |", *map(row, actions)]
+    return "\n".join([f"\n## {command}\n", *describe(parser.description), *table, ""])
+
+
+def page():
+    """Return docs/cli.md, as text."""
+    described = [command for command in COMMANDS if command not in ("notebook", "licences", "test")]
+    return HEAD + "".join(map(section, described)) + WITHOUT_OPTIONS
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
