@@ -50,7 +50,7 @@ def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]
 def photos_needed(fixed: int, broken: int, photos: int, smallest: float = 0.01) -> int:
     """Return about how many photos tell two models apart that differ as often as on these `photos`.
 
-    With so many, four of five such comparisons do. Where they err equally often, it is how many photos tell a
+    With so many, four of five such comparisons do. If they err equally often, it is how many photos show a
     difference of `smallest` of all photos.
     """
     share = max(fixed + broken, 1) / photos
