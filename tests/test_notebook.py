@@ -1,6 +1,8 @@
 """The notebook runs from top to bottom, as a student would run it."""
 
 import shutil
+import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -45,8 +47,8 @@ def test_a_folder_of_your_own_is_read_and_nothing_is_written_into_it(shapes, tmp
     before = sorted(photos.rglob("*"))
     monkeypatch.chdir(tmp_path)
     cells = [cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
-    assert cells[2] == 'path = Path("digits")' and "find_photos(path)" in cells[3]
-    code = "\n".join([cells[0].replace("%matplotlib inline", ""), cells[1], f'path = Path("{photos.name}")', cells[3]])
-    names = {}
+    assert "pip" in cells[0] and cells[3] == 'path = Path("digits")' and "find_photos(path)" in cells[4]
+    code = "\n".join([cells[1].replace("%matplotlib inline", ""), cells[2], f'path = Path("{photos.name}")', cells[4]])
+    names = {"sys": sys, "Path": Path}  # which the cell before has imported
     exec(code, names)
     assert len(names["files"]) == 32 and sorted(photos.rglob("*")) == before
