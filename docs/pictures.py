@@ -1,4 +1,4 @@
-"""Take the pictures of README from the pages as they run here. Needs a chromium.
+"""Take the pictures of README and the guides from the pages as they run here. Needs a chromium.
 
 python docs/pictures.py
 python docs/pictures.py --report my_model/reports/index.html    # those of a training of train.py
@@ -6,6 +6,7 @@ python docs/pictures.py --report my_model/reports/index.html    # those of a tra
 
 import argparse
 import io
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,14 +17,16 @@ PICTURES = ROOT / "docs" / "pictures"
 sys.path.insert(0, str(ROOT / "tests"))
 from helpers import CAMERA, Server, chromium, clip
 from PIL import Image
+from sklearn.datasets import load_digits
 
 DESKTOP = {"viewport": {"width": 720, "height": 1000}, "color_scheme": "light"}
+WIDE = {"viewport": {"width": 1000, "height": 720}, "color_scheme": "light"}
 PHONE = {"viewport": {"width": 390, "height": 730}, "color_scheme": "dark", "is_mobile": True}
 PHONE_OFFLINE = {"viewport": {"width": 390, "height": 860}, "color_scheme": "light", "is_mobile": True}
 
 
 def take(page, example, file):
-    """Answer for an example, and save what a visitor then sees, at twice the pixels."""
+    """Classify an example, and save what a visitor then sees, at twice the pixels."""
     page.get_by_label(f"Example: {example}").click()
     page.locator('[data-state="answered"]:not([data-first])').wait_for()
     page.mouse.move(0, 0)
@@ -33,7 +36,7 @@ def take(page, example, file):
 
 
 def film(page, file):
-    """Ten seconds: a photo and where the model looked, then a bear before the camera, as an animated picture."""
+    """Film a photo and its heatmap, then a bear in front of the camera; take the alarm and its event, too."""
     frames = []
 
     def show(seconds):
@@ -56,20 +59,55 @@ def film(page, file):
     page.locator("#camera .now").get_by_text("Grizzly bear").wait_for()
     show(1)
     page.wait_for_selector("#camera .alarm", state="visible")
+    page.screenshot(path=PICTURES / "alarm.jpg", quality=85)
     show(1.5)
     page.click("#camera .seen")
     page.click("#camera summary")
+    page.screenshot(path=PICTURES / "event.jpg", quality=85)
     show(1.5)
     (first, _), *rest = frames
     durations = [int(duration) for _, duration in frames]
     first.save(file, save_all=True, append_images=[frame for frame, _ in rest], duration=durations, loop=0, quality=80)
 
 
+def start(*command):
+    """Start a command that serves a page; return its process and the address of the page."""
+    process = subprocess.Popen([sys.executable, "-u", "-m", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return process, next(line.split()[-1] for line in process.stdout if re.search("is at http", line))
+
+
+def draw_digits(folder):
+    """Draw handwritten digits, which anybody may show, as a data set with one eight among the threes; return it."""
+    digits, data = load_digits(), Path(folder) / "digits"
+    for label, name in ((3, "three"), (5, "five"), (8, "eight")):
+        (data / name).mkdir(parents=True)
+        for i, pixels in enumerate(digits.images[digits.target == label][:40]):
+            image = Image.fromarray((255 - pixels * 15).astype("uint8")).resize((256, 256), Image.Resampling.LANCZOS)
+            image.save(data / ("three" if label == 8 and i == 0 else name) / f"{name}-{i:02}.png")
+    return data
+
+
+def take_training(browser, folder):
+    """Take the review page and the report of a training on digits."""
+    data = draw_digits(folder)
+    process, url = start("bears.clean", str(data))
+    page = browser.new_page(**WIDE)
+    page.goto(url)
+    page.locator("#review").wait_for(timeout=180_000)
+    page.get_by_role("button", name=re.compile("^three")).click()
+    page.wait_for_timeout(1000)  # its photos load
+    page.screenshot(path=PICTURES / "review.jpg", quality=85)
+    process.terminate()
+    model = Path(folder) / "model"
+    subprocess.run([sys.executable, "train.py", "--data", data, "--out", model], cwd=ROOT, check=True)
+    page.goto((model / "reports" / "index.html").as_uri())
+    page.screenshot(path=PICTURES / "report.jpg", quality=85)
+    page.close()
+
+
 def take_offline(browser, folder):
-    """The offline version on a phone whose network is gone."""
-    command = [sys.executable, "-u", "-m", "bears.offline", "--out", f"{folder}/site", "--serve"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    url = next(line.split()[-1] for line in process.stdout if "The page is at" in line)
+    """Take the offline version on a phone without a network."""
+    process, url = start("bears.offline", "--out", f"{folder}/site", "--serve")
     page = browser.new_page(device_scale_factor=2, **PHONE_OFFLINE)
     page.goto(url)
     page.get_by_text("Works offline now.").wait_for()
@@ -96,7 +134,7 @@ def take_feedback(browser, folder):
 
 
 def icons(browser):
-    """The icons of the offline version, as phones want them, from the app's own."""
+    """Draw the icons of the offline version, as phones want them, from the app's own."""
     svg, folder = (ROOT / "bears" / "web" / "icon.svg").read_text(), ROOT / "bears" / "web" / "offline"
     frame, ground, *drawn = svg.splitlines()
     # A phone may cut its own shape out of this one, as far as a fifth of the radius from the edge.
@@ -110,12 +148,12 @@ def icons(browser):
 
 
 def camera(folder):
-    """What makes Chromium's camera see a bear."""
+    """Return the option that makes Chromium's camera see a bear."""
     return f"--use-file-for-fake-video-capture={clip('grizzly', Path(folder) / 'bear.mjpeg')}"
 
 
 def take_report(browser, report):
-    """Two figures of the report of a training, in which there is no photo."""
+    """Take two figures of the report of a training, in which there is no photo."""
     page = browser.new_page(device_scale_factor=2)
     page.goto(report.absolute().as_uri())
     for figure in ("confusion_matrix", "learning_curve"):
@@ -130,6 +168,7 @@ def main():
             return take_report(browser, report)
     with tempfile.TemporaryDirectory() as folder, chromium(*CAMERA, camera(folder)) as browser:
         icons(browser)
+        take_training(browser, folder)
         take_offline(browser, folder)
         take_feedback(browser, folder)
         server = Server(Path(folder) / "log")
