@@ -43,13 +43,18 @@ def stop(parser, *args):
     raise Found(parser)
 
 
+def file_of(command):
+    """Return the path of the program that a command runs."""
+    *option, program = COMMANDS[command][1]
+    path = ROOT.joinpath(*program.split(".")) if option else program
+    return path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+
+
 def parser_of(command):
     """Return the parser of a command, which ends the program before its slow imports."""
-    *option, program = COMMANDS[command][1]
-    run = runpy.run_module if option else runpy.run_path
     with patch("bears.cli.begin", lambda parse_args: parse_args()), patch.object(ArgumentParser, "parse_args", stop):
         try:
-            run(str(program), run_name="__main__")
+            runpy.run_path(str(file_of(command)), run_name="__main__")
         except Found as e:
             return e.args[0]
 

@@ -209,7 +209,7 @@ def test_search_waits_when_it_is_told_to_and_says_so(site, tmp_path, capsys):
     )
     run(site, tmp_path, "bear")
     assert len(read_attribution(tmp_path)) == 1
-    assert "127.0.0.1 asks to wait 1 second" in capsys.readouterr().out
+    assert "127.0.0.1 asked us to wait 1 second" in capsys.readouterr().out
 
 
 def test_search_stops_at_what_openverse_gives(site):
@@ -275,7 +275,7 @@ def test_folder_that_cannot_be_written_to(site, tmp_path):
 @pytest.mark.parametrize("text", ["file,license\na/b.jpg,by\n", "\xff", ",".join(COLUMNS) + "\na/b.jpg\n"])
 def test_attribution_of_another_kind_is_left_alone(site, tmp_path, text):
     (tmp_path / "attribution.csv").write_bytes(text.encode("latin-1"))
-    assert "move it away" in fails(site, tmp_path, "bear")
+    assert "Move it elsewhere" in fails(site, tmp_path, "bear")
     assert (tmp_path / "attribution.csv").read_bytes() == text.encode("latin-1")
 
 
@@ -283,7 +283,7 @@ def test_attribution_of_another_kind_is_left_alone(site, tmp_path, text):
 def test_number_of_photos_that_openverse_cannot_give(site, tmp_path, number, capsys):
     with pytest.raises(SystemExit):
         run(site, tmp_path, "bear", "--per-class", number)
-    assert "from 1 to 240" in capsys.readouterr().err
+    assert "between 1 and 240" in capsys.readouterr().err
 
 
 @pytest.mark.slow

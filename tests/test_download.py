@@ -167,7 +167,7 @@ def test_waits_as_long_as_the_server_asks_and_says_so_once(web, web_server, caps
     for _, photo in fetch_photos(web, [{"url": web_server.url("/photo.jpg")}] * 4, small_jpeg):
         assert len(photo) == 2
     assert time.monotonic() >= free
-    assert capsys.readouterr().out.count("127.0.0.1 asks to wait 1 second") == 1
+    assert capsys.readouterr().out.count("127.0.0.1 asked us to wait 1 second") == 1
 
 
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": 1}], ids=["without a time", "with one"])
@@ -180,7 +180,7 @@ def test_host_that_stays_busy_is_waited_for_once_and_not_once_per_photo(web, web
     *busy, there = [photo for _, photo in fetch_photos(web, wanted, small_jpeg, patience=1)]
     assert len(web_server.asked) <= 12 + WORKERS + 1
     assert {str(photo) for photo in busy} == {"the server answers 429: wait 1 seconds"} and len(there) == 2
-    assert capsys.readouterr().out.count("127.0.0.1 asks to wait") == 1
+    assert capsys.readouterr().out.count("127.0.0.1 asked us to wait") == 1
 
 
 def test_photo_that_stays_busy_is_waited_for_once_although_its_host_answers_others(web, web_server):

@@ -231,7 +231,7 @@ def test_photos_that_it_got_wrong_are_shown_by_pairs_of_classes_and_where_it_loo
     shown = show_wrong(Namespace(data=[shapes], exclude=None), result, interp, background)
     titles = ["disc, mistaken for square: 2", "square, mistaken for ring: 1", "ring, mistaken for square: 1"]
     assert re.findall("<h3>(.*?)</h3>", shown) == titles
-    assert shown.count("it looked beside the animal") == 1 and "to blame for 1 of these 4:" in shown
+    assert shown.count("it looked next to the animal") == 1 and "to blame for 1 of these 4:" in shown
     assert re.search(
         "ring, mistaken for square, 70% sure; it looked next to the animal</b><code>.*square/01.jpg", shown
     )

@@ -215,7 +215,7 @@ def advice_on_small_class(roots, label, count, folders):
                 f"Photos in {folder} count as the class {label}, which has {has}. Move them up into {parent}. Or, if"
                 f" {label} is a class of its own, move its folder next to {parent} and add photos until it has two."
             )
-    return f"The class {label} in {those(roots)} has {has}: add photos until it has at least two."
+    return f"The class {label} in {those(roots)} has {has}. Add photos until it has at least two."
 
 
 def count_labels(files: list[Path]) -> dict[str, int]:
