@@ -1,6 +1,6 @@
 """What do bad photos cost? Errors, and photos turned away, under six kinds of ImageNet-C's corruptions.
 
-    python benchmarks/corruptions.py                  # the bears; prints the tables of MODEL_CARD.md
+    python benchmarks/corruptions.py                  # the bears; prints the tables of docs/evaluation.md
     python benchmarks/corruptions.py --plain          # without bad copies, and of the middle square alone
     python benchmarks/corruptions.py --data photos    # your own; further options as for train.py
 

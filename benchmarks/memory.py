@@ -1,6 +1,6 @@
 """How does training grow with the folder? train.py on 1, 4 and 16 times the photos, as ratios to once.
 
-    python benchmarks/memory.py --data photos --picture docs/pictures/memory.png    # the tables of docs/train.md
+    python benchmarks/memory.py --data photos --picture docs/pictures/memory.png    # the tables of docs/evaluation.md
     python benchmarks/memory.py --data photos --photos 100 --arch resnet18           # what else is given, train.py gets
 
 No photo is there twice: each is a piece of one of yours, half as wide and high, from a place drawn at random, turned

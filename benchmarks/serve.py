@@ -1,6 +1,6 @@
 """How fast is app.py? Ratios against the usual app of the lesson and against Gradio's own limit, in one run.
 
-    python benchmarks/serve.py            # about five minutes; prints the table of docs/design.md
+    python benchmarks/serve.py            # about five minutes; prints the table of docs/evaluation.md
     python benchmarks/serve.py --quick    # one round instead of five, to see that it works
 
 Every app runs as a process of its own and is driven over plain HTTP: upload, call, stream.

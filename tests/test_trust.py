@@ -24,8 +24,8 @@ from bears.model.answers import GROUP, NONE, SURE
 from bears.model.classifier import Classifier
 from bears.model.export import open_export
 from bears.model.heatmap import activation_map, draw_heatmap, find_peak, is_inside
+from bears.model.optimize import speed_up
 from bears.model.photo import open_photo, small_jpeg
-from bears.model.speed_up import speed_up
 from bears.train import evaluation
 from bears.train.ood_eval import fit_detector
 from bears.train.options import EXCLUDED

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from bears.learning.data import Split
-from bears.model.speed_up import one_thread
+from bears.model.optimize import one_thread
 from torch.nn.functional import cross_entropy
 
 

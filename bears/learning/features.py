@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from bears import distributed
 from bears.learning.degrade import Degrade
-from bears.model.speed_up import speed_up
+from bears.model.optimize import speed_up
 from bears.model.squares import WholePhoto, cut, find_grid
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner

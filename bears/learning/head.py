@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from bears.learning.data import Split
 from bears.learning.features import Features
-from bears.model.speed_up import one_thread
+from bears.model.optimize import one_thread
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import Learner

@@ -9,7 +9,7 @@ from bears.model import ood
 from bears.model.answers import NO_LIMITS, Limits
 from bears.model.export import open_export
 from bears.model.heatmap import activation_map
-from bears.model.speed_up import speed_up
+from bears.model.optimize import speed_up
 from bears.model.squares import Answer, create_squares, has_linear_head
 from fastai.learner import Learner
 from joblib import cpu_count

@@ -12,7 +12,7 @@ import onnx
 import torch
 from bears.errors import OfflineError
 from bears.model import ood
-from bears.model.speed_up import replace, same_padding
+from bears.model.optimize import replace, same_padding
 from bears.model.squares import cells, find_grid, has_linear_head, plain_size
 from fastai.data.transforms import IntToFloatTensor, Normalize
 from fastai.learner import Learner

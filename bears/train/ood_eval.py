@@ -13,8 +13,8 @@ from bears.learning.metrics import error_summary
 from bears.model import ood
 from bears.model.answers import GROUP, SURE
 from bears.model.heatmap import activation_map, draw_heatmap, find_peak, is_inside
+from bears.model.optimize import speed_up
 from bears.model.photo import open_photo
-from bears.model.speed_up import speed_up
 from bears.model.squares import Answer, LearnerSquares, as_pixels, create_squares
 from bears.train.evaluation import Result
 from fastai.learner import Learner

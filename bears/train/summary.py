@@ -19,7 +19,7 @@ from bears.text import as_typed, print_line
 from bears.train.evaluation import Result
 
 RECIPES = {None: "frozen body, linear head", "lecture": "lesson", "book": "lesson, as in the book"}
-ELSEWHERE = "Photos from elsewhere may do worse: --sources says how much (docs/train.md)."
+ELSEWHERE = "Photos from elsewhere may do worse: --sources says how much (docs/train_more.md)."
 PACKAGES = ("torch", "torchvision", "fastai", "timm", "pillow")
 
 
