@@ -1,6 +1,6 @@
 """How many bears does a model recognise on photos of cameras, and how often does it take something else for one?
 
-    python benchmarks/cameras.py                                # the bears' model; prints the tables of docs/evaluation.md
+    python benchmarks/cameras.py                           # the bears' model; prints the tables of docs/evaluation.md
     python benchmarks/cameras.py --model my_model/export.pkl --data DIR
     python benchmarks/cameras.py --levels                       # what closer looks and the detector cost and gain
     python benchmarks/cameras.py --heatmaps                     # how often the heatmap's peak is on the animal

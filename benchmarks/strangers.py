@@ -1,6 +1,6 @@
 """Photos of other people and other cameras: what is called a bear, and how often is a sure answer wrong?
 
-    python benchmarks/strangers.py                                # the bears' model; prints the table of docs/evaluation.md
+    python benchmarks/strangers.py                           # the bears' model; prints the table of docs/evaluation.md
     python benchmarks/strangers.py --model my_model/export.pkl --data DIR
 
 DIR holds tables of photos that lie beside them, `life/life.csv` and `camp/camp.csv`, with the columns `file`, `label`

@@ -1,6 +1,6 @@
 """How many bears does the camp watch miss, at how many false alarms an hour? On made clips and on real ones.
 
-    python benchmarks/watch.py                    # the tables of docs/evaluation.md, its curve, its picture; takes an hour
+    python benchmarks/watch.py                 # the tables of docs/evaluation.md, its curve, its picture; takes an hour
     python benchmarks/watch.py --model export.pkl # the shipped model, which has learnt from many of the animals shown
     python benchmarks/watch.py --costs            # frames per second, share of a processor, memory; nothing else
     python benchmarks/watch.py --hours 0 --visits 0   # the tables again, of what was recorded
