@@ -84,11 +84,11 @@ def ask_about_cameras(model, rows):
 
 
 def ask_about_postcards(model, files):
-    """The same, of postcards that lie at the left of a picture."""
+    """Count the same for search results at the left of a picture."""
     groups = defaultdict(Counter)
     for file in files:
         kind = "teddies" if file.parent.name == "teddy" else "real bears"
-        groups[f"{kind} of postcards, at the left"][answer(model, at_left(open_photo(file)))] += 1
+        groups[f"{kind} of search results, at the left"][answer(model, at_left(open_photo(file)))] += 1
     return groups
 
 
@@ -144,7 +144,7 @@ def print_levels(model, rows, others):
     photo, costs = at_left(open_photo(ROOT / "examples" / "grizzly.jpg")), []
     for model.squares.detector, model.squares.closer in levels.values():
         costs.append(statistics.median(seconds(model, photo) for _ in range(5)))
-    print("| looks | bears before trail cameras | else before them | other things | cost |\n" + "| --- " * 5 + "|")
+    print("| looks | bears on trail cameras | other things there | other things | cost |\n" + "| --- " * 5 + "|")
     for looks, cells, cost in zip(levels, table, costs):
         print(f"| {looks} | {' | '.join(cells)} | {cost / costs[0]:.1f} |")
 

@@ -5,7 +5,7 @@
 
 DIR holds tables of photos that lie beside them, `life/life.csv` and `camp/camp.csv`, with the columns `file`, `label`
 (black, grizzly, teddy; bear: of another species, or unknown; other), `repo`, where a photo comes from, and in the first
-`what` it shows, in the second the `species` of bears. Photos that the bears' model has learnt from count by themselves.
+`what` it shows, in the second the `species` of bears. Photos that the bears' model was trained on count by themselves.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def read_tables(folder):
             file = folder / name / row["file"]
             label = row.get("species") if row.get("species") in CLASSES and row["label"] == "bear" else row["label"]
             learnt = hashlib.sha256(file.read_bytes()).hexdigest() in known
-            yield file, label, "photos that it has learnt from" if learnt else group_of(row, label, name)
+            yield file, label, "photos that it was trained on" if learnt else group_of(row, label, name)
 
 
 def group_of(row, label, name):
@@ -57,7 +57,7 @@ def group_of(row, label, name):
     if label == "other":
         what = row.get("what", row.get("species", "")).lower()
         return f"other: {next((kind for kind in KINDS if kind in what), 'all else')}"
-    where = " before trail cameras" if row.get("camera_trap") == "yes" or row.get("camera") == "trail" else ""
+    where = " on trail cameras" if row.get("camera_trap") == "yes" or row.get("camera") == "trail" else ""
     kind = {"teddy": "teddies", "bear": "bears of other species, or unknown"}.get(label, "black bears and grizzlies")
     return f"{kind}{where} ({name})"
 

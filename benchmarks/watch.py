@@ -74,7 +74,7 @@ def parse_args(argv=None):
     parser.add_argument("--model", type=Path, help="an export of the bears; see above")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help="see above")
     parser.add_argument("--hours", type=float, default=10, help="without a bear (default: 10)")
-    parser.add_argument("--visits", type=int, default=100, help="of bears by day, and by night (default: 100)")
+    parser.add_argument("--visits", type=int, default=100, help="of bears by day, and at night (default: 100)")
     parser.add_argument("--out", type=Path, default=ROOT / "reports" / "watch", help="for the records and the model")
     parser.add_argument("--costs", action="store_true", help="measure what watching costs")
     parser.add_argument("--photos", action="store_true", help="measure the rule for single photos")
@@ -259,7 +259,7 @@ def print_rules(rows):
     calm = [row for row in rows if row["kind"] in CATEGORIES]
     most, _ = of_hours(calm, Rule())
     print(
-        "\n| rule | threshold | false alarms | missed by day | by night | median delay by day |"
+        "\n| rule | threshold | false alarms | missed by day | at night | median delay by day |"
         + "\n"
         + "| --- " * 6
         + "|"

@@ -1,4 +1,4 @@
-"""`benchmarks/corruptions.py` and `benchmarks/cameras.py`: what a model makes of photos that are no postcards."""
+"""`benchmarks/corruptions.py` and `benchmarks/cameras.py`: what a model makes of photos that are not from a search."""
 
 import re
 import shutil
@@ -68,7 +68,7 @@ def test_cameras_counts_what_the_app_says_by_kind_light_and_source(camera_photos
     for name in ("bear, trail camera", "bear, trail camera, night", "bear, trail camera, from hill"):
         assert rows[name] == found
     assert rows["other, elsewhere"] == rows["other things"] == missed
-    assert rows["real bears of postcards, at the left"][:2] == ["1", "1"]
+    assert rows["real bears of search results, at the left"][:2] == ["1", "1"]
 
 
 @pytest.mark.slow
