@@ -330,7 +330,7 @@ def test_a_page_of_somebody_else_shows_the_app_and_gets_no_photo(server, browser
     page.set_input_files(FILE, TEDDY)
     answered(page)
     with page.expect_popup() as popup:
-        page.get_by_role("link", name="the API").click()
+        page.get_by_role("link", name="an API").click()
     assert popup.value.url.startswith(server.url)
     page.get_by_role("tab", name="Camera").click()
     page.get_by_role("button", name="Start watching").click()
@@ -401,7 +401,7 @@ def test_the_page_says_what_answers_and_that_nobody_should_trust_it_with_their_s
     text = page.locator("#about").inner_text()
     assert "857 photos" in text and RATE in text and "Never rely on it for anyone’s safety" in text
     with page.expect_popup() as popup:
-        page.get_by_role("link", name="the API").click()
+        page.get_by_role("link", name="an API").click()
     popup.value.get_by_text("/predict").first.wait_for()
     assert "raw.githubusercontent" not in popup.value.locator("body").inner_text()
 
@@ -475,7 +475,7 @@ def test_a_link_to_the_page_shows_what_it_is(browser, server):
         page.locator("meta[property]").evaluate_all("e => e.map(e => [e.getAttribute('property'), e.content])")
     )
     assert page.title() == shown["og:title"] == TITLE
-    assert shown["og:description"].endswith("a black, grizzly or teddy bear, or none of them.")
+    assert shown["og:description"].endswith("a black, grizzly or teddy bear, or none of these.")
     assert requests.get(shown["og:image"], timeout=30).headers["content-type"] == "image/jpeg"
     assert "gradio" not in " ".join(shown.values()).lower().replace("gradio_api", "")
     assert b"<svg" in requests.get(f"{server.url}/favicon.ico", timeout=30).content

@@ -185,7 +185,7 @@ def test_the_camera_is_watched_without_a_network(host, open_page):
         "black",
         "grizzly",
     ]
-    assert "stays on this device" in page.locator("#camera .promise").inner_text()
+    assert "never leave this device" in page.locator("#camera .promise").inner_text()
     assert not serious_findings(page)
     page.get_by_role("button", name="Start watching").click()
     page.locator("#camera .now").get_by_text("No bear here").wait_for()  # the browser's fake camera shows none

@@ -19,7 +19,7 @@ RULED_OUT = re.compile(
     re.IGNORECASE,
 )
 EXCEPTIONS = {
-    "Where it looked": "the name of the heatmap in the app, which is short and clear there",
+    "Where it looked": "the name of the heatmap in the API, which programs may know",
     "What is this": "a title, which gets a question mark",
     "Permission is hereby granted": "a licence",
     "IN NO EVENT SHALL": "a licence",

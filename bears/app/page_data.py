@@ -1,4 +1,4 @@
-"""Send what the page asks for besides Gradio's API: the answer that it shows first, and how many photos wait."""
+"""Send what the page asks for in addition to Gradio's API: the answer that it shows first, and how many photos wait."""
 
 import asyncio
 import base64
