@@ -249,7 +249,7 @@ export class PhotoTab extends Tab {
             this.clear()
             this.say("camera", "")
         } catch {
-            this.refuse("The camera cannot be used here. Please choose a photo.")
+            this.refuse("Can't use the camera here. Please choose a photo.")
         }
     }
 
@@ -273,7 +273,7 @@ export class PhotoTab extends Tab {
         delete this.element.dataset.dragged
         if (!this.element.checkVisibility()) return // another tab is open
         if (transfer.files.length) return this.give(transfer.files[0])
-        this.refuse("This is a link. Please save the photo itself, and drop that.")
+        this.refuse("That was a link. Please save the photo itself, then drop the file here.")
     }
 
     offerExamples() {
