@@ -51,7 +51,7 @@ from bears.model.metadata import read_facts
 
 
 def create_demo(model, trust=False, strictness=1.0, place=None):
-    """Return the page, as a `gr.Blocks`, of the export `model`; `trust` lets it be any pickle; feedback goes to `place`."""
+    """Return the page, as a `gr.Blocks`, of the export `model`; `trust` allows any pickle; feedback goes to `place`."""
     facts = read_facts(model)
     says = wording.invitation(facts)
     examples = [(str(f), wording.example_name(f, facts)) for f in wording.find_examples(model, facts)]

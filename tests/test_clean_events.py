@@ -58,7 +58,7 @@ def test_the_list_names_the_alarms_and_no_training(watched, capsys, monkeypatch)
     monkeypatch.setattr("sys.argv", ["bears.clean", str(watched), "--list"])
     main()
     said = capsys.readouterr().out
-    assert "Of 2 photos to look at, 2 may be false alarms." in said and "train" not in said
+    assert "2 photos to review: 2 may be false alarms." in said and "train" not in said
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"scores": [{"picture": "crop-1.jpg"}]}'])

@@ -46,7 +46,7 @@ class Counts:
 
 
 def read(file):
-    """What an earlier run has counted; nothing if that cannot be read."""
+    """Return what an earlier run has counted; nothing if that can't be read."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as f:
             rows = [from_cells(row) for row in csv.DictReader(f)]

@@ -42,11 +42,11 @@ MAX_VISITORS = 10_000  # addresses that are remembered, for an hour and in memor
 ANSWERS = ("id", "day", "model", "answer", "certainty", "probability", "visitor", "photo")
 PHOTOS = ("file_name", "visitor", "answer", "certainty", "probability", "model", "day")
 YES = "yes"
-NO_ROOM = "Thank you. There was no room to keep your feedback."
+NO_ROOM = "Thank you. There was no space to keep your feedback."
 
 
 def create_feedback(place: str | None, model: Path, facts: dict) -> "Feedback | NoFeedback":
-    """What `--feedback` asks for. Ends the program with a sentence if that cannot be."""
+    """Return what `--feedback` asks for. Ends the program with a sentence if that cannot be."""
     if not place:
         return NoFeedback()
     try:
@@ -56,7 +56,7 @@ def create_feedback(place: str | None, model: Path, facts: dict) -> "Feedback | 
 
 
 class NoFeedback:
-    """What visitors say is not asked for."""
+    """Visitors are not asked for feedback."""
 
     def words(self):
         return None
@@ -72,7 +72,7 @@ class NoFeedback:
 
 
 class Feedback(NoFeedback):
-    """What visitors say of the answers of an export; `place` is a folder, or `hf://datasets/USER/NAME`."""
+    """Keep what visitors say about the answers of an export; `place` is a folder, or `hf://datasets/USER/NAME`."""
 
     def __init__(self, place, model, classes):
         self.labels = check_labels(classes)
@@ -85,8 +85,8 @@ class Feedback(NoFeedback):
         self.counts = Counts(self.folder / "counts.csv", self.version)
 
     def words(self):
-        """What the page shows."""
-        who = os.getenv("SPACE_AUTHOR_NAME") or "Whoever runs this page"
+        """Return what the page shows."""
+        who = os.getenv("SPACE_AUTHOR_NAME") or "The owner of this page"
         where = "in a private data set on Hugging Face" if self.on_hub else "in a private folder"
         keeper = f"{who} keeps it {where}, and looks at it before a model learns from it."
         return {"labels": [*self.labels, NONE_OF_THESE], "unknown": NOT_KNOWN, "yes": YES, "keeper": keeper}
@@ -145,7 +145,7 @@ class Feedback(NoFeedback):
         }
 
     def has_room(self):
-        """Whether one more photo may be kept: there are few enough, and the disk has room for other things."""
+        """Return whether one more photo may be kept: there are few enough, and the disk has space for other things."""
         free = shutil.disk_usage(self.folder).free
         return free > RESERVE and len(list_photos(self.folder / UNREVIEWED)) < MAX_PHOTOS
 
@@ -179,7 +179,7 @@ class Feedback(NoFeedback):
             return drop(self.folder / "answers.csv", ANSWERS, lambda row: row["id"] == name)
 
     def privacy(self):
-        """What becomes of photos, for the text about the page."""
+        """Return what happens to photos, for the text about the page."""
         return wording.PRIVACY.replace("within an hour.", "within an hour, unless you tick “Keep this photo”.", 1)
 
     def close(self):
@@ -205,7 +205,7 @@ def check_labels(classes):
         if label in ("", ".", "..") or Path(label).name != label or "\\" in label or "\0" in label:
             raise ExportError(f"The class {label!r} can be no folder: leave out --feedback, or train with other names.")
     if not classes:
-        raise ExportError("There is no export.json beside the model, which names its classes: leave out --feedback.")
+        raise ExportError("There is no export.json next to the model, which names its classes. Leave out --feedback.")
     return list(classes)
 
 

@@ -1,6 +1,6 @@
 """Review the alarms of a watch (`python3 -m bears watch`): which were right, and which were false.
 
-What is said of an alarm is in `set-aside/log.csv` of its folder, like all steps of the review page. No file is moved.
+Decisions about an alarm are in `set-aside/log.csv` of its folder, like all steps of the review page. No file is moved.
 """
 
 import json
@@ -43,7 +43,7 @@ def describe(file, folder):
 
 
 class Alarms(Decisions):
-    """What somebody says of alarms: `keep` means that one was right."""
+    """Hold what somebody says about alarms: `keep` means that one was right."""
 
     def move(self, name, label):
         """Note that an alarm was false, that nobody can tell, or that it was another class."""

@@ -23,7 +23,7 @@ def find_tables(folder: Path) -> list[Path]:
 
 
 def read_rows(folder: Path) -> dict[str, dict]:
-    """What is known of each photo that waits for a review, by its name below the folder. Raises `DataError`."""
+    """Return what is known of each photo that waits for a review, by its name below the folder. Raises `DataError`."""
     rows = {}
     for table in find_tables(folder):
         try:
@@ -37,7 +37,7 @@ def read_rows(folder: Path) -> dict[str, dict]:
 
 
 def label_of(row):
-    """What a photo shows if nobody objects: what the visitor says, or else the model."""
+    """Return what a photo shows if nobody objects: what the visitor says, or else the model."""
     return row["answer"] if row["visitor"] == NOT_KNOWN else row["visitor"]
 
 

@@ -49,7 +49,7 @@ class RankedPhoto(NamedTuple):
 
     @property
     def suggestion(self) -> tuple[str, str]:
-        """What to do, `keep`, `set aside` or `move`, or "", and the class to move it to, or ""."""
+        """Return what to do, `keep`, `set aside`, `move` or "", and the class to move it to, or ""."""
         if self.found_by == {WRONG_CLASS}:
             return "move", self.guess
         if self.found_by & {DISAGREE, MAY_BE_FALSE}:  # nobody but who looks can say

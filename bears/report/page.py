@@ -33,7 +33,7 @@ def effect(found: Drift) -> str:
     """How large the difference is: the effect size, in words."""
     low, high = found.interval
     return (
-        f"Of a visitor's photo and a known one, the visitor's gets the lower probability in {found.lower:.0%} of pairs"
+        f"A visitor's photo gets a lower probability than a known one in {found.lower:.0%} of pairs"
         f" (95% interval: {low:.0%} to {high:.0%}; 50% is no difference; p {found.p:.2g})."
     )
 
@@ -47,7 +47,7 @@ def title(found: Drift) -> str:
 
 
 def advice(found: Drift) -> str:
-    """What to do now."""
+    """Return what to do now."""
     if not found.enough:
         return "Wait for more visitors, or name a folder with more photos."
     if not found.found:
