@@ -41,7 +41,10 @@ FILES = sorted({file for pattern in PATTERNS for file in ROOT.glob(pattern) if "
 def markdown_texts(text):
     """Yield each heading, item, cell and paragraph of a page, without its code and addresses."""
     text = re.sub(
-        r"\A---\n.*?\n---\n|^( *)```.*?^\1```$|^ {4}.*$|<(?:img|!--)[^>]*>", "\n", text, flags=re.DOTALL | re.MULTILINE
+        r"\A---\n.*?\n---\n|^( *)```.*?^\1```$|^ {4}[^\n]*$|<(?:img|!--)[^>]*>",
+        "\n",
+        text,
+        flags=re.DOTALL | re.MULTILINE,
     )
     text = re.sub(r"`[^`]+`", "Code", re.sub(r"!?\[((?:[^\[\]]|\[[^\]]*\])*)\]\([^)]*\)", r"\1", text))
     for block in re.split(r"\n\s*\n|\n(?= *(?:[-*|#>]|\d+\.) ?)", text):
