@@ -41,7 +41,7 @@ def page(app_url, browser):
     page, failed = browser.new_page(), []
     page.on("response", lambda r: failed.append(f"{r.status} {r.url}") if r.status >= 400 else None)
     page.goto(f"{app_url}?token=secret")
-    page.get_by_text("Drop a photo here").wait_for(timeout=60_000)
+    page.get_by_label("Example: Grizzly bear").wait_for(timeout=60_000)  # the page listens now
     yield page
     page.close()
     assert not [f for f in failed if not f.endswith("/manifest.json")]  # of an app to install, which this is not

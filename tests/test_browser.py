@@ -75,18 +75,18 @@ def test_why_is_a_tap_away_and_on_the_photo_itself(open_page):
     page = open_page(PHONE)
     page.set_input_files(FILE, TEDDY)
     answered(page)
-    assert not page.get_by_alt_text("in bright colours").is_visible()
+    assert not page.get_by_alt_text("heatmap of the areas").is_visible()
     page.get_by_role("button", name="Why?").tap()
-    page.get_by_alt_text("in bright colours").wait_for()
+    page.get_by_alt_text("heatmap of the areas").wait_for()
     photo, glow = (page.locator(f"#page .{name}").bounding_box() for name in ("yours", "glow"))
     assert photo == glow and page.get_by_role("button", name="Why?").get_attribute("aria-pressed") == "true"
     with Image.open(TEDDY) as photo:
-        shape = page.get_by_alt_text("in bright colours").evaluate(
+        shape = page.get_by_alt_text("heatmap of the areas").evaluate(
             "i => i.decode().then(() => i.naturalWidth / i.naturalHeight)"
         )
         assert shape == pytest.approx(photo.width / photo.height, abs=0.01)
     page.get_by_role("button", name="Why?").tap()
-    assert not page.get_by_alt_text("in bright colours").is_visible()
+    assert not page.get_by_alt_text("heatmap of the areas").is_visible()
 
 
 def test_what_is_no_bear_has_no_map_and_a_list_that_says_so(open_page):

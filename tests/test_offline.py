@@ -469,7 +469,7 @@ def test_another_subject_has_its_own_words(shapes_model, runtime, open_page, tmp
     page.get_by_label("Example: Square shape").click()
     answered(page, "Square shape, ")
     page.set_input_files(FILE, TEDDY)
-    answered(page, "No shape here")
+    answered(page, "I don't see a shape")
     host.stop()
 
 

@@ -55,7 +55,7 @@ def test_share_prints_the_public_link_to_where_the_page_is(shared, tmp_path):
 
 def test_without_the_tunnel_program_one_sentence_says_where_to_put_it(shared, tmp_path):
     server, said = shared("Couldn't create a public link", GRADIO_SHARE_SERVER_ADDRESS="127.0.0.1:9")
-    assert f"save {tunneling.BINARY_URL} as {tmp_path}" in said and said.endswith(f"still at {server.url}/")
+    assert f"save {tunneling.BINARY_URL} as {tmp_path}" in said and said.endswith(f"still runs at {server.url}/")
     assert requests.get(server.url, timeout=30).ok
     assert "Traceback" not in server.log.read_text()
 

@@ -59,7 +59,7 @@ def give_feedback(browser, server, photo):
     page.set_input_files(FILE, photo)
     page.get_by_text("Is that right?").wait_for()
     box = page.get_by_label("Keep this photo so the model can learn")
-    assert not box.is_checked() and "Whoever runs this page keeps it in a private folder" in page.inner_text(
+    assert not box.is_checked() and "The owner of this page keeps it in a private folder" in page.inner_text(
         ".feedback"
     )
     box.check()
@@ -86,7 +86,7 @@ def review(browser, server, kept):
     page.goto(server.url)
     page.get_by_text("the visitor says square, the model disc").first.wait_for()
     page.keyboard.press("k")
-    page.get_by_text("All suspicious photos are done.").wait_for()
+    page.get_by_text("You have reviewed all photos that look wrong.").wait_for()
     assert "--data my_photos --data" in page.inner_text("#command")
     page.wait_for_function("!document.querySelector('#unsaved').textContent")
     for _ in range(100):

@@ -559,7 +559,7 @@ def test_no_space_for_the_export_leaves_the_previous_one_whole(trained, tmp_path
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, hard))
     try:
-        with pytest.raises(ExportError, match="untouched"):
+        with pytest.raises(ExportError, match="unchanged"):
             export(learn, tmp_path / "export.pkl")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

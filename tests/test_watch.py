@@ -565,7 +565,7 @@ def write_frames(file, width, height):
 def test_a_film_too_thin_or_small_to_watch_is_one_sentence(size, tmp_path):
     file = write_frames(tmp_path / "thin.avi", *size)
     with pytest.raises(
-        WatchError, match=r"thin\.avi has frames of {} × {} pixels: crop or scale it first".format(*size)
+        WatchError, match=r"thin\.avi has frames of {} × {} pixels\. Crop or scale it first".format(*size)
     ):
         frames.open_source(file, 0.2)
 
