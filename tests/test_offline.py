@@ -58,8 +58,9 @@ def open_page(browser):
     """A function that opens a page as a new visitor; what JavaScript throws fails the test, and so does the console."""
     errors, contexts = [], []
 
-    def open_page(host, screen=DESKTOP, **kwargs):
+    def open_page(host, screen=DESKTOP, init="", **kwargs):
         contexts.append(browser.new_context(**screen, **kwargs))
+        contexts[-1].add_init_script(init)
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
@@ -277,9 +278,19 @@ def test_a_browser_can_install_it(steady_host, open_page):
     for icon in told["icons"]:
         response = page.request.get(steady_host.url + icon["src"])
         assert "x".join(map(str, Image.open(io.BytesIO(response.body())).size)) == icon["sizes"]
+    assert page.locator(".hint").is_hidden()
     page.evaluate("dispatchEvent(Object.assign(new Event('beforeinstallprompt'), {prompt() { window.asked = true }}))")
     page.get_by_role("button", name="Install").click()
     assert page.evaluate("window.asked") and not page.get_by_role("button", name="Install").is_visible()
+
+
+@pytest.mark.slow
+def test_an_iphone_is_told_how_to_install_it(steady_host, open_page):
+    page = open_page(steady_host, PHONE, init="navigator.standalone = false")  # as Safari on iPhones has it
+    kept(page)
+    page.get_by_text("To install it, tap Share, then Add to Home Screen.").wait_for()
+    assert page.locator("#here").bounding_box()["y"] < page.get_by_role("tablist").bounding_box()["y"]
+    assert not serious_findings(page)
 
 
 def change(folder):

@@ -254,7 +254,7 @@ def test_a_picture_is_dark_where_all_but_a_lamp_is_black(moving):
 # The tab alone, with a camera and a server that are made here.
 ALONE = """async () => {
     const canvas = Object.assign(document.createElement("canvas"), {width: 320, height: 180})
-    Object.assign(window, {colour: "black", verdict: "No bear here"})
+    Object.assign(window, {colour: "black", verdict: "No bear here", prob: 0.01, certainty: "none"})
     setInterval(() => {
         canvas.getContext("2d").fillStyle = colour
         canvas.getContext("2d").fillRect(0, 0, 320, 180)
@@ -263,7 +263,7 @@ ALONE = """async () => {
     const devices = {getUserMedia: () => allowed, enumerateDevices: async () => []}
     Object.defineProperty(navigator, "mediaDevices", {value: devices})
     const props = {classes: ["bear"], alarm: ["bear"], promise: "", checking: "Looks like a bear: checking…"}
-    const classifyFrame = async () => ({probs: {bear: 0.01}, certainty: "none", verdict})
+    const classifyFrame = async () => ({probs: {bear: prob}, certainty, verdict})
     const {CameraTab} = await import("/camera.js")
     window.tab = new CameraTab(document.querySelector("#camera > div"), props, {classifyFrame, UNREACHABLE: "offline"})
 }"""
@@ -299,17 +299,19 @@ def test_it_says_what_it_waits_for_and_what_it_cannot_see(alone):
     assert alone.locator("[role=tab][data-watching]").count() == 1
 
 
+HIDE = """state => {
+    Object.defineProperty(document, "visibilityState", {value: state, configurable: true})
+    document.dispatchEvent(new Event("visibilitychange"))
+}"""
+
+
 def test_it_says_that_it_was_hidden(alone):
-    hide = """state => {
-        Object.defineProperty(document, "visibilityState", {value: state, configurable: true})
-        document.dispatchEvent(new Event("visibilitychange"))
-    }"""
     alone.evaluate("give()")
     alone.click(".start")
     alone.wait_for_selector("[data-state=on]")
-    alone.evaluate(hide, "hidden")
+    alone.evaluate(HIDE, "hidden")
     assert alone.title() == "Not watching. Open this page again."
-    alone.evaluate(hide, "visible")
+    alone.evaluate(HIDE, "visible")
     assert alone.title() == "Bears"
     assert alone.inner_text(".gap").startswith("This page was hidden from ")
 
@@ -334,3 +336,125 @@ def test_the_question_whether_to_delete_all_disarms_itself(alone):
     assert alone.inner_text(".delete") == "Delete all"
     alone.click(".delete")
     alone.locator(".delete").get_by_text("Delete all", exact=True).wait_for(timeout=20_000)
+
+
+START = """() => {
+    give()
+    document.querySelector(".start").click()
+}"""
+# The next answers, and looks that are due at once.
+SEE = """([colour, prob, certainty, verdict]) => {
+    Object.assign(window, {colour, prob, certainty, verdict})
+    tab.schedule.next = tracks => tracks.slice(0, 1)
+}"""
+BEAR = ["grey", 0.99, "sure", "Bear, 96% sure"]
+
+
+def quiet_for(page, minutes):
+    page.wait_for_function("tab.state.quiet")
+    page.evaluate("minutes => (tab.state.quiet -= 60_000 * minutes)", minutes)
+
+
+def test_it_says_in_large_letters_how_the_watch_goes(alone):
+    alone.evaluate("colour = 'grey'")
+    assert not alone.is_visible(".state")
+    alone.evaluate(START)
+    state = alone.locator(".state")
+    state.get_by_text("Watching, all quiet", exact=True).wait_for()
+    quiet_for(alone, 42)
+    state.get_by_text("Watching, all quiet for 42 min", exact=True).wait_for()
+    quiet_for(alone, 83)
+    state.get_by_text("Watching, all quiet for 2 h 5 min", exact=True).wait_for()
+    assert not serious_findings(alone)
+    alone.evaluate("tab.hasNewPicture = () => false; tab.state.answered -= 60_000")  # the camera sends nothing
+    state.get_by_text("Not watching at the moment").wait_for()
+    assert alone.evaluate("tab.state.quiet") is None
+    alone.evaluate("delete tab.hasNewPicture")
+    alone.evaluate(SEE, ["black", 0.01, "none", "No bear here"])
+    state.get_by_text("Watching, but it's too dark").wait_for()
+
+
+def test_a_snoozed_alarm_comes_again_if_the_visit_lasts_longer(alone):
+    alone.evaluate(START)
+    alone.wait_for_selector("[data-state=on]")
+    alone.evaluate(SEE, BEAR)
+    alone.wait_for_selector(".alarm", state="visible")
+    assert alone.title().startswith("🚨 Bear, 96% sure, ")
+    assert not serious_findings(alone)
+    alone.get_by_role("button", name="Snooze 15 min").click()
+    assert alone.is_hidden(".alarm") and alone.title() == "Bears"
+    alone.locator(".state").get_by_text("Watching, alarm snoozed until ").wait_for()
+    assert 14 < alone.evaluate("(tab.state.snoozed - Date.now()) / 60_000") <= 15
+    assert alone.evaluate("document.activeElement.className") == "resume"
+    alone.evaluate("tab.state.snoozed = Date.now() - 1")
+    alone.wait_for_selector(".alarm", state="visible")
+    alone.click(".seen")
+    alone.locator(".state").get_by_text("Watching, alarm at ").wait_for()
+    assert alone.is_hidden(".alarm") and alone.is_hidden(".resume")
+
+
+def test_a_visit_that_the_snooze_outlasts_is_only_in_the_list(alone):
+    alone.evaluate("colour = 'grey'")
+    alone.evaluate(START)
+    alone.wait_for_selector("[data-state=on]")
+    alone.evaluate("tab.snooze(60)")
+    alone.evaluate(SEE, BEAR)
+    alone.locator("summary").get_by_text("Events (1)").wait_for()
+    assert alone.is_hidden(".alarm")
+    alone.evaluate(SEE, ["grey", 0.01, "none", "No bear here"])
+    alone.evaluate("tab.alarm.tracks.clear(); tab.alarm.visit = -1000")  # it went away long ago
+    alone.wait_for_function("!tab.visitor")
+    alone.click(".resume")
+    alone.locator(".state").get_by_text("Watching, all quiet").wait_for()
+    assert alone.is_hidden(".alarm")
+
+
+def test_the_title_of_a_hidden_page_says_whether_it_still_watches(alone):
+    alone.evaluate("colour = 'grey'")
+    alone.evaluate(START)
+    alone.wait_for_function("tab.state.answered")
+    alone.evaluate(HIDE, "hidden")
+    assert alone.title() == "Not watching. Open this page again."
+    alone.evaluate("tab.hidden = new Date(tab.hidden - 20_000)")  # as if it had been hidden for so long
+    alone.evaluate(SEE, ["grey", 0.01, "none", "No bear here"])
+    alone.wait_for_function("document.title == '🔴 Watching'")
+    alone.evaluate("tab.hasNewPicture = () => false")  # the browser sends it no more pictures
+    alone.evaluate("tab.state.answered -= 60_000")
+    alone.wait_for_function("document.title.startsWith('Not watching')")
+    alone.evaluate(HIDE, "visible")
+    assert alone.title() == "Bears"
+
+
+def test_the_checklist_ticks_what_the_browser_knows(alone):
+    items = alone.locator(".checklist label")
+    assert items.all_inner_texts() == [
+        "Plugged in",
+        "Screen stays on (no automatic lock)",
+        "Alarm is loud enough",
+        "In a window or outside, with a clear view",
+    ]
+    assert not alone.is_checked(".awake")  # there is no wakeLock in such a page
+    assert alone.locator(".checklist").is_visible() and not serious_findings(alone)
+
+
+def test_one_event_can_be_enlarged_and_deleted(alone):
+    alone.evaluate("""async () => {
+        const canvas = new OffscreenCanvas(64, 64)
+        canvas.getContext("2d").fillRect(0, 0, 64, 64)
+        const looks = [{picture: await canvas.convertToBlob(), verdict: "Bear, 96% sure", score: 0.99, earned: 0.96}]
+        await tab.log.open()
+        for (const day of [1, 2]) await tab.log.add({at: `2026-05-0${day}T00:00:00Z`, verdict: "Bear", looks})
+    }""")
+    alone.get_by_text("Events (2)").click()
+    alone.get_by_role("button", name="Bear, 96% sure").first.click()
+    large = alone.locator(".large")
+    assert large.locator("img").evaluate("image => image.decode().then(() => image.clientWidth)") > 300
+    assert not serious_findings(alone)
+    large.get_by_role("button", name="Close").click()
+    assert large.is_hidden()
+    first = alone.locator(".log li").first
+    first.get_by_role("button", name="Delete").click()
+    first.get_by_role("button", name="Really delete?").click()
+    alone.get_by_text("Events (1)").wait_for()
+    kept = alone.evaluate("tab.log.open().then(() => tab.log.events.map(event => event.at))")
+    assert kept == ["2026-05-01T00:00:00Z"]

@@ -120,12 +120,13 @@ def with_article(name: str) -> str:
 
 
 def camera_words(facts: dict, promise: str = PROMISE) -> dict:
-    """Return what bears/web/camera.js needs: the classes, those that alarm, where pictures go, what it says first."""
+    """Return what bears/web/camera.js needs: the classes, those that alarm, and the sentences that depend on them."""
     classes, subject = facts.get("classes", []), facts.get("subject")
     checking = f"Looks like {with_article(subject) if subject else 'it'}: checking…"
     words = {
         "promise": promise,
         "checking": checking,
+        "misses": f"It often misses {with_article(subject or 'thing')} that is far away or in the dark.",
         "right": f"It was {with_article(subject) if subject else 'right'}",
     }
     return {"classes": classes, "alarm": facts.get("alarm", classes), **words}

@@ -8,6 +8,7 @@ import {Movement, OLD, Tracks} from "./motion.js"
 import {asJpeg, fit, showBlob, startCamera, stopCamera} from "./pictures.js"
 import {Schedule, WHOLE_TRACK} from "./schedule.js"
 import {Siren} from "./siren.js"
+import {timeOf, WatchState} from "./state.js"
 import {pause, Tab} from "./tab.js"
 
 const EVERY = 200 // milliseconds from picture to picture
@@ -22,6 +23,8 @@ const TIMEOUT = 30 // seconds
 const WATCHING = "Watching…"
 const PERMISSION = "Waiting for the camera. Please allow it if the browser asks."
 const NOT_WATCHING = "Not watching. Open this page again."
+const STILL_WATCHING = "🔴 Watching"
+const PROOF = 10 // seconds that a hidden page must have watched before its title says so
 const LOCKS = "If the screen locks, watching stops. Switch off the automatic lock of this device."
 const TOO_DARK = "Too dark to see"
 const NO_CAMERA = "Can't use the camera. Allow it for this page, and close any other app that uses it."
@@ -34,10 +37,13 @@ export class CameraTab extends Tab {
     siren = new Siren()
     stopping = null // aborts all that is going on while it watches
     lock = null // of the screen
-    hidden = null // since when the page is, and the title that it has otherwise
+    hidden = null // since when the page is
+    state = new WatchState()
+    visitor = null // what wake() gets again when a snooze ends before the visit does
 
     // `props` are the model's `classes`, those that `alarm`, `promise`, which says where pictures go, `checking`, what it
-    // says before an alarm, and `right`, what somebody says afterwards of an alarm that was right.
+    // says before an alarm, `right`, what somebody says afterwards of an alarm that was right, and `misses`, a sentence
+    // about the animals that it doesn't notice.
     constructor(element, props, backend) {
         super(element, props, backend)
         this.video = this.find("video")
@@ -45,6 +51,8 @@ export class CameraTab extends Tab {
         this.log = new EventList(this.find(".log"), props.right)
         this.listen()
         this.offerClasses()
+        this.tickWhatIsKnown()
+        this.find(".misses").textContent = props.misses ?? this.find(".misses").textContent
         this.find(".promise").textContent = navigator.mediaDevices ? props.promise : NO_HTTPS
         this.find(".start").hidden = !navigator.mediaDevices
         element.dataset.state = "off"
@@ -53,7 +61,9 @@ export class CameraTab extends Tab {
     listen() {
         this.on("click", ".start", () => this.start())
         this.on("click", ".stop", () => this.stop())
-        this.on("click", ".seen", () => this.quiet())
+        this.on("click", ".seen", () => this.dismiss())
+        this.on("click", ".snooze", ({target}) => target.value && this.snooze(Number(target.value)))
+        this.on("click", ".resume", () => this.resume())
         this.on("click", ".test", () => {
             this.siren.prepare()
             this.wake("This is a test.")
@@ -72,6 +82,16 @@ export class CameraTab extends Tab {
             row.append(box, label)
             this.find(".classes").append(row)
         }
+    }
+
+    // Tick the items of the checklist that the browser knows: the charger, and whether a page can keep the screen on.
+    async tickWhatIsKnown() {
+        this.find(".awake").checked = "wakeLock" in navigator
+        const battery = await navigator.getBattery?.().catch(() => null)
+        const tick = () => (this.find(".plugged").checked = battery.charging)
+        if (!battery) return
+        tick()
+        battery.addEventListener("chargingchange", tick)
     }
 
     say(sentence) {
@@ -114,6 +134,8 @@ export class CameraTab extends Tab {
         this.tracks = new Tracks()
         this.schedule = new Schedule()
         this.alarm = new Alarm()
+        this.state = new WatchState()
+        this.visitor = null
         this.took = 0 // seconds, for each look, lately
         this.latest = new Map() // looks, by the number of their track
         this.points = [] // of the strip: [seconds, score]
@@ -133,7 +155,7 @@ export class CameraTab extends Tab {
         this.endGap()
         this.note("lock")
         this.note("gap")
-        this.quiet()
+        this.dismiss()
         this.say("")
         this.find(".start").focus()
     }
@@ -165,12 +187,15 @@ export class CameraTab extends Tab {
             }
             if (this.video.videoWidth) this.turn(signal)
             this.draw()
+            this.showState()
             await pause(Math.max(0.01, (EVERY - performance.now() + began) / 1000))
         }
     }
 
     async reconnect() {
         const badge = this.find(".badge")
+        this.state.lose()
+        this.showState()
         badge.textContent = "Lost the camera. Reconnecting…"
         await this.connect().then(
             () => (badge.textContent = "Watching"),
@@ -193,6 +218,7 @@ export class CameraTab extends Tab {
             if (!signal.aborted) this.judge(looks, seconds)
         } catch (error) {
             if (signal.aborted) return
+            this.state.lose()
             this.say(this.explain(error))
             await pause(AGAIN)
         } finally {
@@ -239,6 +265,15 @@ export class CameraTab extends Tab {
         const pairs = looks.filter(({track}) => !track.old).map(({track}) => [track.number, track.score])
         this.react(this.alarm.step(seconds, pairs, this.took))
         this.say(this.inWords(clearest))
+        if (this.hasNewPicture()) this.state.answer(Date.now(), this.movement.dark && !clearest.track.score)
+    }
+
+    // Return whether the camera has sent a picture since the last call. A hidden page may get none.
+    hasNewPicture() {
+        const {totalVideoFrames} = this.video.getVideoPlaybackQuality(),
+            isNew = totalVideoFrames != this.frames
+        this.frames = totalVideoFrames
+        return isNew
     }
 
     remember({track, at, picture, answer}, alarming, seconds) {
@@ -273,13 +308,15 @@ export class CameraTab extends Tab {
     react(events) {
         for (const {event, track, median} of events) {
             if (event == "end") {
-                this.quiet()
+                this.leave()
                 continue
             }
             const looks = this.latest.get(track)
             const {at} = looks.at(-1)
             const {verdict, picture} = looks[largest(looks.map(look => look.score))]
-            this.wake(`${verdict}, ${timeOf(new Date(at))}`, picture)
+            this.state.alarmed = Date.now()
+            this.visitor = [`${verdict}, ${timeOf(new Date(at))}`, picture]
+            if (!this.state.snoozed) this.wake(...this.visitor)
             this.log.add({at, verdict, median, threshold: this.alarm.rule.threshold, looks})
         }
     }
@@ -293,6 +330,7 @@ export class CameraTab extends Tab {
         this.find(".seen").focus()
         if (!this.find(".mute input").checked) this.siren.play()
         navigator.vibrate?.([800, 400, 800, 400, 800])
+        this.markTitle()
     }
 
     quiet() {
@@ -300,6 +338,55 @@ export class CameraTab extends Tab {
         this.find(".alarm p").textContent = ""
         showBlob(this.find(".alarm img"))
         this.siren.stop()
+        this.markTitle()
+    }
+
+    // Somebody has seen the alarm: this visit raises no other.
+    dismiss() {
+        this.visitor = null
+        this.quiet()
+    }
+
+    // The visit is over.
+    leave() {
+        this.state.endVisit()
+        this.dismiss()
+    }
+
+    // Raise no alarm for some minutes. What comes meanwhile is in the list of events.
+    snooze(minutes) {
+        this.state.snoozed = Date.now() + 60_000 * minutes
+        this.quiet()
+        this.showState()
+        this.find(".resume").focus()
+    }
+
+    // Raise alarms again, at once if the latest visit goes on.
+    resume() {
+        this.state.snoozed = 0
+        if (this.visitor) this.wake(...this.visitor)
+        else if (document.activeElement == this.find(".resume")) this.find(".stop").focus()
+    }
+
+    // Say in large letters how the watch goes.
+    showState() {
+        const now = Date.now(),
+            {state} = this
+        if (state.snoozed && now >= state.snoozed) this.resume()
+        const sentence = state.inWords(now)
+        if (this.find(".state").textContent != sentence) this.find(".state").textContent = sentence
+        this.find(".resume").hidden = !state.snoozed
+        this.markTitle()
+    }
+
+    // Show in the title, which people see from other pages, an alarm, and whether this page watches while it is hidden.
+    markTitle() {
+        this.title ??= document.title
+        const alarm = this.find(".alarm p").textContent
+        const watches = this.state.isWatching(Date.now()) && this.state.answered - this.hidden > 1000 * PROOF
+        const hidden = this.hidden && (watches ? STILL_WATCHING : NOT_WATCHING)
+        const title = alarm ? `🚨 ${alarm}` : hidden || this.title
+        if (document.title != title) document.title = title
     }
 
     // The scores of the last minutes, with the threshold as a line.
@@ -339,8 +426,8 @@ export class CameraTab extends Tab {
     // Browsers give a page that is hidden few pictures or none: its title says so meanwhile, and the page afterwards.
     changeVisibility() {
         if (document.visibilityState == "hidden") {
-            this.hidden = {since: new Date(), title: document.title}
-            document.title = NOT_WATCHING
+            this.hidden = new Date()
+            this.markTitle()
         } else {
             this.endGap()
             this.stayAwake()
@@ -349,17 +436,13 @@ export class CameraTab extends Tab {
 
     endGap() {
         if (!this.hidden) return
-        const {since, title} = this.hidden
-        document.title = title
-        this.note(
-            "gap",
-            `This page was hidden from ${timeOf(since)} to ${timeOf(new Date())}: it may have missed something.`,
-        )
+        const gap = `${timeOf(this.hidden)} to ${timeOf(new Date())}`
+        this.note("gap", `This page was hidden from ${gap}: it may have missed something.`)
         this.hidden = null
+        this.state.quiet = null
+        this.markTitle()
     }
 }
-
-const timeOf = date => date.toLocaleTimeString([], {timeStyle: "short"})
 
 // Return the square around a box, as far as it fits into the picture: left, top, width, height.
 const square = ([left, top, width, height], ...size) => {

@@ -5,8 +5,7 @@ import {showBlob} from "./pictures.js"
 import {zip} from "./zip.js"
 
 const MAX_EVENTS = 100
-const DISARM = 5 // seconds in which a second tap deletes all events
-const REALLY = "Really delete all?"
+const DISARM = 5 // seconds in which a second tap deletes
 const FALSE_ALARM = "False alarm",
     UNCLEAR = "Can't tell"
 
@@ -17,8 +16,9 @@ export class EventList {
     constructor(element, right = "It was right") {
         Object.assign(this, {element, right})
         this.find(".save").addEventListener("click", () => this.save())
-        this.find(".delete").addEventListener("click", () => this.delete())
-        this.find(".delete").addEventListener("blur", () => this.disarm())
+        atSecondTap(this.find(".delete"), "Really delete all?", () => this.clear())
+        this.large = element.parentElement.querySelector(".large")
+        this.large.querySelector(".close").addEventListener("click", () => this.large.close())
         this.open()
     }
 
@@ -75,12 +75,49 @@ export class EventList {
                 row.appendChild(document.createElement(tag)),
             )
         title.textContent = `${new Date(event.at).toLocaleString()}: ${event.verdict}`
-        pictures.append(...event.looks.map(createFigure))
+        pictures.append(...event.looks.map(look => this.createFigure(look)))
         labels.className = "labels"
         labels.role = "group"
         labels.ariaLabel = "What was it?"
         labels.append(...[this.right, FALSE_ALARM, UNCLEAR].map(label => this.createButton(event, label)))
+        row.append(this.createRemove(event))
         return row
+    }
+
+    createFigure({picture, verdict, score, earned}) {
+        const figure = document.createElement("figure"),
+            button = figure.appendChild(document.createElement("button")),
+            image = button.appendChild(document.createElement("img"))
+        image.loading = "lazy" // or each alarm would load all of them again, while nobody sees the list
+        showBlob(image, picture)
+        image.alt = verdict
+        button.title = "Enlarge"
+        button.addEventListener("click", () => this.enlarge(picture, verdict))
+        figure.append(percent(score, earned))
+        return figure
+    }
+
+    // Show a picture on the whole screen, until Escape or a tap on "Close".
+    enlarge(picture, verdict) {
+        const image = this.large.querySelector("img")
+        showBlob(image, picture)
+        image.alt = verdict
+        this.large.showModal()
+    }
+
+    createRemove(event) {
+        const button = document.createElement("button")
+        button.className = "remove"
+        button.textContent = "Delete"
+        atSecondTap(button, "Really delete?", () => this.remove(event))
+        return button
+    }
+
+    remove(event) {
+        this.events = this.events.filter(other => other != event)
+        if (this.database) this.store().delete(event.at)
+        this.show()
+        this.find("summary").focus()
     }
 
     createButton(event, label) {
@@ -99,21 +136,6 @@ export class EventList {
         this.database && done(this.store().put(event)).catch(() => null) // no room: then the page alone knows it
     }
 
-    // Delete all events at the second tap.
-    delete() {
-        const button = this.find(".delete"),
-            sure = button.textContent == REALLY
-        this.disarm()
-        if (sure) return this.clear()
-        button.textContent = REALLY
-        this.disarming = setTimeout(() => this.disarm(), 1000 * DISARM)
-    }
-
-    disarm() {
-        clearTimeout(this.disarming)
-        this.find(".delete").textContent = "Delete all"
-    }
-
     clear() {
         this.events = []
         if (this.database) this.store().clear()
@@ -129,14 +151,22 @@ export class EventList {
     }
 }
 
-const createFigure = ({picture, verdict, score, earned}) => {
-    const figure = document.createElement("figure"),
-        image = figure.appendChild(document.createElement("img"))
-    image.loading = "lazy" // or each alarm would load all of them again, while nobody sees the list
-    showBlob(image, picture)
-    image.alt = verdict
-    figure.append(percent(score, earned))
-    return figure
+// Run `action` at the second tap on a button. The first only asks, and what it asks is forgotten after some seconds.
+const atSecondTap = (button, question, action) => {
+    const name = button.textContent
+    let disarming
+    const disarm = () => {
+        clearTimeout(disarming)
+        button.textContent = name
+    }
+    button.addEventListener("blur", disarm)
+    button.addEventListener("click", () => {
+        const sure = button.textContent == question
+        disarm()
+        if (sure) return action()
+        button.textContent = question
+        disarming = setTimeout(disarm, 1000 * DISARM)
+    })
 }
 
 // Return the files of an event in the zip, as [name, Blob].

@@ -19,6 +19,7 @@ MODULES = (
     "pictures.js",
     "schedule.js",
     "siren.js",
+    "state.js",
     "tab.js",
     "zip.js",
 )

@@ -11,6 +11,8 @@ const tabOf = panel => document.querySelector(`${panel} > div`)
 new PhotoTab(tabOf("#page"), window.props.page, backend)
 new CameraTab(tabOf("#camera"), window.props.camera, backend)
 
+const READY = "Ready for the woods. Works offline now."
+
 const here = document.querySelector("#here")
 const status = here.querySelector("[role=status]")
 const install = here.querySelector("button")
@@ -18,13 +20,15 @@ const install = here.querySelector("button")
 listeners.add(sentence => (status.textContent = sentence))
 ready.catch(error => (status.textContent = error.message))
 
+here.querySelector(".hint").hidden = navigator.standalone !== false // which only iPhones and iPads have
+
 const keep = async () => {
     const workers = navigator.serviceWorker
     if (!workers) return // as in a frame of a page that may keep nothing, or without https
     await ready // what the model needs comes first
     await workers.register("sw.js", {updateViaCache: "none"})
     await workers.ready
-    status.textContent = "Works offline now."
+    status.textContent = READY
 }
 keep().catch(() => {}) // it works all the same, as long as there is a network
 

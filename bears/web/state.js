@@ -1,0 +1,51 @@
+// The sentence about the whole watch, such as "Watching, all quiet for 42 min". Only what is really watched can be quiet.
+
+const STALE = 45 // seconds without an answer about a new picture: then it doesn't watch
+
+export const timeOf = date => date.toLocaleTimeString([], {timeStyle: "short"})
+
+const span = minutes => (minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`)
+
+// All times are in milliseconds, as of Date.now().
+export class WatchState {
+    answered = 0 // when the model has last answered about a new picture
+    quiet = null // since when nothing has come and nothing can have been missed
+    alarmed = null // when the alarm of this visit was, while the visit goes on
+    snoozed = 0 // until when no alarm is raised
+    lost = false // whether the camera or the model has failed since
+
+    answer(now, dark) {
+        Object.assign(this, {answered: now, dark, lost: false})
+        if (dark) this.quiet = null
+        else this.quiet ??= now
+    }
+
+    // The visit is over: count the quiet minutes from the next answer on.
+    endVisit() {
+        this.alarmed = null
+        this.quiet = null
+    }
+
+    // The camera is gone, or the model doesn't answer.
+    lose() {
+        this.lost = true
+        this.quiet = null
+    }
+
+    isWatching(now) {
+        return !this.lost && now - this.answered < 1000 * STALE
+    }
+
+    inWords(now) {
+        if (!this.answered && !this.lost) return "Starting…"
+        if (!this.isWatching(now)) {
+            this.quiet = null
+            return "Not watching at the moment"
+        }
+        if (this.snoozed) return `Watching, alarm snoozed until ${timeOf(new Date(this.snoozed))}`
+        if (this.alarmed) return `Watching, alarm at ${timeOf(new Date(this.alarmed))}`
+        if (this.dark) return "Watching, but it's too dark"
+        const minutes = this.quiet === null ? 0 : Math.floor((now - this.quiet) / 60_000)
+        return minutes ? `Watching, all quiet for ${span(minutes)}` : "Watching, all quiet"
+    }
+}
