@@ -452,6 +452,10 @@ def test_one_event_can_be_enlarged_and_deleted(alone):
     assert not serious_findings(alone)
     large.get_by_role("button", name="Close").click()
     assert large.is_hidden()
+    alone.get_by_role("button", name="Bear, 96% sure").first.click()
+    alone.evaluate("tab.wake('A bear')")  # while the picture covers the page
+    alone.click(".seen")
+    assert large.is_hidden() and alone.is_hidden(".alarm")
     first = alone.locator(".log li").first
     first.get_by_role("button", name="Delete").click()
     first.get_by_role("button", name="Really delete?").click()

@@ -323,6 +323,7 @@ export class CameraTab extends Tab {
 
     wake(sentence, picture) {
         if (!this.element.checkVisibility()) this.ownTab()?.click() // or the alarm would be behind the other tab
+        this.find(".large").close() // which would cover it
         this.find(".alarm").hidden = false
         this.find(".alarm p").textContent = sentence
         this.find(".alarm img").hidden = !picture
