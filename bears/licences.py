@@ -38,10 +38,17 @@ ROWS = {
         " head and the gallery are this project's",
         APACHE,
     ),
-    "docs/pictures/phone.jpg docs/pictures/offline.jpg docs/pictures/feedback.jpg docs/pictures/tour.webp": (
+    "docs/pictures/phone.jpg docs/pictures/offline.jpg docs/pictures/feedback.jpg docs/pictures/alarm.jpg"
+    " docs/pictures/event.jpg docs/pictures/tour.webp": (
         "screenshots, with the example photos in them",
         "this project; the photos as above",
         f"{APACHE}; the photos GPL 2",
+    ),
+    "docs/pictures/review.jpg docs/pictures/report.jpg": (
+        "screenshots, with handwritten digits in them",
+        "this project; the digits are by E. Alpaydin and C. Kaynak, from"
+        " [UCI](https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits)",
+        f"{APACHE}; the digits [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/)",
     ),
     "docs/pictures/*.png docs/pictures/*.svg": (
         "plots; their letters are outlines of DejaVu Sans",

@@ -98,9 +98,9 @@ def take_training(browser, folder):
     page.wait_for_timeout(1000)  # its photos load
     page.screenshot(path=PICTURES / "review.jpg", quality=85)
     process.terminate()
-    model = Path(folder) / "model"
-    subprocess.run([sys.executable, "train.py", "--data", data, "--out", model], cwd=ROOT, check=True)
-    page.goto((model / "reports" / "index.html").as_uri())
+    command = [sys.executable, ROOT / "train.py", "--data", data.name, "--out", "my_model"]
+    subprocess.run(command, cwd=folder, check=True)
+    page.goto(Path(folder, "my_model", "reports", "index.html").as_uri())
     page.screenshot(path=PICTURES / "report.jpg", quality=85)
     page.close()
 
