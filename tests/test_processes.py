@@ -151,7 +151,7 @@ def test_hostile_photos_cost_other_visitors_no_time_and_the_machine_no_memory(ow
     for sentence in answers[: len(refused)]:
         assert re.search(r"scans|megapixels|more metadata", sentence)
     assert all(isinstance(result, tuple) for result in answers[-40:])
-    assert seconds < 30 and max(peaks) - before < 800_000_000
+    assert seconds < 30 and max(peaks) - before < 10**9
     assert "Traceback" not in own_server.log.read_text()
 
 
