@@ -20,7 +20,7 @@ from scipy.stats import binomtest
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))
 
-from bears.cli import STRICTNESS
+from bears.cli import factor
 from bears.errors import BearsError
 from bears.model.classifier import Classifier
 from bears.model.photo import open_photo
@@ -35,7 +35,7 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=ROOT / "export.pkl", help="the bears', or another")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help="see above")
-    parser.add_argument("--strictness", **STRICTNESS)
+    parser.add_argument("--strictness", type=factor, default=1.0, metavar="TIMES", help="as for predict")
     return parser.parse_args(argv)
 
 

@@ -280,6 +280,21 @@ def test_imports_run_one_way_and_no_library_imports_a_script(file):
     assert not wrong, f"{file.name} imports {wrong}"
 
 
+def test_what_programs_import_of_this_package_is_there():
+    programs = [f for folder in ("benchmarks", "docs", "tests") for f in (ROOT / folder).glob("*.py")]
+    names = {name for file in programs for name in imports(file) if name.startswith("bears.")}
+    assert len(names) > 100 and not {name for name in names if not is_there(name)}
+
+
+def is_there(name):
+    """Whether a dotted name is a module of `bears`, or the file of the module before its last dot mentions it."""
+    place = ROOT.joinpath(*name.split("."))
+    if place.is_dir() or place.with_suffix(".py").is_file():
+        return True
+    module = place.parent / "__init__.py" if place.parent.is_dir() else place.parent.with_suffix(".py")
+    return bool(re.search(rf"\b{place.name}\b", module.read_text(encoding="utf-8")))
+
+
 def signature(node):
     """The names of what a function takes without a default and without a type hint, and `return`, if it has no hint."""
     args = [*node.args.posonlyargs, *node.args.args]
