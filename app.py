@@ -13,12 +13,11 @@ from argparse import Namespace
 
 from bears.app import FEEDBACK
 from bears.cli import STOP_SIGNALS, add_model, begin, command_parser, end_in_order, no_page, prepare_gradio, root_path
-from bears.files import MODEL
 
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("app", __doc__)
-    add_model(parser, MODEL, strictness=True)
+    add_model(parser, strictness=True)
     parser.add_argument("--share", action="store_true", help="also print a public link, valid for a week")
     proxy = "address that visitors open if the app is behind a proxy: https://bears.example, or only the path /bears"
     parser.add_argument("--root-path", type=root_path, default=os.getenv("GRADIO_ROOT_PATH"), help=proxy)

@@ -65,7 +65,7 @@ def get_photos(args):
 
 
 def get_dls(files, splitter, item_tfms, batch_tfms=None, bs=64):
-    """Return the lesson's DataBlock. Its `get_items` has run already: `files` are the photos that could be opened."""
+    """Return the lesson's DataLoaders. `get_items` has run already: `files` are the photos that could be opened."""
     bears = DataBlock(
         blocks=(ImageBlock, CategoryBlock),
         get_x=open_photo,
@@ -83,7 +83,7 @@ def get_dls(files, splitter, item_tfms, batch_tfms=None, bs=64):
 
 
 def train_lesson(files, groups, args):
-    """Return the lesson's network, judged by the photos that its random split holds out."""
+    """Return the `Result` of the lesson's network, judged by the photos that its random split holds out."""
     item_tfms, batch_tfms, valid_pct = Resize(128), None, 0.3  # the lecture leaves augmentation to the next week
     if args.lesson == "book":
         item_tfms, batch_tfms, valid_pct = RandomResizedCrop(224, min_scale=0.5), aug_transforms(), 0.2
@@ -135,7 +135,7 @@ def train_default(files, groups, args):
 
 
 def show(result, facts, args):
-    """Return the report, with the lesson's pictures; returns the interpretation."""
+    """Write the report, with the lesson's pictures, and return the interpretation."""
     learn, plots = result.learn, {}
     with learn.no_bar(), report.pictures():
         plots["batch"] = report.svg(learn.dls.show_batch, max_n=9, figsize=(8, 8))

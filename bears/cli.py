@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from math import isinf
-from pathlib import Path
 
 from bears.errors import BearsError
-from bears.files import export_file
+from bears.files import MODEL, export_file
 from bears.text import printable
 
 try:
@@ -51,10 +50,10 @@ def command_parser(command: str, description: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(program, None, description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
-def add_model(parser: argparse.ArgumentParser, model: Path, where="this computer", strictness=False) -> None:
+def add_model(parser: argparse.ArgumentParser, where="this computer", strictness=False) -> None:
     """Add --model, --trust-model and perhaps --strictness; `where` is the machine on which a model could run code."""
     helped = "model to use (default: the bears' export.pkl)"
-    parser.add_argument("--model", type=export_file, default=model, help=helped)
+    parser.add_argument("--model", type=export_file, default=MODEL, help=helped)
     helped = f"also open an export that train.py did not make; it can run any code on {where}"
     parser.add_argument("--trust-model", action="store_true", help=helped)
     helped = (

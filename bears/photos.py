@@ -19,6 +19,7 @@ SYSTEM_FOLDERS = {
 }
 SET_ASIDE = "set-aside"  # where `bears.clean` puts photos that are not to be used
 UNREVIEWED = "unreviewed"  # where the app puts visitors' photos: nothing is learnt from them until somebody has looked
+OURS = {SET_ASIDE, UNREVIEWED}
 NONE_OF_THESE, NOT_KNOWN = "none of these", "I don't know"  # what visitors may say instead of a class
 COUNTED = 10_000  # a drive may keep a hundred old versions of everything: photos there are counted up to this number
 

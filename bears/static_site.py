@@ -1,13 +1,12 @@
 """Serve the offline version (docs/offline.md) next to the app, if it has been built."""
 
-import hashlib
 import json
 import re
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
-from bears.files import HOME
+from bears.files import HOME, fingerprint
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
@@ -37,11 +36,6 @@ def files_of(folder: Path) -> dict[str, str]:
 def is_inside(folder: Path, name: str) -> bool:
     """Return whether a file of that name is in `folder` when all links are followed."""
     return folder.resolve() in (folder / name).resolve().parents
-
-
-def fingerprint(file: Path) -> str:
-    """Return the SHA-256, by which a page knows the export that it was made from, too."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @cache  # so the app links to what it serves, and reads all of it once

@@ -9,11 +9,11 @@ from bears.app import counts as module
 from bears.app.counts import COLUMNS, Counts
 from bears.app.feedback import Feedback
 from bears.errors import DataError
+from bears.files import version_of
 from bears.model.answers import SURE, UNSURE
 from bears.report import page
 from bears.report.__main__ import main
 from bears.report.drift import Answers, ask, compare, read_counts
-from bears.static_site import fingerprint
 from helpers import ROOT
 
 MODEL = ROOT / "export.pkl"
@@ -116,7 +116,7 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path, counts):
 
 @pytest.mark.slow
 def test_the_report_of_noise_before_a_model_of_shapes(shapes, shapes_model, tmp_path, capsys):
-    counts = Counts(tmp_path / "counts.csv", fingerprint(shapes_model)[:12])
+    counts = Counts(tmp_path / "counts.csv", version_of(shapes_model))
     for _ in range(40):
         counts.note({"disc": 0.55, "square": 0.45}, UNSURE)
     counts.write()

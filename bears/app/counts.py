@@ -9,10 +9,10 @@ from contextlib import suppress
 
 from bears.errors import ExportError
 from bears.files import write_whole
+from bears.model.answers import STEPS
 from bears.text import from_cells, to_cells
 
 COLUMNS = ("day", "model", "answer", "certainty", "probability", "count")
-STEP = 20  # probabilities are counted in so many steps between 0 and 1; a row has the lower end of its step
 EVERY = 60  # seconds between two writings
 MAX_DAYS = 400  # older ones are forgotten
 
@@ -27,7 +27,7 @@ class Counts:
     def note(self, probs, certainty):
         """Count one answer."""
         label = max(probs, key=probs.get)
-        step = min(STEP - 1, int(probs[label] * STEP)) / STEP
+        step = min(STEPS - 1, int(probs[label] * STEPS)) / STEPS
         with self.lock:
             self.counter[time.strftime("%Y-%m-%d"), self.version, label, certainty, str(step)] += 1
         if time.monotonic() - self.written > EVERY:

@@ -25,12 +25,11 @@ from bears.app.gradio_internals import find_caller
 from bears.app.guard import address
 from bears.app.uploads import RESERVE, received
 from bears.errors import ExportError, PhotoError
-from bears.files import check_writable, write_whole
+from bears.files import check_writable, version_of, write_whole
 from bears.model import wording
 from bears.model.answers import GROUP, NONE
 from bears.model.photo import as_jpeg
 from bears.photos import NONE_OF_THESE, NOT_KNOWN, UNREVIEWED, list_photos
-from bears.static_site import fingerprint
 from bears.text import to_cells
 
 SIDE = 1024  # pixels of the longer side of a photo that is kept
@@ -81,7 +80,7 @@ class Feedback(NoFeedback):
         make_private(self.folder)
         self.uploads = Uploads(place, self.folder) if self.on_hub else None
         self.visitors, self.lock = Visitors(), threading.Lock()
-        self.version = fingerprint(model)[:12] if model.is_file() else ""
+        self.version = version_of(model) if model.is_file() else ""
         self.counts = Counts(self.folder / "counts.csv", self.version)
 
     def words(self):

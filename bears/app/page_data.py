@@ -1,10 +1,10 @@
 """Send what the page asks for in addition to Gradio's API: the answer that it shows first, and how many photos wait."""
 
 import asyncio
-import base64
 
 from bears.app.gradio_internals import place_of, queue_of
 from bears.errors import ExportError, PhotoError
+from bears.model.photo import as_address
 from bears.web.first import answer_first
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -31,7 +31,7 @@ class FirstAnswer:
         except (PhotoError, ExportError):
             return {}  # somebody's own photo will say why
         if answer.get("map"):
-            answer["map"] = f"data:image/jpeg;base64,{base64.b64encode(answer['map']).decode()}"
+            answer["map"] = as_address(answer["map"])
         return answer
 
 

@@ -77,7 +77,7 @@ class LearnerProcess:
             asked.load()
 
     def predict(self, file: str, explain: bool = True) -> tuple:
-        """Ask the model about the photo in `file`; returns a tuple of four.
+        """Ask the model about the photo in `file`, and return a tuple of four.
 
         `probs` is a dict from label to probability; `certainty` is one of the answers of bears/model/answers.py.
         `heatmap` is the photo with the evidence for the top class laid over the square that this is about. It has an

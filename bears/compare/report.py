@@ -1,13 +1,12 @@
 """Say in words which of two models is better; the same as an HTML page, with the photos on which they differ."""
 
-import base64
 from argparse import Namespace
 from html import escape
 from pathlib import Path
 from string import Template
 
 from bears.compare.judge import FALSE_NO, FALSE_YES, WRONG_CLASS, Comparison, count
-from bears.model.photo import as_jpeg, open_photo
+from bears.model.photo import thumbnail
 
 PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
 ROWS = {
@@ -17,7 +16,6 @@ ROWS = {
     WRONG_CLASS: "Wrong class",
     "unsure": "Says that it is not sure",
 }
-THUMBNAIL = 280  # pixels of the longer side: sharp on most screens
 SHOWN = 200  # photos
 TITLES = {"better": "The new model is better", "worse": "The new model is worse"}
 
@@ -31,7 +29,7 @@ def title(comparison: Comparison) -> str:
 def effect(comparison: Comparison) -> str:
     """How large the difference is, and within which limits, in errors per 1,000 photos."""
     low, high = (1000 * limit for limit in comparison.interval)
-    difference = 1000 * (comparison.broken - comparison.fixed) / len(comparison.files)
+    difference = difference_of(comparison)
     size = f"{per_thousand(difference)} errors per 1,000 photos" if difference else "as many errors"
     return f"The new model makes {size} (95% interval: {per_thousand(low)} to {per_thousand(high)})."
 
@@ -97,7 +95,7 @@ def scale(comparison):
     """The interval as a picture: a bar on a line that has 0 in its middle."""
     low, high = (1000 * limit for limit in comparison.interval)
     end = max(abs(low), abs(high)) * 1.1
-    left, right, size = ((value / end + 1) * 50 for value in (low, high, sizes(comparison)))
+    left, right, size = ((value / end + 1) * 50 for value in (low, high, difference_of(comparison)))
     return (
         f'<div class="scale" role="img" aria-label="{effect(comparison)}"><i class="zero"></i>'
         f'<i class="bar" style="left: {left:.1f}%; width: {right - left:.1f}%"></i>'
@@ -105,7 +103,8 @@ def scale(comparison):
     )
 
 
-def sizes(comparison):
+def difference_of(comparison):
+    """Return how many more errors the new model makes of 1,000 photos."""
     return 1000 * (comparison.broken - comparison.fixed) / len(comparison.files)
 
 
@@ -126,11 +125,8 @@ def show_group(comparison, name, found):
 
 def show_photo(comparison, i):
     file, label = comparison.files[i], comparison.labels[i] or "none of the classes"
-    im = open_photo(file, side=THUMBNAIL // 2)
-    im.thumbnail((THUMBNAIL, THUMBNAIL))
-    data = base64.b64encode(as_jpeg(im, quality=80)).decode()
     return (
-        f'<li><img src="data:image/jpeg;base64,{data}" alt=""><b>{escape(label)}</b>'
+        f'<li><img src="{thumbnail(file)}" alt=""><b>{escape(label)}</b>'
         f"<span>old: {escape(comparison.old[i].verdict)}</span><span>new: {escape(comparison.new[i].verdict)}</span>"
         f"<code>{escape(f'{file.parent.name}/{file.name}')}</code>"
     )

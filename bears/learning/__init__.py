@@ -1,1 +1,1 @@
-"""Share code between train and clean: photos and folds, the network, calibrated probabilities."""
+"""The parts that train and clean share: photos and folds, the network, calibrated probabilities."""

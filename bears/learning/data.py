@@ -12,7 +12,7 @@ import numpy as np
 from bears import distributed
 from bears.errors import DataError, PhotoError
 from bears.model.photo import open_photo
-from bears.photos import SET_ASIDE, SYSTEM_FOLDERS, UNREVIEWED, list_photos
+from bears.photos import OURS, SYSTEM_FOLDERS, UNREVIEWED, list_photos
 from bears.text import as_typed, from_cells, print_line
 from fastai.data.transforms import parent_label
 from sklearn.model_selection import StratifiedGroupKFold
@@ -41,10 +41,11 @@ def find_all_photos(folders: Sequence[Path | str], exclude=None) -> tuple[list[P
     for path in map(Path, folders):
         check_reviewed(path)
         photos = check_folder(path, tell=print_step)
-        own = [f for f in photos if f.parent != path and not is_ours(f, path) and f not in names]
-        check_names(own)
-        names |= {f: f.relative_to(path).as_posix() for f in own}
-        found += own
+        own = [f for f in photos if f.parent != path and not is_ours(f, path)]
+        new = [f for f in own if f not in names]
+        check_names(new)
+        names |= {f: f.relative_to(path).as_posix() for f in new}
+        found += new
         print_slips(path, own, loose=sum(f.parent == path for f in photos))
     excluded = read_excluded(exclude) if exclude else {}
     if unknown := set(excluded) - set(names.values()):
@@ -62,7 +63,7 @@ def those(folders: Sequence[Path | str]) -> str:
 
 
 def folder_of(file: Path, folders: Iterable[Path | str]) -> Path:
-    """Return that of the folders, given to `find_all_photos`, in which a photo is."""
+    """Return the folder that a photo is in, of those given to `find_all_photos`."""
     return next(folder for folder in map(Path, folders) if file.is_relative_to(folder))
 
 
@@ -81,7 +82,7 @@ def check_reviewed(path):
     if UNREVIEWED in path.resolve().parts:
         raise DataError(
             f"{path} has visitors' photos that nobody has reviewed. Review them with"
-            f" `python3 -m bears clean {as_typed(path.resolve().parent)}`, then train on the folder reviewed."
+            f" `python3 -m bears clean {as_typed(path.resolve().parent)}`, then train on its folder `reviewed`."
         )
 
 
@@ -96,7 +97,7 @@ def check_names(files):
 
 def is_ours(file, path):
     """Whether a picture below the folder `path` is one of ours: set aside, unreviewed, or written with an export."""
-    if {SET_ASIDE, UNREVIEWED} & set(file.relative_to(path).parts):
+    if OURS & set(file.relative_to(path).parts):
         return True
     if file.parent.name not in ("examples", "reports"):
         return False
@@ -117,8 +118,7 @@ def print_slips(path, found, loose):
     for folder in nested(folders):
         print_step(f"photos in {folder.relative_to(path).as_posix()} count as the class {folder.name}")
     for folder in sorted(path.iterdir()):
-        own = (SET_ASIDE, UNREVIEWED)
-        skipped = folder.name.startswith(".") or folder.name.lower() in SYSTEM_FOLDERS or folder.name in own
+        skipped = folder.name.startswith(".") or folder.name.lower() in SYSTEM_FOLDERS or folder.name in OURS
         if folder.is_dir() and not skipped and not any(f.is_relative_to(folder) for f in folders):
             print_step(f"the folder {folder.name} has no photos of a class")
     for label, count in Counter(f.name for f in folders).items():

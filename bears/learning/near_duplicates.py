@@ -1,7 +1,7 @@
 """Photos that show the same: equal but for their size, compression or colours, or mirrored. No fold may part them.
 
 They are found by hashes of 64 bits that nearly agree, without comparing each with all others. The library faiss can do
-that, too, but has sixty megabytes and lists all pairs. A camera that took the same picture fifty thousand times makes
+that, too, but takes sixty megabytes and lists all pairs. A camera that took the same picture fifty thousand times makes
 more than a billion pairs. `bears.clean.checks` has a second detector, which also finds crops, for somebody to look at.
 """
 

@@ -1,1 +1,1 @@
-"""Open a model and classify photos with it. This is the core, and imports only errors, files and text of bears."""
+"""Open a model and classify photos with it. It imports no command and no server."""

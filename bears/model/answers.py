@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 NONE, UNSURE, GROUP, SURE = "none", "unsure", "group", "sure"
+STEPS = 20  # between 0 and 1, in which probabilities are counted; a step is called by its lower end
 
 
 class Limits(NamedTuple):

@@ -150,7 +150,7 @@ def shows_none(detector: dict, score: Any) -> Any:
 
 
 def may_show_none(detector: dict, score: Any) -> Any:
-    """Return whether that is possible."""
+    """Return whether a photo of that score may show none of the classes."""
     return score < detector["sure"]
 
 

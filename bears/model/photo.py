@@ -6,6 +6,7 @@ The page opens photos in processes that may be ended at any time (bears/app/deco
 before it is decoded does not even cost that.
 """
 
+import base64
 import contextlib
 import io
 import itertools
@@ -31,6 +32,7 @@ MAX_MEGAPIXELS_JPEG = 200  # a phone's largest: a baseline JPEG is decoded at an
 LARGE = 13  # megapixels; phones take photos of 12
 MAX_RATIO = 20  # of the longer side to the shorter; a panorama has less, and no JPEG of the answer holds much more
 SIDE = 360  # pixels of the shorter side that are left at least: more than the model sees, enough to show on a page
+THUMBNAIL = 280  # pixels of the longer side: sharp on most screens
 KEPT_SIDE = 512  # pixels of the longer side of a photo that is downloaded: twice what the model sees
 MAX_SCANS = 50  # of a JPEG, each of which goes through all its pixels; encoders write about ten
 MAX_TABLE = 2**15  # numbers in a table of a TIFF, where Pillow makes a Python object of each; a strip per row has fewer
@@ -97,7 +99,7 @@ def open_photo(
 
 
 def open_file(file: Path | BinaryIO) -> Any:
-    """Return a path, opened for reading; or a binary file object as it is."""
+    """Open a path for reading, or take a binary file object as it is: a context manager."""
     return contextlib.nullcontext(file) if hasattr(file, "read") else open(file, "rb")
 
 
@@ -275,6 +277,18 @@ def as_jpeg(im: Image.Image, quality: int) -> bytes:
     jpeg = io.BytesIO()
     im.save(jpeg, "JPEG", quality=quality)
     return jpeg.getvalue()
+
+
+def as_address(jpeg: bytes) -> str:
+    """Return the `data:` address by which a page shows a JPEG that it brings along."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+
+
+def thumbnail(photo: Path | Image.Image) -> str:
+    """Return a small picture of a photo, or of its file, as a `data:` address. Raises `PhotoError`."""
+    im = photo if isinstance(photo, Image.Image) else open_photo(photo, side=THUMBNAIL // 2)
+    im.thumbnail((THUMBNAIL, THUMBNAIL))
+    return as_address(as_jpeg(im, quality=80))
 
 
 def small_jpeg(data: bytes) -> bytes:

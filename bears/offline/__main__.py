@@ -9,12 +9,11 @@ from argparse import Namespace
 from pathlib import Path
 
 from bears.cli import STOP_SIGNALS, add_model, begin, command_parser, end_in_order, ends_in_words
-from bears.files import MODEL
 
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("offline", __doc__)
-    add_model(parser, MODEL)
+    add_model(parser)
     parser.add_argument("--out", type=Path, default=Path("site"), help="folder to write to (default: site)")
     parser.add_argument(
         "--data", type=Path, help="more photos for checking that the offline version gives the same answers"

@@ -4,8 +4,8 @@ import tempfile
 from pathlib import Path
 
 from bears.errors import OfflineError
-from bears.files import check_writable
-from bears.static_site import files_of, fingerprint, is_inside
+from bears.files import check_writable, fingerprint
+from bears.static_site import files_of, is_inside
 
 
 def check_folder(folder: Path) -> None:

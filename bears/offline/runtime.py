@@ -53,6 +53,6 @@ def fetch(name, digest):
 
 
 def own_machine(url):
-    """Return the address that a mirror on this very machine has, which `Web` would not reach."""
+    """Return the address of a mirror on this very machine, which `Web` would not reach, as a set; else nothing."""
     parts = urlsplit(url)
     return {("127.0.0.1", parts.port)} if parts.hostname == "127.0.0.1" else ()

@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from bears.files import fingerprint
 from bears.model import photo
 from bears.model.answers import GROUP, NONE, SURE, UNSURE, Limits, either
 from bears.model.classifier import Classifier, limits_of
@@ -34,7 +35,7 @@ from bears.model.wording import (
 from bears.offline.graph import export_graph, find_shape
 from bears.offline.parity import GraphSquares, check
 from bears.offline.runtime import MODULE, WASM, fetch_runtime
-from bears.static_site import POLICY, fingerprint
+from bears.static_site import POLICY
 from bears.web.files import ICON, MODULES, WEB, style, text_of
 from bears.web.first import answer_first
 from bears.web.theme import theme_css
@@ -61,7 +62,8 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
     say("Exporting the model to ONNX…")
     graph, names = export_graph(learn, shape)
     fitted = getattr(learn, "ood", None)
-    asked = [f for f in examples.values() if f.suffix == ".jpg"] + photos
+    shown = offered(examples)
+    asked = [file for _, file in shown] + photos
     say(f"Comparing the exported model with the original on {len(asked)} photos…")
     count, apart = check(model, GraphSquares(graph, names, shape, fitted), asked)
     say(f"They agree on all {count} images (whole photos and halves). Largest difference in probability: {apart:.0e}.")
@@ -74,11 +76,11 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
     engine = {**how_to_look(learn, shape, fitted), "outputs": names, **dict(zip(("graph", "runtime"), packed))}
     engine["bytes"] = sum(map(len, packed.values()))
     files["model.json"] = as_json({**engine, "export": fingerprint(export)})
-    first = answer_first(partial(predict, model), offered(examples), facts)
+    first = answer_first(partial(predict, model), shown, facts)
     if first.get("map"):
         files["first.jpg"], first["map"] = first["map"], "first.jpg"
     scripts = [f for f in files if f.endswith((".js", ".css"))]
-    files["index.html"] = page(learn, facts, examples, first, scripts).encode()
+    files["index.html"] = page(learn, facts, shown, first, scripts).encode()
     files["manifest.webmanifest"] = as_json(manifest(facts))
     return {**files, "sw.js": service_worker(files)}
 
@@ -147,12 +149,13 @@ def words(classes, facts, limits):
 def page(learn, facts, examples, first, files):
     """index.html: the app's own page in a frame of static HTML; start.js may have to load `files` again.
 
-    `first` is the answer that it shows first, or empty.
+    `examples` are those that are `offered`. `first` is the answer that it shows first, or empty.
     """
     classes = list(learn.dls.vocab)
-    named = [(address, example_name(file, facts)) for address, file in offered(examples)]
-    shown = {"examples": named, "first": first or None, "none": unseen({**facts, "classes": classes})}
-    tabs = {"page": shown, "camera": camera_words({**facts, "classes": classes}, WATCHED_ALONE)}
+    known = {**facts, "classes": classes}
+    offers = [(address, example_name(file, facts)) for address, file in examples]
+    shown = {"examples": offers, "first": first or None, "none": unseen(known)}
+    tabs = {"page": shown, "camera": camera_words(known, WATCHED_ALONE)}
     limits = limits_of(learn)
     said = {"classes": classes, "words": words(classes, facts, limits), "earned": limits.earned, "limits": LIMITS}
     props = as_json({**tabs, **said, "files": files}).decode()
@@ -209,9 +212,5 @@ def service_worker(files):
     hashes = {quote(name): hashlib.sha256(data).hexdigest() for name, data in files.items() if not name.endswith(".md")}
     script = (ASSETS / "sw.js").read_text(encoding="utf-8")
     version = hashlib.sha256(as_json(hashes) + script.encode()).hexdigest()[:12]
-    return constants({"VERSION": version, "FILES": hashes, "CSP": POLICY}) + script.encode()
-
-
-def constants(values):
-    """Return lines of JavaScript, to stand above a script that has such names."""
-    return "".join(f"const {name} = {json.dumps(value)}\n" for name, value in values.items()).encode()
+    values = {"VERSION": version, "FILES": hashes, "CSP": POLICY}  # which stand above the script
+    return "".join(f"const {name} = {json.dumps(value)}\n" for name, value in values.items()).encode() + script.encode()

@@ -13,7 +13,6 @@ from argparse import Namespace
 from pathlib import Path
 
 from bears.cli import add_model, begin, command_parser, ends_in_words
-from bears.files import MODEL
 from bears.predict.journal import KEPT
 
 
@@ -22,7 +21,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser.add_argument(
         "photos", metavar="PHOTOS", type=Path, help="folder of photos, searched with all its subfolders; or one photo"
     )
-    add_model(parser, MODEL, strictness=True)
+    add_model(parser, strictness=True)
     animals = parser.add_mutually_exclusive_group()
     animals.add_argument(
         "--find-animals", action="store_true", help="find the animals in each photo, and label each of them"

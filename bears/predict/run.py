@@ -36,13 +36,13 @@ def result(key, future):
 
 
 def batches(pictures):
-    """Return what an iterator gives as lists of `BATCH`."""
+    """Yield what an iterator gives, as lists of `BATCH`."""
     while batch := list(islice(pictures, BATCH)):
         yield batch
 
 
 def ask_all(keys, total, task, model, file, journal):
-    """Put a row for each key into the journal; `total` counts the keys of all processes. Returns nothing."""
+    """Put a row for each key into the journal; `total` counts the keys of all processes. Returns an empty list."""
     facts, progress = read_facts(file), Progress(total, task.unit)
     with journal.appending() as append:
         for key, pictures in opened(keys, task.open):

@@ -1,7 +1,6 @@
 """Compare how sure a model is of visitors' photos with how sure it is of photos that are known."""
 
 import csv
-import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 from bears.errors import DataError, ExportError, PhotoError
-from bears.model.answers import SURE
+from bears.files import version_of
+from bears.model.answers import STEPS, SURE
 from bears.model.classifier import Classifier
 from bears.model.photo import open_photo
 from bears.photos import list_photos
 from bears.text import from_cells
 from scipy.stats import mannwhitneyu
 
-STEP = 20  # steps between 0 and 1, as bears/app/counts.py has them
 LEAST = 30  # answers; of fewer nothing can be said
 SMALL = 0.06  # of the chance that a visitor's photo gets the lower probability, above one half: Cohen's small effect
 
@@ -25,12 +24,12 @@ SMALL = 0.06  # of the chance that a visitor's photo gets the lower probability,
 class Answers:
     """How many answers had a probability in each step, and how many were of each kind, all and by day."""
 
-    steps: np.ndarray = field(default_factory=lambda: np.zeros(STEP, int))
+    steps: np.ndarray = field(default_factory=lambda: np.zeros(STEPS, int))
     kinds: Counter = field(default_factory=Counter)
     days: dict[str, Counter] = field(default_factory=dict)
 
     def add(self, probability, certainty, count=1, day=""):
-        self.steps[min(STEP - 1, int(round(probability * STEP, 6)))] += count
+        self.steps[min(STEPS - 1, int(round(probability * STEPS, 6)))] += count
         self.kinds[certainty] += count
         self.days.setdefault(day, Counter())[certainty] += count
 
@@ -60,7 +59,7 @@ def read_counts(log: Path, model: Path) -> Answers:
     """Read what an app has counted of the answers of a model. Raises `DataError`."""
     log, answers = log / "counts.csv" if log.is_dir() else log, Answers()
     try:
-        version = hashlib.sha256(model.read_bytes()).hexdigest()[:12]
+        version = version_of(model)
         with log.open(newline="", encoding="utf-8-sig") as f:
             for row in map(from_cells, csv.DictReader(f)):
                 if row["model"] == version:
@@ -98,7 +97,7 @@ def opened(files: Iterable[Path]):
 
 def compare(known: Answers, visitors: Answers) -> Drift:
     """How much surer a model is of known photos, by the Mann-Whitney test, with the interval of Hanley and McNeil."""
-    ours, theirs = (np.repeat(np.arange(STEP), answers.steps) for answers in (known, visitors))
+    ours, theirs = (np.repeat(np.arange(STEPS), answers.steps) for answers in (known, visitors))
     n, m = len(ours), len(theirs)
     test = mannwhitneyu(ours, theirs, method="asymptotic") if len(set(ours) | set(theirs)) > 1 else None
     a = float(test.statistic / (n * m)) if test else 0.5

@@ -3,7 +3,8 @@
 from html import escape
 from string import Template
 
-from bears.report.drift import LEAST, STEP, Answers, Drift
+from bears.model.answers import STEPS
+from bears.report.drift import LEAST, Answers, Drift
 
 PAGE = Template("""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -76,7 +77,7 @@ def create(found: Drift, known: Answers, visitors: Answers) -> str:
         "<div>"
         + "".join(f'<i style="height: {100 * a.steps[i] / a.total / most:.1f}%"></i>' for a in (known, visitors))
         + "</div>"
-        for i in range(STEP)
+        for i in range(STEPS)
     )
     days = "".join(
         f"<tr><th>{escape(day)}<td>{kinds.total()}<td>{kinds['sure'] / kinds.total():.0%}"

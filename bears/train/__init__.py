@@ -1,1 +1,1 @@
-"""Help train.py: its options, the shipped photos, the evaluation, the report."""
+"""The parts of train.py: its options, the shipped photos, the evaluation, the report."""

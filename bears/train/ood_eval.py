@@ -102,7 +102,7 @@ def find_passed(learn: Learner, files: list[Path], answers: list[Answer]) -> lis
 
 
 def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:
-    """Return what an app would say about photos with a copy of the Learner."""
+    """Yield what an app would say about each photo, with a copy of the Learner."""
     copy = as_in_app(learn)
     squares = create_squares(copy)
     for file in progress_bar(files):
@@ -125,11 +125,13 @@ def find_backgrounds(learn: Learner, wrong: list[tuple[Path, int]]) -> dict[Path
 def draw_background(squares: LearnerSquares, file: Path, label: int) -> Image.Image | None:
     """The heatmap of a photo for one class, if its peak is outside of all animals."""
     photo = open_photo(file)
+    boxes, _ = squares.detector.find_animals(photo)
+    if not len(boxes):
+        return None
     [answer] = squares.run([photo], squares.grid.size)  # the whole photo, from which the heads have learnt
     cam = activation_map(answer.fmap, squares.learn.model[1][-1], label)
-    boxes, _ = squares.detector.find_animals(photo)
     peak, half = find_peak(cam, answer.box), (answer.box[2] - answer.box[0]) / cam.shape[1] / 2
-    if not len(boxes) or any(is_inside(peak, box, half) for box in boxes):  # its cell touches an animal
+    if any(is_inside(peak, box, half) for box in boxes):  # its cell touches an animal
         return None
     return draw_heatmap(photo, cam, answer.box, as_pixels(boxes[0]))
 

@@ -1,6 +1,5 @@
 """Write the training report, one HTML page: how many errors to expect, what went wrong, the lesson's pictures."""
 
-import base64
 import io
 import json
 import warnings
@@ -18,7 +17,7 @@ import numpy as np
 from bears.files import check_writable, write_whole
 from bears.learning.data import folder_of
 from bears.model.metadata import errors, estimate, too_uncertain, when_sure
-from bears.model.photo import as_jpeg, open_photo
+from bears.model.photo import thumbnail
 from bears.train import summary
 from bears.train.evaluation import Result
 from bears.train.ood_eval import find_backgrounds
@@ -70,7 +69,6 @@ COLUMNS = {"photos": "Photos", "errors": "Wrong", "sure": "Called sure", "sure_w
 CLEAN = "http://127.0.0.1:7860/"  # where `bears.clean` is, if nothing else was there before
 BESIDE = "; it looked next to the animal"
 RISE = 1.1  # times its lowest value: a loss that ends above it has risen
-THUMBNAIL = 280  # pixels of the longer side: sharp on most screens
 MANY, LONG = 8, 20  # classes, and characters of a name, from which on names stand upright above the table
 
 
@@ -336,16 +334,10 @@ def links(files, args):
 def thumbnails(files: Iterable[Path | Image.Image], names: Iterable[str], captions: Iterable[str]) -> str:
     """Small pictures of files, or of pictures, in a grid, each with its caption and its name as HTML."""
     items = "".join(
-        f'<li><img src="data:image/jpeg;base64,{thumbnail(file)}" alt=""><b>{escape(caption)}</b><code>{name}</code>'
+        f'<li><img src="{thumbnail(file)}" alt=""><b>{escape(caption)}</b><code>{name}</code>'
         for file, name, caption in zip(files, names, captions)
     )
     return f'<ul class="photos">{items}</ul>' if items else ""
-
-
-def thumbnail(file):
-    im = file if isinstance(file, Image.Image) else open_photo(file, side=THUMBNAIL // 2)
-    im.thumbnail((THUMBNAIL, THUMBNAIL))
-    return base64.b64encode(as_jpeg(im, quality=80)).decode()
 
 
 def show_confusion(interp):

@@ -96,7 +96,7 @@ def fetch_missing(rows, folder, web):
 
 
 def report(gone):
-    """Return one line for each photo that is gone, for a few at least."""
+    """Print one line for each photo that is gone, ten at most."""
     for file, problem in list(gone.items())[:10]:
         print(f"· without {file}: {problem}")
     if len(gone) > 10:

@@ -34,27 +34,29 @@ def find_sources(files: list[Path], args: Namespace) -> np.ndarray | None:
     """
     if args.lesson:  # which never says when it is sure
         return None
-    tables = {Path(folder): read_sources(Path(folder), args.sources) for folder in args.data}
+    given = read_sources(args.sources) if args.sources else None
+    tables = {Path(folder): own_sources(Path(folder)) if given is None else given for folder in args.data}
     found = np.array([source_of(f, tables) for f in files])
-    if args.sources and len(set(found) - {""}) < 2:
+    enough = len(set(found) - {""}) > 1
+    if args.sources and not enough:
         where = those(args.data)
         raise DataError(
             f"{args.sources} must name at least two sources of the photos in {where}, in its column source."
         )
-    return found if len(set(found) - {""}) > 1 else None
+    return found if enough else None
 
 
-def read_sources(folder, table):
-    """Return the sources of the photos in a folder by their names in it, from `--sources` or attribution.csv."""
-    own = folder / "attribution.csv"
-    if not (table or own.is_file()):
-        return {}
+def read_sources(table):
+    """Return the sources of photos by their names, from a CSV file. Raises `DataError`."""
+    return {name: as_source(source) for name, source in read_column(table, "source").items()}
+
+
+def own_sources(folder):
+    """Return the sources in the attribution.csv of a folder; none if it has none, or another program's."""
     try:
-        return {name: as_source(source) for name, source in read_column(table or own, "source").items()}
+        return read_sources(folder / "attribution.csv")
     except DataError:
-        if table:
-            raise
-        return {}  # another program's attribution.csv
+        return {}
 
 
 def source_of(file, tables):

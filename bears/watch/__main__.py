@@ -16,7 +16,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bears.cli import STOP_SIGNALS, add_model, begin, command_parser, end_in_order, ends_in_words, labels
-from bears.files import MODEL
 
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
@@ -27,7 +26,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         nargs="?",
         help="camera (0), stream (rtsp://…, http://…), film, or folder into which photos arrive",
     )
-    add_model(parser, MODEL)
+    add_model(parser)
     parser.add_argument(
         "--alarm",
         type=labels,
@@ -101,7 +100,7 @@ def web_address(text):
 
 
 def clock(text):
-    """Return minutes since midnight."""
+    """Return the minutes since midnight of a time such as 07:30."""
     try:
         time = datetime.strptime(text, "%H:%M")
     except ValueError:
@@ -164,7 +163,7 @@ def run(args):
 
 
 def which(labels, classes):
-    """Return the classes that alarm is asked for: all, if nobody says."""
+    """Return the classes that raise the alarm: `labels`, or all if none are given. Raises `WatchError`."""
     if unknown := set(labels or ()) - set(classes):
         raise WatchError(f"--alarm: there is no class {min(unknown)}. Choose from {', '.join(classes)}.")
     return labels or classes

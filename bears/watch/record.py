@@ -59,7 +59,7 @@ class Record:
             return None
 
     def remember(self, seconds, look):
-        """Return what the log and event.json say about a look; its picture waits for an alarm if its score is high."""
+        """Return what the log and event.json say about a look; its picture waits for an alarm unless its score is 0."""
         entry = {"seconds": round(seconds, 3), "time": now(), "track": look.track, "score": round(look.score, 4)}
         entry |= {"certainty": look.certainty, "probs": {k: round(p, 4) for k, p in look.probs.items()}}
         entry |= {"box": list(look.box), "took": round(look.took, 3)} | ({"group": look.group} if look.group else {})
@@ -205,7 +205,7 @@ def unique_name():
 
 
 def size(path):
-    """Return bytes of a file, or of all files in a folder; what goes meanwhile has none."""
+    """Return how many bytes a file has, or all files in a folder; one that goes meanwhile has none."""
     total = 0
     for file in path.glob("*") if path.is_dir() else [path]:
         try:
@@ -235,7 +235,7 @@ def frame_with_box(picture, box):
 
 
 def write_clip(file, frames):
-    """Return a film of JPEGs with their times, as browsers play it; none if the disk takes none."""
+    """Write a film of JPEGs with their times, as browsers play it; none if the disk takes none."""
     pictures = [cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for _, jpeg in frames]
     if len(pictures) < 2:
         return

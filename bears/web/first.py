@@ -1,9 +1,9 @@
 """The answer that is on the page when somebody opens it: about one of its examples."""
 
-import io
 from collections.abc import Callable, Iterable
 
 from bears.model.answers import SURE
+from bears.model.photo import as_jpeg
 from bears.model.wording import headline, shown_probs
 from PIL import Image
 
@@ -22,14 +22,12 @@ def answer_first(predict: Callable, examples: Iterable[tuple], facts: dict) -> d
         rows = sorted(shown_probs(probs, certainty, limits).items(), key=lambda row: -row[1])
         verdict = headline(probs, certainty, facts, limits)
         answer = {"example": address, "rows": rows, "verdict": verdict, "certainty": certainty}
-        answer["map"] = as_jpeg(heatmap) if heatmap else None
+        answer["map"] = small(heatmap) if heatmap else None
         if certainty == SURE:
             break
     return answer
 
 
-def as_jpeg(picture: Image.Image) -> bytes:
-    data = io.BytesIO()
+def small(picture: Image.Image) -> bytes:
     picture.thumbnail((LONGEST, LONGEST))
-    picture.save(data, "JPEG", quality=80)
-    return data.getvalue()
+    return as_jpeg(picture, quality=80)
