@@ -5,11 +5,11 @@ import {Alarm, RULE, score} from "./alarm.js"
 import {largest} from "./answer.js"
 import {EventList} from "./events.js"
 import {Movement, OLD, Tracks} from "./motion.js"
-import {asJpeg, fit, showBlob, startCamera, stopCamera} from "./pictures.js"
+import {asJpeg, clamp, contain, fit, showBlob, startCamera, stopCamera} from "./pictures.js"
 import {Schedule, WHOLE_TRACK} from "./schedule.js"
 import {Siren} from "./siren.js"
 import {timeOf, WatchState} from "./state.js"
-import {pause, Tab} from "./tab.js"
+import {make, pause, Tab} from "./tab.js"
 
 const EVERY = 200 // milliseconds from picture to picture
 const MARGIN = 0.2 // of a box's longer side, on all sides
@@ -52,7 +52,7 @@ export class CameraTab extends Tab {
         this.listen()
         this.offerClasses()
         this.tickWhatIsKnown()
-        this.find(".misses").textContent = props.misses ?? this.find(".misses").textContent
+        if (props.misses) this.find(".misses").textContent = props.misses
         this.find(".promise").textContent = navigator.mediaDevices ? props.promise : NO_HTTPS
         this.find(".start").hidden = !navigator.mediaDevices
         element.dataset.state = "off"
@@ -76,11 +76,9 @@ export class CameraTab extends Tab {
 
     offerClasses() {
         for (const label of this.props.classes) {
-            const box = Object.assign(document.createElement("input"), {type: "checkbox", value: label})
-            box.checked = this.props.alarm.includes(label)
-            const row = document.createElement("label")
-            row.append(box, label)
-            this.find(".classes").append(row)
+            const checked = this.props.alarm.includes(label)
+            const box = make("input", {type: "checkbox", value: label, checked})
+            this.find(".classes").append(make("label", {}, box, label))
         }
     }
 
@@ -295,13 +293,13 @@ export class CameraTab extends Tab {
 
     // Draw a frame around what the verdict is about.
     mark() {
-        const {videoWidth, videoHeight, clientWidth, clientHeight} = this.video
+        const {videoWidth, videoHeight} = this.video
         const box = this.find(".box")
         box.hidden = !this.tracks.all.includes(this.shown)
         if (box.hidden) return
-        const scale = Math.min(clientWidth / videoWidth, clientHeight / videoHeight)
-        const [left, top, width, height] = this.shown.box.map(side => side * scale)
-        const [x, y] = [(clientWidth - scale * videoWidth) / 2 + left, (clientHeight - scale * videoHeight) / 2 + top]
+        const video = contain(this.video, videoWidth, videoHeight)
+        const [left, top, width, height] = this.shown.box.map(side => side * video.scale)
+        const [x, y] = [video.left + left, video.top + top]
         box.style.cssText = `left: ${x}px; top: ${y}px; width: ${width}px; height: ${height}px`
     }
 
@@ -448,9 +446,7 @@ export class CameraTab extends Tab {
 // Return the square around a box, as far as it fits into the picture: left, top, width, height.
 const square = ([left, top, width, height], ...size) => {
     const side = Math.max((1 + 2 * MARGIN) * Math.max(width, height), LEAST_SIDE * Math.min(...size))
-    const [x, y] = [left + width / 2, top + height / 2].map((middle, k) =>
-        Math.min(Math.max(0, middle - side / 2), Math.max(0, size[k] - side)),
-    )
+    const [x, y] = [left + width / 2, top + height / 2].map((middle, k) => clamp(middle - side / 2, 0, size[k] - side))
     return [x, y, Math.min(side, size[0] - x), Math.min(side, size[1] - y)].map(Math.round)
 }
 

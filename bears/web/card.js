@@ -1,6 +1,8 @@
 // A picture to show to others: the photo, the answer, where the model looked, and the page's address. It stays on this
 // device until somebody shares it.
 
+import {clamp, download} from "./pictures.js"
+
 const WIDTH = 1080 // pixels
 const MARGIN = 48
 const FONT = "system-ui, sans-serif"
@@ -26,9 +28,7 @@ export const handOver = async (picture, title) => {
         await navigator.share({files: [file], title}).catch(() => null) // as when somebody thinks better of it
         return ""
     }
-    const link = Object.assign(document.createElement("a"), {href: URL.createObjectURL(file), download: file.name})
-    link.click()
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000) // some browsers begin later
+    download(file, file.name)
     const copied = await copy(picture)
     return copied ? "The picture is saved, and copied: you can paste it." : "The picture is saved."
 }
@@ -41,8 +41,6 @@ const copy = async picture => {
         return false // not everywhere, and not in every frame
     }
 }
-
-const clamp = (x, low, high) => Math.min(Math.max(x, low), high)
 
 // Fill a rectangle with the middle of a picture.
 const cover = (context, image, x, y, width, height) => {

@@ -1,11 +1,12 @@
 // The part of a photo that somebody chooses to ask about: by tap, drag or pinch, or by keyboard.
 
+import {clamp, contain} from "./pictures.js"
+
 const FIRST = 0.6 // of the shorter side, for a part that nobody has drawn yet, or that is tapped
 const LEAST = 0.08 // of each side
 const STEP = 0.03 // of an arrow key
 const NEAR = 24 // pixels around a corner in which a finger has hold of it
 
-const clamp = (x, low, high) => Math.min(Math.max(x, low), Math.max(low, high))
 const distance = ([a, b]) => Math.hypot(a.x - b.x, a.y - b.y)
 
 export class Crop {
@@ -45,13 +46,9 @@ export class Crop {
         return [x * naturalWidth, y * naturalHeight, w * naturalWidth, h * naturalHeight].map(Math.round)
     }
 
-    // Where the photo is in the frame, which it fills in one direction: {left, top, width, height}.
+    // Return the place of the photo in the frame: {left, top, width, height}.
     shown() {
-        const {clientWidth, clientHeight} = this.frame,
-            {naturalWidth, naturalHeight} = this.image
-        const scale = Math.min(clientWidth / naturalWidth, clientHeight / naturalHeight)
-        const [width, height] = [naturalWidth * scale, naturalHeight * scale]
-        return {left: (clientWidth - width) / 2, top: (clientHeight - height) / 2, width, height}
+        return contain(this.frame, this.image.naturalWidth, this.image.naturalHeight)
     }
 
     // A point of the window as a fraction of the photo.

@@ -1,7 +1,8 @@
 // The list of alarms, in this browser's own storage as long as it has room; the oldest go first.
 
 import {percent} from "./answer.js"
-import {showBlob} from "./pictures.js"
+import {download, showBlob} from "./pictures.js"
+import {make} from "./tab.js"
 import {zip} from "./zip.js"
 
 const MAX_EVENTS = 100
@@ -70,31 +71,19 @@ export class EventList {
     }
 
     createRow(event) {
-        const row = document.createElement("li"),
-            [title, pictures, labels] = ["strong", "div", "div"].map(tag =>
-                row.appendChild(document.createElement(tag)),
-            )
-        title.textContent = `${new Date(event.at).toLocaleString()}: ${event.verdict}`
-        pictures.append(...event.looks.map(look => this.createFigure(look)))
-        labels.className = "labels"
-        labels.role = "group"
-        labels.ariaLabel = "What was it?"
-        labels.append(...[this.right, FALSE_ALARM, UNCLEAR].map(label => this.createButton(event, label)))
-        row.append(this.createRemove(event))
-        return row
+        const title = make("strong", {}, `${new Date(event.at).toLocaleString()}: ${event.verdict}`)
+        const pictures = make("div", {}, ...event.looks.map(look => this.createFigure(look)))
+        const buttons = [this.right, FALSE_ALARM, UNCLEAR].map(label => this.createButton(event, label))
+        const labels = make("div", {className: "labels", role: "group", ariaLabel: "What was it?"}, ...buttons)
+        return make("li", {}, title, pictures, labels, this.createRemove(event))
     }
 
     createFigure({picture, verdict, score, earned}) {
-        const figure = document.createElement("figure"),
-            button = figure.appendChild(document.createElement("button")),
-            image = button.appendChild(document.createElement("img"))
-        image.loading = "lazy" // or each alarm would load all of them again, while nobody sees the list
+        // or each alarm would load all of them again, while nobody sees the list
+        const image = make("img", {loading: "lazy", alt: verdict})
         showBlob(image, picture)
-        image.alt = verdict
-        button.title = "Enlarge"
-        button.addEventListener("click", () => this.enlarge(picture, verdict))
-        figure.append(percent(score, earned))
-        return figure
+        const button = make("button", {title: "Enlarge", onclick: () => this.enlarge(picture, verdict)}, image)
+        return make("figure", {}, button, percent(score, earned))
     }
 
     // Show a picture on the whole screen, until Escape or a tap on "Close".
@@ -106,9 +95,7 @@ export class EventList {
     }
 
     createRemove(event) {
-        const button = document.createElement("button")
-        button.className = "remove"
-        button.textContent = "Delete"
+        const button = make("button", {className: "remove"}, "Delete")
         atSecondTap(button, "Really delete?", () => this.remove(event))
         return button
     }
@@ -121,9 +108,7 @@ export class EventList {
     }
 
     createButton(event, label) {
-        const button = document.createElement("button")
-        button.textContent = label
-        button.ariaPressed = String(event.label == label)
+        const button = make("button", {ariaPressed: String(event.label == label)}, label)
         button.addEventListener("click", () => this.label(event, label, button))
         return button
     }
@@ -143,11 +128,7 @@ export class EventList {
     }
 
     async save() {
-        const link = document.createElement("a")
-        link.href = URL.createObjectURL(await zip(this.events.flatMap(filesOf)))
-        link.download = "events.zip"
-        link.click()
-        setTimeout(() => URL.revokeObjectURL(link.href), 10_000)
+        download(await zip(this.events.flatMap(filesOf)), "events.zip")
     }
 }
 

@@ -2,14 +2,9 @@
 
 import {shrink} from "./pictures.js"
 import {ask} from "./server.js"
+import {isUnreachable, make} from "./tab.js"
 
 const FAILED = "Your feedback did not arrive."
-
-const make = (tag, properties = {}, ...children) => {
-    const node = Object.assign(document.createElement(tag), properties)
-    node.append(...children)
-    return node
-}
 
 // Return a back end that does what `backend` does, and offers a form in the `element` of the tab after each answer.
 export const withFeedback = (element, words, backend) => {
@@ -96,7 +91,7 @@ class Form {
             this.undo.hidden = !id
             if (id) this.undo.focus({preventScroll: true})
         } catch (error) {
-            const sentence = error instanceof TypeError || error.name == "TimeoutError" ? "" : error.message
+            const sentence = isUnreachable(error) ? "" : error.message
             if (file == this.file) this.thanks.textContent = `${FAILED} ${sentence}`.trim()
         } finally {
             for (const button of pressed) button.disabled = false

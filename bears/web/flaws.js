@@ -25,7 +25,7 @@ const greyOf = (image, width, height) => {
 }
 
 // Return the mean square of the difference between each pixel, four times, and its four neighbours.
-export const sharpness = (grey, width, height) => {
+const sharpness = (grey, width, height) => {
     let sum = 0
     for (let y = 1; y < height - 1; y++)
         for (let i = y * width + 1; i < (y + 1) * width - 1; i++)

@@ -16,10 +16,10 @@ export class PhotoTab extends Tab {
     asking = new AbortController()
     touch = matchMedia("(pointer: coarse)").matches
 
-    // `examples` are [path, name] of photos that the back end has the addresses of, and `none` is what is said when a photo
+    // Of `props`, `examples` are [path, name] of photos that the back end has the addresses of, and `none` is what is said when a photo
     // shows none of the classes. Photos may be dropped on `ground`.
-    constructor(element, {examples, none}, backend, ground = window) {
-        super(element, {examples, none}, backend)
+    constructor(element, props, backend, ground = window) {
+        super(element, props, backend)
         this.photo = this.find(".yours")
         this.glow = this.find(".glow")
         this.video = this.find("video")
@@ -31,8 +31,8 @@ export class PhotoTab extends Tab {
         this.listenToButtons()
         this.listenToDrops(ground)
         this.offerExamples()
-        this.show(examples.length ? "opening" : "empty")
-        if (examples.length) this.open()
+        this.show(props.examples.length ? "opening" : "empty")
+        if (props.examples.length) this.open()
     }
 
     show(state) {

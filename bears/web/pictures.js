@@ -53,6 +53,22 @@ export const startCamera = async (video, wanted = {facingMode: "environment"}) =
     video.srcObject = await navigator.mediaDevices.getUserMedia({video: wanted})
 }
 
+// Return where a picture of that size is in an element that shows all of it, as `object-fit: contain` does.
+export const contain = ({clientWidth, clientHeight}, width, height) => {
+    const scale = Math.min(clientWidth / width, clientHeight / height)
+    const [left, top] = [(clientWidth - scale * width) / 2, (clientHeight - scale * height) / 2]
+    return {scale, left, top, width: scale * width, height: scale * height}
+}
+
+export const clamp = (x, low, high) => Math.min(Math.max(x, low), Math.max(low, high))
+
+// Save a Blob as a file.
+export const download = (blob, name) => {
+    const link = Object.assign(document.createElement("a"), {href: URL.createObjectURL(blob), download: name})
+    link.click()
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000) // some browsers begin later
+}
+
 export const stopCamera = video => {
     for (const track of video.srcObject?.getTracks() ?? []) track.stop()
 }

@@ -48,7 +48,7 @@ const upload = async (photo, signal, wait) => {
     return {path, meta: {_type: "gradio.FileData"}}
 }
 
-// Ask a function of the API about a photo, if there is one, and `more`; returns what it gives.
+// Return what a function of the API gives for a photo, if there is one, and `more`.
 export const ask = async (name, photo, signal, wait, ...more) => {
     const data = [...(photo ? [await upload(photo, signal, wait)] : []), ...more],
         headers = {"Content-Type": "application/json"}
@@ -60,7 +60,6 @@ export const ask = async (name, photo, signal, wait, ...more) => {
 
 // Say how many photos will be answered before this one.
 const tellPlace = async (url, signal, wait) => {
-    if (!wait) return
     const sent = await fetch(new URL(`web/place/${url.split("/").pop()}`, home), {signal}).catch(() => null)
     const before = sent?.ok ? await sent.json() : 0
     if (!signal.aborted)
@@ -107,7 +106,7 @@ const passing = sentence => Object.assign(Error(sentence), {passing: true})
 const listen = (url, signal, wait) =>
     new Promise((done, fail) => {
         const stream = new EventSource(url),
-            timer = setInterval(() => tellPlace(url, signal, wait), 1000)
+            timer = wait && setInterval(() => tellPlace(url, signal, wait), 1000)
         const close = () => [stream.close(), clearInterval(timer)]
         signal.addEventListener("abort", close)
         stream.addEventListener("complete", e => done(JSON.parse(e.data), close()))

@@ -3,6 +3,16 @@
 
 export const pause = seconds => new Promise(done => setTimeout(done, 1000 * seconds))
 
+// Return a new element.
+export const make = (tag, properties = {}, ...children) => {
+    const node = Object.assign(document.createElement(tag), properties)
+    node.append(...children)
+    return node
+}
+
+// Whether an Error says that the back end cannot be reached.
+export const isUnreachable = error => error instanceof TypeError || error.name == "TimeoutError"
+
 export class Tab {
     constructor(element, props, backend) {
         Object.assign(this, {element, props, backend})
@@ -18,7 +28,6 @@ export class Tab {
 
     // Return the sentence about an Error of the back end.
     explain(error) {
-        const noConnection = error instanceof TypeError || error.name == "TimeoutError"
-        return noConnection ? this.backend.UNREACHABLE : error.message
+        return isUnreachable(error) ? this.backend.UNREACHABLE : error.message
     }
 }

@@ -32,7 +32,7 @@ const outline = (context, left, top, width, height) => {
     const line = Math.max(1, Math.floor(Math.max(canvas.width, canvas.height) / LINE))
     for (const [colour, lines] of Object.entries({black: 2, white: 1})) {
         const half = (lines * line) / 2
-        Object.assign(context, {strokeStyle: colour, lineWidth: 2 * half})
+        Object.assign(context, {strokeStyle: colour, lineWidth: lines * line})
         context.strokeRect(left + half, top + half, width - 2 * half, height - 2 * half)
     }
 }
