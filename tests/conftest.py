@@ -193,8 +193,12 @@ def web_server():
 
 
 @pytest.fixture
-def hub():
+def hub(monkeypatch):
+    """A server that behaves like the Hub, which this process asks instead of that; others need HF_ENDPOINT."""
     with running_hub() as hub:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setenv("HF_TOKEN", "hf_secret")
         yield hub
 
 

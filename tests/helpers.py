@@ -132,6 +132,22 @@ class Nginx:
         self.process.wait(20)
 
 
+def wait_until(true, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.05)
+
+
+def in_front_end(browser, script, *args):
+    """What a script says in a page that can import the modules of bears/web."""
+    page = browser.new_page()
+    open_front_end(page)
+    said = page.evaluate(script, *args)
+    page.close()
+    return said
+
+
 def open_front_end(page, html=""):
     """Open a page that has `html` and can import the modules of bears/web, as `/alarm.js`; no server is needed."""
 

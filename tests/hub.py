@@ -14,8 +14,6 @@ class Hub(http.server.BaseHTTPRequestHandler):
     bytes of those that can be downloaded.
     """
 
-    status = 200
-
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.calls.append((self.path, self.headers["Authorization"]))

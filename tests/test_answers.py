@@ -22,7 +22,7 @@ from bears.train.options import parse_args
 from bears.watch.alarm import Rule
 from bears.watch.engine import Frame, Watcher
 from gradio_client import Client, handle_file
-from helpers import DESKTOP, FILE_DATA, PHONE, ROOT, Host, Server, open_front_end, serious_findings, upload
+from helpers import DESKTOP, FILE_DATA, PHONE, ROOT, Host, Server, in_front_end, serious_findings, upload
 
 BLACK, TEDDY = ROOT / "examples" / "black.jpg", ROOT / "examples" / "teddy.jpg"
 CASES = json.loads((ROOT / "tests" / "answers.json").read_text(encoding="utf-8"))
@@ -57,41 +57,30 @@ def test_words_in_python(case):
     assert rows == [(label, pytest.approx(prob)) for label, prob in case["rows"]]
 
 
-def in_javascript(browser, script, cases):
-    """What a function of the front end says of some cases."""
-    page = browser.new_page()
-    open_front_end(page)
-    answers = page.evaluate(script, cases)
-    page.close()
-    return answers
+def in_javascript(browser, module, answer, cases):
+    """What the front end says of some cases: `answer` is a function of one, in which `js` is the module."""
+    script = f'async cases => {{ const js = await import("{module}"); return cases.map({answer}) }}'
+    said = in_front_end(browser, script, cases)
+    assert len(said) == len(cases)
+    return said
 
 
 @pytest.mark.slow
 def test_the_rule_in_javascript(browser):
-    script = """async cases => {
-        const {certainty} = await import("/offline/squares.js")
-        return cases.map(({fitted, probs, score}) =>
-            certainty({likely: 0.5, groups: [], ...fitted}, probs, score ?? undefined))
-    }"""
-    answers = in_javascript(browser, script, CASES["certainty"])
+    rule = "{likely: 0.5, groups: [], ...fitted}"
+    answer = f"({{fitted, probs, score}}) => js.certainty({rule}, probs, score ?? undefined)"
+    answers = in_javascript(browser, "/offline/squares.js", answer, CASES["certainty"])
     assert answers == [case["certainty"] for case in CASES["certainty"]]
 
 
 @pytest.mark.slow
 def test_percentages_in_javascript(browser):
-    script = """async cases => {
-        const {percent} = await import("/answer.js")
-        return cases.map(([prob, earned]) => percent(prob, earned))
-    }"""
-    assert in_javascript(browser, script, CASES["percent"]) == [text for *_, text in CASES["percent"]]
+    said = in_javascript(browser, "/answer.js", "([prob, earned]) => js.percent(prob, earned)", CASES["percent"])
+    assert said == [text for *_, text in CASES["percent"]]
 
 
 @pytest.mark.slow
 def test_words_in_javascript(browser):
-    script = """async cases => {
-        const {describe} = await import("/offline/words.js")
-        return cases.map(([said, answer]) => describe(said, answer))
-    }"""
     cases = [
         (
             {
@@ -103,7 +92,9 @@ def test_words_in_javascript(browser):
         )
         for case in CASES["words"]
     ]
-    for case, answer in zip(CASES["words"], in_javascript(browser, script, cases)):
+    for case, answer in zip(
+        CASES["words"], in_javascript(browser, "/offline/words.js", "each => js.describe(...each)", cases)
+    ):
         assert answer["verdict"] == case["verdict"], case["about"]
         assert answer["rows"] == [[label, pytest.approx(prob)] for label, prob in case["rows"]]
         assert answer["group"] == (case["groups"][0] if case["certainty"] == GROUP else [])

@@ -5,6 +5,7 @@ import shutil
 from argparse import Namespace
 
 import pytest
+from bears.app.feedback import PHOTOS
 from bears.clean.__main__ import main, sum_up, train_command
 from bears.clean.feedback import Reviewed, rank_feedback
 from bears.clean.page import Review, Step
@@ -12,7 +13,6 @@ from bears.errors import DataError
 from bears.learning.data import find_all_photos
 from bears.photos import NONE_OF_THESE, NOT_KNOWN
 
-COLUMNS = ("file_name", "visitor", "answer", "certainty", "probability", "model", "day")
 ROWS = [  # what the visitor says, what the model says, how surely
     ("disc", "disc", 0.99),
     ("disc", "square", 0.6),
@@ -31,7 +31,7 @@ def fill(folder, shapes):
         shutil.copy(shapes / "disc" / f"{i:02}.jpg", folder / "unreviewed" / name)
         rows.append((name, visitor, answer, "sure", prob, "abc", "2026-11-29"))
     with (folder / "unreviewed" / "metadata.csv").open("w", newline="") as f:
-        csv.writer(f).writerows([COLUMNS, *rows, ("disc/gone.jpg", "disc", "disc", "sure", 0.9, "abc", "2026-11-29")])
+        csv.writer(f).writerows([PHOTOS, *rows, ("disc/gone.jpg", "disc", "disc", "sure", 0.9, "abc", "2026-11-29")])
     return folder
 
 

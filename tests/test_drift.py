@@ -140,6 +140,5 @@ def test_bears_before_cameras_have_drifted_from_postcards(photos, tmp_path):
             shutil.copy(file, tmp_path / name / f"{i}{file.suffix}")
         asked[name] = ask(MODEL, tmp_path / name)
     found = compare(asked["postcards"], asked["cameras"])
-    print(found, compare(asked["postcards"], asked["others"]))
     assert found.found and found.lower > 0.6
     assert not compare(asked["postcards"], asked["others"]).found

@@ -4,7 +4,6 @@ import csv
 import io
 import os
 import stat
-import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -18,8 +17,7 @@ from bears.model.answers import GROUP, NO_LIMITS, NONE, SURE
 from bears.model.photo import open_photo
 from bears.photos import NONE_OF_THESE, NOT_KNOWN
 from gradio_client import Client, handle_file
-from helpers import GPS, ROOT, Server, upload
-from huggingface_hub import constants
+from helpers import GPS, ROOT, Server, upload, wait_until
 from PIL import Image
 
 
@@ -199,10 +197,7 @@ def test_what_a_spreadsheet_would_run_is_no_formula(tmp_path, photo):
 
 
 @contextmanager
-def uploads(hub, folder, monkeypatch):
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+def uploads(folder):
     made = Uploads("hf://datasets/me/feedback", folder, every=1000)
     try:
         yield made
@@ -212,16 +207,9 @@ def uploads(hub, folder, monkeypatch):
             made.scheduler.api.run_as_future(lambda: None).result(60)  # what was begun before has come to its end
 
 
-def wait_until(true, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert true()
-
-
-def test_feedback_arrives_in_a_private_data_set_of_the_host(hub, feedback, give, monkeypatch):
-    with uploads(hub, feedback.folder, monkeypatch) as feedback.uploads:
-        wait_until(lambda: feedback.uploads.scheduler)
+def test_feedback_arrives_in_a_private_data_set_of_the_host(hub, feedback, give):
+    with uploads(feedback.folder) as feedback.uploads:
+        wait_until(lambda: feedback.uploads.scheduler, seconds=30)
         assert hub.created["type"] == "dataset" and hub.created["visibility"] == "private"
         first, second = give("square"), give()
         assert feedback.uploads.push()
@@ -240,10 +228,10 @@ def test_a_hub_that_is_away_costs_nothing_and_feedback_is_sent_later(hub, feedba
     monkeypatch.setattr("bears.app.feedback_hub.AGAIN", 0.1)
     hub.status = 503
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
-    with uploads(hub, feedback.folder, monkeypatch) as feedback.uploads:
+    with uploads(feedback.folder) as feedback.uploads:
         assert give()["kept"] and not feedback.uploads.push()
         hub.status = 200
-        wait_until(lambda: feedback.uploads.scheduler)
+        wait_until(lambda: feedback.uploads.scheduler, seconds=30)
         assert feedback.uploads.push() and any(name.endswith(".jpg") for name in hub.files)
         hub.status = 500
         assert give()["kept"]

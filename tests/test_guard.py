@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
-from helpers import ROOT, Server, answer, call, stopped_model, upload
+from helpers import ROOT, Server, answer, call, stopped_model, upload, wait_until
 from PIL import Image
 
 TEDDY = (ROOT / "examples" / "teddy.jpg").read_bytes()
@@ -68,13 +68,6 @@ def stored(server):
     """The files of visitors: all in the server's folder but the examples."""
     examples = {f.name for f in (ROOT / "examples").iterdir()}
     return [file for file in files(server) if file.name not in examples]
-
-
-def wait_until(true, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.05)
 
 
 def grow_old(server, seconds=10_000):

@@ -3,12 +3,12 @@
 import re
 
 import pytest
+from bears.web.files import text_of
 from helpers import PHONE, ROOT, open_front_end, serious_findings
 from PIL import Image, ImageFilter
 
 pytestmark = pytest.mark.slow
 
-WEB = ROOT / "bears" / "web"
 EXAMPLE = ROOT / "examples" / "grizzly.jpg"
 ANSWER = {"rows": [["black", 0.9], ["teddy", 0.1]], "verdict": "Black bear, 90% sure", "map": None, "certainty": "sure"}
 # `asked` has the width and height of each photo; an `answer` is waited for until there is one.
@@ -37,7 +37,7 @@ def open_tab(browser):
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.add_init_script(init)
-        style, html = ((WEB / name).read_text() for name in ("page.css", "page.html"))
+        style, html = text_of("page.css"), text_of("page.html")
         open_front_end(page, f'<html lang="en"><title>Bears</title><style>{style}</style><div id="page"><div>{html}')
         page.evaluate(OPEN, [list(examples), first, answer])
         return page

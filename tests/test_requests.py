@@ -160,6 +160,7 @@ def test_only_what_the_page_needs_is_there(path, there, page, app, capsys):
         assert json.loads(text) == {"detail": "There is nothing at this address."}
     assert capsys.readouterr().out == ""  # robots ask for anything
     assert headers["x-content-type-options"] == "nosniff" and NONCES.search(headers["content-security-policy"])
+    assert NONCES.sub("script-src 'self' 'unsafe-inline'", headers["content-security-policy"]) == POLICY
     assert headers["referrer-policy"] == ("mine" if there else "same-origin")
 
 

@@ -20,7 +20,7 @@ from bears.model.export import open_export
 from bears.model.metadata import public
 from bears.model.wording import about, camera_words, page_title
 from helpers import ROOT, TRACKED, Server, answer, needs
-from huggingface_hub import SpaceCard, constants, metadata_load
+from huggingface_hub import SpaceCard, metadata_load
 
 TEDDY = (ROOT / "examples" / "teddy.jpg").read_bytes()
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
@@ -181,9 +181,6 @@ def listed(said):
 def test_a_static_space_gets_exactly_what_the_dry_run_lists(hub, offline, monkeypatch, capsys):
     files = {f.relative_to(offline[0]).as_posix(): f.read_bytes() for f in offline[0].rglob("*") if f.is_file()}
     monkeypatch.setattr("bears.offline.site.build", lambda *args: files)
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
     main(["me/bears", "--static", "--dry-run"])
     first = listed(capsys.readouterr().out)
     assert not hub.calls and {*files, "README.md"} == first.keys()
@@ -245,9 +242,6 @@ def test_a_folder_stands_for_the_export_in_it():
 )
 def test_what_the_hub_refuses_is_one_sentence(hub, status, sentence, monkeypatch):
     hub.status = status
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
     with pytest.raises(DeployError) as error:
         send("me/bears", {"a.txt": b"a"}, None)
     assert sentence in str(error.value)
@@ -328,9 +322,6 @@ def test_elsewhere_there_is_no_gpu_function(server):
 
 
 def test_the_space_is_told_where_feedback_goes(hub, monkeypatch):
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
     send("me/bears", {"a.txt": b"a"}, None, feedback="hf://datasets/me/feedback")
     assert hub.variables == {"key": "BEARS_FEEDBACK", "value": "hf://datasets/me/feedback"}
     with pytest.raises(SystemExit):

@@ -37,7 +37,7 @@ from bears.model.squares import (
 )
 from fastai.data.transforms import ToTensor
 from fastai.vision.all import ImageDataLoaders, PILImage, Resize, ResizeMethod
-from helpers import ROOT, open_front_end
+from helpers import ROOT, in_front_end
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -85,10 +85,8 @@ def test_a_browser_looks_at_the_same_squares(browser):
     sizes, scores = list(itertools.product(SIDES, repeat=2)), [0.1, 0.149, 0.15, 0.2, 0.399, 0.4, 0.5]
     covers = [(n, 8, stride) for n in range(8, 60) for stride in (None, 4)]
     facts = {"size": 256, "side": 8, "whole": True, "ratio": MAX_RATIO, "hopeless": 0.3 * HOPELESS, "sure": 0.4}
-    page = browser.new_page()
-    open_front_end(page)
-    found = page.evaluate(JAVASCRIPT, {"facts": facts, "sizes": sizes, "covers": covers, "scores": scores})
-    page.close()
+    asked = {"facts": facts, "sizes": sizes, "covers": covers, "scores": scores}
+    found = in_front_end(browser, JAVASCRIPT, asked)
     grid = Grid(256, 8)
     squares = WholePhotos({"threshold": 0.3, "sure": 0.4}, grid)
     assert found["looks"] == [[list(visible(size)), list(grid.target(size, 256))] for size in sizes]
@@ -262,6 +260,9 @@ def test_an_animal_is_resized_to_what_the_network_sees():
     seen = cut_square(photo, (10, 20, 74, 84), 32)
     inside = np.s_[1:-1, 1:-1]  # what is around the square may count at its edge
     assert seen.size == (32, 32) and abs(np.asarray(seen, int) - np.asarray(expected))[inside].max() <= 1
+    smooth = Image.linear_gradient("L").convert("RGB")  # where it counts little
+    expected = smooth.crop((10, 20, 74, 84)).resize((32, 32), Image.Resampling.BILINEAR)
+    assert abs(np.asarray(cut_square(smooth, (10, 20, 74, 84), 32), int) - np.asarray(expected)).max() <= 1
 
 
 def test_answers_about_an_animal_are_averaged():

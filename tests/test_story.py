@@ -8,7 +8,7 @@ import csv
 import pytest
 from bears.compare.__main__ import main as compare
 from bears.model.photo import open_photo
-from helpers import DESKTOP, PHONE, Server, answer, facts_of, serious_findings
+from helpers import DESKTOP, PHONE, Server, answer, facts_of, serious_findings, wait_until
 
 import train
 
@@ -89,9 +89,6 @@ def review(browser, server, kept):
     page.get_by_text("You have reviewed all photos that look wrong.").wait_for()
     assert "--data my_photos --data" in page.inner_text("#command")
     page.wait_for_function("!document.querySelector('#unsaved').textContent")
-    for _ in range(100):
-        if list((kept / "reviewed" / "square").glob("*.jpg")):
-            break
-        page.wait_for_timeout(100)
+    wait_until(lambda: list((kept / "reviewed" / "square").glob("*.jpg")))
     page.close()
     assert not list((kept / "unreviewed").rglob("*.jpg"))

@@ -31,7 +31,7 @@ from bears.train.ood_eval import fit_detector
 from bears.train.options import EXCLUDED
 from bears.train.options import PHOTOS as PHOTOS_CSV
 from fastai.data.transforms import get_image_files
-from helpers import ROOT, open_front_end
+from helpers import ROOT, in_front_end
 from PIL import Image
 
 FACTS = json.loads((ROOT / "export.json").read_text())
@@ -110,10 +110,7 @@ JAVASCRIPT = """async () => {
 
 @pytest.mark.slow
 def test_a_browser_draws_the_same_outline(browser):
-    page = browser.new_page()
-    open_front_end(page)
-    line = page.evaluate(JAVASCRIPT)
-    page.close()
+    line = in_front_end(browser, JAVASCRIPT)
     heat = draw_heatmap(Image.new("RGB", (800, 600), "white"), np.ones((8, 8), np.float32), (100, 40, 660, 600))
     expected = [heat.getpixel((x, 300))[0] for x in range(100, 104)]
     assert expected == [255, 255, 0, 0] and line[:4] == pytest.approx(expected, abs=60)  # a JPEG blurs lines
