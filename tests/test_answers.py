@@ -92,9 +92,8 @@ def test_words_in_javascript(browser):
         )
         for case in CASES["words"]
     ]
-    for case, answer in zip(
-        CASES["words"], in_javascript(browser, "/offline/words.js", "each => js.describe(...each)", cases)
-    ):
+    answers = in_javascript(browser, "/offline/words.js", "each => js.describe(...each)", cases)
+    for case, answer in zip(CASES["words"], answers):
         assert answer["verdict"] == case["verdict"], case["about"]
         assert answer["rows"] == [[label, pytest.approx(prob)] for label, prob in case["rows"]]
         assert answer["group"] == (case["groups"][0] if case["certainty"] == GROUP else [])

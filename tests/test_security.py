@@ -382,7 +382,7 @@ names = st.sampled_from(
 
 @pytest.fixture(scope="module")
 def after_a_thousand_malformed_files(server):
-    """Send them eight at once, and twice more with 50 of what is a photo; what the server logs, and its MB after each."""
+    """Send them eight at once, and twice more with 50 of the photos; what the server logs, and its MB after each."""
     drawn = []
 
     @settings(

@@ -240,7 +240,7 @@ def test_a_folder_stands_for_the_export_in_it():
         (500, "answered 500 (You may not do this). Try again later"),
     ],
 )
-def test_what_the_hub_refuses_is_one_sentence(hub, status, sentence, monkeypatch):
+def test_what_the_hub_refuses_is_one_sentence(hub, status, sentence):
     hub.status = status
     with pytest.raises(DeployError) as error:
         send("me/bears", {"a.txt": b"a"}, None)
@@ -321,7 +321,7 @@ def test_elsewhere_there_is_no_gpu_function(server):
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_the_space_is_told_where_feedback_goes(hub, monkeypatch):
+def test_the_space_is_told_where_feedback_goes(hub):
     send("me/bears", {"a.txt": b"a"}, None, feedback="hf://datasets/me/feedback")
     assert hub.variables == {"key": "BEARS_FEEDBACK", "value": "hf://datasets/me/feedback"}
     with pytest.raises(SystemExit):
