@@ -50,7 +50,10 @@ from bears.model.metadata import read_facts
 
 
 def create_demo(model, trust=False, strictness=1.0, place=None):
-    """Return the page, as a `gr.Blocks`, of the export `model`; `trust` allows any pickle; feedback goes to `place`."""
+    """Return the app for the export `model`, as a `gr.Blocks`.
+
+    `trust` also opens pickles that can run code. `place` is where feedback is kept, or None.
+    """
     facts = read_facts(model)
     says = wording.invitation(facts)
     examples = [(str(f), wording.example_name(f, facts)) for f in wording.find_examples(model, facts)]
@@ -66,13 +69,13 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
             raise gr.Error(str(e), duration=None, print_exception=False) from None
 
     def predict(photo):
-        """Classify a photo: the probability of each class, a verdict that can be “none” or “not sure”, and a heatmap.
+        """Classify a photo. The answer can also be “none of the classes” or “not sure”.
 
         Args:
             photo: A JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, as `data:image/jpeg;base64,...`; no web address.
 
-        Returns: The probability of each class if it is one of them; the verdict in words; the photo with a map of what
-            spoke for the class; `sure`, one of a `group` (but which?), `unsure`, or `none` of the classes.
+        Returns: The probability of each class; the verdict in words; the photo with a heatmap of what the answer is
+            based on; the kind of answer: `sure`, `group` (one of several similar classes), `unsure`, or `none`.
         """
         start = time.monotonic()
         probs, certainty, heatmap, limits = ask(photo)
@@ -81,19 +84,19 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
         return wording.shown_probs(probs, certainty, limits), verdict, heatmap, certainty
 
     def classify_frame(photo):
-        """Classify one camera frame. No heatmap and no log line: frames arrive several times a second."""
+        """Classify one camera frame, without a heatmap or log line since frames arrive several times a second."""
         probs, certainty, _, limits = ask(photo, explain=False)
         return wording.frame_answer(probs, certainty, facts, limits)
 
     predict.__name__ = f"identify_{facts.get('subject') or 'photo'}"  # as AI assistants call it
     with gr.Blocks(title=wording.page_title(facts)) as demo:
         gr.Markdown(f"# {wording.as_markdown(wording.page_title(facts))}", elem_id="title")
-        with gr.Tab("Photo"):  # the pages ask /predict and /classify_frame, as programs do
+        with gr.Tab("Photo"):  # both tabs call /predict and /classify_frame, as programs do
             gr.HTML(**PHOTO, examples=examples, none=wording.unseen(facts), feedback=feedback.words())
         with gr.Tab("Camera"):
             gr.HTML(**CAMERA, **wording.camera_words(facts))
         gr.Markdown(wording.about(facts, feedback.privacy(), bool(static_site.find_site(learn.file))), elem_id="about")
-        with gr.Row(visible=False):  # what /predict takes and gives
+        with gr.Row(visible=False):  # the inputs and outputs of /predict
             photo = only_uploads(gr.Image(label="Photo", type="filepath"))
             label, verdict = gr.Label(label="Probabilities"), gr.Textbox(label="Verdict")
             cam, certainty = gr.Image(label="Where it looked", format="jpeg"), gr.Textbox(label="Certainty")
@@ -108,7 +111,7 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
 
 
 def serve(demo, args):
-    """Show the page while the model loads; a photo that comes earlier waits for it. Raises `ExportError`."""
+    """Open the app while the model still loads; a photo sent before that waits. Raises `ExportError`."""
     end_in_order(STOP_SIGNALS)
     demo.learn.start()
     try:
@@ -124,7 +127,7 @@ def serve(demo, args):
 
 
 def launch(demo, host, args):
-    """Put the page online, and return at once."""
+    """Start Gradio's server and return at once."""
     if args.mcp:
         from bears.app import assistant  # noqa: F401 - it changes what Gradio tells assistants
     demo.launch(server_port=args.port, mcp_server=args.mcp, **LOOK, **protected(demo, host, args.share, args.root_path))
@@ -135,7 +138,7 @@ gpu = satisfy_zerogpu()
 try:
     trust = args.trust_model or os.getenv("TRUST_MODEL") == "1"  # as deploy sets it on a Space
     demo = create_demo(args.model, trust, args.strictness, args.feedback)
-except OSError as e:  # Gradio copies the examples to its folder
+except OSError as e:  # Gradio copies the examples to its own folder, which may fail
     sys.exit(f"app.py: {no_page(e)}")
 
 if __name__ == "__main__":

@@ -52,9 +52,9 @@ from fastai.vision.all import (
 
 
 def get_photos(args):
-    """All photos that can be used; the number of the group of near-duplicates that each is in; facts about them."""
+    """Return the photos that can be used, the number of each one's group of near-duplicates, and facts about both."""
     args.data = args.data or [shipped_photos()]
-    # In the place of both: it opens photos as the page does, says why one cannot be used, and deletes none.
+    # `find_all_photos` replaces both: it opens photos as the app does, says why one can't be used, and deletes none.
     files, dropped = find_all_photos(args.data, args.exclude)
     check_labels(args.groups, args.alarm, files)
     groups = group_near_duplicates(files)
@@ -65,7 +65,7 @@ def get_photos(args):
 
 
 def get_dls(files, splitter, item_tfms, batch_tfms=None, bs=64):
-    """Return the lesson's DataLoaders. `get_items` has run already: `files` are the photos that could be opened."""
+    """Return the lesson's DataLoaders for `files`, which `get_photos` has found."""
     bears = DataBlock(
         blocks=(ImageBlock, CategoryBlock),
         get_x=open_photo,
@@ -83,7 +83,7 @@ def get_dls(files, splitter, item_tfms, batch_tfms=None, bs=64):
 
 
 def train_lesson(files, groups, args):
-    """Return the `Result` of the lesson's network, judged by the photos that its random split holds out."""
+    """Train as the lesson does, and return the `Result` on the photos that its random split holds out."""
     item_tfms, batch_tfms, valid_pct = Resize(128), None, 0.3  # the lecture leaves augmentation to the next week
     if args.lesson == "book":
         item_tfms, batch_tfms, valid_pct = RandomResizedCrop(224, min_scale=0.5), aug_transforms(), 0.2
@@ -108,7 +108,7 @@ def fine_tune(learn):
 
 
 def train_default(files, groups, args):
-    """One head per fold, trained on the other folds, judges it; a last head, trained on all photos, is exported."""
+    """Test each fold with a head trained on the other folds, then train the head to export on all photos."""
     folds = split_into_folds(files, groups, args)
     dls = get_dls(files, IndexSplitter(folds[0][1]), item_tfms=Resize(input_size(args.arch)), bs=16)
     # LINEAR_HEAD: fastai's options for a head of average pooling and one linear layer.
@@ -117,7 +117,7 @@ def train_default(files, groups, args):
         summary.print_step("the body has seen the photos of the other folds, so only the first fold counts")
         folds = folds[:1]
     features = compute_features(learn, files)
-    scores = fit_detector(learn, features, groups, args)  # of "none of the classes"
+    scores = fit_detector(learn, features, groups, args)  # decides whether a photo shows none of the classes
 
     def fit(train_idx, valid_idx, quiet=True):
         head = head_learner(features, (train_idx, valid_idx), args.seed, quiet)
@@ -135,7 +135,7 @@ def train_default(files, groups, args):
 
 
 def show(result, facts, args):
-    """Write the report, with the lesson's pictures, and return the interpretation."""
+    """Write the report with the lesson's plots, and return fastai's interpretation."""
     learn, plots = result.learn, {}
     with learn.no_bar(), report.pictures():
         plots["batch"] = report.svg(learn.dls.show_batch, max_n=9, figsize=(8, 8))
@@ -153,7 +153,7 @@ def show(result, facts, args):
 
 
 def save_model(learn, interp, facts, out):
-    """export.pkl, for app.py; export.json, its facts; examples/, a photo of each class for the page to offer."""
+    """Write export.pkl for app.py, export.json with facts about it, and one example photo of each class."""
     export_examples(interp, out / "examples")
     export(learn, out / "export.pkl")
     summary.write(out / "export.json", facts)
@@ -162,7 +162,7 @@ def save_model(learn, interp, facts, out):
 def run(args):
     start = time.monotonic()
     check_writable(args.out)
-    find_arch(args.arch)  # an unknown one is refused before photos are read
+    find_arch(args.arch)  # refuse an unknown backbone before the photos are read
     set_seed(args.seed, reproducible=True)
     files, groups, photo_facts = distributed.from_rank0(get_photos, args)
     args.sources = distributed.from_rank0(find_sources, files, args)

@@ -177,13 +177,13 @@ def test_only_what_the_page_offers_is_a_label(feedback, give, label):
 
 @pytest.mark.parametrize("label", ["../up", "a/b", "..", "", "a\\b", "a\0b"])
 def test_a_class_that_can_be_no_folder_is_refused(tmp_path, label):
-    with pytest.raises(ExportError, match="can be no folder"):
+    with pytest.raises(ExportError, match="can't name a folder"):
         Feedback(str(tmp_path), ROOT / "export.pkl", ["disc", label])
 
 
 @pytest.mark.parametrize("place", ["hf://datasets/mine", "hf://datasets/a/b/c", "hf://datasets/my name/b"])
 def test_no_data_set_is_one_sentence(place):
-    with pytest.raises(SystemExit, match=r"app\.py: .* is no data set"):
+    with pytest.raises(SystemExit, match=r"app\.py: .* is not a data set"):
         create_feedback(place, ROOT / "export.pkl", {"classes": ["disc"]})
 
 

@@ -1,6 +1,6 @@
-"""Tell AI assistants (MCP) how to send a photo, and answer with the verdict first.
+"""Tell AI assistants (MCP) how to send a photo, and put the verdict first in the answer.
 
-Gradio asks them for a web address of the photo, which this app does not open.
+Gradio's own description asks them for a web address of the photo, which this app doesn't open.
 """
 
 import json
@@ -19,7 +19,7 @@ as_content = GradioMCPServer.postprocess_output_data
 
 
 def ask_for_data(server, schema):
-    """Replace Gradio's method, to name the addresses that are opened."""
+    """Replace Gradio's method: describe the addresses that the app opens."""
     simple, positions = as_schema(server, schema)
     for photo in simple["properties"].values():
         photo["format"] = FORMAT
@@ -27,7 +27,7 @@ def ask_for_data(server, schema):
 
 
 def open_data(server, arguments, positions):
-    """Replace Gradio's method, to refuse other addresses with a sentence that says what to send."""
+    """Replace Gradio's method: refuse other addresses, and say what to send."""
     for photo in arguments.values():
         if not photo.startswith("data:") and "/gradio_api/file=" not in photo:
             raise ValueError(NOT_OPENED)
@@ -35,8 +35,8 @@ def open_data(server, arguments, positions):
 
 
 def verdict_first(server, data, root_url):
-    """Replace Gradio's method, which writes the answer of `/predict` as one Python tuple."""
-    label, verdict, heatmap, certainty = data[0] if len(data) == 1 else data  # as where the progress is watched
+    """Replace Gradio's method, which would write the answer of `/predict` as one Python tuple."""
+    label, verdict, heatmap, certainty = data[0] if len(data) == 1 else data  # one item if progress is reported
     probs = {c["label"]: round(c["confidence"], 4) for c in label["confidences"]}
     content = [verdict, json.dumps(probs, ensure_ascii=False), heatmap, json.dumps({"certainty": certainty})]
     return as_content(server, content, root_url)

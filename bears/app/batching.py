@@ -1,6 +1,6 @@
-"""Ask one model for many people at once: photos that wait together go through it in one batch.
+"""Classify photos of several visitors in one batch.
 
-This module is also the program of the process that has the model, which bears/app/process.py starts.
+bears/app/process.py starts this module as a program, in which the model runs.
 """
 
 import contextlib
@@ -21,10 +21,10 @@ MAX_BATCH = 4  # a larger batch is no faster on two cores and takes more memory
 
 
 class Predictor:
-    """Answers any number of threads at once: one more thread owns the model.
+    """Classify photos for any number of threads, in one more thread that owns the model.
 
-    The worker takes whatever photos are waiting, up to `MAX_BATCH`, so that a busy model runs full batches and an
-    idle one never lets a lone photo wait. Photos that come before the model is loaded wait for it.
+    That thread takes all waiting photos, up to `MAX_BATCH`. So a busy model runs full batches, and a single photo never
+    waits for others. Photos sent before the model is loaded wait until it is.
     """
 
     def __init__(self, file, trust=False, strictness=1.0):
@@ -38,12 +38,15 @@ class Predictor:
         return self.loaded.result()
 
     def predict(self, photo, alone):
-        """Return `Classifier.ask`'s answer for an upright RGB image; `alone`: nobody waits. Raises `ExportError`."""
+        """Return what `Classifier.ask` answers for an upright RGB image. Raises `ExportError`.
+
+        `alone` says that no other photo is waiting.
+        """
         self.load()
         return self.submit(photo, alone).result()
 
     def submit(self, photo, alone):
-        """Queue a photo for the model; returns a Future of what `Classifier.ask` says of it."""
+        """Queue a photo for the model; return a Future of the answer."""
         answer = Future()
         self.waiting.put((photo, alone, answer))
         return answer
@@ -51,7 +54,7 @@ class Predictor:
     def work(self):
         try:
             from bears.model.classifier import (
-                Classifier,  # imports torch and fastai: seconds in which photos can be opened
+                Classifier,  # here since it imports torch; photos can be opened meanwhile
             )
 
             model = Classifier(self.file, self.trust, strictness=self.strictness)
@@ -64,7 +67,7 @@ class Predictor:
             answer_all(answers, model, list(photos), all(alone))
 
     def take(self):
-        """Wait for a photo, then take along all others that have come meanwhile."""
+        """Wait for a photo, then return it with the others that wait, up to `MAX_BATCH`."""
         batch = [self.waiting.get()]
         with contextlib.suppress(queue.Empty):
             while len(batch) < MAX_BATCH:
@@ -73,7 +76,7 @@ class Predictor:
 
 
 def answer_all(answers, model, photos, alone):
-    """Give each Future its share of what the model says, or what it raises: somebody waits for every one."""
+    """Set the answer of each Future, or the exception that the model raised, so that no caller waits for ever."""
     try:
         for answer, result in zip(answers, model.ask(photos, alone), strict=True):
             answer.set_result(result)
@@ -84,13 +87,13 @@ def answer_all(answers, model, photos, alone):
 
 
 class Manager(BaseManager):
-    """Carries calls and answers between the two processes, through a local socket that needs a key."""
+    """Send calls and answers between the two processes, through a local socket that needs a key."""
 
 
 def serve(pipe, file, trust, strictness, key):
-    """Run the model's process: answer calls until the first process is gone, for whatever reason.
+    """Answer calls in the model's process until the main process has ended, for whatever reason.
 
-    The first line in `pipe` has the address for the calls, and the folder of that address.
+    Before that, write the address for the calls, and its folder, as one line of JSON to `pipe`.
     """
     predictor = Predictor(file, trust, strictness)
     Manager.register("predictor", callable=lambda: predictor, exposed=("load", "predict"))
@@ -98,14 +101,14 @@ def serve(pipe, file, trust, strictness, key):
     with pipe:
         print(json.dumps([server.address, get_temp_dir()]), file=pipe)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    sys.stdin.read()  # ends when the first process does
-    shutil.rmtree(get_temp_dir(), ignore_errors=True)  # with the socket in it, which a sudden end would leave behind
-    os._exit(0)  # whatever the model is at
+    sys.stdin.read()  # returns when the main process has ended
+    shutil.rmtree(get_temp_dir(), ignore_errors=True)  # the socket is in it
+    os._exit(0)  # at once, even if the model is busy
 
 
 if __name__ == "__main__":
-    for stop in (signal.SIGINT, *STOP_SIGNALS):  # are for the first process, which takes this one along
+    for stop in (signal.SIGINT, *STOP_SIGNALS):  # the main process handles them, and ends this one
         signal.signal(stop, signal.SIG_IGN)
     pipe = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a model prints belongs in the log: nobody reads the pipe once it has brought the address
+    os.dup2(2, 1)  # what a model prints goes to the log, not into the pipe
     serve(pipe, **json.loads(sys.stdin.readline()))

@@ -1,8 +1,8 @@
-"""Limit the connections that uvicorn holds: how many there are, and how long one may take to say what it wants.
+"""Limit how many connections are open, and how long a client may take to send the head of a request.
 
 uvicorn limits neither (https://github.com/Kludex/uvicorn/issues/157), and no middleware sees a request before its head
 is complete. Gradio's `launch` doesn't pass on uvicorn's option `http` either. So this module replaces uvicorn's
-default, and uses names that uvicorn does not promise to keep (tests/test_private_names.py says which are gone).
+default. It uses private names of uvicorn, which tests/test_private_names.py checks.
 """
 
 import contextlib
@@ -18,20 +18,20 @@ try:
 except ImportError:  # Windows has no such limit
     DESCRIPTORS = 1024
 
-# Each takes two descriptors at most, itself and its file; the rest is for all else that the program opens.
+# A connection takes at most two descriptors, one for a file. The rest is for everything else that the program opens.
 MAX_CONNECTIONS = max(16, min(500, (DESCRIPTORS - 64) // 2))
 MAX_OF_ONE_CLIENT = max(16, MAX_CONNECTIONS // 4)
 MAX_OF_A_PROXY = MAX_CONNECTIONS * 3 // 4
-PROXIES = []  # networks
-HEAD_SECONDS = 10  # for the request line and the headers
-HEAD_BYTES = 2**16  # more than any proxy adds
+PROXIES = []  # networks of proxies through which many clients come
+HEAD_SECONDS = 10  # to send the request line and the headers
+HEAD_BYTES = 2**16  # more than a browser and proxies send
 
 FULL = b"This page has too many open connections at the moment: please come back in a minute.\n"
 REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 60\r\ncontent-length: %d\r\n\r\n%s"
 
 
 class Connection(AutoHTTPProtocol):
-    """uvicorn's, which also ends when it is one too many, or when the head of a request is late or endless."""
+    """Close uvicorn's connection if there are too many, or if the head of a request is too late or too long."""
 
     in_head, head = False, 0
 
@@ -46,7 +46,7 @@ class Connection(AutoHTTPProtocol):
                 self.make_room(crowd)
 
     def make_room(self, crowd):
-        """Close a connection of those in `crowd` that wait for nothing, or refuse this one."""
+        """Close one idle connection of `crowd`. If none is idle, refuse this connection with status 503."""
         for other in crowd:
             if other.cycle and other.cycle.response_complete and not other.in_head:
                 return other.transport.close()
@@ -58,7 +58,7 @@ class Connection(AutoHTTPProtocol):
         super().connection_lost(exc)
 
     def check(self):
-        """Give up waiting for a head, or look again when the time for it is over."""
+        """Close the connection if the head of a request is late, or else check again when the time is over."""
         waits = self.cycle is None or self.cycle.response_complete
         left = self.waiting_since + HEAD_SECONDS - self.loop.time() if waits else HEAD_SECONDS
         if left <= 0:
@@ -70,7 +70,7 @@ class Connection(AutoHTTPProtocol):
         self.waiting_since = self.loop.time()
         super().on_response_complete()
 
-    # httptools calls these; h11 has its own limit.
+    # Only httptools calls these; h11 has its own limit.
     def on_message_begin(self):
         self.in_head, self.head = True, 0
         super().on_message_begin()
@@ -89,19 +89,19 @@ class Connection(AutoHTTPProtocol):
 
 
 def limit_connections(proxies):
-    """Make every server of this process that starts from now on hold `Connection`s.
+    """Make uvicorn use `Connection` for every server that starts in this process from now on.
 
-    `proxies` are addresses or networks, with commas: many people may stand behind one of them.
+    `proxies` are addresses or networks, separated by commas. Each may send the requests of many people.
     """
     PROXIES.clear()
     for name in proxies.split(","):
-        with contextlib.suppress(ValueError):  # "*", or nothing
+        with contextlib.suppress(ValueError):  # "*" or an empty name
             PROXIES.append(ipaddress.ip_network(name.strip(), strict=False))
     HTTP_PROTOCOLS["auto"] = f"{__name__}:Connection"
 
 
 def is_proxy(client):
-    """Return whether a client, as a pair of address and port or None, is a proxy that does not say for whom it asks."""
+    """Return whether a client, a pair (address, port) or None, is a proxy that doesn't tell its clients' addresses."""
     try:
         ip = ipaddress.ip_address(client[0] if client else "")
     except ValueError:
@@ -111,5 +111,5 @@ def is_proxy(client):
 
 
 def most_connections(client):
-    """Return how many connections a client may have."""
+    """Return how many connections a client, a pair (address, port) or None, may have open."""
     return MAX_OF_A_PROXY if is_proxy(client) else MAX_OF_ONE_CLIENT

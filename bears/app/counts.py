@@ -1,4 +1,7 @@
-"""Count answers per day, by class, kind of answer and probability: no photo, no address, no single answer."""
+"""Count the app's answers per day, by class, kind of answer and probability.
+
+No photo, address or single answer is stored.
+"""
 
 import csv
 import io
@@ -13,19 +16,19 @@ from bears.model.answers import STEPS
 from bears.text import from_cells, to_cells
 
 COLUMNS = ("day", "model", "answer", "certainty", "probability", "count")
-EVERY = 60  # seconds between two writings
-MAX_DAYS = 400  # older ones are forgotten
+EVERY = 60  # seconds between two writes of the file
+MAX_DAYS = 400  # counts of older days are dropped
 
 
 class Counts:
-    """Counts answers of the model with a `version`, and writes them to a CSV file."""
+    """Count the answers of one `version` of the model, and write the counts to a CSV file."""
 
     def __init__(self, file, version):
         self.file, self.version, self.lock = file, version, threading.Lock()
         self.counter, self.written = read(file), time.monotonic()
 
     def note(self, probs, certainty):
-        """Count one answer."""
+        """Count one answer with the probabilities `probs`, a dict, and this kind of answer."""
         label = max(probs, key=probs.get)
         step = min(STEPS - 1, int(probs[label] * STEPS)) / STEPS
         with self.lock:
@@ -34,7 +37,7 @@ class Counts:
             self.write()
 
     def write(self):
-        """Write all counts; where the disk is full, the next time."""
+        """Write all counts to the file. If the disk is full, they are kept in memory for the next time."""
         self.written = time.monotonic()
         with self.lock:
             days = sorted({day for day, *_ in self.counter})[-MAX_DAYS:]
@@ -46,7 +49,7 @@ class Counts:
 
 
 def read(file):
-    """Return what an earlier run has counted; nothing if that can't be read."""
+    """Return the counts that an earlier run wrote, or an empty Counter if they can't be read."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as f:
             rows = [from_cells(row) for row in csv.DictReader(f)]

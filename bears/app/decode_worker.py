@@ -1,7 +1,7 @@
-"""The program that opens photos for the page, one after another: `python -m bears.app.decode_worker`.
+"""Open photos for the app, one after another, in a process of its own: `python -m bears.app.decode_worker`.
 
-It reads paths with options, each a line of JSON, and answers with a line of JSON and, if that has a size, the pixels
-behind it. No pickle comes out of where strangers' bytes have been.
+Each line of stdin is JSON: a path and options of `open_photo`. The answer on stdout is a line of JSON, followed by the
+pixels if it has a `size`. It is JSON and not a pickle, since a hostile photo may have taken over this process.
 """
 
 import contextlib
@@ -18,19 +18,19 @@ from bears.errors import PhotoError
 from bears.model.photo import open_photo
 from PIL import AvifImagePlugin
 
-MAX_MEMORY = 1_200_000_000  # bytes of address space, which no photo within the limits of bears/model/photo.py needs
+MAX_MEMORY = 1_200_000_000  # bytes of address space; photos within the limits of bears/model/photo.py need less
 
 
 @contextlib.contextmanager
 def one_at_a_time():
-    """Wait until no other process decodes a large photo, which takes hundreds of megabytes."""
+    """Let only one process decode a large photo at a time, since each takes hundreds of megabytes."""
     try:
         import fcntl  # Windows has none
     except ImportError:
         yield
         return
-    with open(__file__, "rb") as lock:  # any file does that all these processes can open
-        with contextlib.suppress(OSError):  # some network drives cannot
+    with open(__file__, "rb") as lock:  # any file that all workers can open will do
+        with contextlib.suppress(OSError):  # some network drives can't lock
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -38,11 +38,11 @@ def one_at_a_time():
 def read_jobs(jobs):
     for line in sys.stdin:
         jobs.put(json.loads(line))
-    os._exit(0)  # the page is gone, whatever this process is at
+    os._exit(0)  # the app has ended, so end at once, even while decoding
 
 
 def answer(file, options, pipe):
-    """Write what has become of the photo in `file`; `options` are those of `open_photo`."""
+    """Open the photo in `file` with `options` of `open_photo`, and write its pixels or the error to `pipe`."""
     try:
         photo = open_photo(file, in_turn=one_at_a_time, **options)
         head, pixels = {"size": photo.size}, photo.tobytes()
@@ -53,10 +53,10 @@ def answer(file, options, pipe):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # end on Ctrl-C without a traceback
     pipe = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a decoder prints belongs in the log
-    # One thread each: there is a process per core, and threads set memory aside.
+    os.dup2(2, 1)  # what a decoder prints goes to the log, not into the pipe
+    # One thread each: there is a process per core, and each thread reserves memory.
     AvifImagePlugin.DEFAULT_MAX_THREADS = pillow_heif.options.DECODE_THREADS = 1
     limit_memory(MAX_MEMORY)
     jobs = queue.SimpleQueue()

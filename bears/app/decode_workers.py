@@ -1,6 +1,6 @@
-"""Photos are opened in processes of their own, which import no torch and may be ended at any time.
+"""Open photos in worker processes, which don't import torch and can be stopped at any time.
 
-A hostile photo can take a decoder's time, its memory or its life. Here that is a core for some seconds, and no more.
+A hostile photo can make a decoder crash, or take much time or memory. Here it only costs one core for some seconds.
 """
 
 import contextlib
@@ -19,47 +19,47 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "bears.app.decode_worker"]
-DEADLINE = 10  # seconds, as imgproxy has it: 50 megapixels take three at most on a core of their own
-# Each thread of theirs would set memory aside, of which these processes may have little.
+DEADLINE = 10  # seconds, as in imgproxy; 50 megapixels take at most three on a free core
+# Threads would reserve memory, and these processes may use little.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 
 class DecodeWorkers:
-    """Opens photos in as many processes as there are cores; safe from any number of threads."""
+    """Open photos in as many processes as there are cores, for any number of threads."""
 
     def __init__(self):
         self.idle, self.all = queue.SimpleQueue(), [DecodeWorker() for _ in range(cpu_count())]
-        for opener in self.all:
-            self.idle.put(opener)
+        for worker in self.all:
+            self.idle.put(worker)
 
     def open(self, file, hung_up, **options):
-        """`open_photo(file, **options)`; the process is ended when `hung_up()` says that nobody waits any more.
+        """Return `open_photo(file, **options)` from a worker. Stop it when `hung_up()` says that nobody is waiting.
 
-        Raises `PhotoError`, also when the photo takes more time or memory than a photo may.
+        Raises `PhotoError`, also if the photo takes too much time or memory.
         """
-        opener = self.idle.get()
+        worker = self.idle.get()
         try:
-            opener.start()
-            return opener.open(file, hung_up, options)
+            worker.start()
+            return worker.open(file, hung_up, options)
         except OSError:
             raise PhotoError("The server has no memory left to open photos", "Please try again in a minute.") from None
         finally:
             with contextlib.suppress(OSError):
-                opener.start()
-            self.idle.put(opener)
+                worker.start()
+            self.idle.put(worker)
 
     def start(self):
-        for opener in self.all:
-            with contextlib.suppress(OSError):  # the first photo tries again
-                opener.start()
+        for worker in self.all:
+            with contextlib.suppress(OSError):  # `open` tries again
+                worker.start()
 
     def close(self):
-        for opener in self.all:
-            opener.close()
+        for worker in self.all:
+            worker.close()
 
 
 class DecodeWorker:
-    """One process, and the one that takes its place."""
+    """Run one worker process, and start it again after it has ended."""
 
     process = None
 
@@ -87,18 +87,18 @@ class DecodeWorker:
         raise PhotoError("Opening this photo failed", "Please send it again, or a smaller copy.")
 
     def ask(self, file, options):
-        """Return what the process writes: a dict, which is empty if the process is gone, and pixels."""
+        """Return what the process answers: a dict, which is empty if the process has ended, and the pixels."""
         try:
             self.process.stdin.write(json.dumps([str(file), options]).encode() + b"\n")
             self.process.stdin.flush()
             head = json.loads(self.process.stdout.readline() or "{}")
-        except (BrokenPipeError, ValueError):  # it is gone, maybe in the middle of the line
+        except (BrokenPipeError, ValueError):  # the process has ended, maybe in the middle of a line
             head = {}
         width, height = head.get("size", (0, 0))
         return head, self.process.stdout.read(3 * width * height)
 
     def close(self):
-        """End the process, if there is one."""
+        """Stop the process, if there is one."""
         if self.process:
             with contextlib.suppress(OSError), self.process as process:
                 process.kill()
@@ -107,7 +107,7 @@ class DecodeWorker:
 
 @contextlib.contextmanager
 def end_after(seconds, process, hung_up=lambda: False):
-    """End `process` if the block takes longer than so many seconds, or when `hung_up()` says that nobody waits."""
+    """Kill `process` if the `with` block takes longer than `seconds`, or if `hung_up()` says that nobody is waiting."""
     done, start = threading.Event(), time.monotonic()
 
     def watch():

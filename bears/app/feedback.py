@@ -1,9 +1,8 @@
-"""Keep what visitors say of answers and, where they allow it, their photos, for the host to review (`--feedback`).
+"""Keep visitors' feedback about answers and, if they allow it, their photos (`--feedback`).
 
-In the folder, `counts.csv` says how often each answer was given (bears/app/counts.py). `answers.csv` has a row for each
-answer that a visitor has judged, without a photo and without an address. `unreviewed` is an ImageFolder with a
-metadata.csv: a folder of photos for each label that visitors gave. Training never reads it; `python3 -m bears clean`
-shows it to the host first.
+The folder has `counts.csv`, how often each answer was given (bears/app/counts.py), and `answers.csv`, one row per
+feedback, without a photo or address. `unreviewed` is an ImageFolder with a metadata.csv: a folder of photos for each
+label that visitors gave. Training never reads `unreviewed`. The host first reviews it with `python3 -m bears clean`.
 """
 
 import csv
@@ -32,12 +31,12 @@ from bears.model.photo import as_jpeg
 from bears.photos import NONE_OF_THESE, NOT_KNOWN, UNREVIEWED, list_photos
 from bears.text import to_cells
 
-SIDE = 1024  # pixels of the longer side of a photo that is kept
-MAX_PHOTOS = 2000  # that wait for a review
-MAX_OF_ONE = 100  # of these, from one address, as long as the app runs
-MAX_ROWS = 10**7  # bytes of answers.csv: about 100,000 answers
-PER_HOUR, ALL_PER_HOUR = 20, 1000  # answers from one address, and from all
-MAX_VISITORS = 10_000  # addresses that are remembered, for an hour and in memory only
+SIDE = 1024  # pixels of the longer side of a kept photo
+MAX_PHOTOS = 2000  # in `unreviewed`
+MAX_OF_ONE = 100  # photos from one address while the app runs
+MAX_ROWS = 10**7  # bytes of answers.csv, enough for about 100,000 answers
+PER_HOUR, ALL_PER_HOUR = 20, 1000  # feedback from one address, and from all
+MAX_VISITORS = 10_000  # addresses that are kept, in memory only
 ANSWERS = ("id", "day", "model", "answer", "certainty", "probability", "visitor", "photo")
 PHOTOS = ("file_name", "visitor", "answer", "certainty", "probability", "model", "day")
 YES = "yes"
@@ -45,7 +44,10 @@ NO_ROOM = "Thank you. There was no space to keep your feedback."
 
 
 def create_feedback(place: str | None, model: Path, facts: dict) -> "Feedback | NoFeedback":
-    """Return what `--feedback` asks for. Ends the program with a sentence if that cannot be."""
+    """Return a `Feedback` for the option `--feedback`, or `NoFeedback` without it.
+
+    Prints a sentence and ends the program if feedback can't be kept in `place`.
+    """
     if not place:
         return NoFeedback()
     try:
@@ -55,7 +57,7 @@ def create_feedback(place: str | None, model: Path, facts: dict) -> "Feedback | 
 
 
 class NoFeedback:
-    """Visitors are not asked for feedback."""
+    """Ask visitors for no feedback."""
 
     def words(self):
         return None
@@ -71,7 +73,7 @@ class NoFeedback:
 
 
 class Feedback(NoFeedback):
-    """Keep what visitors say about the answers of an export; `place` is a folder, or `hf://datasets/USER/NAME`."""
+    """Keep visitors' feedback in `place`, a folder or `hf://datasets/USER/NAME`. Raises `ExportError`."""
 
     def __init__(self, place, model, classes):
         self.labels = check_labels(classes)
@@ -84,14 +86,17 @@ class Feedback(NoFeedback):
         self.counts = Counts(self.folder / "counts.csv", self.version)
 
     def words(self):
-        """Return what the page shows."""
+        """Return the labels and sentences that the app shows about feedback, a dict for bears/web/feedback.js."""
         who = os.getenv("SPACE_AUTHOR_NAME") or "The owner of this page"
         where = "in a private data set on Hugging Face" if self.on_hub else "in a private folder"
         keeper = f"{who} keeps it {where}, and looks at it before a model learns from it."
         return {"labels": [*self.labels, NONE_OF_THESE], "unknown": NOT_KNOWN, "yes": YES, "keeper": keeper}
 
     def offer(self, learn, photo):
-        """Add the functions of the API, in a `gr.Blocks`, and count answers; `photo` is its input for photos."""
+        """Add `/feedback` and `/undo_feedback` to the API, and count the answers of `learn`.
+
+        Call it inside a `gr.Blocks`, of which `photo` is the input for photos.
+        """
         learn.note = self.counts.note
         with gr.Row(visible=False):
             label, keep, given = gr.Textbox(label="Label"), gr.Checkbox(label="Keep the photo"), gr.JSON()
@@ -108,7 +113,11 @@ class Feedback(NoFeedback):
         label.change(self.undo, label, given, **undo)
 
     def give(self, learn, file, label, keep, who):
-        """Note what a visitor says of a photo, and keep it if that is allowed; returns what the page says."""
+        """Store a visitor's label for a photo and, if `keep` and there is space, the photo.
+
+        Returns the id of the feedback, whether the photo was kept, and the sentence to show. Raises `PhotoError` for an
+        unknown label or too much feedback.
+        """
         if label not in (YES, *self.labels, NONE_OF_THESE, NOT_KNOWN):
             raise PhotoError(f"Please say {YES}, or one of the classes")
         if not self.visitors.may_speak(who):
@@ -129,7 +138,7 @@ class Feedback(NoFeedback):
         return {"id": row["id"], "kept": bool(keep), "says": f"Thank you. {said}"}
 
     def describe(self, probs, certainty, _, limits, label):
-        """Return the row of an answer. A yes to a group leaves open which of its classes it is."""
+        """Return the row for answers.csv. A yes to a group does not say which of its classes it is."""
         said = NONE_OF_THESE if certainty == NONE else max(probs, key=probs.get)
         confirmed = NOT_KNOWN if certainty == GROUP else said
         return {
@@ -144,12 +153,15 @@ class Feedback(NoFeedback):
         }
 
     def has_room(self):
-        """Return whether one more photo may be kept: there are few enough, and the disk has space for other things."""
+        """Return whether one more photo may be kept: few enough are there, and enough of the disk stays free."""
         free = shutil.disk_usage(self.folder).free
         return free > RESERVE and len(list_photos(self.folder / UNREVIEWED)) < MAX_PHOTOS
 
     def write(self, row, photo):
-        """Write the photo, its row and that of the answer. Raises `OSError` or `ExportError`."""
+        """Write the photo if there is one, and the rows in metadata.csv and answers.csv.
+
+        Raises `OSError` or `ExportError`.
+        """
         answers = self.folder / "answers.csv"
         if answers.is_file() and answers.stat().st_size > MAX_ROWS:
             raise OSError("answers.csv is full")
@@ -162,7 +174,7 @@ class Feedback(NoFeedback):
         append(answers, ANSWERS, row)
 
     def undo(self, name):
-        """Forget the feedback that has such an id, which only its visitor knows."""
+        """Delete the feedback with this id, which only its visitor knows; return the same as `give`."""
         forgotten = isinstance(name, str) and len(name) == 32 and name.isalnum() and self.forget(name)
         says = "Taken back: nothing of it is kept." if forgotten else "There is nothing to take back."
         return {"id": None, "kept": False, "says": says}
@@ -178,7 +190,7 @@ class Feedback(NoFeedback):
             return drop(self.folder / "answers.csv", ANSWERS, lambda row: row["id"] == name)
 
     def privacy(self):
-        """Return what happens to photos, for the text about the page."""
+        """Return the sentence about what happens to photos, for "About this model"."""
         return wording.PRIVACY.replace("within an hour.", "within an hour, unless you tick “Keep this photo”.", 1)
 
     def close(self):
@@ -188,28 +200,30 @@ class Feedback(NoFeedback):
 
 
 def make_private(folder):
-    """Make the folders, or see that they can be written to. Raises `ExportError`."""
+    """Make the folders for feedback and check that they can be written to. Raises `ExportError`."""
     photos = folder / UNREVIEWED
     try:
         folder.mkdir(parents=True, exist_ok=True)
         photos.mkdir(mode=0o700, exist_ok=True)
     except OSError as e:
-        raise ExportError(f"{folder} cannot be made ({e.strerror}): name another folder with --feedback.") from None
+        raise ExportError(f"{folder} can't be created ({e.strerror}). Choose another folder with --feedback.") from None
     check_writable(photos, "--feedback")
 
 
 def check_labels(classes):
-    """Return the classes, each of which becomes the name of a folder. Raises `ExportError`."""
+    """Return the classes as a list. Raises `ExportError` if there are none or one can't be a folder's name."""
     for label in classes:
         if label in ("", ".", "..") or Path(label).name != label or "\\" in label or "\0" in label:
-            raise ExportError(f"The class {label!r} can be no folder: leave out --feedback, or train with other names.")
+            raise ExportError(
+                f"The class {label!r} can't name a folder. Leave out --feedback, or train with other names."
+            )
     if not classes:
         raise ExportError("There is no export.json next to the model, which names its classes. Leave out --feedback.")
     return list(classes)
 
 
 def append(file, columns, row):
-    """Add a row to a CSV file, whole or not at all."""
+    """Add a row to a CSV file. If that fails, no part of the row is left in the file. Raises `OSError`."""
     size = file.stat().st_size if file.exists() else 0
     try:
         with file.open("a", newline="", encoding="utf-8") as f:
@@ -223,7 +237,7 @@ def append(file, columns, row):
 
 
 def drop(file, columns, unwanted):
-    """Remove rows from a CSV file; returns whether there were any."""
+    """Remove the rows for which `unwanted(row)` is true from a CSV file; return whether there were any."""
     if not file.is_file():
         return False
     with file.open(newline="", encoding="utf-8") as f:
@@ -239,18 +253,18 @@ def drop(file, columns, unwanted):
 
 
 def visitor(request):
-    """Return who asks, as bears/app/guard.py tells clients apart."""
+    """Return the address of a request's sender as bears/app/guard.py does, or an empty text."""
     return address({"client": (request.client.host, 0)}) if request and request.client else ""
 
 
 class Visitors:
-    """How much feedback has come from which address; it is in memory only, and forgotten after an hour."""
+    """Count feedback by address for an hour, and kept photos by address, in memory only."""
 
     def __init__(self):
         self.times, self.all, self.kept, self.lock = {}, deque(), {}, threading.Lock()
 
     def may_speak(self, who):
-        """Count one more answer of a visitor; returns whether that is within the limits."""
+        """Count one more feedback of a visitor and return True, or return False if the limit is reached."""
         now = time.monotonic()
         with self.lock:
             own = self.times.setdefault(who, deque())

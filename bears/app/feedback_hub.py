@@ -1,6 +1,6 @@
-"""Send feedback to a private data set on the Hugging Face Hub, since the disk of a Space is empty after each restart.
+"""Send feedback to a private data set on the Hugging Face Hub, since a Space's disk is empty after each restart.
 
-Each run of the app has a folder of its own in the data set, so that none overwrites what another has written.
+Each run of the app has a folder of its own in the data set, so that no run overwrites the files of another.
 """
 
 import contextlib
@@ -15,20 +15,23 @@ from bears.errors import ExportError
 
 HUB = "hf://datasets/"
 EVERY = 5  # minutes between two commits
-AGAIN = 60  # seconds until the next try where the Hub cannot be reached
-AT_THE_END = 2  # seconds that the last commit may take
+AGAIN = 60  # seconds until the next try if the Hub can't be reached
+AT_THE_END = 2  # seconds for the last commit before the app ends
 
 
 def run_folder() -> Path:
-    """Make a private folder for this run, which is not one that the app serves files from."""
+    """Create a private folder for this run, outside of the folders whose files the app serves."""
     return Path(tempfile.mkdtemp(prefix="feedback-"))
 
 
 class Uploads:
-    """Commits what is new in a folder to a data set, every few minutes, in a thread of its own."""
+    """Commit new files in `folder` to the data set `place` every few minutes, in another thread.
+
+    Raises `ExportError` if `place` isn't the name of a data set.
+    """
 
     def __init__(self, place, folder, every=EVERY):
-        from huggingface_hub.errors import HFValidationError  # takes a second; only hosts on the Hub need it
+        from huggingface_hub.errors import HFValidationError  # here since it takes a second, and few hosts need it
         from huggingface_hub.utils import validate_repo_id
 
         self.name, self.folder, self.every, self.scheduler = place.removeprefix(HUB), folder, every, None
@@ -38,23 +41,23 @@ class Uploads:
             if self.name.count("/") != 1:
                 raise HFValidationError
         except HFValidationError:
-            raise ExportError(f"{place} is no data set: name one like {HUB}USER/NAME with --feedback.") from None
+            raise ExportError(f"{place} is not a data set. Give one like {HUB}USER/NAME with --feedback.") from None
         threading.Thread(target=self.connect, daemon=True).start()
 
     def connect(self):
-        """Start the scheduler, and try again until the Hub can be reached: meanwhile all is kept here."""
+        """Start the scheduler of commits. Until the Hub can be reached, feedback stays in the folder."""
         from huggingface_hub import CommitScheduler
 
         where = {"repo_id": self.name, "repo_type": "dataset", "folder_path": self.folder, "path_in_repo": self.run}
         while self.scheduler is None:
             try:
                 self.scheduler = CommitScheduler(**where, every=self.every, private=True, ignore_patterns=["*.part"])
-            except Exception as e:  # no network, no token, no permission: the client has changed its errors before
+            except Exception as e:  # no network, token or permission; the client's errors change between versions
                 print(f"Feedback waits here, since the Hub refuses it or is away ({type(e).__name__}).", flush=True)
                 time.sleep(AGAIN)
 
     def push(self, seconds=60):
-        """Commit now; returns whether that was done."""
+        """Commit now, in at most `seconds`; return whether it worked."""
         if not self.scheduler:
             return False
         try:
@@ -64,7 +67,7 @@ class Uploads:
             return False
 
     def delete(self, file):
-        """Delete a file from the data set, too, once all commits before are made."""
+        """Delete a file from the data set, after all commits that are under way."""
         if self.scheduler:
             self.scheduler.api.run_as_future(self.delete_now, file)
 
@@ -72,11 +75,11 @@ class Uploads:
         if self.scheduler.last_uploaded.pop(file.resolve(), None) is None:
             return
         path = f"{self.run}/{file.relative_to(self.folder).as_posix()}"
-        with contextlib.suppress(Exception):  # the host can delete it by hand
+        with contextlib.suppress(Exception):  # the host can still delete it on the Hub
             self.scheduler.api.delete_file(path, repo_id=self.name, repo_type="dataset")
 
     def close(self):
-        """Send what is new before the app ends, if that is quick; else it stays here, and the log says where."""
+        """Commit new files before the app ends, or print where they are if that takes too long."""
         if self.push(AT_THE_END):
             shutil.rmtree(self.folder, ignore_errors=True)
         else:

@@ -1,4 +1,4 @@
-"""Give Gradio and browsers the front end in bears/web."""
+"""Pass the front end in bears/web to Gradio and serve its modules to browsers."""
 
 import hashlib
 
@@ -9,19 +9,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 SENT = {name: (WEB / name).read_bytes() for name in (*MODULES, "feedback.js", "gradio.js", "server.js")}
-# Another version has another address, so browsers may keep the modules for ever. It is relative to that of the page.
+# The address has a hash of the modules, so browsers may keep them for ever. It is relative to the app's address.
 ADDRESS = f"web/{hashlib.sha256(b''.join(SENT.values())).hexdigest()[:12]}"
 PRELOAD = "".join(f'<link rel="modulepreload" href="./{ADDRESS}/{name}">\n' for name in SENT)
 
 LOOK = {"css": style(), "theme": THEME, "favicon_path": ICON}  # for demo.launch
-# For gr.HTML. What it does not know, it hands to bears/web/load.js as `props`.
+# Arguments for gr.HTML, which passes those that it doesn't know to bears/web/load.js as `props`.
 TAB = {"js_on_load": text_of("load.js"), "module": f"{ADDRESS}/gradio.js"}
 PHOTO = {**TAB, "html_template": text_of("page.html"), "elem_id": "page", "tab": "photo"}
 CAMERA = {**TAB, "html_template": text_of("camera.html"), "elem_id": "camera", "tab": "camera"}
 
 
 async def send_module(request: Request) -> Response:
-    """Send one of the modules, by its name."""
+    """Send the JavaScript module with the requested name."""
     if data := SENT.get(request.path_params["name"]):
         return Response(data, media_type="text/javascript", headers={"cache-control": "max-age=31536000, immutable"})
     return Response(status_code=404)

@@ -1,7 +1,7 @@
-"""Use what Gradio does not promise to keep: its queue, downloads, uploads and tunnels, each in a function of its own.
+"""Wrap private names of Gradio (queue, downloads, uploads, tunnels) that a new version may change.
 
-The rest is in bears/app/index.py (the start of its page), bears/app/assistant.py (MCP) and bears/web/theme.py.
-tests/test_private_names.py says which of these names a new version of Gradio no longer has.
+bears/app/index.py (the HTML), bears/app/assistant.py (MCP) and bears/web/theme.py use the others.
+tests/test_private_names.py fails when a version of Gradio lacks one of them.
 """
 
 from collections.abc import Callable
@@ -12,40 +12,43 @@ from gradio.routes import file_upload_statuses
 
 
 def queue_of(blocks):
-    """Return the queue of a page, since only that knows who waits for an answer."""
+    """Return the queue of a `gr.Blocks`: the only place that says who is waiting for an answer."""
     return blocks._queue
 
 
 def unanswered(queue):
-    """Return the events of Gradio's queue that have not been answered yet, since its length leaves some out."""
+    """Return the events of Gradio's queue without an answer so far. The queue's length doesn't count all of them."""
     waiting = queue.pending_event_ids_session
     events = list(queue.event_ids_to_events.values())
     return [event for event in events if event._id in waiting.get(event.session_hash, ())]
 
 
 def place_of(queue, name):
-    """Return how many events came before the one with that name and have not been answered yet."""
+    """Return how many unanswered events came before the event with the id `name`."""
     names = [event._id for event in unanswered(queue)]
     return names.index(name) if name in names else 0
 
 
 def has_event(queue, name):
-    """Return whether somebody waits for such an event, which Gradio tells its own routes only."""
+    """Return whether somebody is waiting for the event with the id `name`."""
     return any(name in events for events in list(queue.pending_event_ids_session.values()))
 
 
 def has_sessions(queue, names):
-    """Return whether sessions with these names have joined the queue, which Gradio tells its own routes only."""
+    """Return whether sessions with these names have joined the queue."""
     return set(names) <= queue.pending_messages_per_session.keys()
 
 
 def function_number(fn):
-    """Return the number by which a client asks for a function of the page, since not every client asks by name."""
+    """Return the number of an API function, since some clients call functions by number and not by name."""
     return fn._id
 
 
 def forget(queue, most):
-    """Drop what Gradio remembers for ever: all but `most` sessions without an event, and how far each upload is."""
+    """Drop what Gradio would keep for ever: old sessions without an event, and the progress of old uploads.
+
+    The latest `most` of each are kept.
+    """
     for session in list(queue.pending_event_ids_session)[:-most]:
         if not queue.pending_event_ids_session[session]:
             del queue.pending_event_ids_session[session]
@@ -55,10 +58,10 @@ def forget(queue, most):
 
 
 def find_caller():
-    """Return a function that says whether the client of the event that Gradio is answering has hung up.
+    """Return a function that says whether the client of the current event has hung up.
 
-    Gradio tells only its own queue. A client that asks without the queue, or has never listened for its answer, counts
-    as waiting.
+    Gradio only tells its own queue. A client that calls without the queue, or never listens for its answer, counts as
+    waiting.
     """
     blocks, event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
     event = queue_of(blocks).event_ids_to_events.get(event_id) if blocks else None
@@ -66,7 +69,7 @@ def find_caller():
 
 
 class UploadParser(route_utils.GradioMultiPartParser):
-    """Gradio's parser of an upload, which also tells a subclass what it is at and which files it has written."""
+    """Extend Gradio's parser of uploads: tell subclasses whether it is in a file, and which files it has written."""
 
     def is_at_a_file(self):
         return self._current_part.file is not None
@@ -76,26 +79,26 @@ class UploadParser(route_utils.GradioMultiPartParser):
 
 
 def parse_uploads_with(parser: type[UploadParser]) -> None:
-    """Replace Gradio's parser, since it has no option for what kind of files it takes."""
+    """Replace Gradio's parser of uploads, since it has no option for the kind of files to take."""
     route_utils.GradioMultiPartParser = parser
 
 
 def download_with(download: Callable) -> None:
-    """Replace Gradio's download of the address that a client sends as a photo, since it has no switch."""
+    """Replace Gradio's download of web addresses that clients send as photos, since it can't be switched off."""
     processing_utils.async_ssrf_protected_download = download
 
 
 def open_tunnel(demo):
-    """Return the public address of a launched page: `launch(share=True)` does not raise when there is none."""
+    """Open a tunnel to a launched app and return its public address. Unlike `launch(share=True)`, it raises errors."""
     return networking.setup_tunnel(demo.server_name, demo.server_port, demo.share_token, None, None)
 
 
 def close_tunnels():
-    """End the programs of all tunnels: Gradio does so only when Python ends by itself."""
+    """End the programs of all tunnels. Gradio only does so when Python exits normally."""
     for tunnel in tunneling.CURRENT_TUNNELS:
         tunnel.kill()
 
 
 def tunnel_program():
-    """Return where the program of a tunnel is on this machine, and its web address, for who has to fetch it."""
+    """Return the path of the tunnel's program on this machine, and the address from which it can be downloaded."""
     return tunneling.BINARY_PATH, tunneling.BINARY_URL

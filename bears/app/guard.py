@@ -1,6 +1,6 @@
 """Reject requests that no visitor needs, and those that are too large, too slow or too many.
 
-One ASGI middleware, since each of these must be known before Gradio sees the request or reads its body.
+This is one ASGI middleware, since all of this must be checked before Gradio sees a request or reads its body.
 """
 
 import contextlib
@@ -29,14 +29,14 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse
 
-MAX_JSON = 10**6  # bytes of a question
-MAX_BODIES = 100 * 10**6  # bytes of all questions together that are held in memory
-JSON_SECONDS, UPLOAD_SECONDS = 15, 120  # until a body is here
-MAX_PLACES = 24  # of one client in the queue, which has 64, and 32 that are being answered
-MAX_PLACES_OF_A_PROXY = 72  # of all who stand behind one
-MAX_NAME = 64  # characters of what a client calls its session or its upload
-MAX_REMEMBERED = 1000  # sessions and uploads
-LINES = 10  # a second in the log, about what was refused
+MAX_JSON = 10**6  # bytes of one call of the API
+MAX_BODIES = 100 * 10**6  # bytes of all calls together that are in memory
+JSON_SECONDS, UPLOAD_SECONDS = 15, 120  # until the whole body must be here
+MAX_PLACES = 24  # unanswered calls of one client; 32 are answered at a time and 64 more can wait
+MAX_PLACES_OF_A_PROXY = 72  # unanswered calls of all clients behind one proxy
+MAX_NAME = 64  # characters in the name of a session or an upload
+MAX_REMEMBERED = 1000  # sessions and uploads that Gradio keeps
+LINES = 10  # lines in the log per second about rejected requests
 
 WAIT = "Please wait for an answer, or for ten seconds."
 FOREIGN_NAME = (
@@ -44,7 +44,7 @@ FOREIGN_NAME = (
     " app.py with --root-path and the address that visitors open (or set GRADIO_ROOT_PATH to it)."
 )
 
-# Every route that the page, gradio_client, README's curl and hosts ask for; {} stands for one more part of a path.
+# All routes that the app, gradio_client, README's curl and hosts use; {} stands for any one part of a path.
 ROUTES = """/ /config /favicon.ico /manifest.json /pwa_icon /pwa_icon/{} /robots.txt /theme.css
     /gradio_api/info /gradio_api/openapi.json /gradio_api/app_id /gradio_api/startup-events /gradio_api/theme.css
     /gradio_api/upload /gradio_api/upload_progress /gradio_api/heartbeat/{} /gradio_api/cancel /gradio_api/reset
@@ -56,15 +56,18 @@ MCP = "/gradio_api/mcp"
 ASKS = ("/gradio_api/queue/join", "/gradio_api/call/", "/gradio_api/run/")
 FIELDS = ("data", "session_hash", "fn_index", "trigger_id", "event_data")
 
-# What Gradio's writing meets at the end of the disk, of what may be written, or of the descriptors.
+# Errors when Gradio writes a file: the disk, a quota or a file's size limit is reached, or too many files are open.
 NO_MORE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG, errno.EMFILE, errno.ENFILE}
 
-# Any site may frame the page, as Spaces do.
+# No x-frame-options: any site may show the app in a frame, as Spaces do.
 HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "same-origin"}
 
 
 class Refused(Exception):
-    """A request that is not answered: an HTTP status, a sentence that says what to do, and in how many seconds."""
+    """Reject a request with an HTTP status and a sentence that says what to do.
+
+    `retry_after` is in how many seconds to try again. With `logged=False` the log doesn't mention it.
+    """
 
     def __init__(self, status, sentence, retry_after=None, logged=True):
         super().__init__(sentence)
@@ -73,16 +76,16 @@ class Refused(Exception):
 
 
 class Guard:
-    """ASGI middleware for Gradio's app; its methods raise `Refused`.
+    """Check every request before Gradio's app gets it (ASGI middleware). Methods raise `Refused`.
 
-    `store` is where uploads go, of `max_file_size` bytes each. `hosts` are the only names that the page answers to,
-    or nothing if it has any. `forwarded` says that a proxy stands before it, whose word on its name counts.
+    `store` counts the space for uploads, of at most `max_file_size` bytes each. If `hosts` is not empty, requests must
+    be for one of these host names. `forwarded` says that the app is behind a proxy, whose x-forwarded headers are used.
     """
 
     def __init__(self, app, store, max_file_size, hosts=(), forwarded=False):
         self.app, self.store, self.max_file_size = app, store, max_file_size
         self.hosts, self.forwarded = set(hosts), forwarded
-        self.requests, self.tabs, self.asking = Counter(), Counter(), Counter()  # by client; by who asks
+        self.requests, self.tabs, self.asking = Counter(), Counter(), Counter()  # the first two by client's address
         self.bodies, self.lines = 0, deque([0] * LINES, LINES)
 
     async def __call__(self, scope, receive, send):
@@ -116,11 +119,11 @@ class Guard:
             await self.refuse(Refused(507, NO_ROOM, retry_after=60), path)(scope, receive, guarded_send)
 
     def refuse(self, error, path):
-        """Return the response to a refused request, and log it: LINES a second, so that the log can't fill the disk."""
+        """Return the response to a rejected request, and log it: at most LINES per second, to spare the disk."""
         if error.logged and time.monotonic() - self.lines[0] > 1:
             self.lines.append(time.monotonic())
             print(f"{time.strftime('%X')} {error.status} for {path[:80]!r}: {error}", flush=True)
-        if path == "/gradio_api/upload":  # as Gradio's page and clients look for the sentence
+        if path == "/gradio_api/upload":  # Gradio's clients expect plain text here
             return PlainTextResponse(str(error), error.status, error.headers)
         return JSONResponse({"detail": str(error)}, error.status, error.headers)
 
@@ -130,15 +133,15 @@ class Guard:
         if self.hosts and get_hostname(headers.get("host", "")) not in self.hosts:
             raise Refused(421, FOREIGN_NAME)
         for name in ("x-gradio-server", *(() if self.forwarded else ("x-forwarded-host", "x-forwarded-proto"))):
-            del headers[name]  # each would change what the page says that its address is
+            del headers[name]  # each of them would change the address that the app gives for itself
         if not (is_route(path) or path.startswith(FOLDERS)):
-            raise Refused(404, "There is nothing at this address.", logged=False)  # robots ask for anything
+            raise Refused(404, "There is nothing at this address.", logged=False)  # bots would fill the log
         if self.requests[client] >= most_connections(scope["client"]):
             raise Refused(429, "You have too many open requests. Please wait for their answers.", retry_after=10)
 
     async def answer(self, scope, path, client, receive, send):
-        """Read what must be read first, and let Gradio answer."""
-        if path == "/gradio_api/info":  # what Gradio says without a page, it says to all as it did to the first
+        """Read and check the body if that is needed first, then let Gradio answer."""
+        if path == "/gradio_api/info":  # without `page`, Gradio would send everybody what the first visitor got
             scope["query_string"] += b"&page="
         if scope["method"] != "POST":
             check_names(scope, path)
@@ -158,19 +161,19 @@ class Guard:
                 return await self.app(scope, replay(body, receive), send)
             fn = check_function(scope["app"].get_blocks(), path, question)
             body = orjson.dumps({name: question[name] for name in FIELDS if name in question})
-            direct = not fn.queue or path.startswith("/gradio_api/run/")  # where Gradio refuses what has a queue
+            direct = not fn.queue or path.startswith("/gradio_api/run/")  # Gradio refuses queued functions there
             with contextlib.nullcontext() if direct else self.place(scope, client, session_of(scope, question)):
                 await self.app(scope, replay(body, receive), send)
 
     def take(self, size):
-        """Count so many bytes that are about to be stored."""
+        """Count `size` bytes that are about to be stored. Raises `Refused` if there is no space for them."""
         if not self.store.take(size):
             raise Refused(507, NO_ROOM, retry_after=60)
 
     def upload(self, scope, receive):
-        """Return a `receive` that gives the body of an upload while it is small and fast enough and fits the disk."""
+        """Return a `receive` for an upload that raises `Refused` if it is too large or slow, or the disk is full."""
         sentence = f"File size exceeded maximum allowed size of {self.max_file_size} bytes."
-        limit, size, more = self.max_file_size + 2**16, 0, True  # a part has a head, too
+        limit, size, more = self.max_file_size + 2**16, 0, True  # the body also has a head for each file
         check_length(scope, limit, sentence)
         self.take(0)
         deadline = anyio.current_time() + UPLOAD_SECONDS
@@ -190,7 +193,7 @@ class Guard:
 
     @contextlib.asynccontextmanager
     async def read(self, scope, receive, limit, seconds):
-        """The whole body, as bytes; all that are read at the same time are bounded, too."""
+        """Read the whole body as bytes. Its size is limited, and that of all bodies in memory together."""
         sentence = f"This request can have at most {limit:,} bytes. Please upload photos instead."
         check_length(scope, limit, sentence)
         body, more, deadline = bytearray(), True, anyio.current_time() + seconds
@@ -212,10 +215,10 @@ class Guard:
 
     @contextlib.contextmanager
     def place(self, scope, client, session):
-        """Let a question join the queue if it isn't full, and if the client doesn't hold too many places already.
+        """Let a call join the queue, unless the queue is full or the client has too many unanswered calls.
 
-        Many people may stand behind a proxy, so there each session has a share of its own. All who name no session
-        have one together, and a place more for each page that is open there.
+        Many people may use one proxy, so the limit there is per session. Calls without a session share one limit, plus
+        one call for each open tab.
         """
         queue, proxied = queue_of(scope["app"].get_blocks()), is_proxy(scope["client"])
         if len(queue) >= queue.max_size:
@@ -235,7 +238,7 @@ class Guard:
 
 @contextlib.contextmanager
 def counted(counter, client):
-    """One more of `client` in a Counter, as long as it takes."""
+    """Count one more for `client` during the `with` block."""
     counter[client] += 1
     try:
         yield
@@ -246,7 +249,7 @@ def counted(counter, client):
 
 
 def address(scope):
-    """Return a request's sender: an IPv4 address, or the network of an IPv6 one, since everybody has millions."""
+    """Return the address of a request's sender. For IPv6 it is the /64 network, since one person has all of it."""
     host = (scope.get("client") or ("",))[0]
     try:
         ip = ipaddress.ip_address(host)
@@ -260,7 +263,7 @@ def is_heartbeat(path):
 
 
 def session_of(scope, question):
-    """Return the name of the session that asks: Gradio's, or the page's own; or nothing."""
+    """Return the name of the session: Gradio's in the call, or else that in the address, or an empty text."""
     [name, *_] = parse_qs(scope["query_string"].decode("latin-1")).get("session", [""])
     return question.get("session_hash") or name[:MAX_NAME]
 
@@ -272,14 +275,14 @@ def is_route(path):
 
 
 def check_length(scope, limit, sentence):
-    """Refuse a body whose sender says that it is too long before any of it is read."""
+    """Reject a request whose content-length is above `limit`, before any of its body is read."""
     length = Headers(scope=scope).get("content-length", "0")
     if not length.isdecimal() or int(length) > limit:
         raise Refused(413, sentence)
 
 
 async def in_time(receive, deadline):
-    """`receive`, but only until `deadline`, by anyio's clock."""
+    """Return what `receive()` returns. Raises `Refused` if it takes until `deadline`, by anyio's clock."""
     try:
         with anyio.fail_after(max(0, deadline - anyio.current_time())):
             return await receive()
@@ -288,7 +291,7 @@ async def in_time(receive, deadline):
 
 
 def replay(body, receive):
-    """Return a `receive` that gives a body which has been read already."""
+    """Return a `receive` that first returns a body which was read already."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again():
@@ -298,7 +301,7 @@ def replay(body, receive):
 
 
 def check_names(scope, path):
-    """Refuse names that are too long to be remembered, and events and sessions that do not exist."""
+    """Reject names that are too long, and events and sessions that do not exist."""
     *_, api, last = ["", *path.split("/")]
     query = parse_qs(scope["query_string"].decode("latin-1"))
     names = [name for key in ("session_hash", "upload_id") for name in query.get(key, ())]
@@ -312,10 +315,10 @@ def check_names(scope, path):
 
 
 def check_question(body):
-    """Return the JSON object in `body`, a dict, whose names are short enough to be remembered."""
+    """Return the JSON object in `body` as a dict. Reject other JSON, and names that are too long."""
     try:
         question = orjson.loads(body)
-        orjson.dumps(question)  # fails when it is nested deeper than Python goes
+        orjson.dumps(question)  # raises an error if it is nested too deeply for Python
     except (ValueError, TypeError):
         question = None
     if not isinstance(question, dict):
@@ -328,7 +331,7 @@ def check_question(body):
 
 
 def check_function(blocks, path, question):
-    """Return the function of the page that a question is for, a Gradio `BlockFunction`, if it can take the question."""
+    """Return the Gradio `BlockFunction` that a call is for. Reject unknown functions and wrong inputs."""
     name, number = path.split("/")[-1], question.get("fn_index")
     by_name = path.startswith("/gradio_api/call/") or (number is None and name != "join")
     found = [fn for fn in blocks.fns.values() if (fn.api_name == name if by_name else function_number(fn) == number)]
@@ -342,19 +345,19 @@ def check_function(blocks, path, question):
         for component, value in zip(fn.inputs, data):
             if value is not None and component.data_model:
                 component.data_model.model_validate(value)
-    except ValueError:  # pydantic's is one, too
+    except ValueError:  # pydantic's errors are ValueErrors, too
         raise Refused(400, "This is the wrong input for the function. The API is described at ?view=api.") from None
     return fn
 
 
 def protected(demo: gr.Blocks, host: str, share: bool, root_path: str | None) -> dict:
-    """Return what `demo.launch` needs in public, as keyword arguments; it then returns at once.
+    """Return the keyword arguments with which `demo.launch` runs behind the `Guard` and returns at once.
 
-    `host` is the address to listen on, `root_path` the address or path at which a proxy offers the page.
+    `host` is the address to listen on. `root_path` is the address or path under which a proxy serves the app.
     """
     behind, names = behind_proxy(share, root_path), local_names(host)
-    trusted = os.environ.setdefault("FORWARDED_ALLOW_IPS", behind or "")  # who may tell uvicorn for whom it asks
-    # Only this machine reaches a local page: who comes from it may be a proxy of which we have not been told.
+    trusted = os.environ.setdefault("FORWARDED_ALLOW_IPS", behind or "")  # uvicorn believes these proxies' headers
+    # Only this machine can reach a local app, so its requests may come from a proxy that no option names.
     limit_connections(trusted or (THIS_MACHINE if names else ""))
     store = Store(os.environ["GRADIO_TEMP_DIR"], demo.temp_file_sets)
     store.keep_sweeping()
@@ -369,6 +372,6 @@ def protected(demo: gr.Blocks, host: str, share: bool, root_path: str | None) ->
         "root_path": (root_path or "").rstrip("/"),
         "max_file_size": MAX_FILE_SIZE,
         "enable_monitoring": False,
-        "run_history": False,  # on a shared computer the next visitor would see it
-        "state_session_capacity": 100,  # each is a copy of the page, which has no state that anybody would miss
+        "run_history": False,  # the next person at a shared computer would see it
+        "state_session_capacity": 100,  # each takes memory for a copy of the app, which has no state to lose
     }

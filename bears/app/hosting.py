@@ -1,4 +1,4 @@
-"""Put the app on the internet: behind a share link, on Hugging Face Spaces, with or without ZeroGPU, on Binder."""
+"""Put the app online: with a share link, on Hugging Face Spaces (with or without ZeroGPU), or on Binder."""
 
 import ipaddress
 import logging
@@ -17,7 +17,7 @@ THIS_MACHINE = "127.0.0.1,::1"
 
 
 def find_host():
-    """Return the public host that this runs on, by the variables that it sets, or nothing."""
+    """Return the public host that this runs on, found by the environment variables that it sets, or None."""
     if os.getenv("SYSTEM") == "spaces":
         return "a Hugging Face Space"
     if any(name.startswith("BINDER_") for name in os.environ):
@@ -25,7 +25,7 @@ def find_host():
 
 
 def behind_proxy(share: bool, root_path: str | None) -> str | None:
-    """Return the addresses of the proxy that all requests come through, as uvicorn's FORWARDED_ALLOW_IPS, or None."""
+    """Return the addresses of the proxy before the app, in the form of FORWARDED_ALLOW_IPS, or None without one."""
     if find_host():
         return f"{THIS_MACHINE},10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10"
     if share or root_path:  # Gradio's tunnel, or the proxy that `--root-path` is about
@@ -33,9 +33,9 @@ def behind_proxy(share: bool, root_path: str | None) -> str | None:
 
 
 def local_names(host: str) -> set[str]:
-    """Return the names of a page that only this machine can reach, by its address; of any other, nothing.
+    """Return the allowed host names if `host` can only be reached from this machine, else an empty set.
 
-    A request with another name comes from a web page that wants to read this one (DNS rebinding).
+    A request for another name comes from a website that tries to read the app (DNS rebinding).
     """
     host = host.strip("[]")
     try:
@@ -46,38 +46,38 @@ def local_names(host: str) -> set[str]:
 
 
 def check_address(host: str, port: int) -> str:
-    """Return the host as Gradio takes it, IPv6 in brackets; port 0 stands for any.
+    """Return the host in the form that Gradio takes, IPv6 in brackets. Port 0 means any port.
 
-    Raises an `OSError` without a number at once where nobody can listen: Gradio would try a hundred ports, for minutes.
+    Raises an `OSError` without `errno` if nothing can listen there. Gradio would try a hundred ports, for minutes.
     """
     host = host.strip("[]")
     six = ":" in host
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if six else socket.AF_INET).close()
-    except (OSError, OverflowError, TypeError, UnicodeError) as e:  # also of a number or name that none can have
+    except (OSError, OverflowError, TypeError, UnicodeError) as e:  # the latter for invalid ports and names
         raise OSError(str(e)) from None
     return f"[{host}]" if six else host
 
 
 def satisfy_zerogpu() -> Callable | None:
-    """Give ZeroGPU the one GPU function without which it stops an app; ours needs no GPU and takes none.
+    """Register an empty GPU function on ZeroGPU, which stops apps without one. This app doesn't use the GPU.
 
-    https://huggingface.co/docs/hub/spaces-zerogpu
+    See https://huggingface.co/docs/hub/spaces-zerogpu
     """
     if os.getenv("SPACES_ZERO_GPU") == "true":
-        import spaces  # only ZeroGPU's machines need this package, and have it
+        import spaces  # installed on ZeroGPU's machines only
 
         return spaces.GPU(lambda: None)
 
 
 def share(demo: Blocks) -> str:
-    """Open Gradio's tunnel to the launched `demo`; returns a sentence with the public link, or why there is none."""
+    """Open Gradio's tunnel to the launched `demo`; return a sentence with the public link, or why there is none."""
     if host := find_host():
         return f"Warning: ignoring --share, because {host} already gives this app a public address."
     try:
         address = open_tunnel(demo)
         return f"Public link, valid for up to a week: {address.replace('http://', 'https://')}"
-    except Exception as e:  # no network, no tunnel program, no room for it: each raises something else
+    except Exception as e:  # no network, tunnel program or disk space: each raises another error
         program, url = tunnel_program()
         if Path(program).exists():
             todo = "check that the network lets you reach gradio.live, and start again"
@@ -87,11 +87,11 @@ def share(demo: Blocks) -> str:
 
 
 def end_page(demo: Blocks) -> None:
-    """Close a page, launched or not, and end: Python by itself would wait for all who wait for an answer."""
+    """Close the app and end the program. A normal exit would wait until all visitors have their answers."""
     for stop in (signal.SIGINT, *STOP_SIGNALS):
         signal.signal(stop, signal.SIG_IGN)
     if demo.is_running:
-        logging.getLogger("uvicorn.error").disabled = True  # it would show a traceback of each who is cut off
+        logging.getLogger("uvicorn.error").disabled = True  # it would log a traceback for each open connection
         demo.server.config.timeout_graceful_shutdown = 1  # second
         demo.close(verbose=False)
     demo.feedback.close()

@@ -1,4 +1,4 @@
-"""Give browsers and link previews a title, a picture and first words before Gradio's scripts are there."""
+"""Add a title, a picture and first words to Gradio's HTML, for link previews and until its scripts have loaded."""
 
 import re
 
@@ -6,7 +6,7 @@ from bears.app.front_end import PRELOAD
 from bears.web.policy import NONCE
 from gradio.routes import templates
 
-# https://ogp.me; the root of the address is known only when somebody asks
+# See https://ogp.me. The address of the app is only known when a request comes.
 HEAD = """<meta charset="utf-8" />
 <title>{{ config['title'] }}</title>
 <meta name="description" content="{{ own.description }}" />
@@ -18,7 +18,7 @@ HEAD = """<meta charset="utf-8" />
 {% endif %}
 <meta name="twitter:card" content="summary" />
 <style>.gradio-container {width: 100% !important; max-width: 40rem !important; margin: 0 auto !important}</style>"""
-# Lies above the page without a place in it, so that nothing moves when bears/web/gradio.js removes it.
+# It has an absolute position, so that nothing moves when bears/web/gradio.js removes it.
 FIRST = """
 <div id="first" style="position: absolute; width: 100%; text-align: center; font-family: system-ui, sans-serif">
     <h1 style="font-size: 1.75rem; line-height: 1.2">{{ config['title'] }}</h1>
@@ -32,7 +32,7 @@ gradio_source = templates.env.loader.get_source
 
 
 def get_source(env, name):
-    """Takes the place of the method by which Gradio reads its page."""
+    """Replace the method with which Gradio reads its HTML: add the head, the first words and nonces."""
     source, *rest = gradio_source(env, name)
     source = re.sub(r'<meta\s+(property="og:|name="twitter:)[^>]*>', "", source)
     for old, new in (('<meta charset="utf-8" />', HEAD), (SCRIPT, PRELOAD + SCRIPT), ("<gradio-app", FIRST)):
@@ -41,7 +41,7 @@ def get_source(env, name):
 
 
 def begin_with(description: str, picture: str | None) -> None:
-    """Let Gradio's page begin with words about this one, and its links show `picture`, a path that it serves."""
+    """Set the description and the picture, a path that Gradio serves, for the HTML and for link previews."""
     templates.env.globals["own"] = {"description": description, "picture": picture, "nonce": NONCE.get}
 
 

@@ -1,4 +1,4 @@
-"""Send what the page asks for in addition to Gradio's API: the answer that it shows first, and how many photos wait."""
+"""Serve two routes besides Gradio's API: the answer that the app shows first, and the place in the queue."""
 
 import asyncio
 
@@ -12,14 +12,14 @@ from starlette.routing import Route
 
 
 class FirstAnswer:
-    """The answer that the page shows first; the model is asked when the first visitor comes, and once."""
+    """Answer for the example that the app shows first. The model is asked once, when the first visitor comes."""
 
     def __init__(self, learn, examples: list[tuple[str, str]], facts: dict) -> None:
         self.learn, self.examples, self.facts = learn, [(file, file) for file, _ in examples], facts
         self.answer: asyncio.Task | None = None
 
     async def send(self, request: Request) -> Response:
-        """Send the answer when it is there, or nothing where there is none."""
+        """Send the answer as soon as it is known, or status 204 if there is none."""
         if self.answer is None or (self.answer.done() and not self.answer.result()):
             self.answer = asyncio.create_task(asyncio.to_thread(self.ask))
         answer = await asyncio.shield(self.answer)
@@ -29,17 +29,17 @@ class FirstAnswer:
         try:
             answer = answer_first(self.learn.predict, self.examples, self.facts)
         except (PhotoError, ExportError):
-            return {}  # somebody's own photo will say why
+            return {}  # the visitor's own photo will show the error
         if answer.get("map"):
             answer["map"] = as_address(answer["map"])
         return answer
 
 
 async def send_place(request: Request) -> JSONResponse:
-    """Send how many questions came before this one and have no answer yet."""
+    """Send how many unanswered calls came before this one."""
     return JSONResponse(place_of(queue_of(request.app.get_blocks()), request.path_params["event"]))
 
 
 def routes(first: FirstAnswer) -> list[Route]:
-    """Return the routes, in a folder that bears/app/guard.py knows."""
+    """Return the routes, which are in a folder that bears/app/guard.py allows."""
     return [Route("/web/first", first.send), Route("/web/place/{event}", send_place)]

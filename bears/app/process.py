@@ -1,8 +1,7 @@
-"""Keep the model in a process of its own, so that the page answers while the model thinks, loads or crashes.
+"""Run the model in a process of its own, so that the app responds while the model works, loads or crashes.
 
-Python runs one thread at a time (its "global interpreter lock"): in one process, uploads and the network would wait
-for each other at every step. The model gets small pictures, which other processes have opened
-(bears/app/decode_workers.py).
+Python runs one thread at a time (its "global interpreter lock"). In one process, uploads and the network would wait
+for each other. The model gets small images, which other processes have decoded (bears/app/decode_workers.py).
 """
 
 import contextlib
@@ -24,29 +23,29 @@ from bears.errors import ExportError, NoModelError, PhotoError
 from bears.model.heatmap import draw_heatmap
 
 ROOT = Path(__file__).parents[2]
-MAX_OPEN = 2 * MAX_BATCH  # photos in memory, in the model or ready for it; all others wait as files
-LOADING, ANSWERING = 600, 60  # seconds that the model may take for either, before it is ended and started again
-COMMAND = [sys.executable, "-u", "-m", "bears.app.batching"]  # -u: what it prints is in the log at once
+MAX_OPEN = 2 * MAX_BATCH  # decoded photos in memory; the others wait as files
+LOADING, ANSWERING = 600, 60  # seconds that the model may take for each before its process is started again
+COMMAND = [sys.executable, "-u", "-m", "bears.app.batching"]  # -u: its messages are in the log at once
 
 Manager.register("predictor")
 
 
 class LearnerProcess:
-    """A fastai Learner in another process, with a `predict` of its own; safe from any number of threads.
+    """Run a fastai Learner in another process, and offer `predict` to any number of threads.
 
-    `start` it before the first call. The process is started again whenever it ends, until `close`.
+    Call `start` first. If the process ends before `close`, it is started again.
     """
 
     def __init__(self, file, trust=False, strictness=1.0):
         self.file, self.trust, self.strictness = Path(file).absolute(), trust, strictness
         self.decode_workers = DecodeWorkers()
         self.open_at_once = threading.Semaphore(MAX_OPEN)
-        self.callers, self.counting = 0, threading.Lock()  # in `predict` just now
+        self.callers, self.counting = 0, threading.Lock()  # how many threads are in `predict`
         self.starting = threading.Lock()
         self.latest, self.closed = None, False
 
     def start(self) -> "Started":
-        """Start all processes that do not run; returns the `Started` one of the model. Raises `ExportError`."""
+        """Start all processes that aren't running; return the model's. Raises `ExportError`."""
         with self.starting:
             if self.closed:
                 raise ExportError("The page is closing.")
@@ -60,13 +59,13 @@ class LearnerProcess:
             return self.latest
 
     def start_again(self):
-        """Wait for the model's process to end, and start another one; a thread does so as long as this program runs."""
+        """Start the model's process again whenever it ends, until `close`. Runs in a thread of its own."""
         while not self.closed:
             ended = self.latest
             ended.process.wait()
             ended.close()
-            time.sleep(1)  # one that ends as soon as it starts leaves the core to the page
-            with contextlib.suppress(ExportError):  # the next photo says why
+            time.sleep(1)  # a process that fails at once would otherwise keep a core busy
+            with contextlib.suppress(ExportError):  # the next photo shows the error
                 self.start()
 
     def load(self) -> None:
@@ -77,12 +76,12 @@ class LearnerProcess:
             asked.load()
 
     def predict(self, file: str, explain: bool = True) -> tuple:
-        """Ask the model about the photo in `file`, and return a tuple of four.
+        """Classify the photo in `file`; return the tuple (probs, certainty, heatmap, limits).
 
-        `probs` is a dict from label to probability; `certainty` is one of the answers of bears/model/answers.py.
-        `heatmap` is the photo with the evidence for the top class laid over the square that this is about. It has an
-        outline around the square or the animal; it is nothing without `explain`. The `Limits` of the model are last.
-        Raises `ExportError`; and `PhotoError`, also when the model stopped while it had the photo.
+        `probs` is a dict from class to probability. `certainty` is the kind of answer, as in bears/model/answers.py.
+        `heatmap` is the photo as an RGB image with the activation map drawn over it, or None without `explain`.
+        `limits` are the model's `Limits`.
+        Raises `ExportError`, and `PhotoError` also if the model's process ended while it had the photo.
         """
         again = PhotoError("The model has just restarted", "Please send the photo again.")
         hung_up = find_caller()
@@ -91,12 +90,12 @@ class LearnerProcess:
             asked = self.start()
             with asked.unless_it_died(again):
                 probs, certainty, cam, *boxes = asked.predict(photo, alone=self.callers == 1)
-            if explain:  # a camera's pictures are not counted
+            if explain:  # frames of a camera, which have no heatmap, aren't counted
                 self.note(probs, certainty)
             return probs, certainty, draw_heatmap(photo, cam, *boxes) if explain else None, asked.limits
 
     def note(self, probs, certainty):
-        """Do nothing about an answer; bears/app/feedback.py puts something else here where answers are counted."""
+        """Do nothing with an answer. With `--feedback`, bears/app/feedback.py replaces this to count answers."""
 
     @contextlib.contextmanager
     def counted(self):
@@ -118,13 +117,12 @@ class LearnerProcess:
 
 
 class Started:
-    """One process, from its start to its end; `predictor` speaks for the `Predictor` in it."""
+    """Start the model's process and call the `Predictor` in it. Raises `ExportError` if it can't start."""
 
     def __init__(self, file, trust, strictness):
-        """Raises `ExportError` when it cannot start."""
         if not file.is_file():
             raise NoModelError(file)
-        self.limits = None  # until it is loaded
+        self.limits = None  # until the model is loaded
         job = {"file": str(file), "trust": trust, "strictness": strictness, "key": secrets.token_hex()}
         try:
             self.process = subprocess.Popen(
@@ -137,36 +135,36 @@ class Started:
             manager.connect()
             self.predictor = manager.predictor()
             self.address = manager.address
-        except (EOFError, OSError, ValueError):  # no room for it, or it ended while it started
+        except (EOFError, OSError, ValueError):  # there was no memory for it, or it ended while it started
             raise ExportError("Couldn't start the model. See above for the reason, if there is one.") from None
 
     def load(self):
-        """`Predictor.load`; a process that takes too long is ended."""
+        """Call `Predictor.load`, and kill the process if that takes too long."""
         if self.limits is None:
             with end_after(LOADING, self.process):
                 self.limits = self.predictor.load()
 
     def predict(self, photo, alone):
-        """`Predictor.predict`; a process that gives no answer is ended."""
+        """Call `Predictor.predict`, and kill the process if that takes too long."""
         self.load()
         with end_after(ANSWERING, self.process):
             return self.predictor.predict(photo, alone)
 
     def close(self):
-        """End the process if it runs, and remove its socket."""
+        """Kill the process if it runs, and remove its socket."""
         self.process.kill()
         forget_connections(self.address)
-        self.predictor = Gone()  # errors that were raised meanwhile still know `self`
+        self.predictor = Gone()  # frees the old one, although errors raised meanwhile still refer to `self`
         with contextlib.suppress(OSError), self.process:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextlib.contextmanager
     def unless_it_died(self, error):
-        """Raise `error` instead of the exception that a process causes when it dies, if it is dead within a second."""
+        """Raise `error` instead of a connection's exception, if the process is dead within a second of it."""
         try:
             yield
         except (EOFError, OSError) as e:
-            traceback.clear_frames(e.__traceback__)  # they keep this thread's connection open
+            traceback.clear_frames(e.__traceback__)  # the frames would keep this thread's connection open
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(1)
             if self.process.poll() is None:
@@ -175,12 +173,12 @@ class Started:
 
 
 def forget_connections(address):
-    """Drop every thread's connection to an address, which multiprocessing keeps in a private dict until we end."""
+    """Drop all threads' connections to an address, which multiprocessing would keep until the program ends."""
     BaseProxy._address_to_local.pop(address, None)
 
 
 class Gone:
-    """Speaks for the `Predictor` in a process that has ended."""
+    """Replace the `Predictor` of a process that has ended: raise `EOFError` at each call."""
 
     def load(self):
         raise EOFError

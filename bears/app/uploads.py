@@ -1,8 +1,8 @@
-"""Photos come in as uploads and in no other way: Gradio by itself opens what a caller of its API names.
+"""Take photos only as uploads, and delete them after an hour.
 
-That is any picture on this machine by its path, `data:` addresses of any length, and whatever the web has.
-How many pixels a photo may have is in bears/model/photo.py.
-The `data:` addresses of AI assistants (MCP) become uploads before they come here.
+By itself, Gradio opens whatever a caller of its API names: any image on this machine by its path, `data:` addresses of
+any length, and web addresses. The `data:` addresses of AI assistants (MCP) become uploads before they come here.
+bears/model/photo.py limits the number of pixels.
 """
 
 import contextlib
@@ -20,43 +20,45 @@ from bears.model.photo import HINT, begins_a_photo
 from gradio import utils
 from starlette.formparsers import MultiPartException
 
-MAX_FILE_SIZE = 25 * 2**20  # bytes of one photo, whether the page or a program sends it
-MAX_HELD = 4 * 2**30  # bytes of all files together
-RESERVE = 200 * 2**20  # bytes of the disk that stay free for whatever else runs here
-AGE = 3600  # seconds that a file is kept
-HASTE = 60  # seconds that it is kept at least, when there is little room
+MAX_FILE_SIZE = 25 * 2**20  # bytes of one photo
+MAX_HELD = 4 * 2**30  # bytes of all photos together
+RESERVE = 200 * 2**20  # bytes of the disk that stay free for other programs
+AGE = 3600  # seconds after which a file is deleted
+HASTE = 60  # seconds that a file is kept even if there is little space
 PERIOD = 5  # seconds between two sweeps
-LEAST = 2**16  # bytes that a file counts for at least: the time that a sweep takes goes by their number
+LEAST = 2**16  # bytes that even a tiny file counts as, since each file makes a sweep slower
 
 NO_ROOM = "The server has no space for more photos. Please try again in a minute."
 NO_PHOTO = f"This file is not a photo that can be opened here. {HINT}"
 
 
 class Store:
-    """The folder in which Gradio keeps photos and heat maps."""
+    """Limit and delete the files in the folder where Gradio keeps photos and heatmaps.
+
+    `listed` are Gradio's sets of the paths in it, which would otherwise grow for ever.
+    """
 
     def __init__(self, folder, listed=()):
-        """`listed` are Gradio's own sets of the paths in it, which grow for ever by themselves."""
         self.folder, self.listed, self.held = Path(folder), listed, 0
 
     def files(self):
-        """Return pairs of path and `stat`, oldest first."""
+        """Return pairs of path and `stat` of all files, oldest first."""
         return sorted(files_in(self.folder), key=lambda pair: pair[1].st_mtime)
 
     def others(self):
-        """How many bytes the photos of other apps of this user count for, once those of killed ones are deleted."""
+        """Return how many bytes photos of this user's other apps take. Delete those of apps that were killed."""
         parent = self.folder.parent
         delete_abandoned(parent)
         others = [folder for folder in private_folders(parent) if folder != str(self.folder)]
         return sum(max(LEAST, stat.st_size) for folder in others for _, stat in files_in(folder))
 
     def take(self, size):
-        """Count so many bytes that are about to be written; return whether they fit."""
+        """Count `size` bytes that are about to be written; return whether there is space for them."""
         self.held += size
         return self.held <= MAX_HELD and shutil.disk_usage(self.folder).free >= size + RESERVE
 
     def sweep(self):
-        """Delete old files; when half of the space is used, also the oldest of the younger ones."""
+        """Delete files older than an hour. If half of the space is used, also delete the oldest of the others."""
         files, now = self.files(), time.time()
         held = sum(max(LEAST, stat.st_size) for _, stat in files) + self.others()
         room = min(MAX_HELD, held + shutil.disk_usage(self.folder).free - RESERVE)
@@ -67,18 +69,18 @@ class Store:
                     os.remove(file)
                     held -= max(LEAST, stat.st_size)
                     if (parent := os.path.dirname(file)) != str(self.folder):
-                        os.rmdir(parent)  # each upload has a folder, which stays while others lie in it
+                        os.rmdir(parent)  # the folder of the upload, if it is empty now
         self.held = held
         for paths in self.listed:
             paths.difference_update([path for path in list(paths) if not os.path.exists(path)])
 
     def keep_sweeping(self):
-        """Sweep from now on, in a thread."""
+        """Start a thread that calls `sweep` every few seconds."""
 
         def work():
             while True:
                 time.sleep(PERIOD)
-                with contextlib.suppress(OSError):  # the folder is gone, since the program ends
+                with contextlib.suppress(OSError):  # the folder is deleted when the program ends
                     self.sweep()
 
         threading.Thread(target=work, daemon=True).start()
@@ -88,12 +90,12 @@ def files_in(folder):
     """Yield pairs of path and `stat` of all files in a folder."""
     for path, _, names in os.walk(folder):
         for file in (os.path.join(path, name) for name in names):
-            with contextlib.suppress(OSError):  # gone meanwhile
+            with contextlib.suppress(OSError):  # deleted meanwhile
                 yield file, os.stat(file)
 
 
 class PhotoParser(UploadParser):
-    """Gradio's parser of an upload, which takes in nothing but photos, and leaves nothing behind when it fails."""
+    """Parse an upload as Gradio does, but only accept photos, and delete the files if anything fails."""
 
     def on_headers_finished(self):
         super().on_headers_finished()
@@ -118,27 +120,27 @@ class PhotoParser(UploadParser):
     async def parse(self):
         try:
             return await super().parse()
-        except BaseException:  # also of a client that hangs up, and of a full disk
+        except BaseException:  # also if the client hangs up or the disk is full
             for file in self.files():
-                with contextlib.suppress(OSError):  # what was not yet written
+                with contextlib.suppress(OSError):  # closing may write the rest, which can fail again
                     file.close()
                 Path(file.name).unlink(missing_ok=True)
             raise
 
 
 def received(photo: dict) -> str:
-    """Return the path of an uploaded photo, from Gradio's `ImageData`; refuses everything that is not an upload."""
+    """Return the path of an uploaded photo from Gradio's `ImageData`. Raises `gr.Error` if it isn't an upload."""
     path, folder = photo.get("path") or "", os.path.realpath(utils.get_upload_folder())
-    if shutil.disk_usage(folder).free < RESERVE / 2:  # the heat map will be written there
+    if shutil.disk_usage(folder).free < RESERVE / 2:  # the heatmap needs space there
         raise gr.Error(NO_ROOM, print_exception=False)
-    with contextlib.suppress(OSError, ValueError):  # a path that no file can have
+    with contextlib.suppress(OSError, ValueError):  # not a valid path
         if utils.is_in_or_equal(os.path.realpath(path), folder):
             return path
     raise gr.Error("Please upload the photo itself. Links and other files are not opened.", print_exception=False)
 
 
 def only_uploads(component: gr.Image) -> gr.Image:
-    """Let the page of the API describe this input as `received` takes it: Gradio's own example is a link."""
+    """Make the API's documentation show an upload as the input. Gradio's own example is a web address."""
     info = {**component.api_info(), "additional_description": "A file with a photo; web addresses are not opened."}
     component.api_info = lambda: info
     component.example_payload = lambda: {"path": "photo.jpg", "meta": {"_type": "gradio.FileData"}}
@@ -146,9 +148,9 @@ def only_uploads(component: gr.Image) -> gr.Image:
 
 
 async def refuse_links(url, cache_dir):
-    """Takes the place of Gradio's download of any web address that an API caller sends as a photo.
+    """Replace Gradio's download of web addresses that callers of the API send as photos: refuse them.
 
-    MCP clients name what they have uploaded here by its address, which is the path of the upload once more.
+    MCP clients send the address of their upload on this server. For those, return the path of the upload.
     """
     _, route, path = url.partition("/gradio_api/file=")
     if route:

@@ -1,1 +1,1 @@
-"""Open a model and classify photos with it. It imports no command and no server."""
+"""Open a model and classify photos with it. Nothing here imports a command or the server."""

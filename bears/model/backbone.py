@@ -1,4 +1,4 @@
-"""Backbones by name: every one of torchvision's and timm's, as fastai's `vision_learner` takes them."""
+"""Find a backbone of torchvision or timm by its name, as fastai's `vision_learner` takes it."""
 
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -10,11 +10,14 @@ from fastai.vision.learner import create_timm_model, create_vision_model, model_
 from torch import nn
 from torchvision import models
 
-SIZE = 256  # pixels; on these photos 128 errs twice as often, and more than 256 gains nothing
+SIZE = 256  # pixels; on the bear photos, 128 gives twice as many errors and more than 256 no fewer
 
 
 def find_arch(name: str) -> str | Callable:
-    """Return the argument of `vision_learner` for the backbone `name`: a torchvision function or a timm name."""
+    """Return what `vision_learner` takes as `arch` for this name: a torchvision function or a timm name.
+
+    Raises `WeightsError` for an unknown name.
+    """
     if name in (names := models.list_models(module=models)):
         arch = models.get_model_builder(name)
         if arch in model_meta:
@@ -28,13 +31,13 @@ def find_arch(name: str) -> str | Callable:
 
 
 def input_size(arch: str) -> int:
-    """Pixels of the square that a backbone sees: `SIZE`, unless it can see one size only, like most transformers."""
+    """Return the input size of a backbone in pixels: `SIZE`, or its own if that is fixed, as for most transformers."""
     cfg = timm.get_pretrained_cfg(arch) if timm.is_model(arch) else None
     return cfg.input_size[-1] if cfg and cfg.fixed_input_size else SIZE
 
 
 def create_body(name: str) -> nn.Module:
-    """Return the backbone called `name` without its classifier, untrained, as `vision_learner` cuts it."""
+    """Return the untrained body of the backbone `name`, cut off where `vision_learner` cuts it."""
     arch, head = find_arch(name), nn.Identity()
     if isinstance(arch, str):
         return create_timm_model(arch, 1, pretrained=False, custom_head=head)[0][0]

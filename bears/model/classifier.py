@@ -1,4 +1,4 @@
-"""Classify photos with an export: probabilities, whether they show any of the classes, and the heatmap."""
+"""Classify photos with an export: probabilities, the kind of answer, and the heatmap."""
 
 from pathlib import Path
 
@@ -16,21 +16,21 @@ from joblib import cpu_count
 from PIL import Image
 from torch import nn
 
-CORES = cpu_count()  # what a container may use, not what its host has
+CORES = cpu_count()  # joblib's, which counts the cores that a container may use, not all of its host
 
 
 def limits_of(learn: Learner) -> Limits:
-    """Return what may be said of the answers of a Learner."""
+    """Return the `Limits` that training stored in a Learner."""
     fitted, vocab = getattr(learn, "ood", None) or {}, learn.dls.vocab
     groups = [[vocab[i] for i in group] for group in fitted.get("groups", ())]
     return Limits(fitted.get("earned", NO_LIMITS.earned), groups)
 
 
 class Classifier:
-    """An export that answers for one photo or for several at once; not safe from two threads (fastai #3385).
+    """Classify one photo or several at once with an export. Use it from one thread only (fastai #3385).
 
-    `detect` is for `create_squares`: whether to cut out animals, if its classes are animals. `strictness` is for
-    `ood.stricter`.
+    With `detect`, a model of animals also looks at the animals that the detector finds (`create_squares`).
+    `strictness` multiplies the thresholds of "none of the classes" (`ood.stricter`). Raises `ExportError`.
     """
 
     def __init__(self, file: Path, trust: bool = False, detect: bool = True, strictness: float = 1.0) -> None:
@@ -44,19 +44,19 @@ class Classifier:
         self.try_out(file)
 
     def be_stricter(self, file: Path, strictness: float) -> None:
-        """Change how much a photo must be like the training photos. Raises `ExportError` if the export cannot say."""
+        """Multiply the thresholds of "none of the classes". Raises `ExportError` if the export has none."""
         if not (fitted := getattr(self.learn, "ood", None)):
             raise ExportError(f"{file} never says that a photo shows none of its classes: leave out --strictness.")
         self.learn.ood = ood.stricter(fitted, strictness)
 
     def try_out(self, file: Path) -> None:
-        """Look through the model; raises `ExportError` when it cannot answer: a file may say what no photo fits."""
+        """Classify a blank photo. Raises `ExportError` if that fails: a file can describe a network that can't run."""
         try:
             self.explains, self.limits = has_linear_head(self.learn), limits_of(self.learn)
             self.squares = create_squares(self.learn, self.detect)
             [answer] = self.squares.ask([Image.new("RGB", (320, 240))])
             self.explain(answer), self.certainty(answer)
-        except Exception as e:  # as many kinds as there are layers
+        except Exception as e:  # layers raise many kinds
             raise ExportError(
                 f"{file} failed on a test photo ({type(e).__name__}). Train it again with train.py."
             ) from None
@@ -66,22 +66,26 @@ class Classifier:
             )
 
     def ask(self, photos: list[Image.Image], alone: bool = True) -> list[tuple]:
-        """Classify RGB PIL images; `alone` says that nobody else is waiting. Returns a tuple for each image.
+        """Classify RGB PIL images. Returns a tuple of five values for each image:
 
-        It has the probability of each class, a dict; one of the answers of bears/model/answers.py; and the activation
-        map of the top class, (h, w), or None. The fourth value is the square that this is about: left, top, right,
-        bottom in pixels. The last is the box of the animal in it, or None if the detector's crop did not decide.
+        - the probability of each class, a dict
+        - the kind of answer, as in bears/model/answers.py
+        - the activation map of the top class, (h, w), or None if the head has none
+        - the square that was classified: left, top, right, bottom in pixels
+        - the box of the animal in that square, or None if the detector's crop did not decide
+
+        If not `alone`, other photos are waiting: half of the cores are left for opening them.
         """
-        torch.set_num_threads(CORES if alone else max(1, CORES // 2))  # the others open the next photos
+        torch.set_num_threads(CORES if alone else max(1, CORES // 2))
         return [
             (dict(zip(self.learn.dls.vocab, a.probs.tolist())), self.certainty(a), self.explain(a), a.box, a.animal)
             for a in self.squares.ask(photos)
         ]
 
     def certainty(self, answer: Answer) -> str:
-        """Return which of the four answers it is, as `ood.certainty`."""
+        """Return which of the four kinds of answer this is (`ood.certainty`)."""
         return ood.certainty(getattr(self.learn, "ood", None), answer.probs.tolist(), answer.score)
 
     def explain(self, answer: Answer) -> np.ndarray | None:
-        """Return the activation map of the top class, or nothing if the head has none."""
+        """Return the activation map of the top class, (h, w), or None if the head is not linear."""
         return activation_map(answer.fmap, self.learn.model[1][-1], answer.probs.argmax()) if self.explains else None

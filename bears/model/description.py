@@ -1,8 +1,8 @@
-"""Describe an export as JSON next to its weights: `open_export` builds the Learner from it, and runs no pickle.
+"""Describe an export in JSON, so that `open_export` can build the Learner without running a pickle.
 
-A pickle is a program, and one that is filtered is still a program. So the zip that `torch.save` writes holds one more
-record, `DESCRIPTION`. It has the backbone, head, classes and transforms by their names in torch, torchvision, timm and
-fastai. It also says which record holds which tensor, as plain bytes. `Description` limits what a file may say.
+A pickle is a program, even if its contents are filtered. So the zip that `torch.save` writes gets one more record,
+`DESCRIPTION`. It names the backbone, head, classes and transforms as torch, torchvision, timm and fastai do. It also
+says which record has the bytes of which tensor. The class `Description` limits what a file may contain.
 """
 
 import io
@@ -30,9 +30,9 @@ from PIL import Image
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
 from torch import nn
 
-ARCHIVE = "archive/"  # what torch.save calls the folder of all records
+ARCHIVE = "archive/"  # torch.save's name for the folder of all records
 DESCRIPTION = f"{ARCHIVE}extra/description.json"
-MAX_DESCRIPTION = 8_000_000  # bytes: 10,000 classes and 10,000 tensors need a tenth of it
+MAX_DESCRIPTION = 8_000_000  # bytes; 10,000 classes and 10,000 tensors need a tenth of this
 DTYPES = {"float16": "<f2", "float32": "<f4", "int64": "<i8", "bool": "?"}
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -48,9 +48,9 @@ Stats = Annotated[list[Number], Field(min_length=1, max_length=4)]
 Groups = Annotated[list[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)]], Field(max_length=5000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 
-Parts = dict[Any, dict[str, Any]]  # the arguments of classes, by name
+Parts = dict[Any, dict[str, Any]]  # for each class, the types of its arguments by name
 
-# What may stand in an export, each with its arguments; augmentation plays no part in prediction.
+# The transforms and layers that an export may contain. Augmentation is missing: prediction doesn't use it.
 ITEM_TFMS: Parts = {
     augment.Resize: {
         "size": Size,
@@ -107,7 +107,7 @@ class Strict(BaseModel):
 
 
 def one_of(parts: Parts) -> Any:
-    """Return the pydantic type of a list of `parts`, each a dict with a `name` and its arguments."""
+    """Return the pydantic type for a list of `parts`, each a dict with a `name` and the part's arguments."""
     kinds = [
         create_model(
             cls.__name__, __base__=Strict, name=(Literal[full_name(cls)], ...), **{k: (v, ...) for k, v in args.items()}
@@ -118,7 +118,7 @@ def one_of(parts: Parts) -> Any:
 
 
 def full_name(cls: type) -> str:
-    """`fastai.Flatten`, since torch has one, too."""
+    """Return `fastai.Flatten` for fastai's `Flatten`, since torch has a class of this name, too."""
     return f"{cls.__module__.split('.')[0]}.{cls.__name__}"
 
 
@@ -140,7 +140,7 @@ def all_different(names: list[str]) -> list[str]:
 
 
 class Description(Strict):
-    """All that an export says of itself. The head's weights include the temperature."""
+    """Check the description in an export. The head's weights include the temperature of the calibration."""
 
     format: Literal[1]
     arch: Name
@@ -154,7 +154,7 @@ class Description(Strict):
 
     @model_validator(mode="after")
     def check_answers(self) -> "Description":
-        """Refuse groups of other classes, and probabilities that are none (the keys are those of `ood.certainty`)."""
+        """Refuse invalid groups and probabilities in `ood` (`ood.certainty` explains its keys)."""
         fitted: dict[str, Any] = dict(self.ood or {})
         groups = fitted.pop("groups", [])
         assert isinstance(groups, list) and list not in map(type, fitted.values()), "only groups are lists"
@@ -165,15 +165,15 @@ class Description(Strict):
         return self
 
 
-# Writing one
+# Write a description
 
 
 class Indescribable(BearsError):
-    """A Learner with something in it that no description has a word for."""
+    """Report a Learner with a part that a description can't contain."""
 
 
 def describe(learn: Learner, data: bytes) -> Description:
-    """Return the `Description` of `learn` (as `for_inference` made it); the zip `data` has its tensors.
+    """Return the `Description` of a Learner made by `for_inference`, whose tensors are in the zip `data`.
 
     Raises `Indescribable`.
     """
@@ -199,35 +199,35 @@ def describe(learn: Learner, data: bytes) -> Description:
 
 
 def describe_part(part: Any, known: Parts) -> dict[str, Any]:
-    """Return a transform or layer as its name and arguments, if its class is one of `known`."""
+    """Return the name and arguments of a transform or layer. Raises `Indescribable` if its class is not `known`."""
     cls = augment.AffineCoordTfm if isinstance(part, augment.AffineCoordTfm) else type(part)
     if cls not in known:
         raise Indescribable(f"{cls.__name__}")
     arguments = {name: plain(getattr(part, name)) for name in known[cls]}
-    if "bias" in arguments:  # of which a layer keeps the values
+    if "bias" in arguments:  # a layer keeps the values of its bias, not whether it has one
         arguments["bias"] = part.bias is not None
-    if known is ITEM_TFMS and "size" in arguments:  # (height, width), of which fastai keeps (width, height)
+    if known is ITEM_TFMS and "size" in arguments:  # given as (height, width), but fastai keeps (width, height)
         arguments["size"].reverse()
     return {"name": full_name(cls), **arguments}
 
 
 def plain(value: Any) -> Any:
-    """Return the argument that a part was made with, from what it keeps of it, as JSON has it."""
+    """Convert an attribute of a transform or layer to the argument in JSON that it was made with."""
     if isinstance(value, torch.Tensor):
         return value.flatten().tolist()
     if isinstance(value, (tuple, list)):
         return [plain(v) for v in value]
-    return getattr(value, "value", value)  # an Enum's
+    return getattr(value, "value", value)  # an Enum has a `value`
 
 
 def tensors_of(model: nn.Module, fitted: dict | None) -> dict[str, torch.Tensor]:
-    """Return all tensors of an export by name: floats in half precision, as they are stored."""
+    """Return all tensors of an export by name, floats in half precision as in the file."""
     tensors = {f"model.{name}": t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
     return tensors | {f"ood.{name}": t for name, t in (fitted or {}).items() if isinstance(t, torch.Tensor)}
 
 
 def find_records(tensors: dict[str, torch.Tensor], data: bytes) -> dict[str, Any]:
-    """Which record of the zip `data` holds each tensor: one with the same bytes, so that it does not matter which."""
+    """Return, for each tensor, a record of the zip `data` with the same bytes, and the tensor's dtype and shape."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         records: dict[bytes, list[str]] = {}
         for name in archive.namelist():
@@ -237,7 +237,7 @@ def find_records(tensors: dict[str, torch.Tensor], data: bytes) -> dict[str, Any
     for name, tensor in tensors.items():
         dtype = str(tensor.dtype).removeprefix("torch.")
         if dtype not in DTYPES:
-            raise Indescribable(f"numbers of the kind {dtype}")
+            raise Indescribable(f"a tensor of dtype {dtype}")
         same = records[tensor.numpy().astype(DTYPES[dtype]).tobytes()]
         found[name] = {"record": same.pop() if len(same) > 1 else same[0], "dtype": dtype, "shape": list(tensor.shape)}
     return found
@@ -251,17 +251,17 @@ def add_description(data: bytes, description: Description) -> bytes:
     return buffer.getvalue()
 
 
-# Reading one
+# Read a description
 
 
 class Undescribed(BearsError):
-    """An export that does not say what it is, like those of `learn.export`."""
+    """Report an export without a description, such as those of `learn.export`."""
 
 
 def open_described(file: Path | BinaryIO) -> Learner:
-    """Return the Learner that `file`, a path or a file object, describes: on the CPU, ready for `predict`.
+    """Build the Learner that `file` (a path or file object) describes, on the CPU and ready for `predict`.
 
-    Raises `Undescribed`, `ExportError` for what no export may ask for, and anything for a damaged file.
+    Raises `Undescribed`, `ExportError` for contents that are not allowed, and any exception for a damaged file.
     """
     with zipfile.ZipFile(file) as archive:
         return build(archive)
@@ -274,10 +274,10 @@ def build(archive: zipfile.ZipFile) -> Learner:
         raise ExportError("its description is too long")
     description = Description.model_validate_json(archive.read(DESCRIPTION))
     size = sum(record.nbytes for record in description.tensors.values())
-    if size > 2 * sum(info.compress_size for info in archive.infolist()):  # a tensor may serve twice
+    if size > 2 * sum(info.compress_size for info in archive.infolist()):  # twice, since tensors may share a record
         raise ExportError("it asks for more than it holds")
     tensors = {name: read_tensor(archive, record) for name, record in description.tensors.items()}
-    # Shapes alone at first: no network is allocated that is larger than what the file holds.
+    # Check the shapes first, so that a small file can't make this allocate a large network.
     check_shapes(outline(description).state_dict(), description)
     model = create_network(description)
     model.load_state_dict(with_prefix(tensors, "model."))
@@ -293,7 +293,7 @@ def with_prefix(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, Any]
 
 
 def outline(description: Description) -> nn.Sequential:
-    """Return the network without any memory for its weights."""
+    """Return the network without allocating memory for its weights."""
     try:
         with torch.device("meta"):
             return create_network(description)
@@ -326,7 +326,7 @@ def read_tensor(archive: zipfile.ZipFile, record: Record) -> torch.Tensor:
 
 
 def create_dls(description: Description) -> DataLoaders:
-    """Empty DataLoaders with what `test_dl` and `predict` need: the transforms and the classes."""
+    """Return empty DataLoaders with what `test_dl` and `predict` need: the transforms and the classes."""
     photos = TfmdLists(
         [], [PILImage.create], types=[(Path, str, torch.Tensor, np.ndarray, bytes, Image.Image), PILImage]
     )
@@ -344,7 +344,7 @@ def create_dls(description: Description) -> DataLoaders:
 
 
 def create_part(part: Any, known: Parts) -> Any:
-    """Return the transform or layer that a part of a `Description` stands for."""
+    """Create the transform or layer that a part of a `Description` names."""
     [cls] = [cls for cls in known if full_name(cls) == part.name]
     arguments = {name: getattr(part, name) for name in known[cls]}
     return Normalize.from_stats(**arguments, cuda=False) if cls is Normalize else cls(**arguments)

@@ -1,7 +1,7 @@
-"""Find animals in a photo: boxes of a small network that learnt from photos of trail cameras.
+"""Find animals in a photo with a small network that was trained on photos from trail cameras.
 
 The network is MegadetectorLite, which DrivenData distilled from MegaDetector (YOLOX-tiny, 5 million parameters, one
-class: animal). bears/model/detector.md says where it comes from; benchmarks/export_detector.py has made the file.
+class: animal). bears/model/detector.md says where it comes from. benchmarks/export_detector.py made the file.
 """
 
 import gzip
@@ -17,29 +17,30 @@ from torchvision.ops import nms
 
 FILE = Path(__file__).with_name("detector.onnx.gz")
 SHA256 = "9d3a39c1a321dbc4babfac0535a1d86395854fe2c889d28ee9801f1ae4a2e329"
-CELL = 32  # pixels: the sides of what the network is shown are multiples of it
-SIDE = 640  # pixels that the longer side has, as in the network's training
-MIN_CONF = 0.2  # of a box that counts
-OVERLAP = 0.45  # of two boxes, intersection over union: beyond that they show the same animal
-THREADS = max(1, cpu_count() // 2)  # the model has the others
+CELL = 32  # pixels; both sides of the network's input are multiples of this
+SIDE = 640  # pixels of the input's longer side, as in the network's training
+MIN_CONF = 0.2  # boxes with a lower score are dropped
+OVERLAP = 0.45  # intersection over union; boxes that overlap more than this show the same animal
+THREADS = max(1, cpu_count() // 2)  # the other cores are for the model
 
 
 class Detector:
-    """Finds animals in photos; safe from any number of threads. Raises `DetectorError` when it cannot be opened."""
+    """Find animals in photos, from any number of threads. Raises `DetectorError` if the network can't be opened."""
 
     def __init__(self, file: Path = FILE) -> None:
-        import onnxruntime  # not above: it takes a while, and most commands never need it
+        import onnxruntime  # here since it is slow, and most commands don't need it
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = THREADS, 3
-        options.enable_cpu_mem_arena = False  # which would keep the memory of the largest photo
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # threads that wait leave the cores
+        options.enable_cpu_mem_arena = False  # the arena would keep the memory of the largest photo
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads use no CPU
         self.session = onnxruntime.InferenceSession(read(file), options, providers=["CPUExecutionProvider"])
 
     def find_animals(self, photo: Image.Image, side: int = SIDE) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes (animals, 4) in pixels of an RGB photo: left, top, right, bottom; their scores (animals,), best first.
+        """Return the boxes of the animals in an RGB photo, and their scores from 0 to 1, best first.
 
-        `side` is how many pixels the longer side has that the network is shown.
+        Boxes are (animals, 4): left, top, right, bottom in pixels of the photo. Scores are (animals,). The photo is
+        resized for the network so that its longer side has about `side` pixels.
         """
         width, height = (max(2, round(n * side / max(photo.size) / CELL)) * CELL for n in photo.size)
         pixels = np.asarray(photo.resize((width, height), Image.Resampling.BILINEAR), np.float32)
@@ -53,11 +54,11 @@ class Detector:
 
 
 def read(file: Path) -> bytes:
-    """Return the network as ONNX, if the file is the one that belongs here."""
+    """Return the network as ONNX bytes. Raises `DetectorError` if the file is missing or another one."""
     try:
         data = file.read_bytes()
     except OSError as e:
-        raise DetectorError(f"{file} cannot be read ({e.strerror}): copy it again from the repository.") from None
+        raise DetectorError(f"{file} can't be read ({e.strerror}). Copy it again from the repository.") from None
     if hashlib.sha256(data).hexdigest() != SHA256:
-        raise DetectorError(f"{file} is damaged, or of another version: copy it again from the repository.")
+        raise DetectorError(f"{file} is damaged or from another version. Copy it again from the repository.")
     return gzip.decompress(data)

@@ -1,7 +1,7 @@
-"""Write a Learner as an `export.pkl` that opens everywhere, and open one.
+"""Write a Learner as an `export.pkl` that opens on any system, and open such a file.
 
-`learn.export` stores Python bytecode, which another Python version crashes on, and paths, which Windows cannot
-open. Here the standard library's pickle stores plain imports only, and the weights in half precision.
+`learn.export` stores Python bytecode, which crashes other Python versions, and paths, which Windows can't open. This
+module stores plain imports only, with the standard library's pickle, and the weights in half precision.
 """
 
 import io
@@ -31,7 +31,7 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 class HalfPrecision:
-    """Pickles a model in half precision; unpickling calls torch's own `Module.float` on it, none of our code."""
+    """Pickle a model in half precision. Unpickling calls torch's `Module.float`, and none of our code."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.model = model
@@ -41,17 +41,17 @@ class HalfPrecision:
 
 
 def export(learn: Learner, file: Path) -> None:
-    """`learn.export(file)`, but portable, at half the size, and moved into place only when it is complete.
+    """Write what `learn.export(file)` writes, but portable and at half the size.
 
-    The file says what it is (bears/model/description.py), so that `open_export` need not trust it; a network with
-    layers of somebody's own cannot, which is printed. Raises `ExportError`, with the previous file untouched, when
-    `file` cannot be written.
+    The file contains a description (bears/model/description.py), so that `open_export` need not trust it. If a network
+    has layers of your own, it can't be described, and a warning is printed. Raises `ExportError` if `file` can't be
+    written; the previous file is kept then.
     """
     data = as_bytes(lean := for_inference(learn))
     try:
         data = add_description(data, describe(lean, data))
         open_described(io.BytesIO(data))
-    except Exception as e:  # anything may be in a network that somebody has made
+    except Exception as e:  # a network of somebody's own can fail in any way
         why = e if isinstance(e, BearsError) else f"{type(e).__name__}: {' '.join(str(e).split()):.200}"
         print_line(f"· {file} can only be opened with --trust-model, since app.py can't rebuild it safely: {why}")
     write_whole(file, data)
@@ -59,7 +59,7 @@ def export(learn: Learner, file: Path) -> None:
 
 def as_bytes(learn: Learner) -> bytes:
     """Return what `learn.export` writes, with the weights in half precision and without Python bytecode."""
-    Path.__module__ = "pathlib"  # Python 3.13 would name pathlib._local, which no other Python has
+    Path.__module__ = "pathlib"  # Python 3.13 would write pathlib._local, which no other version has
     buffer, model = io.BytesIO(), learn.model
     learn.model = HalfPrecision(model)
     torch.save(learn, buffer, pickle_module=pickle, pickle_protocol=4)
@@ -68,9 +68,9 @@ def as_bytes(learn: Learner) -> bytes:
 
 
 def for_inference(learn: Learner) -> Learner:
-    """Return a Learner with what `predict` needs of `learn`: no photos, augmentation, optimizer, paths or code of ours.
+    """Return a copy of `learn` for prediction, without photos, augmentation, optimizer, paths and our own code.
 
-    Nothing in it is random: the same weights make the same file.
+    It contains nothing random, so the same weights make the same file.
     """
     dls = learn.dls.new_empty()
     for dl in dls.loaders:
@@ -79,7 +79,7 @@ def for_inference(learn: Learner) -> Learner:
             tfms = [tfm for tfm in getattr(dl, name).fs if not is_augmentation(tfm)]
             setattr(dl, name, Pipeline(tfms))
             for tfm in tfms:
-                vars(tfm).pop("pcts", None)  # where Resize has cut its latest photo
+                vars(tfm).pop("pcts", None)  # Resize keeps where it cropped its latest photo
         for tl in dl.dataset.tls:
             without_traces(tl)
     model = learn.model.cpu().to(memory_format=torch.contiguous_format)
@@ -92,15 +92,14 @@ def for_inference(learn: Learner) -> Learner:
 
 
 def is_augmentation(tfm: Any) -> bool:
-    """Return whether a transform changes training photos only, so that `predict` can do without it."""
+    """Return whether a transform only changes training photos, so that `predict` doesn't need it."""
     return tfm.size is None if isinstance(tfm, AffineCoordTfm) else tfm.split_idx == 0
 
 
 def export_examples(interp: interpret.Interpretation, folder: Path) -> None:
-    """Save a photo of each class that has none in `folder` yet, for the page to offer: `folder/LABEL.jpg`.
+    """Save an example photo as `folder/LABEL.jpg` for each class that has none there yet.
 
-    It takes the photo with the smallest loss in `interp`, upright and without the camera's
-    notes, such as where it was taken.
+    It is the photo with the smallest loss in `interp`, upright and without metadata such as where it was taken.
     """
     check_writable(folder)
     _, _, files = interp.top_losses(largest=False, items=True)
@@ -110,7 +109,7 @@ def export_examples(interp: interpret.Interpretation, folder: Path) -> None:
 
 
 def without_traces(tl: Any) -> None:
-    """Drop our `open_photo` from a `TfmdLists`, and what it remembers of the photos it was set up with."""
+    """Remove our `open_photo` from a `TfmdLists`, and all traces of the training photos."""
     own = [tfm.name == open_photo.__name__ for tfm in tl.tfms.fs]
     tl.tfms = Pipeline([tfm for tfm, ours in zip(tl.tfms.fs, own) if not ours])
     tl.types = [Path if isinstance(t, type) and issubclass(t, Path) else t for t in tl.types[sum(own) :]]
@@ -120,9 +119,9 @@ def without_traces(tl: Any) -> None:
 
 
 def open_export(file: Path, trust: bool = False) -> Learner:
-    """Return the Learner in `file`, on the CPU, ready for `predict` and without its progress bar.
+    """Return the Learner in `file`, on the CPU, ready for `predict` and without a progress bar.
 
-    A file of `export` is built from its description, without running any of it. Any other fastai export opens only
+    A file written by `export` is built from its description, and no code in it runs. Any other fastai export opens only
     with `trust`, since a pickle can run any code. Raises `ExportError`.
     """
     try:
@@ -134,9 +133,9 @@ def open_export(file: Path, trust: bool = False) -> Learner:
             f"{file} can't be opened safely: it lacks the description that train.py writes, so it could run any code on"
             " your computer. If you trust whoever made it, add --trust-model."
         ) from None
-    except UnboundLocalError:  # how fastai's load_learner reports a module that is not installed
+    except UnboundLocalError:  # fastai's load_learner raises this if a module is not installed
         raise ExportError(f"{file} needs a package that is not installed here. Train it again with train.py.") from None
-    except Exception as e:  # a damaged or foreign file raises anything
+    except Exception as e:  # a damaged file, or one of another program, can raise anything
         if is_lfs_pointer(file):
             raise ExportError(
                 f"{file} is a Git LFS pointer, not the model itself. Fetch the model with `git lfs pull`."
@@ -155,7 +154,7 @@ def open_export(file: Path, trust: bool = False) -> Learner:
 
 
 def is_lfs_pointer(file: Path) -> bool:
-    """Return whether `file` is what Git writes in place of a large file that it has not fetched."""
+    """Return whether `file` is the placeholder that Git writes for a large file it has not fetched."""
     try:
         with open(file, "rb") as f:
             return f.read(len(LFS_POINTER)) == LFS_POINTER
@@ -164,7 +163,7 @@ def is_lfs_pointer(file: Path) -> bool:
 
 
 def make_labels_text(learn: Learner) -> None:
-    """Turn labels such as the `False, True` of Lesson 1's `is_cat`, or numbers, into text, in the same order."""
+    """Convert labels to text in the same order: numbers, or `False` and `True` as of Lesson 1's `is_cat`."""
     for dl in learn.dls.loaders:
         for tfm in chain.from_iterable(tl.tfms.fs for tl in getattr(dl.dataset, "tls", ())):
             if isinstance(tfm, Categorize):
@@ -172,7 +171,7 @@ def make_labels_text(learn: Learner) -> None:
 
 
 def load_pickle(file: Path) -> Learner:
-    """fastai's `load_learner`, without its warning that a pickle can run code: to come here is to know that."""
+    """Call fastai's `load_learner` without its warning about pickles: whoever calls this trusts the file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return load_learner(file, pickle_module=pickle)

@@ -1,4 +1,4 @@
-"""Read export.json, which train.py writes next to a model, and describe its error in words."""
+"""Read export.json, which train.py writes next to a model, and put its error rate into words."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ PUBLIC = ("classes", "subject", "alarm", "groups", "recipe", "arch", "counts", *
 
 
 def read_facts(model: Path) -> dict:
-    """Return what train.py wrote about the model in export.json, or nothing."""
+    """Return the contents of export.json next to `model`, or an empty dict if it can't be read."""
     try:
         return dict(json.loads(model.with_suffix(".json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -16,24 +16,27 @@ def read_facts(model: Path) -> dict:
 
 
 def public(facts: dict) -> dict:
-    """Return only what the page reads: no names of photos, and no remarks about them."""
+    """Return the facts that may be published: no names of photos and no remarks about them."""
     return {name: figures(facts[name]) if name in FIGURES else facts[name] for name in PUBLIC if name in facts}
 
 
 def figures(value: dict) -> dict:
-    """Return the numbers of a dict, and its lists of numbers."""
+    """Return the items of a dict that are numbers or lists of numbers."""
     lists = {k: v for k, v in value.items() if isinstance(v, list) and all(isinstance(n, (int, float)) for n in v)}
     return {k: v for k, v in value.items() if isinstance(v, (int, float))} | lists
 
 
 def too_uncertain(estimate: dict) -> bool:
-    """Return whether an `error_summary` is of so few photos that its rate means nothing: it may be 30% more or less."""
+    """Return whether an error was measured on too few photos: its 95% interval is more than 0.3 wide.
+
+    `estimate` is one of `error_summary` in bears/learning/metrics.py.
+    """
     low, high = estimate["interval_95"]
     return high - low > 0.3
 
 
 def errors(estimate: dict) -> str:
-    """Return an `error_summary` in words."""
+    """Return an `error_summary` in words: `got 3 of 200 wrong: an error rate of 1.5%. On similar photos, ...`."""
     cases = f"got {estimate['errors']} of {estimate['photos']} wrong"
     if too_uncertain(estimate):
         return f"{cases}, too few to mean anything."
@@ -42,12 +45,12 @@ def errors(estimate: dict) -> str:
 
 
 def estimate(facts: dict) -> dict:
-    """The estimate of the error to go by: by source if sources are known, or else by folds, or by held out photos."""
+    """Return the best estimate of the error: by source if sources are known, else by folds, else by validation."""
     return facts.get("by_source") or facts.get("cross_validation") or facts["validation"]
 
 
 def error_sentence(facts: dict) -> str:
-    """Return a sentence about how the model was tested, and how often it was wrong."""
+    """Return sentences about how the model was tested and how often it was wrong."""
     if "by_source" in facts:
         asked = "Models trained the same way, tested on photos from sources that they had not seen,"
     elif "cross_validation" in facts:
@@ -58,6 +61,6 @@ def error_sentence(facts: dict) -> str:
 
 
 def when_sure(facts: dict) -> str:
-    """How many of the answers called sure were wrong, of photos from a source that had not been seen; or nothing."""
+    """Return a sentence about how many sure answers were wrong on photos from unseen sources, or an empty text."""
     sure = facts.get("when_sure")
     return f" Among {sure['photos']} answers that it called sure, {sure['errors']} were wrong." if sure else ""

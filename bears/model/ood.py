@@ -1,14 +1,14 @@
-"""None of the classes: does a photo show any at all? A softmax cannot say: its outputs always add up to one.
+"""Decide whether a photo shows any of the classes (out-of-distribution detection).
 
-Two questions to the frozen body decide (out-of-distribution detection). Is the photo like the training photos: the
-mean cosine similarity to its five nearest of them (Sun et al. 2022, https://arxiv.org/abs/2204.06507). And does
-ImageNet see in it what it sees in the training photos, rather than one of the closest categories? A panda is like a
-bear in every other way.
+Softmax can't tell, since its outputs always add up to 1. The score here has two factors. The first is how similar the
+photo is to the training photos: the mean cosine similarity to the five nearest of them (Sun et al. 2022,
+https://arxiv.org/abs/2204.06507). The second is whether ImageNet's classifier sees in it the categories of the training
+photos, rather than the categories closest to those. Without it, a panda would count as a bear.
 
-Photos from the web are good ones, and a score fitted only to those rejects night photos. So the training photos also
-count as degraded copies of themselves (bears/learning/degrade.py). Half of the gallery are copies, and the thresholds
-are quantiles of the scores of copies (split conformal prediction, Vovk et al. 2005). That share of photos that are as
-bad as the copies is rejected, and a smaller share of better photos.
+Photos from the web are good ones, and a score fitted to them alone rejects photos taken at night. So degraded copies of
+the training photos (bears/learning/degrade.py) make up half of the gallery. The thresholds are quantiles of the
+copies' scores (split conformal prediction, Vovk et al. 2005). This share of photos as bad as the copies is rejected,
+and a smaller share of better ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,15 +22,15 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 NEIGHBOURS = 5
-GALLERY = 800  # training photos and copies to compare with: 2 MB of the export
-RIVALS = 256  # ImageNet's categories that come closest to the classes,
-RIVALS_OF_GOOD_PHOTOS = 64  # and where there are no copies
-MAX_RIVAL_SHARE = 0.2  # of the training photos, at most, may look like rivals; of the bears it is 0.03
-SHARE_POWER = 0.25  # ImageNet is often wrong about bad photos: where these count, its opinion does, but is no veto
-TURNED_AWAY = 0.06  # of the copies: "none of the classes"
-UNSURE = 0.08  # of the copies, those that are turned away included: "not sure"
-TURNED_AWAY_WITHOUT_COPIES = 0.01  # of the training photos
-LIKELY = 0.5  # of the probability: a class that has less is less likely than all others together, and no verdict
+GALLERY = 800  # training photos and copies to compare with; they take 2 MB of the export
+RIVALS = 256  # how many of ImageNet's categories count as close to the classes
+RIVALS_OF_GOOD_PHOTOS = 64  # the same, if there are no copies
+MAX_RIVAL_SHARE = 0.2  # if more of the training photos look like rivals, ImageNet isn't used; for the bears it is 0.03
+SHARE_POWER = 0.25  # with copies, gives ImageNet's answer less weight, since it is often wrong about bad photos
+TURNED_AWAY = 0.06  # the share of the copies that is "none of the classes"
+UNSURE = 0.08  # the share of the copies that is "not sure" or "none of the classes"
+TURNED_AWAY_WITHOUT_COPIES = 0.01  # the same share of the training photos, if there are no copies
+LIKELY = 0.5  # the probability that a verdict needs; below it, all other classes together are more likely
 
 
 def fit(
@@ -41,15 +41,16 @@ def fit(
     seed: int = 42,
     copies: Sequence[Tensor] = (),
 ) -> tuple[dict, ndarray]:
-    """Everything that `score` needs, as a dict of half-precision tensors and floats; the groups of its gallery.
+    """Choose the gallery and the thresholds; return them, and the near-duplicate groups of the gallery's photos.
 
-    `features` is (photos, n), `labels` and `groups` (photos,) are arrays: classes, and the numbers of
-    `group_near_duplicates`; `classifier` is ImageNet's (weight, bias) on the same features, if the body came with one;
-    `copies` are the features of degraded copies of the same photos, each (photos, n).
+    The first value is a dict of half-precision tensors and floats, with all that `score` needs. `features` is
+    (photos, n), `labels` and `groups` are arrays (photos,): classes, and the numbers of `group_near_duplicates`.
+    `classifier` is ImageNet's (weight, bias) on the same features, if the body came with one. `copies` are the features
+    of degraded copies of the same photos, each (photos, n).
     """
     chosen = sample_gallery(labels, seed, GALLERY // 2 if copies else GALLERY)
     gallery, gallery_groups = features[chosen], groups[chosen]
-    judged, judged_groups = features, groups  # those that the thresholds follow
+    judged, judged_groups = features, groups  # their scores give the thresholds
     rivals, power, shares = RIVALS_OF_GOOD_PHOTOS, 1.0, (TURNED_AWAY_WITHOUT_COPIES, TURNED_AWAY_WITHOUT_COPIES)
     if copies:
         judged, judged_groups = torch.cat(list(copies)), np.tile(groups, len(copies))
@@ -68,9 +69,9 @@ def fit(
 
 
 def sample_gallery(labels: ndarray, seed: int, size: int = GALLERY) -> ndarray:
-    """Positions of about `size` photos, or of all if they are no more, drawn at random but evenly from all classes.
+    """Draw about `size` photos at random, equally many of each class, and return their positions in order.
 
-    No class gets fewer than `NEIGHBOURS`, if it has them: its photos would be like none of their own.
+    A class gets more than `NEIGHBOURS` photos if it has them, since a photo is compared with that many.
     """
     if len(labels) <= size:
         return np.arange(len(labels))
@@ -82,10 +83,10 @@ def sample_gallery(labels: ndarray, seed: int, size: int = GALLERY) -> ndarray:
 def own_and_rivals(
     features: Tensor, labels: ndarray, groups: ndarray, weight: Tensor, bias: Tensor, rivals: int
 ) -> dict:
-    """Return ImageNet's categories that the training photos show, and those that come closest to them.
+    """Return ImageNet's weights for its categories that the training photos show, and for the closest others.
 
-    Nothing when ImageNet has no word for the classes, or so many that most are missing among the photos. For a class
-    "dog" of a few dozen photos, the breeds that happen not to be there would be rivals.
+    Return an empty dict if ImageNet has no category for the classes, or if too many training photos look like one of
+    the others. For a class "dog" of a few dozen photos, the missing breeds would be rivals, for example.
     """
     guesses = (features @ weight.T + bias).argmax(dim=1).numpy()
     own = {c for label in set(labels) for c in frequent_categories(guesses[labels == label], groups[labels == label])}
@@ -101,7 +102,7 @@ def own_and_rivals(
 
 
 def frequent_categories(guesses: ndarray, groups: ndarray) -> Iterator[int]:
-    """Categories that ImageNet sees first in 3% of a class, and in three photos of it that are no near-duplicates."""
+    """Yield the categories that ImageNet ranks first for 3% of a class, and for three photos that differ."""
     for c in set(guesses.tolist()):
         photos = guesses == c
         if photos.mean() >= 0.03 and len(set(groups[photos])) >= 3:
@@ -109,9 +110,9 @@ def frequent_categories(guesses: ndarray, groups: ndarray) -> Iterator[int]:
 
 
 def score(detector: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
-    """How much each photo is like the training photos, float32 of shape (photos,); 1 is identical, 0 is not at all.
+    """Return how similar each photo is to the training photos, float32 (photos,), from 0 to 1 for identical.
 
-    `allowed` (photos, gallery) says which training photos a photo may be compared with.
+    `allowed`, (photos, gallery), says which training photos each photo may be compared with.
     """
     similarity = normalize(features) @ detector["gallery"].float().T
     if allowed is not None:
@@ -121,11 +122,11 @@ def score(detector: dict, features: Tensor, allowed: Tensor | None = None) -> Te
 
 
 def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) -> str:
-    """Return the answer to one photo: `NONE`, `UNSURE`, `GROUP` (one of the group, but which?) or `SURE`.
+    """Return the kind of answer for one photo: `NONE`, `UNSURE`, `GROUP` (one of several similar classes) or `SURE`.
 
-    `probs` are of each class; `score` is that of the function `score`, or None when nothing was fitted. The same rule
-    is `certainty` in bears/web/offline/squares.js, and tests/answers.json has cases for both. `fitted` may have
-    `likely`, the probability that a sure answer needs, and `groups`, lists of the positions of classes.
+    `probs` has the probability of each class. `score` is what the function `score` returned, or None if nothing was
+    fitted. `fitted` may have `likely`, the probability that a sure answer needs, and `groups`, lists of class numbers.
+    bears/web/offline/squares.js has the same rule, and tests/answers.json has cases for both.
     """
     fitted = fitted or {}
     if score is not None and shows_none(fitted, score):
@@ -140,22 +141,22 @@ def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) 
 
 
 def stricter(fitted: dict, strictness: float) -> dict:
-    """Return what was fitted with thresholds so many times as high: more photos show none of the classes, or may."""
+    """Return `fitted` with both thresholds multiplied by `strictness`. Above 1, more photos are rejected."""
     return fitted | {name: strictness * fitted[name] for name in ("threshold", "sure")}
 
 
 def shows_none(detector: dict, score: Any) -> Any:
-    """Return whether a photo of that score shows none of the classes; of one, or of an array or tensor of them."""
+    """Return whether a photo with this score shows none of the classes. Takes a number, array or tensor."""
     return score < detector["threshold"]
 
 
 def may_show_none(detector: dict, score: Any) -> Any:
-    """Return whether a photo of that score may show none of the classes."""
+    """Return whether a photo with this score may show none of the classes. Takes a number, array or tensor."""
     return score < detector["sure"]
 
 
 def own_share(detector: dict, features: Tensor) -> Tensor:
-    """Probability that ImageNet gives to the classes' own categories, against their rivals; 1 if it is unknown."""
+    """Return ImageNet's probability, (photos,), of the classes' own categories against their rivals; 1 if unknown."""
     if "own" not in detector:
         return features.new_ones(features.shape[0])
     probs = (features @ detector["weight"].float().T + detector["bias"].float()).softmax(dim=1)
@@ -163,6 +164,6 @@ def own_share(detector: dict, features: Tensor) -> Tensor:
 
 
 def left_out_scores(detector: dict, features: Tensor, groups: ndarray, gallery_groups: ndarray) -> ndarray:
-    """Scores of training photos or their copies, each compared with all but itself and its near-duplicates."""
+    """Return the scores of training photos or copies, each compared with all photos but its own near-duplicates."""
     allowed = torch.tensor(groups[:, None] != gallery_groups[None])
     return score(detector, features, allowed).numpy()

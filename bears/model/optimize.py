@@ -1,6 +1,6 @@
-"""Make a network answer faster on a CPU; each step is here because benchmarks/serve.py says that it helps.
+"""Make a network faster on a CPU. benchmarks/serve.py shows what each step gains.
 
-Training computes its features the same way.
+Training computes its features with the same steps.
 """
 
 import ctypes
@@ -14,12 +14,12 @@ from timm.layers import BatchNormAct2d, Conv2dSame
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-# M_MMAP_THRESHOLD and M_TRIM_THRESHOLD in bytes, M_ARENA_MAX in number, by their codes in glibc's malloc.h
+# Options of glibc's mallopt by their codes in malloc.h: M_MMAP_THRESHOLD and M_TRIM_THRESHOLD (bytes), M_ARENA_MAX
 MALLOPT = {-3: 2**30, -1: 2**30, -8: 2}
 
 
 def speed_up(model: nn.Module) -> None:
-    """Change a model in eval mode, in place, so that it gives the same answers sooner."""
+    """Change a model in eval mode, in place, so that it gives the same answers faster."""
     fuse(model)
     replace(model, same_padding)
     if torch.backends.mkldnn.is_available():
@@ -30,7 +30,7 @@ def speed_up(model: nn.Module) -> None:
 
 
 def fuse(module: nn.Module) -> None:
-    """Fold every batch norm of timm's into the convolution before it: fewer passes over the pixels."""
+    """Merge each of timm's batch norms into the convolution before it, to save passes over the pixels."""
     before: str | None = None
     for name, child in list(module.named_children()):
         previous = before and getattr(module, before)
@@ -43,7 +43,7 @@ def fuse(module: nn.Module) -> None:
 
 
 def replace(module: nn.Module, better: Callable) -> None:
-    """Put `better(layer)` in the place of every convolution that it returns another one for."""
+    """Replace each convolution by `better(convolution)`."""
     for name, child in list(module.named_children()):
         if isinstance(child, nn.Conv2d):
             setattr(module, name, better(child))
@@ -52,10 +52,11 @@ def replace(module: nn.Module, better: Callable) -> None:
 
 
 class SameConv(nn.Conv2d):
-    """TensorFlow's "same" padding of odd kernels at stride 2 without a copy of every pixel, on sides of even length.
+    """Convolve with TensorFlow's "same" padding (odd kernels, stride 2), without copying the pixels where possible.
 
-    There it adds one more pixel at the end than at the start. A kernel that is longer by a first row and column of
-    zeros needs as many on both. On sides of odd length it adds as many on both, and the zeros get a pixel of their own.
+    For a side of even length, TensorFlow adds one more pixel at the end than at the start. The kernel here has a first
+    row and column of zeros, so that the same padding on both sides gives the same result. For a side of odd length,
+    TensorFlow pads both ends equally; only then a copy with one more pixel at the start is made.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -78,13 +79,13 @@ def same_padding(conv: nn.Conv2d) -> nn.Conv2d:
 
 
 class PackedConv(nn.Module):
-    """A convolution by oneDNN, with the ReLU6 after it if there is one, whose weights are packed once and for all."""
+    """Convolve with oneDNN, including a ReLU6 that follows. The weights are packed once, not at each call."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.pad = conv.pad if isinstance(conv, SameConv) else nn.Identity()
         self.how = list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups
-        size = [1, conv.in_channels, 64, 64]  # for which oneDNN chooses an order; others work as well
+        size = [1, conv.in_channels, 64, 64]  # oneDNN packs the weights for this input; others work, too
         self.weight = torch.ops.mkldnn._reorder_convolution_weight(conv.weight.detach(), *self.how, size)
         self.bias = conv.bias
         self.after: tuple[str, list[float]] = ("none", [])
@@ -100,7 +101,7 @@ def packed(conv: nn.Conv2d) -> nn.Module:
 
 
 def join_relu6(module: nn.Module) -> None:
-    """Let every `PackedConv` do the ReLU6 after it."""
+    """Move each ReLU6 that follows a `PackedConv` into it."""
     previous: nn.Module | None = None
     for name, child in list(module.named_children()):
         if isinstance(child, nn.ReLU6) and isinstance(previous, PackedConv):
@@ -112,7 +113,7 @@ def join_relu6(module: nn.Module) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """On matrices as small as a head's, more threads wait for each other."""
+    """Use one thread of torch: for matrices as small as a head's, more threads only wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -122,10 +123,10 @@ def one_thread() -> Iterator[None]:
 
 
 def keep_memory() -> None:
-    """Let glibc keep freed memory for the next batch: the kernel takes a third of the time to hand it out again."""
+    """Let glibc keep freed memory for the next batch: getting it from the kernel again takes a third of the time."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc and hasattr(libc, "mallopt"):
         gc.collect()
-        libc.malloc_trim(0)  # what loading has left behind goes back once
+        libc.malloc_trim(0)  # give back once what loading no longer needs
         for option, value in MALLOPT.items():
             libc.mallopt(option, value)

@@ -1,9 +1,10 @@
-"""Open a photo from a stranger. The app and training open all photos with this module.
+"""Open photos safely. The app, training and all commands open every photo with this module.
 
-Gradio's image component and `PIL.Image.open` each get some real photos wrong: turned sideways, whitened, or decoded
-in full although they are bombs. So both only get files that this module has opened.
-The page opens photos in processes that may be ended at any time (bears/app/decode_workers.py); what is refused here
-before it is decoded does not even cost that.
+Gradio's image component and `PIL.Image.open` each get some real photos wrong. They show them sideways or too bright, or
+decode a small file that unpacks to gigabytes. So they never get an uploaded file, only photos that this module decoded.
+
+Most bad files are refused before they are decoded. The app decodes the others in worker processes that it can stop at
+any time (bears/app/decode_workers.py).
 """
 
 import base64
@@ -24,26 +25,26 @@ import pillow_heif
 from bears.errors import PhotoError
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-# Only these decoders ever see a stranger's bytes; Pillow has others that start programs (EPS runs Ghostscript).
+# No other decoder gets an uploaded file: Pillow also has some that start programs (EPS runs Ghostscript).
 # JPEG includes MPO, the pairs of pictures that some phones save.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
-MAX_MEGAPIXELS = 50  # imgproxy's default limit on a source image
-MAX_MEGAPIXELS_JPEG = 200  # a phone's largest: a baseline JPEG is decoded at an eighth of its sides
-LARGE = 13  # megapixels; phones take photos of 12
-MAX_RATIO = 20  # of the longer side to the shorter; a panorama has less, and no JPEG of the answer holds much more
-SIDE = 360  # pixels of the shorter side that are left at least: more than the model sees, enough to show on a page
-THUMBNAIL = 280  # pixels of the longer side: sharp on most screens
-KEPT_SIDE = 512  # pixels of the longer side of a photo that is downloaded: twice what the model sees
-MAX_SCANS = 50  # of a JPEG, each of which goes through all its pixels; encoders write about ten
-MAX_TABLE = 2**15  # numbers in a table of a TIFF, where Pillow makes a Python object of each; a strip per row has fewer
-MAX_BLOCKS = 2**12  # of text before a GIF's first frame: Pillow copies all that it has at each
+MAX_MEGAPIXELS = 50  # the default limit of imgproxy
+MAX_MEGAPIXELS_JPEG = 200  # the largest photos of phones; a baseline JPEG can be decoded at an eighth of its sides
+LARGE = 13  # megapixels; most phones take photos of 12
+MAX_RATIO = 20  # longer side to shorter side; panoramas have less
+SIDE = 360  # the shorter side of an opened photo has at least this many pixels, more than the model uses
+THUMBNAIL = 280  # pixels of the longer side, sharp on most screens
+KEPT_SIDE = 512  # pixels of the longer side of a downloaded photo, twice as many as the model uses
+MAX_SCANS = 50  # of a JPEG; each takes time for all its pixels, and encoders write about ten
+MAX_TABLE = 2**15  # numbers in a TIFF's table; Pillow makes a Python object of each, and one strip per row needs fewer
+MAX_BLOCKS = 2**12  # of text before a GIF's first frame; at each, Pillow copies all the earlier ones
 
 pillow_heif.register_heif_opener()
-# This module checks sizes itself, before decoding; Pillow's own check only knows one limit for all formats.
-Image.MAX_IMAGE_PIXELS = MAX_MEGAPIXELS_JPEG * 10**6 // 2  # Pillow warns here and refuses at twice as much
+# `check_size` has a limit for each format. Pillow has one for all, from which it warns; it refuses twice as many.
+Image.MAX_IMAGE_PIXELS = MAX_MEGAPIXELS_JPEG * 10**6 // 2
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
-TURNS = {  # from EXIF's orientation
+TURNS = {  # by EXIF's orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -53,10 +54,10 @@ TURNS = {  # from EXIF's orientation
     8: Image.Transpose.ROTATE_90,
 }
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PNG_EXTRAS = (b"tRNS", b"eXIf")  # the only optional chunks that change the picture
-TIFF_BYTES = (1, 2, 6, 7)  # types of tables that are read as they are, such as a colour profile
-TIFF_OFFSETS = (273, 324)  # of strips and of tiles: a Python object each, whatever their type
-JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # those that have a length, and the end
+PNG_EXTRAS = (b"tRNS", b"eXIf")  # the optional chunks that change how the photo looks: transparency, orientation
+TIFF_BYTES = (1, 2, 6, 7)  # types of tables that Pillow reads as bytes, such as a colour profile
+TIFF_OFFSETS = (273, 324)  # tags of strips and tiles: Pillow makes a Python object of each, whatever their type
+JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # markers with a length, and the end marker
 HINT = "Please send a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC photo."
 
 
@@ -66,14 +67,14 @@ def open_photo(
     long_side: int | None = None,
     in_turn: Callable[[], AbstractContextManager] = contextlib.nullcontext,
 ) -> Image.Image:
-    """Decode `file` (a path or a binary file object) into an upright RGB photo on white, first frame only.
+    """Decode the first frame of `file` (a path or a binary file object) as an upright RGB photo on white.
 
-    Returns a PIL image in mode RGB whose shorter side has `side` pixels or more, but less than twice as many (small
-    photos keep their size). It has at most MAX_RATIO * `side`² pixels, so that a panorama takes no more memory.
-    `long_side` is as many pixels as the longer side needs, whatever `side` says: a panorama that is wide enough need
-    not be high. `in_turn` makes a context in which a large photo is decoded.
-    Raises `PhotoError` when the file is no photo, is damaged, has too many pixels, cannot be read, or takes more memory
-    than there is.
+    Returns a PIL image in mode RGB. Its shorter side has at least `side` pixels and less than twice as many, but small
+    photos keep their size. It has at most MAX_RATIO * `side`² pixels, so that panoramas take no more memory. If the
+    longer side needs only `long_side` pixels, a panorama's shorter side may have fewer than `side`. Large photos are
+    decoded in the context that `in_turn()` returns, for example a lock.
+    Raises `PhotoError` if the file is not a photo, is damaged, has too many pixels, can't be read, or takes too much
+    memory.
     """
     try:
         with open_file(file) as fp, Image.open(check_tables(fp), formats=FORMATS) as im:
@@ -94,17 +95,17 @@ def open_photo(
         raise PhotoError("This photo may not be read", "Please check the permissions of the file.") from None
     except MemoryError:
         raise PhotoError("This photo takes too much memory to open", "Please send a smaller copy.") from None
-    except Exception:  # on hostile bytes decoders raise anything: OSError, SyntaxError, struct.error…
+    except Exception:  # decoders can raise anything on a bad file: OSError, SyntaxError, struct.error…
         raise PhotoError("This photo is damaged or incomplete", "Please save it again or send another one.") from None
 
 
 def open_file(file: Path | BinaryIO) -> Any:
-    """Open a path for reading, or take a binary file object as it is: a context manager."""
+    """Return a context manager that opens a path for reading, or returns a binary file object as it is."""
     return contextlib.nullcontext(file) if hasattr(file, "read") else open(file, "rb")
 
 
 def check_tables(fp: BinaryIO) -> BinaryIO:
-    """Refuse what Pillow would spend seconds on before it knows how large a picture is; return what it should read."""
+    """Return what Pillow should read of a file. Raises `PhotoError` for metadata that would take Pillow seconds."""
     fp.seek(0)
     head = fp.read(16)
     if head.startswith(PNG_SIGNATURE):
@@ -122,9 +123,9 @@ def check_tables(fp: BinaryIO) -> BinaryIO:
 
 
 def plain_png(fp: BinaryIO) -> BinaryIO:
-    """Return a PNG without the optional chunks that the picture does not need, or that are damaged.
+    """Return a PNG without the optional chunks that don't change how it looks or are damaged.
 
-    Pillow refuses the photo for those: for a large colour profile or text, or a wrong checksum.
+    Pillow would refuse some photos because of them: for a large colour profile or text, or a wrong checksum.
     """
     fp.seek(0)
     data, at, plain = memoryview(fp.read()), len(PNG_SIGNATURE), io.BytesIO()
@@ -140,7 +141,7 @@ def plain_png(fp: BinaryIO) -> BinaryIO:
 
 
 def tiff_tables(fp: BinaryIO, head: bytes) -> Iterator[int]:
-    """Return how many numbers each table of a TIFF's first page has, such as where its strips start."""
+    """Return how many numbers each table of a TIFF's first page has that Pillow makes Python objects of."""
     order = "<" if head[0] == ord("I") else ">"
     start, number, entry = ("8xQ", "Q", "HHQ8x") if ord("+") in head[2:4] else ("4xL", "H", "HHL4x")
     fp.seek(*struct.unpack_from(order + start, head))
@@ -151,8 +152,8 @@ def tiff_tables(fp: BinaryIO, head: bytes) -> Iterator[int]:
 
 
 def gif_blocks(fp: BinaryIO, head: bytes) -> Iterator[int]:
-    """Yield how long each block is that comes before a GIF's first frame."""
-    fp.seek(13 + (3 << (head[10] & 7) + 1 if head[10] & 128 else 0))  # behind the palette
+    """Yield the length in bytes of each block before a GIF's first frame."""
+    fp.seek(13 + (3 << (head[10] & 7) + 1 if head[10] & 128 else 0))  # after the palette
     while fp.read(1) == b"!":
         fp.seek(1, io.SEEK_CUR)
         while length := ord(fp.read(1)):
@@ -161,7 +162,7 @@ def gif_blocks(fp: BinaryIO, head: bytes) -> Iterator[int]:
 
 
 def jpeg_scans(data: bytes) -> Iterator[int]:
-    """Yield how many components each scan of a JPEG's first picture has."""
+    """Yield how many colour components each scan of a JPEG's first picture has."""
     at = 0
     while (marker := JPEG_MARKER.search(data, at)) and marker[0] != b"\xff\xd9":
         at = marker.end()
@@ -171,13 +172,13 @@ def jpeg_scans(data: bytes) -> Iterator[int]:
 
 
 def begins_a_photo(data: bytes) -> bool:
-    """Return whether a file that begins with these bytes, 16 or all that it has, can be of one of the FORMATS."""
+    """Return whether a file with these first bytes (16, or all it has) may be in one of the FORMATS."""
     Image.init()
     return any(Image.OPEN[name][1](data[:16]) is True for name in FORMATS)
 
 
 def check_size(im: Image.Image, fp: BinaryIO) -> None:
-    """Refuse an opened but not yet decoded image whose header promises too many pixels, or a thread of them."""
+    """Raise `PhotoError` if the header of an image, not decoded yet, says that it is too large or too thin."""
     limit = MAX_MEGAPIXELS_JPEG if im.format in ("JPEG", "MPO") and is_decoded_in_rows(im, fp) else MAX_MEGAPIXELS
     if im.width * im.height > limit * 10**6:
         raise too_large(limit)
@@ -186,14 +187,17 @@ def check_size(im: Image.Image, fp: BinaryIO) -> None:
 
 
 def is_large(im: Image.Image, fp: BinaryIO) -> bool:
-    """Return whether an image may take hundreds of megabytes while it is decoded: up to 20 bytes per pixel."""
-    if im.format == "AVIF":  # its header may lie, and no decoder refuses it for that, as libheif refuses a HEIC
+    """Return whether an image may take hundreds of megabytes to decode: up to 20 bytes per pixel."""
+    if im.format == "AVIF":  # the size in its header may be false, and unlike libheif for HEIC, no decoder checks it
         return True
     return im.width * im.height > LARGE * 10**6 and not (im.format in ("JPEG", "MPO") and is_decoded_in_rows(im, fp))
 
 
 def is_decoded_in_rows(im: Any, fp: BinaryIO) -> bool:
-    """Whether a JPEG has all its colours in one scan; any other is held in full while it is decoded, at any size."""
+    """Return whether a JPEG has all its colours in one scan. Any other is decoded at full size in memory.
+
+    Raises `PhotoError` if it has too many scans.
+    """
     fp.seek(0)
     scans = jpeg_scans(fp.read())
     if next(scans, 0) == im.layers and not im.info.get("progressive"):
@@ -208,14 +212,14 @@ def too_large(megapixels: int) -> PhotoError:
 
 
 def decode(im: Image.Image, side: int) -> Image.Image:
-    """Return an opened image as an upright RGB photo, as `open_photo` promises it."""
-    im.draft("RGB", (side, side))  # JPEG only: decodes at 1/2, 1/4 or 1/8, never below `side`
+    """Decode an opened image as `open_photo` describes."""
+    im.draft("RGB", (side, side))  # makes a JPEG decode at 1/2, 1/4 or 1/8 of its size, but not below `side`
     small, turn = shrink(load(im), side), TURNS.get(orientation(im) or 1)
     return fit(to_rgb(small if turn is None else small.transpose(turn)), MAX_RATIO * side**2)
 
 
 def load(im: Any) -> Image.Image:
-    """Decode an opened image; free the two pictures that the decoder of a WebP holds before Pillow makes another."""
+    """Decode an opened image. The WebP decoder keeps two copies, so it is freed before Pillow makes a third."""
     if im.format != "WEBP":
         im.load()
         return im
@@ -225,26 +229,26 @@ def load(im: Any) -> Image.Image:
 
 
 def orientation(im: Image.Image) -> int | None:
-    """Return EXIF's number for how the camera was held, or None; what else stands there may be wrong in any way."""
-    with contextlib.suppress(Exception):
+    """Return EXIF's orientation, from 1 to 8, or None if there is none or it can't be read."""
+    with contextlib.suppress(Exception):  # damaged EXIF can raise anything
         return int(im.getexif().get(ExifTags.Base.Orientation))
     return None
 
 
 def to_rgb(im: Image.Image) -> Image.Image:
-    """Convert any mode to RGB as a viewer would show it: 16 bits scaled (Pillow clips), transparency on white."""
+    """Convert any mode to RGB as a viewer shows it: transparency on white, and 16 bits scaled (Pillow would clip)."""
     if im.mode in ("I", "F") or im.mode.startswith("I;16"):
         im = Image.fromarray(to_8_bits(np.asarray(im)))
     if im.has_transparency_data:
         im = im.convert("RGBA")
         im = Image.alpha_composite(Image.new("RGBA", im.size, "white"), im)
     im = im.convert("RGB")
-    im.info.clear()  # what else the file says, such as comments: Pillow would write it again
+    im.info.clear()  # Pillow would write comments and other metadata into copies
     return im
 
 
 def to_8_bits(pixels: np.ndarray) -> np.ndarray:
-    """Scale one channel of integers or floats to uint8, where white is 1 (floats only), 255, 65535 or the brightest."""
+    """Scale one channel of integers or floats to uint8. White is 1 (floats only), 255, 65535 or the brightest value."""
     real = np.issubdtype(pixels.dtype, np.floating)
     pixels = np.nan_to_num(pixels.astype(np.float32), posinf=np.inf)
     top = pixels.max(initial=0, where=np.isfinite(pixels))
@@ -255,7 +259,7 @@ def to_8_bits(pixels: np.ndarray) -> np.ndarray:
 
 
 def shrink(im: Image.Image, side: int) -> Image.Image:
-    """Average blocks of pixels until the shorter side is less than twice `side`; a small photo stays as it is."""
+    """Shrink an image by averaging blocks of pixels, until its shorter side is less than twice `side`."""
     factor = min(im.size) // side
     if factor < 2:
         return im
@@ -267,36 +271,33 @@ def shrink(im: Image.Image, side: int) -> Image.Image:
 
 
 def fit(im: Image.Image, pixels: int) -> Image.Image:
-    """Scale an RGB photo down to so many pixels, if it has more."""
+    """Shrink an RGB photo to at most `pixels` pixels in all."""
     scale = (pixels / (im.width * im.height)) ** 0.5
     return im.resize((int(im.width * scale), int(im.height * scale))) if scale < 1 else im
 
 
 def as_jpeg(im: Image.Image, quality: int) -> bytes:
-    """Return an RGB photo as the bytes of a JPEG of that `quality`, from 1 to 95."""
+    """Encode an RGB photo as JPEG with a `quality` from 1 to 95."""
     jpeg = io.BytesIO()
     im.save(jpeg, "JPEG", quality=quality)
     return jpeg.getvalue()
 
 
 def as_address(jpeg: bytes) -> str:
-    """Return the `data:` address by which a page shows a JPEG that it brings along."""
+    """Return the bytes of a JPEG as a `data:` address for HTML."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
 def thumbnail(photo: Path | Image.Image) -> str:
-    """Return a small picture of a photo, or of its file, as a `data:` address. Raises `PhotoError`."""
+    """Return a thumbnail of a photo or of its file, as a `data:` address. Raises `PhotoError`."""
     im = photo if isinstance(photo, Image.Image) else open_photo(photo, side=THUMBNAIL // 2)
     im.thumbnail((THUMBNAIL, THUMBNAIL))
     return as_address(as_jpeg(im, quality=80))
 
 
 def small_jpeg(data: bytes) -> bytes:
-    """Return the photo in `data` upright, in RGB, at most `KEPT_SIDE` pixels a side, as bytes of a JPEG.
-
-    Raises `PhotoError`.
-    """
-    # Shrunk in two steps only where one would take much memory.
+    """Convert the photo in `data` to an upright JPEG of at most `KEPT_SIDE` pixels a side. Raises `PhotoError`."""
+    # `open_photo` already shrinks photos that would take much memory.
     im = open_photo(io.BytesIO(data), side=4 * KEPT_SIDE, long_side=8 * KEPT_SIDE)
     im.thumbnail((KEPT_SIDE, KEPT_SIDE))
     return as_jpeg(im, quality=88)

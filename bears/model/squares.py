@@ -1,7 +1,8 @@
-"""Classify the whole photo: all squares that cover it, for the cost of one pass of the network and a little more.
+"""Classify all squares that cover a photo, for little more than the cost of one pass of the network.
 
-fastai's `Resize` crops to the middle square, so a bear at the edge is lost. The network is convolutional, so
-one pass over the whole photo holds what it makes of every square: the squares are pooled from its map.
+fastai's `Resize` crops to the middle square, so a bear at the edge is lost. The body is convolutional, so one pass
+over the whole photo gives a feature map of all its squares. The features of each square are pooled from its part of
+the map.
 """
 
 from collections.abc import Sequence
@@ -22,12 +23,12 @@ from fasttransform import Pipeline, Transform
 from PIL import Image
 from torch import nn
 
-MAX_RATIO = 3  # of the longer side to the shorter; what is beyond that is cut off at both ends
-MAX_PIXELS = 600_000  # that go through the network at once, which takes memory: two ordinary photos at the second pass
-CLOSER = 7 / 4  # times the size of the first pass has the second: what is small or far away grows by as much
-HOPELESS = 1 / 2  # of the threshold: no bear was found by the second pass that scored less in the first one
-MARGINS = (0.1, 0.25)  # of a box's longer side, on all sides: an animal is cut out so and so, and the answers averaged
-LESS = 0.06  # is taken off the score of a whole photo where animals are cut out: what the crops say is right more often
+MAX_RATIO = 3  # longer side to shorter side; more than that is cut off at both ends
+MAX_PIXELS = 600_000  # in one pass, to limit its memory; enough for two ordinary photos at the second pass
+CLOSER = 7 / 4  # how much larger the photo is in the second pass, and small things in it
+HOPELESS = 1 / 2  # skip the second pass below this fraction of the threshold; it never found a bear there
+MARGINS = (0.1, 0.25)  # around a detector's box, as shares of its longer side; the answers for both crops are averaged
+LESS = 0.06  # subtracted from the score of a whole photo if animals are cropped, since the crops are right more often
 
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
@@ -35,28 +36,31 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
 @dataclass
 class Answer:
-    """Hold the answer of a model about one photo."""
+    """Hold a model's answer about one photo."""
 
     probs: torch.Tensor  # of each class, (classes,)
-    box: Box  # the square that the answer is about: left, top, right, bottom in pixels
-    score: Any = None  # how sure it is that there is any class, as `ood.score`; None: nothing was fitted
-    fmap: torch.Tensor | None = None  # what the body made of that square, (n, h, w)
-    animal: Box | None = None  # the box around which the detector's square was cut out, if that decided
+    box: Box  # the square that was classified
+    score: Any = None  # how sure it is that any class is there, from 0 to 1 (`ood.score`); None if nothing was fitted
+    fmap: torch.Tensor | None = None  # the body's feature map of the square, (n, h, w)
+    animal: Box | None = None  # the detector's box in the square, if its crop decided
 
 
 class Grid(NamedTuple):
-    """How a network sees photos: squares of `size` pixels a side, each of which is `side` cells of its map."""
+    """Convert between the pixels of a photo and the cells of a network's feature map.
+
+    A square has `size` pixels a side, and `side` cells in the map.
+    """
 
     size: int
     side: int
 
     @property
     def cell(self) -> int:
-        """Return how many pixels a side of a cell has."""
+        """Return the side of a cell in pixels."""
         return self.size // self.side
 
     def target(self, photo_size: tuple[int, int], size: int) -> tuple[int, ...]:
-        """Return (width, height) of a photo once its shorter side is `size` pixels, the longer one in whole cells."""
+        """Return (width, height) for a photo with a shorter side of `size` pixels and a longer side of whole cells."""
         left, top, right, bottom = visible(photo_size)
         sides = right - left, bottom - top
         return tuple(max(size, round(side * size / min(photo_size) / self.cell) * self.cell) for side in sides)
@@ -66,7 +70,10 @@ class Grid(NamedTuple):
         return photo.crop(visible(photo.size)).resize(target, Image.Resampling.BILINEAR)
 
     def box(self, photo_size: tuple[int, int], shape: Sequence[int], corner: tuple[int, int]) -> Box:
-        """Return where in a photo a square is that begins at cell `corner` of the map of a picture of that shape."""
+        """Return the box in the photo of the square that begins at cell `corner` (top, left) of the map.
+
+        `shape` is the (width, height) to which `resized` scaled the photo.
+        """
         left, top, right, bottom = visible(photo_size)
         scale = (right - left) / shape[0], (bottom - top) / shape[1]
         start = [c * self.cell * s for c, s in zip(corner[::-1], scale)]
@@ -76,7 +83,7 @@ class Grid(NamedTuple):
 
 
 class WholePhoto(Transform):
-    """In the place of fastai's `Resize`: the whole photo, with its shorter side as long as a square of the grid."""
+    """Replace fastai's `Resize`: keep the whole photo, with the shorter side as long as a square of the grid."""
 
     order = Resize.order
 
@@ -88,15 +95,15 @@ class WholePhoto(Transform):
 
 
 def visible(size: tuple[int, int]) -> Box:
-    """Return the box (left, top, right, bottom) of a photo of such a size that is looked at."""
+    """Return the box of a photo of this size that is classified: all of it, unless it is very long."""
     cut = [max(0, side - MAX_RATIO * min(size)) // 2 for side in size]
     return cut[0], cut[1], size[0] - cut[0], size[1] - cut[1]
 
 
 def cover(n: int, side: int, stride: int | None = None) -> list[int]:
-    """Return the starts of the fewest squares of `side` cells that cover `n`, evenly spread, at most `stride` apart.
+    """Return the first cells of the fewest squares of `side` cells that cover `n` cells, evenly spread.
 
-    Without a `stride` their number is odd, so that the middle square is one of them.
+    They are at most `stride` cells apart. Without a `stride` their number is odd, so that one is in the middle.
     """
     if stride:
         count = -(-(n - side) // stride) + 1
@@ -113,22 +120,22 @@ def find_corners(shape: Sequence[int], side: int, stride: int | None = None) -> 
 
 
 def cut(fmaps: torch.Tensor, side: int, stride: int | None = None) -> tuple[list, list[torch.Tensor]]:
-    """The squares that cover maps (photos, n, h, w): their (top, left) cells, and of each its part of the maps."""
+    """Cut maps (photos, n, h, w) into the squares that cover them; return their (top, left) cells and the parts."""
     corners = find_corners(fmaps.shape[-2:], side, stride)
     return corners, [fmaps[..., y : y + side, x : x + side] for y, x in corners]
 
 
 class Chosen(NamedTuple):
-    """The square of each photo of a batch that is surest to show a class."""
+    """Hold, for each photo of a batch, the square that is surest to show a class."""
 
-    pooled: torch.Tensor  # what the head's pooling makes of it, (photos, n, 1, 1)
-    scores: list[float]  # how sure it is, as `ood.score`
-    fmaps: list[torch.Tensor]  # its part of the map, (n, side, side)
-    corners: list[tuple[int, int]]  # its (top, left) cell
+    pooled: torch.Tensor  # the squares' features after pooling, (photos, n, 1, 1)
+    scores: list[float]  # how sure each is to show a class (`ood.score`)
+    fmaps: list[torch.Tensor]  # their parts of the maps, each (n, side, side)
+    corners: list[tuple[int, int]]  # their (top, left) cells
 
 
 class SurestSquare(nn.Module):
-    """In the place of the head's average pooling: that of the square which is surest to show a class."""
+    """Replace the head's average pooling: pool only the square that is surest to show a class."""
 
     def __init__(self, pool: nn.Module, fitted: dict, side: int) -> None:
         super().__init__()
@@ -138,7 +145,7 @@ class SurestSquare(nn.Module):
         return self.choose(fmaps).pooled
 
     def choose(self, fmaps: torch.Tensor, stride: int | None = None) -> Chosen:
-        """Return the `Chosen` squares of maps (photos, n, h, w); `stride` as in `cover`."""
+        """Return the surest square of each photo from maps (photos, n, h, w); `stride` as in `cover`."""
         corners, squares = cut(fmaps, self.side, stride)
         pooled = torch.stack([self.pool(square) for square in squares], dim=1)
         scores = ood.score(self.fitted, pooled.flatten(0, 1).flatten(1)).view(pooled.shape[:2])
@@ -149,9 +156,9 @@ class SurestSquare(nn.Module):
 
 
 def create_squares(learn: Learner, detect: bool = True) -> "LearnerSquares | MiddleSquare":
-    """`LearnerSquares` where the Learner can do that, else `MiddleSquare`.
+    """Return `LearnerSquares` if the Learner's network allows it, else `MiddleSquare`.
 
-    If its classes are animals and `detect` is true, it crops what the detector finds.
+    If its classes are animals and `detect` is true, it also classifies the animal that the detector finds.
     """
     grid = getattr(learn, "ood", None) is not None and find_grid(learn)
     if not grid:
@@ -166,20 +173,20 @@ def create_squares(learn: Learner, detect: bool = True) -> "LearnerSquares | Mid
 
 
 class WholePhotos:
-    """Answers for whole photos, by passes of a network; subclasses have `run`, which is one pass.
+    """Classify whole photos in one or two passes of a network. Subclasses define `run`, which makes one pass.
 
-    If the first pass is not sure, there is another one: over the animal that the detector finds. Without a detector it
-    is over the enlarged photo, unless the first score was so low that this never helped.
+    If the first pass is not sure, the second one is over the animal that the detector finds. Without a detector it is
+    over the enlarged photo. It is skipped if the first score is so low that a second pass never helped.
     """
 
-    closer = (CLOSER,)  # how much, for each further pass; what more of them gain: benchmarks/cameras.py
+    closer = (CLOSER,)  # the enlargement of each further pass; benchmarks/cameras.py measures what more passes gain
     detector: Any = None  # or a `Detector`
 
     def __init__(self, fitted: dict, grid: Grid) -> None:
         self.fitted, self.grid = fitted, grid
 
     def run(self, photos: list[Image.Image], size: int, stride: int | None = None) -> list[Answer]:
-        """Answer for the surest square of each photo, whose shorter side is made `size` pixels long."""
+        """Return the answer for the surest square of each photo, resized to a shorter side of `size` pixels."""
         raise NotImplementedError
 
     def ask(self, photos: list[Image.Image]) -> list[Answer]:
@@ -187,7 +194,7 @@ class WholePhotos:
         return self.ask_about_animals(photos, answers) if self.detector else self.ask_closer(photos, answers)
 
     def ask_about_animals(self, photos: list[Image.Image], answers: list[Answer]) -> list[Answer]:
-        """Answer for the animal, if there is one, where the whole photo does not decide and the animal scores more."""
+        """Replace the answers that are not sure by those about the detector's animal, where these score higher."""
         answers = [replace(answer, score=answer.score - LESS) for answer in answers]
         unsure = [i for i, answer in enumerate(answers) if ood.may_show_none(self.fitted, answer.score)]
         boxes = {i: box for i in unsure if (box := self.find_animal(photos[i]))}
@@ -202,7 +209,7 @@ class WholePhotos:
         return answers
 
     def find_animal(self, photo: Image.Image) -> Sequence[float]:
-        """Return the box of the animal that the detector is surest of: left, top, right, bottom; or nothing."""
+        """Return the box of the animal that the detector is surest of, or an empty tuple."""
         boxes, _ = self.detector.find_animals(photo)
         return tuple(boxes[0]) if len(boxes) else ()
 
@@ -219,7 +226,7 @@ class WholePhotos:
 
 
 class LearnerSquares(WholePhotos):
-    """Runs whole photos through a Learner, which it changes: `learn.predict` then answers for the surest square."""
+    """Classify whole photos with a Learner, and change it so that `learn.predict` uses the surest square, too."""
 
     def __init__(self, learn: Learner, grid: Grid) -> None:
         super().__init__(learn.ood, grid)
@@ -250,16 +257,22 @@ class LearnerSquares(WholePhotos):
 
 
 def load_batch(learn: Learner, photos: list[Image.Image], after_item: list | None = None) -> torch.Tensor:
-    """Return photos as a Learner's network gets them, (photos, 3, h, w); `after_item` takes the place of its own."""
+    """Return the input of a Learner's network for these photos, (photos, 3, h, w).
+
+    `after_item` replaces the Learner's own transforms.
+    """
     batches = learn.dls.test_dl(photos, bs=len(photos), num_workers=0)
     if after_item:
         batches.after_item = Pipeline(after_item)
     [batch] = batches.one_batch()
-    return batch.as_subclass(torch.Tensor)  # a plain one: fastai's own goes through Python once more at every layer
+    return batch.as_subclass(torch.Tensor)  # fastai's own class would call Python code at every layer
 
 
 def around(box: Sequence[float], size: tuple[int, int], margin: float) -> Box:
-    """Return the square around a box with so much of its longer side on all sides, moved into a photo of that size."""
+    """Return the square around a box, inside a photo of this (width, height).
+
+    `margin` is added on all sides, as a share of the box's longer side.
+    """
     side = max(1, min(round((1 + 2 * margin) * max(box[2] - box[0], box[3] - box[1])), *size))
     starts = [(start + end - side) / 2 for start, end in (box[::2], box[1::2])]
     left, top = (round(min(max(0, start), whole - side)) for start, whole in zip(starts, size))
@@ -276,13 +289,13 @@ def cut_square(photo: Image.Image, square: Box, size: int) -> Image.Image:
 
 
 def average(answers: list[Answer], square: Box) -> Answer:
-    """Return one answer of several about the same animal; what the body made of it is from the last."""
+    """Return the average of several answers about the same animal, with the feature map of the last one."""
     probs, score = torch.stack([a.probs for a in answers]).mean(dim=0), sum(a.score for a in answers) / len(answers)
     return Answer(probs, square, score, answers[-1].fmap)
 
 
 class MiddleSquare:
-    """Answers for what the DataBlock of a Learner makes of photos, for most the middle square."""
+    """Classify what the Learner's own transforms leave of a photo, usually the middle square."""
 
     def __init__(self, learn: Learner) -> None:
         self.learn = learn
@@ -297,19 +310,19 @@ class MiddleSquare:
 
 
 def middle(size: tuple[int, int]) -> Box:
-    """Return the box of the middle square of a photo of such a size."""
+    """Return the box of the middle square of a photo of this (width, height)."""
     side = min(size)
     left, top = (size[0] - side) // 2, (size[1] - side) // 2
     return left, top, left + side, top + side
 
 
 def has_linear_head(learn: Learner) -> bool:
-    """Whether the head is average pooling, flattening and one linear layer, all of which can be done for any square."""
+    """Return whether the head is average pooling and one linear layer, so that it can be applied to any square."""
     return [type(layer).__name__ for layer in learn.model[1]] == ["AdaptiveAvgPool2d", "Flatten", "Linear"]
 
 
 def plain_size(learn: Learner) -> int | None:
-    """The side in pixels of the middle square that the DataBlock cuts out of a photo, if it does no more than that."""
+    """Return the side in pixels to which the Learner crops photos, or None if it does anything else with them."""
     tfms = [tfm for tfm in learn.dls.valid.after_item.fs if not isinstance(tfm, ToTensor)]
     if [type(tfm) for tfm in tfms] != [Resize] or tfms[0].method != ResizeMethod.Crop:
         return None
@@ -318,7 +331,7 @@ def plain_size(learn: Learner) -> int | None:
 
 
 def cells(learn: Learner, size: int) -> int:
-    """Return how many cells a side has of the map that the body makes of a square of `size` pixels a side."""
+    """Return how many cells a side of the body's feature map has for a square of `size` pixels a side."""
     x = torch.zeros(1, 3, size, size, device=next(learn.model.parameters()).device)
     body = learn.model[0].eval()
     with torch.no_grad():
@@ -326,9 +339,9 @@ def cells(learn: Learner, size: int) -> int:
 
 
 def find_grid(learn: Learner) -> Grid | None:
-    """How large a Learner's square is, in pixels and in cells of its map, if it can look at all squares of a photo.
+    """Return the `Grid` of a Learner, or None if it can't classify all squares of a photo.
 
-    That takes a convolutional body on plain squares, and a linear head.
+    That needs a convolutional body, a plain crop to a square as the only transform, and a linear head.
     """
     if has_linear_head(learn) and (size := plain_size(learn)):
         side = cells(learn, size)

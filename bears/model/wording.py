@@ -1,4 +1,4 @@
-"""Write the page's sentences for a model: classes, subject and error come from export.json next to it."""
+"""Write the app's sentences about a model and its answers, from the facts in its export.json."""
 
 import re
 import time
@@ -12,22 +12,22 @@ from bears.model.metadata import error_sentence
 from bears.text import printable
 
 PROMISE = "When something moves, pictures of it are sent to this site's server and deleted within an hour."
-ALONE = "Your photos never leave this device."  # where there is no server
+ALONE = "Your photos never leave this device."  # in the offline version
 WATCHED_ALONE = "Pictures from your camera never leave this device. It needs no network."
-EXAMPLES = HOME / "examples"  # the bears', whose licence is their own
-MANY = 5  # classes that a sentence can name
+EXAMPLES = HOME / "examples"  # of the bears; their licence differs from the code's
+MANY = 5  # the most classes that a sentence names
 PRIVACY = "Your photo is only used to answer you, and deleted within an hour. There is also [an API](?view=api)."
 TAKE_ALONG = "\n\n**Use it offline:** [this version](offline/) runs in your browser and needs no network."
 
 
 def page_title(facts: dict) -> str:
-    """`Black, grizzly or teddy bear?`, or `Which bear is it?` when there are many."""
+    """Return the title, such as `Black, grizzly or teddy bear?`, or `Which bear is it?` for many classes."""
     classes, subject = facts.get("classes") or ["What is this"], facts.get("subject")
     return f"Which {subject or 'one'} is it?" if len(classes) > MANY else full_name(either(classes), subject) + "?"
 
 
 def invitation(facts: dict) -> str:
-    """Return a sentence about the page, for somebody who has not seen it."""
+    """Return a sentence that says what the app is for, as in link previews."""
     classes, subject = facts.get("classes", ()), facts.get("subject")
     if not classes or len(classes) > MANY:
         return f"Upload a photo to see which {subject or 'one'} it shows, or that it shows none."
@@ -36,23 +36,23 @@ def invitation(facts: dict) -> str:
 
 
 def full_name(label: str, subject: str | None) -> str:
-    """`Teddy bear` for `teddy` when the subject is bears; folders are seldom named in full."""
+    """Return the full name of a class, such as `Teddy bear` for the folder `teddy` and the subject `bear`."""
     name = label if not subject or subject.lower() in label.lower() else f"{label} {subject}"
     return name[:1].upper() + name[1:]
 
 
 def as_markdown(text: str) -> str:
-    """Escape what Markdown or HTML would take for markup, so that a class named `<b>` can be read."""
+    """Escape Markdown and HTML, so that a class named `<b>` can be read."""
     return re.sub(r"[\\`*_~\[\]<>&$#|:!^=]", r"\\\g<0>", text)  # https://spec.commonmark.org/0.31.2/#backslash-escapes
 
 
 def percent(prob: float, earned: float = 1) -> str:
-    """Return `99%` for 0.998: rounded down, never more than was `earned`, and never 100%: no model is that sure."""
+    """Return a probability in percent, rounded down, such as `97%` for 0.978. The most is 99%, or `earned` if less."""
     return f"{int(100 * min(0.99, earned, prob))}%"
 
 
 def headline(probs: dict[str, float], certainty: str, facts: dict, limits: Limits = NO_LIMITS) -> str:
-    """Return the verdict in words: `Teddy bear, 97% sure`, `Not sure: perhaps a teddy bear` or `No bear here`.
+    """Return the verdict, such as `Teddy bear, 97% sure`, `Not sure: perhaps a teddy bear` or `No bear here`.
 
     For a group it is `A bear: black or grizzly, can't tell which`.
     """
@@ -68,43 +68,43 @@ def headline(probs: dict[str, float], certainty: str, facts: dict, limits: Limit
 
 
 def cannot_tell(group: Sequence[str], facts: dict) -> str:
-    """Return the verdict about a group: `A bear: black or grizzly, can't tell which`, or the same without its name."""
+    """Return the verdict for a group, such as `A bear: black or grizzly, can't tell which`."""
     classes, name = either(group), group_name(group, facts)
     words = classes if name == classes else f"{with_article(name)}: {classes}"
     return f"{words[:1].upper()}{words[1:]}, can't tell which"
 
 
 def group_name(group: Sequence[str], facts: dict) -> str:
-    """Return the name that export.json has for a group: `bear`, or `black or grizzly` if it has none."""
+    """Return a group's name from export.json, such as `bear`, or else its classes, such as `black or grizzly`."""
     names = facts.get("groups", {}).items()
     return next((name for name, labels in names if set(labels) == set(group)), either(group))
 
 
 def shown_probs(probs: dict[str, float], certainty: str, limits: Limits) -> dict[str, float]:
-    """Return what the page shows as bars: a group first, if one is meant, and no probability above what was earned."""
+    """Return the probabilities to show as bars: for the answer `GROUP` its sum first, and none above `earned`."""
     group = find_group(probs, certainty, limits.groups)
     whole = {either(group): sum(probs[label] for label in group)} if group else {}
     return {label: min(limits.earned, prob) for label, prob in {**whole, **probs}.items()}
 
 
 def frame_answer(probs: dict[str, float], certainty: str, facts: dict, limits: Limits) -> dict:
-    """Return the answer about a picture of a watching camera; `group` are the classes of a group, if one is meant."""
+    """Return the answer about a camera frame for the browser. `group` has the classes of a group answer."""
     verdict, group = headline(probs, certainty, facts, limits), find_group(probs, certainty, limits.groups)
     return {"probs": probs, "certainty": certainty, "verdict": verdict, "group": group, "earned": limits.earned}
 
 
 def log_line(verdict: str, start: float) -> str:
-    """Return a line for the log: when a question that came at `start` was answered, how, and how long it took."""
+    """Return a line for the log: the time, the verdict, and the seconds since `start` (`time.monotonic`)."""
     return printable(f"{time.strftime('%X')} {verdict} in {time.monotonic() - start:.3f} s")
 
 
 def none_of(labels: Sequence[str]) -> str:
-    """`No disc or square here`, or `None of them` when there are many."""
+    """Return the verdict for none of the classes, such as `No disc or square here`, or `None of them` if many."""
     return "None of them" if len(labels) > MANY else f"No {either(labels)} here"
 
 
 def unseen(facts: dict) -> str:
-    """Return what the page says of a photo that shows none of the classes: `I don't see a bear`."""
+    """Return the app's first words about a photo with none of the classes, such as `I don't see a bear`."""
     labels, subject = list(facts.get("classes", ())), facts.get("subject")
     if not subject and (not labels or len(labels) > MANY):
         return "I don't see any of them"
@@ -112,7 +112,10 @@ def unseen(facts: dict) -> str:
 
 
 def with_article(name: str) -> str:
-    """`a teddy bear` for `Teddy bear`; capitals stay so, and what no Latin letter begins gets no article."""
+    """Return `a teddy bear` for `Teddy bear`.
+
+    Abbreviations such as `TV` keep their capitals. Names that don't begin with a Latin letter get no article.
+    """
     name = name if name[1:2].isupper() else name[:1].lower() + name[1:]
     first = normalize("NFD", name)[:1].lower()  # e for é
     article = "an " if first in "aeiou" else "a "
@@ -120,7 +123,7 @@ def with_article(name: str) -> str:
 
 
 def camera_words(facts: dict, promise: str = PROMISE) -> dict:
-    """Return what bears/web/camera.js needs: the classes, those that alarm, and the sentences that depend on them."""
+    """Return the classes, those that raise an alarm, and the sentences about them, for bears/web/camera.js."""
     classes, subject = facts.get("classes", []), facts.get("subject")
     checking = f"Looks like {with_article(subject) if subject else 'it'}: checking…"
     words = {
@@ -133,7 +136,7 @@ def camera_words(facts: dict, promise: str = PROMISE) -> dict:
 
 
 def example_name(file: Path, facts: dict) -> str:
-    """Return `Teddy bear` for `teddy.jpg`, `No bear` for `none.jpg` unless a class has that name."""
+    """Return the caption of an example: `Teddy bear` for `teddy.jpg`, `No bear` for `none.jpg`."""
     subject = facts.get("subject")
     if file.stem == "none" and "none" not in facts.get("classes", ()):
         return f"No {subject or 'such thing'}"
@@ -141,9 +144,9 @@ def example_name(file: Path, facts: dict) -> str:
 
 
 def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
-    """Describe the model, how often it is wrong and what it is not for, in Markdown.
+    """Return Markdown about the model: how often it is wrong, what it is not for, and what happens to photos.
 
-    `privacy` says what happens to photos; `offline` whether the app also serves the offline version.
+    `privacy` says the latter. `offline` says whether the app also serves the offline version.
     """
     lines = []
     if "arch" in facts:
@@ -165,9 +168,9 @@ def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
 
 
 def find_examples(model: Path, facts: dict) -> list[Path]:
-    """Return the photos in `examples/` next to the export that are named after its classes, or `none`; sorted Paths.
+    """Return the photos in `examples/` next to the export that are named after a class or `none`, as sorted Paths.
 
-    Those that the README there lists belong together: a model that does not know all of their classes gets none.
+    Photos listed in README.md there belong to one model. A model that lacks one of their classes gets none of them.
     """
     folder, classes = model.parent / "examples", set(facts.get("classes", ()))
     listed = listed_examples(folder)
@@ -177,7 +180,7 @@ def find_examples(model: Path, facts: dict) -> list[Path]:
 
 
 def listed_examples(folder: Path) -> set[str]:
-    """Return the names, without `.jpg`, that README.md in `folder` has for photos there, as the bears' does; a set."""
+    """Return the set of names, without `.jpg`, of the photos that README.md in `folder` lists."""
     try:
         return set(re.findall(r"`([^`]+)\.jpg`", (folder / "README.md").read_text(encoding="utf-8")))
     except (OSError, ValueError):
@@ -185,7 +188,7 @@ def listed_examples(folder: Path) -> set[str]:
 
 
 def examples_to_send(model: Path, facts: dict) -> dict[str, Path]:
-    """The photos that a page offers, by their names there, and the README that states the licence of the bears'."""
+    """Return the example files to publish, by their paths on the site; the bears' README states their licence."""
     photos = find_examples(model, facts)
     ours = (model.parent / "examples").resolve() == EXAMPLES
     if ours and {f.stem for f in photos} & listed_examples(EXAMPLES):
