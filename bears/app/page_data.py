@@ -1,4 +1,4 @@
-"""Serve two routes besides Gradio's API: the answer that the app shows first, and the place in the queue."""
+"""Serve two routes in addition to Gradio's API: the answer that the app shows first, and the place in the queue."""
 
 import asyncio
 

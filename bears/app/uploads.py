@@ -1,7 +1,7 @@
 """Take photos only as uploads, and delete them after an hour.
 
-By itself, Gradio opens whatever a caller of its API names: any image on this machine by its path, `data:` addresses of
-any length, and web addresses. The `data:` addresses of AI assistants (MCP) become uploads before they come here.
+Gradio alone would open whatever a caller of its API names: any image on this machine by its path, `data:` addresses
+of any length, and web addresses. The `data:` addresses of AI assistants (MCP) become uploads before they come here.
 bears/model/photo.py limits the number of pixels.
 """
 

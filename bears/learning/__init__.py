@@ -1,1 +1,1 @@
-"""The parts that train and clean share: photos and folds, the network, calibrated probabilities."""
+"""Share code between `train` and `clean`: photos and folds, the network, calibrated probabilities."""

@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: of all answers given with 80%, four in five should be right."""
+"""Calibrate probabilities: of all answers given with 80%, four in five should be right."""
 
 import numpy as np
 import torch
@@ -8,12 +8,12 @@ from torch.nn.functional import cross_entropy
 
 
 def fit_temperature(logits: torch.Tensor, targets: torch.Tensor, parts: list[int] | None = None) -> float:
-    """Return the temperature that makes `softmax(logits / temperature)` fit `targets` best (Guo et al. 2017).
+    """Return the temperature with which `softmax(logits / temperature)` fits `targets` best.
 
-    `logits` is (photos, classes), `targets` is (photos,). https://arxiv.org/abs/1706.04599
-    `parts` are numbers of photos that follow one another, each part of which counts the same; by default, all are one.
-    As if there were one more photo, of every class in equal parts: a model that made no error on a few photos would
-    otherwise be certain of everything.
+    See Guo et al. 2017, https://arxiv.org/abs/1706.04599. `logits` is (photos, classes) and `targets` (photos,).
+    `parts` are the lengths of consecutive parts of the photos, each of which counts the same (default: one part).
+    Labels are smoothed as if one more photo showed all classes equally. Otherwise a model without errors on a few
+    photos would become certain of everything.
     """
     smoothing = 1 / (len(targets) + 1)
     candidates = torch.logspace(-1.5, 1.5, 301)
@@ -26,7 +26,7 @@ def fit_temperature(logits: torch.Tensor, targets: torch.Tensor, parts: list[int
 
 
 def cross_calibrated(logits: torch.Tensor, targets: torch.Tensor, folds: list[Split]) -> torch.Tensor:
-    """Probabilities (photos, classes) of out-of-fold logits, each fold with the temperature that fits the others."""
+    """Return calibrated probabilities (photos, classes). Each fold gets the temperature that fits the others."""
     probs, judged = torch.empty_like(logits), np.sort(np.concatenate([valid for _, valid in folds]))
     for _, valid in folds:
         rows = np.searchsorted(judged, valid)

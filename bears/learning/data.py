@@ -1,4 +1,4 @@
-"""Photos in one folder per class: which can be opened, and which are held out."""
+"""Find the photos of each class, check that they can be opened, and split them into folds."""
 
 import csv
 import os
@@ -18,22 +18,22 @@ from fastai.data.transforms import parent_label
 from sklearn.model_selection import StratifiedGroupKFold
 
 Split = tuple[Sequence[int], Sequence[int]]  # train_idx, valid_idx: positions of photos
-MAX_LABEL = 200  # bytes of the name of a class: files are named after it, and systems take 255 bytes
+MAX_LABEL = 200  # bytes in the name of a class; files are named after it, and most systems allow 255 bytes
 
 
 def find_photos(path: Path, exclude=None) -> tuple[list[Path], dict[str, str]]:
     """Find the photos of every class below the folder `path`, one folder per class.
 
     `exclude` names a CSV file with columns `file` (relative to `path`) and `reason`.
-    Returns `files`, a sorted list of Paths, and `dropped`, a dict from relative name to the reason why not.
-    Raises `DataError` when fewer than two classes, or a class with fewer than two photos, remain, and for names that
-    are not UTF-8.
+    Returns `files`, a sorted list of Paths, and `dropped`, a dict from the relative name of each unused photo to the
+    reason. Raises `DataError` if fewer than two classes remain, if a class has fewer than two photos, and for names
+    that are not UTF-8.
     """
     return find_all_photos([path], exclude)
 
 
 def find_all_photos(folders: Sequence[Path | str], exclude=None) -> tuple[list[Path], dict[str, str]]:
-    """Do what `find_photos` does, for several folders: a class may have photos in each, and counts once.
+    """Find photos as `find_photos` does, in several folders. A class may have photos in more than one of them.
 
     With several folders, the names in `dropped` begin with the folder.
     """
@@ -49,7 +49,7 @@ def find_all_photos(folders: Sequence[Path | str], exclude=None) -> tuple[list[P
         print_slips(path, own, loose=sum(f.parent == path for f in photos))
     excluded = read_excluded(exclude) if exclude else {}
     if unknown := set(excluded) - set(names.values()):
-        print_line(f"{exclude} names {len(unknown)} photos that are not in {those(folders)}, {min(unknown)} for one")
+        print_line(f"{exclude} names {len(unknown)} photos that are not in {those(folders)}, such as {min(unknown)}")
     unreadable = verify_photos([f for f in found if names[f] not in excluded])
     dropped = {f: excluded[names[f]] for f in found if names[f] in excluded} | unreadable
     files = [f for f in found if f not in dropped]
@@ -58,27 +58,24 @@ def find_all_photos(folders: Sequence[Path | str], exclude=None) -> tuple[list[P
 
 
 def those(folders: Sequence[Path | str]) -> str:
-    """Return the names of folders, for a sentence."""
+    """Join the names of folders with `and`."""
     return " and ".join(map(str, folders))
 
 
 def folder_of(file: Path, folders: Iterable[Path | str]) -> Path:
-    """Return the folder that a photo is in, of those given to `find_all_photos`."""
+    """Return which of the `folders` a photo is in."""
     return next(folder for folder in map(Path, folders) if file.is_relative_to(folder))
 
 
 def check_folder(path: Path, tell: Callable[[str], None] | None = None) -> list[Path]:
-    """Refuse what is no folder, and folders in it that may not be read: nobody would miss their photos.
-
-    Returns what `list_photos` does.
-    """
+    """Return `list_photos(path, tell)`. Raises `DataError` if `path` isn't a folder, or one in it can't be read."""
     if not os.path.isdir(path):
         raise DataError(f"There is no folder {path}. Give one with a subfolder of photos for each class.")
     return list_photos(path, tell)
 
 
 def check_reviewed(path):
-    """Refuse a folder of what visitors have sent: anybody may have called anything a bear."""
+    """Raise `DataError` for visitors' photos that nobody has reviewed, since their labels may be wrong."""
     if UNREVIEWED in path.resolve().parts:
         raise DataError(
             f"{path} has visitors' photos that nobody has reviewed. Review them with"
@@ -87,7 +84,7 @@ def check_reviewed(path):
 
 
 def check_names(files):
-    """Refuse names that no report could print, as an archive from another system may unpack them."""
+    """Raise `DataError` for names that are not UTF-8, which can't be printed. Some archives unpack such names."""
     for file in files:
         try:
             str(file).encode()
@@ -96,7 +93,7 @@ def check_names(files):
 
 
 def is_ours(file, path):
-    """Whether a picture below the folder `path` is one of ours: set aside, unreviewed, or written with an export."""
+    """Return whether a photo below `path` was put there by this project: set aside, unreviewed, or of an export."""
     if OURS & set(file.relative_to(path).parts):
         return True
     if file.parent.name not in ("examples", "reports"):
@@ -106,12 +103,12 @@ def is_ours(file, path):
 
 
 def print_step(stage: str) -> None:
-    """Print a step of a run, or what it has found."""
+    """Print a line about a step of a run."""
     print_line(f"· {stage}")
 
 
 def print_slips(path, found, loose):
-    """Print likely slips: photos in no folder, folders without photos, in one another, or of the same class."""
+    """Print likely mistakes: photos outside of class folders, and folders that are empty, nested or equally named."""
     folders = sorted({f.parent for f in found})
     if loose:
         print_step(f"photos outside of the class folders are not used: {loose}")
@@ -128,12 +125,12 @@ def print_slips(path, found, loose):
 
 
 def nested(folders):
-    """Return the folders of photos that are inside another one: a dict to the outermost one."""
+    """Return a dict from each folder that is inside another folder of photos to the outermost one."""
     return {f: parent for f in folders for parent in f.parents if parent in folders}
 
 
 def find_others(path: Path) -> list[Path]:
-    """Find the photos of other things below the folder `path`; those that cannot be opened do not count."""
+    """Return the negatives below the folder `path` that can be opened. Raises `DataError` if there are none."""
     files = list_photos(path, tell=print_step) if Path(path).is_dir() else []
     unreadable = verify_photos(files)
     files = [f for f in files if f not in unreadable]
@@ -143,14 +140,17 @@ def find_others(path: Path) -> list[Path]:
 
 
 def read_excluded(file: Path) -> dict[str, str]:
-    """Read a CSV file with columns `file` and `reason` into a dict."""
+    """Read a CSV file with columns `file` and `reason` into a dict. Raises `DataError`."""
     return {name: reason or "no reason given" for name, reason in read_column(file, "reason").items()}
 
 
 def read_column(file: Path, column: str) -> dict[str, str]:
-    """Read a CSV file with a column `file` and another one into a dict; Windows may have written the names."""
+    """Read two columns of a CSV file, `file` and another one, into a dict. Names may have backslashes as on Windows.
+
+    Raises `DataError`.
+    """
     try:
-        with open(file, newline="", encoding="utf-8-sig") as f:  # Excel begins its files with a mark
+        with open(file, newline="", encoding="utf-8-sig") as f:  # Excel writes a byte order mark
             rows = [row for row in map(from_cells, csv.DictReader(f)) if row["file"]]
         return {row["file"].replace("\\", "/"): row[column] or "" for row in rows}
     except (OSError, KeyError, csv.Error, UnicodeDecodeError) as e:
@@ -159,7 +159,7 @@ def read_column(file: Path, column: str) -> dict[str, str]:
 
 
 def verify_photos(files):
-    """`verify_images`, but by `open_photo`: a dict from each file that cannot be opened to the reason."""
+    """Open each file with `open_photo`; return a dict from those that can't be opened to the reason."""
 
     def why_not(file):
         try:
@@ -171,13 +171,16 @@ def verify_photos(files):
 
 
 def in_threads(function: Callable, files: Sequence) -> Iterator:
-    """`map` in threads, since Pillow decodes outside Python's lock; an executor keeps a kilobyte for every photo."""
+    """Yield `function(file)` for each file, in order, computed in threads: Pillow decodes outside of Python's lock.
+
+    An executor's `map` would take a kilobyte of memory for every photo.
+    """
     with ThreadPool() as pool:
         yield from pool.imap(function, files, chunksize=16)
 
 
 def check_classes(folders, found, files):
-    """Refuse a data set that no classifier can be trained on, naming the class that falls short."""
+    """Raise `DataError` if there are fewer than two classes, or a class has too few photos or too long a name."""
     counts = count_labels(files)
     classes = sorted({parent_label(f) for f in found})
     if len(classes) < 2:
@@ -196,7 +199,7 @@ def check_classes(folders, found, files):
 
 
 def check_labels(groups: dict[str, list[str]], alarm: list[str] | None, files: list[Path]) -> None:
-    """Refuse groups (`--group`) or an alarm of classes that are not there, and groups with the name of a class."""
+    """Raise `DataError` if `--group` or `--alarm` names an unknown class, or a group has the name of a class."""
     classes = sorted(count_labels(files))
     for option, labels in (*(("--group", labels) for labels in groups.values()), ("--alarm", alarm or [])):
         if unknown := [label for label in labels if label not in classes]:
@@ -206,7 +209,7 @@ def check_labels(groups: dict[str, list[str]], alarm: list[str] | None, files: l
 
 
 def advice_on_small_class(roots, label, count, folders):
-    """Return what to do about a class of less than two photos: often its folder was not meant to be a class."""
+    """Return what to do about a class with less than two photos. Often its folder wasn't meant to be a class."""
     has = f"{count} readable photo{'s' * (count != 1)}"
     for folder, parent in nested(folders).items():
         if folder.name == label:
@@ -225,10 +228,10 @@ def count_labels(files: list[Path]) -> dict[str, int]:
 
 
 def grouped_folds(files: list[Path], groups: np.ndarray, n_folds=5, seed=42) -> list[Split]:
-    """Split `files` into folds that keep the classes' shares and never part near-duplicates.
+    """Split `files` into folds with about the same share of each class, and near-duplicates in the same fold.
 
-    Returns a list of at most `n_folds` pairs (train_idx, valid_idx), arrays of positions in `files`;
-    a class with fewer different photos than folds gets that many folds.
+    Returns a list of at most `n_folds` pairs (train_idx, valid_idx), arrays of positions in `files`. If a class has
+    fewer different photos, there are only that many folds. Raises `DataError`.
     """
     labels = np.array([parent_label(f) for f in files])
     different = {label: len(np.unique(groups[labels == label])) for label in sorted(set(labels))}
@@ -244,7 +247,7 @@ def grouped_folds(files: list[Path], groups: np.ndarray, n_folds=5, seed=42) -> 
 
 
 def check_split(files: list[Path], train_idx: Iterable[int]) -> None:
-    """Refuse a split whose training part lacks a class: no network could learn it."""
+    """Raise `DataError` if the training part of a split lacks a class."""
     learnt = {parent_label(files[i]) for i in train_idx}
     if missing := sorted({parent_label(f) for f in files} - learnt):
         raise DataError(
@@ -255,7 +258,7 @@ def check_split(files: list[Path], train_idx: Iterable[int]) -> None:
 
 @contextmanager
 def explain_lost_photos(files: list[Path]) -> Iterator[None]:
-    """Whatever fails in here because a photo has gone or changed since it was verified is a `DataError`."""
+    """Raise `DataError` for exceptions in the `with` block that come from a photo deleted or changed meanwhile."""
     try:
         yield
     except Exception as e:
@@ -269,5 +272,5 @@ def explain_lost_photos(files: list[Path]) -> Iterator[None]:
 
 
 def batch_size(bs: int, n_train: int) -> int:
-    """How many photos make a batch in this process: `bs` in all processes together, or all `n_train` that train."""
+    """Return the batch size of this process: all processes together have `bs`, or `n_train` if that is less."""
     return distributed.batch_size(min(bs, n_train))

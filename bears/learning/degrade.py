@@ -1,7 +1,7 @@
-"""Degrade photos as a camera would: at night, at dusk, or far away.
+"""Degrade photos so that they look like a camera's at night, at dusk, or of something far away.
 
-People put their best photos on the web. The head also learns from degraded copies of these, and `bears.model.ood`
-compares with them.
+People put their best photos on the web. So the head also learns from degraded copies, and `bears.model.ood` compares
+photos with them, too.
 """
 
 import zlib
@@ -13,12 +13,12 @@ from PIL import Image, ImageFilter
 
 
 class Degrade(Transform):
-    """Makes one of `KINDS` of a photo: which, and at what random strength, is always the same for the same pixels.
+    """Degrade a photo by one of `KINDS`. The kind and its random strength only depend on the pixels and `version`.
 
     Another `version` of the same photo is of another kind.
     """
 
-    order = 2  # behind fastai's Resize, before ToTensor
+    order = 2  # after fastai's Resize, before ToTensor
 
     def __init__(self, version):
         self.version = version
@@ -30,7 +30,7 @@ class Degrade(Transform):
 
 
 def infrared(photo, rng):
-    """Make it grey, bright in the middle and grainy, as in the light of an infrared lamp."""
+    """Make a photo grey, bright in the middle and grainy, as in the light of an infrared lamp."""
     grey = np.asarray(photo.convert("L"), np.float32) / 255
     y, x = (np.linspace(0, 1, side, dtype=np.float32) - rng.uniform(0.3, 0.7) for side in grey.shape)
     beam = np.clip(1.25 - rng.uniform(0.4, 1.2) * np.hypot(y[:, None], x[None]), 0.15, None)
@@ -40,17 +40,17 @@ def infrared(photo, rng):
 
 
 def dark(photo, rng):
-    """Make it dark, tinted, and brightened again with all its noise, as at dusk."""
+    """Make a photo dark, tinted and noisy, and brighten it again, as at dusk."""
     pixels = np.asarray(photo, np.float32) / 255
     pixels = pixels ** rng.uniform(1, 1.8) * rng.uniform(0.2, 0.6) * (1 + rng.uniform(-0.12, 0.12, 3))
-    noise = rng.uniform(0.01, 0.05), rng.uniform(0.01, 0.05) * np.sqrt(pixels)  # of the sensor, and of the light itself
+    noise = rng.uniform(0.01, 0.05), rng.uniform(0.01, 0.05) * np.sqrt(pixels)  # sensor noise and shot noise
     for strength in noise:
         pixels = pixels + strength * rng.normal(0, 1, pixels.shape)
     return as_image(pixels * rng.uniform(1, 1.8))
 
 
 def small(photo, rng):
-    """Make it small, as if far away: a third to two thirds of its size, before an enlarged corner of itself."""
+    """Shrink a photo to a third to two thirds, as if far away, and put it before an enlarged corner of itself."""
     w, h = photo.size
     cut_w, cut_h = int(w * rng.uniform(0.25, 0.4)), int(h * rng.uniform(0.2, 0.35))
     left, top = int(rng.choice([0, w - cut_w])), int(rng.choice([0, h - cut_h], p=[0.6, 0.4]))

@@ -1,4 +1,4 @@
-"""Compute features once: the frozen body's output for photos, for their degraded copies and for random versions."""
+"""Compute the frozen body's features once, for photos, their degraded copies and random versions."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,20 +18,20 @@ from fastprogress import progress_bar
 from fasttransform import Pipeline
 from torch import nn
 
-COPIES = 2  # bad ones of each photo, of different kinds
-VERSIONS = 4  # random ones of each photo that a head learns from, too, where the DataBlock augments
+COPIES = 2  # degraded copies of each photo, of different kinds
+VERSIONS = 4  # random versions of each photo, if the DataBlock has augmentation
 
 
 @dataclass
 class Features:
-    """Hold the features of photos and their classes: everything that a linear head learns from."""
+    """Hold the features and classes of photos, from which a linear head learns."""
 
-    photos: torch.Tensor  # float32, (photos, n): of the middle square of each
-    targets: torch.Tensor  # integers, (photos,)
-    squares: Sequence[torch.Tensor] = ()  # of all squares of each photo, (squares, n), if its body can see them
-    copies: Sequence[torch.Tensor] = ()  # as `photos`, of bad copies of them
-    augmented: Sequence[torch.Tensor] = ()  # as `photos`, of random versions of them
-    judged: torch.Tensor | None = None  # as `photos`, of the square of each that an app would choose
+    photos: torch.Tensor  # of each photo's middle square, float32 (photos, n)
+    targets: torch.Tensor  # class numbers, (photos,)
+    squares: Sequence[torch.Tensor] = ()  # of all squares of each photo, (squares, n), if the body allows it
+    copies: Sequence[torch.Tensor] = ()  # of degraded copies, each (photos, n)
+    augmented: Sequence[torch.Tensor] = ()  # of random versions, each (photos, n)
+    judged: torch.Tensor | None = None  # of the square that the app would choose, (photos, n)
 
     def __post_init__(self):
         if self.judged is None:
@@ -39,7 +39,7 @@ class Features:
 
 
 def compute_features(learn: Learner, files: Sequence[Path]) -> Features:
-    """Return the features of photos, of degraded copies and, if the DataBlock augments, of random versions of each."""
+    """Return the features of photos, of degraded copies and, if the DataBlock has augmentation, of random versions."""
     body, augmented, squares = fast_body(learn), [], ()
     if grid := find_grid(learn):
         squares = square_features(files, learn, body[0], grid)
@@ -60,9 +60,9 @@ def body_features(learn: Learner, files: Sequence[Path]) -> torch.Tensor:
 
 
 def fast_body(learn):
-    """Return a copy of the body, then of the head's layers but for the last one, on the Learner's device.
+    """Return a copy of the body and of the head without its last layer, on the Learner's device.
 
-    Batch norm uses the statistics that it has, so a photo's features never change and are computed once.
+    It is in eval mode, so batch norm doesn't change its statistics, and a photo's features are always the same.
     """
     body = deepcopy(nn.Sequential(learn.model[0], *learn.model[1][:-1])).to(learn.dls.device).eval()
     if learn.dls.device.type == "cpu":
@@ -72,9 +72,9 @@ def fast_body(learn):
 
 @distributed.split_between_processes
 def pooled_features(files, learn, body, augment=False, degrade=None):
-    """`body_features`, by a `fast_body`, of photos to which `degrade` is done.
+    """Return what `body_features` does, from a `fast_body`, after the transform `degrade` if it is given.
 
-    `augment` lets the random transforms of the training photos act, for a version of them that differs each time.
+    With `augment`, the random transforms of training are applied, too.
     """
     batches = learn.dls.test_dl(files, bs=16, num_workers=0)
     if degrade:
@@ -85,7 +85,7 @@ def pooled_features(files, learn, body, augment=False, degrade=None):
 
 @distributed.split_between_processes
 def square_features(files, learn, body, grid):
-    """Return the features of all squares of each photo, a list of (squares, n); `grid` as `find_grid` has it."""
+    """Return the features of all squares of each photo, a list of (squares, n). `grid` is from `find_grid`."""
     batches = learn.dls.test_dl(files, bs=1, num_workers=0)
     batches.after_item = Pipeline([WholePhoto(grid), ToTensor()])
     maps = each_batch(batches, body)
@@ -96,11 +96,11 @@ def square_features(files, learn, body, grid):
 def each_batch(batches, body):
     """Yield the output of `body` for each batch, with a progress bar."""
     for (x,) in progress_bar(prefetch(batches), len(batches)):
-        yield body(x.as_subclass(torch.Tensor))  # a plain tensor: fastai's own goes through Python at every layer
+        yield body(x.as_subclass(torch.Tensor))  # fastai's own class would call Python code at every layer
 
 
 def prefetch(batches: Iterable) -> Iterator:
-    """Yield the same batches, while a thread prepares the next one: Pillow decodes outside Python's lock."""
+    """Yield the batches while a thread prepares the next one, since Pillow decodes outside of Python's lock."""
     batches = iter(batches)
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, batches, None)
@@ -110,7 +110,7 @@ def prefetch(batches: Iterable) -> Iterator:
 
 
 def augments(dls: DataLoaders) -> bool:
-    """Whether the `DataBlock` changes training photos at random: `aug_transforms`, `RandomResizedCrop` and the like."""
+    """Return whether the DataBlock has augmentation, such as `aug_transforms` or `RandomResizedCrop`."""
     tfms = [*dls.train.after_item.fs, *dls.train.after_batch.fs]
     return any(isinstance(tfm, RandTransform) and not isinstance(tfm, Resize) for tfm in tfms)
 

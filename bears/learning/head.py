@@ -1,4 +1,4 @@
-"""Train a linear head on features, and ask it about photos that it has not learnt from."""
+"""Train a linear head on features, and test it on photos that it was not trained on."""
 
 import numpy as np
 import torch
@@ -14,11 +14,11 @@ from fastai.vision.all import noop, set_seed
 from torch import nn
 
 EPOCHS, LR = 20, 1e-2  # for `fit_one_cycle`
-WD = 10  # weight decay: a head that fits the photos less closely is less often sure and wrong about others
+WD = 10  # weight decay; a high one makes the head less often sure and wrong about new photos
 
 
 class HeadLearner(Learner):
-    """A Learner that fits on one thread."""
+    """Train on one thread, which is faster for a small head."""
 
     def fit(self, *args, **kwargs):
         with one_thread():
@@ -26,10 +26,10 @@ class HeadLearner(Learner):
 
 
 def head_learner(features: Features, split: Split, seed: int, quiet=False) -> Learner:
-    """A Learner of an untrained linear head on `features`; `split` is (train_idx, valid_idx), positions of photos.
+    """Return a Learner with an untrained linear head for `features`. `split` is (train_idx, valid_idx).
 
-    It learns from the copies and random versions, too, and is judged by the squares that an app would choose; `quiet`
-    shows no epochs.
+    It trains on the degraded copies and random versions, too. Validation uses the squares that the app would choose.
+    With `quiet`, no epochs are printed.
     """
     set_seed(seed)
     versions, targets = (features.photos, *features.copies, *features.augmented), features.targets
@@ -55,18 +55,18 @@ def fit_head(features: Features, split: Split, seed: int, quiet=False, epochs=EP
 
 def validation_logits(learn: Learner) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the logits of `learn` for its validation photos, (photos, classes), and their classes, (photos,)."""
-    with learn.no_bar(), learn.removed_cbs(learn.recorder):  # the Recorder would forget the losses of the training
+    with learn.no_bar(), learn.removed_cbs(learn.recorder):  # or the Recorder would lose the losses of the training
         return learn.get_preds(act=noop)
 
 
 def out_of_fold(heads: list[Learner], folds: list[Split]) -> torch.Tensor:
-    """Return out-of-fold logits (photos, classes), in the order of the photos."""
+    """Return each fold's logits from the head trained without it, (photos, classes), in the order of the photos."""
     parts = [validation_logits(head)[0] for head in heads]
     return torch.cat(parts)[np.concatenate([valid for _, valid in folds]).argsort()]
 
 
 def apply_temperature(head: nn.Linear, temperature: float) -> nn.Linear:
-    """Fold a temperature into a linear head, so that `learn.predict` gives calibrated probabilities."""
+    """Divide a linear head's weights by a temperature, so that `learn.predict` gives calibrated probabilities."""
     with torch.no_grad():
         head.weight /= temperature
         head.bias /= temperature

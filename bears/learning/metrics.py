@@ -1,4 +1,4 @@
-"""Count errors, with their 95% interval, and measure how far probabilities are from how often they are right."""
+"""Count errors with their 95% interval, and measure how well probabilities are calibrated."""
 
 from math import ceil
 
@@ -7,12 +7,12 @@ from scipy.stats import binomtest
 
 
 def count_errors(logits: torch.Tensor, targets: torch.Tensor) -> tuple[int, int]:
-    """Return the number of wrong answers and number of photos."""
+    """Return the number of wrong answers and the number of photos."""
     return int((logits.argmax(dim=1) != targets).sum()), len(targets)
 
 
 def error_summary(errors: int, photos: int) -> dict:
-    """Return the error rate with its 95% interval (Wilson 1927), as a dict of fractions."""
+    """Return a dict with the counts, and the error rate and its 95% interval (Wilson 1927) from 0 to 1."""
     interval = binomtest(errors, photos).proportion_ci(method="wilson")
     return {
         "errors": errors,
@@ -34,11 +34,11 @@ def calibration_error(probs: torch.Tensor, targets: torch.Tensor, bins: int = 15
 
 
 def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]:
-    """Return the 95% interval of how many more of all photos a second model gets wrong, as fractions.
+    """Return the 95% interval of the second model's error rate minus the first one's, as fractions.
 
-    `fixed` photos only the first model gets wrong, `broken` only the second. It puts two exact intervals (Clopper and
-    Pearson 1934) together: how often only one of them is right, and how often that is the first. So it leaves out 0
-    exactly where McNemar's exact test does, and holds for few photos, too.
+    Only the first model is wrong on `fixed` photos, and only the second on `broken` ones. The interval combines two
+    exact ones (Clopper and Pearson 1934): how often only one model is right, and how often that is the first. So it
+    excludes 0 exactly when McNemar's test is significant, and it is valid for few photos, too.
     """
     differ = fixed + broken
     share = binomtest(differ, photos).proportion_ci(method="exact")
@@ -48,10 +48,10 @@ def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]
 
 
 def photos_needed(fixed: int, broken: int, photos: int, smallest: float = 0.01) -> int:
-    """Return about how many photos tell two models apart that differ as often as on these `photos`.
+    """Return about how many photos are needed to tell which of two models is better, if they differ as on these.
 
-    With so many, four of five such comparisons do. If they err equally often, it is how many photos show a
-    difference of `smallest` of all photos.
+    With that many, four of five comparisons show it (power 0.8). If both have the same number of errors, return how
+    many photos are needed to show a difference of `smallest`.
     """
     share = max(fixed + broken, 1) / photos
     difference = abs(fixed - broken) / photos or smallest

@@ -1,8 +1,9 @@
-"""Photos that show the same: equal but for their size, compression or colours, or mirrored. No fold may part them.
+"""Find near-duplicates: photos that are the same except for size, compression or colours, or mirrored.
 
-They are found by hashes of 64 bits that nearly agree, without comparing each with all others. The library faiss can do
-that, too, but takes sixty megabytes and lists all pairs. A camera that took the same picture fifty thousand times makes
-more than a billion pairs. `bears.clean.checks` has a second detector, which also finds crops, for somebody to look at.
+A group of them must stay in one fold. Near-duplicates have hashes of 64 bits that differ in few bits. They are found
+without comparing all pairs. The library faiss can do that, too, but takes sixty megabytes and lists all pairs. A camera
+that took the same picture fifty thousand times would give more than a billion pairs. `bears.clean.checks` also finds
+crops, for people to decide about.
 """
 
 from itertools import count
@@ -14,26 +15,26 @@ from bears.learning.data import explain_lost_photos, in_threads
 from bears.model.photo import open_photo
 from PIL import ImageOps
 
-MAX_HASH_DISTANCE = 10  # perceptual hashes of 64 bits that differ in no more show the same photo
-BITS = np.array([i.bit_count() for i in range(2**16)], np.uint8)  # that are set in each number of 16 bits
+MAX_HASH_DISTANCE = 10  # photos whose 64-bit hashes differ in at most this many bits are near-duplicates
+BITS = np.array([i.bit_count() for i in range(2**16)], np.uint8)  # the number of set bits in each 16-bit number
 
 
 def group_near_duplicates(files: list[Path]) -> np.ndarray:
-    """Group exact and near duplicates, mirrored ones too, by their perceptual hash (pHash, 64 bits).
+    """Group near-duplicates, including mirrored ones, by their perceptual hash (pHash, 64 bits).
 
-    Returns an int array of shape (len(files),): photos with the same number are near-duplicates. A crop of a photo
-    changes the hash too much to be found.
+    Returns an int array of shape (len(files),): photos with the same number are near-duplicates. Crops are not found,
+    since their hash differs too much.
     """
     with explain_lost_photos(files):
         hashes = list(in_threads(phash_both_ways, files))
-    position = {both: i for i, both in enumerate(dict.fromkeys(hashes))}  # copies are looked up once
+    position = {both: i for i, both in enumerate(dict.fromkeys(hashes))}  # exact copies are searched once
     upright, mirrored = np.hsplit(np.frombuffer(b"".join(position), np.uint16).reshape(-1, 8), 2)
     groups = connect(upright, mirrored, MAX_HASH_DISTANCE)
     return groups[[position[both] for both in hashes]]
 
 
 def phash_both_ways(file):
-    """pHash of a photo and of its mirror image: 64 bits each, as 16 bytes."""
+    """Return the pHash of a photo and of its mirror image, 8 bytes each."""
     im = open_photo(file, side=128).convert("L")
     return np.packbits([imagehash.phash(im).hash, imagehash.phash(ImageOps.mirror(im)).hash]).tobytes()
 
@@ -47,21 +48,22 @@ def list_near_duplicates(files: list[Path], groups: list[int]) -> list[list[str]
 
 
 class Bands:
-    """An index of `hashes`, uint16 of shape (n, 4), to find those that differ from another in at most `radius` bits.
+    """Index `hashes`, uint16 (n, 4), to find those that differ from a given one in at most `radius` bits.
 
-    Such two differ in at most a quarter of that in one of their four bands of 16 bits: only those are compared.
+    Two such hashes differ by at most a quarter of `radius` in at least one of their four bands of 16 bits. Only hashes
+    with such a band are compared.
     """
 
     def __init__(self, hashes, radius):
         self.hashes, self.radius = hashes, radius
         self.flips = np.flatnonzero(radius // 4 >= BITS)
-        self.band = np.arange(4)[:, None] << 16  # every band has buckets of its own
+        self.band = np.arange(4)[:, None] << 16  # each band has its own buckets
         buckets = (hashes.T + self.band).ravel()
         self.content = buckets.argsort(kind="stable") % max(1, len(hashes))
         self.starts = np.concatenate([[0], np.bincount(buckets, minlength=4 << 16).cumsum()])
 
     def near(self, hash):
-        """Return the positions of the hashes near one, of shape (4,); some come more than once."""
+        """Return the positions of the hashes near `hash`, of shape (4,). Some may come more than once."""
         buckets = ((hash[:, None] ^ self.flips) + self.band).ravel()
         starts, ends = self.starts[buckets], self.starts[buckets + 1]
         counts = ends - starts
@@ -70,7 +72,7 @@ class Bands:
 
 
 class Ungrouped:
-    """The photos that are in no group yet, by their hashes: arrays `upright` and `mirrored` of shape (n, 4)."""
+    """Keep the photos that are in no group yet, by their hashes: arrays `upright` and `mirrored` of shape (n, 4)."""
 
     def __init__(self, upright, mirrored, radius):
         self.upright, self.mirrored, self.radius = upright, mirrored, radius
@@ -82,7 +84,7 @@ class Ungrouped:
         self.bands = [Bands(hashes[self.left], self.radius) for hashes in (self.upright, self.mirrored)]
 
     def take(self, i):
-        """Take the photo `i` and the neighbours that it has left; returns a list of these."""
+        """Remove the photo `i` and its remaining neighbours; return a list of the neighbours."""
         self.free[i] = False
         if 2 * np.count_nonzero(self.free) < len(self.left):
             self.index()
@@ -95,10 +97,10 @@ class Ungrouped:
 
 
 def connect(upright: np.ndarray, mirrored: np.ndarray, radius: int) -> np.ndarray:
-    """Number the groups of photos that neighbours make: an int array of shape (n,), in the order of the photos.
+    """Number the groups that neighbours form; return an int array of shape (n,), in the order of the photos.
 
-    Two photos are neighbours when the upright hashes are near each other, or one's upright and one's mirrored hash.
-    Each photo is searched for among those only that were not found before, so that groups may be as large as they like.
+    Two photos are neighbours if their upright hashes are near each other, or the upright hash of one and the mirrored
+    hash of the other. Each search skips photos that were found before, so that large groups are fast, too.
     """
     groups, numbers = np.empty(len(upright), int), count()
     ungrouped = Ungrouped(upright, mirrored, radius)

@@ -66,15 +66,13 @@ class Classifier:
             )
 
     def ask(self, photos: list[Image.Image], alone: bool = True) -> list[tuple]:
-        """Classify RGB PIL images. Returns a tuple of five values for each image:
+        """Classify RGB PIL images; return a tuple (probs, certainty, map, square, animal) for each.
 
-        - the probability of each class, a dict
-        - the kind of answer, as in bears/model/answers.py
-        - the activation map of the top class, (h, w), or None if the head has none
-        - the square that was classified: left, top, right, bottom in pixels
-        - the box of the animal in that square, or None if the detector's crop did not decide
-
-        If not `alone`, other photos are waiting: half of the cores are left for opening them.
+        `probs` is a dict from class to probability. `certainty` is the kind of answer, as in bears/model/answers.py.
+        `map` is the activation map of the top class, (h, w), or None if the head has none. `square` is the part of the
+        image that was classified: left, top, right, bottom in pixels. `animal` is the box of the animal in it, or None
+        if the detector's crop did not decide.
+        If not `alone`, other photos are waiting, and half of the cores are left for opening them.
         """
         torch.set_num_threads(CORES if alone else max(1, CORES // 2))
         return [

@@ -1,1 +1,1 @@
-"""Classify a folder of photos, of any size, or the animals in them."""
+"""Classify a folder with any number of photos, or the animals in them."""

@@ -46,7 +46,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
 if __name__ == "__main__":
     begin(parse_args)
 
-if "LOCAL_WORLD_SIZE" in os.environ:  # processes of one machine share its cores; joblib's `cpu_count` reads this
+if "LOCAL_WORLD_SIZE" in os.environ:  # several processes share the cores; joblib's `cpu_count` reads this variable
     cores = (os.cpu_count() or 1) // int(os.environ["LOCAL_WORLD_SIZE"])
     os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(max(1, cores)))
 

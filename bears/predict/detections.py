@@ -1,6 +1,6 @@
-"""Animals that MegaDetector or the app's detector has found: each is cut out and named in MegaDetector's own JSON.
+"""Classify each animal that MegaDetector or the app's detector has found, and write MegaDetector's JSON.
 
-The format: https://lila.science/megadetector-output-format
+The format is described at https://lila.science/megadetector-output-format.
 """
 
 import json
@@ -26,15 +26,18 @@ from bears.predict.photos import Photos, is_empty, open_or_stop
 from bears.text import print_line
 from PIL import Image
 
-MIN_CONF = 0.2  # of a detection that is looked at, MegaDetector 5's own recommendation; Timelapse may ask for more
-MARGIN = 0.25  # of a box's longer side, on all sides: boxes are tight, and the photos it has learnt from are not
+MIN_CONF = 0.2  # the least confidence of a detection, as MegaDetector 5 recommends; Timelapse may require more
+MARGIN = 0.25  # around a box, as a share of its longer side; boxes are tight, but the training photos are not
 
-CUT_AHEAD = 16  # animals of a photo that are cut out before the model is free; the others are cut out when it asks
-MAX_MEGABYTES, MAX_VALUES = 400, 30_000_000  # of a JSON: those of a million photos or so, and 3 GB of memory
+CUT_AHEAD = 16  # animals of a photo that are cropped before the model is free; the others are cropped on demand
+MAX_MEGABYTES, MAX_VALUES = 400, 30_000_000  # of a JSON file; that is about a million photos, and takes 3 GB of memory
 
 
 class Detections:
-    """The photos in which MegaDetector has found animals; the keys are their positions in its file."""
+    """Classify the animals that MegaDetector found in a folder's photos. Keys are the photos' positions in its file.
+
+    Raises `PredictError`.
+    """
 
     unit, detect = "photos with animals", False
 
@@ -51,19 +54,19 @@ class Detections:
             )
 
     def animals(self, i):
-        """Return the detections in an image that are looked at."""
+        """Return the detections of animals in an image that are sure enough."""
         detections = self.doc["images"][i].get("detections") or []
         return [d for d in detections if str(d["category"]) in self.animal and d["conf"] >= MIN_CONF]
 
     def photo(self, i):
-        """Return the path of a photo; cameras and Windows write names with backslashes."""
+        """Return the path of a photo. Names in the file may have backslashes, as on Windows."""
         return self.folder / self.doc["images"][i]["file"].replace("\\", "/")
 
     def are_gone(self):
         return not any(os.path.isfile(self.photo(i)) for i in self.keys)
 
     def open(self, i):
-        """Return a picture of each animal, with as many pixels as the page's photos have, if the photo has them."""
+        """Return a crop of each animal, with as many pixels as the app's photos have if possible."""
         boxes = [[min(max(-9, part), 9) for part in animal["bbox"]] for animal in self.animals(i)]
         return cut_out(self.photo(i), boxes, self.are_gone)
 
@@ -71,7 +74,7 @@ class Detections:
         return [[classifications(probs, certainty, limits.groups) for probs, certainty, *_ in answers]]
 
     def write(self, to, rows, model, file):
-        """Write what MegaDetector has written, with names; returns how many photos could not be opened."""
+        """Write MegaDetector's JSON with classifications added; return how many photos could not be opened."""
         for detection in (d for image in self.doc["images"] for d in image.get("detections") or []):
             detection.pop("classifications", None)  # of another classifier
         failures = {}
@@ -83,14 +86,14 @@ class Detections:
                 animal["classifications"] = pairs
         self.doc.pop("classification_category_descriptions", None)
         write_named(to, self.doc, model, file)
-        # The format has no place for the reason beside detections, which stay.
+        # The format has no place for a reason next to detections, which are kept.
         for name, reason in failures.items():
             print_line(f"not labelled: {name} ({reason})")
         return len(failures)
 
 
 class FoundAnimals(Photos):
-    """The photos of a folder, or one photo, in which the app's detector finds the animals; their names are the keys."""
+    """Find the animals in a folder's photos, or in one photo, and classify them. Keys are the photos' names."""
 
     detect, about = False, {"detector": detector.SHA256}
 
@@ -113,7 +116,7 @@ class FoundAnimals(Photos):
         return [[[*one, named] for one, named in zip(found.animals, pairs)]]
 
     def write(self, to, rows, model, file):
-        """Write MegaDetector's JSON; returns how many photos could not be opened."""
+        """Write MegaDetector's JSON; return how many photos could not be opened."""
         images = [as_image(name, found) for name, found in rows]
         info = {"format_version": "1.5", "detector": "MegadetectorLite of zamba 2.7.2"}
         doc = {"info": info, "detection_categories": {"1": "animal", "2": "person", "3": "vehicle"}, "images": images}
@@ -123,7 +126,7 @@ class FoundAnimals(Photos):
 
 @dataclass
 class Found:
-    """The boxes and confidences of a photo's animals, and their pictures."""
+    """Hold the boxes and confidences of a photo's animals, and their crops."""
 
     animals: list
     pictures: Iterable[Image.Image]
@@ -133,13 +136,13 @@ class Found:
 
 
 def as_parts(box, size):
-    """Return the box left, top, right, bottom in pixels as x, y, width and height, parts of the photo."""
+    """Convert a box from left, top, right, bottom in pixels to x, y, width, height as shares of the photo."""
     left, top, right, bottom = box / np.tile(size, 2)
     return [round(float(part), 4) for part in (left, top, right - left, bottom - top)]
 
 
 def as_image(name, found):
-    """Return MegaDetector's JSON about a photo: the animals, or why it could not be opened."""
+    """Return MegaDetector's entry for a photo: the animals, or why it could not be opened."""
     if isinstance(found, str):
         return {"file": name, "detections": None, "failure": found}
     animals = [{"category": "1", "conf": conf, "bbox": box, "classifications": pairs} for box, conf, pairs in found]
@@ -147,7 +150,7 @@ def as_image(name, found):
 
 
 def cut_out(file, boxes, are_gone):
-    """A picture of what is in each box of a photo, with as many pixels as the page's photos have, if it has them."""
+    """Crop each box of a photo, with as many pixels as the app's photos have if possible; return an iterator."""
     smallest = max(0.001, min(max(box[2:]) for box in boxes))
     photo = open_or_stop(file, math.ceil(SIDE / smallest), are_gone)
     pictures = (shrink(photo.crop(around(box, photo.size)), SIDE) for box in boxes)
@@ -155,7 +158,7 @@ def cut_out(file, boxes, are_gone):
 
 
 def write_named(to, doc, model, file):
-    """Write MegaDetector's JSON, in which animals have classifications; says which classes and model those are of."""
+    """Write MegaDetector's JSON to `to`, with the classes and the model that the classifications are from."""
     doc["classification_categories"] = dict(
         enumerate(categories(model.learn.dls.vocab, read_facts(file), model.limits.groups))
     )
@@ -165,7 +168,7 @@ def write_named(to, doc, model, file):
 
 
 def animal_categories(file, doc):
-    """Return the keys of the category "animal" as text; some programs write "Animal"."""
+    """Return the keys, as text, of the category "animal" in any case. Raises `PredictError` if there is none."""
     names = {str(key): str(name) for key, name in doc["detection_categories"].items()}
     if animal := {key for key, name in names.items() if name.strip().lower() == "animal"}:
         return animal
@@ -174,7 +177,7 @@ def animal_categories(file, doc):
 
 
 def read_detections(file):
-    """Return MegaDetector's JSON, a dict in which everything is that `Detections` takes for granted."""
+    """Read MegaDetector's JSON and check all parts that `Detections` uses. Raises `PredictError`."""
     try:
         doc = json.loads(read_text(file))
         doc["info"].get, doc["detection_categories"].items
@@ -195,7 +198,7 @@ def read_detections(file):
 
 
 def read_text(file):
-    """Return the text of a JSON, if it is not too large; names in it need not be UTF-8."""
+    """Return the text of a JSON file, in which names need not be UTF-8. Raises `PredictError` if it is too large."""
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):
             raise PredictError(f"{file} is not a file. Give the JSON that MegaDetector wrote.")
@@ -212,9 +215,9 @@ def read_text(file):
 
 
 def around(box: Sequence[float], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Return the square around a box, as far as it fits into a photo of `size`: left, top, right, bottom in pixels.
+    """Return the square around a box, cut off at the photo's edges: left, top, right, bottom in pixels.
 
-    A box is x, y, width and height as parts of the upright photo: MegaDetector turns photos as their EXIF data say.
+    A box is x, y, width and height as shares of the upright photo, since MegaDetector turns photos by their EXIF data.
     """
     x, y, width, height = (part * side for part, side in zip(box, 2 * size))
     half = (0.5 + MARGIN) * max(width, height)
@@ -225,13 +228,13 @@ def around(box: Sequence[float], size: tuple[int, int]) -> tuple[int, int, int, 
 
 
 def categories(classes, facts, groups):
-    """Return all names for an animal: a class, possibly a class, another animal, or one of a group."""
+    """Return all labels for an animal: each class, `possible` and the class, `other animal`, and each group."""
     possible = [f"possible {label}" for label in classes]
     return [*classes, *possible, "other animal", *(group_name(group, facts) for group in groups)]
 
 
 def classifications(probs, certainty, groups):
-    """Return the positions of `categories`, as text, with a probability of each, the largest first."""
+    """Return pairs of a position in `categories`, as text, and its probability, the largest first."""
     none, first = 2 * len(probs), 0 if certainty == SURE else len(probs)
     if certainty == NONE:
         return [[str(none), 1.0]]

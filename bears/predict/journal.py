@@ -1,8 +1,8 @@
-"""Keep the progress next to the output file, so that an interruption only loses the photos in progress.
+"""Save progress next to the output file, so that an interruption only loses the photos in progress.
 
-Every process of every run appends to a file of its own, `predictions.csv.1.part` and so on. Its first line says what
-the run is about; then there is a line of JSON for each key. All of them are in the order of the keys, so that merging
-them takes no memory.
+Every process of every run appends to a file of its own, `predictions.csv.1.part` and so on. Its first line describes
+the run. The others are JSON, one for each key. They are in the order of the keys, so that merging the files takes no
+memory.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ KEPT = "Finished photos are kept; run the same command again to continue."
 
 
 def digest(file):
-    """Return the first half of the SHA-256 of a file."""
+    """Return the first half of a file's SHA-256 in hex. Raises `PredictError` if it can't be read."""
     sha256 = hashlib.sha256()
     try:
         with open(file, "rb") as f:
@@ -33,7 +33,10 @@ def digest(file):
 
 
 class Journal:
-    """The rows of the file `to`: lists, each of which starts with its key. `about` is what must be the same again."""
+    """Save the rows for the output file `to`: lists, each of which begins with its key.
+
+    `about` describes the run. A run with another description can't continue it and raises `PredictError`.
+    """
 
     def __init__(self, to, about):
         self.to, self.about = to, json.dumps(about) + "\n"
@@ -47,17 +50,17 @@ class Journal:
     def read(self, part):
         with part.open(encoding="ascii", errors="replace") as lines:
             about = next(lines, "")
-            if about != self.about and about.endswith("\n"):  # without, the disk was full at the first line
+            if about != self.about and about.endswith("\n"):  # an incomplete first line means a full disk
                 raise PredictError(
                     f"{part} is left over from a run with another model, options or photos. Finish that run, delete"
                     " this file, or choose another output with --out."
                 )
             for line in lines:
-                with suppress(ValueError):  # the end of a line is missing where the power failed
+                with suppress(ValueError):  # a line that was cut off when the power failed
                     yield json.loads(line)
 
     def rows(self):
-        """All rows, in the order of their keys; one of each, should the command have been given twice at once."""
+        """Yield all rows in the order of their keys. Each key comes once, even if two runs worked at the same time."""
         rows = heapq.merge(*map(self.read, self.parts()), key=itemgetter(0))
         return (next(same) for _, same in groupby(rows, itemgetter(0)))
 
@@ -67,7 +70,7 @@ class Journal:
 
     @contextmanager
     def appending(self) -> Iterator:
-        """A function that adds a row, to a file that no other process and no earlier run has."""
+        """Open a new file, and give the `with` block a function that appends a row to it. Raises `PredictError`."""
         for part in map(self.part, count(1)):
             with suppress(FileExistsError):
                 file = part.open("x", encoding="ascii")

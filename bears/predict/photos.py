@@ -1,4 +1,4 @@
-"""Photos that are classified as they are: a row of a table (CSV) for each."""
+"""Classify whole photos, and write a table (CSV) with a row for each."""
 
 import csv
 import os
@@ -18,10 +18,10 @@ from PIL import Image
 
 
 class Photos:
-    """The photos that `list_photos` finds in a folder; or one photo. Their names are the keys."""
+    """Classify all photos in a folder, or one photo. Keys are the photos' names. Raises `PredictError`."""
 
     unit, about = "photos", {}
-    detect = True  # whether the model may look for animals in what it is shown; no longer where they are cut out
+    detect = True  # whether the model may use its detector; not if it gets crops of animals
 
     def __init__(self, path):
         self.folder, photos = (path.parent, [path]) if path.is_file() else (path, list_photos(path, tell=print_line))
@@ -39,9 +39,9 @@ class Photos:
         return verdict, status, *(round(prob, 4) for prob in probs.values())
 
     def write(self, to, rows, model, file):
-        """Write the table; returns how many photos could not be opened."""
+        """Write the table; return how many photos could not be opened."""
         classes, failed = list(model.learn.dls.vocab), 0
-        # Excel reads UTF-8 if a byte order mark comes first. Names need not be UTF-8; they come out as they came in.
+        # Excel only reads UTF-8 after a byte order mark. Names that are not UTF-8 are written byte for byte.
         with whole(to) as part, TextIOWrapper(part, "utf-8-sig", "surrogateescape", newline="") as table:
             writer = csv.writer(table)
             writer.writerow(to_cells(["file", "verdict", "status", *classes, "error"]))
@@ -52,18 +52,18 @@ class Photos:
 
 
 def complete(row, classes):
-    """Return the cells of a row; one of two has the name of a photo, and the reason why it could not be opened."""
+    """Return the cells of a row. A row of two values is a photo's name and why it could not be opened."""
     name, *rest = row
     return [*row, ""] if len(row) > 2 else [name, "", "error", *[""] * classes, *rest]
 
 
 def open_or_stop(photo: Path, side: int, are_gone: Callable[[], bool]) -> Image.Image:
-    """Return what `open_photo` does. Raises `PredictError` when `are_gone` says that all other photos are gone, too.
+    """Open a photo with `open_photo`. Raises `PredictError` if it and, as `are_gone()` says, all others are gone.
 
-    Without this, a card that is pulled out would become a row for each of its photos.
+    Without this, pulling out a memory card would write an error for each of its photos.
     """
     try:
-        if not os.path.isfile(photo):  # nor a pipe, which has no end
+        if not os.path.isfile(photo):  # gone, or a pipe, which may be endless
             raise PhotoError("This photo is no longer here")
         return open_photo(photo, side)
     except PhotoError:
@@ -73,7 +73,7 @@ def open_or_stop(photo: Path, side: int, are_gone: Callable[[], bool]) -> Image.
 
 
 def is_empty(folder):
-    """Return whether a folder is gone, or nothing is in it."""
+    """Return whether a folder is gone or empty."""
     try:
         return not os.listdir(folder)
     except OSError:

@@ -1,4 +1,4 @@
-"""Ask a model about many photos, the next of which are opened meanwhile."""
+"""Classify many photos, while other threads open the next ones."""
 
 import time
 from collections import deque
@@ -10,14 +10,14 @@ from bears.errors import PhotoError
 from bears.model.classifier import CORES
 from bears.model.metadata import read_facts
 
-BATCH = 4  # pictures of one photo that go through the network at once; an answer does not depend on other photos
-OPENERS = max(1, CORES // 2)  # threads that open photos while the model has the other cores
-AHEAD = 2 * OPENERS  # photos that wait for the model, opened
-EVERY = 60  # seconds between two lines of progress, once it has run for as long
+BATCH = 4  # crops of one photo in a batch; different photos are not mixed, so that answers don't depend on others
+OPENERS = max(1, CORES // 2)  # threads that open photos; the other cores are for the model
+AHEAD = 2 * OPENERS  # opened photos that wait for the model
+EVERY = 60  # seconds between two lines of progress; at the start they come sooner
 
 
 def opened(keys, open_key):
-    """Each key with what `open_key` makes of it, or the `PhotoError` that it raises; a few are opened ahead."""
+    """Yield pairs of a key and what `open_key(key)` returns, or the `PhotoError` it raises. Some are opened ahead."""
     with ThreadPoolExecutor(OPENERS) as pool:
         waiting = deque()
         for key in keys:
@@ -36,13 +36,16 @@ def result(key, future):
 
 
 def batches(pictures):
-    """Yield what an iterator gives, as lists of `BATCH`."""
+    """Yield the items of an iterator as lists of at most `BATCH`."""
     while batch := list(islice(pictures, BATCH)):
         yield batch
 
 
 def ask_all(keys, total, task, model, file, journal):
-    """Put a row for each key into the journal; `total` counts the keys of all processes. Returns an empty list."""
+    """Classify the photo of each key, and add its row to the journal.
+
+    `total` counts the keys of all processes. `file` is the model's export. Returns an empty list.
+    """
     facts, progress = read_facts(file), Progress(total, task.unit)
     with journal.appending() as append:
         for key, pictures in opened(keys, task.open):
@@ -57,7 +60,7 @@ def ask_all(keys, total, task, model, file, journal):
 
 
 class Progress:
-    """How far all processes are, by how far this one is."""
+    """Print how far all processes are, estimated from this one."""
 
     def __init__(self, total, unit):
         self.total, self.unit = total, unit

@@ -1,1 +1,1 @@
-"""The parts of train.py: its options, the shipped photos, the evaluation, the report."""
+"""Read train.py's options, download the shipped photos, evaluate, and write the report."""

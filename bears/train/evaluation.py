@@ -1,4 +1,4 @@
-"""Evaluate a recipe's network on photos that it, or one trained in the same way, never saw."""
+"""Evaluate a recipe on photos that the tested network never saw in training."""
 
 from argparse import Namespace
 from collections.abc import Callable
@@ -17,22 +17,22 @@ from fastai.learner import Learner, Recorder
 
 @dataclass
 class Result:
-    """Hold what a recipe returns: a Learner to export, and answers about photos that took no part in training."""
+    """Hold what a recipe returns: the Learner to export, and the results on the test photos."""
 
     learn: Learner
-    files: list[Path]  # those photos,
-    logits: torch.Tensor  # what a network that never saw them says of each, (photos, classes),
-    targets: torch.Tensor  # and their classes, (photos,)
-    loss_recorder: Recorder  # of the training, or of that of the first fold's head
+    files: list[Path]  # the test photos
+    logits: torch.Tensor  # for the test photos, from networks that never saw them, (photos, classes)
+    targets: torch.Tensor  # the test photos' classes, (photos,)
+    loss_recorder: Recorder  # with the losses of the training, or of the first fold's head
     facts: dict  # for export.json
-    temperature: float = 1  # that the head of `learn` was divided by
-    scores: dict = field(default_factory=dict)  # the keywords of `report.plot_trust`: how sure that there is any class,
-    turned_away: list[Path] = field(default_factory=list)  # the photos that score too low for that,
-    passed: list[tuple[Path, str]] = field(default_factory=list)  # and the other things that do not, with their classes
+    temperature: float = 1  # by which the weights of `learn`'s head were divided
+    scores: dict = field(default_factory=dict)  # keyword arguments for `report.plot_trust`
+    turned_away: list[Path] = field(default_factory=list)  # photos of the classes that were rejected
+    passed: list[tuple[Path, str]] = field(default_factory=list)  # negatives that were mistaken for a class, with it
 
 
 def split_into_folds(files: list[Path], groups: np.ndarray, args: Namespace) -> list[Split]:
-    """`grouped_folds`, as many as `args` ask for; says so when there are fewer."""
+    """Return the `grouped_folds` that `args` ask for, and print a note if there are fewer."""
     folds = grouped_folds(files, groups, args.folds, args.seed)
     if len(folds) < args.folds:
         print(f"· only {len(folds)} folds, because one class has no more different photos; add more to it")
@@ -40,7 +40,10 @@ def split_into_folds(files: list[Path], groups: np.ndarray, args: Namespace) -> 
 
 
 def evaluate_by_validation(learn: Learner, fit: Callable[..., Learner], folds: list[Split]) -> Result:
-    """A Learner by the photos that its split holds out, and by `folds`, if any; `fit(valid)` trains it again on one."""
+    """Evaluate a Learner on the photos that its split holds out, or else by `folds` if there are any.
+
+    `fit(valid)` trains a network that holds out the photos with these positions.
+    """
     files, logits, targets = judge_held_out(learn)
     facts = {"validation": error_summary(*count_errors(logits, targets))}
     if folds:
@@ -51,16 +54,16 @@ def evaluate_by_validation(learn: Learner, fit: Callable[..., Learner], folds: l
 
 
 def judge_held_out(learn):
-    """Return the photos that a Learner's split holds out, what it says of them (photos, classes), and their classes."""
+    """Return the photos that a Learner's split holds out, its logits for them (photos, classes), and their classes."""
     return list(learn.dls.valid.items), *validation_logits(learn)
 
 
 def evaluate_by_folds(
     learn: Learner, heads: list[Learner], folds: list[Split], files: list[Path], targets: torch.Tensor
 ) -> Result:
-    """A Learner whose head has learnt from all photos, by `heads` that were trained alike, each on all folds but one.
+    """Evaluate a Learner whose head was trained on all photos by `heads`, each trained without one fold.
 
-    Makes the probabilities of its head fit what those say (`fit_temperature`).
+    Also calibrate the Learner's head with a temperature that fits the answers of `heads` (`fit_temperature`).
     """
     judged = np.sort(np.concatenate([valid for _, valid in folds]))
     logits, targets = out_of_fold(heads, folds), targets[judged]

@@ -1,4 +1,4 @@
-"""Fit what says that a photo shows none of the classes (the rule is in bears/model/ood.py); how often is that wrong?"""
+"""Fit the rule of "none of the classes" (bears/model/ood.py), and count how often it is wrong."""
 
 from argparse import Namespace
 from collections.abc import Iterator
@@ -23,9 +23,9 @@ from PIL import Image
 
 
 def fit_detector(learn: Learner, features: Features, groups: np.ndarray, args: Namespace) -> np.ndarray:
-    """Give a Learner what `ood.score` needs, and `features` the surest square of each photo; returns its score.
+    """Set `learn.ood`, the gallery and thresholds, and `features.judged`, the surest square of each photo.
 
-    Each photo is compared with all but itself and its near-duplicates.
+    Returns the score of each photo's square, (photos,), from a comparison with all photos but its near-duplicates.
     """
     imagenet = imagenet_classifier(learn.arch, learn.pretrained and not body_was_trained(learn))
     labels = features.targets.numpy()
@@ -39,9 +39,9 @@ def fit_detector(learn: Learner, features: Features, groups: np.ndarray, args: N
 
 
 def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, args: Namespace) -> Result:
-    """Add to a result which photos of the classes the app turns away, and which of other things it does not.
+    """Add to a result which photos of the classes are rejected, and which negatives are mistaken for a class.
 
-    `scores` are those of `fit_detector`, of all `files`.
+    `scores` are those that `fit_detector` returned for all `files`.
     """
     detector = result.learn.ood
     describe_classes(result.learn, args)
@@ -66,7 +66,7 @@ def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, arg
 
 
 def describe_classes(learn: Learner, args: Namespace) -> None:
-    """Keep what the answers need: which classes form a group (`ood.certainty`), and whether they are animals."""
+    """Store in the Learner which classes form a group (`ood.certainty`), and whether the classes are animals."""
     if args.animals:
         learn.ood["animals"] = True
     if args.groups:
@@ -75,9 +75,9 @@ def describe_classes(learn: Learner, args: Namespace) -> None:
 
 
 def count_verdicts(result: Result, scores: dict[Path, float]) -> dict:
-    """How often a verdict is wrong, and how many photos get none since it is not sure, of the photos of a result.
+    """Count the verdicts on the photos of a result: how many are not sure, and how many sure ones are wrong.
 
-    The same of the answers that name a group, in `group`, where there are such.
+    `scores` has the score of each photo. If there are answers that name a group, `group` has their errors.
     """
     probs, targets, fitted = result.logits.softmax(dim=1).tolist(), result.targets.tolist(), result.learn.ood
     said = np.array([ood.certainty(fitted, p, scores[f]) for f, p in zip(result.files, probs)])
@@ -96,13 +96,13 @@ def summary(chosen, right):
 
 
 def find_passed(learn: Learner, files: list[Path], answers: list[Answer]) -> list[tuple[Path, str]]:
-    """The photos of other things that pass for one of the classes, each with that class; no part of the training."""
+    """Return the photos of other things that are mistaken for a class, each with that class."""
     judged = zip(files, answers)
     return [(f, learn.dls.vocab[a.probs.argmax()]) for f, a in judged if not ood.shows_none(learn.ood, a.score)]
 
 
 def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:
-    """Yield what an app would say about each photo, with a copy of the Learner."""
+    """Yield the answer that the app would give for each photo. The Learner itself stays unchanged."""
     copy = as_in_app(learn)
     squares = create_squares(copy)
     for file in progress_bar(files):
@@ -110,10 +110,11 @@ def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:
 
 
 def find_backgrounds(learn: Learner, wrong: list[tuple[Path, int]]) -> dict[Path, Image.Image]:
-    """Return photos in which a place outside of all animals spoke most for the wrong class.
+    """Return the photos in which the background counted most for the wrong class, with heatmaps.
 
-    `wrong` are photos and the numbers of those classes. Each photo has a heatmap of that class, and an outline of the
-    animal that the detector is surest of. If there is no detector, or it finds no animal, nothing can be said.
+    `wrong` has pairs of a photo and the number of the wrong class. The value for each photo is its heatmap for that
+    class, with an outline around the animal that the detector is surest of. Photos in which the detector finds no
+    animal are left out.
     """
     animals = (getattr(learn, "ood", None) or {}).get("animals")
     squares = create_squares(as_in_app(learn)) if wrong and animals else None
@@ -123,12 +124,12 @@ def find_backgrounds(learn: Learner, wrong: list[tuple[Path, int]]) -> dict[Path
 
 
 def draw_background(squares: LearnerSquares, file: Path, label: int) -> Image.Image | None:
-    """The heatmap of a photo for one class, if its peak is outside of all animals."""
+    """Return the heatmap of a photo for class number `label`, or None unless its peak is outside of all animals."""
     photo = open_photo(file)
     boxes, _ = squares.detector.find_animals(photo)
     if not len(boxes):
         return None
-    [answer] = squares.run([photo], squares.grid.size)  # the whole photo, from which the heads have learnt
+    [answer] = squares.run([photo], squares.grid.size)  # the whole photo, as in training
     cam = activation_map(answer.fmap, squares.learn.model[1][-1], label)
     peak, half = find_peak(cam, answer.box), (answer.box[2] - answer.box[0]) / cam.shape[1] / 2
     if any(is_inside(peak, box, half) for box in boxes):  # its cell touches an animal
@@ -137,7 +138,7 @@ def draw_background(squares: LearnerSquares, file: Path, label: int) -> Image.Im
 
 
 def as_in_app(learn: Learner) -> Learner:
-    """Return a copy of a Learner as an app would have it: on the CPU, fast, without photos."""
+    """Return a copy of a Learner as in the app: on the CPU, sped up, and without photos."""
     copy = Learner(learn.dls.new_empty(), deepcopy(learn.model).cpu(), loss_func=learn.loss_func)
     copy.dls.cpu()
     copy.ood = learn.ood

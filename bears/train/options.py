@@ -1,4 +1,4 @@
-"""The options of train.py, without torch: `--help` and mistyped ones are answered at once."""
+"""Read the options of train.py, without torch, so that `--help` and errors come at once."""
 
 import argparse
 from pathlib import Path
@@ -8,13 +8,13 @@ from bears.cli import command_parser, labels
 from bears.files import HOME, IS_COPY
 from bears.model.answers import either
 
-OUT = Path() if IS_COPY else HOME  # a copy that pip has installed is not written to
-EXCLUDED = Path(__file__).with_name("excluded.csv")  # of the bears
-PHOTOS = Path(__file__).with_name("photos.csv")  # and where they come from
-ALARM = ["black", "grizzly"]  # those of the bears that wake somebody
+OUT = Path() if IS_COPY else HOME  # nothing is written into an installed copy
+EXCLUDED = Path(__file__).with_name("excluded.csv")  # bear photos that are not used
+PHOTOS = Path(__file__).with_name("photos.csv")  # where each bear photo comes from
+ALARM = ["black", "grizzly"]  # the bears' classes that raise an alarm
 DATA = "folder with one subfolder of photos per class; may be repeated (default: download the bear photos)"
 SOURCES = "where photos come from: a file with columns file and source (default: DATA/attribution.csv, if it exists)"
-GROUPS = {"bear": ["black", "grizzly"]}  # and that a bad photo may not tell apart
+GROUPS = {"bear": ["black", "grizzly"]}  # hard to tell apart in a bad photo
 GROUP = (
     "classes that are hard to tell apart, such as bear=black,grizzly; the app may then say “A bear” (may be repeated)"
 )
@@ -24,7 +24,7 @@ LESSON = "use the lesson's recipe with ResNet-18: lecture (128 pixels, the defau
 
 
 def parse_args(description: str, argv: list[str] | None = None) -> argparse.Namespace:
-    """Return the options of train.py, checked; `description` is what `--help` says above them."""
+    """Return the checked options of train.py. `description` is the text of `--help` above the options."""
     parser = command_parser("train", description)
     parser.add_argument("--data", action="append", metavar="DIR", help=DATA)
     parser.add_argument("--exclude", metavar="CSV", help="photos to leave out: a file with columns file and reason")
@@ -61,7 +61,7 @@ def parse_args(description: str, argv: list[str] | None = None) -> argparse.Name
 
 
 def check_options(parser, args):
-    """Refuse options that contradict each other, and fill in those that follow from others."""
+    """Reject options that contradict each other, and set defaults that depend on other options."""
     args.arch = args.arch or ("resnet18" if args.lesson else ARCH)
     if args.folds is None:
         args.folds = 0 if args.lesson else 5
@@ -69,7 +69,7 @@ def check_options(parser, args):
         parser.error("--negatives, --subject, --group, --sources and --animals don't work with --lesson")
     if "" in (args.data or ()):
         parser.error("--data is empty: give a folder of photos, or leave the option out to train the bears")
-    if args.max_error is not None and not args.max_error <= 1:  # which is true of nan, too
+    if args.max_error is not None and not args.max_error <= 1:  # also rejects nan
         parser.error("--max-error must be between 0 and 1, for example 0.02 for 2%")
     if not 0 <= args.seed < 2**32:
         parser.error("--seed must be between 0 and 4294967295")
@@ -85,7 +85,7 @@ def check_options(parser, args):
 
 
 def group(text):
-    """Return the name and the classes of `bear=black,grizzly`; without a name it is `black or grizzly`."""
+    """Return the name and the classes in `bear=black,grizzly`. Without a name, it is `black or grizzly`."""
     name, _, classes = text.rpartition("=")
     members = labels(classes)
     if len(set(members) - {""}) < max(2, len(members)) or ("=" in text and not name.strip()):
@@ -96,7 +96,7 @@ def group(text):
 
 
 def join_groups(parser, groups):
-    """Return all groups as a dict from name to classes; a class is in one of them at most."""
+    """Return all groups as a dict from name to classes. Reject a class that is in two groups."""
     members = [label for _, some in groups for label in some]
     if len(set(members)) < len(members) or len(dict(groups)) < len(groups):
         parser.error("--group is given twice with the same name or class: a class can be in one group")

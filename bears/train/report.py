@@ -1,4 +1,4 @@
-"""Write the training report, one HTML page: how many errors to expect, what went wrong, the lesson's pictures."""
+"""Write the training report as one HTML page: how many errors to expect, which photos are wrong, and plots."""
 
 import io
 import json
@@ -31,10 +31,10 @@ from torch.nn.functional import cross_entropy
 matplotlib.use("Agg")  # no window: training also runs where there is no screen
 from matplotlib import pyplot as plt
 
-plt.rcParams["text.parse_math"] = False  # a class may be called US$ or 5%
+plt.rcParams["text.parse_math"] = False  # the name of a class may have $ or % in it
 
 PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
-# Black becomes the colour of the page's text, in which lies no white; text stays text, in the page's font.
+# `svg` changes black to the colour of the page's text, so nothing here is white. Text stays text, in the page's font.
 STYLE = {
     "figure.figsize": (6.5, 3.5),
     "figure.facecolor": "none",
@@ -56,26 +56,26 @@ PICTURES = {
     "learning_curve": ("Loss while training", "{loss}"),
     "confusion_matrix": (
         "The lesson's confusion matrix",
-        "The same as the table above, as `plot_confusion_matrix` has it.",
+        "The same numbers as in the table above, drawn by `plot_confusion_matrix`.",
     ),
     "top_losses": (
         "The lesson's top losses",
-        "The photos whose answer was worst, as `plot_top_losses` has it: what was said, what it is, the loss, and how"
-        " likely the answer was.",
+        "The photos with the highest loss, drawn by `plot_top_losses`. Above each: the prediction, the actual class,"
+        " the loss, and the probability of the prediction.",
     ),
     "batch": ("Some of the photos as the network sees them", "Each with its class, which is the name of its folder."),
 }
-COLUMNS = {"photos": "Photos", "errors": "Wrong", "sure": "Called sure", "sure_wrong": "Wrong of these"}  # of sources
-CLEAN = "http://127.0.0.1:7860/"  # where `bears.clean` is, if nothing else was there before
+COLUMNS = {"photos": "Photos", "errors": "Wrong", "sure": "Called sure", "sure_wrong": "Wrong of these"}
+CLEAN = "http://127.0.0.1:7860/"  # the review page, if its port is free
 BESIDE = "; it looked next to the animal"
-RISE = 1.1  # times its lowest value: a loss that ends above it has risen
-MANY, LONG = 8, 20  # classes, and characters of a name, from which on names stand upright above the table
+RISE = 1.1  # a loss has risen if it ends above this multiple of its lowest value
+MANY, LONG = 8, 20  # from so many classes, or letters in a name, names above the table are upright
 
 
 class ClassificationInterpretation(interpret.ClassificationInterpretation):
-    """fastai's, from what networks have said already of photos that they had never seen.
+    """Interpret answers that networks have already given, with fastai's plots.
 
-    `logits` is (photos, classes), `targets` is (photos,), `files` are the photos.
+    `logits` is (photos, classes) and `targets` (photos,), both for the photos in `files`.
     """
 
     def __init__(self, learn, files, logits, targets):
@@ -84,7 +84,7 @@ class ClassificationInterpretation(interpret.ClassificationInterpretation):
         self.probs, self.targets = logits.softmax(dim=1), targets
 
     def wrong(self) -> list[int]:
-        """Return the positions of the photos that were mistaken for another class, the greatest loss first."""
+        """Return the positions of the photos that were mistaken for another class, the highest loss first."""
         guesses = self.probs.argmax(dim=1)
         return [i for i in self.top_losses()[1].tolist() if guesses[i] != self.targets[i]]
 
@@ -97,9 +97,9 @@ class ClassificationInterpretation(interpret.ClassificationInterpretation):
 
 @contextmanager
 def pictures() -> Iterator[None]:
-    """Draw plots in here so that `svg` suits the page, light or dark.
+    """Set Matplotlib's style so that plots fit a light or dark page, and silence warnings of no use to a student.
 
-    Matplotlib warns of letters that its font lacks and of curves of one point: a student can do nothing about it.
+    Matplotlib warns about letters that its font lacks and about curves with a single point.
     """
     with warnings.catch_warnings(), plt.rc_context(STYLE):
         for message in ("Glyph .* missing", "Attempting to set identical", "Matplotlib currently does not support"):
@@ -108,7 +108,7 @@ def pictures() -> Iterator[None]:
 
 
 def svg(draw: Callable | None = None, *args, **kwargs) -> str:
-    """Return what `draw` plots, or the current plot, as an SVG element in the colour of the text around it."""
+    """Return what `draw` plots, or the current plot, as an SVG element in the colour of the page's text."""
     if draw:
         draw(*args, **kwargs)
     file = io.StringIO()
@@ -119,7 +119,11 @@ def svg(draw: Callable | None = None, *args, **kwargs) -> str:
 
 
 def plot_trust(probs: Tensor, targets: Tensor, scores: np.ndarray, threshold: float, others=()) -> dict[str, str]:
-    """Plots of `probs` (photos, classes) of photos not learnt from, and of the `scores` of photos and other things."""
+    """Plot the calibration of `probs` (photos, classes) on test photos, and a histogram of `scores`; return SVGs.
+
+    `scores` (photos,) and `others` (negatives,) are from `ood.score`. Below `threshold`, a photo shows none of the
+    classes.
+    """
     confidence, guess = probs.max(dim=1)
     right = (guess == targets).float().numpy()
     edges = np.linspace(0, 1, 11)
@@ -142,7 +146,7 @@ def plot_trust(probs: Tensor, targets: Tensor, scores: np.ndarray, threshold: fl
         ax.hist(others, edges, histtype="stepfilled", label=f"{len(others)} photos of other things", alpha=0.7)
     ax.axvline(threshold, color="black", linestyle="dashed", label=f"below {threshold:.2f}: none of the classes")
     ax.set(xlabel="Score (bears/model/ood.py)", ylabel="Photos", yscale="log")
-    ax.yaxis.set_major_formatter("{x:g}")  # powers of ten would be TeX, which is off: names of photos are none
+    ax.yaxis.set_major_formatter("{x:g}")  # the default would write powers of ten in TeX, which is off
     ax.yaxis.set_minor_formatter("")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1))
     return {"calibration": calibration, "scores": svg()}
@@ -154,7 +158,7 @@ def plot_trust(probs: Tensor, targets: Tensor, scores: np.ndarray, threshold: fl
 def write(
     args: Namespace, facts: dict, result: Result, interp: ClassificationInterpretation, plots: dict[str, str]
 ) -> None:
-    """Write `reports/index.html`, which needs no other file; `plots` are SVGs. Raises `ExportError`."""
+    """Write `reports/index.html`, which needs no other file. `plots` are SVGs by name. Raises `ExportError`."""
     notes = {**facts.get("cross_validation", {}), "loss": describe_loss(result.loss_recorder)}
     sections = [
         reason(facts),
@@ -182,7 +186,10 @@ def write(
 
 
 def headline(estimate: dict, which: str) -> str:
-    """Return in one line how many errors to expect by an `error_summary`; `which` photos that is about."""
+    """Return the headline for an `error_summary`, such as `Expect 1.5% errors on photos like yours`.
+
+    `which` is the end of this sentence.
+    """
     if too_uncertain(estimate):
         return "Too few photos to say how often it errs"
     if not estimate["errors"]:
@@ -191,7 +198,7 @@ def headline(estimate: dict, which: str) -> str:
 
 
 def reason(facts):
-    """Under the headline: how sure that is, and why it is the figure to believe."""
+    """Return the paragraphs under the headline: the interval, and why you can trust the figure."""
     cv, validation = facts.get("cross_validation"), facts.get("validation")
     lines = [f'<p class="interval">{interval(estimate(facts))}</p>']
     if "by_source" in facts:
@@ -238,14 +245,14 @@ def interval(estimate):
 
 
 def guesses_of_wrong(result: Result, interp: ClassificationInterpretation) -> list[tuple[Path, int]]:
-    """The photos that were mistaken for another class, the worst first, each with the number of that class."""
+    """Return the photos that were mistaken for another class, worst first, each with the number of that class."""
     return [(result.files[i], int(interp.probs[i].argmax())) for i in interp.wrong()]
 
 
 def show_wrong(args, result, interp, backgrounds=None):
-    """All photos that were mistaken for another class, by pairs of classes, the most frequent first.
+    """Return the section with all photos that were mistaken for another class, the most frequent pair first.
 
-    `backgrounds` is what `find_backgrounds` has found.
+    `backgrounds` is what `find_backgrounds` returned.
     """
     wrong, vocab, pairs = interp.wrong(), interp.vocab, defaultdict(list)
     for i in wrong:
@@ -259,7 +266,7 @@ def show_wrong(args, result, interp, backgrounds=None):
 
 
 def show_pair(args, pair, probs, backgrounds):
-    """The photos of one class that were mistaken for one other; `probs` says of each file how sure the network was."""
+    """Return the photos of one class that were mistaken for one other. `probs` has the probability for each file."""
     pictures = [backgrounds.get(f, f) for f in probs]
     captions = [f"{pair}, {min(p, 0.99):.0%} sure{BESIDE * (f in backgrounds)}" for f, p in probs.items()]
     photos = thumbnails(pictures, links(probs, args), captions)
@@ -278,7 +285,7 @@ def explain_backgrounds(backgrounds, wrong):
 
 
 def show_remedy(args, result, wrong):
-    """Return how to correct photos, if there are any that may be wrong."""
+    """Return how to correct photos, or an empty text if none may be wrong."""
     if not wrong and not result.turned_away:
         return ""
     advice = (
@@ -289,7 +296,7 @@ def show_remedy(args, result, wrong):
 
 
 def show_others(facts, result):
-    """Return all photos of other things that pass for one of the classes; only the default recipe knows such."""
+    """Return the section with the negatives that were mistaken for a class; empty if the recipe can't reject any."""
     if "none_of_them" not in facts:
         return ""
     others = facts["none_of_them"].get("others")
@@ -304,7 +311,7 @@ def show_others(facts, result):
 
 
 def show_watch(facts):
-    """Return the section about the alarm, which photos can't test; only the bears have test clips."""
+    """Return the section about the alarm, which this report doesn't test; empty unless the classes are the bears'."""
     if facts.get("alarm") != ALARM:
         return ""
     return (
@@ -316,7 +323,7 @@ def show_watch(facts):
 
 
 def show_turned_away(args, result):
-    """Return all photos of the classes that the app would say show none of them."""
+    """Return the section with the photos of the classes that the app would reject."""
     if not (files := result.turned_away):
         return ""
     note = "<p>These don't resemble your other photos. If one is correct, add more like it.</p>"
@@ -326,13 +333,13 @@ def show_turned_away(args, result):
 
 
 def links(files, args):
-    """Names of photos, below the folder of the classes, that lead to them on the page of `bears.clean`."""
+    """Return the names of photos as links to them on the review page."""
     names = [f.relative_to(folder_of(f, args.data)).as_posix() for f in files]
     return [f'<a href="{CLEAN}#{quote(name)}">{escape(name)}</a>' for name in names]
 
 
 def thumbnails(files: Iterable[Path | Image.Image], names: Iterable[str], captions: Iterable[str]) -> str:
-    """Small pictures of files, or of pictures, in a grid, each with its caption and its name as HTML."""
+    """Return a grid of thumbnails, each with its caption and its name. Names are HTML, captions plain text."""
     items = "".join(
         f'<li><img src="{thumbnail(file)}" alt=""><b>{escape(caption)}</b><code>{name}</code>'
         for file, name, caption in zip(files, names, captions)
@@ -341,7 +348,7 @@ def thumbnails(files: Iterable[Path | Image.Image], names: Iterable[str], captio
 
 
 def show_confusion(interp):
-    """Return the confusion matrix, and at the head of each row the recall and precision of its class."""
+    """Return the section with the confusion matrix. Each row begins with the recall and precision of its class."""
     matrix, labels = interp.confusion_matrix(), [escape(label) for label in interp.vocab]
     right, actual, taken = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
     upright = len(labels) >= MANY or max(map(len, interp.vocab)) > LONG
@@ -365,7 +372,7 @@ def show_confusion(interp):
 
 
 def cell(n, part, right):
-    """A cell of the confusion matrix, the darker the greater its part of the row; a single error can be seen, too."""
+    """Return a cell of the confusion matrix. Its colour is stronger the larger its share of the row is."""
     if not n:
         return '<td class="n none">0'
     return f'<td class="n" style="--hue: var(--{"right" if right else "wrong"}); --share: {0.3 + 0.7 * part:.2f}">{n}'
@@ -376,10 +383,10 @@ def share(part, whole):
 
 
 def describe_loss(recorder) -> str:
-    """Say how the losses of a fastai `Recorder` went, from their numbers."""
-    column = recorder.metric_names.index("valid_loss") - 1  # the epoch comes first, and is not in the values
+    """Return sentences about how the losses of a fastai `Recorder` changed."""
+    column = recorder.metric_names.index("valid_loss") - 1  # `values` lacks the epoch, which is first in the names
     held_out = [row[column] for row in recorder.values if row[column] is not None]
-    if not len(recorder.losses):  # no batch was learnt from
+    if not len(recorder.losses):  # no batch was trained on
         return ""
     said = f"On the photos that it learns from, the loss {describe_course(recorder.losses)}."
     if not held_out:
@@ -391,7 +398,7 @@ def describe_loss(recorder) -> str:
 
 
 def describe_course(losses: Iterable[float]) -> str:
-    """Return whether losses fall, rise or stay, in words."""
+    """Return in words whether losses fall, rise or stay."""
     first, *_, last = values = [float(loss) for loss in losses] * (1 if len(losses) > 1 else 2)
     lowest = min(values)
     if not np.isfinite(values).all():
@@ -409,12 +416,12 @@ def show_plot(name, plot, title, note):
 
 
 def command(line):
-    """Return a command to be typed, and a button that copies it."""
+    """Return a command with a button that copies it."""
     return f'<div class="command"><code>{escape(line)}</code><button type="button">Copy</button></div>'
 
 
 def show_rest(facts):
-    """Return the excluded photos, the near-duplicates and all figures, folded away."""
+    """Return the section with the excluded photos, the near-duplicates and all figures, folded."""
     counts = ", ".join(f"{n} {label}" for label, n in facts["counts"].items())
     left = "".join(f"<tr><td>{escape(f)}<td>{escape(why)}" for f, why in facts["dropped"].items())
     alike = "".join(f"<tr><td>{escape(', '.join(group))}" for group in facts["near_duplicates"])

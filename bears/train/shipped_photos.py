@@ -1,7 +1,7 @@
-"""The photos of the shipped model, from the web, or from the cache of an earlier run.
+"""Download the photos of the shipped model, or take them from the cache of an earlier run.
 
-Their licences are unknown, so they are not part of this repository: photos.csv says where each is, and the SHA-256
-of the file there.
+Their licences are unknown, so they are not part of this repository. photos.csv has the address of each photo and the
+SHA-256 of the file there.
 """
 
 import csv
@@ -19,22 +19,22 @@ from bears.train.options import PHOTOS
 from fastai.data.external import fastai_path
 from tqdm import tqdm
 
-MAX_WAIT = 3600  # seconds that we wait at most when a server asks to
-MIN_PHOTOS = 2  # photos of a class, the least that can be trained on
+MAX_WAIT = 3600  # the most seconds to wait if a server asks for a pause
+MIN_PHOTOS = 2  # of each class
 WHAT_TO_DO = "Check your network and run the command again to continue, or use your own photos with --data."
 
 
 def shipped_photos(table=PHOTOS, root=None, web=None) -> Path:
-    """The folder, with one folder per class, of the photos that `table` lists; what is not in the cache is fetched.
+    """Return a folder with the photos that `table` lists, one subfolder per class. Download those not in the cache.
 
-    The cache is in `root` (default: fastai's folder for data). Photos that are gone from the web are reported.
-    Raises `DataError` when the web cannot be reached, or a class has too few photos left.
+    The cache is in `root` (default: fastai's folder for data). Photos that are gone from the web are printed.
+    Raises `DataError` if the web can't be reached, or if a class has too few photos left.
     """
     root = root or fastai_folder()
     check_writable(root / "by_sha256", "FASTAI_HOME")
-    folder = root / hashlib.sha256(table.read_bytes()).hexdigest()[:8]  # another table has a folder of its own
+    folder = root / hashlib.sha256(table.read_bytes()).hexdigest()[:8]  # each table has a folder of its own
     with table.open(newline="", encoding="utf-8") as f:
-        rows = list(csv.DictReader(f))  # label, file, url, and sha256, bytes, width and height of what is there
+        rows = list(csv.DictReader(f))  # columns: label, file, url; sha256, bytes, width, height of the original
     cache = read_cache(root / "by_sha256")
     if missing := [row for row in rows if row["sha256"] not in cache]:
         try:
@@ -57,9 +57,9 @@ def fastai_folder():
 
 
 def read_cache(folder):
-    """Return a dict from the SHA-256 of an original to its small copy; copies that have changed since are deleted.
+    """Return a dict from the SHA-256 of an original to its small copy. Delete copies that have changed.
 
-    The name of a copy holds the hash of the original and its own.
+    The name of a copy has the hashes of the original and of the copy.
     """
     cache = {}
     for file in folder.glob("*.jpg"):
@@ -75,9 +75,9 @@ def cache_name(sha256, jpeg):
 
 
 def fetch_missing(rows, folder, web):
-    """Fetch photos into the cache `folder`; returns a dict from the file of each that is gone to the reason.
+    """Download photos into the cache `folder`; return a dict from the file of each missing photo to the error.
 
-    Raises `TryLater` when it seems to be the web that is gone, not the photos.
+    Raises `TryLater` if so many fail in a row that the network must be the reason.
     """
     size = sum(int(row["bytes"]) for row in rows)
     print(f"· fetching {len(rows)} photos ({size / 1e6:.0f} MB) into {folder}", flush=True)
@@ -96,7 +96,7 @@ def fetch_missing(rows, folder, web):
 
 
 def report(gone):
-    """Print one line for each photo that is gone, ten at most."""
+    """Print a line for each missing photo, ten at most."""
     for file, problem in list(gone.items())[:10]:
         print(f"· without {file}: {problem}")
     if len(gone) > 10:
@@ -104,7 +104,7 @@ def report(gone):
 
 
 def check_classes(rows, cache):
-    """Refuse to go on with fewer classes than the table has."""
+    """Raise `DataError` if a class of the table has too few photos in the cache."""
     counts = Counter(row["label"] for row in rows if row["sha256"] in cache)
     for label in sorted({row["label"] for row in rows}):
         if counts[label] < MIN_PHOTOS:
@@ -112,7 +112,7 @@ def check_classes(rows, cache):
 
 
 def link_photos(rows, cache, folder):
-    """Give the files of the cache the names that the table has for them."""
+    """Link the cached files into `folder`, with their names in the table."""
     for row in rows:
         link, file = folder / row["file"], cache.get(row["sha256"])
         link.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,7 @@
-"""Leave one source out: how often does a model err on photos from a source that it has never seen?
+"""Test each source with a head that was trained without it, to estimate the error on photos from new sources.
 
 Photos that people put on the web are not what a camera sees (domain shift; fast.ai's book, chapter 2, "How to Avoid
-Disaster"). Folds at random keep photos of one source on both sides, so they only promise something about photos like
-yours. Here each source judges a head that was trained without it.
+Disaster"). Random folds have photos of each source on both sides, so they only tell the error on photos like yours.
 """
 
 import re
@@ -19,20 +18,20 @@ from bears.learning.head import apply_temperature, validation_logits
 from bears.learning.metrics import count_errors, error_summary
 from bears.train.evaluation import Result
 
-LEAST = 20  # photos of a source that is left out alone; smaller ones are left out together
+LEAST = 20  # photos; sources with fewer are left out together
 REST = "smaller sources"
-MAX_WRONG = 0.03  # of the answers called sure, in each source
-CANDIDATES = np.arange(0.5, 1, 0.001)  # probabilities from which an answer may be called sure
+MAX_WRONG = 0.03  # the share of sure answers that may be wrong, in each source
+CANDIDATES = np.arange(0.5, 1, 0.001)  # for the probability from which an answer is sure
 
 
 def find_sources(files: list[Path], args: Namespace) -> np.ndarray | None:
-    """Return the source of each photo, an array of names, "" where it is unknown; None if there are not two of them.
+    """Return the source of each photo, an array of names, "" if unknown. Return None without at least two sources.
 
-    They are in `--sources`, a CSV file with columns file and source, or in the attribution.csv of `bears.collect`.
-    If that is an address, its website is the source. If there are several folders, the source of a photo is its folder
-    when it is unknown, so photos that visitors sent are one source. Raises `DataError`.
+    They are from the option `--sources`, a CSV file with columns file and source, or from the attribution.csv that
+    `python3 -m bears collect` writes. The source of an address is its website. With several folders, a photo with an
+    unknown source has its folder as the source. Raises `DataError`.
     """
-    if args.lesson:  # which never says when it is sure
+    if args.lesson:  # this recipe doesn't use sources
         return None
     given = read_sources(args.sources) if args.sources else None
     tables = {Path(folder): own_sources(Path(folder)) if given is None else given for folder in args.data}
@@ -52,7 +51,7 @@ def read_sources(table):
 
 
 def own_sources(folder):
-    """Return the sources in the attribution.csv of a folder; none if it has none, or another program's."""
+    """Return the sources in a folder's attribution.csv, or an empty dict if there is none or it can't be read."""
     try:
         return read_sources(folder / "attribution.csv")
     except DataError:
@@ -66,15 +65,15 @@ def source_of(file, tables):
 
 
 def as_source(text):
-    """Return the website of an address; any other text is a name."""
+    """Return the website of an address. Any other text is a name and returned as it is."""
     address = re.match("https?://([^/?#]+)", text)
     return address[1] if address else text.strip()
 
 
 def split_by_source(sources: np.ndarray, groups: np.ndarray, targets: np.ndarray) -> dict[str, Split]:
-    """For each source, (train_idx, valid_idx): it, and all others without near-duplicates of its photos.
+    """Return a split for each source: valid_idx has its photos, train_idx all others without near-duplicates of them.
 
-    A source that alone has the photos of a class cannot be left out.
+    A source is skipped if the others lack one of the classes.
     """
     names, counts = np.unique(sources[sources != ""], return_counts=True)
     large = dict(zip(names, counts >= LEAST))
@@ -89,13 +88,13 @@ def split_by_source(sources: np.ndarray, groups: np.ndarray, targets: np.ndarray
 
 
 def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: Namespace) -> Result:
-    """Add what heads say of a source that each has not seen, and let that decide when the exported head is sure.
+    """Add the errors on unseen sources to a result, and set from which probability the exported head is sure.
 
-    `fit(train_idx, valid_idx)` trains a head; `args.sources` is what `find_sources` has found. The temperature fits all
-    sources equally; `likely` is the probability from which an answer is called sure, and `earned` the highest that is
-    shown. Without sources nothing changes.
+    `fit(train_idx, valid_idx)` trains a head. `args.sources` is from `find_sources`. All sources count equally for the
+    temperature. `likely` is the probability from which an answer is sure, and `earned` the highest that is shown.
+    Without sources nothing changes.
     """
-    if args.sources is None or len(result.files) < len(groups):  # where the first fold alone judges
+    if args.sources is None or len(result.files) < len(groups):  # no sources, or only the first fold was tested
         return result
     splits = split_by_source(args.sources, groups, result.targets.numpy())
     if not splits:
@@ -123,10 +122,10 @@ def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: 
 
 
 def choose_likely(judged: list[tuple[torch.Tensor, torch.Tensor]], max_wrong: float = MAX_WRONG) -> float:
-    """Return the lowest probability from which at most `max_wrong` of the answers are wrong, in each source.
+    """Return the lowest probability from which at most the share `max_wrong` of answers is wrong in each source.
 
-    `judged` has, for each source, probabilities (photos, classes) and targets (photos,). The highest candidate if none
-    is enough.
+    `judged` has, for each source, probabilities (photos, classes) and targets (photos,). If no candidate is enough,
+    return the highest one.
     """
     answers = [(probs.amax(dim=1).numpy(), (probs.argmax(dim=1) != targets).numpy()) for probs, targets in judged]
     good = (c for c in CANDIDATES if all(wrong[p >= c].sum() <= max_wrong * (p >= c).sum() for p, wrong in answers))
@@ -134,7 +133,7 @@ def choose_likely(judged: list[tuple[torch.Tensor, torch.Tensor]], max_wrong: fl
 
 
 def describe_source(probs: torch.Tensor, targets: torch.Tensor, likely: float) -> dict:
-    """How many photos of a source are wrong, how many answers are called sure, and how many of these are wrong."""
+    """Count the errors and photos of a source, and the errors and number of its sure answers."""
     errors, photos = count_errors(probs, targets)
     sure = probs.amax(dim=1) >= likely
     sure_wrong, n_sure = count_errors(probs[sure], targets[sure])

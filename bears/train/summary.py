@@ -1,4 +1,4 @@
-"""The facts of a run: what goes into export.json, and what train.py says of them in words."""
+"""Collect the facts about a run for export.json, and print them in words."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ PACKAGES = ("torch", "torchvision", "fastai", "timm", "pillow")
 
 
 def describe_photos(files: list[Path], dropped: dict[str, str], groups: np.ndarray, args: Namespace) -> dict:
-    """Print the facts about the photos, and return them."""
+    """Print and return the facts about the photos: counts, excluded ones and near-duplicates."""
     facts = {"counts": count_labels(files), "dropped": dropped, "near_duplicates": list_near_duplicates(files, groups)}
     print_step(f"{len(files)} photos: " + ", ".join(f"{n} {label}" for label, n in facts["counts"].items()))
     for name, reason in dropped.items():
@@ -35,12 +35,12 @@ def describe_photos(files: list[Path], dropped: dict[str, str], groups: np.ndarr
 
 
 def describe_run(result: Result, photo_facts: dict, args: Namespace, start: float) -> dict:
-    """All facts about a run that began at `start` (seconds, `time.monotonic`), for export.json and the report."""
+    """Return all facts about a run for export.json and the report. It began at `start` (seconds, `time.monotonic`)."""
     return {
         "classes": list(result.learn.dls.vocab),
         "subject": args.subject,
-        **({"alarm": args.alarm} if args.alarm else {}),  # what bears/watch is asked for
-        **({"groups": args.groups} if args.groups else {}),  # what their answers are called
+        **({"alarm": args.alarm} if args.alarm else {}),  # the classes that raise an alarm in bears/watch
+        **({"groups": args.groups} if args.groups else {}),  # the names of groups and their classes
         "recipe": RECIPES[args.lesson],
         "arch": result.learn.arch,
         "seed": args.seed,
@@ -52,7 +52,7 @@ def describe_run(result: Result, photo_facts: dict, args: Namespace, start: floa
 
 
 def check_error(facts: dict, max_error: float | None) -> None:
-    """Raise `ExportError` when the model errs too often to be exported."""
+    """Raise `ExportError` if the error rate is above `max_error`."""
     error_rate = estimate(facts)["error_rate"]
     if max_error is not None and error_rate > max_error:
         raise ExportError(f"The error {error_rate:.1%} is above --max-error {max_error:.1%}, so nothing was exported.")
@@ -65,7 +65,10 @@ def write(file: Path, facts: dict) -> None:
 
 @contextmanager
 def words_to_stderr(args: Namespace) -> Iterator[Callable]:
-    """Gives a function that prints facts as JSON if `args` ask for it; then everything else goes to stderr."""
+    """Send all messages to stderr if `--json` is given, and yield a function that prints facts as JSON to stdout.
+
+    Without `--json`, that function does nothing.
+    """
     if not args.json:
         yield lambda facts: None
         return
@@ -75,7 +78,7 @@ def words_to_stderr(args: Namespace) -> Iterator[Callable]:
 
 
 def print_summary(facts: dict, args: Namespace) -> None:
-    """Print how good the model is, and where to read more."""
+    """Print how often the model was wrong, and where the report is."""
     print(f"\n{error_sentence(facts)}")
     if "by_source" in facts:
         print(f"On photos like yours (folds): {share_of_errors(facts['cross_validation'])}.")
@@ -101,12 +104,12 @@ def print_next_command(args: Namespace) -> None:
 
 
 def app_command(args: Namespace) -> str:
-    """Return the command that serves the model."""
+    """Return the command that serves the new model."""
     model = "" if args.out.resolve() == HOME else f" --model {as_typed(args.out / 'export.pkl')}"
     return f"python3 -m bears app{model}"
 
 
 def clean_commands(args: Namespace) -> list[str]:
-    """Return the commands that review the photos of each folder."""
+    """Return a command for each folder that opens the review page for its photos."""
     exclude = f" --exclude {as_typed(args.exclude)}" if args.exclude else ""
     return [f"python3 -m bears clean {as_typed(folder)}{exclude}" for folder in args.data]

@@ -88,7 +88,7 @@ def positive(text):
 
 
 def web_address(text):
-    """Return an http address with a host; the message does not repeat it, since it may hold a password."""
+    """Return an http address. The error doesn't repeat a wrong one, since it may contain a password."""
     try:
         parts = urlsplit(text)
         parts.port, (parts.hostname or "").encode("idna")
@@ -153,7 +153,7 @@ def run(args):
         ):
             log(f"Watching {source.name} for {' or '.join(about['alarm'])}. This is a demo, not a safety device.")
             frames = takewhile(not_yet(args.until), source.frames())
-            timer = monotonic if source.live else None  # a film waits for the model
+            timer = monotonic if source.live else None  # a film waits for the model, so its time is not measured
             for step in watch(frames, model, about["alarm"], rule, source.whole_only, timer, model.limits.groups):
                 folder = record.add(step)
                 for event in step.events:
@@ -163,20 +163,20 @@ def run(args):
 
 
 def which(labels, classes):
-    """Return the classes that raise the alarm: `labels`, or all if none are given. Raises `WatchError`."""
+    """Return the classes that raise the alarm: `labels`, or all without any. Raises `WatchError` for unknown ones."""
     if unknown := set(labels or ()) - set(classes):
         raise WatchError(f"--alarm: there is no class {min(unknown)}. Choose from {', '.join(classes)}.")
     return labels or classes
 
 
 def not_yet(minute):
-    """Return a function that says, at each frame, whether it is before that minute of the day, if there is one."""
+    """Return a function that says, for each frame, whether the watch goes on: until `minute` of the day, if given."""
     end = datetime.max if minute is None else next_time(minute, datetime.now())
     return lambda frame: datetime.now() < end
 
 
 def next_time(minute, now):
-    """Return when it is that minute of the day: today or else tomorrow."""
+    """Return the next date and time at which it is `minute` minutes after midnight."""
     end = now.replace(hour=minute // 60, minute=minute % 60, second=0, microsecond=0)
     return end if end > now else end + timedelta(days=1)
 

@@ -1,6 +1,6 @@
-"""Whether to wake somebody: a rule over the scores of tracks. docs/alarm.md specifies it, for other implementations.
+"""Decide from the scores of tracks when to raise an alarm. docs/alarm.md specifies the rule.
 
-A single picture wakes nobody: the median of a track's latest scores does, so that one odd picture counts for nothing.
+The median of a track's latest scores decides, so that a single wrong score can't raise an alarm.
 """
 
 from collections import deque
@@ -8,54 +8,55 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-WEIGHTS = {"sure": 1, "group": 0.5, "unsure": 0.5, "none": 0}  # of the four answers of a model
+WEIGHTS = {"sure": 1, "group": 0.5, "unsure": 0.5, "none": 0}  # for the four kinds of answer of a model
 
 
 @dataclass(frozen=True)
 class Rule:
-    """All constants of the rule; times are in seconds."""
+    """Hold the constants of the rule. Times are in seconds."""
 
-    threshold: float = 0.5  # a median that high raises the alarm
-    stay: float = 0.5  # times the threshold: a median that high keeps a visit going
-    least: int = 3  # scores that a track has before its median counts,
-    latest: int = 5  # and of which the median is, at most
-    memory: float = 120  # after which a score is forgotten
-    cool_down: float = 60  # after which a visit is over, if nothing has kept it going
-    slow: float = 1  # a look that takes so long is a slow one: a bear may have gone before there are `least`,
-    few: int = 2  # so that many scores are enough then, if all of them are high
+    threshold: float = 0.5  # a median from this value raises the alarm
+    stay: float = 0.5  # a median from this share of the threshold keeps a visit going
+    least: int = 3  # a track's median counts from this number of scores
+    latest: int = 5  # the median is of at most this many scores
+    memory: float = 120  # scores older than this don't count
+    cool_down: float = 60  # a visit ends after this time without a suspicious track
+    slow: float = 1  # the model is slow if a pass takes this long; a bear may leave before there are `least` scores
+    few: int = 2  # this many scores are enough then, if all of them are high
 
     @property
     def enough(self) -> float:
-        """Return the score from which on a track is suspicious, and keeps a visit going."""
+        """Return the score from which a track is suspicious and keeps a visit going."""
         return self.stay * self.threshold
 
 
-PHOTO = Rule(threshold=0.9, least=1, latest=1)  # each photo of a folder decides alone, if the model is sure
+PHOTO = Rule(threshold=0.9, least=1, latest=1)  # for a folder: one photo is enough if the model is very sure
 
 
 def score(probs: dict[str, float], certainty: str, alarm: Sequence[str], group: Sequence[str] = ()) -> float:
-    """How surely a picture shows one of the classes in `alarm`, from 0 to 1; the rest is what `Classifier.ask` says.
+    """Return how sure the model is, from 0 to 1, that a picture shows one of the classes in `alarm`.
 
-    `group` has the classes of the answer "group": where all of them alarm, it does not matter which one it is.
+    `probs` and `certainty` are from `Classifier.ask`. `group` has the classes of the answer "group". If all of them
+    raise an alarm, it doesn't matter which one it is, and the answer counts as a sure one.
     """
     weight = 1 if group and set(group) <= set(alarm) else WEIGHTS[certainty]
     return weight * sum(probs[label] for label in alarm)
 
 
 class Alarm:
-    """The rule, with what it remembers of one camera: the scores of its tracks, and the visit that is going on."""
+    """Apply the rule to one camera. It remembers the scores of the tracks and the current visit."""
 
     def __init__(self, rule: Rule):
         self.rule, self.tracks, self.now = rule, {}, float("-inf")
-        self.visit = None  # when the visit was last seen, if there is one
-        self.took = 0  # seconds that a look takes at the moment
-        self.medians = {}  # of the tracks of the latest step
+        self.visit = None  # when a suspicious track was last seen in the current visit, if there is one
+        self.took = 0  # seconds that a pass takes at the moment
+        self.medians = {}  # by track, in the latest step
 
     def step(self, seconds: float, scores: Sequence[tuple] = (), took: float = 0) -> list[dict]:
-        """The events, of none to two, that follow from (track, score) pairs at a time; there may be none of them.
+        """Return up to two events for new scores, given as pairs (track, score), at the time `seconds`.
 
-        `took` is the number of seconds in which the model answered about each of them.
-        An event is a dict: `event` is "end" or "alarm", `seconds` as given; an alarm has the `track` and the `median`.
+        `took` is how many seconds the model needed for each. An event is a dict with `event`, which is "end" or
+        "alarm", and `seconds`. An alarm also has the `track` and its `median`.
         """
         if seconds < self.now:
             self.tracks.clear()
@@ -76,7 +77,10 @@ class Alarm:
         return events
 
     def median_of(self, track, score):
-        """Return the median of a track's latest scores; of a few slow ones the lowest; 0 while they are too few."""
+        """Add a score to a track; return the median of its latest scores, or 0 if there are too few.
+
+        If the model is slow, `few` scores are enough, and the lowest of them is returned.
+        """
         history = self.tracks.setdefault(track, deque(maxlen=self.rule.latest))
         history.append((self.now, score))
         while self.now - history[0][0] > self.rule.memory:
@@ -87,5 +91,5 @@ class Alarm:
         return min(scores) if self.took >= self.rule.slow and len(scores) >= self.rule.few else 0
 
     def forget(self):
-        """Drop tracks whose latest score is forgotten, so that they do not gather over weeks."""
+        """Drop tracks whose latest score is too old, so that memory doesn't grow over weeks."""
         self.tracks = {t: h for t, h in self.tracks.items() if self.now - h[-1][0] <= self.rule.memory}

@@ -1,4 +1,4 @@
-"""Watch frames: what moves in them is cut out, shown to the model, and scored; the rule of the alarm does the rest."""
+"""Watch frames: crop what moves, classify the crops, and apply the rule of the alarm to their scores."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ from bears.watch.motion import OLD, Movement, Track, Tracks
 from bears.watch.schedule import WHOLE_FRAME, Schedule
 from PIL import Image
 
-MARGIN = 0.2  # of a box's longer side, on all sides
-SMALLEST = 0.2  # of a frame's shorter side: what is cut out is at least so large, with what is around a small animal
+MARGIN = 0.2  # around a box, as a share of its longer side
+SMALLEST = 0.2  # the least side of a crop, as a share of the frame's shorter side
 DEFAULT = Rule()
 
 
 class Frame(NamedTuple):
-    """A picture (h, w, 3) of uint8, blue first as OpenCV has it, and its time; None: there is none at this time."""
+    """Hold a frame, uint8 (h, w, 3) in OpenCV's order blue, green, red, and its time; or a time without a frame."""
 
     seconds: float
     picture: np.ndarray | None
@@ -26,7 +26,7 @@ class Frame(NamedTuple):
 
 @dataclass
 class Look:
-    """Hold the model's answer about a crop; box is left, top, right, bottom in the frame."""
+    """Hold one pass: the model's answer about a crop of a track. `box` is left, top, right, bottom in the frame."""
 
     track: int
     box: tuple[int, int, int, int]
@@ -34,13 +34,13 @@ class Look:
     probs: dict[str, float]
     certainty: str
     score: float
-    group: Sequence[str] = ()  # the classes that it cannot tell apart, if that is its answer
-    took: float = 0  # seconds until it said so
+    group: Sequence[str] = ()  # the classes of the answer "group"
+    took: float = 0  # seconds that the pass took
 
 
 @dataclass
 class Step:
-    """A frame, what the model was shown of it, and the events of the rule (`Alarm.step`) that follow."""
+    """Hold a frame, the passes over it, and the events that followed (`Alarm.step`)."""
 
     frame: Frame
     looks: list[Look] = field(default_factory=list)
@@ -56,11 +56,11 @@ def watch(
     clock: Callable[[], float] | None = None,
     groups: Sequence[Sequence[str]] = (),
 ) -> Iterator[Step]:
-    """Yield a `Step` for each frame; `alarm` are the classes that it is asked for, `model` is a `Classifier`.
+    """Yield a `Step` for each frame. `model` is a `Classifier`, and `alarm` has the classes that raise an alarm.
 
-    `whole_only`: each frame is a photo of its own, with no background to compare it with, and is shown as it is.
-    `clock` returns the time in seconds where frames do not wait for a slow model, as those of a camera. `groups` are
-    the classes that the model may not be able to tell apart, as its `Limits` have them.
+    With `whole_only`, each frame is a separate photo and is classified as a whole, without looking for movement.
+    `clock` returns the time in seconds. Leave it out if frames wait for the model, as those of a film do. `groups` are
+    the groups of classes in the model's `Limits`.
     """
     watcher = Watcher(model, alarm, rule, whole_only, clock, groups)
     for frame in frames:
@@ -68,7 +68,7 @@ def watch(
 
 
 class Watcher:
-    """Remember what is needed from one frame to the next; this does not grow."""
+    """Watch one camera, and remember what the next frame needs. Its memory doesn't grow."""
 
     def __init__(self, model, alarm, rule, whole_only, clock=None, groups=()):
         self.model, self.labels, self.rule, self.whole_only = model, alarm, rule, whole_only
@@ -90,19 +90,19 @@ class Watcher:
         return step
 
     def label(self, look):
-        """Return what a look alarmed for: a class, or `black or grizzly` where it cannot tell which."""
+        """Return the name of the alarm: a class, or a group such as `black or grizzly`."""
         group = [label for label in look.group if label in self.labels]
         return either(group or [max(self.labels, key=look.probs.get)])
 
     def look(self, frame):
-        """Show the model what `Schedule` says; what nobody heeds any more is not in the answer."""
+        """Classify the tracks that `Schedule` chooses; return the passes, except those over an unchanged scene."""
         seconds, picture = frame
         size = picture.shape[1], picture.shape[0]
         boxes = [] if self.whole_only else self.movement.boxes(picture, seconds)
-        if seconds - self.whole.looked > OLD:  # it has just begun, or begins again after a gap
+        if seconds - self.whole.looked > OLD:  # the first frame, or the first after a gap
             self.whole.seen = seconds
         self.whole.box, self.whole.old = (0, 0, *size), seconds - self.whole.seen > OLD
-        self.whole.changed |= boxes is None  # the light, or an animal right before the camera
+        self.whole.changed |= boxes is None  # the light has changed, or an animal is right before the camera
         self.tracks.join(boxes or [], seconds)
         self.tracks.forget(seconds, self.is_seen)
         due = [self.whole] if self.whole_only else self.due(seconds)
@@ -131,7 +131,10 @@ class Watcher:
 
 
 def cut(box, size):
-    """Return the square around a box, as far as it fits into a frame of that size: left, top, right, bottom."""
+    """Return the square around a box, cut off at the frame's edges: left, top, right, bottom.
+
+    `box` is x, y, width, height, and `size` the frame's (width, height).
+    """
     side = round(max((1 + 2 * MARGIN) * max(box[2:]), SMALLEST * min(size)))
     edges = []
     for start, length, whole in zip(box[:2], box[2:], size):

@@ -1,7 +1,8 @@
-"""Frames of a film, a camera, a stream, or a folder into which photos are written; live ones always the newest.
+"""Read frames from a film, a camera, a stream, or a folder into which photos are written.
 
-Films, cameras and streams are read in a process of their own (`read_frames.py`). The time of a live frame is that of
-its arrival: the time stamps of streams begin again with each connection, and those of MJPEG are made up.
+Films, cameras and streams are read in a process of their own (`read_frames.py`). Cameras and streams always give the
+newest frame, with the time of its arrival. The time stamps of streams can't be used: they begin again with each
+connection, and those of MJPEG are not real.
 """
 
 import ipaddress
@@ -27,19 +28,19 @@ from bears.watch.read_frames import HEAD, is_usable
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "bears.watch.read_frames"]
-TIMEOUT = 10  # seconds in which a stream connects, and in which its next frame comes
+TIMEOUT = 10  # seconds for a stream to connect or to send its next frame
 MAX_PAUSE = 30  # seconds between two tries to connect
-PATIENCE = 2  # seconds that the end waits for the thread that reads
-TICK = 1  # seconds after which there is a Frame without a picture, if nothing comes: time passes all the same
-SETTLED = 0.5  # seconds for which a photo does not grow before it is opened,
-GIVEN_UP = 20  # and after which one that does not open is given up
-AT_ONCE = 1000  # photos of a folder that are checked for whether they were written over, each time it is listed
-SHARE = 4  # times as long as a huge folder takes to list, it is left alone
-SIDE = 720  # pixels of a photo's shorter side, at least
+PATIENCE = 2  # seconds to wait at the end for the thread that reads
+TICK = 1  # seconds without a picture after which a Frame without one is yielded, since the rule needs the time
+SETTLED = 0.5  # seconds without a change after which a photo is opened
+GIVEN_UP = 20  # seconds after which a photo that can't be opened is skipped
+AT_ONCE = 1000  # known photos that are checked for changes each time a folder is listed
+SHARE = 4  # pause after listing a folder, in multiples of the time that listing it took
+SIDE = 720  # the least pixels of a photo's shorter side
 
 
 class Reader:
-    """The process that reads a source, and what it has found; it ends at any time, and when this program does."""
+    """Run the process that reads a source, and return its frames. The process ends when this program does."""
 
     def __init__(self, source, every=0, live=True):
         pipe, env = subprocess.PIPE, {**os.environ, "MALLOC_ARENA_MAX": "2"}
@@ -49,12 +50,12 @@ class Reader:
         self.send(json.dumps({"source": source, "every": every, "live": live, "timeout": TIMEOUT}).encode() + b"\n")
 
     def send(self, data):
-        with suppress(OSError, ValueError):  # it is gone, or closed
+        with suppress(OSError, ValueError):  # the process has ended, or the pipe is closed
             self.process.stdin.write(data)
             self.process.stdin.flush()
 
     def about(self):
-        """Return whether the source could be opened, and the size of its frames, a dict. Call this first."""
+        """Return a dict: whether the source could be opened, and the size of its frames. Call this first."""
         try:
             return json.loads(self.process.stdout.readline())
         except ValueError:
@@ -64,7 +65,7 @@ class Reader:
         self.send(b"\n")
 
     def frame(self):
-        """Return the seconds and the picture of the next frame, once one is there; None at the end."""
+        """Wait for the next frame and return its time in seconds and its picture, or None at the end."""
         head = self.process.stdout.read(HEAD.size)
         if len(head) < HEAD.size:
             return None
@@ -82,13 +83,13 @@ class Reader:
 
 
 class Film:
-    """The frames of a video file, as fast as they are wanted; times are its own."""
+    """Read the frames of a video file as fast as they are wanted, with the film's own times."""
 
     live, whole_only = False, False
 
     def __init__(self, source, every):
         self.name = str(source)
-        # With the whole path, since FFmpeg takes what is before a colon for a protocol.
+        # With the absolute path, since FFmpeg reads `a:b` as the protocol a.
         self.reader = Reader(os.path.abspath(source), every, live=False)
         about = self.reader.about()
         if not about["opened"]:
@@ -115,7 +116,7 @@ class Film:
 
 
 class Live:
-    """A camera or a stream: a thread reads it, so that a slow model gets the newest frame and none that has waited."""
+    """Read a camera or a stream in a thread, so that even a slow model always gets the newest frame."""
 
     live, whole_only = True, False
 
@@ -159,7 +160,7 @@ class Live:
                 return
             try:
                 self.reader = Reader(self.source)
-            except OSError:  # no room for another process
+            except OSError:  # the process can't be started
                 return
         self.reader.about()
         while found := self.reader.frame():
@@ -181,7 +182,7 @@ class Live:
 
 
 class Folder:
-    """Photos that come into a folder, as whole frames, each once it is complete; those that are there are not."""
+    """Read photos that arrive in a folder, each as soon as it is complete. Photos already there are skipped."""
 
     live, whole_only = True, True
 
@@ -203,9 +204,9 @@ class Folder:
             time.sleep(max(self.every, SHARE * took))
 
     def complete(self):
-        """Return the photos to open now, oldest first: new ones, and those that were written over."""
-        with suppress(DataError):  # a disk or a network that comes back
-            if names := list_names(self.folder):  # a disk that is away can leave an empty folder
+        """Return the photos to open now, oldest first: new ones, and those that were overwritten."""
+        with suppress(DataError):  # the disk or network may come back
+            if names := list_names(self.folder):  # a disk that was removed can leave an empty folder
                 self.photos = {name: self.photos.get(name) or Photo(name) for name in names}
         photos = list(self.photos.values())
         some, self.at = photos[self.at : self.at + AT_ONCE], self.at + AT_ONCE if self.at + AT_ONCE < len(photos) else 0
@@ -217,7 +218,7 @@ class Folder:
 
 
 class Photo:
-    """A file that may still be written, or be written over: cameras that have one name for all photos do that."""
+    """Watch a file that may still be growing or be overwritten, as by cameras that use one name for all photos."""
 
     def __init__(self, file, done=False):
         self.file, self.done, self.state, self.since = file, False, None, time.monotonic()
@@ -225,10 +226,10 @@ class Photo:
         self.done = done
 
     def is_complete(self):
-        """Return whether it is to be opened now."""
+        """Return whether the file is new or changed, and has stopped growing."""
         try:
             status = os.stat(self.file)
-        except OSError:  # it has just gone
+        except OSError:  # deleted meanwhile
             return False
         state = status.st_mtime_ns, status.st_size
         if state != self.state:
@@ -236,7 +237,7 @@ class Photo:
         return not self.done and time.monotonic() - self.since >= SETTLED
 
     def open(self):
-        """Return the picture, or None while it does not open."""
+        """Return the picture, or None if it can't be opened. After GIVEN_UP seconds the file is skipped."""
         try:
             picture = cv2.cvtColor(np.asarray(open_photo(self.file, SIDE)), cv2.COLOR_RGB2BGR)
         except PhotoError as e:
@@ -254,9 +255,10 @@ HOST = re.compile(r"(\[[0-9a-f:.]+(?:%\w+)?\]|[\w.-]+)(:\d*)?", re.I)
 
 
 def without_password(address):
-    """Return scheme, host and port of an address: passwords may be in front of the host, in the path or in the query.
+    """Return the scheme, host and port of an address, without parts that may contain a password.
 
-    A password may itself hold `@`, `/`, `?` or `#`. If it is unclear what the host is, the host is left out.
+    Passwords can be before the host, in the path or in the query, and can contain `@`, `/`, `?` or `#`. If it is
+    unclear which part is the host, it is left out, too.
     """
     if not (found := ADDRESS.match(address)):
         return address
@@ -275,7 +277,10 @@ def is_ip(host):
 
 
 def open_source(source: str, every: float) -> Film | Live | Folder:
-    """Open `source`: a number or a device is a camera, an address is a stream; else it is a folder or a file."""
+    """Open `source`: a number or device is a camera, an address a stream, anything else a folder or a film.
+
+    `every` is the seconds between two frames. Raises `WatchError`.
+    """
     if source.isdecimal():
         return Live(int(source), every)
     if STREAM.match(source) or source.startswith("/dev/"):

@@ -1,4 +1,4 @@
-"""Tell somebody: a line, a webhook, a sound. None of them ever holds up the watch."""
+"""Report events by a line, a webhook and a sound. None of them delays the watch."""
 
 import queue
 import shutil
@@ -17,10 +17,10 @@ from bears.download import GuardedAdapter
 from bears.model.wording import full_name
 from bears.text import as_typed, printable
 
-TIMEOUT = 5, 10  # seconds to connect to a webhook, and for the whole head of its answer
-TRIES, PAUSE = 3, 2  # how often an event is sent, with so many seconds before the second try and twice as many after
-WAITING = 20  # events that wait for a webhook that does not answer; then the oldest is given up
-PATIENCE = 5  # seconds that the end waits for the last event to be sent
+TIMEOUT = 5, 10  # seconds to connect to a webhook, and for the head of its answer
+TRIES, PAUSE = 3, 2  # how often an event is sent; seconds before the second try, twice as many before the third
+WAITING = 20  # events that may wait for a slow webhook; of more, the oldest is dropped
+PATIENCE = 5  # seconds to wait at the end for the last event to be sent
 PLAYERS = ["afplay"], ["paplay"], ["pw-play"], ["aplay", "-q"]  # of macOS, PulseAudio, PipeWire and ALSA
 MINUTE, HOUR = 60, 3600
 
@@ -30,7 +30,7 @@ def log(sentence):
 
 
 class Progress:
-    """How many frames a second are kept up with, said ever more seldom, once an hour in the end."""
+    """Log how many frames per second are processed: first every minute, then less often, down to once an hour."""
 
     def __init__(self):
         self.frames = self.looks = self.alarms = 0
@@ -52,7 +52,7 @@ class Progress:
 
 
 class Notifier:
-    """Says each event in a line, and unless the hours are quiet to a webhook and by a sound."""
+    """Log each event and, outside of the quiet hours, send it to the webhook and play a sound."""
 
     def __init__(self, webhook, sound, quiet_hours, about, subject):
         self.webhook, self.sound = webhook and Webhook(webhook), sound
@@ -84,13 +84,13 @@ def now():
 
 
 def is_within(time, begin, end):
-    """Return whether a time is between two minutes of the day, which may be those of a night."""
+    """Return whether a time is between two minutes of the day. The range may cross midnight."""
     minute = 60 * time.hour + time.minute
     return begin <= minute < end if begin <= end else not end <= minute < begin
 
 
 class Webhook:
-    """Sends events as JSON from a thread of its own."""
+    """Send events as JSON to a web address, from another thread."""
 
     def __init__(self, url):
         self.url, self.events, self.closed = url, queue.Queue(WAITING), False
@@ -118,18 +118,18 @@ class Webhook:
             self.events.task_done()
 
     def post(self, event):
-        """Why it was not taken, if it was not. The answer's body is never read, however long it is."""
+        """Send an event; return None, or why it failed. The answer's body is not read, since it may be endless."""
         try:
             with self.session.post(self.url, json=event, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
                 return None if 200 <= answer.status_code < 300 else f"status {answer.status_code}"
-        except Exception as e:  # whatever a server, a proxy or a name leads to, the watch goes on
+        except Exception as e:  # servers and proxies cause many errors, and none may stop the watch
             return type(e).__name__
 
     def lose(self, event, why):
         log(f"the webhook did not accept the event{why}: {event.get('event')}, {event.get('time')}")
 
     def close(self):
-        """Wait a little for what is on its way, and say what is lost."""
+        """Wait up to PATIENCE seconds for events that are being sent, and log how many are lost."""
         end = time.monotonic() + PATIENCE
         while self.events.unfinished_tasks and time.monotonic() < end:
             time.sleep(0.05)
@@ -139,7 +139,7 @@ class Webhook:
 
 
 def play_alarm():
-    """Two tones three times, by whatever this system plays sounds with; the terminal's bell at least."""
+    """Ring the terminal's bell, and play two tones three times with a player of this system, if there is one."""
     print("\a", end="", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "alarm.wav"

@@ -1,8 +1,8 @@
 """Read a film, a camera or a stream for the watch, in a process of its own: `python -m bears.watch.read_frames`.
 
 The first line on stdin is JSON and says what to read. Each byte after it asks for one frame. The first line on stdout
-is JSON, too; each frame follows as a `HEAD` and its pixels. Damaged or hostile video can end this process, take its
-memory or hang it. The watch goes on, and starts another one.
+is JSON, too. Each frame follows as a `HEAD` and its pixels. Damaged or hostile video can crash this process, hang it or
+use up its memory. The watch then starts another one.
 """
 
 import faulthandler
@@ -22,18 +22,18 @@ from bears.cli import limit_memory
 from PIL import Image
 
 HEAD = struct.Struct("<dII")  # seconds, height and width of a frame
-MAX_MEMORY = 2_500_000_000  # bytes of address space: H.264 of 8K took 1.4 GB on two cores
-STUCK = 30  # seconds without any frame, after which the process ends itself
-MAX_MEGAPIXELS = 50  # of a frame: a camera of 8K has 33
-MAX_RATIO, MIN_SIDE = 20, 16  # longer side to shorter, and pixels: OpenCV cannot look for movement in less
+MAX_MEMORY = 2_500_000_000  # bytes of address space; H.264 in 8K took 1.4 GB on two cores
+STUCK = 30  # seconds without a frame after which the process ends itself
+MAX_MEGAPIXELS = 50  # of a frame; an 8K camera has 33
+MAX_RATIO, MIN_SIDE = 20, 16  # longer side to shorter side; pixels that OpenCV needs to find movement
 MJPEG = cv2.VideoWriter_fourcc(*"MJPG")
-MAX_BAD = 100  # wanted frames in a row without a picture, after which a stream is connected again
-LATE = 0.5  # seconds after which a frame that had to be waited for begins a new piece of a stream
-TICK = 1  # seconds that a frame of a stream in pieces waits for its turn, at most
+MAX_BAD = 100  # unusable frames in a row after which a stream is connected again
+LATE = 0.5  # seconds without a frame after which the next one begins a new piece of a stream
+TICK = 1  # the most seconds that a frame of a stream in pieces waits for its turn
 
 
 def is_usable(width, height):
-    """Return whether frames of that size can be watched."""
+    """Return whether frames of this size can be watched."""
     small, large = sorted((width, height))
     return small >= MIN_SIDE and large <= MAX_RATIO * small and small * large <= MAX_MEGAPIXELS * 10**6
 
@@ -43,13 +43,13 @@ def open_capture(source, timeout):
         return cv2.VideoCapture(source, cv2.CAP_ANY)
     if source.startswith("/dev/"):
         return cv2.VideoCapture(source, cv2.CAP_V4L2)
-    milliseconds, threads = round(1000 * timeout), min(4, os.cpu_count() or 1)  # each thread holds frames of its own
+    milliseconds, threads = round(1000 * timeout), min(4, os.cpu_count() or 1)  # each thread takes memory for frames
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, milliseconds, cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds]
     return cv2.VideoCapture(source, cv2.CAP_FFMPEG, [*limits, cv2.CAP_PROP_N_THREADS, threads])
 
 
 def picture_of(capture, is_jpeg=False):
-    """Return the frame that was grabbed, (h, w, 3), or None if it cannot be used."""
+    """Return the frame that was grabbed, (h, w, 3), or None if it is damaged or has an unusable size."""
     try:
         ok, picture = capture.retrieve()
         picture = decode(picture) if ok and is_jpeg else picture
@@ -59,17 +59,17 @@ def picture_of(capture, is_jpeg=False):
 
 
 def decode(jpeg):
-    """Return the picture of a JPEG, or None; its size is read before it is decoded."""
+    """Decode a JPEG, or return None if its header says that the size is unusable."""
     try:
         with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as header:
             usable = is_usable(*header.size)
-    except Exception:  # on hostile bytes Pillow raises anything
+    except Exception:  # Pillow can raise anything on a damaged file
         return None
     return cv2.imdecode(jpeg, cv2.IMREAD_COLOR) if usable else None
 
 
 def film(capture, every, wanted):
-    """Yield all frames of a film that are `every` seconds apart, with their own times."""
+    """Yield frames of a film that are at least about `every` seconds apart, with the film's own times."""
     rate, latest = capture.get(cv2.CAP_PROP_FPS) or 25, None
     for n in takewhile(lambda n: capture.grab(), count()):
         faulthandler.dump_traceback_later(STUCK, exit=True)
@@ -82,8 +82,8 @@ def film(capture, every, wanted):
 
 
 def live(capture, source, wanted):
-    """Yield the newest frame whenever one is wanted. Every frame is received; only one that is wanted is decoded."""
-    # FFmpeg decodes every frame, since most need those before them. JPEGs do not, and come as they are.
+    """Yield the newest frame whenever one is wanted. All frames are received, so that none is old."""
+    # FFmpeg must decode every frame, since most depend on earlier ones. JPEGs don't, so only wanted ones are decoded.
     is_stream = isinstance(source, str) and not source.startswith("/dev/")
     jpegs = is_stream and capture.get(cv2.CAP_PROP_FOURCC) == MJPEG and capture.set(cv2.CAP_PROP_FORMAT, -1)
     pieces = Pieces() if is_stream and re.search(r"\.m3u8?\b", source) else None
@@ -100,26 +100,26 @@ def live(capture, source, wanted):
 
 
 class Pieces:
-    """HLS comes in pieces of some seconds, all frames of one at once: how long each has to wait for its turn."""
+    """Slow down the frames of an HLS stream, which come all at once for some seconds of video (a piece)."""
 
     def __init__(self):
-        self.begin, self.latest = float("-inf"), time.monotonic()  # by this machine's clock: when the stream began
+        self.begin, self.latest = float("-inf"), time.monotonic()  # when the stream began, by this machine's clock
 
     def early(self, seconds):
-        """Return seconds until the turn of a frame that has just come; `seconds` is its own time.
+        """Return how many seconds a new frame must wait for its turn; `seconds` is its time in the stream.
 
-        Those that are there at the beginning are old, and wait for nothing, nor does the first frame of a late piece.
+        The frames of the first piece are old, so they don't wait. The first frame of a late piece doesn't wait either.
         """
         now = time.monotonic()
         early = max(0, self.begin + seconds - now)
-        if now - self.latest > LATE or early > TICK:  # or the stream's time has changed
+        if now - self.latest > LATE or early > TICK:  # a late piece, or the stream's time has jumped
             self.begin, early = now - seconds, 0
         self.latest = now + early
         return early
 
 
 def listen(wanted):
-    """Set `wanted` for each byte on stdin; end the process when the watch has gone."""
+    """Set `wanted` for each byte on stdin, and end the process when the watch has ended."""
     while sys.stdin.buffer.read1(1024):
         wanted.set()
     os._exit(0)
@@ -128,7 +128,7 @@ def listen(wanted):
 def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a decoder prints is no frame
+    os.dup2(2, 1)  # what a decoder prints must not mix with the frames
     limit_memory(MAX_MEMORY)
     job, wanted = json.loads(sys.stdin.buffer.readline()), threading.Event()
     threading.Thread(target=listen, args=[wanted], daemon=True).start()
@@ -145,7 +145,7 @@ def main():
         pipe.write(HEAD.pack(seconds, *picture.shape[:2]) + picture.tobytes())
         pipe.flush()
         faulthandler.dump_traceback_later(STUCK, exit=True)
-    os._exit(0)  # the other thread may wait for ever
+    os._exit(0)  # at once, since the other thread still waits for input
 
 
 if __name__ == "__main__":

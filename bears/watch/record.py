@@ -1,7 +1,8 @@
-"""Record a watch: all scores, and a folder for each alarm. The oldest are deleted when there are too many.
+"""Record a watch: all scores, and a folder for each alarm. The oldest are deleted when they take too much space.
 
-`scores/` has files of JSON lines: the first says what is watched and how, each of the others is a look of the model.
-`events/` has a folder per alarm: why (event.json), the pictures that decided, the frame with its box, and a clip.
+`scores/` has files of JSON lines. The first line says what is watched and how. Each of the others is one pass of the
+model. `events/` has a folder for each alarm: the reason (event.json), the crops that decided, the frame with a box, and
+a clip.
 """
 
 import errno
@@ -21,31 +22,31 @@ from bears.watch.engine import as_photo
 from bears.watch.notify import log, now
 from PIL import ImageDraw
 
-NEW_FILE = 3600  # seconds after which scores go into another file, so that the oldest can go
-BEFORE, AFTER = 8, 4  # seconds that a clip has, before and after the alarm
-CLIP_WIDTH, CLIP_RATE = 480, 5  # pixels, and frames a second at most
-COMPLAIN = 600  # seconds between two sentences about a disk that takes nothing
-NAME = "????-??-??T??-??-??.???"  # of what is ours to delete
-PART, PART_CLIP = ".part", "part.mp4"  # at the end of an event's name, and in the place of its clip: not complete
-STALE = 60  # seconds after which that is what a killed watch has left
+NEW_FILE = 3600  # seconds after which a new file of scores begins, so that old ones can be deleted
+BEFORE, AFTER = 8, 4  # seconds of a clip before and after the alarm
+CLIP_WIDTH, CLIP_RATE = 480, 5  # the most pixels and frames per second
+COMPLAIN = 600  # seconds between two messages that the disk can't be written to
+NAME = "????-??-??T??-??-??.???"  # only files and folders with such names are deleted
+PART, PART_CLIP = ".part", "part.mp4"  # the end of an unfinished event's name, and the name of an unfinished clip
+STALE = 60  # seconds after which an unfinished one was left by a killed watch
 GB = 10**9
 
 
 class Record:
-    """The folder of a watch. A disk that is full, or away, is a sentence, and watching goes on."""
+    """Write the folder of a watch. If the disk is full or removed, a message is logged and the watch goes on."""
 
     def __init__(self, folder: Path, max_gb: float, about: dict):
         self.folder, self.max_bytes, self.about = folder, max_gb * GB, about
         self.latest, self.memory = about["rule"]["latest"], about["rule"]["memory"]
         self.file, self.begun, self.complained = None, 0, float("-inf")
-        self.looks = {}  # of each track: the latest looks, as event.json has them, and their pictures
+        self.looks = {}  # for each track, its latest passes as in event.json, and their crops as JPEG
         self.recent, self.clip, self.writer = deque(), None, None
         (folder / "scores").mkdir(parents=True, exist_ok=True)
         (folder / "events").mkdir(exist_ok=True)
         self.prune()
 
     def add(self, step) -> Path | None:
-        """Keep what a `Step` has brought; returns the folder of its alarm, if it has one."""
+        """Record a `Step`; return the folder of its alarm, if there is one."""
         seconds, picture = step.frame
         new = [self.remember(seconds, look) for look in step.looks]
         if picture is not None and not self.about["whole_only"]:
@@ -59,7 +60,7 @@ class Record:
             return None
 
     def remember(self, seconds, look):
-        """Return what the log and event.json say about a look; its picture waits for an alarm unless its score is 0."""
+        """Return the entry of a pass for the log and event.json. Keep it, and its crop if the score is above 0."""
         entry = {"seconds": round(seconds, 3), "time": now(), "track": look.track, "score": round(look.score, 4)}
         entry |= {"certainty": look.certainty, "probs": {k: round(p, 4) for k, p in look.probs.items()}}
         entry |= {"box": list(look.box), "took": round(look.took, 3)} | ({"group": look.group} if look.group else {})
@@ -69,7 +70,7 @@ class Record:
         return entry
 
     def write_scores(self, entries):
-        """Append to the log, which is opened for each step: what is written stays, whatever happens next."""
+        """Append entries to the log, which is closed again after each step, so that a crash loses nothing."""
         if not entries:
             return
         file, begun = self.file, self.begun
@@ -82,7 +83,7 @@ class Record:
         self.file, self.begun = file, begun
 
     def write_alarm(self, alarm, step):
-        """Write the folder of an event, which is there whole or not at all; the clip follows some seconds later."""
+        """Write the folder of an event, whole or not at all. Its clip follows some seconds later."""
         folder = self.folder / "events" / unique_name()
         part = folder.with_name(folder.name + PART)
         try:
@@ -113,7 +114,7 @@ class Record:
     # The clip
 
     def remember_frame(self, seconds, picture):
-        """Keep a small copy of the frame for some seconds, and end a clip whose time is over."""
+        """Keep a small copy of the frame for some seconds, and write the clip if it is complete."""
         if self.recent and 0 <= seconds - self.recent[-1][0] < 0.9 / CLIP_RATE:
             return
         height, width = picture.shape[:2]
@@ -146,7 +147,8 @@ class Record:
     def prune(self, newest=None):
         """Delete the oldest files of scores and folders of events until the rest is small enough.
 
-        The event `newest`, or the latest, and the log that is written stay. Names do not count: a clock may be wrong.
+        Keep the event `newest`, or else the latest one, and the current log. The age is that of the files, not that in
+        their names, since the clock may have been wrong.
         """
         for part in [*self.folder.glob(f"events/{NAME}{PART}"), *self.folder.glob(f"events/{NAME}/{PART_CLIP}")]:
             delete_old(part)
@@ -166,22 +168,22 @@ class Record:
 
 
 def by_age(paths):
-    """Return files and folders, those first that were changed first by the clock of their disk."""
+    """Return files and folders sorted by when they were last changed, oldest first."""
     times = {}
     for path in paths:
-        with suppress(OSError):  # it goes meanwhile
+        with suppress(OSError):  # deleted meanwhile
             times[path] = path.stat().st_mtime_ns
     return sorted(times, key=lambda path: (times[path], path.name))
 
 
 def delete(path):
-    """Delete a file or a folder, as far as that is possible."""
+    """Delete a file or folder, and ignore errors."""
     with suppress(OSError):
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def delete_old(part):
-    """Delete what a killed watch has left half written, but not what another watch is writing now."""
+    """Delete an unfinished file or folder of a killed watch, but not one that another watch is writing now."""
     with suppress(OSError):
         if time.time() - part.stat().st_mtime > STALE:
             delete(part)
@@ -194,18 +196,18 @@ def append(file, lines):
         if file.write(lines) < len(lines):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError:
-        with suppress(OSError):  # the disk may be away
+        with suppress(OSError):  # the disk may have been removed
             file.truncate(at)
         raise
 
 
 def unique_name():
-    """Return a name that sorts by time."""
+    """Return the current time as a name that sorts by time."""
     return datetime.now().strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
 
 
 def size(path):
-    """Return how many bytes a file has, or all files in a folder; one that goes meanwhile has none."""
+    """Return the bytes of a file, or of all files in a folder."""
     total = 0
     for file in path.glob("*") if path.is_dir() else [path]:
         try:
@@ -216,7 +218,7 @@ def size(path):
 
 
 def why(alarm, scores, rule):
-    """Return the rule's reason, in words."""
+    """Return a sentence about why the rule raised an alarm."""
     if rule["latest"] == 1:
         return f"The score of the photo, {alarm['median']:.2f}, is at least the threshold, {rule['threshold']:.2f}."
     values = ", ".join(f"{entry['score']:.2f}" for entry in scores)
@@ -235,14 +237,14 @@ def frame_with_box(picture, box):
 
 
 def write_clip(file, frames):
-    """Write a film of JPEGs with their times, as browsers play it; none if the disk takes none."""
+    """Write a film that browsers can play from pairs (seconds, JPEG). Write nothing if the disk is full."""
     pictures = [cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for _, jpeg in frames]
     if len(pictures) < 2:
         return
     part = file.with_name(PART_CLIP)
     rate = min(25, max(0.5, (len(frames) - 1) / max(0.001, frames[-1][0] - frames[0][0])))
     height, width = pictures[0].shape[:2]
-    # With the whole path, since FFmpeg takes what is before a colon for a protocol.
+    # With the absolute path, since FFmpeg reads `a:b` as the protocol a.
     fourcc = cv2.VideoWriter_fourcc(*"vp09")
     writer = cv2.VideoWriter(os.path.abspath(part), cv2.CAP_FFMPEG, fourcc, rate, (width, height))
     for picture in pictures:
@@ -253,7 +255,7 @@ def write_clip(file, frames):
 
 
 def can_be_played(film):
-    """Return whether a film is complete: OpenCV does not say that a disk was full."""
+    """Return whether a film is complete, since OpenCV doesn't report a full disk."""
     capture = cv2.VideoCapture(os.path.abspath(film), cv2.CAP_FFMPEG)
     shown, promised = sum(iter(capture.grab, False)), capture.get(cv2.CAP_PROP_FRAME_COUNT)
     capture.release()

@@ -1,4 +1,4 @@
-"""The rule again over the scores of a watch: why it alarmed or did not, and what other settings would have done."""
+"""Apply the rule again to recorded scores: say why it alarmed or not, and what other settings would have done."""
 
 import json
 import math
@@ -10,12 +10,12 @@ from bears.text import print_line
 from bears.watch.alarm import Alarm, Rule, score
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-MAX_LINE = 10**6  # characters of a line that are read at once; a look has a thousand
-NEAREST = 5  # tracks of which it is said how near they came to an alarm
+MAX_LINE = 10**6  # characters of a line; a pass has a thousand
+NEAREST = 5  # how many tracks with the highest medians are printed
 
 
 def replay(folder, labels=None, threshold=None):
-    """Print what the rule says of each watch in a folder; without `labels` or `threshold`, by those of that watch."""
+    """Print what the rule decides for each watch in a folder, with its own `labels` and `threshold` unless given."""
     told = None
     for entry in read(folder):
         if "source" not in entry:
@@ -30,7 +30,7 @@ def replay(folder, labels=None, threshold=None):
 
 
 def read(folder):
-    """Yield all lines of all logs, from the first that says what is watched; a line that was cut short is left out.
+    """Yield the entries of all logs, beginning with the first head. Skip lines that were cut short.
 
     Raises `WatchError` for a line that no watch has written.
     """
@@ -51,7 +51,7 @@ def read(folder):
 
 
 def lines_of(folder):
-    """Each line of all logs, with its file and number."""
+    """Yield each line of all logs as (file, line number, line)."""
     for file in sorted(folder.glob("scores/*.jsonl")):
         if not file.is_file():
             raise WatchError(f"{file} is not a file. Delete it, then replay again.")
@@ -64,7 +64,7 @@ def lines_of(folder):
 
 
 def as_head(entry):
-    """Return the first line of a log, if everything in it is of the right kind."""
+    """Return the first line of a log with its types checked. Raises an error such as `TypeError` if one is wrong."""
     rule = {name: finite(entry["rule"].get(name, default)) for name, default in asdict(Rule()).items()}
     rule |= {name: int(rule[name]) for name in ("least", "latest")}
     if not 1 <= rule["latest"] <= 1000:
@@ -75,7 +75,7 @@ def as_head(entry):
 
 
 def as_look(entry):
-    """Return a look of the model, if everything in it is of the right kind."""
+    """Return a pass with its types checked. Raises an error such as `TypeError` if one is wrong."""
     probs = {str(label): finite(prob) for label, prob in entry["probs"].items()}
     numbers = {"seconds": finite(entry["seconds"]), "took": finite(entry.get("took", 0)), "track": int(entry["track"])}
     words = {"time": str(entry["time"]), "certainty": entry["certainty"]}
@@ -96,7 +96,7 @@ def as_list(value):
 
 
 class Replay:
-    """One watch, look by look."""
+    """Replay one watch, pass by pass."""
 
     def __init__(self, about, labels, threshold):
         self.classes = set(about["classes"])
@@ -112,7 +112,7 @@ class Replay:
         print_line(f"{about['source']}, since {about['time']}: alarm for {' or '.join(labels)}, threshold {threshold}")
 
     def add(self, look):
-        """Wait for all looks at one frame, which are a step of the rule."""
+        """Collect the passes over one frame, which are one step of the rule."""
         if self.classes - set(look["probs"]):
             raise WatchError(f"The record of {look['time']} has other classes than its watch, so it can't be replayed.")
         if self.step and look["seconds"] != self.step[0]["seconds"]:

@@ -1,26 +1,27 @@
-"""Choose which tracks the model looks at next. docs/alarm.md specifies it, for other implementations."""
+"""Choose which tracks the model classifies next. docs/alarm.md specifies how."""
 
 from collections import deque
 
-LOOK = 0.35  # seconds between two looks at a track, at least: sooner the picture is nearly the same
-SELDOM = 4  # seconds between two looks at a track that shows nothing; at grass, for one
-PATIENCE = 4  # looks that may find nothing before a track is looked at more seldom
-WHOLE = 10  # seconds between two looks at the whole frame
-MOST = 4  # looks in `LOOK` seconds, at all tracks together
+LOOK = 0.35  # the least seconds between two passes over a track; sooner, the picture is nearly the same
+SELDOM = 4  # the most seconds between two passes over a track that shows nothing, such as grass
+PATIENCE = 4  # how many passes may find nothing before a track gets fewer of them
+WHOLE = 10  # seconds between two passes over the whole frame
+MOST = 4  # passes in `LOOK` seconds, over all tracks together
 WHOLE_FRAME = 0  # the number of its track
 
 
 class Schedule:
-    """Looks go in turn to the most suspicious track and to the one that has waited for longest, for its size."""
+    """Choose tracks in turn: the most suspicious one, then the one with the longest wait times size."""
 
     def __init__(self):
-        self.asked = deque(maxlen=MOST)  # when the model was
-        self.checked = False  # whether the latest look went to the most suspicious track
+        self.asked = deque(maxlen=MOST)  # the times of the latest passes
+        self.checked = False  # whether the latest pass went to the most suspicious track
 
     def next(self, tracks, seconds, enough, took=0):
-        """The tracks to look at now, in order. `took`: seconds that a look has taken lately; 0 where time stands still.
+        """Return the tracks to classify now, in order. `tracks` are like `bears.watch.motion.Track`.
 
-        A track with a score of `enough` is suspicious. The fields of a track are those of `bears.watch.motion.Track`.
+        A track with a score of at least `enough` is suspicious. `took` is how many seconds a pass takes at the moment,
+        or 0 if frames wait for the model.
         """
         free = MOST - sum(abs(seconds - asked) < LOOK for asked in self.asked)
         room = min(free, max(1, int(LOOK / took))) if took else free
@@ -31,7 +32,7 @@ class Schedule:
         return chosen
 
     def first(self, due, seconds, enough):
-        """Return the place in `due` of the track that comes first."""
+        """Return the position in `due` of the track that comes first."""
         suspicious = any(track.score >= enough for track in due)
         self.checked = suspicious and not self.checked
         urgency = [t.score if self.checked else abs(seconds - t.looked) * t.side for t in due]
@@ -39,7 +40,7 @@ class Schedule:
 
 
 def is_due(track, seconds, enough):
-    """Return whether it is time for a look: soon after one that was likely, ever more seldom after nothing."""
+    """Return whether it is time for the next pass over a track. The more passes found nothing, the longer it waits."""
     passed = abs(seconds - track.looked)
     if track.number == WHOLE_FRAME and (track.old or not (track.changed or track.score >= enough)):
         return passed >= WHOLE
