@@ -1,1 +1,1 @@
-"""Build the offline version: a folder of static files from an export, with the model in the browser alone."""
+"""Build the offline version: static files from an export that run the model in the browser."""

@@ -1,4 +1,4 @@
-"""Write the page into a folder, whole or not at all; what else is there stays."""
+"""Write the offline version into a folder, whole or not at all, and keep other files there."""
 
 import tempfile
 from pathlib import Path
@@ -9,23 +9,23 @@ from bears.static_site import files_of, is_inside
 
 
 def check_folder(folder: Path) -> None:
-    """Raises a `BearsError` for a folder that cannot be written to, or has something else than an earlier page."""
+    """Raise a `BearsError` if a folder can't be written to, or has files other than an earlier offline version."""
     if folder.is_dir() and any(folder.iterdir()) and not files_of(folder):
         raise OfflineError(f"{folder} already contains other files. Choose an empty folder with --out.")
     check_writable(folder)
 
 
 def write(files: dict[str, bytes], folder: Path) -> None:
-    """Write `files`; those of the page that was there before are gone, but for what somebody has changed since."""
+    """Write `files`, and delete those of an earlier version unless somebody has changed them. Raises `OfflineError`."""
     if not all(is_inside(folder, name) for name in files):
         raise OfflineError(f"{folder} has links to other folders. Choose a new folder with --out.")
     left = {folder / name: digest for name, digest in files_of(folder).items() if name not in files}
     try:
         with tempfile.TemporaryDirectory(dir=folder) as part:
-            for name, data in files.items():  # all of them, before the first one changes
+            for name, data in files.items():  # write all to temporary files before the first one is replaced
                 (Path(part) / name).parent.mkdir(parents=True, exist_ok=True)
                 (Path(part) / name).write_bytes(data)
-            for name in files:  # the service worker, which names all others, comes last
+            for name in files:  # the service worker, which lists all the others, is last
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (Path(part) / name).replace(folder / name)
         for file, digest in left.items():

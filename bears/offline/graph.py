@@ -1,7 +1,7 @@
-"""The network of an export as an ONNX graph, which answers for every square of a photo at once.
+"""Convert an export's network to an ONNX graph that answers for every square of a photo at once.
 
-The graph also has what bears/model/squares.py and bears/model/ood.py compute with torch: pooling, head, likeness to
-the training photos. A browser only chooses among the squares.
+The graph also computes what bears/model/squares.py and bears/model/ood.py do with torch: pooling, head, and similarity
+to the training photos. The browser only chooses among the squares.
 """
 
 from copy import deepcopy
@@ -19,15 +19,15 @@ from fastai.learner import Learner
 from onnxscript.optimizer import fold_constants_ir, remove_unused_nodes
 from torch import nn
 
-# Exporters have silent bugs: only these, of each of which tests/test_offline.py compares one with torch.
+# Exporters have silent bugs, so only these are allowed. tests/test_offline.py compares one of each with torch.
 FAMILIES = ["tf_efficientnet_lite*", "resnet*", "mobilenetv3*"]
 
 
 class AllSquares(nn.Module):
-    """Turn one picture, uint8 (1, height, width, 3), into the probabilities of the classes in each of its squares.
+    """Compute the probabilities of the classes for each square of a picture, uint8 (1, height, width, 3).
 
-    That is `probs` (squares, classes), row by row, one cell apart; their `score`, (squares,), and the activation maps
-    of all classes, `cams` (classes, h, w), where the Learner has them.
+    Returns `probs`, (squares, classes), for squares one cell apart, row by row. It also returns their `score`,
+    (squares,), and the activation maps of all classes, `cams` (classes, h, w), if the Learner has them.
     """
 
     def __init__(self, learn, side):
@@ -36,7 +36,7 @@ class AllSquares(nn.Module):
         self.body, self.head, self.side = learn.model[0], learn.model[1], side
         self.tfms, self.activation = learn.dls.valid.after_batch.fs, learn.loss_func.activation
         self.linear, self.fitted = has_linear_head(learn), getattr(learn, "ood", None)
-        replace(self.body, same_padding)  # whose padding does not depend on the size of a picture
+        replace(self.body, same_padding)  # its padding doesn't depend on the size of the picture
 
     def forward(self, photo):
         x = photo.permute(0, 3, 1, 2).float()
@@ -55,9 +55,10 @@ class AllSquares(nn.Module):
 
 
 def find_shape(learn: Learner) -> dict:
-    """Return how a browser looks through a Learner: `size` of its square in pixels, `side` of it in cells of the map.
+    """Return the shape of a Learner's square: `size` in pixels, and `side` in cells of the feature map.
 
-    `whole` says whether it sees whole photos, as `LearnerSquares` does. Raises `OfflineError` for what it cannot do.
+    `whole` says whether it classifies whole photos, as `LearnerSquares` does. Raises `OfflineError` if the offline
+    version doesn't support the Learner.
     """
     arch = getattr(learn, "arch", None)
     name = getattr(arch, "__name__", arch)
@@ -76,9 +77,9 @@ def find_shape(learn: Learner) -> dict:
 
 
 def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
-    """Return the graph of a Learner as a file's bytes, and the names of its outputs, some of `AllSquares`'."""
+    """Return the graph of a Learner as the bytes of a file, and the names of its outputs (see `AllSquares`)."""
     network, cell = AllSquares(learn, shape["side"]).eval(), shape["size"] // shape["side"]
-    more = (1, 3) if shape["whole"] else (0, 0)  # cells, since torch takes 0 and 1 for constants
+    more = (1, 3) if shape["whole"] else (0, 0)  # cells, since torch would make constants of the sizes 0 and 1
     height, width = (shape["size"] + cell * n for n in more)
     photo = torch.randint(0, 256, (1, height, width, 3), dtype=torch.uint8)
     names = list(network(photo))
@@ -91,7 +92,7 @@ def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
         dynamic_shapes=(free if shape["whole"] else None,),
         dynamo=True,
         external_data=False,
-        optimize=False,  # which would fold batch norm into weights that half precision no longer holds
+        optimize=False,  # it would fold batch norm into the weights, which no longer fit into half precision then
         verbose=False,
     )
     fold_constants_ir(program.model)
@@ -100,7 +101,7 @@ def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
 
 
 def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a graph that keeps in half precision whatever loses nothing by it, as all weights of an export do."""
+    """Return the graph with all weights in half precision that lose nothing by it, as those of an export."""
     graph, casts = model.graph, []
     for tensor in graph.initializer:
         values = onnx.numpy_helper.to_array(tensor)
@@ -112,7 +113,7 @@ def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
             casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
     for node in nodes:
-        node.ClearField("metadata_props")  # where in Python's files each was
+        node.ClearField("metadata_props")  # has paths of Python files on this machine
     del graph.node[:], graph.value_info[:]
     graph.node.extend(nodes)
     return model

@@ -1,4 +1,4 @@
-"""Does the graph say of photos what the app says of them? Without that there is no page."""
+"""Check that the graph gives the same answers as the app. Otherwise no offline version is written."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,13 +13,13 @@ from bears.model.photo import open_photo
 from bears.model.squares import Answer, Grid, WholePhotos, find_corners, middle
 from PIL import Image
 
-CLOSE = 1e-3  # between two probabilities of the same class
+CLOSE = 1e-3  # the largest difference that is allowed between two probabilities of the same class
 
 
 class GraphSquares(WholePhotos):
-    """Answers by the graph: in Python what bears/web/offline/squares.js is in a browser.
+    """Classify photos with the graph, in Python, as bears/web/offline/squares.js does in a browser.
 
-    `shape` is that of `find_shape`; where it says so, all answers are for the middle square.
+    `shape` is from `find_shape`. If its `whole` is false, only the middle square is classified.
     """
 
     def __init__(self, graph: bytes, names: list[str], shape: dict, fitted: dict | None):
@@ -78,13 +78,13 @@ def check(model: Classifier, graph: GraphSquares, files: Iterable[Path]) -> tupl
 
 
 def halves(photo):
-    """Return the upper and the left half: a graph that was right about one shape may be wrong about others."""
+    """Return the upper and the left half of a photo, since a graph can be right for one shape and wrong for others."""
     width, height = photo.size
     return photo.crop((0, 0, width, -(-height // 2))), photo.crop((0, 0, -(-width // 2), height))
 
 
 def compare(model, graph, photo):
-    """Return whether both give the same verdict, and the largest difference between two probabilities."""
+    """Return whether the model and the graph give the same verdict, and the largest difference of probabilities."""
     [(probs, certainty, *_)], [answer] = model.ask([photo]), graph.ask([photo])
     theirs, ours = np.array(list(probs.values())), answer.probs.numpy()
     same = model.certainty(answer) == certainty and (certainty in (NONE, GROUP) or theirs.argmax() == ours.argmax())

@@ -1,4 +1,4 @@
-"""ONNX Runtime Web, which runs the graph in a browser: two files of one version, fetched once and kept."""
+"""Download ONNX Runtime Web, which runs the graph in a browser. Its two files are kept in a cache."""
 
 import hashlib
 import os
@@ -11,8 +11,8 @@ from bears.files import check_writable, write_whole
 from platformdirs import user_cache_path
 
 VERSION = "1.30.0"
-CDN = "https://cdn.jsdelivr.net/npm"  # any other that has npm's packages, by the variable BEARS_CDN
-MODULE, WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"  # one thread of it is used
+CDN = "https://cdn.jsdelivr.net/npm"  # the variable BEARS_CDN can name another host with npm's packages
+MODULE, WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
 FILES = {
     MODULE: "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",
     WASM: "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
@@ -20,12 +20,12 @@ FILES = {
 
 
 def folder() -> Path:
-    """Return the folder in which this machine keeps files that can be downloaded again."""
+    """Return the folder in this user's cache for the files."""
     return user_cache_path("bears") / f"onnxruntime-web-{VERSION}"
 
 
 def fetch_runtime() -> dict[str, bytes]:
-    """Return the files by name, from the cache, or else from the network; raises `OfflineError`."""
+    """Return the contents of the files by name, from the cache or else from the network. Raises `OfflineError`."""
     check_writable(folder(), "XDG_CACHE_HOME")
     return {name: kept(folder() / name, digest) or fetch(name, digest) for name, digest in FILES.items()}
 
@@ -53,6 +53,6 @@ def fetch(name, digest):
 
 
 def own_machine(url):
-    """Return the address of a mirror on this very machine, which `Web` would not reach, as a set; else nothing."""
+    """Return a set with the host and port of a mirror on this machine, which `Web` would refuse, or an empty tuple."""
     parts = urlsplit(url)
     return {("127.0.0.1", parts.port)} if parts.hostname == "127.0.0.1" else ()

@@ -1,4 +1,4 @@
-"""Serve a folder of static files on this machine, as any host does."""
+"""Serve a folder of static files on this machine."""
 
 import mimetypes
 from functools import partial
@@ -18,7 +18,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 def serve(folder: Path, port: int) -> None:
-    """Serve until Ctrl-C; raises `OfflineError` when the port cannot be used."""
+    """Serve the folder until Ctrl-C. Raises `OfflineError` if the port can't be used."""
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), partial(Quiet, directory=folder))
     except (OSError, OverflowError) as e:

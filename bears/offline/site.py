@@ -1,4 +1,4 @@
-"""All files of the page, from an export: the app's own page, the graph, what runs it, and what keeps it for later."""
+"""Make all files of the offline version: the front end, the graph, ONNX Runtime and the service worker."""
 
 import base64
 import gzip
@@ -42,19 +42,19 @@ from bears.web.theme import theme_css
 from markdown_it import MarkdownIt
 
 ASSETS = WEB / "offline"
-# What is only in the offline version: what the page loads, its worker, and what comes before and beside them.
+# Files of the offline version: modules that the page loads, those of its worker, and others.
 PAGE = [*MODULES, *(f"offline/{name}.js" for name in ("backend", "model", "offline", "tabs", "words"))]
 WORKER = [f"offline/{name}.js" for name in ("heatmap", "photo", "pixels", "squares", "worker")]
 OTHERS = ["offline/start.js", "offline/offline.css"]
-# The limits that bears/web/offline/photo.js has in common with the app.
+# Limits of the app that bears/web/offline/photo.js uses, too.
 LIMITS = {name: getattr(photo, name) for name in ("MAX_MEGAPIXELS", "MAX_MEGAPIXELS_JPEG", "MAX_RATIO", "SIDE")}
 ICONS = {"icon-192.png": "192x192", "icon-512.png": "512x512", "icon-maskable.png": "512x512"}
 
 
 def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[str, bytes]:
-    """Return the files of the page by name; `say` is told what comes next.
+    """Return the files of the offline version by name; report each step with `say(sentence)`.
 
-    Raises `OfflineError` where the graph does not say what the model says of examples and `photos`.
+    Raises `OfflineError` if the graph and the model give different answers about the examples or `photos`.
     """
     facts, model, learn = read_facts(export), Classifier(export, trust, detect=False), open_export(export, trust)
     shape, examples = find_shape(learn), examples_to_send(export, facts)
@@ -86,31 +86,31 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
 
 
 def offered(examples):
-    """The address and the file of each photo among `examples`."""
+    """Return the address and the file of each photo among `examples`."""
     return [(quote(name), file) for name, file in examples.items() if name.endswith(".jpg")]
 
 
 def predict(model, file):
-    """As `LearnerProcess.predict` of the app."""
+    """Classify the photo in `file` as `LearnerProcess.predict` does in the app."""
     image = photo.open_photo(file)
     [(probs, certainty, cam, *boxes)] = model.ask([image])
     return probs, certainty, draw_heatmap(image, cam, *boxes), model.limits
 
 
 def pack(**parts):
-    """Large files as gzip, since not every host compresses them on the way; those that do leave a `.bin` as it is."""
+    """Compress large files with gzip, since not every host does so. Hosts that do leave a `.bin` as it is."""
     for name, data in parts.items():
         yield name, gzip.compress(data, 9, mtime=0)
 
 
 def unpack(files: dict[str, bytes]) -> tuple[bytes, list[str]]:
-    """Return the graph of a page as `export_graph` has made it."""
+    """Return the graph in the files of an offline version, and the names of its outputs, as `export_graph` does."""
     engine = json.loads(files["model.json"])
     return gzip.decompress(files[engine["graph"]]), engine["outputs"]
 
 
 def named(name, data):
-    """Return a name that no other content has, so that nothing on the way to the browser takes an old one for it."""
+    """Return a name that contains the hash of `data`, so that no cache delivers an older file."""
     stem, _, kind = name.partition(".")
     return f"{stem}-{hashlib.sha256(data).hexdigest()[:12]}.{kind}"
 
@@ -120,7 +120,7 @@ def as_json(what):
 
 
 def how_to_look(learn, shape, fitted):
-    """Return what bears/web/offline/squares.js needs to know."""
+    """Return the facts that bears/web/offline/squares.js needs: sizes, thresholds, classes and the palette."""
     rule = {name: (fitted or {}).get(name, default) for name, default in (("likely", LIKELY), ("groups", []))}
     numbers = {**shape, **rule, "classes": list(learn.dls.vocab), "ratio": MAX_RATIO}
     if fitted is not None:
@@ -130,7 +130,7 @@ def how_to_look(learn, shape, fitted):
 
 
 def words(classes, facts, limits):
-    """Return the verdicts of bears/model/wording.py: of each class what is said, with a place for the percentage."""
+    """Return the verdicts of bears/model/wording.py for each class, those of sure answers split at the percentage."""
     groups = Limits(groups=limits.groups)
 
     def says(label, certainty):
@@ -147,9 +147,9 @@ def words(classes, facts, limits):
 
 
 def page(learn, facts, examples, first, files):
-    """index.html: the app's own page in a frame of static HTML; start.js may have to load `files` again.
+    """Return index.html, with the tabs of the app.
 
-    `examples` are those that are `offered`. `first` is the answer that it shows first, or empty.
+    `examples` are from `offered`. `first` is the answer that is shown first, or empty. start.js can reload `files`.
     """
     classes = list(learn.dls.vocab)
     known = {**facts, "classes": classes}
@@ -174,7 +174,7 @@ def page(learn, facts, examples, first, files):
 
 
 def with_colours(css):
-    """Return the app's style sheet with what it takes from Gradio's theme, for the light and for the dark."""
+    """Return the app's style sheet with the variables of Gradio's theme that it uses, for light and dark mode."""
     light, dark = re.findall(r"\{(.*?)\}", theme_css(), re.S)[:2]
     light, dark = (dict(re.findall(r"(--[\w-]+):\s*([^;]+);", part)) for part in (light, dark))
     used, new = set(), set(re.findall(r"var\((--[\w-]+)", css + (ASSETS / "offline.css").read_text(encoding="utf-8")))
@@ -188,7 +188,7 @@ def with_colours(css):
 
 
 def manifest(facts):
-    """https://www.w3.org/TR/appmanifest, with what a browser wants before it offers to install a page."""
+    """Return the web app manifest (https://www.w3.org/TR/appmanifest), so that browsers offer to install the page."""
     colour = "#f5f5f4"
     return {
         "name": page_title(facts),
@@ -208,9 +208,9 @@ def manifest(facts):
 
 
 def service_worker(files):
-    """Return the script that keeps all `files` in the browser, under a version that is the hash of them all."""
+    """Return the service worker, which stores all `files` in the browser. Its version is a hash of them."""
     hashes = {quote(name): hashlib.sha256(data).hexdigest() for name, data in files.items() if not name.endswith(".md")}
     script = (ASSETS / "sw.js").read_text(encoding="utf-8")
     version = hashlib.sha256(as_json(hashes) + script.encode()).hexdigest()[:12]
-    values = {"VERSION": version, "FILES": hashes, "CSP": POLICY}  # which stand above the script
+    values = {"VERSION": version, "FILES": hashes, "CSP": POLICY}  # constants above the script
     return "".join(f"const {name} = {json.dumps(value)}\n" for name, value in values.items()).encode() + script.encode()

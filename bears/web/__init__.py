@@ -1,1 +1,1 @@
-"""The one front end of both pages: of app.py, which asks its server, and of the offline version."""
+"""Hold the front end of both the app, which asks its server, and the offline version."""

@@ -1,12 +1,12 @@
-// The first rule of docs/alarm.md: whether to wake somebody.
+// The first rule of docs/alarm.md: when to raise an alarm.
 
 import {GROUP, NONE, SURE, UNSURE} from "./answer.js"
 
 export const RULE = {threshold: 0.5, stay: 0.5, least: 3, latest: 5, memory: 120, coolDown: 60, slow: 1, few: 2}
 const WEIGHTS = {[SURE]: 1, [GROUP]: 0.5, [UNSURE]: 0.5, [NONE]: 0}
 
-// How surely a picture shows one of the classes `alarm`, from 0 to 1. `group` has the classes of the answer "group":
-// where all of them alarm, it does not matter which one it is.
+// Return how sure the model is, from 0 to 1, that a picture shows one of the classes in `alarm`. `group` has the classes
+// of the answer "group". If all of them raise an alarm, it doesn't matter which one it is.
 export const score = (probs, certainty, alarm, group = []) => {
     const weight = group.length && group.every(label => alarm.includes(label)) ? 1 : WEIGHTS[certainty]
     return weight * alarm.reduce((sum, label) => sum + probs[label], 0)
@@ -22,21 +22,21 @@ export class Alarm {
     constructor(rule = {}) {
         this.rule = {...RULE, ...rule}
         this.now = -Infinity
-        this.tracks = new Map() // of [time, score], oldest first
-        this.visit = null // when the visit was last seen, if there is one
+        this.tracks = new Map() // by number: [time, score] pairs, oldest first
+        this.visit = null // when a suspicious track was last seen in the current visit, if there is one
     }
 
-    // The score that keeps a visit going.
+    // Return the score that keeps a visit going.
     get enough() {
         return this.rule.stay * this.rule.threshold
     }
 
-    // Return the latest of some looks at a track, which are those that count.
+    // Return the latest passes over a track, which are those that count.
     keep(looks) {
         return looks.slice(-this.rule.latest)
     }
 
-    // The events that follow from [track, score] pairs at a time in seconds; a look `took` so many of them.
+    // Return the events that follow from new scores, [track, score] pairs, at a time in seconds. Each pass `took` seconds.
     step(seconds, scores = [], took = 0) {
         const {threshold, memory, coolDown} = this.rule,
             events = []
@@ -59,7 +59,8 @@ export class Alarm {
         return events
     }
 
-    // The median of a track's latest scores with this one; of a few slow ones the lowest; 0 while they are too few.
+    // Add a score to a track. Return the median of its latest scores, or 0 if there are too few. If the model is slow,
+    // `few` scores are enough, and the lowest of them is returned.
     median(track, score, took) {
         const {least, memory, slow, few} = this.rule
         const history = this.keep([...(this.tracks.get(track) ?? []), [this.now, score]])

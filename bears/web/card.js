@@ -1,5 +1,5 @@
-// A picture to show to others: the photo, the answer, where the model looked, and the page's address. It stays on this
-// device until somebody shares it.
+// A picture to share, with the photo, the verdict, the heatmap and the app's address. It stays on this device until the
+// visitor shares it.
 
 import {clamp, download} from "./pictures.js"
 
@@ -7,7 +7,7 @@ const WIDTH = 1080 // pixels
 const MARGIN = 48
 const FONT = "system-ui, sans-serif"
 
-// Return the picture as a PNG, a Blob. `photo` and `glow` are <img> elements; the latter may have no picture.
+// Return the picture as a PNG, a Blob. `photo` and `glow` are <img> elements; `glow` may be empty.
 export const drawCard = async (photo, glow, verdict, address) => {
     const height = Math.round(WIDTH * clamp(photo.naturalHeight / photo.naturalWidth, 0.6, 1.25))
     const canvas = Object.assign(document.createElement("canvas"), {width: WIDTH, height: height + 230})
@@ -21,11 +21,11 @@ export const drawCard = async (photo, glow, verdict, address) => {
     return new Promise(done => canvas.toBlob(done, "image/png"))
 }
 
-// Share a picture where the device can, or save and copy it. Return what has happened, a sentence.
+// Share a picture if the device can, or else save and copy it. Return a sentence about what was done.
 export const handOver = async (picture, title) => {
     const file = new File([picture], "photo-and-answer.png", {type: picture.type})
     if (navigator.canShare?.({files: [file]})) {
-        await navigator.share({files: [file], title}).catch(() => null) // as when somebody thinks better of it
+        await navigator.share({files: [file], title}).catch(() => null) // for example when the visitor cancels
         return ""
     }
     download(file, file.name)
@@ -38,7 +38,7 @@ const copy = async picture => {
         await navigator.clipboard.write([new ClipboardItem({[picture.type]: picture})])
         return true
     } catch {
-        return false // not everywhere, and not in every frame
+        return false // some browsers and frames don't allow it
     }
 }
 
@@ -50,7 +50,7 @@ const cover = (context, image, x, y, width, height) => {
     context.drawImage(image, (naturalWidth - w) / 2, (naturalHeight - h) / 2, w, h, x, y, width, height)
 }
 
-// The map in the lower right corner of the photo, with a white edge.
+// Draw the heatmap in the lower right corner of the photo, with a white edge.
 const inset = (context, glow, bottom) => {
     const width = 300,
         height = Math.round(width * clamp(glow.naturalHeight / glow.naturalWidth, 0.6, 1.25))
@@ -60,7 +60,7 @@ const inset = (context, glow, bottom) => {
     cover(context, glow, x, y, width, height)
 }
 
-// One line, smaller if it is long.
+// Write one line, in smaller letters if it is long.
 const write = (context, text, y, size, colour) => {
     context.font = `600 ${size}px ${FONT}`
     const fits = Math.min(1, (WIDTH - 2 * MARGIN) / context.measureText(text).width)

@@ -1,16 +1,16 @@
-// The part of a photo that somebody chooses to ask about: by tap, drag or pinch, or by keyboard.
+// Let the visitor choose a part of a photo by tap, drag, pinch or keyboard.
 
 import {clamp, contain} from "./pictures.js"
 
-const FIRST = 0.6 // of the shorter side, for a part that nobody has drawn yet, or that is tapped
-const LEAST = 0.08 // of each side
-const STEP = 0.03 // of an arrow key
-const NEAR = 24 // pixels around a corner in which a finger has hold of it
+const FIRST = 0.6 // the side of a new or tapped part, as a share of the photo's shorter side
+const LEAST = 0.08 // the least side of a part, as a share of the photo's side
+const STEP = 0.03 // how far an arrow key moves the part, as a share of the photo's side
+const NEAR = 24 // pixels from a corner within which a finger drags it
 
 const distance = ([a, b]) => Math.hypot(a.x - b.x, a.y - b.y)
 
 export class Crop {
-    fingers = new Map() // by pointer: where each is
+    fingers = new Map() // the position of each pointer, by its id
 
     // `box` shows the part of the photo in `image`; both are in `frame`. Enter calls `ask`, and Escape calls `cancel`.
     constructor(frame, image, box, {ask, cancel}) {
@@ -27,7 +27,7 @@ export class Crop {
         new ResizeObserver(() => this.active && this.draw()).observe(frame)
     }
 
-    // Begin with a part in the middle, or around a point of the window.
+    // Begin with a part in the middle, or around a point of the window if it is given.
     start(at = null) {
         this.active = true
         this.fingers.clear()
@@ -51,7 +51,7 @@ export class Crop {
         return contain(this.frame, this.image.naturalWidth, this.image.naturalHeight)
     }
 
-    // A point of the window as a fraction of the photo.
+    // Convert a point of the window to fractions of the photo's sides.
     toPhoto({clientX, clientY}) {
         const frame = this.frame.getBoundingClientRect(),
             {left, top, width, height} = this.shown()
@@ -60,7 +60,7 @@ export class Crop {
         return {x: clamp(x, 0, 1), y: clamp(y, 0, 1)}
     }
 
-    // A square, as it looks, around a point.
+    // Return a part around a point that looks square.
     around({x, y}) {
         const {width, height} = this.shown()
         const side = FIRST * Math.min(width, height)
@@ -84,7 +84,7 @@ export class Crop {
         this.draw()
     }
 
-    // A finger holds a corner, or the part itself; elsewhere it begins a new part, or taps.
+    // Begin a drag: of a corner or the part if the finger is on it, or else of a new part. It may also become a tap.
     grab(event) {
         if (event.target.closest("button")) return
         event.preventDefault()
@@ -98,7 +98,7 @@ export class Crop {
         if (this.fingers.size == 2) this.begin.apart = distance([...this.fingers.values()])
     }
 
-    // The corner across from the one that is near the pointer, or null.
+    // Return the corner opposite to the one near the pointer, or null if none is near.
     opposite({clientX, clientY}) {
         const box = this.box.getBoundingClientRect(),
             {x, y, w, h} = this.part

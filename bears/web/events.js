@@ -1,4 +1,4 @@
-// The list of alarms, in this browser's own storage as long as it has room; the oldest go first.
+// The list of alarms, kept in the browser's storage. The oldest are deleted when it is full.
 
 import {percent} from "./answer.js"
 import {download, showBlob} from "./pictures.js"
@@ -13,7 +13,7 @@ const FALSE_ALARM = "False alarm",
 export class EventList {
     events = []
 
-    // `element` is the `details` of camera.html that has the class `log`; `right` is what to say of a right alarm.
+    // `element` is the `details.log` of camera.html. `right` is the label for a correct alarm.
     constructor(element, right = "It was right") {
         Object.assign(this, {element, right})
         this.find(".save").addEventListener("click", () => this.save())
@@ -36,7 +36,7 @@ export class EventList {
             )
             this.events = (await done(this.store().getAll())).reverse()
         } catch {
-            // a private window, or a frame of another site: then the page alone knows them
+            // a private window, or a frame in another site: events are only kept while the page is open
         }
         this.show()
     }
@@ -55,7 +55,7 @@ export class EventList {
             try {
                 return await done(this.store().put(event))
             } catch {
-                // no room
+                // the storage is full
                 if (oldest == event) return
                 await done(this.store().delete(oldest.at)).catch(() => null)
                 this.events.pop()
@@ -79,14 +79,14 @@ export class EventList {
     }
 
     createFigure({picture, verdict, score, earned}) {
-        // or each alarm would load all of them again, while nobody sees the list
+        // lazy, since each alarm rebuilds the list, and it is usually closed
         const image = make("img", {loading: "lazy", alt: verdict})
         showBlob(image, picture)
         const button = make("button", {title: "Enlarge", onclick: () => this.enlarge(picture, verdict)}, image)
         return make("figure", {}, button, percent(score, earned))
     }
 
-    // Show a picture on the whole screen, until Escape or a tap on "Close".
+    // Show a picture on the whole screen until Escape or a tap on "Close".
     enlarge(picture, verdict) {
         const image = this.large.querySelector("img")
         showBlob(image, picture)
@@ -113,12 +113,12 @@ export class EventList {
         return button
     }
 
-    // Note what an event was, or nothing if that is said a second time. It goes into the zip with the event.
+    // Set the label of an event, or remove it if it is chosen again. The zip contains it.
     label(event, label, button) {
         if (event.label == label) delete event.label
         else event.label = label
         for (const other of button.parentElement.children) other.ariaPressed = String(other.textContent == event.label)
-        this.database && done(this.store().put(event)).catch(() => null) // no room: then the page alone knows it
+        this.database && done(this.store().put(event)).catch(() => null) // the storage is full: it is kept while the page is open
     }
 
     clear() {
@@ -132,7 +132,7 @@ export class EventList {
     }
 }
 
-// Run `action` at the second tap on a button. The first only asks, and what it asks is forgotten after some seconds.
+// Run `action` at the second tap on a button. The first tap shows the question for some seconds.
 const atSecondTap = (button, question, action) => {
     const name = button.textContent
     let disarming
@@ -160,7 +160,7 @@ const filesOf = ({looks, ...event}) => {
     ]
 }
 
-// The result of an IDBRequest; rejects when it fails.
+// Return a Promise of the result of an IDBRequest.
 const done = (request, prepare = () => null) =>
     new Promise((resolve, reject) => {
         prepare(request)

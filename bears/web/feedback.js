@@ -1,4 +1,4 @@
-// "Is that right?" below an answer of the app, where the host wants to know: bears/app/feedback.py keeps what is said.
+// Ask "Is that right?" below an answer, if the host wants feedback. bears/app/feedback.py keeps it.
 
 import {shrink} from "./pictures.js"
 import {ask} from "./server.js"
@@ -6,14 +6,14 @@ import {isUnreachable, make} from "./tab.js"
 
 const FAILED = "Your feedback did not arrive."
 
-// Return a back end that does what `backend` does, and offers a form in the `element` of the tab after each answer.
+// Return a back end that does what `backend` does, and shows a form in the tab's `element` after each answer.
 export const withFeedback = (element, words, backend) => {
     const form = new Form(words)
     const predict = async (file, ...rest) => {
         form.hide()
         const answer = await backend.predict(file, ...rest)
         if (rest[0].aborted) return answer
-        // Not before the tab has found the parts of its own.
+        // Only now, after the tab has found its own parts in the element.
         if (!form.element.isConnected) element.querySelector(".feedback").replaceWith(form.element)
         form.offer(file)
         return answer
@@ -22,7 +22,8 @@ export const withFeedback = (element, words, backend) => {
 }
 
 class Form {
-    // `labels` are what a photo may show instead, `unknown` says that nobody knows, `yes` that the answer is right.
+    // `labels` are what a photo may show instead. `yes` is the label for a right answer, `unknown` for "can't tell".
+    // `keeper` says who keeps the photo.
     constructor({labels, unknown, yes, keeper}) {
         const button = (text, action) => make("button", {type: "button", textContent: text, onclick: action})
         this.keep = make("input", {type: "checkbox"})
@@ -53,7 +54,7 @@ class Form {
         this.element.hidden = true
     }
 
-    // Ask about the answer to a photo. What was ticked for another photo is not ticked for this one.
+    // Ask about the answer to a photo. The box is never ticked at first, even if it was for another photo.
     offer(file) {
         this.file = file
         this.element.hidden = this.question.hidden = this.keep.checked = false
@@ -76,7 +77,7 @@ class Form {
         await this.tell(() => ask("undo_feedback", null, AbortSignal.timeout(60000), null, this.id))
     }
 
-    // Show what the app says to a question, and whether that can be undone; the question stays if it does not arrive.
+    // Send feedback and show the app's reply, with Undo if possible. If it fails, the question stays.
     async tell(send) {
         const {file} = this,
             pressed = [...this.element.querySelectorAll("button")]
@@ -84,7 +85,7 @@ class Form {
         this.thanks.textContent = "Sending…"
         try {
             const [{id, says}] = await send()
-            if (file != this.file) return // another photo is here by now
+            if (file != this.file) return // another photo was chosen meanwhile
             this.id = id
             this.question.hidden = true
             this.thanks.textContent = says

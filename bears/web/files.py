@@ -1,11 +1,11 @@
-"""The files of the front end, by name."""
+"""List the files of the front end, and read them by name."""
 
 from pathlib import Path
 
 WEB = Path(__file__).parent
 ICON = WEB / "icon.svg"
-# The modules of both pages. Those that app.py alone sends are in bears/app/front_end.py, and those of the offline
-# version in bears/offline/site.py.
+# The modules of both the app and the offline version. bears/app/front_end.py adds the app's own modules, and
+# bears/offline/site.py those of the offline version.
 MODULES = (
     "alarm.js",
     "answer.js",
@@ -26,10 +26,10 @@ MODULES = (
 
 
 def text_of(*names: str) -> str:
-    """Return the text of some files, one after another."""
+    """Return the joined text of files in this folder."""
     return "\n".join((WEB / name).read_text(encoding="utf-8") for name in names)
 
 
 def style() -> str:
-    """Return the style sheet of both pages, which takes its colours from the theme."""
+    """Return the style sheet of the app and the offline version, which uses the theme's colours."""
     return text_of("page.css", "feedback.css", "camera.css")

@@ -1,4 +1,4 @@
-"""The answer that is on the page when somebody opens it: about one of its examples."""
+"""Choose the example that the app shows first, and answer for it."""
 
 from collections.abc import Callable, Iterable
 
@@ -7,14 +7,14 @@ from bears.model.photo import as_jpeg
 from bears.model.wording import headline, shown_probs
 from PIL import Image
 
-LONGEST = 640  # pixels of the heatmap, which comes on top of the photo
+LONGEST = 640  # pixels of the heatmap's longer side
 
 
 def answer_first(predict: Callable, examples: Iterable[tuple], facts: dict) -> dict:
-    """Return what bears/web/page.js shows first: of the first example with a sure answer, or else of the last one.
+    """Return the answer that bears/web/page.js shows first: for the first example with a sure answer, or the last one.
 
-    `examples` are pairs of an address and a file; without any, the dict is empty. `predict` is that of
-    `LearnerProcess`. The `map` is a JPEG, or None.
+    `examples` are pairs of an address and a file. Without any, the dict is empty. `predict` is that of
+    `LearnerProcess`. In the answer, `map` is a JPEG or None.
     """
     answer = {}
     for address, file in examples:

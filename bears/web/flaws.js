@@ -1,13 +1,13 @@
-// What makes a photo hard to recognise, by three simple measures. docs/design.md says where the limits come from.
+// Measure three flaws that make a photo hard to recognise. docs/design.md says where the limits come from.
 
 import {drawOnWhite, fit} from "./pictures.js"
 
 const SMALL = 160 // pixels of the longer side
-const DARK = 35 // mean brightness, of 255
-const BLURRED = 20 // mean square of what a Laplacian filter leaves
-const SIDE = 256 // pixels of the longer side, at which brightness and blur are measured
+const DARK = 35 // mean brightness, from 0 to 255
+const BLURRED = 20 // mean square of a Laplacian filter
+const SIDE = 256 // pixels of the longer side to which a photo is shrunk before brightness and blur are measured
 
-// Return a sentence about an <img>, or nothing.
+// Return a sentence about the worst flaw of an <img>, or an empty text.
 export const findFlaw = image => {
     const {naturalWidth: width, naturalHeight: height} = image
     if (!width) return ""
@@ -24,7 +24,7 @@ const greyOf = (image, width, height) => {
     return Float32Array.from({length: width * height}, (_, i) => (data[4 * i] + data[4 * i + 1] + data[4 * i + 2]) / 3)
 }
 
-// Return the mean square of the difference between each pixel, four times, and its four neighbours.
+// Return the mean square of the Laplacian: four times a pixel minus its four neighbours.
 const sharpness = (grey, width, height) => {
     let sum = 0
     for (let y = 1; y < height - 1; y++)

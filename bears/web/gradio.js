@@ -1,5 +1,5 @@
-// The page of app.py: both tabs in Gradio's frame, with the server as their back end. It undoes what Gradio does to a page
-// of its own, and leaves a page of somebody else's as it is.
+// Open both tabs in Gradio's page, with the server as their back end. On the app's own page, undo some of Gradio's
+// changes. On somebody else's page that shows the app, change nothing.
 
 import {CameraTab} from "./camera.js"
 import {withFeedback} from "./feedback.js"
@@ -8,7 +8,7 @@ import * as server from "./server.js"
 
 const page = document.documentElement
 
-// `embed` is the element by which a page of somebody else's shows this app, or null.
+// `embed` is the element with which somebody else's page shows the app, or null.
 export const openTab = (element, props, embed) => {
     if (props.tab == "camera") return new CameraTab(element, props, server)
     if (embed) leaveAlone(embed)
@@ -19,12 +19,12 @@ export const openTab = (element, props, embed) => {
 
 const leaveAlone = embed => {
     embed.lang = "en"
-    // Gradio has given the page the browser's language by now; only the page's source still tells its own.
+    // Gradio has set the page's language to the browser's. Only the page's source still has the right one.
     fetch(location.href, {cache: "force-cache"})
         .then(sent => sent.text())
         .then(html => (page.lang = new DOMParser().parseFromString(html, "text/html").documentElement.lang))
         .catch(() => null)
-    // The links of this app are relative to it.
+    // The app's links are relative to the app, not to this page.
     const resolve = ({target}) => {
         const link = target.closest("#about a")
         if (link) link.href = new URL(link.getAttribute("href"), server.home).href
@@ -33,9 +33,9 @@ const leaveAlone = embed => {
 }
 
 const makeOurs = () => {
-    // A ?view=api link opens nothing in Gradio 6.31 until its own button is switched off and on.
+    // In Gradio 6.31, a ?view=api link only works after Gradio's button was clicked twice.
     if (location.search.includes("view=api")) [1, 2].forEach(() => document.querySelector(".show-api")?.click())
-    page.lang = "en" // whatever the browser prefers: Gradio changes it, the page's words do not
+    page.lang = "en" // Gradio sets the browser's language, but the words are English
     new MutationObserver(() => page.lang == "en" || (page.lang = "en")).observe(page, {attributeFilter: ["lang"]})
     document.querySelector("#first")?.remove()
 }

@@ -1,9 +1,9 @@
-// The text that Gradio runs as a function for each gr.HTML of ours: it opens a tab with the modules of the app. `element`
-// is the tab's, `props` is what theme.py and app.py give to gr.HTML.
+// Load the app's modules and open a tab. Gradio runs this text as a function for each gr.HTML of the app. `element` is
+// that of the tab, and `props` are the arguments of gr.HTML.
 
 const BROKEN = "This page could not start. Please check your connection, and reload it."
 
-// The element by which a page of somebody else's shows this app, or null: the modules are the app's, not that page's.
+// The element with which somebody else's page shows the app, or null. The modules come from the app's address.
 const embed = element.closest("gradio-app[src], gradio-app[space]")
 const space = embed
     ?.getAttribute("space")

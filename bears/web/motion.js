@@ -1,23 +1,23 @@
-// Where something moves in a camera's pictures: what differs from a background that is learnt on the way, joined over
-// time into tracks. A small sibling of the motion.py of the watch on the command line, for a phone.
+// Find what moves in a camera's pictures by comparing them with a learned background, and join it over time into tracks.
+// It is simpler than bears/watch/motion.py, so that it is fast enough for a phone.
 
 import {SELDOM} from "./schedule.js"
 
-const WIDTH = 160 // pixels of the picture in which movement is looked for
-const CELL = 4 // pixels: what moves is found as cells
-const CHANGED = 5 // pixels of a cell
-const SMALLEST = 2 // cells of a thing
-const NOISE = 12 // grey levels that are no movement
-const ADAPT = 120 // seconds in which the background follows what has changed,
-const RESTLESS = 20 // and in which grass in the wind is known by its flicker
-const WARM_UP = 10 // pictures
-const WHOLE_PICTURE = 0.5 // changed at once: that is the light, or the switch to infrared
-const DARK = 30 // grey levels: too dark to see, if all is darker
-const BRIGHTEST = 0.95 // but for the rest of the pixels, such as those of a lamp
-const STAY = 30 // seconds that a track is watched where it was last seen to move
-export const OLD = 600 // seconds after which what never goes away is the scene: a stump, for one
+const WIDTH = 160 // pixels of the small picture in which movement is searched
+const CELL = 4 // pixels of a cell's side; movement is found in cells
+const CHANGED = 5 // a cell has changed if this many of its pixels have
+const SMALLEST = 2 // cells of the smallest moving thing
+const NOISE = 12 // grey levels by which a still pixel may differ
+const ADAPT = 120 // seconds in which the background follows a change
+const RESTLESS = 20 // seconds in which the flicker of a pixel is learned, such as that of grass in the wind
+const WARM_UP = 10 // pictures at the start that are learned faster
+const WHOLE_PICTURE = 0.5 // if more of the picture changes at once, it is the light or the switch to infrared
+const DARK = 30 // grey level; a picture is too dark if this share of its pixels is darker:
+const BRIGHTEST = 0.95 // the other pixels may be bright, such as those of a lamp
+const STAY = 30 // seconds for which a track is kept after it stopped moving
+export const OLD = 600 // seconds after which a suspicious thing that never leaves is the scene, such as a stump
 const MAX_TRACKS = 8
-const MOVED = 0.5 // of its longer side: a track that moves so far, or grows, is looked at again soon
+const MOVED = 0.5 // a track that moves or grows by this share of its longer side is classified again soon
 
 export class Movement {
     constructor() {
@@ -26,9 +26,10 @@ export class Movement {
         this.pictures = 0
     }
 
-    dark = false // whether the latest picture shows next to nothing
+    dark = false // whether the latest picture is too dark
 
-    // Boxes [left, top, width, height] in pixels of `picture`, which is `width` x `height`; null if all has changed.
+    // Return the boxes, [left, top, width, height] in pixels, in which something moves in a picture of `width` × `height`
+    // pixels. Return null if most of it has changed.
     boxes(picture, width, height, seconds) {
         const small = Math.max(CELL, Math.round((WIDTH * height) / width))
         if (this.canvas.height != small || !this.pictures) {
@@ -46,7 +47,7 @@ export class Movement {
         return things(mask, Math.floor(WIDTH / CELL)).map(box => box.map(side => (side * CELL * width) / WIDTH))
     }
 
-    // How many pixels of each cell are no background; null if that is most of the picture.
+    // Return how many pixels of each cell differ from the background, or null if most of the picture does.
     changed(grey, height, seconds) {
         if (!this.pictures++) {
             Object.assign(this, {
@@ -63,14 +64,14 @@ export class Movement {
         const follow = Math.max(1 - Math.exp(-passed / ADAPT), warm),
             settle = Math.max(1 - Math.exp(-passed / RESTLESS), warm)
         this.seconds = seconds
-        const light = middle(grey.map((now, i) => now - mean[i])) // what a cloud takes from the whole picture
+        const light = middle(grey.map((now, i) => now - mean[i])) // by how much a cloud has changed all of it
         const columns = Math.floor(WIDTH / CELL),
             cells = new Uint8Array(columns * Math.floor(height / CELL))
         let all = 0
         for (let y = 0, i = 0; y < height; y++)
             for (let x = 0; x < WIDTH; x++, i++) {
                 const now = grey[i] - light
-                let least = Infinity // against the pixels around, too: the camera shakes
+                let least = Infinity // compared with the pixels around, too, since the camera shakes
                 for (let v = Math.max(0, y - 1); v <= Math.min(height - 1, y + 1); v++)
                     for (let u = Math.max(0, x - 1); u <= Math.min(WIDTH - 1, x + 1); u++)
                         least = Math.min(least, Math.abs(now - mean[v * WIDTH + u]))
@@ -91,10 +92,10 @@ export class Movement {
     }
 }
 
-// The median of many numbers.
+// Return the median.
 const middle = numbers => numbers.slice().sort()[numbers.length >> 1]
 
-// The boxes, in cells, of the parts of a mask of cells that hang together or nearly do, the largest first.
+// Return the boxes, in cells, of connected changed cells, the largest first. Gaps of one cell count as connected.
 const things = (mask, columns) => {
     const rows = mask.length / columns,
         seen = new Uint8Array(mask.length),
@@ -128,8 +129,9 @@ const things = (mask, columns) => {
         .map(([, box]) => box)
 }
 
-// Boxes joined over time: each track has a number, its box, its longer `side`, when it was `seen` to move, when the model
-// `looked` at it and where (`lookedAt`), the `score` that came out, and how often in a row `nothing` did.
+// Join boxes over time into tracks. A track has a `number`, its `box`, its longer `side`, when it was last `seen` to
+// move, the time (`looked`), box (`lookedAt`) and `score` of its latest pass, and `nothing`, how many of its latest passes
+// had the score 0.
 export class Tracks {
     all = []
     last = 0
@@ -141,7 +143,7 @@ export class Tracks {
             if (distance >= 1 + Math.min(1, Math.max(0, seconds - track.seen)) || joined.has(track) || joined.has(box))
                 continue
             joined.add(track).add(box)
-            // Who stands still fades into the background, from the legs on; what was recognised stays what it was.
+            // An animal that stands still fades into the background, so a recognised one keeps its larger box.
             Object.assign(track, {box: track.score && holds(track.box, box) ? track.box : box, seen: seconds})
             if (track.lookedAt && apart(track.box, track.lookedAt) > MOVED) track.nothing = 0
         }
@@ -151,7 +153,7 @@ export class Tracks {
         for (const track of this.all) track.side = Math.max(...track.box.slice(2))
     }
 
-    // Drop tracks that have not moved for long, unless something is still seen there that scores `enough`.
+    // Drop tracks that have stopped moving, after STAY seconds, or OLD seconds if their score is at least `enough`.
     forget(seconds, enough) {
         this.all = this.all
             .filter(({seen, score}) => seen <= seconds && seconds - seen < (score >= enough ? OLD : STAY))
@@ -162,7 +164,7 @@ export class Tracks {
 
 const holds = (a, b) => [0, 1].every(k => a[k] <= b[k] && a[k] + a[k + 2] >= b[k] + b[k + 2])
 
-// How far two boxes are apart, center from center, and how different in size: 1 is the larger one's longer side.
+// Return the distance of two boxes' centers or their difference in size, whichever is more, in units of the longest side.
 const apart = (a, b) => {
     const longest = box => Math.max(box[2], box[3]),
         side = Math.max(longest(a), longest(b), 1)

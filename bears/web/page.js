@@ -1,4 +1,4 @@
-// The photo tab: one photo comes in, whichever way, and one answer goes out. Its `element` is what page.html has made.
+// The photo tab: take a photo from a file, camera, drop, paste or example, and show the answer. `element` has page.html.
 
 import {NONE, percent, UNSURE} from "./answer.js"
 import {drawCard, handOver} from "./card.js"
@@ -16,8 +16,8 @@ export class PhotoTab extends Tab {
     asking = new AbortController()
     touch = matchMedia("(pointer: coarse)").matches
 
-    // Of `props`, `examples` are [path, name] of photos that the back end has the addresses of, and `none` is what is said when a photo
-    // shows none of the classes. Photos may be dropped on `ground`.
+    // In `props`, `examples` are [path, name] pairs, and `none` is the verdict for a photo with none of the classes. Photos
+    // can be dropped on `ground`.
     constructor(element, props, backend, ground = window) {
         super(element, props, backend)
         this.photo = this.find(".yours")
@@ -50,7 +50,7 @@ export class PhotoTab extends Tab {
         if (held) this.keepFocus()
     }
 
-    // Fill what the photo leaves free of its frame with the photo itself, blurred.
+    // Fill the empty parts of the frame with a blurred copy of the photo.
     showBackdrop() {
         const backdrop = this.find(".backdrop"),
             {hidden, src} = this.photo
@@ -58,7 +58,7 @@ export class PhotoTab extends Tab {
         if (!hidden && backdrop.src != src) backdrop.src = src
     }
 
-    // Focus another button when the one that had it is hidden: it would fall to the top of the page.
+    // Focus another button if the focused one was hidden. Otherwise the focus would jump to the top of the page.
     keepFocus() {
         if (document.activeElement.checkVisibility()) return
         const buttons = [".again", ".shoot", ".choose"].map(name => this.find(name))
@@ -76,14 +76,14 @@ export class PhotoTab extends Tab {
         Object.assign(this.find(".note"), {ariaLive: live, textContent: sentence})
     }
 
-    // `again` says whether the same photo may be answered another time.
+    // Show an error. With `again`, offer to try the same photo again.
     refuse(sentence, again = false) {
         this.clear()
         this.find(".again").hidden = !again
         this.say("refused", sentence)
     }
 
-    // Show the example that the back end has answered already, unless somebody has been faster.
+    // Show the first example with its answer, unless the visitor has already chosen a photo.
     async open() {
         const first = await this.backend.first().catch(() => null)
         if (this.element.dataset.state != "opening") return
@@ -97,7 +97,7 @@ export class PhotoTab extends Tab {
         this.explainWhy(true)
     }
 
-    // Take away what was said of a photo, and the example that was there from the beginning.
+    // Remove the heatmap, the note and the first example.
     clear() {
         if ("first" in this.element.dataset) showBlob(this.photo)
         delete this.element.dataset.first
@@ -105,7 +105,7 @@ export class PhotoTab extends Tab {
         this.note("")
     }
 
-    // Look at one file, or at the photo that has an `address`, and stop looking at any other.
+    // Classify one file, or the photo at `address`, and cancel any earlier one.
     async give(file, address, alt = "Your photo") {
         this.asking.abort()
         this.asking = new AbortController()
@@ -128,7 +128,7 @@ export class PhotoTab extends Tab {
         }
     }
 
-    // Say every second how long it takes, but not aloud.
+    // Show the seconds that it takes, without a screen reader reading them out.
     countSeconds(signal) {
         let seconds = 0
         const timer = setInterval(() => {
@@ -139,7 +139,7 @@ export class PhotoTab extends Tab {
 
     fail(error) {
         const again = error instanceof TypeError || Boolean(error.passing)
-        if (!again) showBlob(this.photo) // a browser shows what it can of a damaged photo
+        if (!again) showBlob(this.photo) // remove the photo, since a browser would show parts of a damaged one
         this.refuse(this.explain(error), again)
     }
 
@@ -152,12 +152,12 @@ export class PhotoTab extends Tab {
         this.say("answered", this.verdict.textContent)
     }
 
-    // Show an answer: `rows` are [label, probability] of each class, and `map` is the address of a heatmap, or null.
+    // Show an answer. `rows` are [label, probability] pairs, and `map` is the address of a heatmap, or null.
     fill({rows, verdict, map, certainty}) {
         this.find(".probs").replaceChildren(...rows.map(createRow))
         this.find(".all").textContent = `Show all ${rows.length}`
         this.element.dataset.many = rows.length > SHOWN ? "folded" : ""
-        const none = certainty == NONE // nothing spoke for an answer that is none of them
+        const none = certainty == NONE // this answer has no heatmap
         this.find(".why").hidden = !map || none
         if (map && !none) this.glow.src = map
         else this.glow.removeAttribute("src")
@@ -165,7 +165,7 @@ export class PhotoTab extends Tab {
         this.verdict.textContent = none ? this.props.none : verdict
     }
 
-    // Lay over the photo what spoke for the answer, or take it away.
+    // Show or hide the heatmap over the photo.
     explainWhy(on) {
         this.find(".why").ariaPressed = String(on)
         this.glow.hidden = !on
@@ -180,11 +180,11 @@ export class PhotoTab extends Tab {
         this.find(".take").hidden = !this.touch && !navigator.mediaDevices
         this.on("click", ".shoot", async () => {
             const {videoWidth, videoHeight} = this.video
-            if (videoWidth) this.give(await asJpeg(this.video, videoWidth, videoHeight, 0.95)) // else it is still to come
+            if (videoWidth) this.give(await asJpeg(this.video, videoWidth, videoHeight, 0.95)) // else the camera has not started yet
         })
         this.on("change", "[type=file]", () => {
             if (this.input.files[0]) this.give(this.input.files[0])
-            this.input.value = "" // or the same file once more is no change
+            this.input.value = "" // or choosing the same file again would not be a change
         })
         this.on("click", ".all", () => {
             this.element.dataset.many = ""
@@ -199,7 +199,7 @@ export class PhotoTab extends Tab {
         this.on("click", ".cancel", () => this.leave())
     }
 
-    // Let the part of the photo be chosen that the next question is about.
+    // Let the visitor choose a part of the photo to ask about.
     startCrop(at = null) {
         if (this.element.dataset.state != "answered" || !this.photo.naturalWidth) return
         this.said = this.verdict.textContent
@@ -237,7 +237,7 @@ export class PhotoTab extends Tab {
         this.note(await handOver(card, document.title), "polite")
     }
 
-    // The browser's own camera is better than a page's, where there is one.
+    // Open the camera: on a phone its own camera app, which is better, or else in this page.
     async takePhoto() {
         if (this.touch) {
             this.input.setAttribute("capture", "environment")
@@ -255,7 +255,7 @@ export class PhotoTab extends Tab {
 
     listenToDrops(ground) {
         const drag = event => {
-            event.preventDefault() // or a drop would open the file instead of this page
+            event.preventDefault() // or dropping a file would leave this page
             this.element.dataset.dragged = ""
         }
         const leave = event => {
@@ -271,7 +271,7 @@ export class PhotoTab extends Tab {
         if (!transfer || (event.type == "paste" && !transfer.files.length)) return
         event.preventDefault()
         delete this.element.dataset.dragged
-        if (!this.element.checkVisibility()) return // another tab is open
+        if (!this.element.checkVisibility()) return // the camera tab is open
         if (transfer.files.length) return this.give(transfer.files[0])
         this.refuse("That was a link. Please save the photo itself, then drop the file here.")
     }
@@ -288,8 +288,8 @@ export class PhotoTab extends Tab {
         button.append(image, caption)
         button.ariaLabel = `Example: ${name}`
         caption.textContent = name
-        image.crossOrigin = "anonymous" // so that a page of somebody else's may fetch it, too
-        image.fetchPriority = "low" // a photo of the visitor's own goes first
+        image.crossOrigin = "anonymous" // so that somebody else's page can fetch it, too
+        image.fetchPriority = "low" // the visitor's own photo is more urgent
         image.src = address
         image.alt = ""
         button.addEventListener("click", () => this.give(null, image.src, button.ariaLabel))
@@ -297,7 +297,7 @@ export class PhotoTab extends Tab {
     }
 }
 
-// Return the file at an address; throws a TypeError where there is none, as `fetch` does without a network.
+// Return the file at an address. Throws a TypeError if there is none, as `fetch` does without a network.
 const load = async (address, signal) => {
     const sent = await fetch(address, {signal})
     if (!sent.ok) throw new TypeError(`status ${sent.status}`)

@@ -1,20 +1,20 @@
-// Pictures from a file or a camera: opened, shown, shrunk, drawn on white and made into JPEGs, on both pages.
+// Open, show, shrink and convert pictures from a file or a camera.
 
-export const LONG_SIDE = 1024 // pixels of a photo that is sent or shown: a phone's has four times as many
+export const LONG_SIDE = 1024 // pixels of the longer side of a photo that is sent or shown; phones' photos have about 4,000
 
-// Open a file upright, as an ImageBitmap; null if the browser cannot, as HEIC.
+// Open a file upright, as an ImageBitmap, or return null if the browser can't, as for HEIC.
 export const openUpright = (file, options) =>
     createImageBitmap(file, {imageOrientation: "from-image", ...options}).catch(() => null)
 
-// Return by how much a picture shrinks so that its longer side is at most `longest`.
+// Return the factor, at most 1, by which a picture shrinks to a longer side of `longest` pixels.
 export const scaleTo = (longest, width, height) => Math.min(1, longest / Math.max(width, height))
 
-// Return the [width, height] that it then has.
+// Return the [width, height] of a picture shrunk to a longer side of `longest` pixels.
 export const fit = (longest, width, height) =>
     [width, height].map(side => Math.max(1, Math.round(side * scaleTo(longest, width, height))))
 
-// Fill a canvas with a picture or the video, or with the `part` of it that left, top, width and height name. What is
-// transparent becomes white, as on the server.
+// Fill a canvas with a picture or video, or with a `part` of it: left, top, width, height. Transparent pixels become
+// white, as on the server.
 export const drawOnWhite = (canvas, picture, part = [], options = {}) => {
     const context = canvas.getContext("2d", options),
         {width, height} = canvas
@@ -25,14 +25,15 @@ export const drawOnWhite = (canvas, picture, part = [], options = {}) => {
     return context
 }
 
-// Return the same as a JPEG of that size; null where the browser has no room for it.
+// Return a picture, or a part of it, as a JPEG of this size, or null if the browser lacks memory.
 export const asJpeg = (picture, width, height, quality, part) => {
     const canvas = Object.assign(document.createElement("canvas"), {width, height})
     drawOnWhite(canvas, picture, part)
     return new Promise(done => canvas.toBlob(done, "image/jpeg", quality))
 }
 
-// Return a photo as a JPEG of at most LONG_SIDE; the file itself if it is no larger, or cannot be opened.
+// Return a photo as a JPEG of at most LONG_SIDE pixels a side. A smaller file, or one that can't be opened, is returned
+// unchanged.
 export const shrink = async file => {
     const bitmap = await openUpright(file)
     if (!bitmap || scaleTo(LONG_SIDE, bitmap.width, bitmap.height) == 1) return file
@@ -41,19 +42,20 @@ export const shrink = async file => {
     return small ?? file
 }
 
-// Show a Blob in an <img>, or nothing, and free the memory of what it has shown before.
+// Show a Blob in an <img>, or clear it, and free the memory of its previous picture.
 export const showBlob = (image, blob = null) => {
     URL.revokeObjectURL(image.src)
     if (blob) image.src = URL.createObjectURL(blob)
     else image.removeAttribute("src")
 }
 
-// Show a camera in a <video>: the rear one, or what is `wanted` instead. Rejects if there is none, or it is not allowed.
+// Show a camera in a <video>: the rear one, or the one that `wanted` describes. Rejects if there is none or the visitor
+// doesn't allow it.
 export const startCamera = async (video, wanted = {facingMode: "environment"}) => {
     video.srcObject = await navigator.mediaDevices.getUserMedia({video: wanted})
 }
 
-// Return where a picture of that size is in an element that shows all of it, as `object-fit: contain` does.
+// Return where a picture of this size is in an element that shows it with `object-fit: contain`.
 export const contain = ({clientWidth, clientHeight}, width, height) => {
     const scale = Math.min(clientWidth / width, clientHeight / height)
     const [left, top] = [(clientWidth - scale * width) / 2, (clientHeight - scale * height) / 2]
@@ -66,7 +68,7 @@ export const clamp = (x, low, high) => Math.min(Math.max(x, low), Math.max(low, 
 export const download = (blob, name) => {
     const link = Object.assign(document.createElement("a"), {href: URL.createObjectURL(blob), download: name})
     link.click()
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000) // some browsers begin later
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000) // some browsers start the download later
 }
 
 export const stopCamera = video => {

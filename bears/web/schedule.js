@@ -1,20 +1,20 @@
-// The second rule of docs/alarm.md: which tracks the model looks at next.
+// The second rule of docs/alarm.md: which tracks the model classifies next.
 
 import {largest} from "./answer.js"
 
-const LOOK = 0.35 // seconds between two looks at a track, at least,
-export const SELDOM = 4 // and where there was nothing
-const PATIENCE = 4 // looks that may find nothing before a track is looked at more seldom
-const WHOLE = 10 // seconds between two looks at the whole picture
-const MOST = 4 // looks in LOOK seconds, at all tracks together
-export const WHOLE_TRACK = 0 // the number of its track
+const LOOK = 0.35 // the least seconds between two passes over a track
+export const SELDOM = 4 // the most seconds between two passes over a track that shows nothing
+const PATIENCE = 4 // how many passes may find nothing before a track gets fewer of them
+const WHOLE = 10 // seconds between two passes over the whole picture
+const MOST = 4 // passes in LOOK seconds, over all tracks together
+export const WHOLE_TRACK = 0 // the number of the whole picture's track
 
 export class Schedule {
-    asked = [] // when the model was, lately
-    checked = false // whether the latest look went to the most suspicious track
+    asked = [] // the times of the latest passes
+    checked = false // whether the latest pass went to the most suspicious track
 
-    // The tracks to look at now, in order. A track with a score of `enough` is suspicious; a look `took` so many seconds
-    // lately.
+    // Return the tracks to classify now, in order. A track with a score of at least `enough` is suspicious. A pass `took`
+    // this many seconds lately.
     next(tracks, seconds, enough, took = 0) {
         const free = MOST - this.asked.filter(asked => Math.abs(seconds - asked) < LOOK).length
         const room = Math.min(free, took ? Math.max(1, Math.floor(LOOK / took)) : MOST)
@@ -25,7 +25,7 @@ export class Schedule {
         return chosen
     }
 
-    // The place in `due` of the track that comes first.
+    // Return the position in `due` of the track that comes first.
     first(due, seconds, enough) {
         const suspicious = due.some(track => track.score >= enough)
         this.checked = suspicious && !this.checked
@@ -33,7 +33,7 @@ export class Schedule {
     }
 }
 
-// Return whether it is time for a look: soon after one that was likely, ever more seldom after nothing.
+// Return whether it is time for the next pass over a track. The more passes found nothing, the longer it waits.
 const isDue = ({number, looked, score, nothing, changed, old}, seconds, enough) => {
     const passed = Math.abs(seconds - looked)
     if (number == WHOLE_TRACK && (old || !(changed || score >= enough))) return passed >= WHOLE

@@ -1,24 +1,24 @@
-// The back end of app.py: the pages ask their server by the API, as every program does.
+// The back end of the app: call the server's API, as other programs do.
 
 import {shrink} from "./pictures.js"
 import {pause} from "./tab.js"
 
 export const UNREACHABLE = "Can't reach the server. Please check your connection and try again."
 const BUSY = "The app is busy right now. Please try again in a minute."
-const PAUSE = 10 // seconds until the page tries again by itself
+const PAUSE = 10 // seconds until the next try
 const WAITING = `The app is busy right now. Trying again in ${PAUSE} s.`
-const SESSION = Math.random().toString(36).slice(2) // tells visitors apart where a proxy gives all the same address
+const SESSION = Math.random().toString(36).slice(2) // tells visitors apart if they share the address of a proxy
 const STOPPED = "Something went wrong with this photo. Please try again."
 const BROKEN = "The server gave an unexpected answer. Please try again in a minute."
 const TOO_LARGE = "This photo is too large for the server. Please choose a smaller one."
-const PLAIN = [400, 408, 421, 429, 507] // with which the app refuses an upload, in plain text
+const PLAIN = [400, 408, 421, 429, 507] // the app answers uploads in plain text with these
 
-export const home = new URL("../../", import.meta.url) // of the app, which a page of somebody else's may show, too
+export const home = new URL("../../", import.meta.url) // the app's address, also if somebody else's page shows it
 const api = new URL("gradio_api", home).href
 
 export const address = home
 
-// Return the answer about an example that the app has asked already, or null.
+// Return the answer about the first example, or null if there is none.
 export const first = async () => {
     const sent = await fetch(new URL("web/first", home))
     return sent.status == 200 ? sent.json() : null
@@ -27,15 +27,16 @@ export const first = async () => {
 // Return the address of a file that the app serves.
 export const addressOf = path => `${api}/file=${path.split("/").map(encodeURIComponent).join("/")}`
 
-// Return the answer about a photo. Throws an Error with a sentence, or a TypeError when the server is not there. `wait`
-// is told why it takes longer, and when that is over; without it a server that has no place is such an Error, too.
+// Return the answer about a photo. Throws an Error with a sentence, or a TypeError if the server can't be reached.
+// `wait(sentence)` is called when there is a reason to wait, and `wait()` when it is over. Without `wait`, a busy server
+// causes an Error.
 export const predict = async (file, signal, wait) => {
     const [{confidences}, verdict, cam, certainty] = await ask("predict", await shrink(file), signal, wait)
     const rows = confidences.map(({label, confidence}) => [label, confidence])
     return {rows, verdict, map: cam && addressOf(cam.path), certainty}
 }
 
-// Return the answer about a picture of a camera.
+// Return the answer about a camera picture.
 export const classifyFrame = async (file, signal, wait) => {
     const [answer] = await ask("classify_frame", file, signal, wait)
     return answer
@@ -48,7 +49,7 @@ const upload = async (photo, signal, wait) => {
     return {path, meta: {_type: "gradio.FileData"}}
 }
 
-// Return what a function of the API gives for a photo, if there is one, and `more`.
+// Return what a function of the API returns for a photo, if there is one, and the inputs in `more`.
 export const ask = async (name, photo, signal, wait, ...more) => {
     const data = [...(photo ? [await upload(photo, signal, wait)] : []), ...more],
         headers = {"Content-Type": "application/json"}
@@ -58,7 +59,7 @@ export const ask = async (name, photo, signal, wait, ...more) => {
     return await listen(`${url}/${question.event_id}`, signal, name == "predict" ? wait : null)
 }
 
-// Say how many photos will be answered before this one.
+// Tell `wait` how many photos will be answered before this one.
 const tellPlace = async (url, signal, wait) => {
     const sent = await fetch(new URL(`web/place/${url.split("/").pop()}`, home), {signal}).catch(() => null)
     const before = sent?.ok ? await sent.json() : 0
@@ -66,11 +67,11 @@ const tellPlace = async (url, signal, wait) => {
         wait(before ? `Looking… ${before} ${before == 1 ? "photo is" : "photos are"} before yours.` : "")
 }
 
-// `fetch`, and again while the app says that it has no place.
+// Call `fetch`, and repeat it while the app is busy.
 const send = async (url, options, wait) => {
     for (;;) {
         const sent = await fetch(url, options)
-        const full = [429, 503].includes(sent.status) && sent.headers.has("retry-after") // a proxy's 503 is another one
+        const full = [429, 503].includes(sent.status) && sent.headers.has("retry-after") // a proxy's 503 lacks it
         if (!full || !wait) return sent
         wait(WAITING)
         await pause(PAUSE)
@@ -79,7 +80,7 @@ const send = async (url, options, wait) => {
     }
 }
 
-// Read a response as JSON. Throws an Error with the app's own sentence, or with BROKEN for a page of a proxy.
+// Read a response as JSON. Throws an Error with the app's sentence, or with BROKEN if it is not from the app.
 const read = async response => {
     const {ok, status, headers} = response,
         text = await response.text(),
@@ -100,7 +101,7 @@ const parse = text => {
     }
 }
 
-// An Error after which the same question may be answered another time.
+// Return an Error after which trying again may help.
 const passing = sentence => Object.assign(Error(sentence), {passing: true})
 
 const listen = (url, signal, wait) =>

@@ -1,4 +1,4 @@
-// A siren, which browsers allow after a tap only.
+// Play a siren. Browsers only allow sound after a tap, which must call `prepare`.
 
 const SECONDS = 60
 

@@ -1,18 +1,18 @@
-// The sentence about the whole watch, such as "Watching, all quiet for 42 min". Only what is really watched can be quiet.
+// Describe the state of the watch in a sentence, such as "Watching, all quiet for 42 min".
 
-const STALE = 45 // seconds without an answer about a new picture: then it doesn't watch
+const STALE = 45 // seconds without an answer about a new picture after which it is not watching
 
 export const timeOf = date => date.toLocaleTimeString([], {timeStyle: "short"})
 
 const span = minutes => (minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`)
 
-// All times are in milliseconds, as of Date.now().
+// All times are in milliseconds, as from Date.now().
 export class WatchState {
-    answered = 0 // when the model has last answered about a new picture
-    quiet = null // since when nothing has come and nothing can have been missed
-    alarmed = null // when the alarm of this visit was, while the visit goes on
-    snoozed = 0 // until when no alarm is raised
-    lost = false // whether the camera or the model has failed since
+    answered = 0 // when the model last answered about a new picture
+    quiet = null // since when it has watched without a gap and nothing came
+    alarmed = null // when the alarm of the current visit was raised
+    snoozed = 0 // until when alarms are snoozed
+    lost = false // whether the camera or the model has failed since the last answer
 
     answer(now, dark) {
         Object.assign(this, {answered: now, dark, lost: false})
@@ -20,13 +20,13 @@ export class WatchState {
         else this.quiet ??= now
     }
 
-    // The visit is over: count the quiet minutes from the next answer on.
+    // End the visit. Quiet minutes count from the next answer.
     endVisit() {
         this.alarmed = null
         this.quiet = null
     }
 
-    // The camera is gone, or the model doesn't answer.
+    // Note that the camera is gone or the model doesn't answer.
     lose() {
         this.lost = true
         this.quiet = null

@@ -1,16 +1,16 @@
-// What the photo tab and the camera tab share. Each has an `element` with parts, and a back end that answers: server.js, or
-// offline/backend.js where there is no server.
+// Code that the photo tab and the camera tab share. Each has an `element`, and a back end that classifies: server.js in the
+// app, or offline/backend.js in the offline version.
 
 export const pause = seconds => new Promise(done => setTimeout(done, 1000 * seconds))
 
-// Return a new element.
+// Create an element with properties and children.
 export const make = (tag, properties = {}, ...children) => {
     const node = Object.assign(document.createElement(tag), properties)
     node.append(...children)
     return node
 }
 
-// Whether an Error says that the back end cannot be reached.
+// Return whether an Error means that the back end can't be reached.
 export const isUnreachable = error => error instanceof TypeError || error.name == "TimeoutError"
 
 export class Tab {

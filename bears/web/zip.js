@@ -1,5 +1,5 @@
-// A zip of [name, Blob] pairs, stored as they are: pictures are as small as they get. Names are ASCII.
-// https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+// Return a zip of [name, Blob] pairs, not compressed, since JPEGs can't get smaller. Names are ASCII.
+// See https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
 export const zip = async files => {
     const bodies = [],
         heads = []
@@ -28,7 +28,7 @@ export const zip = async files => {
     return new Blob([...bodies, ...heads, end], {type: "application/zip"})
 }
 
-// Numbers of 2 or 4 bytes each, as [bytes, number] pairs, the lowest byte first.
+// Return the bytes of numbers, given as [bytes, number] pairs, the lowest byte first.
 const fields = (...pairs) =>
     Uint8Array.from(pairs.flatMap(([size, number]) => Array.from({length: size}, (_, i) => (number >>> (8 * i)) & 255)))
 

@@ -1,22 +1,22 @@
-// The back end of the offline version, with what server.js exports: the worker answers, and nothing is sent to anybody.
+// The back end of the offline version, with the same exports as server.js. A worker runs the model, and nothing is sent.
 
 import {listeners, look} from "./model.js"
 import {describe} from "./words.js"
 
 export const UNREACHABLE = "Can't load one of the page's files. Please check your connection and try again."
 
-const {classes, words, earned} = window.props // which start.js has read
-let map = null // its address, until the next one
+const {classes, words, earned} = window.props // start.js has read them
+let map = null // the address of the latest heatmap
 
 export const address = new URL("./", document.baseURI)
 
-// Return the answer about an example that came with the page, or null.
+// Return the answer about the first example, which is part of the page, or null.
 export const first = async () => window.props.page.first ?? null
 
 // Return the address of a file of the page.
 export const addressOf = path => path
 
-// Return the answer about a photo. `wait` is told while the model is loading, and when that is over.
+// Return the answer about a photo. `wait(sentence)` is called while the model is loading.
 export const predict = async (file, signal, wait) => {
     const answer = await waiting(wait, look(file))
     const {rows, verdict} = describe({classes, words, earned}, answer)
@@ -25,7 +25,7 @@ export const predict = async (file, signal, wait) => {
     return {rows, verdict, map, certainty: answer.certainty}
 }
 
-// Return the answer about a picture of a camera.
+// Return the answer about a camera picture.
 export const classifyFrame = async (file, signal, wait) => {
     const {certainty, probs} = await waiting(wait, look(file, false))
     const {verdict, group} = describe({classes, words, earned}, {certainty, probs})

@@ -1,11 +1,11 @@
-// Lay an activation map over a photo, as bears/model/heatmap.py does, in the same colours.
+// Draw an activation map over a photo, in the same way and colours as bears/model/heatmap.py.
 
 import {drawOnWhite, fit, LONG_SIDE, scaleTo} from "../pictures.js"
 import {BICUBIC, resize} from "./pixels.js"
 
 const LINE = 400 // as in bears/model/heatmap.py
 
-// `cam` are the numbers of a square map, `palette` is 256 colours of three bytes; the answer is a Blob.
+// Return the photo with the map as a JPEG, a Blob. `cam` is a square map, and `palette` has 256 colours of three bytes.
 export const heatmap = async (photo, cam, box, palette) => {
     const scale = scaleTo(LONG_SIDE, photo.width, photo.height)
     const [left, top] = [box.left, box.top].map(n => Math.round(n * scale))
@@ -26,7 +26,7 @@ export const heatmap = async (photo, cam, box, palette) => {
     return canvas.convertToBlob({type: "image/jpeg", quality: 0.85})
 }
 
-// Draw a white line around a box, with a black one inside: one of them can be seen on any photo.
+// Draw a white line around a box and a black one inside it, so that one of them shows on any photo.
 const outline = (context, left, top, width, height) => {
     const {canvas} = context
     const line = Math.max(1, Math.floor(Math.max(canvas.width, canvas.height) / LINE))

@@ -1,14 +1,14 @@
-// The worker that owns the model, and how to ask it.
+// Start the worker that runs the model, and send it photos.
 
 import {showBlob} from "../pictures.js"
 
 const STOPPED = "The model has stopped. Please reload this page."
 const MISSING = "The model cannot be loaded. Please check your connection, and reload this page."
 
-const QUICK = 1000 // milliseconds from opening the page, after which to wait needs words
+const QUICK = 1000 // milliseconds from opening the page until "Loading the model" is shown
 
 const worker = new Worker(new URL("worker.js", import.meta.url), {type: "module"})
-const waiting = new Map() // by number: how each question ends
+const waiting = new Map() // by number: the functions that end each question's Promise
 let last = 0
 let failed = null
 
@@ -19,7 +19,7 @@ const fail = sentence => {
     return failed
 }
 
-// Fulfilled when the model is there.
+// A Promise that is fulfilled when the model has loaded.
 export const ready = new Promise((done, reject) => {
     worker.addEventListener("message", ({data: {id, answer, error, ready, unable, loaded, bytes}}) => {
         if (loaded) return tell(loaded, bytes)
@@ -31,13 +31,13 @@ export const ready = new Promise((done, reject) => {
         else question?.resolve(answer)
     })
     worker.addEventListener("error", async () => {
-        await window.fetchAgain() // so that to reload helps
+        await window.fetchAgain() // so that reloading the page helps
         reject(fail(STOPPED))
     })
 })
-ready.catch(() => {}) // whoever asks is told
+ready.catch(() => {}) // each question reports the error itself
 
-// Functions that get a sentence while the model is on its way, and an empty one when it is here.
+// Functions that get a sentence while the model is loading, and an empty one when it has loaded.
 export const listeners = new Set()
 
 const tell = (loaded, bytes) => {
@@ -53,13 +53,12 @@ const send = (question, moved = []) =>
         worker.postMessage({id: last, ...question}, moved)
     })
 
-// What it makes of a file, or a sentence in an Error: {probs, certainty, map}; `map` is a Blob, or null where there is
-// none, or nobody wants to `draw` it.
+// Return the answer about a file, {probs, certainty, map}. `map` is a heatmap, a Blob, or null if there is none or `draw`
+// is false. Rejects with an Error that has a sentence.
 export const look = async (file, draw = true) =>
     send({file, ...(draw && (await sides(file))), limits: window.props.limits, draw})
 
-// What it makes of pictures that a canvas can draw, one after another: {probs, certainty} of each. An ImageBitmap is
-// used up by that.
+// Return the answers, {probs, certainty}, about pictures that a canvas can draw. An ImageBitmap can't be used again.
 export const ask = pictures => Promise.all(pictures.map(askOne))
 
 const askOne = async picture => {
@@ -67,7 +66,7 @@ const askOne = async picture => {
     return send({bitmap}, [bitmap])
 }
 
-// Width and height, which a browser knows before it has decoded a photo; 0 of what it cannot open.
+// Return a photo's width and height, which a browser knows before it decodes it, or 0 if it can't open it.
 const sides = async file => {
     const image = new Image()
     await new Promise(done => {

@@ -1,5 +1,5 @@
-// The offline version: the app's two tabs with a worker as their back end. This keeps the page for when there is no network,
-// and offers to install it.
+// Start the offline version: open the app's two tabs with a worker as their back end, store the page for use without a
+// network, and offer to install it.
 
 import {CameraTab} from "../camera.js"
 import {PhotoTab} from "../page.js"
@@ -20,17 +20,17 @@ const install = here.querySelector("button")
 listeners.add(sentence => (status.textContent = sentence))
 ready.catch(error => (status.textContent = error.message))
 
-here.querySelector(".hint").hidden = navigator.standalone !== false // which only iPhones and iPads have
+here.querySelector(".hint").hidden = navigator.standalone !== false // only iPhones and iPads have this property
 
 const keep = async () => {
     const workers = navigator.serviceWorker
-    if (!workers) return // as in a frame of a page that may keep nothing, or without https
-    await ready // what the model needs comes first
+    if (!workers) return // not allowed in this frame, or without https
+    await ready // load the model first
     await workers.register("sw.js", {updateViaCache: "none"})
     await workers.ready
     status.textContent = READY
 }
-keep().catch(() => {}) // it works all the same, as long as there is a network
+keep().catch(() => {}) // the page still works with a network
 
 addEventListener("beforeinstallprompt", event => {
     event.preventDefault()

@@ -1,10 +1,10 @@
-// Open a photo from a file, or say in a sentence why not; the words are those of bears/model/photo.py where they fit.
-// `limits` are that file's, too: MAX_MEGAPIXELS, MAX_MEGAPIXELS_JPEG, MAX_RATIO and SIDE.
+// Open a photo from a file, or throw an Error that says why not. `limits` are those of bears/model/photo.py:
+// MAX_MEGAPIXELS, MAX_MEGAPIXELS_JPEG, MAX_RATIO and SIDE.
 
 import {openUpright} from "../pictures.js"
 import {read, reduce} from "./pixels.js"
 
-const STRIP = 10 ** 6 // pixels that are read at a time
+const STRIP = 10 ** 6 // pixels that are read at once
 
 const KINDS = "Please choose a JPEG, PNG, WebP, GIF, BMP or AVIF photo."
 const NO_PHOTO = `This file is not a photo that can be opened here. ${KINDS}`
@@ -13,7 +13,7 @@ const HEIC = "This browser can't open HEIC, the format of iPhone photos. Please 
 const NO_ROOM = "This photo takes too much memory to open. Please choose a smaller copy."
 const THIN = "This picture is too long and thin to be a photo. Please crop it."
 
-// The first bytes of what browsers open, of which a file that they do not open is a damaged one.
+// The first bytes of formats that browsers open. A file that begins like this but can't be opened is damaged.
 const JPEG = /^\xff\xd8\xff/
 const STARTS = [JPEG, /^\x89PNG/, /^GIF8/, /^RIFF....WEBP/s, /^BM/, /^....ftypavi[fs]/s]
 
@@ -25,7 +25,7 @@ export const openPhoto = async ({file, width = 0, height = 0, limits}) => {
     const megapixels = (width * height) / 10 ** 6
     if (megapixels > limit) throw Error(`This photo has more than ${limit} megapixels. Please choose a smaller copy.`)
     if (Math.max(width, height) > limits.MAX_RATIO * Math.min(width, height)) throw Error(THIN)
-    // Without what its colour profile says, as the network has learnt from photos.
+    // Ignore its colour profile, as in training.
     const bitmap = await openUpright(file, {colorSpaceConversion: "none"})
     if (bitmap) return shrink(bitmap, limits.SIDE, JPEG.test(bytes))
     if (megapixels > limits.MAX_MEGAPIXELS) throw Error(NO_ROOM)
@@ -33,12 +33,12 @@ export const openPhoto = async ({file, width = 0, height = 0, limits}) => {
     throw Error(STARTS.some(kind => kind.test(bytes)) ? DAMAGED : NO_PHOTO)
 }
 
-// A large photo as the app opens it: its shorter side is `side` pixels or more, but less than twice as many.
+// Shrink a large photo as the app does: its shorter side gets at least `side` pixels, and less than twice as many.
 const shrink = (bitmap, side, isJpeg) => {
     const {width, height} = bitmap
     const short = Math.min(width, height)
     let factor = Math.floor(short / side)
-    // Of a JPEG, Pillow decodes an eighth, a quarter or half of each side.
+    // Pillow can decode a JPEG at an eighth, a quarter or half of its sides.
     if (isJpeg) {
         const decoded = [8, 4, 2].find(scale => Math.ceil(short / scale) >= side) ?? 1
         factor = decoded * Math.floor(Math.ceil(short / decoded) / side)

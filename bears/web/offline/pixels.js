@@ -1,9 +1,9 @@
-// Pixels as Pillow has them: its `Image.resize` (src/libImaging/Resample.c) and `Image.reduce` (Reduce.c), to the last bit.
-// A canvas shrinks in ways of its own, of which none is the one that the network has learnt from.
+// Resize and reduce pixels exactly as Pillow does (src/libImaging/Resample.c and Reduce.c), to the last bit. A canvas
+// shrinks photos in other ways than those the network was trained on.
 
 import {drawOnWhite} from "../pictures.js"
 
-const BITS = 22 // of the fractions that weights are counted in
+const BITS = 22 // weights are whole numbers of 1 / 2^22
 
 export const BILINEAR = {support: 1, weight: x => Math.max(0, 1 - Math.abs(x))}
 export const BICUBIC = {
@@ -15,7 +15,8 @@ export const BICUBIC = {
     },
 }
 
-// Which pixels of a row count for each of a new one, and how much: `first` and `count` of them, `size` weights each.
+// Return which old pixels count for each new pixel of a row, and how much: from `first`, `count` of them, with `size`
+// weights for each new pixel.
 const plan = (length, wanted, {support, weight}) => {
     const scale = length / wanted
     const stretch = Math.max(scale, 1)
@@ -38,7 +39,8 @@ const plan = (length, wanted, {support, weight}) => {
     return {first, count, weights, size}
 }
 
-// One pass along the rows, or along the columns: `line` lines of `wanted` pixels, `step` and `jump` apart in the source.
+// Resize along the rows or the columns: `lines` lines to `wanted` pixels each. In the source, two pixels are `step` and
+// two lines `jump` apart.
 const pass = (source, length, wanted, filter, lines, [step, jump], [newStep, newJump], channels, out) => {
     const {first, count, weights, size} = plan(length, wanted, filter)
     for (let line = 0; line < lines; line++)
@@ -52,7 +54,8 @@ const pass = (source, length, wanted, filter, lines, [step, jump], [newStep, new
     return out
 }
 
-// Pixels of a picture of `width` × `height`, each of them `from` bytes of which the first `channels` count, in a new size.
+// Resize the pixels of a picture from [width, height] to [newWidth, newHeight]. Each has `from` bytes, of which the first
+// `channels` are used.
 export const resize = (pixels, from, channels, [width, height], [newWidth, newHeight], filter) => {
     const row = newWidth * channels
     const rows = new Uint8ClampedArray(height * row)
@@ -61,7 +64,8 @@ export const resize = (pixels, from, channels, [width, height], [newWidth, newHe
     return pass(rows, height, newHeight, filter, newWidth, [row, channels], [row, channels], channels, out)
 }
 
-// The same pixels, RGBA, as averages of blocks of `factor` × `factor`, smaller ones at the right and the lower edge.
+// Shrink RGBA pixels to the averages of blocks of `factor` × `factor` pixels. Blocks at the right and lower edge may be
+// smaller.
 export const reduce = ({data, width, height}, factor) => {
     const out = new ImageData(Math.ceil(width / factor), Math.ceil(height / factor))
     const sums = new Uint32Array(out.width * 4)
@@ -82,7 +86,7 @@ export const reduce = ({data, width, height}, factor) => {
     return out
 }
 
-// A part of a picture that a canvas can draw, as ImageData, on white.
+// Return a part of a picture that a canvas can draw, as ImageData on white.
 export const read = (picture, {left, top, width, height}) => {
     const canvas = new OffscreenCanvas(width, height)
     const context = drawOnWhite(canvas, picture, [left, top, width, height], {willReadFrequently: true})

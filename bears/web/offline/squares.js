@@ -1,14 +1,14 @@
-// Look through the model as bears/model/squares.py does: at the whole photo, and a second time closer where it is not sure.
-// `facts` are what bears/offline/site.py has written beside the graph; bears/offline/parity.py is this file in Python.
+// Classify all squares of a photo as bears/model/squares.py does, and again enlarged if the answer is not sure.
+// bears/offline/site.py writes `facts` next to the graph. bears/offline/parity.py does the same as this file in Python.
 
 import {GROUP, largest, NONE, SURE, UNSURE} from "../answer.js"
 import {heatmap} from "./heatmap.js"
 import {BILINEAR, read, resize} from "./pixels.js"
 
-// Python's `round`, which takes the even one of two numbers that are equally near.
+// Round as Python does: halves go to the even number.
 const round = x => (Math.abs(x % 1) == 0.5 ? 2 * Math.round(x / 2) : Math.round(x))
 
-// Starts of the fewest squares of `side` cells that cover `n`, as `cover` in bears/model/squares.py.
+// Return the first cells of the fewest squares of `side` cells that cover `n`, like `cover` in bears/model/squares.py.
 export const cover = (n, side, stride) => {
     let count = Math.ceil(n / side)
     if (stride) count = Math.ceil((n - side) / stride) + 1
@@ -17,9 +17,9 @@ export const cover = (n, side, stride) => {
     return [...new Set(starts)]
 }
 
-// The answer to a photo, as `certainty` in bears/model/ood.py; tests/answers.json has cases for both.
+// Return the kind of answer, like `certainty` in bears/model/ood.py. tests/answers.json has cases for both.
 export const certainty = ({threshold, sure, likely, groups}, probs, score) => {
-    if (score < threshold) return NONE // a comparison with nothing is false
+    if (score < threshold) return NONE // false if there is no threshold
     if (score < sure) return UNSURE
     const top = largest(probs)
     if (probs[top] >= likely) return SURE
@@ -27,16 +27,16 @@ export const certainty = ({threshold, sure, likely, groups}, probs, score) => {
     return group.reduce((sum, i) => sum + probs[i], 0) >= likely ? GROUP : UNSURE
 }
 
-// Return whether a photo of that score is looked at again, as `is_worth_another` in bears/model/squares.py.
+// Return whether a photo with this score gets a second pass, like `is_worth_another` in bears/model/squares.py.
 export const isWorthAnother = ({hopeless, sure}, score) => score >= hopeless && score < sure
 
 export class Squares {
-    // `run` is a function from a picture, {pixels, width, height} in RGB, to what the graph says of it.
+    // `run` takes a picture, {pixels, width, height} in RGB, and returns the outputs of the graph.
     constructor(run, facts) {
         Object.assign(this, {run, facts, cell: facts.size / facts.side})
     }
 
-    // What it makes of a picture that a canvas can draw, upright: {probs, certainty, box, cam}, as `Model.ask` has it.
+    // Return the answer about an upright picture that a canvas can draw: {probs, certainty, score, box, cam}.
     async ask(picture) {
         const {facts} = this
         let answer = await this.look(picture, facts.size, null)
@@ -68,7 +68,7 @@ export class Squares {
         }
     }
 
-    // The part of a photo that is looked at: all of it, but for what is beyond `ratio` of a long one.
+    // Return the part of a photo that is classified: all of it, but both ends of a photo longer than `ratio` are cut off.
     visible(width, height) {
         const {whole, ratio} = this.facts
         const side = Math.min(width, height)
@@ -77,13 +77,13 @@ export class Squares {
         return {left, top, width: width - 2 * left, height: height - 2 * top}
     }
 
-    // [width, height] in pixels that this part gets, as `target` in bears/model/squares.py; its shorter side gets `size`.
+    // Return the [width, height] in pixels to which this part is resized, like `target` in bears/model/squares.py.
     target(seen, size) {
         const cells = side => round((side * size) / Math.min(seen.width, seen.height) / this.cell)
         return [seen.width, seen.height].map(side => Math.max(size, cells(side) * this.cell))
     }
 
-    // Where in the photo a square is, {left, top, width, height}, as `box` in bears/model/squares.py.
+    // Return the box of a square in the photo, {left, top, width, height}, like `box` in bears/model/squares.py.
     box(seen, shape, [column, row]) {
         const scale = [seen.width / shape[0], seen.height / shape[1]]
         const left = seen.left + round(column * this.cell * scale[0])
@@ -97,13 +97,13 @@ export class Squares {
         }
     }
 
-    // The photo as a JPEG with what spoke for the answer in bright colours, a Blob.
+    // Return the photo with the heatmap as a JPEG, a Blob.
     draw(picture, cam, box) {
         return heatmap(picture, cam, box, this.facts.palette)
     }
 }
 
-// One square of the map of one class: `side` × `side` numbers.
+// Return one square of the map of one class: `side` × `side` numbers.
 const cutOut = (maps, label, [columns, rows], [x, y], side) => {
     const start = label * columns * rows
     const row = i => maps.slice(start + (y + i) * columns + x, start + (y + i) * columns + x + side)

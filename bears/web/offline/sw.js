@@ -1,10 +1,10 @@
-// Keeps all files of the page, and answers with them whether there is a network or not. It only caches: the model runs in
-// a worker of the page. VERSION, FILES (the SHA-256 of each) and CSP stand above.
+// The service worker: store all files of the page, and serve them with or without a network. The model runs in another
+// worker. site.py writes VERSION, FILES (the SHA-256 of each) and CSP above this line.
 
-const OURS = `offline ${self.registration.scope} ` // several pages may share a host; worker.js has the same names
+const OURS = `offline ${self.registration.scope} ` // several pages may share a host; worker.js uses the same names
 const CACHE = OURS + VERSION
-const LARGE = `${OURS}large` // what the page has just loaded
-const STATE = `${OURS}state` // which version is in use, `current`, and which one is there for the next start, `next`
+const LARGE = `${OURS}large` // large files that the page has just loaded
+const STATE = `${OURS}state` // the version in use, `current`, and that for the next start, `next`
 const TYPES = {
     html: "text/html; charset=utf-8",
     css: "text/css; charset=utf-8",
@@ -35,7 +35,7 @@ const sha256 = async data => {
     return [...new Uint8Array(digest)].map(byte => byte.toString(16).padStart(2, "0")).join("")
 }
 
-// A file that some version has kept and that is still the same.
+// Return a file that any version has stored, if its hash is still the same.
 const known = async (name, hash) => {
     for (const version of await versions()) {
         const response = await (await caches.open(version)).match(name)
@@ -43,8 +43,8 @@ const known = async (name, hash) => {
     }
 }
 
-// A file that the page has just loaded, or else from the network, past the browser's own cache. It must be of this version:
-// a host may be in the middle of changing.
+// Return a file that the page has just loaded, or else from the network without the browser's cache. Throws an Error if it
+// is of another version, since the host may be in the middle of an update.
 const fetched = async (name, hash) => {
     const left = await caches.match(name, {cacheName: LARGE})
     const data = (left && (await checked(left, hash))) ?? (await checked(await fetch(name, {cache: "reload"}), hash))
@@ -53,7 +53,7 @@ const fetched = async (name, hash) => {
     return new Response(data, {headers})
 }
 
-// Return the body of a response, or nothing if its hash is another.
+// Return the body of a response, or undefined if its hash is wrong.
 const checked = async (response, hash) => {
     const data = await response.arrayBuffer()
     if (response.ok && (await sha256(data)) == hash) return data
@@ -66,7 +66,7 @@ const keep = async () => {
     await remember({next: VERSION})
 }
 
-// Half a version is none, and leaves nothing behind.
+// Store a new version. If a part of it fails, delete it all.
 const install = () =>
     keep().catch(async error => {
         await caches.delete(LARGE)
@@ -80,8 +80,8 @@ const activate = async () => {
     await self.clients.claim()
 }
 
-// The page is opened: if nobody has it open already, a new version begins, and the one before is gone. Whatever the
-// browser does with this script itself, a page that is in use keeps its version to the end.
+// Switch to a new version when the page is opened, unless it is open elsewhere, and delete the old one. A page that is in
+// use keeps its version until it is closed, even if the browser already runs a new version of this script.
 const start = async request => {
     const {current, next} = await state()
     const open = await self.clients.matchAll({includeUncontrolled: true})
@@ -93,7 +93,7 @@ const start = async request => {
 
 const answer = async request => {
     const url = new URL(request.url)
-    if (url.origin != location.origin) return Response.error() // nothing leaves this page
+    if (url.origin != location.origin) return Response.error() // the page sends nothing elsewhere
     if (request.mode == "navigate") await start(request)
     if (url.pathname.endsWith("/")) url.pathname += "index.html"
     const cache = await caches.open(OURS + (await state()).current)

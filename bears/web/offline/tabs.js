@@ -1,4 +1,4 @@
-// One of the two tabs is open, as https://www.w3.org/WAI/ARIA/apg/patterns/tabs/ has it.
+// Switch between the two tabs, as described in https://www.w3.org/WAI/ARIA/apg/patterns/tabs/
 
 const tabs = [...document.querySelectorAll("[role=tab]")]
 

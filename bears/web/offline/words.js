@@ -1,10 +1,9 @@
-// The words and figures of an answer, as bears/model/wording.py has them, which made the `words`: tests/answers.json has
-// cases for both.
+// Put an answer into words like bears/model/wording.py, which made `words`. tests/answers.json has cases for both.
 
 import {GROUP, largest, NONE, percent, SURE, UNSURE} from "../answer.js"
 
-// Describe an answer of the worker. `probs` are in the order of `classes`, and `earned` is the highest figure to show.
-// Return the `verdict`, the classes of the `group` that it is about, and `rows`, [label, probability] as they are shown.
+// Return the `verdict`, the classes of the `group` that it is about, and `rows`, the [label, probability] pairs to show.
+// `probs` are in the order of `classes`, and `earned` is the highest probability to show.
 export const describe = ({classes, words, earned}, {probs, certainty}) => {
     const likeliest = classes[largest(probs)]
     const group = certainty == GROUP ? words.group[likeliest] : null

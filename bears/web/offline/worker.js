@@ -1,4 +1,4 @@
-// Owns the model: opens photos, asks the network, and answers one question after another.
+// The worker that runs the model: open photos, run the network, and answer one question after another.
 
 import * as ort from "../ort.js"
 import {NONE} from "../answer.js"
@@ -8,8 +8,8 @@ import {openPhoto} from "./photo.js"
 const OURS = `offline ${new URL("../", location).href} ` // as in sw.js
 const LARGE = `${OURS}large`
 
-// The large files lie there compressed, since not every host does that on the way. On a first visit what has been loaded
-// is left to the service worker, which comes later: it is more than some browsers' own caches take.
+// Load and unpack a large file. It is compressed already, since not every host compresses files. On the first visit, store
+// it for the service worker, which starts later, since it is too large for some browsers' caches.
 const unpack = async (name, cache, arrived) => {
     const response = await fetch(name, {cache})
     if (!response.ok) throw Error(name)
@@ -21,7 +21,7 @@ const unpack = async (name, cache, arrived) => {
     return data
 }
 
-// Both may fail, as in a frame of a page that may keep nothing, without https, or where there is no room.
+// Both may fail: in a frame that may not store anything, without https, or if the storage is full.
 const isFirst = () => attempt(async () => !(await caches.has(`${OURS}state`)))
 const leave = (name, response) => attempt(async () => (await caches.open(LARGE)).put(name, response))
 
@@ -33,7 +33,7 @@ const attempt = async what => {
     }
 }
 
-// `cache` is what fetch does with the browser's own cache.
+// `cache` is fetch's option for the browser's cache.
 const load = async cache => {
     const facts = await (await fetch("../model.json", {cache})).json()
     let loaded = 0
@@ -46,7 +46,7 @@ const load = async cache => {
         [facts.graph, facts.runtime].map(name => unpack(`../${name}`, cache, arrived)),
     )
     facts.palette = Uint8Array.from(atob(facts.palette), c => c.charCodeAt(0))
-    ort.env.wasm.numThreads = 1 // more need a host that isolates the page, and gain nothing here
+    ort.env.wasm.numThreads = 1 // more need special headers from the host, and gain nothing here
     ort.env.wasm.wasmBinary = wasm
     const session = await ort.InferenceSession.create(graph, {executionProviders: ["wasm"]})
     const run = async ({pixels, width, height}) => {
@@ -55,13 +55,13 @@ const load = async cache => {
         return Object.fromEntries(found.map(([name, tensor]) => [name, tensor.data]))
     }
     const {size} = facts
-    // The first one takes longer, unless somebody waits for it already.
+    // Run it once, since the first run is slower, unless a question is already waiting.
     if (!asked) await run({pixels: new Uint8Array(3 * size * size), width: size, height: size})
     return new Squares(run, facts)
 }
 
 let asked = false
-const loading = load("default").catch(() => load("reload")) // the browser may have kept a wrong file
+const loading = load("default").catch(() => load("reload")) // the browser's cache may have a wrong file
 loading.then(
     () => postMessage({ready: true}),
     () => postMessage({unable: true}),
