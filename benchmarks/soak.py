@@ -348,13 +348,13 @@ def judge(watch, scene, until, killed, events):
     replay = subprocess.run([*watch.command[:4], "--replay", watch.kept], cwd=ROOT, capture_output=True)
     return {
         "bears that came": len(came),
-        "bears with no kill around them": len(calm),
-        "alarms for these": seen,
+        "bears while nothing was killed": len(calm),
+        "alarms for these bears": seen,
         "lost alarms": len(calm) - seen,
         "alarms without a bear": wrong,
-        "events kept whole": sum(map(is_whole, folders)),
-        "events kept in part": sum(not is_whole(folder) for folder in folders),
-        "events told but not kept": len(told - {folder.name for folder in folders}),
+        "complete events": sum(map(is_whole, folders)),
+        "incomplete events": sum(not is_whole(folder) for folder in folders),
+        "events sent but not saved": len(told - {folder.name for folder in folders}),
         "replays that failed": int(replay.returncode != 0),
     }
 
@@ -386,14 +386,14 @@ def soak_watch(minutes):
         temporary = [path for path in watch.temporary.iterdir() if not path.name.startswith("torchinductor_")]
         left = [*temporary, *watch.kept.glob("events/*.part"), *watch.kept.glob("events/*/part*")]
         result |= {"files left over": len(left), "processes left over": sum(map(is_alive, others))}
-        result["passwords kept or told"] = sum(b"secret" in f.read_bytes() for f in watch.kept.rglob("*.json*"))
+        result["passwords saved or sent"] = sum(b"secret" in f.read_bytes() for f in watch.kept.rglob("*.json*"))
     counts = Counter(which for _, _, which in killed)
     print(f"{minutes:g} minutes; killed: the watch {counts['watch']} times, what reads {counts['reader']} times\n")
     print_table("the watch", result)
     print("\n| the watch | before | after |\n| --- | --- | --- |")
     for name in before:
         print(f"| {name} | {before[name]:,.0f} | {after[name]:,.0f} |")
-    good = ("bears that came", "bears with no kill around them", "alarms for these", "events kept whole")
+    good = ("bears that came", "bears while nothing was killed", "alarms for these bears", "complete events")
     sys.exit(any(count for name, count in result.items() if name not in good))
 
 

@@ -56,9 +56,9 @@ def group_of(row, label, name):
     """What a photo is counted under."""
     if label == "other":
         what = row.get("what", row.get("species", "")).lower()
-        return f"other: {next((kind for kind in KINDS if kind in what), 'all else')}"
+        return f"other: {next((kind for kind in KINDS if kind in what), 'everything else')}"
     where = " on trail cameras" if row.get("camera_trap") == "yes" or row.get("camera") == "trail" else ""
-    kind = {"teddy": "teddies", "bear": "bears of other species, or unknown"}.get(label, "black bears and grizzlies")
+    kind = {"teddy": "teddies", "bear": "bears of another or unknown species"}.get(label, "black bears and grizzlies")
     return f"{kind}{where} ({name})"
 
 

@@ -234,7 +234,7 @@ def groups_of_visits(rows):
         some = [row for row in rows if row["kind"] == kind]
         height = {id(row): row["visits"][0]["height"] for row in some}
         large = [row for row in some if height[id(row)] >= LARGE]
-        yield f"{kind}, at least {LARGE:.0%} of the picture high", large
+        yield f"{kind}, at least {LARGE:.0%} of the picture's height", large
         for low, high in pairwise(HEIGHTS):
             yield f"… {low:.0%} to {high:.0%}", [row for row in some if low <= height[id(row)] < high]
         for name, known in (("cut out of photos of cameras", False), ("cut out of the training photos", True)):
@@ -242,12 +242,16 @@ def groups_of_visits(rows):
 
 
 def print_tables(rows, rule):
-    print("\n| visits of bears | noticed (95% interval) | delay, median | 90% |\n| --- | --- | --- | --- |")
+    print(
+        "\n| visits of bears | noticed (95% interval) | median delay | 90% of delays are at most |\n| --- | --- | --- | --- |"
+    )
     for name, some in groups_of_visits(rows):
         delays, n = of_visits(some, rule)
         median, most = np.quantile(delays, [0.5, 0.9]) if delays else (np.nan, np.nan)
         print(f"| {name} | {share(len(delays), n)} | {median:.1f} s | {most:.1f} s |")
-    print("\n| no bear | hours | visitors | false alarms | an hour (95% interval) |\n| --- | --- | --- | --- | --- |")
+    print(
+        "\n| clips without a bear | hours | visitors | false alarms | false alarms an hour (95% interval) |\n| --- | --- | --- | --- | --- |"
+    )
     calm = [row for row in rows if row["kind"] in CATEGORIES]
     for name, some in [*((k, [r for r in calm if r["kind"] == k]) for k in CATEGORIES), ("all", calm)]:
         k, hours = of_hours(some, rule)
@@ -321,7 +325,7 @@ def draw(points, chosen, file):
         kind, size = name.split(", ")
         y = [100 * point["bears"][name]["missed"] / max(1, point["bears"][name]["visits"]) for point in points]
         style = {"color": "#c2571a" if kind == BEARS[0] else "#22344f", "ls": "-" if kind == BEARS[0] else "--"}
-        words = "all sizes" if size == "all" else f"{size} of the picture high"
+        words = "all sizes" if size == "all" else f"{size} of the picture's height"
         ax.plot(x, y, label=f"{kind}, {words}", alpha=0.45 if size == "all" else 1, marker=".", **style)
         ax.plot(x[at], y[at], "o", color=style["color"], ms=8, clip_on=False, zorder=3)
     ax.set_xlabel(f"false alarms an hour ({points[0]['hours']:.0f} hours without a bear)")
@@ -372,7 +376,7 @@ def half(repo):
 
 def watch_real(model, data):
     """Print which of the real clips raise an alarm."""
-    print("\n| real clip | what | seconds | alarm after | highest median |\n| --- | --- | --- | --- | --- |")
+    print("\n| real clip | it shows | seconds | alarm after | highest median |\n| --- | --- | --- | --- | --- |")
     with open(data / "camp" / "camp.csv", newline="", encoding="utf-8") as f:
         rows = [row for row in csv.DictReader(f) if row["file"].endswith(".mp4")]
     for row in rows:
