@@ -242,16 +242,14 @@ def groups_of_visits(rows):
 
 
 def print_tables(rows, rule):
-    print(
-        "\n| visits of bears | noticed (95% interval) | median delay | 90% of delays are at most |\n| --- | --- | --- | --- |"
-    )
+    print("\n| visits of bears | noticed (95% interval) | median delay | 90% of delays are at most |")
+    print("| --- | --- | --- | --- |")
     for name, some in groups_of_visits(rows):
         delays, n = of_visits(some, rule)
         median, most = np.quantile(delays, [0.5, 0.9]) if delays else (np.nan, np.nan)
         print(f"| {name} | {share(len(delays), n)} | {median:.1f} s | {most:.1f} s |")
-    print(
-        "\n| clips without a bear | hours | visitors | false alarms | false alarms an hour (95% interval) |\n| --- | --- | --- | --- | --- |"
-    )
+    print("\n| clips without a bear | hours | visitors | false alarms | false alarms an hour (95% interval) |")
+    print("| --- | --- | --- | --- | --- |")
     calm = [row for row in rows if row["kind"] in CATEGORIES]
     for name, some in [*((k, [r for r in calm if r["kind"] == k]) for k in CATEGORIES), ("all", calm)]:
         k, hours = of_hours(some, rule)
