@@ -89,8 +89,8 @@ def test_photos_of_any_shape_are_searched(size):
 
 def test_a_file_that_is_missing_or_damaged_is_one_sentence(tmp_path):
     damaged = tmp_path / "detector.onnx.gz"
-    for said in ("cannot be read", "is damaged"):
-        with pytest.raises(DetectorError, match=rf"{said}.*: copy it again from the repository\.$"):
+    for said in ("can't be read", "is damaged"):
+        with pytest.raises(DetectorError, match=rf"{said}.*\. Copy it again from the repository\.$"):
             Detector(damaged)
         damaged.write_bytes(FILE.read_bytes()[:-1])
 

@@ -297,5 +297,5 @@ def test_animals_that_are_found_are_named_in_megadetectors_format(scene, tmp_pat
 
 def test_without_its_network_no_animals_are_found_and_a_sentence_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(detections.detector, "Detector", partial(detections.detector.Detector, tmp_path / "gone.gz"))
-    with pytest.raises(SystemExit, match=r"gone\.gz cannot be read .*: copy it again from the repository\.$"):
+    with pytest.raises(SystemExit, match=r"gone\.gz can't be read .*\. Copy it again from the repository\.$"):
         predict.main([str(ROOT / "examples" / "teddy.jpg"), "--find-animals", "--out", str(tmp_path / "out.json")])
