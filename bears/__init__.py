@@ -1,14 +1,14 @@
-"""Hold the code of all commands, with a folder for each. `python3 -m bears` runs them."""
+"""Hold the code of all commands, most in a folder of their own. `python3 -m bears` runs them."""
 
 import os
 import warnings
 
 __version__ = "0.2.0"
 
-# torch 2.14 announces, at every import of fastai, that it will drop what two of fastai's activations use.
+# torch 2.14 warns at every import of fastai that two of fastai's activations use something it will remove.
 warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=FutureWarning)
 
-# ONNX Runtime 1.29 and newer reports to its maker from its import on, unless this is set before that.
+# Stop ONNX Runtime (1.29 and newer) from sending usage data, which begins when it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 ARCH = "tf_efficientnet_lite0"  # the default backbone, named here where nothing imports torch

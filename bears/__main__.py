@@ -1,21 +1,21 @@
-"""Run any of the programs in a virtual environment of their own, which is set up first. Needs only Python.
+"""Run a command in a virtual environment, which is created first. You only need Python.
 
-python3 -m bears app         # serve the model; what follows is passed on: python3 -m bears app --share
-python3 -m bears collect     # photos of your own classes
-python3 -m bears clean       # look through those that are probably wrong
-python3 -m bears train       # train.py
-python3 -m bears compare     # is a new model better than the old one?
-python3 -m bears report      # do visitors' photos still look like yours?
-python3 -m bears predict     # what a folder of photos shows, as a table
-python3 -m bears watch       # a camera, and an alarm when a bear comes
-python3 -m bears offline     # a page of static files: the model in the browser alone
-python3 -m bears deploy      # to a Hugging Face Space
-python3 -m bears notebook    # the lesson, in Jupyter
-python3 -m bears licences    # writes the page of all licences
-python3 -m bears test        # the tests
-python3 -m bears --version   # of this copy
+python3 -m bears app         # serve the model as a web app; options follow: python3 -m bears app --share
+python3 -m bears collect     # download photos of your own classes
+python3 -m bears clean       # review the photos that are probably wrong
+python3 -m bears train       # train a classifier on your photos
+python3 -m bears compare     # test whether a new model is better than the old one
+python3 -m bears report      # check whether visitors' photos still look like yours
+python3 -m bears predict     # classify a folder of photos and write a table
+python3 -m bears watch       # watch a camera and raise an alarm when a bear comes
+python3 -m bears offline     # build the offline version, which runs the model in the browser
+python3 -m bears deploy      # put the app on a Hugging Face Space
+python3 -m bears notebook    # open the lesson in Jupyter
+python3 -m bears licences    # write the page of all licences
+python3 -m bears test        # run the tests
+python3 -m bears --version   # print the version of this copy
 
-After `pip install .`, `bears app` and the like do the same in the environment that has it, and set nothing up.
+After `pip install .`, type `bears app` and so on instead. It uses the environment that pip has installed into.
 """
 
 from bears import __version__
@@ -41,8 +41,8 @@ VENV = ROOT / ".venv"
 BIN, EXE = (VENV / "Scripts", ".exe") if sys.platform == "win32" else (VENV / "bin", "")
 PYTHON, UV = BIN / f"python{EXE}", [BIN / f"uv{EXE}", "pip"]
 INTO = ["--python", PYTHON, "-c", LOCK]
-UNFINISHED = VENV / "unfinished"  # is there while packages are installed: an interruption may leave half of one
-# Whoever needs one of these needs those before it, too.
+UNFINISHED = VENV / "unfinished"  # exists while packages are installed; an interruption may leave half of one
+# Each of these also needs all files before it.
 FILES = ["requirements.txt", "requirements-train.txt", "requirements-notebook.txt", "requirements-dev.txt"]
 COMMANDS = {
     "app": ("requirements.txt", [HOME / "app.py"]),
@@ -59,23 +59,23 @@ COMMANDS = {
     "licences": ("requirements.txt", ["-m", "bears.licences"]),
     "test": ("requirements-dev.txt", ["-m", "tests"]),
 }
-# The extra of pyproject.toml for each file, and a package by which to know whether it is installed.
+# For each file, the extra in pyproject.toml, and a package that shows whether it is installed.
 EXTRAS = {
     "requirements.txt": ("", "gradio"),
     "requirements-train.txt": ("train", "sklearn"),
     "requirements-notebook.txt": ("notebook", "jupyterlab"),
     "requirements-dev.txt": ("dev", "pytest"),
 }
-OF_THE_REPOSITORY = ("deploy", "notebook", "licences", "test")  # what they need is in no copy that pip has installed
+OF_THE_REPOSITORY = ("deploy", "notebook", "licences", "test")  # need files that pip doesn't install
 SIZE = "downloads about 1.6 GB, or 6 GB with an NVIDIA GPU; that takes some minutes"
-# What pip may be told of a company's mirror or proxy, and uv's words for it.
+# pip's settings for a mirror or proxy, and uv's variables for them.
 SETTINGS = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE", "proxy": "HTTPS_PROXY"}
 INDEX_TIMEOUT = 8  # seconds for PyTorch's own index to answer
 AGAIN = "then run the same command again."
 
 
 def is_set_up(requirements):
-    """Return whether `.venv` works and has what stands in a requirements file, which may have changed since."""
+    """Return whether `.venv` works and has the packages of a requirements file in its present version."""
     done = [VENV / f"{file}.installed" for file in FILES[FILES.index(requirements) :]]
     return works(PYTHON, "-c", "") and any(f.is_file() and f.read_text() == fingerprint() for f in done)
 
@@ -85,7 +85,7 @@ def fingerprint():
 
 
 def works(*command):
-    """Return whether a program of the virtual environment runs: an upgrade of the system's Python may break it."""
+    """Return whether a program of the virtual environment runs. Upgrading the system's Python may break it."""
     try:
         return call(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
     except OSError:
@@ -93,12 +93,12 @@ def works(*command):
 
 
 def call(*command, **kwargs):
-    """`subprocess.run` in a session of its own, where Ctrl-C does not reach it: this program ends it without a word."""
+    """Call `subprocess.run` in a new session, so that Ctrl-C only reaches this program, which then ends the other."""
     return subprocess.run(command, start_new_session=True, **kwargs)
 
 
 def set_up(requirements):
-    """Install a requirements file into `.venv`, in whatever state that is."""
+    """Install a requirements file into `.venv`, and create that again if it is missing or damaged."""
     if not UNFINISHED.exists() and works(PYTHON, "-m", "pip", "--version") and works(*UV, "check", "--python", PYTHON):
         print(f"Adding missing packages to {VENV}", flush=True)
     else:
@@ -113,8 +113,8 @@ def set_up(requirements):
 
 
 def create_venv():
-    """Create `.venv` again, with uv in it, which installs everything else."""
-    if not find_spec("ensurepip"):  # which Debian keeps in a package of its own
+    """Create `.venv` from scratch, and install uv, which installs everything else."""
+    if not find_spec("ensurepip"):  # Debian has it in a separate package
         sys.exit(
             "This Python can't create virtual environments. On Debian and Ubuntu, install the package python3-venv"
             f" (sudo apt install python3-venv), {AGAIN}"
@@ -127,9 +127,9 @@ def create_venv():
 
 
 def install(requirements):
-    """Let uv install what is in the lock file, whose hashes it checks, with PyTorch's builds for this machine.
+    """Install the packages with uv, which checks the lock file's hashes, and PyTorch's build for this machine.
 
-    Returns whether that was done.
+    Returns whether it worked.
     """
     env = {**pip_settings(), "UV_TORCH_BACKEND": "auto", **os.environ}
     if not has_torch(env):
@@ -143,7 +143,7 @@ def install(requirements):
 
 
 def has_torch(env):
-    """Whether the index with the builds of torch that `env` asks for answers, and has the version of the lock file."""
+    """Return whether PyTorch's own index answers and has the lock file's version for `env`."""
     timeouts = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": str(INDEX_TIMEOUT)}
     command = [*UV, "install", *INTO, "--dry-run", "--reinstall", "--no-deps", "torch", "torchvision"]
     try:
@@ -153,15 +153,15 @@ def has_torch(env):
 
 
 def pip_settings():
-    """Return pip's settings for the way to PyPI, as variables for uv, which trusts the system's certificates."""
+    """Return pip's settings for mirrors and proxies as variables for uv. uv also trusts the system's certificates."""
     told = call(PYTHON, "-m", "pip", "config", "list", stdout=subprocess.PIPE, text=True).stdout
-    # Variables come first in that list, and count most.
+    # Environment variables are first in this list, and have priority.
     pairs = re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", told, re.MULTILINE)[::-1]
     return {"UV_SYSTEM_CERTS": "1", **{SETTINGS[name]: value for name, value in pairs if name in SETTINGS}}
 
 
 def version():
-    """Return the version, which commit this is a copy of, and which Python runs it."""
+    """Return the version, the commit of this copy, and the version of Python."""
     command = ["git", f"--git-dir={ROOT / '.git'}", "log", "-1", "--format=commit %h of %cs"]
     try:
         commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
@@ -171,13 +171,13 @@ def version():
 
 
 def installed():
-    """Be the command `bears` that pip has installed."""
+    """Run the command `bears`, which pip has installed."""
     begin()
     main(sys.argv[1:], here=True)
 
 
 def main(args: list[str], here: bool = IS_COPY) -> None:
-    """Run a command in `.venv`, or, if `here`, in the environment of this Python."""
+    """Run a command in `.venv`, or with `here` in the environment of this Python."""
     if sys.version_info < (3, 10):
         sys.exit(f"This needs Python 3.10 or newer; this is {sys.version.split()[0]}.")
     if args in (["--help"], ["-h"]):
@@ -195,7 +195,7 @@ def main(args: list[str], here: bool = IS_COPY) -> None:
 
 
 def start_here(name, *args):
-    """Run a program with its arguments where its packages should be installed already."""
+    """Run a program in this environment, or print what to install if its packages are missing."""
     requirements, command = COMMANDS[name]
     extra, package = EXTRAS[requirements]
     if IS_COPY and name in OF_THE_REPOSITORY:
@@ -206,7 +206,7 @@ def start_here(name, *args):
 
 
 def start(name, *args):
-    """Run a program with its arguments, once what it needs is installed."""
+    """Run a program in `.venv`, after installing the packages that it needs."""
     requirements, command = COMMANDS[name]
     if not is_set_up(requirements):
         ask([*command, *args])
@@ -219,17 +219,17 @@ def start(name, *args):
 
 
 def ask(command):
-    """Let a program refuse its options, or give its help, before minutes of set-up: that needs nothing installed."""
+    """Let a program check its options or print its help, before minutes of installing packages."""
     code = call(sys.executable, *command, cwd=ROOT, env={**os.environ, ONLY_OPTIONS: "1"}).returncode
     if code != ACCEPTED:
         sys.exit(code)
 
 
 def run(command, folder=ROOT):
-    """Become that program where the system can do it, so that whoever stops this one stops that one."""
+    """Replace this process by the program if the system can, so that stopping one stops the other."""
     if sys.platform != "win32":
         os.chdir(folder or ".")
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # until `begin`
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the program unblocks it in `begin`
         os.execv(command[0], command)
     sys.exit(subprocess.run(command, cwd=folder).returncode)
 

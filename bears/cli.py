@@ -1,6 +1,6 @@
-"""Start and end a command in order: without a traceback, and without leaving a visitor's photos behind.
+"""Parse a command's options, and start and end it without a traceback.
 
-A visitor's photos are in a private folder, which is deleted when the program ends.
+Visitors' photos are in a private folder, which is deleted when the program ends.
 """
 
 import argparse
@@ -23,20 +23,21 @@ except ImportError:  # Windows
     fcntl = None
 
 STOP_SIGNALS = [s for s in signal.Signals if s.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
-PRIVATE = []  # folders to delete
-MARK = "photos-of-visitors"  # an empty folder in each, without which it may be somebody else's
-# Before it sets up what a program needs, the launcher asks it whether it accepts its options.
-ONLY_OPTIONS, ACCEPTED = "BEARS_ONLY_OPTIONS", 100  # an environment variable, an exit status
+PRIVATE = []  # folders to delete at the end
+MARK = "photos-of-visitors"  # an empty folder in each of them; without it, a folder may be another program's
+# Before the launcher installs packages, it starts the program with this variable to check its options. The program
+# ends with this status if they are right.
+ONLY_OPTIONS, ACCEPTED = "BEARS_ONLY_OPTIONS", 100
 
 
 def begin(parse_args=None) -> None:
-    """Begin a program before its slow imports: answer --help, refuse wrong options, heed Ctrl-C.
+    """Handle --help, wrong options and Ctrl-C before the slow imports of a program.
 
     If `accelerate launch` starts several processes, only the first one prints.
     """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # unless it is ignored
         signal.signal(signal.SIGINT, end_at_once)
-    if hasattr(signal, "pthread_sigmask"):  # Ctrl-C waits until here if the launcher has started the program
+    if hasattr(signal, "pthread_sigmask"):  # the launcher has blocked Ctrl-C until here
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     if parse_args:
         (parse_args if os.getenv("RANK", "0") == "0" else partial(parse_silently, parse_args))()
@@ -45,13 +46,16 @@ def begin(parse_args=None) -> None:
 
 
 def command_parser(command: str, description: str) -> argparse.ArgumentParser:
-    """Return a parser for the options of `python3 -m bears COMMAND`, which usage and errors then say, too."""
+    """Return a parser for `python3 -m bears COMMAND`, with this command in its usage and errors."""
     program = f"python3 -m bears {command}"
     return argparse.ArgumentParser(program, None, description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def add_model(parser: argparse.ArgumentParser, where="this computer", strictness=False) -> None:
-    """Add --model, --trust-model and perhaps --strictness; `where` is the machine on which a model could run code."""
+    """Add the options --model, --trust-model and, if `strictness` is true, --strictness.
+
+    `where` names the machine on which a model could run code.
+    """
     helped = "model to use (default: the bears' export.pkl)"
     parser.add_argument("--model", type=export_file, default=MODEL, help=helped)
     helped = f"also open an export that train.py did not make; it can run any code on {where}"
@@ -65,7 +69,7 @@ def add_model(parser: argparse.ArgumentParser, where="this computer", strictness
 
 
 def parse_silently(parse_args):
-    """End after --help, as the first process does; what is wrong with the options, that one says, and ends all."""
+    """Parse the options without printing: end after --help, and leave errors to the first process."""
     try:
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
             parse_args()
@@ -75,21 +79,21 @@ def parse_silently(parse_args):
 
 
 def end_at_once(signum, frame):
-    """Signal handler for the time of the imports, where an exception could come out as any other."""
+    """Handle Ctrl-C during the imports, where `KeyboardInterrupt` could turn into any other exception."""
     delete_private()
     os._exit(128 + signum)
 
 
 def end_in_order(stops=()) -> None:
-    """Let Ctrl-C raise `KeyboardInterrupt` from now on, and so `stops`, as when a service or terminal is closed."""
+    """Let Ctrl-C and the signals `stops` raise `KeyboardInterrupt` from now on."""
     for stop in (signal.SIGINT, *stops):
-        if signal.getsignal(stop) in (signal.SIG_DFL, end_at_once):  # nohup ignores it
+        if signal.getsignal(stop) in (signal.SIG_DFL, end_at_once):  # unless nohup ignores it
             signal.signal(stop, signal.default_int_handler)
 
 
 @contextmanager
 def ends_in_words(program: str, kept="") -> Iterator[None]:
-    """`program` ends in one sentence when a `BearsError` or Ctrl-C stops it; `kept` says what Ctrl-C leaves behind."""
+    """End `program` with one sentence after a `BearsError` or Ctrl-C. `kept` says what is kept after Ctrl-C."""
     try:
         end_in_order()
         yield
@@ -100,56 +104,55 @@ def ends_in_words(program: str, kept="") -> Iterator[None]:
 
 
 def root_path(text: str) -> str:
-    """Return the address or path of a page behind a proxy, as an option of argparse, if Gradio can take it."""
+    """Check the value of --root-path: an address, or a path that begins with `/`."""
     if text and not text.startswith(("/", "http://", "https://")):
         raise argparse.ArgumentTypeError(f"{text} is not an address; give one like https://bears.example, or /bears")
     return text
 
 
 def labels(text: str) -> list[str]:
-    """Return the classes in `black,grizzly`, as an option of argparse."""
+    """Split an option's value such as `black,grizzly` into classes."""
     return [label.strip() for label in text.split(",")]
 
 
 def factor(text: str) -> float:
-    """Return a number that is not negative, as an option of argparse."""
+    """Convert an option's value to a number of 0 or more."""
     if not (number := float(text)) >= 0 or isinf(number):
         raise argparse.ArgumentTypeError(f"{text} is not a number of 0 or more; give one like 1.1 or 0.9")
     return number
 
 
 def no_page(e: Exception) -> str:
-    """Return a sentence about an `OSError` that keeps the app from starting."""
-    if e.errno is None:  # of `check_address`, or of Gradio, which has found no free port
+    """Return a sentence about an `OSError` because of which the app can't start."""
+    if e.errno is None:  # raised by `check_address`, or by Gradio if no port is free
         return "This port or address can't be used. Choose others, or leave out --port and --host."
     reason = f"{e.strerror}: {e.filename}" if e.filename else e.strerror
     return f"The app can't start ({reason}). Fix that, then start it again."
 
 
 def prepare_gradio(program="app.py") -> None:
-    """Set the environment that Gradio reads when it is imported; what a host has set is kept."""
+    """Set the environment variables that Gradio reads when it is imported. Keep those that a host has set."""
     try:
         os.environ["GRADIO_TEMP_DIR"] = private_folder()
     except OSError as e:
         sys.exit(f"{program}: {no_page(e)}")
-    # A folder that torch makes wherever it is imported.
+    # torch creates this folder when it is imported.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(os.environ["GRADIO_TEMP_DIR"], "torch"))
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # strangers' visits are nobody's statistics
-    # After every answer Gradio sums up the latest 10,000 for a monitoring page, which we do not show.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # send no data about visits to Gradio
+    # After every answer, Gradio would summarize the latest 10,000 for a monitoring page, which is off.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
-    # Jupyter brings this for a check that nobody here needs; with it, Gradio takes half as long again to be imported.
+    # If Jupyter has installed this package, importing Gradio takes half as long again. Nothing here needs it.
     sys.modules.setdefault("rfc3987_syntax", None)
 
 
 def private_folder():
-    """Make a folder that nobody else on this machine may read, and that is deleted when the program ends.
+    """Create a folder that only this user can read, and that is deleted when the program ends.
 
-    Meant for `GRADIO_TEMP_DIR`, which Gradio reads when it is imported; the folder is in the one that a host has set
-    there, which is made if need be. Without this, Gradio uses one folder for all users of a machine, and only the first
-    of them may write to it.
+    It is for `GRADIO_TEMP_DIR`. If a host has set this variable, the folder is created in the one it names. Without
+    this, Gradio uses one folder for all users of a machine, and only the first of them may write to it.
     """
-    import tempfile  # late, since until `begin` Ctrl-C shows a traceback
+    import tempfile  # here, since Ctrl-C shows a traceback until `begin`
 
     parent = os.getenv("GRADIO_TEMP_DIR") or tempfile.gettempdir()
     os.makedirs(parent, exist_ok=True)
@@ -163,10 +166,10 @@ def private_folder():
 
 
 def hold(folder):
-    """Lock a folder until this process ends, however it ends; returns a descriptor, or None if that cannot be done."""
+    """Lock a folder until this process ends in any way; return a descriptor, or None if it can't be locked."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # gone, or on Windows, where a folder cannot be opened
+    except OSError:  # deleted, or on Windows, where folders can't be opened
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -176,21 +179,21 @@ def hold(folder):
 
 
 def private_folders(parent: str | os.PathLike) -> list[str]:
-    """Return the paths of the folders in `parent` that apps of this user have made for photos."""
-    # A folder may not be listed, or goes meanwhile.
+    """Return the paths of the folders in `parent` that this user's apps have created for photos."""
+    # The folder may not be readable, or be deleted meanwhile.
     with suppress(OSError), os.scandir(parent) as entries:
         return [entry.path for entry in entries if entry.name.startswith("photos-") and is_private(entry)]
     return []
 
 
 def is_private(entry):
-    """Return whether an entry of `os.scandir` is a folder that `private_folder` has made for this user."""
+    """Return whether an entry of `os.scandir` is a folder that `private_folder` has created for this user."""
     marked = entry.is_dir(follow_symlinks=False) and os.path.isdir(os.path.join(entry.path, MARK))
     return marked and entry.stat(follow_symlinks=False).st_uid == os.getuid()  # on Windows none is marked
 
 
 def delete_abandoned(parent: str | os.PathLike) -> None:
-    """Delete the photos of apps that were killed before they could do so themselves."""
+    """Delete the photos of apps that were killed before they could delete them."""
     import shutil
 
     for folder in private_folders(parent):
@@ -203,18 +206,15 @@ def delete_private() -> None:
     import shutil
 
     for folder in PRIVATE:
-        for _ in range(10):  # a thread may still write into it
+        for _ in range(10):  # again if a thread still writes into it
             shutil.rmtree(folder, ignore_errors=True)
             if not os.path.exists(folder):
                 break
 
 
 def limit_memory(most: int) -> None:
-    """Let this process have so many bytes of address space where the system can hold it to that.
-
-    Beyond that, it gets a `MemoryError`.
-    """
+    """Limit this process to `most` bytes of address space, if the system can. Using more raises `MemoryError`."""
     with suppress(ImportError, OSError, ValueError):
-        import resource  # Windows has none
+        import resource  # not on Windows
 
         resource.setrlimit(resource.RLIMIT_AS, (most, most))

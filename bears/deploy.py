@@ -23,7 +23,7 @@ from bears.files import HOME, MODEL
 
 def data_set(text):
     if not re.fullmatch("hf://datasets/[^/]+/[^/]+", text):
-        raise ArgumentTypeError(f"{text} is no data set: name one like hf://datasets/my-name/feedback")
+        raise ArgumentTypeError(f"{text} is not a data set; give one like hf://datasets/my-name/feedback")
     return text
 
 
@@ -56,7 +56,7 @@ from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 
 KINDS = ("py", "js", "css", "html", "svg")
 DETECTOR = ["bears/model/detector.onnx.gz", "bears/model/detector.md"]
-# What the app opens when it runs; collecting, training and cleaning stay at home.
+# The files that the app needs. Those for collecting, training and cleaning are not sent.
 WEB = [f"bears/web/*.{kind}" for kind in KINDS]
 FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", "bears/app/*.py"]
 FILES += ["bears/model/*.py", *DETECTOR, *WEB]
@@ -66,7 +66,7 @@ THEIR_LICENCE = (
     "The photos in `examples/` are under the GNU General Public License, version 2, not under that of the app:"
     " see [their README](examples/README.md)."
 )
-COMMIT_MESSAGE = "python3 -m bears deploy"  # of every commit of this command, which knows them again by it
+COMMIT_MESSAGE = "python3 -m bears deploy"  # marks the commits of this command, so that it finds its files again
 TOKEN = "No Hugging Face token found. Create one with write access at https://huggingface.co/settings/tokens,"
 
 
@@ -80,10 +80,10 @@ def check_name(space):
 
 
 def files_to_send(space, model):
-    """Return what the Space holds: a dict from the path there to a Path here or to bytes."""
+    """Return the files for the Space, a dict from the path there to a local Path or bytes. Raises `DeployError`."""
     beside = model.with_suffix(".json")
     if missing := [str(f) for f in (model, beside) if not f.is_file()]:
-        raise DeployError(f"There is no {' and no '.join(missing)}: train.py writes both.")
+        raise DeployError(f"There is no {' and no '.join(missing)}. Train again, since train.py writes both.")
     if not (facts := read_facts(model)):
         raise DeployError(f"{beside} can't be read. Train again to write a new one.")
     shipped = is_shipped(model, facts)
@@ -97,14 +97,17 @@ def files_to_send(space, model):
 
 
 def ours(patterns):
-    """Return the project's files, a dict from the path in it to a Path: what git tracks, where that can be asked."""
+    """Return the project's files that match `patterns` and that git tracks, a dict from relative path to Path.
+
+    Without git, all files that match are returned.
+    """
     files = {f.relative_to(HOME).as_posix(): f for pattern in patterns for f in sorted(HOME.glob(pattern))}
     kept = tracked() or files
     return {name: f for name, f in files.items() if name in kept and not f.name.startswith((".", "#"))}
 
 
 def tracked():
-    """Return the names of the files that git tracks; none where there is no git, or no history."""
+    """Return the names of the files that git tracks, or an empty set without git or its history."""
     try:
         told = subprocess.run(["git", "-C", HOME, "ls-files", "-z"], capture_output=True, text=True, encoding="utf-8")
     except OSError:
@@ -113,8 +116,8 @@ def tracked():
 
 
 def static_files(space, model, trust):
-    """Return what a static Space holds; the model is tried while they are made."""
-    from bears.offline.site import build  # torch takes seconds: refusals that need no model come first
+    """Build the offline version and return its files for a static Space."""
+    from bears.offline.site import build  # here since it imports torch, and other errors should come first
 
     files = build(model, trust, [], lambda words: print(words, flush=True))
     facts = read_facts(model)
@@ -122,7 +125,7 @@ def static_files(space, model, trust):
 
 
 def is_shipped(model, facts):
-    """Return whether it is the bears' own export, which the model card is about."""
+    """Return whether this is the shipped export, which the model card describes."""
     return model.resolve() == MODEL and facts.get("classes") == the_bears()
 
 
@@ -133,21 +136,21 @@ def the_bears():
 
 
 def check_opens(model, trust):
-    """Raises `ExportError` when the Space could not open the export, or could not answer with it."""
-    from bears.model.classifier import Classifier  # torch takes seconds: refusals that need no model come first
+    """Raise `ExportError` if the Space could not open the export or classify a photo with it."""
+    from bears.model.classifier import Classifier  # here since it imports torch, and other errors should come first
 
     Classifier(model, trust)
 
 
 def check_not_worse(space, model, photos, trust):
-    """Compare an export with the one that the Space has. Raises `DeployError` if it is worse on the photos."""
+    """Compare an export with that of the Space. Raises `DeployError` if it is worse on the photos."""
     try:
         _, old = (Path(download(space, name, repo_type="space")) for name in ("export.json", "export.pkl"))
     except (EntryNotFoundError, RepositoryNotFoundError):
         return print("The Space has no older model to compare with.")
     except Exception as e:
-        raise DeployError(f"The Space's model cannot be fetched ({type(e).__name__}): leave out --test.") from None
-    from bears.compare import judge, report  # torch takes seconds: refusals that need no model come first
+        raise DeployError(f"The Space's model can't be downloaded ({type(e).__name__}). Leave out --test.") from None
+    from bears.compare import judge, report  # here since they import torch, and other errors should come first
 
     comparison = judge.compare(old, model, photos, trust=trust)
     for line in report.summary(comparison):
@@ -157,7 +160,7 @@ def check_not_worse(space, model, photos, trust):
 
 
 def space_card(space, facts, shipped, files, static=False):
-    """Return the Space's README.md: this repository's card, but of this very Space and its model."""
+    """Return the Space's README.md: this repository's card, changed for this Space and its model."""
     card = SpaceCard.load(HOME / "README.md")
     card.data.title = page_title(facts)
     card.data.short_description = "What does the photo show, how surely, and why?"
@@ -190,7 +193,7 @@ def check_token():
 
 
 def send(space, files, hardware, trust=False, sdk="gradio", feedback=None):
-    """Create the Space if need be and make one commit of `files`; returns its address. Raises `DeployError`."""
+    """Create the Space if it doesn't exist, commit `files`, and return its address. Raises `DeployError`."""
     disable_progress_bars()
     hub = HfApi()
     try:
@@ -205,7 +208,7 @@ def send(space, files, hardware, trust=False, sdk="gradio", feedback=None):
         hub.create_commit(space, changes, commit_message=COMMIT_MESSAGE, repo_type="space")
     except HfHubHTTPError as e:
         raise DeployError(refusal(e.response.status_code, e.server_message or "no reason given")) from None
-    except Exception as e:  # the Hub's client has changed its HTTP library more than once
+    except Exception as e:  # the Hub's client has changed its HTTP library, and thus its errors, more than once
         raise DeployError(f"Can't reach the Hub ({type(e).__name__}). Check your network and try again.") from None
     for name in gone:
         print_line(f"{'removed':>12}  {name}")
@@ -213,15 +216,14 @@ def send(space, files, hardware, trust=False, sdk="gradio", feedback=None):
 
 
 def left_over(hub, space, files):
-    """Return files that an earlier run sent and this one does not; the Hub knows the last commit of each.
+    """Return the files of an earlier run that are not in `files`, found by the message of their last commit.
 
-    Files that anybody else has added or changed stay. So do those that the Hub itself writes in a commit with large
-    files.
+    Files that somebody else has added or changed are left out, and so is `.gitattributes`, which the Hub writes.
     """
     there = hub.list_repo_tree(space, recursive=True, expand=True, repo_type="space")
     try:
         there = [f for f in there if isinstance(f, RepoFile) and f.path not in (*files, ".gitattributes")]
-    except EntryNotFoundError:  # nothing has ever been there
+    except EntryNotFoundError:  # the Space is empty
         return []
     return [f.path for f in there if f.last_commit and f.last_commit.title == COMMIT_MESSAGE]
 
@@ -260,7 +262,7 @@ def deploy_app(args):
 
 def deploy_static(args):
     if not args.dry_run:
-        check_token()  # before the page is made, which takes a minute
+        check_token()  # before the offline version is built, which takes a minute
     files = static_files(args.space, args.model, args.trust_model)
     show(files)
     if not args.dry_run:

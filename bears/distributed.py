@@ -1,6 +1,6 @@
-"""Several processes that train one model: `accelerate launch train.py …`, through fastai's distributed training.
+"""Train one model in several processes (`accelerate launch train.py …`) with fastai's distributed training.
 
-Started plainly there is one process, everything here steps aside, and accelerate is not even imported.
+In a plain start there is one process. Then nothing here has an effect, and accelerate is not imported.
 """
 
 import os
@@ -17,16 +17,16 @@ import torch
 from bears.fastai_internals import broadcast_with
 from fastai.torch_core import default_device, defaults
 
-RANK, WORLD_SIZE = 0, 1  # which process this is, and of how many
-GRACE_PERIOD = 5  # seconds that a failing process gives the first one to fail likewise, and to say so
+RANK, WORLD_SIZE = 0, 1  # the number of this process, and how many there are
+GRACE_PERIOD = 5  # seconds that a failing process waits for the first one to fail, too, and print the error
 
 
 @contextmanager
 def processes() -> Iterator[None]:
-    """Join the other processes that a launcher started, if one did. Only the first one prints.
+    """Join the other processes that a launcher started, if there are any. Only the first one prints.
 
-    A process that fails waits before it says so, since most likely the first one fails likewise: then the launcher
-    ends them all, and there is one message. If it does not, this one speaks.
+    Another process that fails waits before it prints its error. Most likely the first one fails in the same way. Then
+    the launcher ends all of them, and there is one message.
     """
     init_processes()
     try:
@@ -41,13 +41,13 @@ def processes() -> Iterator[None]:
 
 
 def init_processes():
-    """Find out who is there, and set up how they talk: NCCL on GPUs, gloo without."""
+    """Find the other processes and connect to them, with NCCL on GPUs or else gloo."""
     global RANK, WORLD_SIZE
     if not {"WORLD_SIZE", "ACCELERATE_MIXED_PRECISION"} & os.environ.keys():
         return
     from accelerate import Accelerator, InitProcessGroupKwargs
 
-    patience = InitProcessGroupKwargs(timeout=timedelta(days=1))  # the first process may have many photos to verify
+    patience = InitProcessGroupKwargs(timeout=timedelta(days=1))  # the first process may check many photos
     state = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no", kwargs_handlers=[patience]).state
     RANK, WORLD_SIZE = state.process_index, state.num_processes
     if WORLD_SIZE == 1:
@@ -56,9 +56,9 @@ def init_processes():
         return
     default_device(state.device.type == "cuda")
     if state.device.type == "cpu":
-        defaults.cpus = 0  # no workers that load photos: one that is forked beside gloo's threads can hang forever
+        defaults.cpus = 0  # no workers that load photos, since a fork next to gloo's threads can hang for ever
     broadcast_with(broadcast)
-    # fastai gathers what any Learner says from all processes while these are set; see `training`.
+    # While these are set, fastai gathers the predictions of any Learner from all processes; `training` sets them.
     for name in ("RANK", "WORLD_SIZE"):
         os.environ.pop(name, None)
     if RANK:
@@ -66,7 +66,7 @@ def init_processes():
 
 
 def broadcast(self, idxs, rank):
-    """Return which photos are whose turn, as the process `rank` says; fastai's own method does this on GPUs only."""
+    """Return the order of photos that the process `rank` chose. fastai's own method only works on GPUs."""
     box = [idxs]
     torch.distributed.broadcast_object_list(box, rank)
     return box[0]
@@ -74,24 +74,24 @@ def broadcast(self, idxs, rank):
 
 @contextmanager
 def training(learn):
-    """fastai's `learn.distrib_ctx()`: what is fitted in it, all processes fit together."""
+    """Let all processes train a Learner together in the `with` block, by fastai's `learn.distrib_ctx()`."""
     if WORLD_SIZE == 1:
         yield
         return
     from accelerate.utils import patch_environment
 
-    # Batch norm stays each process's own: the layers that would be synchronised need GPUs, also in the export.
+    # Each process has its own batch norm, since synchronised layers need GPUs, even in the export.
     with patch_environment(RANK=RANK, WORLD_SIZE=WORLD_SIZE), learn.distrib_ctx(sync_bn=False):
         yield
 
 
 def batch_size(bs: int) -> int:
-    """Return the share of each process in a batch of `bs`, at least 2 because of batch norm."""
+    """Return how many of a batch of `bs` photos each process gets, at least 2 because of batch norm."""
     return max(2, bs // WORLD_SIZE)
 
 
 def from_rank0(func: Callable, *args) -> Any:
-    """Return to all processes what `func(*args)` returns in the first one; the others wait for it."""
+    """Call `func(*args)` in the first process, and return its result in all processes."""
     result = [None if RANK else func(*args)]
     if WORLD_SIZE > 1:
         torch.distributed.broadcast_object_list(result)
@@ -99,7 +99,7 @@ def from_rank0(func: Callable, *args) -> Any:
 
 
 def rank0_first(func):
-    """Decorator after fastai's `rank0_first`: one process calls `func` and downloads, then the others do."""
+    """Decorate `func` so that the first process calls it before the others, like fastai's `rank0_first`."""
 
     @wraps(func)
     def one_after_the_other(*args, **kwargs):
@@ -115,7 +115,7 @@ def rank0_first(func):
 
 
 def together(fit: Callable) -> Callable:
-    """Decorator: all processes fit the Learner that is the first argument of `fit` together."""
+    """Decorate `fit` so that all processes train its first argument, a Learner, together."""
 
     @wraps(fit)
     def fit_together(learn, *args, **kwargs):
@@ -126,7 +126,10 @@ def together(fit: Callable) -> Callable:
 
 
 def split_between_processes(func):
-    """Decorator: of `func(files)`, a tensor or a list with a row for each file, each process computes a part."""
+    """Decorate `func(files)` so that each process computes a part of its rows, and all return the whole result.
+
+    `func` must return a tensor or list with a row for each file.
+    """
 
     @wraps(func)
     def compute_together(files, *args, **kwargs):

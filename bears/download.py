@@ -1,8 +1,8 @@
-"""Fetch from the web what strangers serve, search results and photos, with limits on seconds, bytes and pixels.
+"""Download search results and photos from the web, with limits on seconds, bytes and pixels.
 
-No address, redirect or name server can turn a connection against your own network (server-side request forgery,
-SSRF). Each connection is checked at the address that it has really reached. If a proxy is set (`HTTPS_PROXY`), the
-proxy connects, and has to check that itself.
+No address, redirect or name server can direct a download to your own network (server-side request forgery, SSRF).
+Each connection is checked by the address that it has reached. If a proxy is set (`HTTPS_PROXY`), the proxy connects,
+and has to check this itself.
 """
 
 import contextlib
@@ -25,18 +25,19 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
-WORKERS = 4  # downloads at a time: hosts of free photos frown on more
+WORKERS = 4  # downloads at the same time; more would be impolite to hosts of free photos
 MAX_BYTES = 20 * 10**6  # of one file
-BUSY = {429, 500, 502, 503, 504}  # answers that may be better at another time
-TOO_MANY = 60  # seconds to wait after "429 Too Many Requests" that does not say how long
+BUSY = {429, 500, 502, 503, 504}  # statuses after which trying again may help
+TOO_MANY = 60  # seconds to wait after "429 Too Many Requests" without a time
 USER_AGENT = f"bears-lesson-2/1.0 (https://course.fast.ai/Lessons/lesson2.html) {requests.utils.default_user_agent()}"
 
 
 def fetch_photos(web: "Web", wanted: Iterable[dict], shrink: Callable, patience=60) -> Iterator[tuple]:
-    """Fetch photos, several at a time; `wanted` are dicts with a `url` and, if the file is known, its `sha256`.
+    """Download several photos at a time; yield each dict of `wanted` with its photo or the `DownloadError`.
 
-    `shrink` turns the bytes of a file into those of a small photo, or raises `PhotoError`. Yields pairs in the order
-    of `wanted`: the dict, and what `fetch_photo` returned or the `DownloadError` it raised.
+    `wanted` are dicts with a `url` and, if it is known, the file's `sha256`. `shrink` converts the bytes of a file to
+    those of a small photo, or raises `PhotoError`. The second value of each pair is what `fetch_photo` returned or
+    raised. Pairs are in the order of `wanted`.
     """
 
     def attempt(item):
@@ -50,15 +51,15 @@ def fetch_photos(web: "Web", wanted: Iterable[dict], shrink: Callable, patience=
         try:
             yield photos.next(timeout=0.5)
         except multiprocessing.TimeoutError:
-            continue  # a wait without an end can miss Ctrl-C, and does on Windows
+            continue  # without a timeout, Ctrl-C may be missed, as on Windows
         except StopIteration:
             return
 
 
 def fetch_photo(web, url, shrink, sha256=None, patience=60):
-    """Fetch the file at `url`; returns its SHA-256 and the photo in it, as `shrink` makes it of the bytes.
+    """Download the file at `url`; return its SHA-256, and `shrink` of its bytes.
 
-    Raises `DownloadError` when it cannot be fetched, is not the file with that `sha256`, or shows no photo.
+    Raises `DownloadError` if it can't be downloaded, has another `sha256`, or is not a photo.
     """
     data = web.fetch(url, patience=patience)
     digest = hashlib.sha256(data).hexdigest()
@@ -71,17 +72,19 @@ def fetch_photo(web, url, shrink, sha256=None, patience=60):
 
 
 class Web(requests.Session):
-    """A session that reaches public addresses, and of the others only those in `allowed`: pairs of IP and port."""
+    """Connect only to public addresses, and to those in `allowed`, pairs of IP and port.
+
+    A whole answer may take `seconds`. `pauses` are the seconds before the second, third and fourth try.
+    """
 
     timeout = (10, 10)  # seconds to connect, and between two pieces of an answer
 
     def __init__(self, allowed=(), seconds=60, pauses=(1, 2, 4)):
-        """`seconds` are what a whole answer may take, `pauses` those before the second, third and fourth try."""
         super().__init__()
         self.seconds, self.pauses, self.max_redirects = seconds, pauses, 5
         self.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})  # photos are compressed already
-        self.pauses_of, self.agreeing = {}, threading.Lock()  # by host: when its pause ends, and seconds waited so far
-        self.pool = ThreadPool(WORKERS)  # after Ctrl-C, Python would wait for the threads of an executor
+        self.pauses_of, self.agreeing = {}, threading.Lock()  # by host: the end of its pause, and seconds waited so far
+        self.pool = ThreadPool(WORKERS)  # not an executor, for whose threads Python would wait after Ctrl-C
         for scheme in ("http://", "https://"):
             self.mount(scheme, GuardedAdapter(allowed, seconds, WORKERS))
 
@@ -90,10 +93,10 @@ class Web(requests.Session):
         super().close()
 
     def fetch(self, url: str, params=None, patience=60) -> bytes:
-        """Return the body of the answer, up to `MAX_BYTES` bytes. Safe from several threads.
+        """Download `url`, up to `MAX_BYTES` bytes, and return its contents. Several threads may call this.
 
-        A server that gives no answer is asked again; one that says how long to wait is waited for, up to `patience`
-        seconds, once for all workers. Raises `DownloadError`, or `TryLater` when that was all in vain.
+        If a server doesn't answer, try again. If it says how long to wait, all workers wait, up to `patience` seconds.
+        Raises `DownloadError`, or `TryLater` if the server still doesn't answer.
         """
         left = patience
         for pause in self.pauses:
@@ -135,9 +138,9 @@ class Web(requests.Session):
         return bytes(body)
 
     def agree(self, host, busy, patience):
-        """Return seconds to wait for a host that asks for it, in one pause of all workers, which is announced once.
+        """Return how many seconds to wait for a busy host. All workers share one pause, and it is printed once.
 
-        Raises `busy` when the host has had `patience` seconds and given no answer since: at once for all other photos.
+        Raises `busy` if the host would get more than `patience` seconds in all without an answer.
         """
         with self.agreeing:
             now, (end, waited) = time.monotonic(), self.pauses_of.get(host, (0, 0))
@@ -152,7 +155,7 @@ class Web(requests.Session):
 
 
 def seconds_to_wait(resp):
-    """Return a busy server's Retry-After, a number or a date, in seconds, six hours at most; or nothing."""
+    """Return the seconds in a busy server's Retry-After, or None without one. It may be a number or a date."""
     try:
         seconds = Retry().get_retry_after(resp.raw)
     except InvalidHeader:
@@ -161,10 +164,10 @@ def seconds_to_wait(resp):
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Lets `requests` connect to public addresses, and of the others only to those in `allowed`: pairs of IP and port.
+    """Let `requests` connect only to public addresses, and to those in `allowed`, pairs of IP and port.
 
-    `allowed` is None: to all. The headers of an answer must come within `seconds`; keeps up to `connections` to each
-    server.
+    If `allowed` is None, connect to any address. The headers of an answer must come within `seconds`. Up to
+    `connections` are kept open to each server.
     """
 
     def __init__(self, allowed, seconds, connections):
@@ -182,16 +185,16 @@ class GuardedAdapter(HTTPAdapter):
 
     def send(self, request, **kwargs):
         resp = super().send(request, **kwargs)
-        if resp.is_redirect:  # requests would read its body, which may be endless
+        if resp.is_redirect:  # otherwise requests would read its body, which may be endless
             resp.close()
             resp.raw = io.BytesIO()
         return resp
 
 
 class Guarded:
-    """A connection of urllib3's that ends when the address it has reached is not public, or when headers drip in."""
+    """Close a connection of urllib3 if its address is not public, or if the headers take too long."""
 
-    def _new_conn(self):  # where urllib3's own support of SOCKS comes in, too
+    def _new_conn(self):  # also called with urllib3's SOCKS support
         sock = super()._new_conn()
         address = sock.getpeername()[:2]
         if self.allowed is not None and not ip_address(address[0]).is_global and address not in self.allowed:
@@ -202,9 +205,9 @@ class Guarded:
     def getresponse(self):
         sock, late = self.sock, threading.Event()
 
-        def hang_up():  # the time-out of a socket begins anew with every byte
+        def hang_up():  # needed since a socket's timeout starts again with every byte
             late.set()
-            with contextlib.suppress(OSError):  # it may be closed by now
+            with contextlib.suppress(OSError):  # it may be closed already
                 sock.shutdown(socket.SHUT_RDWR)
 
         timer = threading.Timer(self.seconds, hang_up)

@@ -1,12 +1,12 @@
-"""Expected errors. Each message says what happened and what to do."""
+"""Define the errors that are expected. Each message says what happened and what to do."""
 
 
 class BearsError(Exception):
-    """Whatever this project raises on purpose: each program shows its message, and no traceback."""
+    """Report an expected error. Programs print its message without a traceback."""
 
 
 class PhotoError(BearsError):
-    """A photo that cannot be used: the `reason`, and a `hint` for those who have just sent it to the page.
+    """Report a photo that can't be used: the `reason`, and a `hint` for a visitor of the app.
 
     Only the hint ends in a full stop.
     """
@@ -20,19 +20,19 @@ class PhotoError(BearsError):
 
 
 class DataError(BearsError):
-    """Photos that cannot be read, or that nothing can be trained on."""
+    """Report photos or tables that can't be read or used for training."""
 
 
 class WeightsError(BearsError):
-    """A backbone that does not exist or cannot be downloaded."""
+    """Report a backbone that doesn't exist or can't be downloaded."""
 
 
 class ExportError(BearsError):
-    """An export that cannot be written or opened."""
+    """Report an export, or another file, that can't be written or opened."""
 
 
 class NoModelError(ExportError):
-    """An export that is not there."""
+    """Report an export that doesn't exist."""
 
     def __init__(self, file):
         super().__init__(file)
@@ -42,31 +42,31 @@ class NoModelError(ExportError):
 
 
 class PredictError(BearsError):
-    """Photos or detections that there is nothing to say about."""
+    """Report photos, detections or an output file that `predict` can't use."""
 
 
 class DetectorError(BearsError):
-    """The network that finds animals is not there, or is not the one that belongs here."""
+    """Report that the detector's file is missing or damaged."""
 
 
 class OfflineError(BearsError):
-    """An export that cannot become a page of static files."""
+    """Report an export that can't become an offline version."""
 
 
 class WatchError(BearsError):
-    """A source that cannot be watched, or a record that cannot be replayed."""
+    """Report a source that can't be watched, or a recording that can't be replayed."""
 
 
 class DeployError(BearsError):
-    """A Space that cannot be created or updated."""
+    """Report a Space that can't be created or updated."""
 
 
 class DownloadError(BearsError):
-    """A file that cannot be fetched from the web."""
+    """Report a file that can't be downloaded."""
 
 
 class TryLater(DownloadError):
-    """A server that gives no answer at the moment; `wait` is how many seconds it asks for, if it says so."""
+    """Report a server that doesn't answer now. `wait` is how many seconds it asks to wait, or None."""
 
     def __init__(self, message, wait=None):
         super().__init__(message)

@@ -1,6 +1,6 @@
-"""Use what fastai does not promise to keep, each in a function of its own.
+"""Wrap private names of fastai that a new version may change.
 
-tests/test_private_names.py says which of these names a new version of fastai no longer has.
+tests/test_private_names.py fails when a version of fastai lacks one of them.
 """
 
 from collections.abc import Callable
@@ -10,18 +10,18 @@ from fasttransform import Transform
 
 
 def set_batch_types(dl: TfmdDL, n_inp: int, *types: type) -> None:
-    """Set how many inputs a batch has, and the types in it, which fastai would learn from a first batch of photos."""
+    """Set the number of inputs of a batch and the types in it. fastai would need a batch of photos to find them."""
     dl._n_inp, dl._types = n_inp, {tuple: list(types)}
 
 
 def broadcast_with(broadcast: Callable) -> None:
-    """Replace how processes agree on whose turn a photo is, which fastai does on GPUs only."""
-    from fastai.distributed import DistributedDL  # imports accelerate, which only training in processes needs
+    """Replace the method with which processes share the photos among them, since fastai's needs GPUs."""
+    from fastai.distributed import DistributedDL  # here since it imports accelerate
 
     DistributedDL._broadcast = broadcast
 
 
 def forget_types(tfm: Transform) -> None:
-    """Drop the types that a transform has met, such as PosixPath, which no export should name."""
-    if "encodes" in vars(tfm):  # a plum function, which caches them
+    """Drop the types that a transform has seen, such as PosixPath, so that an export doesn't name them."""
+    if "encodes" in vars(tfm):  # a plum function, which caches the types
         tfm.encodes.clear_cache(reregister=False)

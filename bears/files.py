@@ -1,4 +1,4 @@
-"""Find the files of this project, and write files whole or not at all."""
+"""Find the files of this project, and write files completely or not at all."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from bears.errors import ExportError
 
-# Where app.py, train.py and the shipped export are: beside this package, or in it if pip has installed a copy.
+# The folder of app.py, train.py and the shipped export: next to this package, or in it if pip has installed a copy.
 PACKAGE = Path(__file__).parent
 IS_COPY = (PACKAGE / "lesson").is_dir()
 HOME = PACKAGE / "lesson" if IS_COPY else PACKAGE.parent
@@ -19,22 +19,25 @@ MODEL = HOME / "export.pkl"
 
 
 def export_file(name: str) -> Path:
-    """Return the path of an export, given its own name or that of its folder."""
+    """Return the path of an export, given its path or that of its folder."""
     return Path(name, "export.pkl") if os.path.isdir(name) else Path(name)
 
 
 def fingerprint(file: Path) -> str:
-    """Return the SHA-256, by which the offline version knows the export that it was made from, too."""
+    """Return the SHA-256 of a file in hex. The offline version stores that of its export."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def version_of(model: Path) -> str:
-    """Return what counts of answers and feedback call an export."""
+    """Return the short id of an export in the tables of answers and feedback."""
     return fingerprint(model)[:12]
 
 
 def check_writable(folder: Path, option="--out") -> None:
-    """Find out before hours of work, not after, that a folder cannot take its results; `option` names another one."""
+    """Create a folder and check that it can be written to, before hours of work. Raises `ExportError`.
+
+    `option` is the one with which you can choose another folder.
+    """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -46,15 +49,15 @@ def check_writable(folder: Path, option="--out") -> None:
 
 
 def write_whole(file: Path, data: bytes) -> None:
-    """Write bytes to a new file next to `file` and move it into place, so that no reader sees half of it."""
+    """Write bytes to a temporary file and move it to `file`, so that no reader sees half. Raises `ExportError`."""
     with whole(file) as part:
         part.write(data)
 
 
 @contextmanager
 def whole(file: Path) -> Iterator[BinaryIO]:
-    """`write_whole` for what is too much to have in memory: the block writes to the binary file that it is given."""
-    # A name of its own, opened with "x": a file or link of the user's is never written to.
+    """Open a temporary file for the `with` block to write bytes to, then move it to `file`. Raises `ExportError`."""
+    # A random name, opened with "x", so that it never writes to a file or link of the user's.
     part = Path(file).with_name(f".{uuid4().hex}.part")
     try:
         with part.open("xb") as f:
@@ -65,5 +68,5 @@ def whole(file: Path) -> Iterator[BinaryIO]:
             f"{file} can't be written ({e.strerror}). An earlier file with that name is unchanged."
         ) from None
     finally:
-        with suppress(OSError):  # gone already, or a disk that has turned read-only
+        with suppress(OSError):  # moved already, or the disk has become read-only
             part.unlink()

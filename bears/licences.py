@@ -1,4 +1,4 @@
-"""Write docs/licences.md: the licence of everything in this repository, and in what it makes, that others have made.
+"""Write docs/licences.md, which lists all parts of the repository and of its output that others have made.
 
 python3 -m bears licences
 """
@@ -25,7 +25,7 @@ that `python3 -m bears` installs are not part of the repository. Each has its ow
 | what | where | made by | licence |
 | --- | --- | --- | --- |
 """
-# Files, as patterns from the top, and whose they are; each file that is no text belongs to one row.
+# For each group of files, as patterns: the description, the authors and the licence. Each binary file is in one row.
 ROWS = {
     "examples/*.jpg": (
         "example photos",
@@ -64,7 +64,7 @@ ROWS = {
     ),
     "bears/web/icon.svg bears/web/offline/*.png": ("icons", "this project", APACHE),
 }
-# What `python3 -m bears offline` adds to the folder that it makes.
+# This is in the output of `python3 -m bears offline`, not in the repository.
 RUNTIME = (
     "| ONNX Runtime Web {runtime} | the folder that `python3 -m bears offline` makes | Microsoft | [MIT"
     " License](https://github.com/microsoft/onnxruntime/blob/main/LICENSE) |"
@@ -73,7 +73,7 @@ FONTS = "| fonts | none. The pages use the fonts of your system | | |"
 
 
 def page():
-    """Return docs/licences.md, as text."""
+    """Return the text of docs/licences.md."""
     rows = [f"| {what} | {places(patterns)} | {who} | {licence} |" for patterns, (what, who, licence) in ROWS.items()]
     text = HEAD.format(apache=APACHE) + "\n".join([*rows, RUNTIME, FONTS]) + "\n"
     return text.replace("{arch}", facts()["arch"]).replace("{runtime}", runtime())
@@ -88,7 +88,7 @@ def facts():
 
 
 def runtime():
-    """Return the version that bears/offline/runtime.py fetches, which needs nothing installed to be read."""
+    """Return the version in bears/offline/runtime.py, read as text since importing it needs packages."""
     return re.search(r'^VERSION = "(.+)"', (HOME / "bears/offline/runtime.py").read_text(), re.MULTILINE)[1]
 
 

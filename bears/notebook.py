@@ -1,6 +1,6 @@
 """Open the lesson as a notebook, in Jupyter on this machine.
 
-python3 -m bears notebook                # what follows is passed on to Jupyter: --no-browser --port 8889
+python3 -m bears notebook                # options go to Jupyter, such as --no-browser --port 8889
 """
 
 import sys

@@ -7,35 +7,35 @@ from pathlib import Path
 
 from bears.errors import DataError
 
-# Of the formats that bears/model/photo.py opens.
+# Endings of the formats that bears/model/photo.py opens.
 EXTENSIONS = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp"),
     *(".tif", ".tiff", ".avif", ".heic", ".heif"),
 }
-# Folders that network drives and systems keep for themselves: thumbnails, deleted files, old versions.
+# Folders in which network drives and systems keep thumbnails, deleted files and old versions.
 SYSTEM_FOLDERS = {
     *("@eadir", "@tmp", "#recycle", "@recycle", "#snapshot", "@recently-snapshot"),  # Synology, QNAP
     *("$recycle.bin", "system volume information", "__macosx", "lost+found"),  # Windows, macOS, Linux
 }
-SET_ASIDE = "set-aside"  # where `bears.clean` puts photos that are not to be used
-UNREVIEWED = "unreviewed"  # where the app puts visitors' photos: nothing is learnt from them until somebody has looked
+SET_ASIDE = "set-aside"  # the folder into which `bears.clean` moves photos that training shouldn't use
+UNREVIEWED = "unreviewed"  # the folder of visitors' photos, which training refuses until they are reviewed
 OURS = {SET_ASIDE, UNREVIEWED}
-NONE_OF_THESE, NOT_KNOWN = "none of these", "I don't know"  # what visitors may say instead of a class
-COUNTED = 10_000  # a drive may keep a hundred old versions of everything: photos there are counted up to this number
+NONE_OF_THESE, NOT_KNOWN = "none of these", "I don't know"  # visitors' answers other than a class
+COUNTED = 10_000  # photos in system folders are only counted up to this, since a drive may keep many old versions
 
 
 def list_photos(folder: Path, tell: Callable[[str], None] | None = None) -> list[Path]:
-    """List the photos in `folder` and in all folders below it, sorted by their names.
+    """Return the photos in `folder` and in all folders below it, sorted by name.
 
-    Hidden files and `SYSTEM_FOLDERS` are skipped; `tell` gets a sentence that says how many photos are in these.
-    Every real folder is searched once, however many links lead to it. Files that are no photos are not listed.
-    Raises `DataError` when a folder cannot be read.
+    Hidden files and `SYSTEM_FOLDERS` are skipped; `tell` gets a sentence with the number of photos in the latter.
+    Each real folder is searched once, even if several links lead to it. Files that are not photos are left out.
+    Raises `DataError` if a folder can't be read.
     """
     return [Path(name) for name in list_names(folder, tell)]
 
 
 def list_names(folder: Path, tell: Callable[[str], None] | None = None) -> list[str]:
-    """Do what `list_photos` does, for strings: Path objects take as long again where there are 100,000 photos."""
+    """Return what `list_photos` does, but as strings: for 100,000 photos, Path objects would take twice the time."""
     system = []
     photos = sorted(find(Path(folder), system), key=lambda name: name.split(os.sep))
     count = len(list(islice((photo for place in system for photo in find_readable(place)), COUNTED))) if tell else 0
@@ -47,9 +47,9 @@ def list_names(folder: Path, tell: Callable[[str], None] | None = None) -> list[
 
 
 def find(folder: Path, system: list[Path]) -> Iterator[str]:
-    """Find the photos in a folder and below it; what is in `SYSTEM_FOLDERS` is added to `system` instead."""
+    """Yield the photos in a folder and below it. Add its `SYSTEM_FOLDERS` to the list `system` instead."""
     folders, links, searched = [folder], [], set()
-    while folders or links:  # links come last: a photo keeps the name that it has in its own folder
+    while folders or links:  # links come last, so that a photo is listed by the name in its own folder
         place = folders.pop() if folders else links.pop(0)
         if (real := os.path.realpath(place)) in searched:
             continue
@@ -65,13 +65,12 @@ def find(folder: Path, system: list[Path]) -> Iterator[str]:
 
 
 def visible_entries(folder):
-    """Return what a folder holds, sorted by name, without what is hidden."""
+    """Return the entries of a folder that are not hidden, sorted by name. Raises `DataError` if it can't be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as e:
-        verb = "may not" if isinstance(e, PermissionError) else "cannot"
-        raise DataError(f"{folder} {verb} be read ({e.strerror}). Fix that, or choose another folder.") from None
+        raise DataError(f"{folder} can't be read ({e.strerror}). Fix that, or choose another folder.") from None
 
 
 def is_folder(entry):
@@ -79,12 +78,12 @@ def is_folder(entry):
 
 
 def is_file(entry):
-    """Return whether it is a file, and no pipe or device: reading one of those may never end."""
+    """Return whether an entry is a real file. Reading a pipe or device may never end."""
     return os.path.isfile(entry) if entry.is_symlink() else entry.is_file()
 
 
 def find_readable(folder):
-    """Find the photos in a folder as far as it can be read."""
+    """Yield the photos in a folder, and stop without an error where it can't be read."""
     try:
         yield from find(folder, [])
     except DataError:

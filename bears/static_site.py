@@ -10,8 +10,8 @@ from bears.files import HOME, fingerprint
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-SITE = HOME / "site"  # where `python3 -m bears offline` makes it
-LIST = re.compile(rb"^const FILES = (\{.*\})$", re.M)  # in its service worker
+SITE = HOME / "site"  # the default output folder of `python3 -m bears offline`
+LIST = re.compile(rb"^const FILES = (\{.*\})$", re.M)  # the list of files in its service worker
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self';"
     " style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; manifest-src 'self'; base-uri 'none';"
@@ -21,24 +21,24 @@ TYPES = {".js": "text/javascript", ".webmanifest": "application/manifest+json"}
 
 
 def files_of(folder: Path) -> dict[str, str]:
-    """Return the files of the page in `folder`, but for its service worker, and the SHA-256 that each had.
+    """Return the files of an offline version in `folder`, except its service worker, with the SHA-256 of each.
 
-    Nothing where there is no such page, or where its list has something outside of the folder.
+    The dict is empty if there is none, or if its list has a file outside of the folder.
     """
     try:
         listed = json.loads(LIST.search((folder / "sw.js").read_bytes())[1])
         found = {unquote(name): digest for name, digest in listed.items()}
         return found if all(is_inside(folder, name) for name in found) else {}
-    except (OSError, TypeError, ValueError, RuntimeError):  # such as links in a circle
+    except (OSError, TypeError, ValueError, RuntimeError):  # for example links in a circle
         return {}
 
 
 def is_inside(folder: Path, name: str) -> bool:
-    """Return whether a file of that name is in `folder` when all links are followed."""
+    """Return whether a file of this name is inside of `folder` after all links are followed."""
     return folder.resolve() in (folder / name).resolve().parents
 
 
-@cache  # so the app links to what it serves, and reads all of it once
+@cache  # all files are read only once, and the app's link and routes agree
 def find_site(export: Path, folder: Path = SITE) -> dict[str, Path]:
     """Return the files of the offline version built from `export`, by name; none if it is missing or incomplete."""
     files = files_of(folder)
@@ -54,13 +54,13 @@ def find_site(export: Path, folder: Path = SITE) -> dict[str, Path]:
 
 
 def routes(export: Path) -> list[Mount]:
-    """Return the routes of the offline version, below the app's own."""
+    """Return the routes of the offline version for the app, or an empty list if there is none for this export."""
     files = find_site(export)
     return [Mount("/offline", OfflineVersion(SITE, files))] if files else []
 
 
 class OfflineVersion(StaticFiles):
-    """Some files of a folder, with a policy and with types that are the same on all machines."""
+    """Serve the named files of a folder, with a content security policy and the same types on all machines."""
 
     def __init__(self, folder, names):
         super().__init__(directory=folder)

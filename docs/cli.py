@@ -1,4 +1,4 @@
-"""Write docs/cli.md, the reference of all commands, from what --help says.
+"""Write docs/cli.md, the reference of all commands, from their --help texts.
 
 .venv/bin/python docs/cli.py
 """
@@ -36,7 +36,7 @@ WITHOUT_OPTIONS = """
 
 
 class Found(Exception):
-    """Carry a parser out of the program that has built it."""
+    """Carry a parser out of the program that created it."""
 
 
 def stop(parser, *args):
@@ -51,7 +51,7 @@ def file_of(command):
 
 
 def parser_of(command):
-    """Return the parser of a command, which ends the program before its slow imports."""
+    """Return the parser of a command. Its program is stopped before its slow imports."""
     with patch("bears.cli.begin", lambda parse_args: parse_args()), patch.object(ArgumentParser, "parse_args", stop):
         try:
             runpy.run_path(str(file_of(command)), run_name="__main__")
@@ -60,14 +60,14 @@ def parser_of(command):
 
 
 def describe(text):
-    """Return the paragraphs of a description, with the commands in it as code."""
+    """Yield the paragraphs of a description, with commands as blocks of code."""
     for block in text.strip().split("\n\n"):
         block = dedent(block)
         yield f"```sh\n{block}\n```\n" if block.startswith(("python3 ", ".venv")) else f"{block}\n"
 
 
 def row(action):
-    """Return a row of the table for an option or an argument."""
+    """Return a table row for an option or argument."""
     value = action.metavar or (",".join(action.choices) if action.choices else action.dest.upper())
     words = [*action.option_strings[:1], *([value] if action.nargs != 0 else [])]
     return f"| `{' '.join(words)}` | {(action.help % vars(action)).replace('|', chr(92) + '|')} |"
@@ -82,7 +82,7 @@ def section(command):
 
 
 def page():
-    """Return docs/cli.md, as text."""
+    """Return the text of docs/cli.md."""
     described = [command for command in COMMANDS if command not in ("notebook", "licences", "test")]
     return HEAD + "".join(map(section, described)) + WITHOUT_OPTIONS
 

@@ -127,7 +127,7 @@ def test_the_command_says_how_to_train_with_it(feedback, capsys):
 
 def test_a_damaged_table_is_one_sentence(feedback, capsys):
     (feedback / "unreviewed" / "metadata.csv").write_text("file_name,visitor\na.jpg,disc\n")
-    with pytest.raises(SystemExit, match="cannot be read"):
+    with pytest.raises(SystemExit, match="can't be read"):
         run("--list", feedback)
 
 

@@ -111,7 +111,7 @@ def test_a_pipe_is_no_photo_and_no_json(shapes, tmp_path):
         os.mkfifo(tmp_path / name)
     with pytest.raises(PredictError, match="no photos"):
         Photos(tmp_path)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="can't be read"):
         Photos(tmp_path / "00.jpg")
     with pytest.raises(PredictError, match=r"md\.json is not a file"):
         Detections(tmp_path / "md.json", tmp_path)

@@ -102,15 +102,15 @@ def test_of_few_answers_nothing_is_said(known, visitors):
 
 
 def test_what_cannot_be_read_is_one_sentence(tmp_path, counts):
-    with pytest.raises(DataError, match=r"There is no .*counts\.csv: `app --feedback` writes it"):
+    with pytest.raises(DataError, match=r"There is no .*counts\.csv\. Give the folder of `app --feedback`"):
         read_counts(tmp_path, MODEL)
-    with pytest.raises(DataError, match=r"There is no .*export\.pkl: name an export"):
+    with pytest.raises(DataError, match=r"There is no .*export\.pkl\. Choose an export"):
         read_counts(counts.file, tmp_path / "export.pkl")
     counts.write()
     with pytest.raises(DataError, match="has no answer of"):
         read_counts(counts.file, MODEL)
     counts.file.write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="can't be read"):
         read_counts(counts.file, MODEL)
 
 

@@ -75,7 +75,7 @@ def test_a_pipe_and_a_folder_that_are_named_as_photos_are_none(shapes, tmp_path)
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(DataError, match=r"nowhere cannot be read \(.+\)\. Fix that, or choose another folder\."):
+    with pytest.raises(DataError, match=r"nowhere can't be read \(.+\)\. Fix that, or choose another folder\."):
         list_photos(tmp_path / "nowhere")
 
 

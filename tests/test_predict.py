@@ -176,7 +176,7 @@ def test_a_small_animal_has_the_pixels_that_the_photo_has(scene):
 @pytest.mark.parametrize(
     "args, said",
     [
-        (["nowhere"], "nowhere cannot be read (No such file or directory). Fix that, or choose another folder."),
+        (["nowhere"], "nowhere can't be read (No such file or directory). Fix that, or choose another folder."),
         (["."], "There are no photos in .. Choose another folder."),
         (
             ["photo.jpg", "--out", "mine.csv"],

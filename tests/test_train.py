@@ -613,7 +613,7 @@ def test_a_class_that_may_not_be_read_is_not_passed_over(shapes):
             message = fails("--data", data, "--out", "/tmp")
         finally:
             os.seteuid(0)
-    assert "disc/more may not be read" in message
+    assert "disc/more can't be read" in message
 
 
 def test_options_that_the_lesson_would_ignore_are_refused(shapes, capsys):

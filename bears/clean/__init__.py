@@ -1,1 +1,1 @@
-"""Which photos are probably wrong, and the page on which they are put right."""
+"""Find photos that are probably wrong, and open the review page to correct them."""

@@ -54,7 +54,7 @@ def print_ranking(review):
 
 
 def sum_up(review):
-    """Return a sentence that sums up the ranking."""
+    """Return a sentence with the number of photos to review."""
     waiting = [photo for label in review.ranking for photo in review.waiting(label)]
     checks = [
         check for check in (DISAGREE, MAY_BE_FALSE) if any(check in photo.found_by for photo in waiting)
@@ -64,7 +64,7 @@ def sum_up(review):
 
 
 def sum_up_steps(before, after):
-    """Return a sentence about the decisions since `Decisions` had the steps `before`."""
+    """Return a sentence about the decisions made between the steps `before` and `after`."""
     new = Counter(tuple(step.items()) for step in after) - Counter(tuple(step.items()) for step in before)
     done = Counter(dict(step)["action"] for step in new.elements())
     if not done:
@@ -78,7 +78,7 @@ def sum_up_steps(before, after):
 
 
 def typed(args):
-    """Return the photos of `args`, as one types them in a command."""
+    """Return the folder and --exclude as they are typed in a command."""
     photos = as_typed(args.data)
     return f"{photos} --exclude {as_typed(args.exclude)}" if args.exclude else photos
 
@@ -98,9 +98,9 @@ def print_next_commands(args):
 
 
 def serve(review):
-    """Show the page, which it returns, to this machine and nobody else, since it moves files."""
+    """Open the review page and return it. Only this machine can reach it, since it moves files."""
     page, wanted = create_page(review)
-    begin()  # Ctrl-C while Gradio starts its threads would leave a traceback
+    begin()  # or Ctrl-C would show a traceback while Gradio starts its threads
     try:
         page.launch(
             server_name="127.0.0.1",
@@ -113,7 +113,7 @@ def serve(review):
             quiet=True,
             **wanted,
         )
-    except OSError:  # Gradio looks for a free one from 7860 on, or takes that of GRADIO_SERVER_PORT
+    except OSError:  # Gradio tries the ports from 7860, or only that of GRADIO_SERVER_PORT
         sys.exit("bears.clean: There is no free port for the review page. Stop another app and start again.")
     end_in_order(STOP_SIGNALS)
     print(f"The page is at {page.local_url}", flush=True)
@@ -121,7 +121,10 @@ def serve(review):
 
 
 def kind_of(folder):
-    """Which steps there are with the photos of a folder, and what ranks them; nothing if they must be judged first."""
+    """Return the class for the decisions about a folder, and the function that ranks its photos.
+
+    The function is None if the photos must be scored first.
+    """
     if find_tables(folder):
         return Reviewed, rank_feedback
     if find_events(folder):
@@ -133,7 +136,7 @@ def run(args):
     check_folder(Path(args.data))
     steps_of, ranking_of = kind_of(Path(args.data))
     decisions = steps_of(args.data)
-    before = decisions.steps()  # a damaged log is better found before the photos are judged
+    before = decisions.steps()  # finds a damaged log before the photos are scored, which takes long
     review = Review(decisions, train_command=train_command(args))
     page = None if args.list else serve(review)
     if ranking_of:
@@ -142,7 +145,7 @@ def run(args):
         print("Scoring the photos. This takes about as long as training", flush=True)
         review.ranking, dropped = rank_folder(args.data, args.exclude, progress=review.note)
     if sys.stdout.isatty():
-        print()  # fastprogress leaves the line of its bar open
+        print()  # fastprogress doesn't end the line of its bar
     for name, reason in dropped.items():
         print_line(f"excluded {name}: {reason}")
     if args.list:

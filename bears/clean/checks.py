@@ -1,6 +1,6 @@
-"""Check what may be wrong with a photo. To add a check, such as for blurred photos, add a function to `CHECKS`.
+"""Check photos for likely mistakes. To add a check, such as for blurred photos, add a function to `CHECKS`.
 
-A check is given the `Photos` of a folder and returns a `Finding` about them all.
+A check takes the `Photos` of a folder and returns a `Finding` about all of them.
 """
 
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ import torch
 from bears.model.wording import percent
 from sklearn.neighbors import NearestNeighbors
 
-MAX_DISTANCE = 0.3  # of the usual distance between photos: what is closer is a near-duplicate
-UNLIKE = 0.5  # of the likeness to the other photos; most photos have more, and at most a tenth is called unlike
+MAX_DISTANCE = 0.3  # photos closer than this share of the usual distance are near-duplicates
+UNLIKE = 0.5  # photos with a lower likeness are called unlike the others, but at most a tenth of them
 
 
 @dataclass
 class Photos:
-    """The photos below a folder, and what a model that never saw them says of each, all in the order of `files`."""
+    """Hold the photos of a folder and the predictions of a model that never saw them, in the order of `files`."""
 
-    files: list[Path]  # for a look at the pixels: bears.model.photo.open_photo
+    files: list[Path]  # open them with bears.model.photo.open_photo
     names: list[str]  # paths below the folder, `class/file`
     vocab: list[str]  # the classes
-    labels: list[str]  # those whose folders the photos lie in
-    guesses: list[str]  # those that the photos look most like,
-    certainty: np.ndarray  # how probable these are, (photos,),
-    confidence: np.ndarray  # and how probable the labels are, (photos,); cleanlab calls it self-confidence
-    likeness: np.ndarray  # to the other photos, (photos,): 1 is identical, 0 is not alike at all,
-    show_none: np.ndarray  # and whether `bears.model.ood` says that they show none of the classes, (photos,),
+    labels: list[str]  # the class of each photo, from its folder
+    guesses: list[str]  # the predicted class of each photo
+    certainty: np.ndarray  # the probability of the predicted class, (photos,)
+    confidence: np.ndarray  # the probability of the label, (photos,); cleanlab calls it self-confidence
+    likeness: np.ndarray  # the score of `bears.model.ood`, from 0 to 1, (photos,)
+    show_none: np.ndarray  # whether that score says that the photo shows none of the classes, bool (photos,)
     features: torch.Tensor  # (photos, n)
 
     @cached_property
@@ -38,15 +38,15 @@ class Photos:
 
 @dataclass
 class Finding:
-    """Hold what a check says of all photos, in their order."""
+    """Hold the results of a check for all photos, in their order."""
 
-    found: np.ndarray  # whether it counts as wrong, and is suggested to be set aside (ranking.py), bool
-    scores: np.ndarray  # from 0, certainly wrong, to 1; the product of all checks' scores is what photos are ranked by
-    says: list[str]  # what it has to say, or ""
+    found: np.ndarray  # whether each photo counts as wrong, bool
+    scores: np.ndarray  # from 0, certainly wrong, to 1; photos are ranked by the product of all checks' scores
+    says: list[str]  # the reason to show for each photo, or ""
 
 
 def near_duplicate(photos: Photos) -> Finding:
-    """Does less harm than what is plainly wrong, so it does not come first."""
+    """Find photos that nearly repeat a better one. They do little harm, so their score is 0.25 and not 0."""
     found = np.isin(np.arange(len(photos.files)), list(photos.near_duplicates))
     says = [""] * len(found)
     for i, better in photos.near_duplicates.items():
@@ -55,9 +55,9 @@ def near_duplicate(photos: Photos) -> Finding:
 
 
 def none_of_the_classes(photos: Photos) -> Finding:
-    """Use `bears.model.ood`, or find photos that are unlike the others and like another class, since they show neither.
+    """Find photos of none of the classes by `bears.model.ood`, or if they are unlike the others and like another class.
 
-    Photos that are merely unlike the others are said to be, but not counted.
+    Photos that are only unlike the others get a note, but don't count as wrong.
     """
     unlike = photos.likeness < min(UNLIKE, np.quantile(photos.likeness, 0.1))
     says = [f"unlike the others ({int(100 * x)}% alike)" if u else "" for x, u in zip(photos.likeness, unlike)]
@@ -67,7 +67,7 @@ def none_of_the_classes(photos: Photos) -> Finding:
 
 
 def wrong_class(photos: Photos) -> Finding:
-    """Use the probability of the label, according to a head that never saw the photo."""
+    """Find photos whose label differs from the prediction of a head that never saw them."""
     found = (np.array(photos.guesses) != photos.labels) & ~photos.show_none
     says = [f"looks like {guess}, {percent(prob)}" for guess, prob in zip(photos.guesses, photos.certainty)]
     says = ["" if none else words for none, words in zip(photos.show_none, says)]
@@ -75,7 +75,7 @@ def wrong_class(photos: Photos) -> Finding:
 
 
 NEAR_DUPLICATE, WRONG_CLASS = "may be near-duplicates", "may be in the wrong folder"
-# By what the photos that each finds are said to be, in the order in which they speak of a photo.
+# The checks by how their findings are described. Reasons under a photo are in this order.
 CHECKS = {
     NEAR_DUPLICATE: near_duplicate,
     "may show none of your classes": none_of_the_classes,
@@ -84,12 +84,12 @@ CHECKS = {
 
 
 def find_near_duplicates(features: torch.Tensor, quality: np.ndarray) -> dict[int, int]:
-    """Return photos that show nearly the same as a better one: a dict from their positions to its position.
+    """Return a dict from the position of each photo that nearly repeats a better one to that one's position.
 
-    `features` is (photos, n), `quality` (photos,). How close is too close is a matter of how far apart photos usually
-    are, as in cleanlab's Datalab. `bears.learning.near_duplicates`, which keeps near-duplicates in one fold, is another
-    detector: it must not join different photos, since nobody looks at its groups, and goes by perceptual hashes, which
-    miss crops. Here somebody looks, so crops and pictures of one series, which only features find, are worth showing.
+    `features` is (photos, n), and `quality` (photos,) says which of two is better. The limit depends on how far apart
+    the photos usually are, as in cleanlab's Datalab. `bears.learning.near_duplicates`, which keeps near-duplicates in
+    one fold, uses perceptual hashes. It misses crops, but must not join different photos, since nobody checks its
+    groups. Here people decide, so crops and series, which only features find, are worth showing.
     """
     neighbours = NearestNeighbors(n_neighbors=min(5, len(quality) - 1), metric="cosine")
     distances, nearest = neighbours.fit(features).kneighbors()

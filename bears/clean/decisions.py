@@ -1,6 +1,6 @@
-"""Keep photos, move them to another class or set them aside, and take each step back: a log knows them all.
+"""Keep photos, move them to another class, set them aside, or undo that. A log has each step.
 
-Nothing is deleted or overwritten, and nothing outside of the folder is touched.
+Nothing is deleted or overwritten, and nothing outside of the folder is changed.
 """
 
 import csv
@@ -16,37 +16,40 @@ from bears.text import from_cells, to_cells
 from filelock import FileLock, Timeout
 
 COLUMNS = ("time", "action", "from", "to")  # the last two are paths below the folder, `class/file`
-WAIT = 60  # seconds for another page on the same folder to finish its step
+WAIT = 60  # seconds to wait for another review page on the same folder to finish its step
 
 
 class Decisions:
-    """The steps taken on the photos below `folder`, logged in `folder/set-aside/log.csv`."""
+    """Take steps with the photos below `folder`, and log them in `folder/set-aside/log.csv`.
+
+    Methods raise `DataError` if a step is not possible.
+    """
 
     def __init__(self, folder):
         self.folder = Path(folder).resolve()
         self.log = self.folder / SET_ASIDE / "log.csv"
-        # Two tabs of a browser are two threads, and two pages on this folder are two processes.
+        # Two tabs of a browser are two threads, and two review pages on this folder are two processes.
         self.lock = FileLock(self.log.with_suffix(".lock"), timeout=WAIT)
 
     def keep(self, name):
-        """Note that a photo was looked at and is right."""
+        """Log that a photo was reviewed and is right."""
         self.take("keep", name, name)
 
     def move(self, name, label):
-        """Move a photo to the class `label`, whose folder is next to that of its own class, or else at the top."""
+        """Move a photo to the folder of the class `label`, next to its own class's folder or else at the top."""
         beside = Path(name).parent.parent
         nested = not (self.folder / beside / label).is_dir() and (self.folder / label).is_dir()
         home = Path() if nested else beside
         self.take("move", name, (home / label / Path(name).name).as_posix())
 
     def set_aside(self, name):
-        """Move a photo to where training does not look."""
+        """Move a photo to the folder `set-aside`, which training doesn't use."""
         self.take("set aside", name, f"{SET_ASIDE}/{name}")
 
     def undo(self, name=None):
-        """Take back the latest step, or the latest with the photo that was called `name` before it.
+        """Undo the latest step, or the latest step with the photo that was `name` before it.
 
-        Returns the step, or nothing if there is none that can be taken back.
+        Returns the step, or None if there is nothing to undo.
         """
         with self.locked():
             if steps := [step for step in self.steps() if name in (None, step["from"])]:
@@ -54,7 +57,7 @@ class Decisions:
                 return steps[-1]
 
     def steps(self):
-        """Return the steps that still hold, oldest first: dicts with keys `COLUMNS`."""
+        """Return the steps that were not undone, oldest first, as dicts with the keys `COLUMNS`."""
         steps = []
         try:
             for row in self.read():
@@ -74,7 +77,7 @@ class Decisions:
             return []
 
     def take(self, action, name, goal):
-        """Log a step from `name` to `goal`, then do it: no photo moves without a trace."""
+        """Log a step from `name` to `goal`, then move the photo, so that no move is missing in the log."""
         source, target = self.inside(name), self.inside(goal)
         with self.locked():
             if not source.is_file():
@@ -94,7 +97,7 @@ class Decisions:
 
     @contextmanager
     def locked(self):
-        """Let no other tab or page take a step in this folder until the block ends. Raises `DataError`."""
+        """Lock the folder against steps of other tabs and review pages during the `with` block."""
         try:
             self.log.parent.mkdir(exist_ok=True)
             lock = self.lock.acquire(poll_interval=0.01)
@@ -106,7 +109,7 @@ class Decisions:
             yield
 
     def inside(self, name):
-        """Return the path of `name`, which must not lead out of the folder."""
+        """Return the path of `name`. Raises `DataError` if it is outside of the folder."""
         path = self.folder / name
         if not path.resolve().is_relative_to(self.folder):
             raise DataError(f"{name} is outside of {self.folder}. Only photos inside of it are moved.")
@@ -124,9 +127,9 @@ class Decisions:
 
 
 def free_name(path):
-    """`path`, or `name-2.jpg`, `name-3.jpg` and so on, if there is such a file already."""
+    """Return `path`, or with `-2`, `-3` and so on added to its name if there is such a file already."""
     n, free = 1, path
-    while os.path.lexists(free):  # also a link that leads nowhere
+    while os.path.lexists(free):  # counts broken links, too
         n += 1
         free = path.with_stem(f"{path.stem}-{n}")
     return free

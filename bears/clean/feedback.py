@@ -1,7 +1,7 @@
-"""Review what visitors have sent to the app (`app --feedback`): disagreements first, and nothing is learnt from before.
+"""Review the photos that visitors sent to the app (`app --feedback`), those with disagreements first.
 
-A photo that is confirmed moves from `unreviewed` to `reviewed`, in the folder of its class; what shows none of the
-classes moves to `negatives`.
+A confirmed photo moves from `unreviewed` to the folder of its class in `reviewed`. A photo of none of the classes moves
+to `negatives`. Training only uses these two folders.
 """
 
 import csv
@@ -18,12 +18,12 @@ REVIEWED, NEGATIVES = "reviewed", "negatives"
 
 
 def find_tables(folder: Path) -> list[Path]:
-    """The lists of visitors' photos in a folder: that of an app, or those of its runs on a Space."""
+    """Return the lists of visitors' photos in a folder: one of an app, or one for each run on a Space."""
     return sorted([*folder.glob(f"{UNREVIEWED}/metadata.csv"), *folder.glob(f"*/{UNREVIEWED}/metadata.csv")])
 
 
 def read_rows(folder: Path) -> dict[str, dict]:
-    """Return what is known of each photo that waits for a review, by its name below the folder. Raises `DataError`."""
+    """Return the row of each photo that waits for review, by its path below the folder. Raises `DataError`."""
     rows = {}
     for table in find_tables(folder):
         try:
@@ -31,18 +31,18 @@ def read_rows(folder: Path) -> dict[str, dict]:
                 listed = {row["file_name"]: row for row in map(from_cells, csv.DictReader(f))}
                 [float(row["probability"]) and row["visitor"] and row["answer"] for row in listed.values()]
         except (OSError, KeyError, TypeError, ValueError, csv.Error):
-            raise DataError(f"{table} cannot be read: the app writes it; restore it from a copy.") from None
+            raise DataError(f"{table} can't be read. Restore it from a copy, or correct it by hand.") from None
         rows |= {(table.parent / name).relative_to(folder).as_posix(): row for name, row in listed.items()}
     return {name: row for name, row in rows.items() if (folder / name).is_file()}
 
 
 def label_of(row):
-    """Return what a photo shows if nobody objects: what the visitor says, or else the model."""
+    """Return the label that is suggested for a photo: the visitor's, or else the model's."""
     return row["answer"] if row["visitor"] == NOT_KNOWN else row["visitor"]
 
 
 def rank_feedback(folder: Path) -> dict[str, list[RankedPhoto]]:
-    """Rank visitors' photos: those about which visitor and model disagree come first, the surest answers before others.
+    """Rank visitors' photos: first those about which visitor and model disagree, the model's surest answers on top.
 
     Returns a dict from every class, and `none of these`, to its photos.
     """
@@ -55,7 +55,7 @@ def rank_feedback(folder: Path) -> dict[str, list[RankedPhoto]]:
 
 
 def describe(name, row):
-    """A photo with what visitor and model say of it."""
+    """Return a `RankedPhoto` with what the visitor and the model say."""
     sure, differ = float(row["probability"]), row["visitor"] not in (row["answer"], NOT_KNOWN)
     says = f"the visitor says {row['visitor']}, the model {row['answer']}, {percent(sure)}"
     score = (1 - sure) / 2 if differ else (1 + sure) / 2
@@ -64,14 +64,14 @@ def describe(name, row):
 
 
 class Reviewed(Decisions):
-    """Steps with visitors' photos: whatever is confirmed leaves the folder of those that nobody has looked at."""
+    """Take steps with visitors' photos. Each confirmed photo leaves `unreviewed`."""
 
     def __init__(self, folder):
         super().__init__(folder)
         self.labels = {name: label_of(row) for name, row in read_rows(Path(folder)).items()}
 
     def keep(self, name):
-        """Confirm what a photo is said to show."""
+        """Confirm the suggested label of a photo."""
         self.move(name, self.labels[name])
 
     def move(self, name, label):

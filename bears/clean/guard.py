@@ -1,4 +1,4 @@
-"""Answer the review page itself only: refuse other sites, foreign host names, and routes that nobody needs."""
+"""Answer only the review page itself: refuse other websites, other host names, and routes that it doesn't need."""
 
 from bears.web.policy import POLICY
 from starlette.datastructures import Headers, MutableHeaders
@@ -6,8 +6,8 @@ from starlette.responses import PlainTextResponse
 
 HOSTS = {"127.0.0.1", "localhost"}
 ROUTES = {"/review", "/photo", "/decide"}  # those of page.py
-GRADIO = {"/", "/config", "/theme.css", "/favicon.ico", "/gradio_api/startup-events"}  # its page, and its start
-FOLDERS = ("/assets/", "/static/")  # its scripts and styles
+GRADIO = {"/", "/config", "/theme.css", "/favicon.ico", "/gradio_api/startup-events"}  # those of Gradio's start
+FOLDERS = ("/assets/", "/static/")  # Gradio's scripts and styles
 HEADERS = {
     "content-security-policy": f"{POLICY}; frame-ancestors 'none'",
     "cross-origin-opener-policy": "same-origin",
@@ -18,7 +18,7 @@ HEADERS = {
 
 
 class Guard:
-    """ASGI middleware that lets only requests of the page itself, and of programs on this machine, reach Gradio."""
+    """Pass on only requests of the review page itself, and of programs on this machine (ASGI middleware)."""
 
     def __init__(self, app):
         self.app = app
@@ -37,9 +37,9 @@ class Guard:
 
 
 def refuse(method, path, headers):
-    """The response to a request that is not answered, or None. A browser says in `headers` which site is asking."""
+    """Return the response to a rejected request, or None. In a browser's `headers` is the website that sent it."""
     host = headers.get("host", "")
-    if host.partition(":")[0] not in HOSTS:  # a site whose name leads to this machine (DNS rebinding)
+    if host.partition(":")[0] not in HOSTS:  # a website whose name was pointed at this machine (DNS rebinding)
         return PlainTextResponse("Open the page at the address that bears.clean has printed.", 421)
     if path not in ROUTES | GRADIO and not path.startswith(FOLDERS):
         return PlainTextResponse("There is nothing at this address.", 404)

@@ -1,6 +1,6 @@
-// What gr.HTML runs once page.html is in its `element`.
+// The script of the review page. gr.HTML runs it when page.html is in its `element`.
 const PAGE = 12,
-    AHEAD = 4 // photos in the grid, and large ones that are loaded before they are chosen
+    AHEAD = 4 // photos on a page, and large photos that are loaded before they are chosen
 const DONE = {keep: "kept", "set aside": "set aside", move: "moved to "}
 const GROUPS = {
     "look wrong": "Photos that look wrong",
@@ -18,11 +18,11 @@ let labels = [],
     chosen = null,
     ticked = new Set(),
     wide = new Map()
-let taken = [] // lists of names, one for each key or click, which Undo takes back
+let taken = [] // a list of names for each key or click that Undo can take back
 let unsent = [],
     sending = false,
     offline = false
-let stale = null // the name of the photo to show once all is known anew
+let stale = null // the photo to show after everything is loaded again
 
 const make = (tag, properties = {}, ...children) => {
     const node = Object.assign(document.createElement(tag), properties)
@@ -33,18 +33,18 @@ const address = (name, size) => `photo?size=${size}&name=${encodeURIComponent(na
 const file = name => name.split("/").pop()
 const count = (n, word) => `${n} ${word}${n == 1 ? "" : "s"}`
 const open = list => list.filter(photo => !photo.done)
-const reveal = id => part(id).scrollIntoView({block: "nearest"}) // on a phone it may have been scrolled away
+const reveal = id => part(id).scrollIntoView({block: "nearest"}) // on a phone it may be outside of the screen
 const say = text => (part("message").textContent = text)
 
 function decoded(text) {
     try {
         return decodeURIComponent(text)
     } catch {
-        return text // an address that was typed by hand, of a folder called 100%
+        return text // not an encoded name, such as the folder 100% in an address that was typed
     }
 }
 
-// What the program knows
+// Data from the program
 
 async function load(name) {
     let state
@@ -126,9 +126,9 @@ function select() {
     return more
 }
 
-// What is chosen
+// The chosen photo
 
-// Page -1 has no photos: nothing looks wrong, and no key is for a photo that looks right until one is chosen.
+// Page -1 has no photos. It is used if nothing looks wrong, so that keys do nothing until a photo is chosen.
 function turn(page) {
     at = Math.max(-1, Math.min(page, pages.length - 1))
     ticked.clear()
@@ -159,8 +159,8 @@ function nextPage(by) {
     return group[group.indexOf(pages[at]) + by]
 }
 
-// The next photo of the page, else the next page of the same group, whichever its class. After the last one it stops:
-// keys that were typed ahead are not for photos of another group.
+// Choose the next photo on the page, or else the next page of the same group in any class. After the last one it stops,
+// so that keys typed ahead don't act on another group.
 function goOn() {
     const page = pages[at],
         rest = open(page)
@@ -180,7 +180,7 @@ function tick(photo, on = !ticked.has(photo)) {
     update()
 }
 
-// What is done
+// Steps
 
 function act(action, goal = "") {
     take(ticked.size ? pages[at].filter(photo => ticked.has(photo)) : chosen ? [chosen] : [], action, goal)
@@ -210,11 +210,11 @@ function undo() {
         unsent.push({action: "undo", name})
     }
     if (find(names[0])) choose(find(names[0]))
-    else stale = names[0] // a step from before this page
+    else stale = names[0] // a step from before this page was opened
     send()
 }
 
-// One request at a time has all steps since the last one, in their order; none is forgotten before it was answered.
+// Send all new steps in one request at a time, in order. A step is kept until the server has answered.
 async function send() {
     if (sending) return
     sending = true
@@ -243,7 +243,7 @@ async function sendSome(steps) {
     stale ??= chosen?.name ?? "none"
 }
 
-// What is shown
+// Drawing
 
 function thumb(photo) {
     const box = make("input", {type: "checkbox", ariaLabel: `Select ${file(photo.name)}`})
@@ -367,7 +367,7 @@ function updateEnd() {
     part("others").hidden = !part("groups").children.length
 }
 
-// An element for each large photo: what was loaded ahead is there at once, and no photo stands above another's name.
+// Keep an element for each large photo. Photos that were loaded ahead show at once, and never with another one's name.
 function large(name, alt = "") {
     const picture = wide.get(name) ?? make("img", {src: address(name, "large")})
     wide.delete(name)
@@ -424,7 +424,7 @@ document.addEventListener("keydown", event => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey || event.isComposing || !photos.length) return
     if (event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]")) return
     const digit = event.code.match(/^(?:Digit|Numpad)([1-9])$/)?.[1]
-    // Where a keyboard writes other letters, the place of the key counts.
+    // On keyboards with other letters, the position of the key counts.
     const key =
         event.key.length > 1
             ? event.key

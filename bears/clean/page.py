@@ -1,6 +1,6 @@
-"""The page of `bears.clean`: the browser holds what is to be shown, and asks for photos and for steps with them.
+"""Serve the review page. The browser has the list of photos, and requests photos and steps.
 
-That way no key is lost, however fast they come: page.js acts at once, and sends each step with the name of its photo.
+So no key is lost, however fast you type: page.js acts at once, and sends each step with the name of its photo.
 """
 
 from pathlib import Path
@@ -17,12 +17,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 TITLE = "Which photos are wrong?"
-SIDES = {"small": 180, "large": 480}  # pixels of the shorter side, at least
+SIDES = {"small": 180, "large": 480}  # the least pixels of the shorter side
 HTML, CSS, JS = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
 
 
 class Step(BaseModel):
-    """Hold the decision about the photo `name`, `class/file`; `goal` is the class to move it to."""
+    """Hold a decision about the photo `name`, a path `class/file`. `goal` is the class to move it to."""
 
     action: Literal["keep", "move", "set aside", "undo"]
     name: str
@@ -33,10 +33,10 @@ STEPS = TypeAdapter(list[Step])
 
 
 class Review:
-    """Hold the photos to review: the ranking of `rank_folder` without the photos that `Decisions` knows of.
+    """Hold the photos to review: the ranking of `rank_folder`, without photos that have been decided about.
 
-    Until the photos are judged there is no ranking, and `read` says how many have been read, of how many.
-    `train_command` is what to type when the photos are right.
+    Until the photos are scored, there is no ranking, and `read` says how many have been read, of how many.
+    `train_command` is the command to show when all photos are reviewed.
     """
 
     def __init__(self, decisions, ranking=None, train_command=""):
@@ -49,12 +49,12 @@ class Review:
         self.read = read
 
     def waiting(self, label):
-        """Return the photos of a class that nobody has decided about, the likeliest mistakes first."""
+        """Return the photos of a class without a decision, the likeliest mistakes first."""
         seen = {step["to"] for step in self.decisions.steps()}
         return [s for s in self.ranking[label] if s.name not in seen and (self.decisions.folder / s.name).is_file()]
 
     def state(self):
-        """Return all that the page needs to know, as JSON has it."""
+        """Return everything that page.js shows, for JSON."""
         if self.ranking is None:
             return {"read": self.read}
         return {
@@ -69,7 +69,7 @@ class Review:
         return any(photo.name == name for ranked in (self.ranking or {}).values() for photo in ranked)
 
     def take(self, step):
-        """Take a `Step`; raises `DataError` where that cannot be done."""
+        """Take a `Step`. Raises `DataError` if it isn't possible."""
         if step.action == "undo":
             if not self.decisions.undo(step.name):
                 raise DataError(f"Nothing to undo for {step.name}: it has already been undone.")
@@ -81,17 +81,17 @@ class Review:
 
 
 def describe(photo):
-    """Return what the page says about a `RankedPhoto`."""
+    """Return a `RankedPhoto` as a dict for page.js."""
     action, goal = photo.suggestion
     own = {"name": photo.name, "label": photo.label, "opinion": photo.opinion, "nearDuplicate": photo.near_duplicate}
     return {**own, "group": photo.group, "action": action, "goal": goal}
 
 
-# What the page asks for
+# Routes for page.js
 
 
 def create_routes(review):
-    """Return the requests that page.js sends."""
+    """Return the routes that page.js uses."""
 
     def state(request):
         return JSONResponse(review.state())
@@ -106,12 +106,12 @@ def create_routes(review):
         return PlainTextResponse("This photo is no longer there, or cannot be opened.", 404)
 
     async def decide(request):
-        if request.headers.get("content-type") != "application/json":  # what other sites' pages may not send here
+        if request.headers.get("content-type") != "application/json":  # browsers don't let other websites send JSON
             return PlainTextResponse("Steps come as application/json.", 415)
         try:
             steps = STEPS.validate_json(await request.body())
         except ValidationError:
-            return PlainTextResponse("These are no steps.", 422)
+            return PlainTextResponse("These are not valid steps.", 422)
         return JSONResponse(await run_in_threadpool(take_all, steps))
 
     def take_all(steps):
@@ -127,7 +127,7 @@ def create_routes(review):
 
 
 def create_page(review):
-    """Return the page on a `Review`, as a `gr.Blocks`, and what its `launch` needs, as a dict."""
+    """Return the review page for a `Review`, as a `gr.Blocks`, and the keyword arguments for its `launch`."""
     with gr.Blocks(title=TITLE) as page:
         gr.HTML(html_template=HTML, js_on_load=JS, apply_default_css=False)
     return page, {"css": CSS, "app_kwargs": {"routes": create_routes(review), "middleware": [Middleware(Guard)]}}

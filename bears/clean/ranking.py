@@ -1,8 +1,8 @@
-"""Rank the photos of a folder by how wrong they seem: what `bears.clean.checks` say of them, put together.
+"""Rank the photos of a folder by how likely they are wrong, from the scores of `bears.clean.checks`.
 
-The lesson's `ImageClassifierCleaner` sorts by the loss of the very model that was trained on those photos. Here no
-photo is judged by a head that has seen it. `bears.model.ood` is asked, too, since a photo that shows none of the
-classes is often mistaken for one of them with full confidence.
+The lesson's `ImageClassifierCleaner` sorts by the loss of a model that was trained on the same photos. Here each photo
+is scored by a head that has not seen it. `bears.model.ood` is used, too, since photos of none of the classes are often
+mistaken for one of them with high confidence.
 """
 
 from collections.abc import Callable
@@ -27,32 +27,32 @@ from fastai.learner import Learner
 from fastai.vision.augment import Resize
 from fastai.vision.data import ImageBlock
 
-DISAGREE = "are called something else by visitor and model"  # of visitors' photos (feedback.py)
-MAY_BE_FALSE = "may be false alarms"  # of a watch (events.py)
+DISAGREE = "are called something else by visitor and model"  # for visitors' photos (feedback.py)
+MAY_BE_FALSE = "may be false alarms"  # for the events of a watch (events.py)
 
 
 class RankedPhoto(NamedTuple):
     name: str  # path below the folder, `class/file`
-    label: str  # the class whose folder it lies in
+    label: str  # its class, from its folder
     score: float  # from 0, certainly wrong, to 1
-    opinion: str  # what the checks say of it
-    found_by: frozenset[str]  # those of `CHECKS` that count it
-    guess: str  # the class that it looks most like
-    near_duplicate: str | None  # the better photo that it is nearly the same as, `class/file`
+    opinion: str  # the reasons that the checks give
+    found_by: frozenset[str]  # the checks that count it as wrong
+    guess: str  # the predicted class
+    near_duplicate: str | None  # the better photo that it nearly repeats, `class/file`
 
     @property
     def group(self) -> str:
-        """`look wrong`, `near-duplicates`, which do less harm, or `look right`."""
+        """Return the group on the review page: `look wrong`, `near-duplicates` or `look right`."""
         if self.found_by - {NEAR_DUPLICATE}:
             return "look wrong"
         return "near-duplicates" if self.found_by else "look right"
 
     @property
     def suggestion(self) -> tuple[str, str]:
-        """Return what to do, `keep`, `set aside`, `move` or "", and the class to move it to, or ""."""
+        """Return the suggested action (`keep`, `set aside`, `move` or "") and the class to move to, or ""."""
         if self.found_by == {WRONG_CLASS}:
             return "move", self.guess
-        if self.found_by & {DISAGREE, MAY_BE_FALSE}:  # nobody but who looks can say
+        if self.found_by & {DISAGREE, MAY_BE_FALSE}:  # only people can decide these
             return "", ""
         return "set aside" if self.found_by else "keep", ""
 
@@ -60,11 +60,11 @@ class RankedPhoto(NamedTuple):
 def rank_folder(
     folder, exclude=None, seed=42, progress: Callable[[int, int], None] | None = None
 ) -> tuple[dict[str, list[RankedPhoto]], dict[str, str]]:
-    """Rank the photos below `folder`, one folder per class (`find_photos`), by how wrong they seem.
+    """Rank the photos below `folder`, one folder per class, by how likely they are wrong.
 
-    `progress` is told how many photos were read, of how many, whenever one more is.
+    `progress(read, total)` is called after each photo that was read.
     Returns a dict from every class to all its photos, worst first, and `dropped` as `find_photos` does.
-    Raises `DataError` when the folder is not one to train on.
+    Raises `DataError` if a model can't be trained on the folder.
     """
     files, dropped = find_photos(folder, exclude)
     read = set()
@@ -98,7 +98,10 @@ def rank(photos: Photos) -> dict[str, list[RankedPhoto]]:
 def measure(
     folder: Path, files: list[Path], features: torch.Tensor, targets: torch.Tensor, vocab: list[str], seed=42
 ) -> Photos:
-    """Return what the checks need; features (photos, n), targets (photos,) and vocab are those of `read_photos`."""
+    """Predict each photo with a head that has not seen it, and return what the checks need.
+
+    `features` (photos, n), `targets` (photos,) and `vocab` are from `read_photos`.
+    """
     probs, likeness, detector = predict_out_of_fold(files, features, targets, seed)
     return Photos(
         files=files,
@@ -115,8 +118,8 @@ def measure(
 
 
 def read_photos(files: list[Path], opener: Callable = open_photo) -> tuple[Learner, torch.Tensor, torch.Tensor]:
-    """Return the recipe's Learner, untrained; what its body says of the photos (photos, n); their classes (photos,)."""
-    # A second DataBlock beside the lesson's: that one must stand in train.py, which nothing in bears/ imports.
+    """Return an untrained Learner, the body's features of the photos (photos, n), and their classes (photos,)."""
+    # train.py has the lesson's DataBlock, but nothing in bears/ may import it.
     bears = DataBlock((ImageBlock, CategoryBlock), get_x=opener, get_y=parent_label, splitter=IndexSplitter([]))
     learn = vision_learner(bears.new(item_tfms=Resize(SIZE)).dataloaders(files, bs=min(16, len(files))), **LINEAR_HEAD)
     return learn, body_features(learn, files), label_targets(learn.dls.vocab, files)
@@ -125,7 +128,7 @@ def read_photos(files: list[Path], opener: Callable = open_photo) -> tuple[Learn
 def predict_out_of_fold(
     files: list[Path], features: torch.Tensor, targets: torch.Tensor, seed=42
 ) -> tuple[np.ndarray, np.ndarray, dict]:
-    """Return out-of-fold predictions: probs (photos, classes), likeness (photos,), `ood.fit`'s dict."""
+    """Return out-of-fold probabilities (photos, classes), scores of `bears.model.ood` (photos,), and its dict."""
     groups = group_near_duplicates(files)
     folds = grouped_folds(files, groups, seed=seed)
     heads = [fit_head(Features(features, targets), split, seed, quiet=True) for split in folds]

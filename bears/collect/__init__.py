@@ -1,1 +1,1 @@
-"""Photos of your own classes, and who made them: `photos.py` fills the folders, `openverse.py` is where it searches."""
+"""Download photos of your own classes from Openverse, and list who made them."""

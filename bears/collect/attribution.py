@@ -1,4 +1,4 @@
-"""Collected photos and who made them: a folder, and in it attribution.csv, which free licences ask for."""
+"""Keep collected photos in a folder, and list who made them in its attribution.csv, as free licences require."""
 
 import csv
 import io
@@ -14,15 +14,16 @@ COLUMNS = ["file", "title", "creator", "license", "license_url", "source", "url"
 
 
 class Collection:
-    """The photos below `folder` and their lines in attribution.csv, which agree even after a run that was cut off.
+    """Keep the photos below `folder` and their lines in attribution.csv. Both agree even after an interrupted run.
 
-    The line of a photo is written before the photo: a line alone does no harm, and the next run drops it.
+    The line of a photo is written before the photo. A line without a photo does no harm, and the next run removes it.
+    Raises `DataError` if another program wrote the file.
     """
 
     def __init__(self, folder):
         self.folder, self.table = folder, folder / "attribution.csv"
         rows = self.read()
-        # A name is a hash, by which a photo is known again that `bears.clean` has moved to another class or set aside.
+        # Names are hashes, so a photo is found again after `bears.clean` moved it to another class or set it aside.
         there = {f.stem: f.relative_to(folder).as_posix() for f in list_photos(folder)} if rows else {}
         placed = [row | {"file": there[stem]} for row in rows if (stem := Path(row["file"]).stem) in there]
         self.rows = {row["file"]: row for row in placed}
@@ -46,19 +47,19 @@ class Collection:
         return sum(Path(file).parent == Path(label) for file in self.rows)
 
     def has(self, key, label):
-        """Whether a photo with this address or hash is there, in any class; says so if it is in another class."""
+        """Return whether any class has a photo with this address or hash. Print a line if it is another class."""
         place = self.places.get(key)
         if place and Path(place).parent.name != label:
             tqdm.write(printable(f"{place} also came up for {label}; keeping it where it is"))
         return place is not None
 
     def keep(self, label, result, sha256, jpeg):
-        """Store a photo and its line; returns how many photos that makes: 1, or 0 if it was there already."""
+        """Store a photo and its line; return 1, or 0 if the photo was there already."""
         name = sha256[:16]
         if self.has(name, label):
             return 0
         file = f"{label}/{name}.jpg"
-        # In one line: what strangers write is not always a line of a table.
+        # Joined into one line, since titles and names may contain line breaks.
         self.rows[file] = {column: " ".join(str(result.get(column) or "").split()) for column in COLUMNS}
         self.rows[file]["file"] = file
         self.places |= {result["url"]: file, name: file}

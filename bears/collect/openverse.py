@@ -1,7 +1,4 @@
-"""Openverse, the one source of photos that `collect` knows by itself: openly licensed ones, with their licences.
-
-https://api.openverse.org
-"""
+"""Search Openverse for openly licensed photos (https://api.openverse.org)."""
 
 import json
 import time
@@ -9,16 +6,16 @@ import time
 from bears.errors import DownloadError
 
 API = "https://api.openverse.org/v1/images/"
-PAGE_SIZE, MAX_RESULTS = 20, 240  # photos per page, and per query, that Openverse gives without a key
-PAUSE = 3  # seconds from page to page: it answers 20 times a minute
-MAX_WAIT = 24 * 3600  # seconds that we wait for it at most: it counts by the day, too
+PAGE_SIZE, MAX_RESULTS = 20, 240  # photos per page and per query; Openverse gives no more without a key
+PAUSE = 3  # seconds between two pages, since Openverse allows 20 requests a minute
+MAX_WAIT = 24 * 3600  # the most seconds to wait for it, since it has a limit per day, too
 
 
 def openverse(query, web, api=API, pause=PAUSE):
-    """Search Openverse; yields a dict per photo: its `url`, and what else is known of attribution.csv's `COLUMNS`.
+    """Search Openverse; yield a dict for each photo with its `url` and the other `COLUMNS` of attribution.csv.
 
-    Any other function of (query, web) that yields such dicts is a source, too, and `url` is all that they must have:
-    `main` in bears/collect/__main__.py chooses it, and has the limit `MAX_RESULTS`. Raises `DownloadError`.
+    To search elsewhere, pass another function of (query, web) to `main` in bears/collect/__main__.py. It must yield
+    dicts with at least `url`. Raises `DownloadError`.
     """
     for page in range(1, MAX_RESULTS // PAGE_SIZE + 1):
         start = time.monotonic()
@@ -34,7 +31,7 @@ def openverse(query, web, api=API, pause=PAUSE):
 
 
 def as_row(photo):
-    """Return what Openverse says about a photo, by the names of `COLUMNS`."""
+    """Convert Openverse's description of a photo to a dict with the names of `COLUMNS`."""
     row = {column: photo[column] or "" for column in ("title", "creator", "license_url", "url")}
     license = f"{photo['license']} {photo['license_version'] or ''}".strip()
     return row | {"license": license, "source": photo["foreign_landing_url"] or ""}

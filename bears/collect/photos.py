@@ -1,4 +1,4 @@
-"""Fill a folder with photos of each class that a search finds, and say whose they are."""
+"""Search for photos of each class, and download them into a folder with a list of their authors."""
 
 import re
 from itertools import islice
@@ -11,12 +11,12 @@ from bears.files import check_writable
 from bears.model.photo import small_jpeg
 from tqdm import tqdm
 
-AT_ONCE = 20  # photos that are fetched side by side
+AT_ONCE = 20  # photos that are requested together
 ON_WINDOWS_A_DEVICE = r"(con|prn|aux|nul|com\d|lpt\d)"
 
 
 def class_folders(queries):
-    """A dict from class, which is also the name of its folder, to query. Raises `DataError` when two would be one."""
+    """Return a dict from class, which is also its folder's name, to query. Raises `DataError` for two equal ones."""
     labels = {}
     for query in queries:
         label = " ".join(re.sub(r"[^\w-]", " ", query).split())[:60].strip(" -")
@@ -29,10 +29,10 @@ def class_folders(queries):
 
 
 def collect(queries, to, per_class=150, web=None, *, search):
-    """Fill the folder `to` with up to `per_class` photos for each of `queries`, each in a folder of its own.
+    """Download up to `per_class` photos for each of `queries`, each into a folder of its own in `to`.
 
     `search(query, web)` is a generator like that in bears/collect/openverse.py. Raises `DataError`, `DownloadError`
-    when the search fails, and `ExportError` when `to` cannot be written to; what has come until then is kept.
+    if the search fails, and `ExportError` if `to` can't be written to. Photos downloaded before that are kept.
     """
     labels = class_folders(queries)
     check_writable(to)
@@ -44,7 +44,7 @@ def collect(queries, to, per_class=150, web=None, *, search):
 
 
 def collect_class(label, results, per_class, collection, web):
-    """Keep the first `per_class` photos of `results` that can be downloaded, a page at a time, in their order."""
+    """Download and keep the first `per_class` photos of `results` that can be opened, in their order."""
     missing = per_class - collection.count(label)
     fresh = (result for result in results if not collection.has(result["url"], label))
     with tqdm(total=per_class, initial=per_class - missing, desc=label, unit="photo", disable=None, leave=False) as bar:

@@ -1,4 +1,4 @@
-"""Test two models on the same photos, and find which of their answers are wrong."""
+"""Test two models on the same photos, and find their wrong answers."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,20 +19,20 @@ from bears.text import print_line
 from fastai.data.transforms import parent_label
 
 FALSE_YES, FALSE_NO, WRONG_CLASS = "false yes", "false no", "wrong class"
-BATCH = 8  # photos that are opened, and asked about, at a time
-OTHER = ""  # the label of a photo that shows none of the classes
+BATCH = 8  # photos that are opened and classified at a time
+OTHER = ""  # the label of negatives
 
 
 @dataclass
 class Answer:
-    verdict: str  # in words
-    error: str  # one of the above, or ""
+    verdict: str
+    error: str  # FALSE_YES, FALSE_NO, WRONG_CLASS or ""
     unsure: bool
 
 
 @dataclass
 class Comparison:
-    """Two answers to each photo; `labels` are the photos' classes."""
+    """Hold the answers of both models to each photo. `labels` are the photos' classes."""
 
     files: list[Path]
     labels: list[str]
@@ -42,18 +42,18 @@ class Comparison:
 
     @cached_property
     def differing(self) -> list[int]:
-        """Positions of the photos that one model alone gets wrong, those that the new one gets wrong first."""
+        """Return the positions of photos that only one model gets wrong, first those of the new model."""
         wrong = [(bool(a.error), bool(b.error)) for a, b in zip(self.old, self.new)]
         return sorted((i for i, (a, b) in enumerate(wrong) if a != b), key=lambda i: wrong[i][0])
 
     @property
     def fixed(self) -> int:
-        """How many photos only the old model gets wrong."""
+        """Return how many photos only the old model gets wrong."""
         return sum(bool(self.old[i].error) for i in self.differing)
 
     @property
     def broken(self) -> int:
-        """How many photos only the new model gets wrong."""
+        """Return how many photos only the new model gets wrong."""
         return len(self.differing) - self.fixed
 
     @property
@@ -62,7 +62,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """`better` or `worse` is the new model, or these photos `cannot tell`."""
+        """Return whether the new model is `better` or `worse`, or `cannot tell` if these photos don't show it."""
         low, high = self.interval
         return "better" if high < 0 else "worse" if low > 0 else "cannot tell"
 
@@ -72,36 +72,36 @@ class Comparison:
 
 
 def count(answers: list[Answer]) -> Counter:
-    """How often each kind of error occurs in the answers of a model."""
+    """Return how often each kind of error occurs in the answers of a model."""
     return Counter(answer.error for answer in answers if answer.error)
 
 
 def compare(old: Path, new: Path, photos: Path, negatives: Path | None = None, trust: bool = False) -> Comparison:
-    """Ask both exports about the photos, one folder per class, and about `negatives`. Raises `BearsError`."""
+    """Test both exports on the photos, one folder per class, and on `negatives`. Raises `BearsError`."""
     models = [Model(file, trust) for file in (old, new)]
     labels = {f: parent_label(f) for f in check_folder(photos, tell=print_line)}
     check_classes(photos, set(labels.values()), {label for model in models for label in model.vocab})
     labels |= dict.fromkeys(list_photos(negatives, tell=print_line) if negatives else [], OTHER)
     answers = list(ask(models, labels))
     if not answers:
-        raise DataError(f"No photo in {photos} can be opened: name a folder of photos of each class.")
+        raise DataError(f"No photo in {photos} can be opened. Give a folder with one subfolder of photos per class.")
     files, (olds, news) = [f for f, *_ in answers], zip(*(pair for _, *pair in answers))
     return Comparison(files, [labels[f] for f in files], list(olds), list(news), len(labels) - len(files))
 
 
 def check_classes(photos, found, known):
-    """Refuse folders of what is no class of either model: most likely one was named wrongly."""
+    """Raise `DataError` if there are no photos, or if a folder is not a class of either model."""
     if not found:
-        raise DataError(f"There are no photos in {photos}: name a folder with one subfolder of photos per class.")
+        raise DataError(f"There are no photos in {photos}. Give a folder with one subfolder of photos per class.")
     if unknown := sorted(found - known):
         raise DataError(
-            f"No model has the class {unknown[0]}: name its folder in {photos} after one of {', '.join(sorted(known))},"
-            " or, if it shows other things, name it with --negatives."
+            f"No model has the class {unknown[0]}. Rename its folder in {photos} to one of {', '.join(sorted(known))}."
+            " Or, if it shows other things, give it with --negatives."
         )
 
 
 def ask(models: list["Model"], labels: dict[Path, str]) -> Iterator[tuple]:
-    """Yield each photo that can be opened with the answers of all models to it."""
+    """Yield each photo that can be opened, with the answers of all models."""
     files = list(labels)
     for start in range(0, len(files), BATCH):
         some = files[start : start + BATCH]
@@ -118,11 +118,11 @@ def open_or_none(file):
 
 
 class Model:
-    """An export, as the app asks it."""
+    """Classify photos with an export as the app does."""
 
     def __init__(self, file, trust):
         if not file.is_file():
-            raise ExportError(f"There is no model {file}: name the export.pkl that train.py has written.")
+            raise ExportError(f"There is no model {file}. Give the export.pkl that train.py wrote.")
         self.classifier, self.facts = Classifier(file, trust), read_facts(file)
         self.vocab = list(self.classifier.learn.dls.vocab)
 
@@ -140,10 +140,10 @@ class Model:
 
 
 def find_error(label: str, probs: dict[str, float], certainty: str, limits: Limits) -> str:
-    """Return what is wrong with an answer about a photo of the class `label`, or "".
+    """Return the error in an answer about a photo of the class `label`, or "".
 
-    A class that a model does not know is none of its classes. "Not sure: perhaps" is no yes; about a photo that shows a
-    class it is right if it names that class. So is the answer about a group if the class is in it.
+    For a class that the model doesn't know, "none of the classes" and "not sure" are right. For any other class,
+    "Not sure: perhaps" is right if it names the class, and a group is right if the class is in it.
     """
     if certainty == NONE:
         return FALSE_NO if label in probs else ""

@@ -1,4 +1,4 @@
-"""Say in words which of two models is better; the same as an HTML page, with the photos on which they differ."""
+"""Describe which of two models is better, in words and as an HTML page with the photos on which they differ."""
 
 from argparse import Namespace
 from html import escape
@@ -21,13 +21,13 @@ TITLES = {"better": "The new model is better", "worse": "The new model is worse"
 
 
 def title(comparison: Comparison) -> str:
-    """The verdict in one line."""
+    """Return the verdict in one line."""
     known = TITLES.get(comparison.verdict)
     return known or f"{photos(len(comparison.files))} cannot tell: about {comparison.needed:,} would"
 
 
 def effect(comparison: Comparison) -> str:
-    """How large the difference is, and within which limits, in errors per 1,000 photos."""
+    """Return a sentence with the difference in errors per 1,000 photos and its 95% interval."""
     low, high = (1000 * limit for limit in comparison.interval)
     difference = difference_of(comparison)
     size = f"{per_thousand(difference)} errors per 1,000 photos" if difference else "as many errors"
@@ -40,7 +40,7 @@ def per_thousand(value):
 
 
 def advice(comparison: Comparison) -> str:
-    """Return what to do now."""
+    """Return a sentence about what to do next."""
     if comparison.verdict == "better":
         return "You can put it in the place of the old one."
     if comparison.verdict == "worse":
@@ -55,7 +55,7 @@ def photos(number):
 
 
 def table(comparison: Comparison) -> list[tuple[str, int, int]]:
-    """Rows of a name and how often that is so of the old and of the new model."""
+    """Return rows of a count's name, and its value for the old and for the new model."""
     models = [comparison.old, comparison.new]
     counts = [
         {"errors": count(answers).total(), **count(answers), "unsure": sum(a.unsure for a in answers)}
@@ -65,7 +65,7 @@ def table(comparison: Comparison) -> list[tuple[str, int, int]]:
 
 
 def summary(comparison: Comparison) -> list[str]:
-    """The lines that the command prints."""
+    """Return the lines that the command prints."""
     lines = [f"{name}: {old} (old), {new} (new)" for name, old, new in table(comparison)]
     skipped = [f"{photos(comparison.skipped)} could not be opened"] * bool(comparison.skipped)
     asked = (
@@ -75,7 +75,7 @@ def summary(comparison: Comparison) -> list[str]:
 
 
 def page(comparison: Comparison, args: Namespace) -> str:
-    """The report, which needs no other file."""
+    """Return the report as HTML that needs no other file."""
     rows = "".join(f"<tr><th scope=row>{name}<td>{old}<td>{new}" for name, old, new in table(comparison))
     skipped = f"{photos(comparison.skipped)} could not be opened." if comparison.skipped else ""
     return PAGE.substitute(
@@ -92,7 +92,7 @@ def page(comparison: Comparison, args: Namespace) -> str:
 
 
 def scale(comparison):
-    """The interval as a picture: a bar on a line that has 0 in its middle."""
+    """Return the interval as a picture: a bar on a line with 0 in the middle."""
     low, high = (1000 * limit for limit in comparison.interval)
     end = max(abs(low), abs(high)) * 1.1
     left, right, size = ((value / end + 1) * 50 for value in (low, high, difference_of(comparison)))
@@ -104,12 +104,12 @@ def scale(comparison):
 
 
 def difference_of(comparison):
-    """Return how many more errors the new model makes of 1,000 photos."""
+    """Return how many more errors the new model makes per 1,000 photos."""
     return 1000 * (comparison.broken - comparison.fixed) / len(comparison.files)
 
 
 def show_photos(comparison):
-    """The photos that one model alone gets right, with what both say."""
+    """Return the photos that only one model gets right, with the verdicts of both."""
     groups = {"Only the new model is wrong": [], "Only the old model is wrong": []}
     wrong_now, wrong_before = groups.values()
     for i in comparison.differing:

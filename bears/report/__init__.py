@@ -1,1 +1,1 @@
-"""Do visitors' photos still look like the ones that a model was tested on?"""
+"""Compare visitors' photos with known ones, to find out whether they have drifted."""

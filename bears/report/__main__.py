@@ -1,4 +1,4 @@
-"""Do visitors' photos still look to a model like the ones that you know? The book calls it domain shift if they don't.
+"""Check whether visitors' photos still look to your model like photos that you know. If not, it is called domain shift.
 
 python3 -m bears report feedback my_photos --model my_model/export.pkl    # writes drift.html
 

@@ -1,4 +1,4 @@
-"""Compare how sure a model is of visitors' photos with how sure it is of photos that are known."""
+"""Compare how sure a model is about visitors' photos with how sure it is about known photos."""
 
 import csv
 from collections import Counter
@@ -16,13 +16,13 @@ from bears.photos import list_photos
 from bears.text import from_cells
 from scipy.stats import mannwhitneyu
 
-LEAST = 30  # answers; of fewer nothing can be said
-SMALL = 0.06  # of the chance that a visitor's photo gets the lower probability, above one half: Cohen's small effect
+LEAST = 30  # answers that are needed on each side
+SMALL = 0.06  # how far `lower` must be from one half to count as drift: Cohen's small effect
 
 
 @dataclass
 class Answers:
-    """How many answers had a probability in each step, and how many were of each kind, all and by day."""
+    """Count answers by step of probability, by kind, and by day."""
 
     steps: np.ndarray = field(default_factory=lambda: np.zeros(STEPS, int))
     kinds: Counter = field(default_factory=Counter)
@@ -39,16 +39,16 @@ class Answers:
 
     @property
     def sure(self):
-        """The share of answers that were sure."""
+        """Return the share of answers that were sure."""
         return self.kinds[SURE] / max(1, self.total)
 
 
 @dataclass
 class Drift:
-    lower: float  # how often the photo of a visitor gets the lower probability of two, one of each side
-    interval: tuple[float, float]  # of that, 95%
+    lower: float  # in this share of pairs, the visitor's photo has a lower probability than the known one
+    interval: tuple[float, float]  # the 95% interval of `lower`
     p: float  # of the Mann-Whitney test
-    enough: bool  # answers on both sides
+    enough: bool  # whether both sides have enough answers
 
     @property
     def found(self) -> bool:
@@ -56,7 +56,7 @@ class Drift:
 
 
 def read_counts(log: Path, model: Path) -> Answers:
-    """Read what an app has counted of the answers of a model. Raises `DataError`."""
+    """Read an app's counts of the answers of `model`. Raises `DataError`."""
     log, answers = log / "counts.csv" if log.is_dir() else log, Answers()
     try:
         version = version_of(model)
@@ -65,25 +65,25 @@ def read_counts(log: Path, model: Path) -> Answers:
                 if row["model"] == version:
                     answers.add(float(row["probability"]), row["certainty"], int(row["count"]), row["day"])
     except FileNotFoundError as e:
-        what = "`app --feedback` writes it" if Path(e.filename) == log else "name an export with --model"
-        raise DataError(f"There is no {e.filename}: {what}.") from None
+        what = "Give the folder of `app --feedback`" if Path(e.filename) == log else "Choose an export with --model"
+        raise DataError(f"There is no {e.filename}. {what}.") from None
     except (OSError, KeyError, TypeError, ValueError, csv.Error):
-        raise DataError(f"{log} cannot be read: name the counts.csv that `app --feedback` writes.") from None
+        raise DataError(f"{log} can't be read. Give the counts.csv that `app --feedback` writes.") from None
     if not answers.total:
-        raise DataError(f"{log} has no answer of {model}: name the export that the app serves with --model.")
+        raise DataError(f"{log} has no answer of {model}. Choose the export that the app serves with --model.")
     return answers
 
 
 def ask(model: Path, photos: Path) -> Answers:
-    """Ask a model about all photos in a folder. Raises `BearsError`."""
+    """Classify all photos in a folder, and count the answers. Raises `BearsError`."""
     if not model.is_file():
-        raise ExportError(f"There is no model {model}: name another with --model.")
+        raise ExportError(f"There is no model {model}. Choose another with --model.")
     classifier, answers = Classifier(model), Answers()
     for photo in opened(list_photos(photos) if photos.is_dir() else []):
         [(probs, certainty, *_)] = classifier.ask([photo])
         answers.add(max(probs.values()), certainty)
     if not answers.total:
-        raise DataError(f"There are no photos in {photos}: name a folder of photos that the model was made for.")
+        raise DataError(f"There are no photos in {photos}. Give a folder of photos that the model was made for.")
     return answers
 
 
@@ -96,7 +96,7 @@ def opened(files: Iterable[Path]):
 
 
 def compare(known: Answers, visitors: Answers) -> Drift:
-    """How much surer a model is of known photos, by the Mann-Whitney test, with the interval of Hanley and McNeil."""
+    """Compare the probabilities of both sides with the Mann-Whitney test, and the interval of Hanley and McNeil."""
     ours, theirs = (np.repeat(np.arange(STEPS), answers.steps) for answers in (known, visitors))
     n, m = len(ours), len(theirs)
     test = mannwhitneyu(ours, theirs, method="asymptotic") if len(set(ours) | set(theirs)) > 1 else None

@@ -1,4 +1,4 @@
-"""Say in words and pictures whether visitors' photos have drifted."""
+"""Describe in words and as an HTML page whether visitors' photos have drifted."""
 
 from html import escape
 from string import Template
@@ -31,7 +31,7 @@ PAGE = Template("""<!doctype html>
 
 
 def effect(found: Drift) -> str:
-    """How large the difference is: the effect size, in words."""
+    """Return a sentence with the size of the difference and its 95% interval."""
     low, high = found.interval
     return (
         f"A visitor's photo gets a lower probability than a known one in {found.lower:.0%} of pairs"
@@ -48,11 +48,11 @@ def title(found: Drift) -> str:
 
 
 def advice(found: Drift) -> str:
-    """Return what to do now."""
+    """Return a sentence about what to do next."""
     if not found.enough:
-        return "Wait for more visitors, or name a folder with more photos."
+        return "Wait for more visitors, or choose a folder with more photos."
     if not found.found:
-        return "To this model, that is: it may be as sure of something that it has never seen."
+        return "This is so for this model. It may be just as sure about things that it has never seen."
     if found.lower < 0.5:
         return "The model is surer of visitors' photos. They may be easier, or of fewer kinds."
     return (
@@ -65,13 +65,13 @@ def verdict(found: Drift) -> str:
 
 
 def say_days(visitors: Answers) -> list[str]:
-    """A line for each of the latest days."""
+    """Return a line for each of the latest 14 days: how many answers, and how many of them sure."""
     days = sorted(visitors.days.items())[-14:]
     return [f"{day}: {kinds.total()} answers, {kinds['sure']} of them sure" for day, kinds in days]
 
 
 def create(found: Drift, known: Answers, visitors: Answers) -> str:
-    """The report, which needs no other file."""
+    """Return the report as HTML that needs no other file."""
     most = max((answers.steps / answers.total).max() for answers in (known, visitors))
     bars = "".join(
         "<div>"
