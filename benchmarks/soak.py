@@ -182,9 +182,9 @@ def visit(app, photos, bad, expected, end):
             told[
                 "lost"
                 if answer is None
-                else "hostile requests refused"
+                else "malicious photos refused"
                 if isinstance(answer, str)
-                else "hostile requests answered"
+                else "malicious photos answered"
             ] += 1
             continue
         name = dice.choice(list(photos))
@@ -447,8 +447,8 @@ def main():
         "lost",
         "asked to send the photo again",
         "asked to wait",
-        "hostile requests refused",
-        "hostile requests answered",
+        "malicious photos refused",
+        "malicious photos answered",
     ):
         print(f"| {name} | {told[name]:,} |")
     print("\n| the app | before | after |\n| --- | --- | --- |")
