@@ -1,4 +1,4 @@
-"""What `python3 -m bears test` runs: pytest."""
+"""Run pytest for `python3 -m bears test`."""
 
 import sys
 
@@ -12,5 +12,5 @@ import pytest
 if __name__ == "__main__":
     try:
         sys.exit(pytest.main())
-    except KeyboardInterrupt:  # while pytest begins or ends; in between it says so itself
+    except KeyboardInterrupt:  # while pytest starts or ends; in between, pytest handles it
         sys.exit(130)

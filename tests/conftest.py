@@ -8,7 +8,7 @@ from collections import Counter
 from functools import partial
 
 os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
-os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # torch's threads that wait leave the cores to servers, browsers and workers
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # torch's waiting threads use no CPU, which servers and browsers need
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def pytest_addoption(parser):
 
 
 def pytest_sessionstart():
-    # Until here Ctrl-C ended all at once; or it was ignored, as in a job in the background. Tests send it to programs.
+    # Until here, Ctrl-C ended the program at once, or was ignored, as in a background job. Tests send it to programs.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -40,7 +40,7 @@ def pytest_sessionfinish(session):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-# Files of few tests that take minutes together. They go first: at the end, one worker would wait for the other.
+# Files with few tests that take minutes. They run first, or one worker would wait for the other at the end.
 LONG = ("test_distributed", "test_space", "test_answers", "test_launcher", "test_share", "test_proxy", "test_notebook")
 
 
@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    """Let a test that is not marked as slow start no program, neither itself nor through its fixtures."""
+    """Fail a test that is not marked as slow but starts a program, itself or through its fixtures."""
 
     def refuse(command, *args, **kwargs):
         pytest.fail(f"starts {command}: mark the test with @pytest.mark.slow")
@@ -65,7 +65,7 @@ def pytest_runtest_protocol(item):
 
 @pytest.fixture(scope="session")
 def photos():
-    """The real photos that the shipped model was trained on; they are not part of the repository."""
+    """Return the folder of the shipped model's photos, which are not part of the repository."""
     if not PHOTOS.is_dir():
         pytest.skip("needs the real photos in ../shared/photos")
     return PHOTOS
@@ -73,7 +73,7 @@ def photos():
 
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory):
-    """A data set that this machine can draw: 16 photos each of discs and squares, on noise."""
+    """Draw a data set: 16 photos each of discs and squares, on noise."""
     folder, rng = tmp_path_factory.mktemp("shapes"), np.random.default_rng(0)
     for label, draw in (("disc", ImageDraw.ImageDraw.ellipse), ("square", ImageDraw.ImageDraw.rectangle)):
         (folder / label).mkdir()
@@ -87,7 +87,7 @@ def shapes(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory):
-    """A function that fills a folder in the worker which asks for it first; another one waits, and uses it, too."""
+    """Return a function that fills a folder once for all workers: the first one does it, the others wait and use it."""
     base = tmp_path_factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
@@ -106,7 +106,7 @@ def once(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def shapes_model(shapes, once):
-    """An export of train.py, run as a user does; every photo says where it was taken."""
+    """Train on `shapes` as a user does, with GPS data in every photo, and return the export."""
     return once("shapes_model", partial(train_shapes, shapes)) / "model" / "export.pkl"
 
 
@@ -125,8 +125,8 @@ def train_shapes(shapes, folder):
 
 @pytest.fixture(scope="session")
 def runtime(once):
-    """ONNX Runtime Web in this machine's cache: by npm where there is one, or else as the command fetches it."""
-    from bears.offline.runtime import fetch_runtime  # not above: hosts have no need of it
+    """Put ONNX Runtime Web into this machine's cache, with npm if there is one, or else as the command does."""
+    from bears.offline.runtime import fetch_runtime  # here since hosts don't install its packages
 
     once("runtime", keep_runtime)
     try:
@@ -150,7 +150,7 @@ def keep_runtime(to):
 
 @pytest.fixture(scope="session")
 def offline(runtime, once):
-    """The folder that `python3 -m bears offline` makes of the shipped model, and what it prints."""
+    """Run `python3 -m bears offline` for the shipped model; return the folder and the output."""
     folder = once("offline", make_offline)
     return folder / "site", (folder / "said").read_text()
 
@@ -171,8 +171,8 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def no_workers():
-    """fastai loads photos in this process: to start others takes longer than to load a few drawn photos."""
-    from fastai.torch_core import defaults  # not above: tests of the web need no torch
+    """Let fastai load photos in this process, since starting others takes longer for a few small photos."""
+    from fastai.torch_core import defaults  # here since tests of the web need no torch
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(defaults, "cpus", 0)
@@ -181,7 +181,7 @@ def no_workers():
 
 @pytest.fixture
 def no_pictures(monkeypatch):
-    """Without those of the report, which take longer than a tiny training; other tests look at them."""
+    """Replace the report's plots, which take longer than a tiny training. Other tests check them."""
     monkeypatch.setattr("matplotlib.pyplot.savefig", lambda *args, **kwargs: None)
 
 
@@ -194,7 +194,7 @@ def web_server():
 
 @pytest.fixture
 def hub(monkeypatch):
-    """A server that behaves like the Hub, which this process asks instead of that; others need HF_ENDPOINT."""
+    """Start a server that behaves like the Hub, and let this process use it. Other processes need HF_ENDPOINT."""
     with running_hub() as hub:
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)

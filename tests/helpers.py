@@ -1,4 +1,4 @@
-"""What the tests of several files use; fixtures are in conftest.py."""
+"""Share helpers between test files. Fixtures are in conftest.py."""
 
 import contextlib
 import io
@@ -28,9 +28,9 @@ FFMPEG = shutil.which("ffmpeg")
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
-LIST = ["git", "-C", ROOT, "ls-files"]  # which fails in a copy without its history
+LIST = ["git", "-C", ROOT, "ls-files"]  # fails in a copy without git's history
 TRACKED = subprocess.run(LIST, capture_output=True, text=True).stdout.splitlines() if shutil.which("git") else []
-# What some tests need and not every machine has, and what to do about it.
+# Things that some tests need and some machines lack, and what to do about it.
 NEEDS = {
     "a chromium, for the page as a visitor sees it": (CHROMIUM, "install the package chromium"),
     "firefox, for the page once more": (FIREFOX, "install the package firefox-esr"),
@@ -49,7 +49,7 @@ FILE_DATA = {"meta": {"_type": "gradio.FileData"}}
 
 
 def needs(word):
-    """Skip a test where what it needs is missing."""
+    """Skip a test if `word` from the list above is missing."""
     [(name, (there, _))] = [(name, need) for name, need in NEEDS.items() if name.startswith(word)]
     return pytest.mark.skipif(not there, reason=f"needs {name}")
 
@@ -61,7 +61,7 @@ def free_port():
 
 
 def get(url):
-    """What a program of this machine answers, as soon as it listens."""
+    """Return the answer of a program on this machine, as soon as it listens."""
     for _ in range(600):
         try:
             return requests.get(url, timeout=120)
@@ -71,18 +71,18 @@ def get(url):
 
 
 def children(pid):
-    """The numbers of the processes that a process has started, as strings."""
+    """Return the ids, as strings, of the processes that a process has started."""
     return " ".join(f.read_text() for f in Path(f"/proc/{pid}/task").glob("*/children")).split()
 
 
 def memory(pid, field="VmRSS"):
-    """Bytes that a process and all its children have in memory, or had at their peaks (`VmHWM`)."""
+    """Return the bytes that a process and all its children have in memory, or had at their peaks (`VmHWM`)."""
     own = int(re.search(rf"{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) * 1024
     return own + sum(memory(child, field) for child in children(pid))
 
 
 class Server:
-    """`python app.py` as a user starts it, on a free port of this machine."""
+    """Run `python app.py` as a user does, on a free port of this machine."""
 
     def __init__(self, log, *args, app=ROOT / "app.py", env=(), seconds=60):
         self.log = log
@@ -98,7 +98,7 @@ class Server:
             if match := re.search(pattern, self.log.read_text()):
                 return match[0]
             time.sleep(0.1)
-        self.process.kill()  # nobody else would end it
+        self.process.kill()  # or it would run for ever
         raise AssertionError(f"app.py never printed {pattern}:\n{self.log.read_text()}")
 
     def close(self):
@@ -107,9 +107,9 @@ class Server:
 
 
 class Nginx:
-    """Debian's nginx before a server, as its own examples set it up: it says neither for whom it asks nor the name."""
+    """Run Debian's nginx before a server, as in its examples. It passes on neither client address nor host."""
 
-    # One process, since those that it starts may not write into a folder of root's.
+    # One process, since its child processes could not write into a folder of root.
     CONFIG = """daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
     events {{ worker_connections 2000; }}
     http {{
@@ -140,7 +140,7 @@ def wait_until(true, seconds=10):
 
 
 def in_front_end(browser, script, *args):
-    """What a script says in a page that can import the modules of bears/web."""
+    """Run a script in a page that can import the modules of bears/web, and return its result."""
     page = browser.new_page()
     open_front_end(page)
     said = page.evaluate(script, *args)
@@ -149,7 +149,7 @@ def in_front_end(browser, script, *args):
 
 
 def open_front_end(page, html=""):
-    """Open a page that has `html` and can import the modules of bears/web, as `/alarm.js`; no server is needed."""
+    """Open a page with `html` that can import the modules of bears/web, such as `/alarm.js`, without a server."""
 
     def send(route):
         name = urlsplit(route.request.url).path[1:]
@@ -165,10 +165,10 @@ def open_front_end(page, html=""):
 
 
 class Host:
-    """A host of static files that can go away and come back at the same address; `asked` are the paths asked for.
+    """Serve static files on a host that can go down and come back at the same address.
 
-    It sends `rate` bytes a second of each, if there is a rate. What is in `wrong`, bytes by path, it sends once instead
-    of the file, with the same date, and says that a browser may keep it for a year.
+    `asked` lists the requested paths. With a `rate`, each file is sent at so many bytes per second. The bytes in
+    `wrong` are sent once instead of the file at that path, with the same date, and may be cached for a year.
     """
 
     def __init__(self, folder, rate=None):
@@ -176,7 +176,7 @@ class Host:
         self.start()
 
     def start(self):
-        from bears.offline.serve import Quiet  # not everything that imports this file needs it
+        from bears.offline.serve import Quiet  # here since many tests don't need it
 
         class Noting(Quiet):
             def send_head(handler):
@@ -221,7 +221,7 @@ def upload(server, data, name="photo.jpg"):
 
 
 def ask_from(url, photo, client="127.0.0.1", session="", **headers):
-    """Ask from one of this machine's addresses without waiting for the answer; returns why that is refused, or ""."""
+    """Ask from one of this machine's addresses, without waiting for the answer; return the refusal, or ""."""
     with contextlib.closing(HTTPConnection(urlsplit(url).netloc, source_address=(client, 0), timeout=30)) as http:
         body, headers = json.dumps({"data": [photo]}), {"Content-Type": "application/json", **headers}
         http.request("POST", f"{urlsplit(url).path}/gradio_api/call/predict?session={session}", body, headers)
@@ -229,21 +229,21 @@ def ask_from(url, photo, client="127.0.0.1", session="", **headers):
 
 
 def call(server, photo):
-    """The events that `/call` streams, as text, or why it does not."""
+    """Return the events that `/call` streams, as text, or the refusal."""
     url = f"{server.url}/gradio_api/call/predict"
     asked = requests.post(url, json={"data": [photo]}, timeout=30)
     return requests.get(f"{url}/{asked.json()['event_id']}", timeout=60).text if asked.ok else asked.text
 
 
 def answer(server, data, name="photo.jpg"):
-    """Label, confidences and headline for an uploaded photo, or the sentence that refuses it."""
+    """Return the label, probabilities and verdict for an uploaded photo, or the sentence that refuses it."""
     sent = send(server, data, name)
     if sent.status_code == 400:
         return sent.text
     text = call(server, {"path": sent.json()[0], **FILE_DATA})
     if text.startswith("{"):
         return json.loads(text)["detail"]
-    event, data = re.search(r"event: (complete|error)\ndata: (.*)", text).groups()  # heartbeats may come before
+    event, data = re.search(r"event: (complete|error)\ndata: (.*)", text).groups()  # heartbeats may come first
     if event == "complete":
         label, headline, *_ = json.loads(data)
         return label, headline
@@ -258,7 +258,7 @@ def model_process(server):
 
 @contextlib.contextmanager
 def stopped_model(server):
-    """The model's process stands still, and goes on afterwards, unless another has taken its place meanwhile."""
+    """Stop the model's process during the block, and continue it afterwards if it still exists."""
     model = model_process(server)
     os.kill(model, signal.SIGSTOP)
     try:
@@ -269,31 +269,31 @@ def stopped_model(server):
 
 
 def facts_of(folder):
-    """What train.py has written beside the export."""
+    """Return the export.json that train.py wrote into a folder."""
     return json.loads((folder / "export.json").read_text())
 
 
 @contextlib.contextmanager
 def chromium(*args):
-    """The browser without a window, a Playwright `Browser`; `args` are more of its own."""
-    from playwright.sync_api import sync_playwright  # not everything that imports this file needs it
+    """Start Chromium without a window, and yield Playwright's `Browser`. `args` are more options of Chromium."""
+    from playwright.sync_api import sync_playwright  # here since many tests don't need it
 
     with sync_playwright() as playwright, open_browser(playwright, *args) as browser:
         yield browser
 
 
 def open_browser(playwright, *args):
-    """As `chromium`, for a Playwright that runs already: a program can have one only."""
+    """Start Chromium with a Playwright that already runs, since a program can only have one."""
     args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", *args]
     return playwright.chromium.launch(executable_path=CHROMIUM, args=args)
 
 
 def clip(name, file, away=2):
-    """A still scene of 640 x 360, into which an example slides and stays for ten seconds, again `away` seconds later.
+    """Write a clip in MJPEG, 640 x 360 pixels, for Chromium's camera, which shows 30 frames a second.
 
-    MJPEG is one JPEG after the other; Chromium shows 30 a second.
+    An example slides into a still scene and stays for ten seconds, and comes again `away` seconds later.
     """
-    import numpy as np  # not everything that imports this file needs these
+    import numpy as np  # here since many tests don't need these
     from PIL import Image
 
     grass = np.random.default_rng(0).uniform(80, 150, (18, 32, 1)) * (0.8, 1, 0.55)
@@ -309,8 +309,8 @@ def clip(name, file, away=2):
 
 
 def serious_findings(page):
-    """What axe-core finds serious once the page has come to rest: colours that fade have less contrast meanwhile."""
-    from axe_playwright_python.sync_playwright import Axe  # not every test that imports this file needs it
+    """Return axe-core's serious findings after all animations have ended, since fading colours have less contrast."""
+    from axe_playwright_python.sync_playwright import Axe  # here since many tests don't need it
 
     for _ in range(10):
         found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]

@@ -1,4 +1,4 @@
-"""Small files that cost much: each is a picture to its decoder, and more than a photo may cost."""
+"""Make small files that take a decoder much time or memory."""
 
 import io
 import struct
@@ -13,14 +13,14 @@ def saved(im, format, **kwargs):
 
 
 def jpeg_of_many_scans(side=7000, scans=300):
-    """All but the first few scans refine the same bit of every pixel."""
+    """Return a JPEG with so many scans, most of which refine the same bit of every pixel."""
     data = saved(Image.new("L", (side, side), 128), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:-2] + data[last:-2] * scans + data[-2:]
 
 
 def jpeg_of_separate_components(side=14140):
-    """Grey, as red, green and blue, each in a scan of its own, two bits per block of 64 pixels."""
+    """Return a grey JPEG with a separate scan for each colour, two bits per block of 64 pixels."""
     small = saved(Image.new("L", (8, 8), 128), "JPEG", optimize=True)
     frame, tables, scan = small.index(b"\xff\xc0"), small.index(b"\xff\xc4"), small.index(b"\xff\xda")
     components = b"".join(bytes([i, 0x11, 0]) for i in (1, 2, 3))
@@ -31,18 +31,18 @@ def jpeg_of_separate_components(side=14140):
 
 
 def jpeg_of_many_comments(comments=5_000_000):
-    """Pillow keeps each of them; nothing but the deadline stops it."""
+    """Return a JPEG with so many comments, all of which Pillow keeps. Only the deadline stops it."""
     data = saved(Image.new("L", (8, 8)), "JPEG")
     return data[:2] + b"\xff\xfe\0\2" * comments + data[2:]
 
 
 def tiff_of_many_strips(strips=2**18, kind=4, order="<", big=False):
-    """Of the kinds of numbers that strips may have, 4 are the usual; `big` is BigTIFF, for files of more than 4 GB."""
+    """Return a TIFF with so many strips. `kind` is the type of their offsets, usually 4. `big` makes a BigTIFF."""
     number, entry, offset, head = ("Q", "HHQQ", "Q", 16) if big else ("H", "HHLL", "L", 8)
     tags = [(256, 3, 1, 64), (257, 3, 1, 64), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
     table = struct.calcsize(order + number) + 8 * struct.calcsize(order + entry) + struct.calcsize(order + offset)
     tags += [(273, kind, strips, head + table), (278, 3, 1, 1), (279, 4, 1, 64)]
-    if order == ">":  # a number that is shorter than its field stands at the left of it
+    if order == ">":  # a number shorter than its field is at the left of it
         bits = {n: 8 * struct.calcsize(order + offset) - size for n, size in ((3, 16), (4, 32))}
         tags = [(tag, kind, n, value if n > 1 else value << bits[kind]) for tag, kind, n, value in tags]
     entries = b"".join(struct.pack(order + entry, *tag) for tag in tags)
@@ -63,18 +63,18 @@ def png_that_is_thin():
 
 
 def avif_that_lies(side=8192):
-    """Its header says 64 x 64."""
+    """Return an AVIF whose header says 64 x 64 pixels."""
     data = saved(Image.new("L", (side, side)), "AVIF", speed=10)
     size = data.index(b"ispe") + 8
     return data[:size] + struct.pack(">LL", 64, 64) + data[size + 8 :]
 
 
-# Those that are refused by a look at them.
+# Files that are refused before they are decoded.
 REFUSED = [jpeg_of_many_scans, jpeg_of_separate_components, tiff_of_many_strips, gif_of_many_comments]
 
 
 def huge_jpeg(width, height):
-    """A JPEG whose header promises more pixels than it has."""
+    """Return a JPEG whose header promises more pixels than it has."""
     jpeg = saved(Image.new("RGB", (16, 16)), "JPEG")
     at = jpeg.index(b"\xff\xc0") + 5
     return jpeg[:at] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + jpeg[at + 4 :]

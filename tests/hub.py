@@ -1,4 +1,4 @@
-"""A local server that behaves like the Hugging Face Hub where this project asks it."""
+"""Serve the parts of the Hugging Face Hub's API that this project uses."""
 
 import base64
 import http.server
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """Answers as the Hub does when a repository is created, listed and a commit is made, and keeps what it is sent.
+    """Create and list repositories and take commits as the Hub does, and keep what was sent.
 
-    `files` of the server is a dict from path to the title of the last commit that has changed it; `contents` has the
-    bytes of those that can be downloaded.
+    The server's `files` is a dict from path to the title of the last commit that changed it. `contents` has the bytes
+    of the files that can be downloaded.
     """
 
     def do_POST(self):
@@ -34,7 +34,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
             objects = json.loads(body)["objects"]
             upload = {"upload": {"href": f"{self.server.url}/store/{objects[0]['oid']}"}}
             return self.reply({"transfer": "basic", "objects": [{**o, "actions": upload} for o in objects]})
-        if self.path == "/api/validate-yaml":  # of the card
+        if self.path == "/api/validate-yaml":  # checks the card
             return self.reply({"errors": [], "warnings": []})
         self.server.commit = [json.loads(line) for line in body.splitlines()]
         [title] = [line["value"]["summary"] for line in self.server.commit if line["key"] == "header"]
@@ -56,7 +56,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
         self.do_GET()
 
     def send_file(self, name):
-        """Answer a download, or the question whether the file is there."""
+        """Answer a download, or a HEAD request for a file."""
         if name not in self.server.contents:
             return self.reply({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound"})
         self.reply(self.server.contents[name], headers={"ETag": f'"{name}"', "X-Repo-Commit": "0" * 40})

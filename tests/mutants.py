@@ -4,8 +4,8 @@
     python tests/mutants.py                            # every module below
     python tests/mutants.py bears/watch/alarm.py -v    # one of them, with each change that no test notices
 
-mutmut makes the changes. `mutmut run` would collect the tests and open the model anew for each of them, which takes
-seconds. Here pytest does so once for a file of tests, and a copy of its process (a fork) tries each change.
+mutmut makes the changes. `mutmut run` would collect the tests and open the model again for each of them, which takes
+seconds. Here pytest does this once for a file of tests, and a copy of its process (a fork) tries each change.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from time import process_time
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TESTS = {  # the files whose quick tests are about a module
+TESTS = {  # for each module, the files with its quick tests
     "bears/app/guard.py": ["requests"],
     "bears/app/uploads.py": ["requests"],
     "bears/clean/decisions.py": ["clean"],
@@ -38,15 +38,15 @@ TESTS = {  # the files whose quick tests are about a module
     "bears/watch/alarm.py": ["watch"],
     "bears/watch/motion.py": ["motion"],
 }
-QUICK = 2  # seconds that a test computes at most, to be asked about each change
+QUICK = 2  # tests that compute for longer (seconds) are left out
 
 
 class Mutant:
-    """One change of a function: its new code, and that as a text of the changed lines."""
+    """Hold one change of a function: its new code, and the changed lines as text."""
 
     def __init__(self, name, made, changed):
         self.key = name.rpartition("__mutmut_")[0]
-        self.path = self.key[2:].split("ǁ")  # a class, if any, and a function
+        self.path = self.key[2:].split("ǁ")  # the class, if any, and the function
         self.code = find(changed, [*self.path[:-1], name]).__code__
         spans, lines = made.line_span_by_function_name, made.code.splitlines()
         spans = spans[f"{self.key}__mutmut_orig"], spans[name]
@@ -55,7 +55,7 @@ class Mutant:
         self.killed = False
 
     def swap(self, module):
-        """Change the function, also where it was imported by its name; or change it back."""
+        """Replace the function by the changed one or back, also in modules that imported it by name."""
         function = find(vars(module), self.path)
         function.__code__, self.code = self.code, function.__code__
 
@@ -67,7 +67,7 @@ def find(names, path):
 
 
 def make_mutants(file, most):
-    """Return `most` of the changes that mutmut makes to a module, always the same, or all if they are fewer."""
+    """Return at most `most` of mutmut's changes to a module, drawn at random but always the same."""
     from mutmut.mutation.file_mutation import mutate_file_contents
 
     made = mutate_file_contents(str(file), file.read_text(encoding="utf-8"))
@@ -82,7 +82,7 @@ def name_of(file):
 
 
 class Plugin:
-    """Runs mutants in the place of the tests: of each file of tests, those of functions that its tests reach."""
+    """Replace pytest's run of the tests: for each file, try the mutants of the functions that its tests reach."""
 
     def __init__(self, file, most):
         self.file, self.most, self.mutants, self.failed = ROOT / file, most, [], False
@@ -117,7 +117,7 @@ class Plugin:
                 mutant.swap(self.module)
 
     def trace(self, item):
-        """Run a test; return the code in the module that it reaches, and whether it fails."""
+        """Run a test; return the code of the module that it reaches, and whether it fails."""
         reached = set()
 
         def note(frame, event, arg):
@@ -132,15 +132,15 @@ class Plugin:
         return reached, failed
 
     def fails(self, item):
-        """Run a test, and leave to the next one what tests of this file share."""
+        """Run a test and return whether it fails. Keep shared fixtures for the next test."""
         self.failed = False
         following = self.items[self.items.index(item) - 1]
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following if following is not item else None)
         return self.failed
 
     def fails_in_fork(self, tests, limit):
-        """Whether a test fails twice in a copy of this process, or ends it, or computes for too many seconds."""
-        gc.freeze()  # the copy must not end what it shares with this process
+        """Return whether a test fails twice in a copy of this process, or ends it, or takes longer than `limit`."""
+        gc.freeze()  # so that the copy doesn't close things that it shares with this process
         if not (child := os.fork()):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 1), os.dup2(nowhere, 2)
@@ -154,7 +154,7 @@ class Plugin:
 
 
 def use_one_thread():
-    """Let torch and OpenCV start no threads: a fork has none of them, and would wait for them for ever."""
+    """Stop torch and OpenCV from starting threads, since a fork lacks them and would wait for them for ever."""
     import cv2
     import torch
 

@@ -1,4 +1,4 @@
-"""Cameras in the network, whose pictures ffmpeg makes: H.264 over RTSP, as from most, and HLS."""
+"""Run network cameras with pictures from ffmpeg: H.264 over RTSP, and HLS."""
 
 import re
 import socket
@@ -10,17 +10,17 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 from helpers import FFMPEG, Host
 
-SCENE = ["-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=10"]  # in which a clock goes
+SCENE = ["-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=10"]  # a picture with a running clock
 H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"]
 
 
 def encode(*to, **kwargs):
-    """Start to make ten pictures a second, for ever."""
+    """Start ffmpeg, which encodes ten pictures a second until it is stopped."""
     return subprocess.Popen([FFMPEG, "-loglevel", "error", *SCENE, *H264, *to], **kwargs)
 
 
 class Hls(Host):
-    """A folder into which a piece of two seconds comes every two seconds, and its host."""
+    """Serve a folder in which ffmpeg writes a piece of two seconds every two seconds."""
 
     def __init__(self, folder):
         super().__init__(folder)
@@ -34,7 +34,7 @@ class Hls(Host):
 
 
 class Handler(StreamRequestHandler):
-    """Enough of RFC 2326 for one who watches, with the password that cameras ask for."""
+    """Answer one RTSP client (RFC 2326), with a password as cameras have it."""
 
     def handle(self):
         self.word = self.server.next_word()
@@ -69,7 +69,7 @@ class Handler(StreamRequestHandler):
 
 
 class Rtsp(ThreadingTCPServer):
-    """Each connection goes as the next word of `script` says: run, refuse, or stall or drop after two seconds."""
+    """Treat each connection by the next word of `script`: run, refuse, or after two seconds stall or drop."""
 
     daemon_threads, block_on_close, allow_reuse_address = True, False, True
 
@@ -86,7 +86,7 @@ class Rtsp(ThreadingTCPServer):
             thread.start()
 
     def receive(self):
-        """Until an empty packet comes: a socket may not be closed while a thread waits for it."""
+        """Receive packets until an empty one, since a socket can't be closed while a thread waits for it."""
         while packet := self.source.recv(2**16):
             for packets in self.listeners:
                 packets.put(packet)
@@ -102,7 +102,7 @@ class Rtsp(ThreadingTCPServer):
         return f"rtsp://user:secret@127.0.0.1:{self.server_address[1]}/stream?token=secret"
 
     def handle_error(self, request, client_address):
-        """Whoever watched is gone."""
+        """Ignore errors after the client has gone."""
 
     def close(self):
         self.encoder.kill(), self.encoder.wait(), self.encoder.stdout.close()

@@ -1,4 +1,4 @@
-"""The four answers: a class, one of a group (but which?), not sure, none. Whoever passes one on knows them all."""
+"""Test the four kinds of answer in Python, JavaScript, and everywhere they are shown."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ CANNOT_TELL = Limits(0.97, [["black", "grizzly"]])
 PROBS = {"black": 0.359, "grizzly": 0.64, "teddy": 0.001}
 
 
-# The rules, which Python and JavaScript both have
+# The rules in Python and JavaScript
 
 
 @pytest.mark.parametrize("case", CASES["certainty"], ids=lambda case: case["about"])
@@ -58,7 +58,7 @@ def test_words_in_python(case):
 
 
 def in_javascript(browser, module, answer, cases):
-    """What the front end says of some cases: `answer` is a function of one, in which `js` is the module."""
+    """Return the front end's answers to some cases. `answer` is a function of a case that uses the module as `js`."""
     script = f'async cases => {{ const js = await import("{module}"); return cases.map({answer}) }}'
     said = in_front_end(browser, script, cases)
     assert len(said) == len(cases)
@@ -99,7 +99,7 @@ def test_words_in_javascript(browser):
         assert answer["group"] == (case["groups"][0] if case["certainty"] == GROUP else [])
 
 
-# The words
+# The verdicts
 
 
 def test_a_group_is_named_as_export_json_names_it():
@@ -124,11 +124,11 @@ def test_the_bar_of_a_group_comes_first_and_is_no_longer_than_what_was_earned():
     assert shown_probs(PROBS, SURE, CANNOT_TELL) == PROBS
 
 
-# Whoever passes them on
+# Everything that shows them
 
 
 def write_model(folder):
-    """An export that can't tell the bear of the example, with its facts and photos."""
+    """Write an export that answers with a group for the example, with its facts and photos."""
     learn = open_export(ROOT / "export.pkl")
     probs = Classifier(ROOT / "export.pkl").ask([open_photo(BLACK)])[0][0]
     likely = (probs["black"] + sum(probs[label] for label in ("black", "grizzly"))) / 2
@@ -155,7 +155,7 @@ def group_server(group_model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def group_site(group_model, runtime, tmp_path_factory):
-    """The page without a server, of the same export."""
+    """Build the offline version of the same export."""
     folder = tmp_path_factory.mktemp("site")
     for name, data in build(group_model, False, [], lambda words: None).items():
         (folder / name).parent.mkdir(exist_ok=True)
@@ -233,7 +233,7 @@ def test_a_table_and_megadetectors_file_are_told(group_model, tmp_path):
 
 
 class Torn:
-    """In the place of a model that can't tell which bear it is."""
+    """Replace a model that can't tell which bear it is."""
 
     def ask(self, pictures, alone):
         return [(PROBS, GROUP, None, None)] * len(pictures)

@@ -1,4 +1,4 @@
-"""Another subject from photos to page, without changing code: drawn shapes instead of bears."""
+"""Test drawn shapes instead of bears, from photos to the app, without changes to the code."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def test_an_example_that_is_there_already_is_kept(shapes_model, tmp_path):
     from bears.model.export import export_examples  # imports torch
 
     class Interp:
-        """Only what is asked of fastai's `Interpretation`: the files, smallest loss first."""
+        """Replace fastai's `Interpretation` by the files, smallest loss first."""
 
         def top_losses(self, largest, items):
             return None, None, sorted((shapes_model.parent.parent / "photos").glob("*/*.jpg"))
@@ -52,7 +52,7 @@ def test_an_example_that_is_there_already_is_kept(shapes_model, tmp_path):
 def test_the_page_speaks_of_these_classes(shapes_server, browser):
     page = browser.new_page()
     page.goto(shapes_server.url)
-    page.get_by_label("Example: Square shape").wait_for()  # until then the first words stand there alone
+    page.get_by_label("Example: Square shape").wait_for()  # until then only the first words are there
     page.get_by_role("heading", name="Disc or square shape?").wait_for()
     text = page.locator("#about").inner_text()
     assert "32 photos" in text and "disc, square" in text and "bear" not in page.content().lower()
@@ -91,7 +91,7 @@ def test_the_examples_that_a_readme_lists_are_for_a_model_of_all_their_classes(t
 
     assert offered("black", "grizzly", "teddy") == ["black", "grizzly", "none", "teddy"]
     assert offered("black", "otter") == offered() == ["otter"]
-    (tmp_path / "examples" / "README.md").unlink()  # without it, photos are what their names say
+    (tmp_path / "examples" / "README.md").unlink()  # without it, only the names count
     assert offered("otter") == ["none", "otter"]
 
 
@@ -117,7 +117,7 @@ def test_without_a_subject_the_classes_stand_alone():
 
 
 def course_export(folder, shapes, **kwargs):
-    """Train nothing, and export as the course does: `learn.export`, with the labels that `kwargs` make of the names."""
+    """Export an untrained network as the course does, with `learn.export`. `kwargs` make labels from the names."""
     from fastai.vision.all import DataBlock, ImageBlock, Resize, get_image_files, vision_learner  # imports torch
 
     block = DataBlock(get_items=get_image_files, item_tfms=Resize(64), **{"blocks": (ImageBlock, None), **kwargs})
@@ -129,7 +129,7 @@ def course_export(folder, shapes, **kwargs):
 
 @pytest.fixture(scope="module")
 def is_disc(shapes, no_workers, tmp_path_factory):
-    """The export of Lesson 1's `is_cat`, but for the animal: its vocab is False and True."""
+    """Return an export like Lesson 1's `is_cat`, whose vocab is False and True."""
     from fastai.vision.all import CategoryBlock, ImageBlock
 
     blocks = {"blocks": (ImageBlock, CategoryBlock), "get_y": lambda file: file.parent.name == "disc"}
@@ -137,7 +137,7 @@ def is_disc(shapes, no_workers, tmp_path_factory):
 
 
 def letters(file):
-    """A label that is a number: 4 for a disc, 6 for a square."""
+    """Return a number as the label: 4 for a disc, 6 for a square."""
     return len(file.parent.name)
 
 
@@ -153,7 +153,7 @@ def test_labels_that_are_numbers_become_text_in_their_order(shapes, no_workers, 
     assert learn.dls.vocab == [6, 4]
     [(probs, *_)] = Classifier(file, trust=True).ask([Image.new("RGB", (64, 64))])
     assert list(probs) == ["6", "4"]
-    export(learn, tmp_path / "ours.pkl")  # which needs no trust
+    export(learn, tmp_path / "ours.pkl")  # opens without --trust-model
     assert list(open_export(tmp_path / "ours.pkl").dls.vocab) == ["6", "4"]
 
 
@@ -206,7 +206,7 @@ def test_a_model_that_predicts_a_number_is_refused_in_a_sentence(shapes, no_work
 
 
 def serve_untrained(folder, classes, subject):
-    """A page for `classes`, none of which is likely: its network has learnt nothing."""
+    """Serve an untrained network for `classes`, so that none of them is likely."""
     from bears.model.export import export  # imports torch
     from fastai.vision.all import IndexSplitter, IntToFloatTensor, Resize, vision_learner
 

@@ -1,4 +1,4 @@
-"""app.py as its visitors meet it: a real server, asked by a real gradio_client."""
+"""Test app.py with a real server and a real gradio_client."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""`benchmarks/corruptions.py` and `benchmarks/cameras.py`: what a model makes of photos that are not from a search."""
+"""Test `benchmarks/corruptions.py` and `benchmarks/cameras.py`, which measure models on bad photos."""
 
 import re
 import shutil
@@ -44,7 +44,7 @@ def test_corruptions_print_two_tables_of_photos_that_no_app_has_seen(shapes, no_
 
 @pytest.fixture
 def camera_photos(tmp_path):
-    """The example photos, as `cameras.py` wants them."""
+    """Return a folder of the example photos in the layout for `cameras.py`."""
     examples = ROOT / "examples"
     for name, copies in {"black": 2, "grizzly": 2, "teddy": 2, "none": 1}.items():
         folder = tmp_path / "photos" / ("not_bears" if name == "none" else f"bears/{name}")

@@ -1,4 +1,4 @@
-"""Binder: the app behind a real Jupyter server and its proxy, under a base URL like Binder's, in a real browser."""
+"""Test the app on Binder: behind a real Jupyter server and its proxy, with a base URL like Binder's."""
 
 import os
 import re
@@ -14,7 +14,7 @@ EXAMPLES = ROOT / "examples"
 
 @pytest.fixture(scope="module")
 def app_url(tmp_path_factory):
-    """The address of the app on a Jupyter server that `.binder/postBuild` has configured, as Binder's builder does."""
+    """Start a Jupyter server configured by `.binder/postBuild`, and yield the app's address on it."""
     home, port = tmp_path_factory.mktemp("home"), free_port()
     env = {**os.environ, "HOME": str(home), "BINDER_LAUNCH_HOST": "https://mybinder.org/"}
     subprocess.run([ROOT / ".binder" / "postBuild"], cwd=ROOT, env=env, check=True)
@@ -28,23 +28,23 @@ def app_url(tmp_path_factory):
     try:
         get(url)
         yield url
-        # The sum of all peaks, which is more than they had at any one time.
+        # The sum of all peaks, which is more than they used at any one time.
         assert memory(jupyter.pid, "VmHWM") < 2e9, "Binder gives it 2 GB"
     finally:
-        jupyter.terminate()  # Jupyter ends the app that it has started
+        jupyter.terminate()  # Jupyter stops the app, too
         jupyter.wait(30)
 
 
 @pytest.fixture(scope="module")
 def page(app_url, browser):
-    """The app's page as a visitor opens it from the badge, after which Binder appends its token."""
+    """Open the app as Binder's badge does, with a token in the address."""
     page, failed = browser.new_page(), []
     page.on("response", lambda r: failed.append(f"{r.status} {r.url}") if r.status >= 400 else None)
     page.goto(f"{app_url}?token=secret")
     page.get_by_label("Example: Grizzly bear").wait_for(timeout=60_000)  # the page listens now
     yield page
     page.close()
-    assert not [f for f in failed if not f.endswith("/manifest.json")]  # of an app to install, which this is not
+    assert not [f for f in failed if not f.endswith("/manifest.json")]  # Gradio's manifest isn't there
 
 
 @pytest.mark.slow

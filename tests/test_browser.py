@@ -1,4 +1,4 @@
-"""The page in a real browser, on a desktop and a phone, in light and dark, for eyes, keyboards and screen readers."""
+"""Test the app in a real browser: on a desktop and a phone, light and dark, with keyboards and screen readers."""
 
 import base64
 import io
@@ -35,7 +35,7 @@ def screen(request):
 
 @pytest.fixture
 def open_page(server, browser):
-    """A function that opens the page on a screen; what JavaScript throws fails the test."""
+    """Return a function that opens the app on a screen. Errors in JavaScript fail the test."""
     errors, contexts = [], []
 
     def open_page(screen=DESKTOP, ready=True, init="", **kwargs):
@@ -45,7 +45,7 @@ def open_page(server, browser):
         page.add_init_script(init)
         page.goto(server.url)
         if ready:
-            page.get_by_label("Example: Teddy bear").wait_for()  # what bears/web/page.js does is done
+            page.get_by_label("Example: Teddy bear").wait_for()  # bears/web/page.js has run
         return page
 
     yield open_page
@@ -55,7 +55,7 @@ def open_page(server, browser):
 
 
 def answered(page, verdict="Teddy bear, 96% sure"):
-    """Wait for the verdict; returns its place on the screen."""
+    """Wait for the verdict; return its position on the screen."""
     page.locator(".verdict[role=status]").get_by_text(verdict).wait_for()
     page.locator('[data-state="answered"]:not([data-first])').wait_for()
     return page.get_by_text(verdict).bounding_box()
@@ -132,7 +132,7 @@ def test_the_next_example_is_one_press_away_and_focus_stays_there(open_page, scr
 
 
 def drop(page, target, file):
-    """Drag a file onto the middle of an element as the system does: only Chromium's protocol makes trusted events."""
+    """Drag a file onto the middle of an element, by Chromium's protocol, since only that makes trusted events."""
     page.locator(target).scroll_into_view_if_needed()
     box = page.locator(target).bounding_box()
     at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
@@ -264,7 +264,7 @@ def test_a_damaged_photo_leaves_no_strip_of_itself(open_page, tmp_path):
 HTML = {"content_type": "text/html", "body": "<html><h1>502 Bad Gateway</h1></html>"}
 PROXIES = [
     ("upload", {"status": 502, **HTML}),
-    ("upload", {"status": 200, **HTML}),  # as of one that wants people to log in
+    ("upload", {"status": 200, **HTML}),  # as from a proxy that asks people to log in
     ("upload", {"status": 404, "content_type": "text/plain", "body": "404 page not found"}),
     ("call/predict", {"status": 504, **HTML}),
     ("call/predict", {"status": 503, "content_type": "text/plain", "body": "no healthy upstream"}),
@@ -301,7 +301,7 @@ def test_examples_have_names_and_can_be_chosen_before_their_pictures_are_there(o
     page.get_by_label("Example: Teddy bear").get_by_text("Teddy bear").wait_for()
     page.get_by_label("Example: Teddy bear").click()
     page.locator(".verdict").get_by_text("Looking…").wait_for()
-    page.unroute("**/examples/*")  # which lets go of those that wait
+    page.unroute("**/examples/*")  # lets the waiting requests continue
     answered(page)
     tiles = page.locator(".examples img").evaluate_all("all => all.map(i => [i.clientWidth, i.clientHeight])")
     assert len(tiles) == 4 and len({*map(tuple, tiles)}) == 1
@@ -342,7 +342,7 @@ def test_a_page_of_somebody_else_shows_the_app_and_gets_no_photo(server, browser
 
 
 def snippet(server, frame):
-    """An example of docs/deploy.md with the address of a server: an <iframe>, or the lines with <gradio-app>."""
+    """Return an example of docs/deploy.md with a server's address: an <iframe>, or the lines with <gradio-app>."""
     [*examples] = re.findall(r"```html\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8"), re.S)
     [example] = [example for example in examples if ("<iframe" in example) == frame]
     [script] = re.findall(r'src="\./assets/(index[^"]*)"', requests.get(server.url, timeout=30).text)
@@ -397,7 +397,7 @@ def test_a_server_that_is_gone_is_no_endless_wait(open_page):
 
 def test_the_page_says_what_answers_and_that_nobody_should_trust_it_with_their_safety(open_page):
     page = open_page()
-    page.locator("#about h2").wait_for()  # Gradio makes Markdown a moment later than the rest
+    page.locator("#about h2").wait_for()  # Gradio renders Markdown a moment later
     text = page.locator("#about").inner_text()
     assert "857 photos" in text and RATE in text and "Never rely on it for anyone’s safety" in text
     with page.expect_popup() as popup:
@@ -501,11 +501,11 @@ def test_the_page_tries_again_by_itself_while_the_server_has_no_place(open_page)
 def test_a_busy_server_says_so(tmp_path, browser):
     server = Server(tmp_path / "log")
     model = model_process(server)
-    os.kill(model, signal.SIGSTOP)  # nobody is answered, and the queue fills up
+    os.kill(model, signal.SIGSTOP)  # so that the queue fills up
     try:
         photo = upload(server, TEDDY.read_bytes())
         joined = 0
-        for client in range(2, 8):  # each of whom gets some places
+        for client in range(2, 8):  # each gets some places
             while ask_from(server.url, photo, f"127.0.0.{client}") == "":
                 joined += 1
         assert 64 <= joined < 200

@@ -1,4 +1,4 @@
-"""Cleaning: what is planted among the photos is found, and every step with them is logged and can be taken back."""
+"""Test `clean`: planted mistakes are found, and every step is logged and can be undone."""
 
 import io
 import os
@@ -34,7 +34,7 @@ SUM = (
 
 @pytest.fixture(scope="module")
 def planted(shapes, tmp_path_factory):
-    """The drawn photos with a square among the discs, a white photo and a mirrored copy."""
+    """Return the drawn photos with a square among the discs, a white photo and a mirrored copy."""
     data = shutil.copytree(shapes, tmp_path_factory.mktemp("planted") / "data")
     shutil.move(data / "square" / "03.jpg", data / "disc" / "square.jpg")
     Image.new("RGB", (96, 96), "white").save(data / "square" / "white.png")
@@ -45,7 +45,7 @@ def planted(shapes, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measured(planted):
-    """What the checks are told about the planted photos."""
+    """Return the checks' input for the planted photos."""
     files, _ = find_photos(planted)
     learn, features, targets = read_photos(files)
     return measure(planted, files, features, targets, learn.dls.vocab)
@@ -62,7 +62,7 @@ def data(planted, tmp_path):
 
 
 def files(folder):
-    """All photos below a folder and what is in them."""
+    """Return all photos below a folder with their bytes."""
     return {f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("*.*g") if f.is_file()}
 
 
@@ -383,7 +383,7 @@ def test_a_photo_in_a_linked_folder_is_logged_where_it_is(data):
 
 def test_a_folder_that_cannot_be_written_to_is_a_sentence_and_moves_nothing(data):
     decisions = Decisions(data)
-    decisions.log.mkdir(parents=True)  # stands in the way for every user, root too
+    decisions.log.mkdir(parents=True)  # a folder, which no user can write to, not even root
     with pytest.raises(DataError, match="Can't move"):
         decisions.set_aside("disc/00.jpg")
     assert (data / "disc" / "00.jpg").exists()
@@ -454,18 +454,18 @@ def test_a_photo_moves_to_the_class_beside_its_own_before_one_further_away(data)
 
 @pytest.fixture(scope="module")
 def cleaner(planted, tmp_path_factory):
-    """`python -m bears.clean` on a copy of the planted photos; the folder and the server."""
+    """Run `python -m bears.clean` on a copy of the planted photos; yield the folder and the server."""
     folder = tmp_path_factory.mktemp("cleaner")
     data = shutil.copytree(planted, folder / "data")
     server = Server(folder / "log", "bears.clean", str(data), app="-m", seconds=180)
-    server.wait_for(r"34 photos to review: .*", 180)  # they are judged
+    server.wait_for(r"34 photos to review: .*", 180)  # they are scored
     yield data, server
     server.close()
 
 
 @pytest.fixture
 def open_page(cleaner, browser):
-    """Opens the page at a photo, in a context that is closed afterwards, and checks that all is as it was before."""
+    """Return a function that opens the review page at a photo. Afterwards, check that all files are as before."""
     data, server = cleaner
     before, contexts = files(data), []
 
@@ -484,13 +484,13 @@ def open_page(cleaner, browser):
 
 @pytest.fixture
 def right(cleaner):
-    """The discs that look right, in their order."""
+    """Return the discs that look right, in their order."""
     photos = requests.get(f"{cleaner[1].url}/review", timeout=30).json()["photos"]
     return [photo["name"] for photo in photos if (photo["label"], photo["group"]) == ("disc", "look right")]
 
 
 def logged(data, count, since=0):
-    """What the log on disk says beyond its first lines, once there are so many: pairs of action and photo."""
+    """Wait for `count` lines in the log after the first `since`; return them as pairs of action and photo."""
     deadline = time.monotonic() + 20
     while len(Decisions(data).read()) < since + count and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -540,12 +540,12 @@ def test_photos_are_put_right_on_the_page(cleaner, open_page, screen):
     assert logged(data, 4, since)[2:] == [("undo", "disc/square.jpg"), ("undo", "square/white.png")]
 
 
-# What each key does with the photos of a page of discs: those that it is for, by their places, and how.
+# For each key typed on a page of discs: the action, and the positions of its photos.
 TYPED = [
     ("k", "keep", 0),
     ("s", "set aside", 1),
     ("2", "move", 2),
-    ("1", "keep", 3),  # it lies there already
+    ("1", "keep", 3),  # it is in that class already
     ("ArrowRight",),
     ("k", "keep", 5),
     ("u", "undo", 5),
@@ -564,7 +564,7 @@ def test_no_key_is_lost_however_fast_they_come(cleaner, open_page, right):
     data, since = cleaner[0], len(Decisions(cleaner[0]).read())
     page, held, names = open_page(right[0]), [], right[:12]
     assert names == [button.get_attribute("title") for button in page.locator("#grid button").all()]
-    page.route("**/decide", lambda route: held.append(route))  # the program does not answer while keys are typed
+    page.route("**/decide", lambda route: held.append(route))  # hold the answers while keys are typed
     for key, *_ in TYPED:
         page.keyboard.press(key)
     assert len(held) == 1 and len(Decisions(data).read()) == since
@@ -572,7 +572,7 @@ def test_no_key_is_lost_however_fast_they_come(cleaner, open_page, right):
     page.unroute("**/decide")
     steps = [(action, names[i]) for _, action, *places in (typed for typed in TYPED if typed[1:]) for i in places]
     assert logged(data, len(steps), since) == steps
-    for _ in range(len([typed for typed in TYPED if typed[1:]]) - 2):  # one was taken back, one took it back
+    for _ in range(len([typed for typed in TYPED if typed[1:]]) - 2):  # one step, and the undo of it
         page.keyboard.press("u")
     since, steps = since + len(steps), [name for action, name in reversed(steps) if action != "undo"]
     steps.remove(names[5])
@@ -591,7 +591,7 @@ def test_keys_are_not_for_the_page_in_a_text_field_or_with_others(cleaner, open_
     page.keyboard.type("ks12ua")
     assert page.locator("#clean > input").input_value() == "ks12ua"
     assert not page.locator("#grid .over").count() and not any("decide" in url for url in asked)
-    page.locator("#grid input").first.focus()  # to select a photo is no text
+    page.locator("#grid input").first.focus()  # a checkbox is not a text field
     page.keyboard.press("k")
     page.keyboard.press("u")
     assert logged(data, 2, since) == [("keep", right[0]), ("undo", right[0])]
@@ -618,7 +618,7 @@ def test_a_step_that_is_refused_is_a_sentence_and_the_page_shows_what_is_there(c
     page.keyboard.press("k")
     page.get_by_text(f"{right[0]} has been moved. Reload the page.").wait_for()
     page.locator(f"#grid button[title='{right[0]}']").wait_for(state="detached")
-    page.keyboard.press("u")  # what another page has done, too
+    page.keyboard.press("u")  # also undoes steps of another page
     page.locator("#opinion", has_text=right[0]).wait_for()
 
 
@@ -652,7 +652,7 @@ def test_a_caller_can_only_name_photos_of_the_page(cleaner, name):
 @pytest.mark.parametrize(
     ("headers", "body"),
     [
-        ({"Content-Type": "text/plain"}, b'[{"action": "keep", "name": "disc/00.jpg"}]'),  # a form of another site
+        ({"Content-Type": "text/plain"}, b'[{"action": "keep", "name": "disc/00.jpg"}]'),  # a form on another website
         ({}, b'[{"action": "keep", "name": "disc/00.jpg"}]'),
         ({"Content-Type": "application/json", "Host": "evil.example"}, b'[{"action": "keep", "name": "disc/00.jpg"}]'),
         ({"Content-Type": "application/json"}, b'[{"action": "delete", "name": "disc/00.jpg"}]'),
@@ -698,7 +698,7 @@ def test_a_page_of_another_port_reads_shows_and_changes_nothing(cleaner, browser
     told = page.evaluate(ATTACK, server.url)
     assert "disc/" not in told and "shown" not in told
     assert all(status >= 400 for method, status in answers if method != "OPTIONS")
-    assert [method for method, _ in answers].count("GET") >= 3  # as Chromium tells of them: photo, review, frame
+    assert [method for method, _ in answers].count("GET") >= 3  # Chromium reports at least: photo, review, frame
     assert files(data) == before and not Decisions(data).steps()
     page.get_by_text("The report links here").click()
     page.locator("#grid li").first.wait_for()
@@ -716,12 +716,12 @@ def test_only_what_the_page_needs_is_served(cleaner, path):
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Host": "evil.example:7860"},  # its name leads to 127.0.0.1 (DNS rebinding)
+        {"Host": "evil.example:7860"},  # a name pointed at 127.0.0.1 (DNS rebinding)
         {"Host": "localhost.evil.example"},
         {"Host": ""},
         {"Origin": "http://evil.example"},
         {"Origin": "http://127.0.0.1:1"},
-        {"Origin": "null"},  # a file, or a frame without rights
+        {"Origin": "null"},  # a local file or a sandboxed frame
         {"Sec-Fetch-Site": "same-site"},
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"},
     ],
@@ -740,7 +740,7 @@ def test_no_site_may_frame_the_page(cleaner):
 
 @pytest.fixture
 def made_up(cleaner, browser):
-    """Opens the page with photos of groups given as `name, group`; returns it and the steps that it has sent."""
+    """Return a function that opens the page with photos given as `name, group`; it returns the page and its steps."""
     contexts = []
 
     def made_up(*photos, hash="", screen=DESKTOP):

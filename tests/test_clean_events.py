@@ -1,4 +1,4 @@
-"""`clean watched`: a night's alarms are reviewed on the same page as photos."""
+"""Test `clean watched`: alarms are reviewed on the same page as photos."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from bears.errors import DataError
 
 @pytest.fixture
 def watched(shapes, tmp_path):
-    """What a watch leaves: two alarms, and one whose pictures have gone."""
+    """Write a watch's folder with two alarms, and one whose pictures are gone."""
     for day, score in ((1, 0.9), (2, 0.7), (3, 0.8)):
         folder = tmp_path / "events" / f"2026-05-0{day}T23-10-42.456"
         folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""`clean feedback`: disagreements come first, and only what somebody has confirmed can be learnt from."""
+"""Test `clean feedback`: disagreements come first, and training only uses confirmed photos."""
 
 import csv
 import shutil
@@ -13,7 +13,7 @@ from bears.errors import DataError
 from bears.learning.data import find_all_photos
 from bears.photos import NONE_OF_THESE, NOT_KNOWN
 
-ROWS = [  # what the visitor says, what the model says, how surely
+ROWS = [  # the visitor's label, the model's, and its probability
     ("disc", "disc", 0.99),
     ("disc", "square", 0.6),
     ("square", "disc", 0.95),
@@ -23,7 +23,7 @@ ROWS = [  # what the visitor says, what the model says, how surely
 
 
 def fill(folder, shapes):
-    """Write what the app writes."""
+    """Write the folder of `app --feedback`."""
     rows = []
     for i, (visitor, answer, prob) in enumerate(ROWS):
         name = f"{visitor}/{i:032}.jpg"

@@ -1,4 +1,4 @@
-"""`python -m bears.collect` against a server that answers as Openverse's API does, and holds the photos, too."""
+"""Test `python -m bears.collect` with a server that answers like Openverse's API and has the photos, too."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ from webserver import draw_photo
 
 @pytest.fixture
 def site(web_server):
-    """The server, with photos in place of the web's; `site.found` is a dict from query to paths, in search order."""
+    """Start the server. `site.found` is a dict from query to the paths of photos, in search order."""
     web_server.found = {}
 
     def search(handler):
@@ -63,7 +63,7 @@ def fails(*args):
 
 
 def read_attribution(folder):
-    """The lines of attribution.csv, after a check that they and the photos agree."""
+    """Return the lines of attribution.csv, after a check that they and the photos agree."""
     with (folder / "attribution.csv").open(newline="", encoding="utf-8") as f:
         rows = list(csv.DictReader(f))
     assert sorted(row["file"] for row in rows) == sorted(f.relative_to(folder).as_posix() for f in folder.glob("*/*"))
@@ -140,7 +140,7 @@ main(args, web=Web([("127.0.0.1", int(port))]), search=partial(openverse, api=ap
 
 @pytest.fixture
 def half_run(site, tmp_path):
-    """A run of its own process on 30 photos, of which some come at once and one never; the test interrupts it."""
+    """Start a run with 30 photos, of which some come at once and one never, for a test to interrupt."""
     add_photos(site, "bear", 30)
     photo = site.pages["/bear/12.jpg"]
     site.pages["/bear/12.jpg"] = lambda handler: time.sleep(20)

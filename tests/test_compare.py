@@ -1,4 +1,4 @@
-"""`benchmarks/backbones.py`: backbones side by side, and nothing else."""
+"""Test `benchmarks/backbones.py`, which compares backbones."""
 
 import re
 import sys
@@ -12,7 +12,7 @@ import backbones
 
 
 def compare(capsys, *args):
-    """What the script prints, and the cells of its table by backbone."""
+    """Run the script; return its output, and the cells of its table by backbone."""
     backbones.main([str(arg) for arg in args])
     out = capsys.readouterr().out
     rows = [line.strip("| ").split(" | ") for line in out[out.index("| backbone |") :].splitlines()[2:]]
@@ -34,8 +34,8 @@ def test_backbones_are_compared_on_the_same_folds_and_nothing_is_written(shapes,
 
 @pytest.fixture
 def offline(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # where no download has left its weights
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # the discard port: nobody answers, here or elsewhere
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # an empty cache of weights
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing answers at this port
 
 
 @pytest.mark.slow
@@ -47,7 +47,7 @@ def test_a_backbone_that_cannot_be_downloaded_costs_one_line(shapes, capsys, off
 
 
 def fails(*args):
-    """The one sentence with which the script refuses."""
+    """Return the sentence with which the script refuses."""
     with pytest.raises(SystemExit) as exit:
         backbones.main([str(arg) for arg in args])
     message = str(exit.value)

@@ -1,4 +1,4 @@
-"""`python3 -m bears compare`: which of two models is better, by photos that both are asked about, and how surely."""
+"""Test `python3 -m bears compare`: which of two models is better on the same photos, and how sure that is."""
 
 import os
 import shutil
@@ -87,7 +87,7 @@ def test_what_is_wrong_with_an_answer(label, certainty, error):
 
 @pytest.fixture(scope="module")
 def swapped(shapes_model, tmp_path_factory):
-    """The model of the shapes, but it calls discs squares."""
+    """Return the model of the shapes, changed so that it calls discs squares."""
     from bears.model.export import export, open_export  # imports torch
 
     folder, learn = tmp_path_factory.mktemp("swapped"), open_export(shapes_model)

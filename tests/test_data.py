@@ -1,4 +1,4 @@
-"""The folder of photos: what nearly agrees is found however large it is, and what is wrong with it is said."""
+"""Test a folder of photos: near-duplicates are found in folders of any size, and mistakes are reported."""
 
 import shutil
 import time
@@ -18,12 +18,12 @@ NOISE = np.random.default_rng(0)
 
 
 def noise(n):
-    """Hashes of `n` photos, upright and mirrored, that have nothing to do with each other."""
+    """Return random hashes of `n` photos, upright and mirrored."""
     return NOISE.integers(0, 2**16, (2, n, 4), np.uint16)
 
 
 def blurred(hashes, share):
-    """The same hashes, but for that share of their bits."""
+    """Return the hashes with this share of their bits changed."""
     bits = np.unpackbits(hashes.view(np.uint8), axis=-1)
     return np.packbits(bits ^ (NOISE.random(bits.shape) < share), axis=-1).view(np.uint16)
 
@@ -46,9 +46,9 @@ def test_near_duplicates_are_those_that_a_comparison_of_each_with_all_others_fin
 
 @pytest.mark.parametrize("bits, groups", [(10, 1), (11, 2), (12, 2)])
 def test_photos_are_near_duplicates_up_to_ten_bits_of_their_hashes(monkeypatch, bits, groups):
-    """Seen through `group_near_duplicates`, with hashes instead of photos, mirrored ones included."""
+    """Call `group_near_duplicates` with hashes instead of photos."""
     one = np.zeros((2, 64), bool)
-    one[1, ::2] = True  # the mirrored hash has nothing to do with the upright one
+    one[1, ::2] = True  # the mirrored hash is independent of the upright one
     other = one.copy()
     other[:, np.arange(bits) * 5] ^= True
     hashes = {"a": np.packbits(one).tobytes(), "b": np.packbits(other).tobytes()}
@@ -69,15 +69,15 @@ def test_four_times_the_photos_take_about_four_times_the_time_and_hardly_more_me
         connect(*hashes, MAX_HASH_DISTANCE)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert seconds[1] < 8 * seconds[0]  # of all pairs there are sixteen times as many
-    assert peaks[1] - peaks[0] < 3000 * 400  # bytes for each photo more
+    assert seconds[1] < 8 * seconds[0]  # there are sixteen times as many pairs
+    assert peaks[1] - peaks[0] < 3000 * 400  # bytes per additional photo
 
 
 def test_one_picture_taken_many_times_fills_no_memory():
     upright, mirrored = blurred(np.repeat(noise(1), 5000, axis=1), 0.05)
     tracemalloc.start()
     assert len(set(connect(upright, mirrored, MAX_HASH_DISTANCE))) == 1
-    assert tracemalloc.get_traced_memory()[1] < 30_000_000  # twenty-five million pairs are no part of it
+    assert tracemalloc.get_traced_memory()[1] < 30_000_000  # less than the twenty-five million pairs would take
     tracemalloc.stop()
 
 

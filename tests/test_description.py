@@ -1,4 +1,4 @@
-"""An export opens without running any of it: what it says of itself is checked, and then built."""
+"""Test that an export opens without running its code: its description is checked, then built."""
 
 import io
 import json
@@ -25,11 +25,11 @@ from PIL import Image
 from torch import nn
 
 EXPORT = ROOT / "export.pkl"
-SMALL, WIDTH = fastai.Resize(96), 96  # of a photo, and of what test_resnet says of it
+SMALL, WIDTH = fastai.Resize(96), 96  # pixels of a photo, and the number of test_resnet's features
 
 
 class Call:
-    """Pickles as a call."""
+    """Pickle as a call of a function."""
 
     def __init__(self, function, *args):
         self.call = function, args
@@ -43,7 +43,7 @@ def shell(marker):
 
 
 def from_type(marker):
-    """What an allow-list of an earlier version let through."""
+    """Return a pickle that the allow-list of an earlier version let through."""
     return Call(torch._tensor._rebuild_from_type_v2, os.system, torch.Tensor, (f"touch {marker}",), {})
 
 
@@ -56,7 +56,7 @@ def refusal(file):
 
 
 def rewritten(file, changes):
-    """The bytes of a zip with other bytes in some of its records."""
+    """Return the bytes of a zip with some of its records replaced."""
     with zipfile.ZipFile(file) as archive:
         records = {name: archive.read(name) for name in archive.namelist()}
     buffer = io.BytesIO()
@@ -71,7 +71,7 @@ def test_a_pickle_is_not_run(tmp_path, attack):
     torch.save(attack(tmp_path / "it-ran"), tmp_path / "my.pkl", pickle_protocol=4)
     assert "--trust-model" in refusal(tmp_path / "my.pkl")
     assert not (tmp_path / "it-ran").exists()
-    if sys.platform != "win32":  # the attack would have worked
+    if sys.platform != "win32":  # check that the attack works in an ordinary pickle
         with pytest.raises(ExportError):
             open_export(tmp_path / "my.pkl", trust=True)
         assert (tmp_path / "it-ran").exists()
@@ -112,12 +112,12 @@ def test_the_app_refuses_a_hostile_model_in_a_sentence(tmp_path):
     assert not (tmp_path / "it-ran").exists()
 
 
-# What train.py writes opens
+# Exports of train.py open
 
 
 @pytest.fixture
 def learner(shapes, no_workers):
-    """A function that makes an untrained Learner on the drawn photos."""
+    """Return a function that creates an untrained Learner for the drawn photos."""
 
     def create(item_tfms=SMALL, batch_tfms=None, arch="test_resnet", loss_func=None, **kwargs):
         torch.manual_seed(0)
@@ -172,7 +172,7 @@ def test_the_shipped_model_answers_as_load_learner_does():
 def test_the_same_weights_make_the_same_file(learner, tmp_path):
     for file in ("one.pkl", "two.pkl"):
         learn = learner(**LINEAR_HEAD)
-        learn.dls.one_batch()  # at random
+        learn.dls.one_batch()  # uses random numbers
         export(learn, tmp_path / file)
     assert (tmp_path / "one.pkl").read_bytes() == (tmp_path / "two.pkl").read_bytes()
 
@@ -200,12 +200,12 @@ def test_a_body_that_was_changed_needs_trust(learner, tmp_path, capsys):
     assert "can only be opened with --trust-model" in capsys.readouterr().out
 
 
-# Damaged and lying files
+# Damaged and manipulated files
 
 
 @pytest.fixture
 def small(learner, tmp_path):
-    """A small export, which opens in a few hundredths of a second."""
+    """Write a small export, which opens in a few hundredths of a second."""
     export(learner(**LINEAR_HEAD), tmp_path / "export.pkl")
     return tmp_path / "export.pkl"
 
@@ -217,7 +217,7 @@ def test_a_damaged_file_is_noticed_or_answers_as_before(small):
     @settings(max_examples=150, deadline=None, database=None)
     @given(at=st.integers(0, len(data) - 1), byte=st.integers(0, 255), cut=st.integers(0, 3), tail=st.booleans())
     def damage(at, byte, cut, tail):
-        at = len(data) - 1 - at % 20_000 if tail else at  # where the zip lists its records
+        at = len(data) - 1 - at % 20_000 if tail else at  # `tail`: in the zip's list of records
         damaged = data[:at] if cut == 3 else data[:at] + bytes([byte]) + data[at + cut :]
         small.write_bytes(damaged)
         try:
@@ -241,7 +241,7 @@ def test_a_flipped_bit_in_the_weights_is_noticed(small):
 
 
 def places(value, place=()):
-    """The places of all values in a JSON document, as tuples of keys."""
+    """Return the positions of all values in a JSON document, as tuples of keys."""
     yield place
     if isinstance(value, (dict, list)):
         for key in value if isinstance(value, dict) else range(len(value)):

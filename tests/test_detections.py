@@ -1,4 +1,4 @@
-"""The files that `python3 -m bears predict` reads and keeps, without a model: MegaDetector's JSON and the journal."""
+"""Test the files of `python3 -m bears predict` without a model: MegaDetector's JSON and the journal."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no
     [
         ([0.4, 0.4, 0.2, 0.1], (350, 300, 650, 600)),  # 200 x 100 pixels, and a quarter of 200 on all sides
         ([0.9, 0.0, 0.1, 0.1], (875, 0, 1000, 125)),
-        ([2.0, -3.0, 0.1, 0.0], (999, 0, 1000, 1)),  # nonsense has a pixel
+        ([2.0, -3.0, 0.1, 0.0], (999, 0, 1000, 1)),  # an impossible box gives one pixel
     ],
 )
 def test_an_animal_is_cut_out_with_a_margin_as_a_square(box, square):
@@ -46,7 +46,7 @@ def test_an_animal_is_cut_out_with_a_margin_as_a_square(box, square):
 
 
 def found_in(files, box=(0, 0, 1, 1), **changes):
-    """MegaDetector's JSON, in which an animal is in each of the files."""
+    """Return MegaDetector's JSON with an animal in each of the files."""
     images = [{"file": f, "detections": [{"category": "1", "conf": 0.9, "bbox": list(box)}]} for f in files]
     return {"info": {"format_version": "1.5"}, "detection_categories": {"1": "animal"}, "images": images, **changes}
 
@@ -145,7 +145,7 @@ def test_animals_without_number_are_cut_out_as_the_model_asks(shapes, tmp_path, 
 
 @needs_posix
 def test_a_full_disk_is_a_sentence_and_what_is_done_is_kept(tmp_path):
-    (tmp_path / "out.csv.1.part").symlink_to("nowhere")  # nobody writes through links
+    (tmp_path / "out.csv.1.part").symlink_to("nowhere")  # links are not written to
     journal = Journal(tmp_path / "out.csv", {"model": "one"})
     with journal.appending() as append:
         append("00.jpg", "No bear here")
@@ -227,7 +227,7 @@ def test_what_is_found_is_written_as_parts_of_the_photo():
 
 @pytest.fixture
 def export(tmp_path):
-    """A file in the place of an export, and what stands for its model."""
+    """Return a file that stands for an export, and an object that stands for its model."""
     (tmp_path / "export.pkl").write_bytes(b"export")
     learn = SimpleNamespace(dls=SimpleNamespace(vocab=["disc", "square"]))
     return SimpleNamespace(learn=learn, limits=NO_LIMITS), tmp_path / "export.pkl"
@@ -298,7 +298,7 @@ def test_animals_that_the_detector_finds_are_cut_out_and_written(shapes, tmp_pat
     task, found = FoundAnimals(tmp_path / "a.jpg"), [0.87654]
     pictures = task.open("a.jpg")
     assert pictures.animals == [[[0.1, 0.25, 0.1, 0.5], 0.877]]
-    assert [picture.size for picture in pictures] == [(338, 376)]  # of a square of 375, what is in the photo
+    assert [picture.size for picture in pictures] == [(338, 376)]  # the part of a square of 375 that is in the photo
     found.append(0.5)
     assert [score for _, score in task.open("a.jpg").animals] == [0.877, 0.5]
     found.clear()
@@ -362,7 +362,7 @@ def test_what_is_not_as_in_megadetectors_format_is_one_sentence(changes, shapes,
 def test_what_megadetector_may_leave_out_is_no_fault(shapes, tmp_path):
     doc = found_in(["00.jpg"])
     doc["images"] += [{"file": "a.jpg"}, {"file": "b.jpg", "detections": [{**ANIMAL, "conf": 0}]}]
-    (tmp_path / "md.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(doc).encode())  # as Windows' editors save it
+    (tmp_path / "md.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(doc).encode())  # as editors on Windows save it
     shutil.copy(shapes / "disc" / "00.jpg", tmp_path)
     assert Detections(tmp_path / "md.json", tmp_path).keys == [0]
 
@@ -436,7 +436,7 @@ def test_a_journal_has_a_line_for_the_run_and_one_for_each_row_and_its_parts_mer
     assert list(journal.rows()) == [["a", 1], ["b", [2]], ["c", "ä"]]
     assert journal.remaining(["d", "b", "e", "a"]) == ["d", "e"]
     with part.open("ab") as f:
-        f.write(b'["d", \xff\n["e", 3]\n["f", ')  # a line that was damaged, and one that a power cut has ended
+        f.write(b'["d", \xff\n["e", 3]\n["f", ')  # a damaged line, and one that was cut off in a power cut
     assert [row[0] for row in journal.rows()] == ["a", "b", "c", "e"]
     with pytest.raises(PredictError) as e:
         list(Journal(tmp_path / "out.csv", {"model": "two"}).rows())

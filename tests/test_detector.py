@@ -1,4 +1,4 @@
-"""Animals are found and cut out where the whole photo does not decide."""
+"""Test that animals are found and cropped if the whole photo doesn't decide."""
 
 import gzip
 import os
@@ -33,7 +33,7 @@ GREY = Image.new("RGB", (640, 480), "grey")
 
 @pytest.fixture(scope="module")
 def animals(tmp_path_factory):
-    """The shipped export, which says that its classes are animals."""
+    """Open the shipped export with its classes marked as animals."""
     learn, file = open_export(ROOT / "export.pkl"), tmp_path_factory.mktemp("animals") / "export.pkl"
     learn.ood = {**learn.ood, "animals": True}
     export(learn, file)
@@ -46,7 +46,7 @@ def model(animals):
 
 
 def small_bear(width=110):
-    """A photo in which the grizzly of the examples is small."""
+    """Return a photo in which the grizzly of the examples is small."""
     photo, bear = GREY.copy(), open_photo(GRIZZLY)
     photo.paste(bear.resize((width, width * bear.height // bear.width)), (420, 300))
     return photo
@@ -176,7 +176,7 @@ def test_threads_leave_a_core_to_the_model():
 
 @pytest.mark.slow
 def test_the_runtime_of_the_detector_reports_to_nobody(tmp_path):
-    """Where it does, it leaves a file that identifies the machine in the folder for temporary files."""
+    """Check the folder for temporary files, where ONNX Runtime would leave a file that identifies the machine."""
     env = {**os.environ, "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
     env.pop("ORT_DISABLE_TELEMETRY", None)
     code = "from bears.model.detector import Detector; Detector()"

@@ -1,4 +1,4 @@
-"""`accelerate launch train.py` with two processes, which need no GPU to show that they share the work."""
+"""Test `accelerate launch train.py` with two processes, without GPUs."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from helpers import ROOT, facts_of, free_port
 
 import train
 
-# A linear model on 16 numbers, whose processes say what each saw of them.
+# Trains a linear model on 16 numbers; each process prints those that it saw.
 SCRIPT = """
 import json, os, sys
 import torch
@@ -46,7 +46,7 @@ with distributed.processes():
 
 
 def launch(*args):
-    """Two processes of a script, as a user starts them; accelerate calls it --multi_gpu without GPUs, too."""
+    """Start two processes of a script as a user does. The option is --multi_gpu, even without GPUs."""
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
     command += ["--main_process_port", str(free_port()), *map(str, args)]

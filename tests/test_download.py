@@ -1,4 +1,4 @@
-"""What strangers' web servers can do to us, tried with a server that does it."""
+"""Test downloads from a server that misbehaves."""
 
 import io
 import itertools
@@ -39,7 +39,7 @@ def redirect(target, body=b""):
 
 
 def drip(handler):
-    """One byte now and then, so that no time-out between two of them is ever reached."""
+    """Send one byte now and then, so that no timeout between two of them is reached."""
     for _ in range(100):
         handler.wfile.write(b"x")
         time.sleep(0.05)

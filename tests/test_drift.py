@@ -1,4 +1,4 @@
-"""`python3 -m bears report`: whether the model is as sure of visitors' photos as of known ones."""
+"""Test `python3 -m bears report`: is the model as sure about visitors' photos as about known ones?"""
 
 import csv
 import shutil

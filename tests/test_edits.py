@@ -1,4 +1,4 @@
-"""What students change in train.py after the next lesson works, each in one place: the edit is applied to a copy."""
+"""Test that students' edits to train.py work. Each changes one place in a copy."""
 
 import importlib.util
 import json
@@ -15,7 +15,7 @@ TINY = ["--arch", "test_resnet", "--no-pretrained"]  # timm's network for tests
 
 @pytest.fixture
 def edited(tmp_path):
-    """A function that imports a copy of train.py with one passage replaced by another."""
+    """Return a function that imports a copy of train.py with one passage replaced."""
 
     def edit(old, new):
         code = (ROOT / "train.py").read_text()
@@ -30,7 +30,7 @@ def edited(tmp_path):
 
 
 def facts_after(train, data, out, *options):
-    """Run an edited train.py; what it exports must open as app.py opens it, and answer."""
+    """Run an edited train.py, check that its export opens and answers as in app.py, and return the facts."""
     train.main(["--data", str(data), "--out", str(out), *options])
     [(probs, *_)] = Classifier(out / "export.pkl").ask([Image.new("RGB", (300, 200))])
     assert sum(probs.values()) == pytest.approx(1)
@@ -48,7 +48,7 @@ def test_augmentation_in_the_default_recipe_is_done(edited, shapes, tmp_path, ca
     assert facts["cross_validation"]["photos"] == 32
     assert "4 random versions of each photo" in capsys.readouterr().out
     versions = [seen[0].photos, *seen[0].augmented]
-    assert len({tuple(features[0].tolist()) for features in versions}) == 5  # no version is like another, or the photo
+    assert len({tuple(features[0].tolist()) for features in versions}) == 5  # all versions and the photo differ
 
 
 def test_another_backbone(edited, shapes, tmp_path):
@@ -59,7 +59,7 @@ def test_another_backbone(edited, shapes, tmp_path):
 
 
 def epochs(train):
-    """The numbers of epochs of the trainings that are shown from now on, a list that grows."""
+    """Return a list to which the number of epochs of each shown training is added from now on."""
     found, show = [], train.show
     train.show = lambda result, *rest: found.append(len(result.loss_recorder.values)) or show(result, *rest)
     return found

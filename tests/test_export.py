@@ -1,4 +1,4 @@
-"""The shipped export.pkl: small, portable, and right about the examples."""
+"""Test the shipped export.pkl: it is small, portable, and right about the examples."""
 
 import pathlib
 import pickle
@@ -32,7 +32,7 @@ def opcodes():
 
 
 def imports():
-    """The (module, name) pairs that unpickling imports, read from the opcodes without running them."""
+    """Return the (module, name) pairs that unpickling would import, read from the opcodes without running them."""
     found, strings, memo, previous = set(), [], {}, ""
     for op, arg, _ in opcodes():
         if op.name == "GLOBAL":
@@ -81,7 +81,7 @@ def test_loads_and_predicts_where_nothing_of_this_project_is(tmp_path):
 
 
 def test_an_export_of_python_3_13_opens_elsewhere(learn, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pathlib._local", pathlib)  # where that Python has its paths
+    monkeypatch.setitem(sys.modules, "pathlib._local", pathlib)  # the module of paths in that version of Python
     monkeypatch.setattr(Path, "__module__", "pathlib._local")
     export(learn, tmp_path / "export.pkl")
     assert open_export(tmp_path / "export.pkl").predict(EXAMPLES[0])[0] == EXAMPLES[0].stem
@@ -112,5 +112,5 @@ def test_an_lfs_pointer_is_named_with_the_command_that_fetches_the_model(tmp_pat
     for trust in (False, True):
         with pytest.raises(ExportError, match=r"is a Git LFS pointer, .* `git lfs pull`\.$"):
             open_export(tmp_path / "export.pkl", trust)
-    with pytest.raises(ExportError, match="can't be opened here"):  # a folder is no pointer
+    with pytest.raises(ExportError, match="can't be opened here"):  # a folder is not an LFS pointer
         open_export(tmp_path)

@@ -1,4 +1,4 @@
-"""`app --feedback`: what visitors say is kept, and their photos if they allow it; nobody can fill the disk with it."""
+"""Test `app --feedback`: feedback is kept, photos only if visitors allow it, and nobody can fill the disk."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ from PIL import Image
 
 
 class Learn:
-    """Answers as a `LearnerProcess`: a disc, whatever the photo."""
+    """Replace a `LearnerProcess`: answer "disc" for every photo."""
 
     certainty = SURE
 
@@ -142,7 +142,7 @@ def test_a_full_disk_costs_the_feedback_and_nothing_else(feedback, give, monkeyp
     append = module.append
 
     def full(file, *args):
-        if file.name == "answers.csv":  # the last of three
+        if file.name == "answers.csv":  # the last of three files
             raise OSError(28, "No space left on device")
         append(file, *args)
 
@@ -204,7 +204,7 @@ def uploads(folder):
     finally:
         if made.scheduler:
             made.scheduler.stop()
-            made.scheduler.api.run_as_future(lambda: None).result(60)  # what was begun before has come to its end
+            made.scheduler.api.run_as_future(lambda: None).result(60)  # wait for everything that was started before
 
 
 def test_feedback_arrives_in_a_private_data_set_of_the_host(hub, feedback, give):
@@ -263,7 +263,7 @@ def test_programs_can_give_feedback_and_take_it_back(app, folder):
     assert said["kept"] and photos(folder / "kept") == [f"unreviewed/grizzly/{said['id']}.jpg"]
     assert rows(folder / "kept" / "unreviewed" / "metadata.csv")[0]["answer"] == "teddy"
     kept = folder / "kept" / "unreviewed" / "grizzly" / f"{said['id']}.jpg"
-    for name in (kept, os.path.relpath(kept)):  # nobody can fetch it
+    for name in (kept, os.path.relpath(kept)):  # it can't be downloaded
         assert requests.get(f"{app.url}/gradio_api/file={name}", timeout=30).status_code in (403, 404)
     assert "Taken back" in client.predict(said["id"], api_name="/undo_feedback")["says"]
     client.close()

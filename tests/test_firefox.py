@@ -1,4 +1,4 @@
-"""The main path once more, in Firefox; all else is tried in Chromium."""
+"""Test the main path in Firefox. All other tests use Chromium."""
 
 import json
 import socket
@@ -9,7 +9,7 @@ import pytest
 from helpers import FIREFOX, ROOT, Host, free_port, needs
 
 pytestmark = [pytest.mark.slow, needs("firefox")]
-# Its camera is a drawing that moves.
+# Firefox's fake camera shows a moving drawing.
 PREFERENCES = """user_pref("media.navigator.streams.fake", true);
 user_pref("media.navigator.permission.disabled", true);
 user_pref("marionette.port", %d);
@@ -18,14 +18,14 @@ ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # https://www.w3.org/TR/webdriv
 
 
 class Marionette:
-    """Firefox's own way of being driven: the commands of WebDriver over a socket. Mozilla's client drags in too much.
+    """Control Firefox by WebDriver's commands over a socket. Mozilla's own client needs too many packages.
 
-    https://firefox-source-docs.mozilla.org/testing/marionette/Protocol.html
+    See https://firefox-source-docs.mozilla.org/testing/marionette/Protocol.html
     """
 
     def __init__(self, port):
         self.socket, self.number = socket.create_connection(("127.0.0.1", port), 60), 0
-        self.read()  # it says hello
+        self.read()  # Firefox's greeting
         self("NewSession")
 
     def __call__(self, command, **parameters):
@@ -34,7 +34,7 @@ class Marionette:
         self.socket.sendall(f"{len(message)}:{message}".encode())
         _, _, error, result = self.read()
         assert error is None, error
-        return result.get("value") if isinstance(result, dict) else result  # a list of elements comes as it is
+        return result.get("value") if isinstance(result, dict) else result  # a list of elements has no "value"
 
     def read(self):
         length = b""
@@ -46,11 +46,11 @@ class Marionette:
         return json.loads(message)
 
     def all(self, selector):
-        """What a selector finds, as dicts that other commands take."""
+        """Return the elements that a selector finds, as dicts for other commands."""
         return [{"id": found[ELEMENT]} for found in self("FindElements", using="css selector", value=selector)]
 
     def find(self, selector, text=""):
-        """The first thing that a selector finds, once it is visible and has that text."""
+        """Wait for the first visible element that a selector finds with this text, and return it."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             for found in self.all(selector):
@@ -105,7 +105,7 @@ def test_camp_watch(firefox, server):
 def test_the_offline_version_opened_from_a_folder(firefox, offline):
     firefox("Navigate", url=(offline[0] / "index.html").as_uri())
     firefox.find("#here", "Put its folder on a web host")
-    time.sleep(1)  # its worker fails meanwhile
+    time.sleep(1)  # the worker fails meanwhile
     firefox.find("#here", "Put its folder on a web host")
 
 

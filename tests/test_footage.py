@@ -1,4 +1,4 @@
-"""`benchmarks/footage.py` and `benchmarks/watch.py`: clips whose visitors are known, and what is counted in them."""
+"""Test `benchmarks/footage.py` and `benchmarks/watch.py`, which count alarms in clips with known visitors."""
 
 import json
 import sys
@@ -19,12 +19,12 @@ from footage import ANIMALS, BEARS, CATEGORIES, FPS, TEDDIES, WEATHER
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Those of examples/, since there is no such folder."""
+    """Return a folder with the photos of examples/ in place of the benchmark's."""
     return footage.read_table(tmp_path_factory.mktemp("data") / "shared")
 
 
 def frames(clip, count):
-    """The first frames of a clip by their times."""
+    """Return the first frames of a clip by their times."""
     return dict(islice(clip.frames(), count))
 
 
@@ -89,7 +89,7 @@ def test_a_film_can_be_looked_at(photos, tmp_path, name):
 
 
 def record(kind, scores, seen=8.0, height=0.3):
-    """What `watch.record` keeps of a clip in which the model gave such scores, two a second, from the eighth second."""
+    """Return the record of a clip in which the model gave these scores, two a second, from the eighth second."""
     probs = {"black": 1.0, "grizzly": 0.0, "teddy": 0.0}
     looks = [[8 + i / 2, [[1, score, probs, "sure"]]] for i, score in enumerate(scores)]
     visits = [{"kind": "bear", "height": height, "seen": seen, "gone": 30.0}] if kind in BEARS else []

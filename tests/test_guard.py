@@ -1,4 +1,4 @@
-"""What stands before the page, tried on a running server with low limits: it stays up, its disk stays free."""
+"""Test the guard on a running server with low limits: the app stays up, and its disk stays free."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's limits and addresses"),
 ]
 
-# app.py, with limits that a test reaches; SIGUSR1 fills the disk, as far as the program knows, SIGUSR2 empties it.
+# app.py with limits that a test can reach. SIGUSR1 makes the program believe that the disk is full, SIGUSR2 empty.
 SMALL = f"""
 import resource, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -59,19 +59,22 @@ def small(tmp_path_factory):
 
 
 def files(server, start=""):
-    """The files in the server's folder whose names begin so; unlike `rglob`, it bears folders that go meanwhile."""
+    """Return the files in the server's folder whose names begin with `start`.
+
+    Unlike `rglob`, this ignores folders that are deleted meanwhile.
+    """
     found = (Path(folder, name) for folder, _, names in os.walk(server.folder) for name in names)
     return [file for file in found if file.name.startswith(start) and file.is_file()]
 
 
 def stored(server):
-    """The files of visitors: all in the server's folder but the examples."""
+    """Return the files of visitors: all in the server's folder except the examples."""
     examples = {f.name for f in (ROOT / "examples").iterdir()}
     return [file for file in files(server) if file.name not in examples]
 
 
 def grow_old(server, seconds=10_000):
-    """Let all that lies in the server's folder be older than it is, and wait until it is gone."""
+    """Set the age of all files in the server's folder to `seconds`, and wait until they are deleted."""
     for file in stored(server):
         with contextlib.suppress(FileNotFoundError):
             os.utime(file, (time.time() - seconds,) * 2)
@@ -79,7 +82,7 @@ def grow_old(server, seconds=10_000):
 
 
 def noise(megabytes, seed=0):
-    """A PNG that cannot be compressed."""
+    """Return a PNG of about `megabytes` of noise."""
     side, out = int((megabytes * 10**6 / 3) ** 0.5), io.BytesIO()
     pixels = np.random.default_rng(seed).integers(0, 255, (side, side, 3), np.uint8)
     Image.fromarray(pixels).save(out, "PNG", compress_level=0)
@@ -87,13 +90,13 @@ def noise(megabytes, seed=0):
 
 
 def open_socket(server, client="127.0.0.1"):
-    """A connection from one of this machine's addresses, each of which stands for a client."""
+    """Open a connection from one of this machine's addresses, each of which stands for a client."""
     port = int(server.url.split(":")[-1])
     return socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(client, 0))
 
 
 def talk(server, data, client="127.0.0.1"):
-    """What the server says to these bytes until it closes the connection."""
+    """Send bytes, and return what the server sends until it closes the connection."""
     with open_socket(server, client) as s:
         s.sendall(data)
         return b"".join(iter(lambda: s.recv(4096), b""))
@@ -110,7 +113,7 @@ PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="photo.jp
 
 
 def get_page(server, client="127.0.0.2"):
-    """The status of the page, for another client."""
+    """Request the page as another client, and return the status."""
     request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     return int(talk(server, request, client).split()[1])
 
@@ -157,7 +160,7 @@ QUESTIONS += [b'{"data": [null], "session_hash": 7}', b'{"data": [null], "trigge
 
 
 def one_line(server, before):
-    """The one line that has come to the log; nobody else must ask the server meanwhile."""
+    """Return the one new line in the log. Nobody else may use the server meanwhile."""
     [line] = server.log.read_text()[before:].splitlines()
     return line
 
@@ -321,12 +324,12 @@ def test_all_uploads_together_are_bounded(small):
     taken = [a.status_code for a in answers].index(507)
     assert 5 <= taken <= 7 and "try again in a minute" in answers[taken].text
     for file in stored(small):
-        os.utime(file, (time.time() - 100,) * 2)  # old enough when there is little room
+        os.utime(file, (time.time() - 100,) * 2)  # old enough to be deleted if there is little space
     wait_until(lambda: requests.post(url, files={"files": ("a.png", noise(4))}, timeout=30).ok)
 
 
 def test_a_photo_stays_for_an_hour_and_with_little_room_for_a_minute(tmp_path, monkeypatch):
-    from bears.app.uploads import Store  # changes Gradio, which other tests do without
+    from bears.app.uploads import Store  # here since it changes Gradio
 
     ages, store = (30, 100, 3500, 3700), Store(tmp_path)
     for age in ages:
@@ -335,7 +338,7 @@ def test_a_photo_stays_for_an_hour_and_with_little_room_for_a_minute(tmp_path, m
         os.utime(tmp_path / f"{age}" / "photo.jpg", (time.time() - age,) * 2)
     store.sweep()
     assert sorted(f.name for f in tmp_path.iterdir()) == ["100", "30", "3500"]
-    monkeypatch.setattr("bears.app.uploads.MAX_HELD", 2**16)  # what one small file counts for
+    monkeypatch.setattr("bears.app.uploads.MAX_HELD", 2**16)  # as much as one small file counts
     store.sweep()
     assert [f.name for f in tmp_path.iterdir()] == ["30"]
 
@@ -356,7 +359,7 @@ def test_no_stranger_changes_the_address_of_the_page(small, path, header):
 
 
 def test_no_stranger_plants_an_address_in_the_page_of_others(tmp_path):
-    server = Server(tmp_path / "log", "--host", "0.0.0.0")  # where any name will do
+    server = Server(tmp_path / "log", "--host", "0.0.0.0")  # any host name is allowed
     port = server.url.split(":")[-1]
     try:
         for path in ("/gradio_api/info", "/gradio_api/info?all_endpoints=1", "/config", "/"):
@@ -384,7 +387,7 @@ def test_every_answer_tells_the_browser_what_it_may_do(small, path):
 
 
 def test_sessions_are_forgotten(small):
-    """Each is a copy of the page; ten thousand were kept."""
+    """Check that old sessions are dropped. Each takes memory, and Gradio would keep ten thousand."""
     ask = f"{small.url}/gradio_api/call/predict"
 
     def visit(_):
@@ -401,7 +404,7 @@ def test_sessions_are_forgotten(small):
 
 
 def front_memory(server):
-    """Bytes in memory of the server's first process."""
+    """Return the bytes in memory of the server's main process."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) * 1024
 

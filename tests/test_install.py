@@ -1,4 +1,4 @@
-"""`pip install .`: the commands work without the repository, in the environment that has them."""
+"""Test `pip install .`: the commands work without the repository."""
 
 import csv
 import os
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, needs("git"), pytest.mark.skipif(sys.platform ==
 
 @pytest.fixture(scope="module")
 def installed(once):
-    """An environment with the project as pip installs it, and with the packages of this one."""
+    """Create an environment with the project as pip installs it, and with the packages of this one."""
     return once("installed", install)
 
 

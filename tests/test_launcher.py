@@ -1,4 +1,4 @@
-"""The first seconds of every command: help without a wait, Ctrl-C without a traceback, a `.venv` in any state."""
+"""Test the first seconds of every command: quick help, Ctrl-C without a traceback, a `.venv` in any state."""
 
 import os
 import re
@@ -30,7 +30,7 @@ needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends 
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("option, status", [("--help", 0), ("--no-such-option", 2)])
 def test_help_and_refusals_come_before_slow_imports(program, option, status):
-    env = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}  # names on stderr whatever is imported
+    env = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}  # prints all imports to stderr
     command = [sys.executable, *PROGRAMS[program], option]
     result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     imported = {line.split("|")[-1].strip() for line in result.stderr.splitlines() if line.startswith("import time:")}
@@ -41,7 +41,7 @@ def test_help_and_refusals_come_before_slow_imports(program, option, status):
 
 @pytest.fixture
 def starts(tmp_path):
-    """Start a program as the launcher does, which lets Ctrl-C wait until the program heeds it."""
+    """Return a function that starts a program as the launcher does: with Ctrl-C blocked until it is handled."""
     started = []
 
     def start(command, **kwargs):
@@ -97,7 +97,7 @@ def test_launcher_lets_ctrl_c_wait_until_the_program_heeds_it():
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of the launcher, with a program that needs one small package."""
+    """Return a copy of the launcher with a program that needs one small package."""
     (tmp_path / "bears").mkdir()
     for name in ("__init__", "__main__", "errors", "files", "cli", "text"):
         shutil.copy(ROOT / "bears" / f"{name}.py", tmp_path / "bears")
@@ -174,7 +174,7 @@ def test_uv_goes_the_way_to_the_index_that_pip_is_told(monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example/simple")
     told = pip_settings()
     assert told["UV_DEFAULT_INDEX"] == "https://mirror.example/simple"
-    assert told["UV_SYSTEM_CERTS"] == "1"  # a company's proxy has its certificate among the system's, if anywhere
+    assert told["UV_SYSTEM_CERTS"] == "1"  # a company's proxy may need a certificate of the system
 
 
 @needs_posix

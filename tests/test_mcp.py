@@ -1,4 +1,4 @@
-"""AI assistants can ask the model too: `--mcp` serves the prediction as a tool, here called by a real MCP client."""
+"""Test `app --mcp` with a real MCP client: the model is a tool for AI assistants."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ def mcp_url(tmp_path_factory):
 
 
 def ask(mcp_url, question):
-    """The answer of the coroutine function `question` to a session with the server."""
+    """Return the result of the coroutine function `question` for a session with the server."""
 
     async def session():
         async with (
@@ -33,7 +33,7 @@ def ask(mcp_url, question):
             await session.initialize()
             return await question(session)
 
-    with start_blocking_portal() as portal:  # a thread of its own: the browser of other tests may hold this one's loop
+    with start_blocking_portal() as portal:  # a new thread, since a browser may use this one's event loop
         return portal.call(session)
 
 

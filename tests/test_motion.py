@@ -1,4 +1,4 @@
-"""Where something moves before a camera, and which of it is the same thing as before."""
+"""Test how movement before a camera is found and joined into tracks."""
 
 import math
 from types import SimpleNamespace
@@ -46,7 +46,7 @@ def test_the_background_is_learnt_quickly_at_first_and_then_by_the_clock():
         return picture[..., 0]
 
     movement.background = SimpleNamespace(apply=apply)
-    for seconds in (*range(11), 15, 14):  # no step counts for more than 2 seconds, and the clock may go back
+    for seconds in (*range(11), 15, 14):  # a step counts for at most 2 seconds, and the clock may go back
         movement.mask(picture, seconds)
     assert rates == pytest.approx([1] + [1 / 25] * 9 + [1 - math.exp(-1 / 120), 1 - math.exp(-2 / 120), 0])
 
@@ -105,14 +105,14 @@ def square(x, side=100):
 @pytest.mark.parametrize(
     "steps, box, goes_on",
     [
-        ([0], (0.2, square(119)), True),  # times its side in a moment, and as much again for each second,
+        ([0], (0.2, square(119)), True),  # 1 times its side at once, and 1 more for each second,
         ([0], (0.2, square(120)), False),
-        ([0, 1, 2, 3, 3.8], (4, square(199)), True),  # for one second at most while the model is quick
+        ([0, 1, 2, 3, 3.8], (4, square(199)), True),  # but for at most one second while the model is quick
         ([0, 1, 2, 3, 3.8], (4, square(200)), False),
-        ([0], (5, square(599)), True),  # and for all of them when it is slow,
+        ([0], (5, square(599)), True),  # or for all of them if the model is slow,
         ([0], (5, square(600)), False),
         ([0], (1, (40, 40, 30, 30)), True),
-        ([0], (1.1, (40, 40, 30, 30)), False),  # if the size is alike
+        ([0], (1.1, (40, 40, 30, 30)), False),  # if the size is similar
         ([0, 7], (2, square(99)), True),  # the clock went back
         ([0, 7], (0, square(100)), False),
     ],
@@ -154,7 +154,7 @@ def test_of_too_many_tracks_those_stay_that_score_most_or_were_seen_last():
     tracks.tracks[0].score = 0.5
     tracks.forget(2, lambda track: False)
     assert [track.number for track in tracks.tracks] == [*range(4, 19), 1]
-    tracks.forget(0.5, lambda track: False)  # the clock went back: who was seen later than now is gone
+    tracks.forget(0.5, lambda track: False)  # the clock went back, so tracks seen later than now are dropped
     assert [track.number for track in tracks.tracks] == [4, 5, 1]
 
 

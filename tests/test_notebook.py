@@ -1,4 +1,4 @@
-"""The notebook runs from top to bottom, as a student would run it."""
+"""Test that the notebook runs from top to bottom, as a student runs it."""
 
 import shutil
 import sys
@@ -14,7 +14,7 @@ NOTEBOOK = ROOT / "notebooks" / "lesson.ipynb"
 
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory):
-    """What the cells print and show, run in a copy of the repository, so that the digits stay out of this one."""
+    """Run the notebook in a copy of the repository, so that its data stay out of this one; return the outputs."""
     folder = tmp_path_factory.mktemp("repository")
     for name in ("bears", "train.py", "export.pkl", "examples"):
         (folder / name).symlink_to(ROOT / name)
@@ -42,13 +42,13 @@ def test_it_is_committed_with_its_pictures_and_without_a_path_of_the_machine_tha
 
 
 def test_a_folder_of_your_own_is_read_and_nothing_is_written_into_it(shapes, tmp_path, monkeypatch):
-    """Its cells up to the check, with a student's folder as `path`."""
+    """Run the cells up to the check, with a student's folder as `path`."""
     photos = shutil.copytree(shapes, tmp_path / "photos")
     before = sorted(photos.rglob("*"))
     monkeypatch.chdir(tmp_path)
     cells = [cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
     assert "pip" in cells[0] and cells[3] == 'path = Path("digits")' and "find_photos(path)" in cells[4]
     code = "\n".join([cells[1].replace("%matplotlib inline", ""), cells[2], f'path = Path("{photos.name}")', cells[4]])
-    names = {"sys": sys, "Path": Path}  # which the cell before has imported
+    names = {"sys": sys, "Path": Path}  # imported in the cell before
     exec(code, names)
     assert len(names["files"]) == 32 and sorted(photos.rglob("*")) == before

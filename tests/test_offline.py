@@ -1,4 +1,4 @@
-"""The offline version: made by the real command, opened in a real browser, with a network and without."""
+"""Test the offline version: built by the real command, in a real browser, with and without a network."""
 
 import gzip
 import io
@@ -55,7 +55,7 @@ def steady_host(offline):
 
 @pytest.fixture
 def open_page(browser):
-    """A function that opens a page as a new visitor; what JavaScript throws fails the test, and so does the console."""
+    """Return a function that opens a page as a new visitor. Errors in JavaScript and the console fail the test."""
     errors, contexts = [], []
 
     def open_page(host, screen=DESKTOP, init="", **kwargs):
@@ -118,16 +118,16 @@ def test_a_first_visit_loads_the_large_files_once_and_a_second_one_nothing(host,
     kept(page)
     large = [f"/{file.name}" for file in host.folder.glob("*.bin")]
     assert len(large) == 2 and [host.asked.count(path) for path in large] == [1, 1]
-    assert page.evaluate("caches.keys().then(names => names.length)") == 2  # the version, and which one it is
+    assert page.evaluate("caches.keys().then(names => names.length)") == 2  # the files, and the state
     host.asked.clear()
     page.reload()
     kept(page)
-    assert set(host.asked) <= {"/sw.js"}  # is there a new version?
+    assert set(host.asked) <= {"/sw.js"}  # the check for a new version
 
 
 @pytest.fixture
 def beside(offline, tmp_path):
-    """The app with that page beside it, in which somebody has left a file of their own."""
+    """Start the app with the offline version next to it, in whose folder is also a file of somebody's own."""
     for name in ("bears", "examples", "export.pkl", "export.json"):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "app.py", tmp_path)
@@ -199,7 +199,7 @@ def test_the_camera_is_watched_without_a_network(host, open_page):
 
 @pytest.fixture
 def nginx(offline, tmp_path):
-    """nginx as Debian has it, with its own list of types, as the host of the page; its address."""
+    """Serve the offline version with Debian's nginx and its own list of types; yield the address."""
     port, config = free_port(), tmp_path / "nginx.conf"
     temporary = "".join(f"{kind}_temp_path temp; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     config.write_text(
@@ -272,7 +272,7 @@ def test_a_browser_can_install_it(steady_host, open_page):
     manifest = protocol.send("Page.getAppManifest")
     assert not manifest["errors"] and manifest["url"].endswith("manifest.webmanifest")
     errors = protocol.send("Page.getInstallabilityErrors")["installabilityErrors"]
-    assert {error["errorId"] for error in errors} <= {"in-incognito"}  # as all contexts of tests are
+    assert {error["errorId"] for error in errors} <= {"in-incognito"}  # tests always use private windows
     told = json.loads(manifest["data"])
     assert told["name"] == "Black, grizzly or teddy bear?" and told["short_name"] == "Bear"
     for icon in told["icons"]:
@@ -294,7 +294,7 @@ def test_an_iphone_is_told_how_to_install_it(steady_host, open_page):
 
 
 def change(folder):
-    """A new version of the page, which its heading tells."""
+    """Write a new version of the page, with another heading."""
     files = files_of(folder)
     del files["sw.js"]
     files["index.html"] = files["index.html"].replace(b"<h1>", b"<h1>New: ")
@@ -302,7 +302,7 @@ def change(folder):
 
 
 VERSIONS = "caches.keys().then(names => names.filter(name => !name.endsWith(' state')).length)"
-# Look for a new version, and say whether one waits when its installation has ended, well or badly.
+# Check for a new version, wait until its installation ends or fails, and return whether it waits to be used.
 WAITS = """async () => {
     const registration = await navigator.serviceWorker.getRegistration()
     await registration.update().catch(() => 0)
@@ -355,7 +355,7 @@ def test_half_of_a_new_version_is_none(host, open_page):
     page = open_page(host)
     kept(page)
     files = change(host.folder)
-    (host.folder / "sw.js").write_bytes(files["sw.js"])  # all others are still those of before
+    (host.folder / "sw.js").write_bytes(files["sw.js"])  # all other files are still the old ones
     assert not page.evaluate(WAITS)
     assert page.evaluate(VERSIONS) == 1
     host.stop()
@@ -486,7 +486,7 @@ def test_another_subject_has_its_own_words(shapes_model, runtime, open_page, tmp
 
 @pytest.fixture
 def noise(tmp_path):
-    """Photos of nothing, wide and high."""
+    """Write photos of noise, a wide one and a high one."""
     rng, files = np.random.default_rng(0), []
     for i, size in enumerate([(200, 140), (140, 300), (96, 96)]):
         files.append(tmp_path / f"{i}.png")
@@ -495,14 +495,14 @@ def noise(tmp_path):
 
 
 def family_export(arch, shapes, file, whole):
-    """An export of an untrained network, with what "none of them" needs or without."""
+    """Export an untrained network, with or without the data for "none of the classes"."""
     tfms = {"item_tfms": Resize(64), "batch_tfms": Normalize.from_stats(*imagenet_stats)}
     dls = ImageDataLoaders.from_folder(shapes, valid_pct=0.5, seed=1, bs=4, num_workers=0, **tfms)
     learn = vision_learner(dls, arch, pretrained=False, **(LINEAR_HEAD if whole else {}))
     if whole:
         features = torch.rand(30, learn.model[1][-1].in_features)
         gallery = torch.nn.functional.normalize(features).half()
-        learn.ood = {"gallery": gallery, "share_power": 1, "threshold": 0.1, "sure": 1.0}  # it looks a second time
+        learn.ood = {"gallery": gallery, "share_power": 1, "threshold": 0.1, "sure": 1.0}  # always makes a second pass
     export(learn, file)
 
 

@@ -1,4 +1,4 @@
-"""The one door: every real photo comes out upright, in RGB, on white; everything else is refused in one sentence."""
+"""Test that real photos open upright, in RGB, on white, and that everything else is refused in one sentence."""
 
 import contextlib
 import io
@@ -66,7 +66,7 @@ def test_exif_orientation_is_applied(format, mode):
 
 
 def odd_exif(tag, kind, count, value):
-    """EXIF that says "turn clockwise", with one more entry, whose `value` lies behind the table if it is long."""
+    """Return EXIF that says "turn clockwise", with one more entry. A long `value` comes after the table."""
     value = value.ljust(4, b"\0") if len(value) <= 4 else struct.pack("<L", 38) + value
     entries = sorted([(0x0112, 3, 1, struct.pack("<HH", 6, 0)), (tag, kind, count, value[:4])])
     table = b"".join(struct.pack("<HHL4s", *entry) for entry in entries)
@@ -208,7 +208,7 @@ def chunk(name, data):
 
 
 def png(width, height):
-    """A valid PNG of zeros, 1 bit per pixel, in a few kilobytes."""
+    """Return a valid PNG of zeros, 1 bit per pixel, in a few kilobytes."""
     rows = zlib.compressobj(9)
     row = b"\0" * (1 + (width + 7) // 8)
     body = b"".join(rows.compress(row) for _ in range(height)) + rows.flush()
@@ -217,7 +217,7 @@ def png(width, height):
 
 
 def with_chunk(data, added):
-    """A PNG with one more chunk behind its header."""
+    """Return a PNG with one more chunk after its header."""
     return data[:33] + added + data[33:]
 
 
@@ -366,7 +366,7 @@ def test_a_photo_that_has_gone_is_refused(tmp_path):
 
 
 def fails(error):
-    """A function that raises this."""
+    """Return a function that raises `error`."""
 
     def fail(*args):
         raise error

@@ -1,4 +1,4 @@
-"""The photo tab with a back end of the test's own: states that a real one seldom has, without a server."""
+"""Test rare states of the photo tab with a back end made for the test, without a server."""
 
 import re
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 EXAMPLE = ROOT / "examples" / "grizzly.jpg"
 ANSWER = {"rows": [["black", 0.9], ["teddy", 0.1]], "verdict": "Black bear, 90% sure", "map": None, "certainty": "sure"}
-# `asked` has the width and height of each photo; an `answer` is waited for until there is one.
+# `asked` has the width and height of each photo. The back end waits until there is an `answer`.
 OPEN = """async ([examples, first, answer]) => {
     const {PhotoTab} = await import("/page.js")
     Object.assign(window, {answer, asked: []})
@@ -29,7 +29,7 @@ OPEN = """async ([examples, first, answer]) => {
 
 @pytest.fixture
 def open_tab(browser):
-    """A function that opens the tab on a phone; what JavaScript throws fails the test."""
+    """Return a function that opens the tab on a phone. Errors in JavaScript fail the test."""
     errors, contexts = [], []
 
     def open_tab(examples=(), first=None, answer=ANSWER, init=""):

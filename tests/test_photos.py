@@ -1,4 +1,4 @@
-"""The one list of photos in a folder: what drives keep for themselves is skipped, and linked folders are followed."""
+"""Test the list of photos in a folder: system folders are skipped, and linked folders are followed."""
 
 import os
 import re
@@ -16,7 +16,7 @@ needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has ot
 
 @pytest.fixture
 def drive(shapes, tmp_path):
-    """The shapes as a network drive keeps them: with thumbnails, deleted photos and other leftovers."""
+    """Return the shapes as on a network drive, with thumbnails, deleted photos and other leftovers."""
     data = shutil.copytree(shapes, tmp_path / "drive")
     leftovers = ["@eaDir/00.jpg", "#recycle", "@Recycle", "#snapshot/monday", "$RECYCLE.BIN", "__MACOSX/disc"]
     for name in ["disc/@eaDir/00.jpg", *leftovers, ".hidden"]:
@@ -56,7 +56,7 @@ def test_linked_folders_are_searched_once_and_a_loop_ends(shapes, tmp_path):
     (elsewhere / "back").symlink_to(data, target_is_directory=True)
     (data / "disc" / "up").symlink_to("..")
     (data / "itself").symlink_to("itself")
-    (data / "again").symlink_to(data / "square")  # comes before it in the alphabet, and is not its name
+    (data / "again").symlink_to(data / "square")  # a link that is first in the alphabet
     for name in ("one", "two"):
         (data / name).symlink_to(elsewhere)
     (data / "three").symlink_to(elsewhere / "deep")

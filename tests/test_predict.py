@@ -1,4 +1,4 @@
-"""`python3 -m bears predict`: every photo of a folder, or every animal that MegaDetector has found in it."""
+"""Test `python3 -m bears predict` for each photo of a folder, or each animal that MegaDetector found in it."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ from PIL import Image
 from test_detections import found_in
 from test_distributed import launch
 
-pytestmark = pytest.mark.slow  # nearly every one opens the model
+pytestmark = pytest.mark.slow  # nearly all tests open the model
 CLASSES = facts_of(ROOT)["classes"]
 CANNOT_TELL = "A bear: black or grizzly, can't tell which"
 VERDICTS = {"black": CANNOT_TELL, "grizzly": "Grizzly bear, 96% sure", "teddy": "Teddy bear, 96% sure"}
@@ -33,7 +33,7 @@ def read(table):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, shapes):
-    """The examples and a drawn photo in folders, one of them damaged, and what is no photo."""
+    """Return folders with the examples and a drawn photo, one of them damaged, and a file that is not a photo."""
     folder = tmp_path_factory.mktemp("card")
     (folder / "DCIM" / "100").mkdir(parents=True)
     for label in CLASSES:
@@ -98,7 +98,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(shapes, tmp_path
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    """A folder with a large photo, taken with the camera held upright, of a small teddy; and MegaDetector's JSON."""
+    """Return a folder with a large upright photo of a small teddy, and MegaDetector's JSON."""
     folder = tmp_path_factory.mktemp("scene")
     scene = Image.new("RGB", (2400, 3200), "darkgreen")
     with Image.open(ROOT / "examples" / "teddy.jpg") as teddy:
@@ -207,7 +207,7 @@ def test_what_is_wrong_is_one_sentence(args, said, tmp_path, monkeypatch):
 
 
 def folder_of(shapes, to, n=12):
-    """A card with some photos of discs."""
+    """Return a folder, like a memory card, with some photos of discs."""
     to.mkdir()
     for file in sorted((shapes / "disc").iterdir())[:n]:
         shutil.copy(file, to)
@@ -215,7 +215,7 @@ def folder_of(shapes, to, n=12):
 
 
 def loses(lose, after=3):
-    """`ask_all`, but for a `lose()` that is called when some photos have been looked at."""
+    """Return `ask_all` with a call of `lose()` after some photos were classified."""
 
     def ask_all(keys, total, task, *args):
         opened, open_key = [], task.open
@@ -290,7 +290,7 @@ def test_animals_that_are_found_are_named_in_megadetectors_format(scene, tmp_pat
     assert doc["detection_categories"][animal["category"]] == "animal"
     assert doc["classification_categories"][animal["classifications"][0][0]] == "grizzly"
     assert "3 photos, 1 of which could not be opened, are in" in capsys.readouterr().out
-    # The same boxes from a file of MegaDetector's are named alike.
+    # The same boxes from MegaDetector's file get the same labels.
     predict.main([str(tmp_path), "--detections", str(to), "--out", str(tmp_path / "again.json")])
     assert json.loads((tmp_path / "again.json").read_text())["images"] == doc["images"]
 

@@ -1,4 +1,4 @@
-"""Names that other libraries do not promise to keep are used in one module for each, and are still there."""
+"""Test that private names of other libraries are used in one module each, and still exist."""
 
 import ast
 import inspect
@@ -11,13 +11,13 @@ from pkgutil import resolve_name
 from platform import python_version
 
 import bears  # noqa: F401 - silences a warning of fastai's
-import fastai.data.core  # noqa: F401 - these start programs when they are imported, which a quick test may not
+import fastai.data.core  # noqa: F401 - here, since these imports start programs, which a quick test may not do
 import gradio  # noqa: F401
 import pytest
 from helpers import ROOT
 
 GRADIO, UVICORN, FASTAI = "app/gradio_internals.py", "app/connections.py", "fastai_internals.py"
-# The library, the module in bears/ that uses it, what has the names, and the names.
+# The library, the module in bears/ that uses it, the owner of the names, and the names.
 USED = [
     ("gradio", GRADIO, "gradio.blocks:Blocks", "_queue server_name server_port share_token"),
     ("gradio", GRADIO, "gradio.block_function:BlockFunction", "_id"),
@@ -51,7 +51,7 @@ USED = [
     ("urllib3", "download.py", "urllib3.poolmanager:PoolManager", "pool_classes_by_scheme"),
     ("Python", "app/process.py", "multiprocessing.managers:BaseProxy", "_address_to_local"),
 ]
-# What we replace or call with all its arguments, which the file of the library says even when we have replaced it.
+# Functions that we replace, or call with all their arguments, as the library's file defines them.
 ARGUMENTS = [
     ("gradio", GRADIO, "gradio.processing_utils:async_ssrf_protected_download", "url cache_dir"),
     ("gradio", "app/assistant.py", "gradio.mcp:simplify_filedata_schema", "self schema"),
@@ -65,7 +65,7 @@ ARGUMENTS = [
         "local_host local_port share_token share_server_address share_server_tls_certificate",
     ),
 ]
-# What stands in the files of a library: a CSS class that is in no stylesheet of ours, and an import that may fail.
+# Texts in the files of a library: a CSS class that we use, and an import that may fail.
 WRITTEN = [
     ("gradio", "web/gradio.js", "gradio", "templates/frontend/assets/Blocks-*.js", "show-api"),
     ("jsonschema", "cli.py", "jsonschema", "_format.py", "from rfc3987_syntax import"),
@@ -76,13 +76,13 @@ class_source = cache(inspect.getsource)
 
 
 def changed(library, file, what):
-    """Fail with a sentence that says where to look."""
+    """Fail with a sentence about what has changed and where it is used."""
     number = python_version() if library == "Python" else version(library)
     pytest.fail(f"{library} {number} has changed: {what}. Change bears/{file}, which depends on that.", pytrace=False)
 
 
 def has(owner, name):
-    """Return whether something has an attribute, or is a class whose objects give themselves one."""
+    """Return whether something has an attribute, or is a class that sets it on its objects."""
     classes = owner.__mro__[:-1] if inspect.isclass(owner) else ()
     return hasattr(owner, name) or any(f"self.{name}" in class_source(cls) for cls in classes)
 
@@ -115,7 +115,7 @@ def test_files_still_say_the_same(library, file, package, pattern, text):
 
 
 def private_names(tree):
-    """Yield the private names that a file uses or replaces; `os._exit` is documented."""
+    """Yield the private names that a file uses or replaces, except `os._exit`, which is documented."""
     for node in ast.walk(tree):
         name = getattr(node, "attr", getattr(node, "name", None))
         if isinstance(name, str) and re.match(r"_[a-z]", name) and name != "_exit":

@@ -1,4 +1,4 @@
-"""Processes that open photos, and the model's: one that runs out of time or memory is replaced, its caller is told."""
+"""Test the processes of the model and for opening photos: if one runs out of time or memory, it is replaced."""
 
 import gc
 import os
@@ -44,7 +44,7 @@ def slow(tmp_path):
 
 
 def refusal(one_opener, file, hung_up=waits):
-    """The sentence that refuses `file`; then the next photo is opened by another process."""
+    """Return the sentence that refuses `file`, and check that a new process then opens the next photo."""
     one_opener.start()
     [before] = [opener.process for opener in one_opener.all]
     with pytest.raises(PhotoError) as error:
@@ -189,7 +189,7 @@ def test_the_process_is_as_strict_as_it_is_told_and_with_0_nothing_is_turned_awa
 
 
 def replaced(predictor):
-    """Kill the model's process, and wait for the next; returns the dead one."""
+    """Kill the model's process, and wait for the next one; return the killed one."""
     died = predictor.start()
     died.process.kill()
     for _ in range(300):
@@ -215,14 +215,14 @@ def test_nothing_stays_open_of_a_model_that_died(predictor):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")
 def test_nothing_stays_open_of_a_model_that_died_while_it_was_asked(predictor):
-    """The errors that the threads got know of each other and of the dead process until Python collects its garbage."""
+    """Check open files, since the threads' errors refer to the dead process until Python collects its garbage."""
     before = len(os.listdir("/proc/self/fd"))
     gc.disable()
     try:
         with ThreadPoolExecutor(8) as pool:
             os.kill(predictor.latest.process.pid, signal.SIGSTOP)
             errors = [pool.submit(predictor.predict, TEDDY) for _ in range(8)]
-            time.sleep(3)  # they wait for the answer by then
+            time.sleep(3)  # until they wait for the answer
             replaced(predictor)
             assert all(isinstance(error.exception(), PhotoError) for error in errors)
             assert len(os.listdir("/proc/self/fd")) < before + 4
@@ -231,7 +231,7 @@ def test_nothing_stays_open_of_a_model_that_died_while_it_was_asked(predictor):
 
 
 def test_whoever_replaces_a_model_that_died_removes_its_socket(monkeypatch):
-    monkeypatch.setattr(process.LearnerProcess, "start_again", lambda self: None)  # it sleeps at that moment
+    monkeypatch.setattr(process.LearnerProcess, "start_again", lambda self: None)  # as if it were sleeping
     made = process.LearnerProcess(ROOT / "export.pkl")
     died = made.start()
     died.process.kill(), died.process.wait()

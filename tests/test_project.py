@@ -1,4 +1,4 @@
-"""The repository keeps its promises: two commands, few files, nothing large, nothing that is not ours to give."""
+"""Test the repository itself: its commands, files, imports, licences and links."""
 
 import ast
 import os
@@ -79,7 +79,7 @@ def test_a_test_that_starts_a_program_and_is_not_marked_as_slow_fails(tmp_path):
 
 
 def run_pytest(folder, *args):
-    """Run the tests of a folder with the fixtures and options of these ones."""
+    """Run the tests of a folder with the fixtures and options of these tests."""
     command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-p", "conftest", *args, folder]
     env = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
@@ -89,7 +89,7 @@ def test_github_runs_what_contributors_run():
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
     (everything, *_, ci), (quick, *_, tests) = ((job["strategy"]["matrix"], *job["steps"]) for job in jobs.values())
     assert ci["run"] == ".ci/run" and everything["python"] == ["3.10", "3.12", "3.14"]
-    command = tests["run"].replace("python ", "python3 ")  # as it is called on Windows, too
+    command = tests["run"].replace("python ", "python3 ")  # the command's name in the docs
     assert f"{command} " in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8") and len(quick["os"]) == 2
 
 
@@ -127,7 +127,7 @@ def test_requirements_name_no_other_index_and_pin_what_the_pickle_needs():
 
 
 def required(file):
-    """What a requirements file asks for, without the files that it includes."""
+    """Return what a requirements file asks for, without the files that it includes."""
     lines = [line.split("#")[0].strip(" \\") for line in (ROOT / file).read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if line and not line.startswith("-")]
 
@@ -200,7 +200,7 @@ def test_links_between_pages_lead_somewhere(file):
         assert not heading or heading in anchors(page), f"{link}#{heading}"
 
 
-# What each folder may import of `bears`, beside itself. Modules that are in no folder import none, but for deploy.
+# What each folder may import from `bears`, next to itself. Modules outside of folders import no folder, except deploy.
 BASE = {"cli", "distributed", "download", "errors", "fastai_internals", "files", "photos", "static_site", "text"}
 MAY_IMPORT = {
     "model": {"errors", "fastai_internals", "files", "text"},
@@ -220,7 +220,7 @@ MAY_IMPORT = {
 
 
 def imports(file):
-    """The modules that a Python file imports anywhere, `from a import b` as `a.b`."""
+    """Return the modules that a Python file imports anywhere, `from a import b` as `a.b`."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -228,7 +228,7 @@ def imports(file):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-# Whose imports a requirements file is for; it is added to those before it.
+# For each requirements file, the files whose imports it must cover together with the ones before it.
 PROGRAMS = {
     "requirements.txt": ["app.py", "bears/app/*.py", "bears/predict/*.py"],
     "requirements-train.txt": [
@@ -250,7 +250,7 @@ OPTIONAL = {"accelerate", "spaces", "mutmut"}  # imported where they are needed;
 
 
 def reached(files):
-    """Those files, and all of `bears` that they import, directly or not."""
+    """Return the files, and all modules of `bears` that they import, directly or not."""
     found, new = set(), set(files)
     while new:
         found |= new
@@ -275,7 +275,7 @@ def test_packages_that_the_code_imports_are_named_in_the_requirements(file):
 
 
 def exists(name):
-    """Return whether that is a folder or a module of `bears`, and no constant such as `bears.ARCH`."""
+    """Return whether a name is a folder or module of `bears`, and not a constant such as `bears.ARCH`."""
     return (ROOT / "bears" / name).is_dir() or (ROOT / "bears" / f"{name}.py").is_file()
 
 
@@ -295,7 +295,7 @@ def test_what_programs_import_of_this_package_is_there():
 
 
 def is_there(name):
-    """Whether a dotted name is a module of `bears`, or the file of the module before its last dot mentions it."""
+    """Return whether a dotted name is a module of `bears`, or a name in the module before its last dot."""
     place = ROOT.joinpath(*name.split("."))
     if place.is_dir() or place.with_suffix(".py").is_file():
         return True
@@ -304,7 +304,7 @@ def is_there(name):
 
 
 def signature(node):
-    """The names of what a function takes without a default and without a type hint, and `return`, if it has no hint."""
+    """Return a function's arguments that have neither a default nor a type hint, and `return` if it has no hint."""
     args = [*node.args.posonlyargs, *node.args.args]
     needed = args[: len(args) - len(node.args.defaults)]
     needed += [arg for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults) if default is None]

@@ -1,4 +1,4 @@
-"""The page behind Debian's nginx, which does not say who asks: nobody is locked out, or told what is not true."""
+"""Test the app behind Debian's nginx, which doesn't pass on clients' addresses: nobody is locked out."""
 
 import argparse
 import contextlib
@@ -17,14 +17,14 @@ pytestmark = needs("nginx")
 
 @pytest.fixture(scope="module")
 def proxied(server, tmp_path_factory):
-    """The address of the page behind a proxy of which the app has not been told."""
+    """Start a proxy that no option of the app names, and yield the app's address behind it."""
     nginx = Nginx(tmp_path_factory.mktemp("nginx"), server.url)
     yield nginx.url
     nginx.close()
 
 
 def visit(url, wait=0):
-    """A visitor with an open page and one photo: the status and the text of the last answer."""
+    """Visit the app with one photo; return the status and text of the last answer."""
     time.sleep(wait)
     url += "/gradio_api"
     with requests.get(f"{url}/heartbeat/{uuid.uuid4().hex}", stream=True, timeout=60) as page:
@@ -68,17 +68,17 @@ def test_a_greedy_session_behind_a_proxy_leaves_places_to_others_and_the_proxy_t
             assert not any(ask_from(proxied, photo, session=session) for _ in range(24))
             said = ask_from(proxied, photo, session=session)
             assert said == "Many photos are in the queue. Please wait for an answer, or for ten seconds."
-        assert "Many photos" in ask_from(proxied, photo, session="four")  # the last quarter is for other addresses
+        assert "Many photos" in ask_from(proxied, photo, session="four")  # the last quarter is kept for other addresses
         assert not any(ask_from(server.url, photo, direct, session=str(i)) for i in range(24))
-        assert ask_from(server.url, photo, direct, session="more")  # whatever name a known address gives itself
+        assert ask_from(server.url, photo, direct, session="more")  # a new session's name doesn't help a known address
     deadline = time.monotonic() + 60
-    while "Teddy bear" not in visit(proxied)[1]:  # all these have been answered
+    while "Teddy bear" not in visit(proxied)[1]:  # until all these are answered
         assert time.monotonic() < deadline
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """The server and the address of a page that has been told of its proxy, which says for whom it asks."""
+    """Start an app with --root-path and a proxy that passes on clients' addresses; yield the server and the address."""
     folder = tmp_path_factory.mktemp("told")
     server = Server(folder / "log", "--root-path", "/bears/")
     nginx = Nginx(

@@ -1,4 +1,4 @@
-"""The snippets that docs/api.md tells people to use work as they are."""
+"""Test that the snippets in docs/api.md work as they are."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 
 def snippet(language, word):
-    """The one code block of the page in `language` that holds `word`."""
+    """Return the one code block of the page in `language` that contains `word`."""
     [code] = [code for code in re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL) if word in code]
     return code
 

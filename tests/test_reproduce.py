@@ -1,4 +1,4 @@
-"""`python train.py` without photos: those of the shipped model come from the web, here a server on this machine."""
+"""Test `python train.py` without --data: it downloads the shipped model's photos, here from a local server."""
 
 import csv
 import hashlib
@@ -25,7 +25,7 @@ GONE = [404, 410, 403]
 
 @pytest.fixture
 def fetch(web_server, tmp_path):
-    """`shipped_photos` for a table of drawn photos, with the server in place of the web."""
+    """Return a function that calls `shipped_photos` for a table of drawn photos on the local server."""
     table = tmp_path / "photos.csv"
 
     def add(label, name, data):
@@ -124,7 +124,7 @@ def test_class_that_is_gone_is_refused(fetch, web_server):
 def test_damaged_photo_in_the_cache_is_fetched_again(fetch, web_server, damage):
     file = fetch() / "black" / "b0.jpg"
     good = file.read_bytes()
-    with file.open("r+b") as f:  # in place, as a failing disk would: the cache has the same file
+    with file.open("r+b") as f:  # in place, so that the linked file in the cache changes, too
         f.write(damaged := damage(good))
         f.truncate(len(damaged))
     web_server.asked.clear()

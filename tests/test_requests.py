@@ -1,6 +1,6 @@
-"""What the guard makes of single requests, and the store of single files, at the borders of their limits.
+"""Test the guard with single requests and the store with single files, at the edges of their limits.
 
-Both are asked in this process; tests/test_guard.py tries them on a running server.
+Both run in this process. tests/test_guard.py tests them on a running server.
 """
 
 import errno
@@ -34,7 +34,7 @@ NONCES = re.compile("script-src 'self' 'nonce-([\\w-]{20,})'")
 
 @pytest.fixture(scope="module")
 def demo():
-    async def make():  # its locks take the loop that runs, or else leave one of their own behind
+    async def make():  # so that its locks use the running event loop, and don't create one
         with gr.Blocks() as demo:
             photo, text = gr.Image(type="filepath"), gr.Textbox()
             text.submit(str, photo, text, api_name="predict")
@@ -45,7 +45,7 @@ def demo():
 
 
 class App:
-    """In the place of Gradio's: notes what it gets, and answers "fine"."""
+    """Replace Gradio's app: keep what it gets, and answer "fine"."""
 
     def __init__(self, demo, during=None):
         self.demo, self.during, self.scope, self.messages, self.body = demo, during, None, [], None
@@ -65,7 +65,7 @@ class App:
 
 
 class Room:
-    """In the place of the store: room for so many bytes."""
+    """Replace the store by one with space for so many bytes."""
 
     def __init__(self, room=10**9):
         self.room, self.taken = room, []
@@ -89,7 +89,7 @@ def page(app):
 
 
 def ask(page, path="/", method="GET", body=(), client=ME, query="", root_path="", wait=0, **headers):
-    """The status, headers and text that a request gets; a status of None if there is no answer at all."""
+    """Return the status, headers and text of the answer to a request. The status is None without an answer."""
     parts, sent = [json.dumps(body).encode()] if isinstance(body, dict) else [*body], []
     headers = [(name.replace("_", "-").encode(), str(value).encode()) for name, value in headers.items()]
     scope = {"type": "http", "path": path, "root_path": root_path, "method": method, "query_string": query.encode()}
@@ -111,7 +111,7 @@ def ask(page, path="/", method="GET", body=(), client=ME, query="", root_path=""
 
 
 def refusal(page, *args, **kwargs):
-    """The status, the sentence, and in how many seconds to come back, of a request that never reaches Gradio."""
+    """Return the status, sentence and retry-after of a request that never reaches Gradio."""
     page.app.scope = None
     status, headers, text = ask(page, *args, **kwargs)
     assert page.app.scope is None and not +page.requests and not +page.asking and page.bodies == 0
@@ -119,7 +119,7 @@ def refusal(page, *args, **kwargs):
 
 
 def fill(demo, askers, session="somebody"):
-    """Let questions of these askers wait in the queue."""
+    """Put one waiting call of each asker into the queue."""
     for n, asker in enumerate(askers):
         request = SimpleNamespace(scope={"asker": asker})
         event = SimpleNamespace(_id=f"{asker}{n}", session_hash=session, request=request)
@@ -127,7 +127,7 @@ def fill(demo, askers, session="somebody"):
         demo._queue.pending_event_ids_session.setdefault(session, set()).add(event._id)
 
 
-# Who asks for what
+# Hosts and routes
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_only_what_the_page_needs_is_there(path, there, page, app, capsys):
     assert status == (200 if there else 404) and there == (text == "fine")
     if not there:
         assert json.loads(text) == {"detail": "There is nothing at this address."}
-    assert capsys.readouterr().out == ""  # robots ask for anything
+    assert capsys.readouterr().out == ""  # bots would fill the log
     assert headers["x-content-type-options"] == "nosniff" and NONCES.search(headers["content-security-policy"])
     assert NONCES.sub("script-src 'self' 'unsafe-inline'", headers["content-security-policy"]) == POLICY
     assert headers["referrer-policy"] == ("mine" if there else "same-origin")
@@ -226,7 +226,7 @@ def test_the_description_of_the_api_is_the_same_for_everybody(page, app):
     assert app.scope["query_string"] == b"a=1"
 
 
-# What fails
+# Errors
 
 
 def test_a_full_disk_is_a_sentence_and_other_errors_are_not(page, app):
@@ -316,11 +316,11 @@ def test_what_comes_too_late_is_a_sentence(page, app, monkeypatch):
         status, _, text = ask(page, UPLOAD, "POST", body, wait=5)
         assert (status, text) == (408, late)
     assert refusal(page, guard.MCP, "POST", [b"x"], wait=5)[:2] == (408, late)
-    assert ask(page, CALL, "POST", QUESTION)[0] == 200  # other limits for a question
+    assert ask(page, CALL, "POST", QUESTION)[0] == 200  # calls have other limits
     monkeypatch.setattr(guard, "JSON_SECONDS", 0.05)
     assert refusal(page, CALL, "POST", QUESTION, wait=5)[:2] == (408, late)
 
-    async def listen(receive, send):  # once it is here, whoever waits may wait
+    async def listen(receive, send):  # after the body has arrived, there is no limit
         await anyio.sleep(1.01)
         assert (await receive())["type"] == "http.disconnect"
 
@@ -329,7 +329,7 @@ def test_what_comes_too_late_is_a_sentence(page, app, monkeypatch):
     assert ask(page, UPLOAD, "POST", [b"x"])[0] == 200
 
 
-# Questions
+# Calls
 
 
 def test_gradio_gets_the_fields_of_a_question_that_it_needs(page, app):
@@ -419,7 +419,7 @@ def test_a_question_is_for_a_function_that_takes_it(path, question, status, page
         assert refusal(page, path, "POST", question) == (status, f"{said}. The API is described at ?view=api.", None)
 
 
-# Names that are remembered
+# Names of sessions and uploads
 
 
 @pytest.mark.parametrize("name", ["session_hash", "upload_id"])
@@ -471,7 +471,7 @@ def test_a_full_queue_is_a_sentence(page, app):
     waiting.queue.append(3)
     said = "The app is busy. Please try again in a minute."
     assert refusal(page, CALL, "POST", QUESTION) == (503, said, "60")
-    for path in ("/gradio_api/run/predict", "/gradio_api/run/both"):  # Gradio refuses the one, the other has no queue
+    for path in ("/gradio_api/run/predict", "/gradio_api/run/both"):  # Gradio refuses one, the other has no queue
         assert ask(page, path, "POST", {"data": [None, None][: 1 + path.endswith("both")]})[0] == 200
 
 
@@ -523,12 +523,12 @@ def test_the_session_is_gradios_or_the_pages(query, question, session):
     assert guard.session_of({"query_string": query.encode()}, question) == session
 
 
-# What launches the page
+# Arguments of launch
 
 
 @pytest.fixture
 def launched(demo, tmp_path, monkeypatch):
-    """What `protected` makes, and which proxies it limits connections of."""
+    """Return a function that calls `protected` and returns its result and the proxies for connection limits."""
     proxies = []
     monkeypatch.setattr(guard, "limit_connections", proxies.append)
     monkeypatch.setattr(guard, "routes", lambda file: [file.name])
@@ -594,7 +594,7 @@ def test_who_may_speak_for_visitors_is_whom_the_environment_names(launched, demo
 
 
 def grow(file, age=0, size=5):
-    """A file of that age in seconds and size in bytes."""
+    """Write a file of this age in seconds and size in bytes."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(bytes(size))
     os.utime(file, (time.time() - age,) * 2)
@@ -686,7 +686,7 @@ def test_sweeping_goes_on_in_a_thread_whatever_happens_to_the_folder(tmp_path, m
 
 
 def parse(*parts, chunk=None):
-    """What the parser makes of a form with these parts, (name of the file or none, bytes)."""
+    """Return the result of the parser for a form with these parts, (name of the file or None, bytes)."""
     body = b""
     for name, data in parts:
         file = f'; filename="{name}"' if name else ""

@@ -1,4 +1,4 @@
-"""What strangers send to a public server: it gives nothing away, breaks on nothing, and answers everybody else."""
+"""Test attacks on a public server: it gives no data away, doesn't break, and still answers everybody else."""
 
 import base64
 import http.server
@@ -35,7 +35,7 @@ TEDDY = (ROOT / "examples" / "teddy.jpg").read_bytes()
 
 
 def join(server, photo, session=None):
-    """What the page itself does: join the queue, then listen to its session's events."""
+    """Join the queue and listen to the session's events, as Gradio's own page does."""
     session = session or uuid.uuid4().hex
     config = requests.get(f"{server.url}/config", timeout=30).json()
     [number] = [d["id"] for d in config["dependencies"] if d["api_name"] == "predict"]
@@ -113,7 +113,7 @@ def test_no_web_address_is_fetched(server, way):
         web.server_close()
     assert (
         not hits and "Links are not opened" in text
-    )  # Gradio's own guard, which lets public addresses pass, says something else
+    )  # Gradio's own check, which allows public addresses, has another message
 
 
 @pytest.mark.parametrize("path", ["app.py", "export.pkl", "export.json", "bears/model/photo.py", "examples/../app.py"])
@@ -157,7 +157,7 @@ def test_a_client_that_hangs_up_costs_nobody_else_their_answer(server):
     def hang_up():
         while not stop.is_set():
             asked = requests.post(url, json={"data": [upload(server, TEDDY)]}, timeout=30)
-            if asked.ok:  # and not one too many of this client
+            if asked.ok:  # not refused for too many calls
                 requests.get(f"{url}/{asked.json()['event_id']}", stream=True, timeout=30).close()
 
     def ask(_):
@@ -175,7 +175,7 @@ def test_a_client_that_hangs_up_costs_nobody_else_their_answer(server):
 
 
 def test_a_photo_sent_while_the_model_loads_waits_for_it(tmp_path):
-    server = Server(tmp_path / "log")  # returns when the page is up, seconds before the model is
+    server = Server(tmp_path / "log")  # returns when the app is up, seconds before the model has loaded
     try:
         assert "ready" not in server.log.read_text()
         assert answer(server, TEDDY)[1] == "Teddy bear, 96% sure"
@@ -201,7 +201,7 @@ def test_the_page_survives_the_model_and_starts_it_again(tmp_path):
 
 @pytest.fixture
 def own_process():
-    """Makes a `LearnerProcess` of an export, without a page, and ends what it has started."""
+    """Return a function that creates a `LearnerProcess` without the app, and close it afterwards."""
     made = []
 
     def make(*args):
@@ -226,7 +226,7 @@ def test_every_caller_of_a_model_that_dies_is_asked_to_send_the_photo_again(own_
     with ThreadPoolExecutor(32) as pool:
         dying = predictor.start().process
         answers = pool.map(ask, range(32))
-        time.sleep(1)  # all of them wait for the model, which takes longer to load
+        time.sleep(1)  # until all of them wait for the model to load
         with dying:
             dying.kill()
         refused = {str(answer) for answer in answers if not isinstance(answer, tuple)}  # not those that came too late
@@ -235,7 +235,7 @@ def test_every_caller_of_a_model_that_dies_is_asked_to_send_the_photo_again(own_
 
 def test_a_model_that_prints_is_heard_in_the_log_and_goes_on(own_process, tmp_path, capfd):
     class Loud:
-        """A pickle that prints more than a pipe holds when it is opened; what it opens as is no Learner."""
+        """Pickle as a call that prints more than a pipe can hold and returns no Learner."""
 
         def __reduce__(self):
             return print, ("." * 100_000,)
@@ -281,7 +281,7 @@ def test_a_server_that_is_stopped_leaves_no_photo_behind(tmp_path, how):
         assert server.process.wait(20) == 0
     finally:
         server.process.kill()
-    for _ in range(100):  # the model's process tidies up after itself, too
+    for _ in range(100):  # the model's process also deletes its files
         if not (left := list(folder.iterdir())):
             break
         time.sleep(0.1)
@@ -290,7 +290,7 @@ def test_a_server_that_is_stopped_leaves_no_photo_behind(tmp_path, how):
 
 @pytest.fixture
 def killed(tmp_path):
-    """The folder of an app that was killed while it held a photo, and beside it that of one that runs."""
+    """Return the folder of an app that was killed while it had a photo, with that of a running app next to it."""
     code = "from bears.cli import private_folder; print(private_folder(), flush=True); input()"
     env, pipe = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}, subprocess.PIPE
     apps = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdin=pipe, stdout=pipe) for _ in "ab"]
@@ -382,7 +382,7 @@ names = st.sampled_from(
 
 @pytest.fixture(scope="module")
 def after_a_thousand_malformed_files(server):
-    """Send them eight at once, and twice more with 50 of the photos; what the server logs, and its MB after each."""
+    """Send malformed files, eight at a time, then 50 photos twice; return the log and the memory in MB after each."""
     drawn = []
 
     @settings(
@@ -396,7 +396,7 @@ def after_a_thousand_malformed_files(server):
         result = answer(server, *file)
         if isinstance(result, str):
             assert result.endswith(".") and "/" not in result and "\n" not in result, file
-        else:  # a scrambled photo may still be one
+        else:  # a scrambled photo may still be valid
             assert result[1], file
         return isinstance(result, str)
 
@@ -407,7 +407,7 @@ def after_a_thousand_malformed_files(server):
         for _ in range(3):
             refused = list(pool.map(ask, drawn))
             photos = [file for file, no_photo in zip(drawn, refused) if not no_photo]
-            drawn = [*itertools.compress(drawn, refused), *photos[:50]]  # all would cost minutes of the model's time
+            drawn = [*itertools.compress(drawn, refused), *photos[:50]]  # all photos would take the model minutes
             taken.append(memory(server.process.pid) / 2**20)
     return server.log.read_text()[log:], taken
 
@@ -419,5 +419,5 @@ def test_a_thousand_malformed_files_leave_the_server_answering(server, after_a_t
 
 def test_a_thousand_malformed_files_leave_no_memory_behind(after_a_thousand_malformed_files):
     _, taken = after_a_thousand_malformed_files
-    # What the largest of them took stays with each of the two processes that open photos, once. A leak grows each time.
+    # Each of the two workers keeps the memory of the largest photo once. A leak would grow each time.
     assert min(after - before for before, after in itertools.pairwise(taken)) < 30

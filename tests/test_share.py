@@ -1,4 +1,4 @@
-"""The share link: `--share` prints it, or one sentence that says what to do, and the page stays up either way."""
+"""Test `--share`: it prints the link, or a sentence that says what to do, and the app keeps running."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ NO_NETWORK = {
 
 @pytest.fixture
 def shared(tmp_path):
-    """A function that starts `app.py --share` in an environment and returns the server and what it said of the link."""
+    """Return a function that starts `app.py --share` in an environment; it returns the server and its message."""
     servers = []
 
     def start(sentence, *args, **env):
@@ -36,7 +36,7 @@ def shared(tmp_path):
 
 
 def put_tunnel_program(folder, lines):
-    """Put a program in the place of Gradio's tunnel program: it prints `lines`, how it was called, and stays."""
+    """Replace Gradio's tunnel program by one that prints `lines` and its arguments, and keeps running."""
     program = folder / "gradio" / "frpc" / tunneling.BINARY_FILENAME
     program.parent.mkdir(parents=True)
     program.write_text(
@@ -77,7 +77,7 @@ def test_on_a_public_host_the_flag_is_ignored_with_a_warning(shared, env, host):
     server, said = shared("Warning: ignoring --share", **env)
     assert host in said
     page = requests.get(f"{server.url}/config", headers={"Host": "my.page", "X-Forwarded-Host": "my.page"}, timeout=30)
-    assert page.json()["root"] == "http://my.page"  # what the host says of the address
+    assert page.json()["root"] == "http://my.page"  # the address in the Host header
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="stops a process")

@@ -1,4 +1,4 @@
-"""Leave one source out: the error on photos from elsewhere, and when an answer may be called sure."""
+"""Test how sources are left out in turn, and from which probability an answer is sure."""
 
 import csv
 import shutil
@@ -18,7 +18,7 @@ import train
 
 
 def answers(*rows):
-    """Probabilities and targets of rows of (probability of class 0, the truth)."""
+    """Return probabilities and targets from rows of (probability of class 0, true class)."""
     return torch.tensor([[p, 1 - p] for p, _ in rows]), torch.tensor([truth for _, truth in rows])
 
 
@@ -65,7 +65,7 @@ def test_a_source_is_described_by_its_errors_and_those_of_its_sure_answers():
 
 def test_each_part_counts_the_same_for_the_temperature():
     logits = torch.tensor([[4.0, 0.0]] * 110)
-    targets = torch.tensor([0] * 100 + [0] * 5 + [1] * 5)  # of the second part half is wrong
+    targets = torch.tensor([0] * 100 + [0] * 5 + [1] * 5)  # half of the second part is wrong
     assert fit_temperature(logits, targets, [100, 10]) > fit_temperature(logits, targets)
 
 

@@ -1,4 +1,4 @@
-"""A Hugging Face Space can run this repository as it is: its card, its requirements, ZeroGPU, and the way there."""
+"""Test that a Hugging Face Space can run this repository: its card, its requirements, ZeroGPU, and `deploy`."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ from huggingface_hub import SpaceCard, metadata_load
 
 TEDDY = (ROOT / "examples" / "teddy.jpg").read_bytes()
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
-# The command of the Spaces' builder, as their logs show it.
+# The command of the Hub's builder for Spaces, from its logs.
 BUILDER = [f"gradio[oauth,mcp]=={version('gradio')}", "uvicorn>=0.14.0", "websockets>=10.4", "spaces"]
 
 
@@ -34,7 +34,7 @@ def test_card_keeps_the_rules_of_the_hub():
     assert card["sdk"] == "gradio" and (ROOT / card["app_file"]).is_file()
     assert card["sdk_version"] == version("gradio")
     assert f"gradio[mcp]=={card['sdk_version']}" in (ROOT / "requirements.txt").read_text()
-    assert card["python_version"] == "3.12"  # a string: a number would lose the nought of 3.10
+    assert card["python_version"] == "3.12"  # a string, since a number would turn 3.10 into 3.1
     assert {card["colorFrom"], card["colorTo"]} <= COLOURS
     assert len(card["short_description"]) <= 60
     assert card["license"] == "apache-2.0" and card["tags"]
@@ -110,7 +110,7 @@ def test_no_name_of_a_photo_and_no_remark_is_sent_and_the_page_says_the_same():
     assert (page_title(sent), about(sent), camera_words(sent)) == (page_title(facts), about(facts), camera_words(facts))
 
 
-# Without opening the model first, which takes longer than all else; one test deploys as a user does.
+# Skip opening the model, which takes the longest. One test deploys as a user does.
 SEND_ONLY = "from bears import deploy; deploy.check_opens = lambda *args: None; deploy.main()"
 
 
@@ -172,7 +172,7 @@ def test_an_export_that_needs_trust_is_sent_only_with_it_and_the_space_is_told(h
 
 
 def listed(said):
-    """What a dry run has printed: sizes in bytes by name."""
+    """Return the sizes in bytes by name that a dry run has printed."""
     lines = (line.split() for line in said.splitlines()[:-1])
     return {name: int(size.replace(",", "")) for size, name in lines}
 
@@ -184,7 +184,7 @@ def test_a_static_space_gets_exactly_what_the_dry_run_lists(hub, offline, monkey
     main(["me/bears", "--static", "--dry-run"])
     first = listed(capsys.readouterr().out)
     assert not hub.calls and {*files, "README.md"} == first.keys()
-    hub.files = {"app.py": COMMIT_MESSAGE, "mine.txt": "Upload mine.txt"}  # it has had the app before
+    hub.files = {"app.py": COMMIT_MESSAGE, "mine.txt": "Upload mine.txt"}  # the app was there before
     main(["me/bears", "--static"])
     assert hub.created["sdk"] == "static" and "hardware" not in hub.created and hub.created["type"] == "space"
     sent = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in hub.commit[1:-1]}
@@ -273,7 +273,7 @@ def test_what_is_sent_is_enough_to_run_and_no_module_more(tmp_path):
             (tmp_path / name).write_bytes(file)
         else:
             shutil.copy(file, tmp_path / name)
-    env = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": ""}  # what was imported leaves its bytecode
+    env = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": ""}  # each imported module leaves its bytecode
     server = Server(tmp_path / "log", app=tmp_path / "app.py", env=env)
     try:
         assert answer(server, TEDDY)[1] == "Teddy bear, 96% sure"
@@ -306,7 +306,7 @@ def test_zerogpu_finds_its_gpu_function_and_the_app_answers(tmp_path):
     server = Server(tmp_path / "log", env={**env, "SYSTEM": "spaces"})
     try:
         assert answer(server, TEDDY)[1] == "Teddy bear, 96% sure"
-        assert any("startup-report" in path for path in reports), reports  # sent when a GPU function is there
+        assert any("startup-report" in path for path in reports), reports  # it is sent if there is a GPU function
     finally:
         server.close()
         api.shutdown()

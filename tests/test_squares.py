@@ -1,4 +1,4 @@
-"""The whole photo is looked at: a bear at the edge is found, and only what is unsure is looked at twice."""
+"""Test that the whole photo is classified: a bear at the edge is found, and only unsure photos get a second pass."""
 
 import copy
 import itertools
@@ -131,7 +131,7 @@ def test_only_a_photo_that_may_show_a_class_is_looked_at_a_second_time(model):
         assert sides == [256, 448]
         model.squares.closer = 9 / 8, 7 / 4
         model.ask([unsure, hopeless])
-        assert sides == [256, 448, 256, 288]  # the second look was sure
+        assert sides == [256, 448, 256, 288]  # the second pass was sure
     finally:
         model.squares.run_batch, model.squares.closer = run_batch, (CLOSER,)
 
@@ -144,7 +144,7 @@ def test_photos_of_different_shapes_are_answered_in_their_order(model):
 
 
 def test_the_box_of_a_square_is_where_the_square_is(model):
-    """Without scaling a cell of the map is `cell` pixels of the photo, and a square is 256."""
+    """Check boxes with and without scaling: unscaled, a cell is `cell` pixels and a square 256."""
     box, cell = model.squares.grid.box, model.squares.grid.cell
     assert box((512, 256), (512, 256), (0, 0)) == (0, 0, 256, 256)
     assert box((512, 256), (512, 256), (0, 3)) == (3 * cell, 0, 3 * cell + 256, 256)
@@ -258,9 +258,9 @@ def test_an_animal_is_resized_to_what_the_network_sees():
     photo = Image.effect_noise((120, 120), 80).convert("RGB")
     expected = photo.crop((10, 20, 74, 84)).resize((32, 32), Image.Resampling.BILINEAR)
     seen = cut_square(photo, (10, 20, 74, 84), 32)
-    inside = np.s_[1:-1, 1:-1]  # what is around the square may count at its edge
+    inside = np.s_[1:-1, 1:-1]  # pixels around the square may count at its edge
     assert seen.size == (32, 32) and abs(np.asarray(seen, int) - np.asarray(expected))[inside].max() <= 1
-    smooth = Image.linear_gradient("L").convert("RGB")  # where it counts little
+    smooth = Image.linear_gradient("L").convert("RGB")  # a smooth photo, in which that counts little
     expected = smooth.crop((10, 20, 74, 84)).resize((32, 32), Image.Resampling.BILINEAR)
     assert abs(np.asarray(cut_square(smooth, (10, 20, 74, 84), 32), int) - np.asarray(expected)).max() <= 1
 
@@ -275,7 +275,7 @@ def test_answers_about_an_animal_are_averaged():
 
 
 class Passes(WholePhotos):
-    """`WholePhotos` without a network: what a pass says of a photo is in `said`, by the photo's size."""
+    """Replace the network of `WholePhotos`: the scores of each pass are in `said`, by the photo's size."""
 
     def __init__(self, said):
         super().__init__({"threshold": 0.4, "sure": 0.6}, Grid(256, 8))
@@ -301,7 +301,7 @@ def test_a_second_look_is_for_what_may_show_none_but_is_not_hopeless_and_counts_
 
 def test_where_a_photo_does_not_decide_the_animal_in_it_does_if_it_scores_more():
     runs = Passes({(n, 100): [score] for n, score in ((101, 0.66), (102, 0.65), (103, 0.5), (104, 0.3))})
-    runs.said[256, 256] = [0.6, 0.5, 0.4, 0.3]  # of two animals, twice each
+    runs.said[256, 256] = [0.6, 0.5, 0.4, 0.3]  # two animals, two crops each
     boxes = {102: [(10, 10, 50, 50), (0, 0, 9, 9)], 103: [], 104: [(0, 0, 50, 20)]}
     runs.detector = SimpleNamespace(find_animals=lambda photo: (boxes[photo.width], None))
     answers = runs.ask(blank(101, 102, 103, 104))
@@ -331,7 +331,7 @@ def test_photos_of_one_shape_go_through_the_network_together_as_far_as_memory_al
 
 
 def learner(*tfms, head=("AdaptiveAvgPool2d", "Flatten", "Linear"), stride=32):
-    """What stands for a Learner with these transforms of single photos, and a body that shrinks by `stride`."""
+    """Return a stand-in for a Learner with these item transforms and a body that shrinks photos by `stride`."""
     layers = {"AdaptiveAvgPool2d": nn.AdaptiveAvgPool2d(1), "Flatten": nn.Flatten(), "Linear": nn.Linear(3, 2)}
     model = nn.Sequential(nn.Conv2d(3, 3, 1, stride), nn.Sequential(*(layers[name] for name in head)))
     valid = SimpleNamespace(after_item=SimpleNamespace(fs=[*tfms, ToTensor()]))
@@ -348,16 +348,16 @@ def learner(*tfms, head=("AdaptiveAvgPool2d", "Flatten", "Linear"), stride=32):
         (learner(Resize(96), Resize(96)), None),
         (learner(), None),
         (learner(Resize(96), stride=50), (96, 2)),
-        (learner(Resize(97), stride=50), None),  # no whole number of pixels is a cell
+        (learner(Resize(97), stride=50), None),  # a cell is not a whole number of pixels
         (learner(Resize(64), stride=64), None),  # one cell only
         (learner(Resize(96), head=("AdaptiveAvgPool2d", "Flatten", "Linear", "Linear")), None),
         (learner(Resize(96), head=("Flatten", "AdaptiveAvgPool2d", "Linear")), None),
     ],
 )
 def test_whole_photos_can_be_looked_at_by_a_network_of_plain_squares_with_a_linear_head(made, grid):
-    made = copy.deepcopy(made)  # which is changed below
+    made = copy.deepcopy(made)  # since it is changed below
     assert find_grid(made) == grid
-    assert not isinstance(create_squares(made), WholePhotos)  # which needs to know what is none of the classes
+    assert not isinstance(create_squares(made), WholePhotos)  # it needs `learn.ood`
     made.ood = {}
     made_squares = create_squares(made)
     assert isinstance(made_squares, WholePhotos) == bool(grid) and made_squares.learn is made

@@ -1,7 +1,4 @@
-"""The whole loop with its real parts: feedback in a browser, a review, a new model, a comparison, and the new app.
-
-docs/loop.md tells the same story.
-"""
+"""Test the whole loop of docs/loop.md: feedback in a browser, a review, a new model, a comparison, the new app."""
 
 import csv
 
@@ -52,7 +49,7 @@ def test_a_visitor_says_no_and_the_next_model_has_learnt_from_it(shapes, shapes_
 
 
 def give_feedback(browser, server, photo):
-    """Say "No, it is a square" of a photo, and allow to keep it; returns what the page says then."""
+    """Give the feedback "No, a square" about a photo, and allow to keep it; return the app's reply."""
     page = browser.new_page(**PHONE)
     page.goto(server.url)
     page.get_by_label("Example: Square shape").wait_for()  # what bears/web/page.js does is done
@@ -81,7 +78,7 @@ def give_feedback(browser, server, photo):
 
 
 def review(browser, server, kept):
-    """Confirm what the visitor has said."""
+    """Confirm the visitor's label on the review page."""
     page = browser.new_page(**DESKTOP)
     page.goto(server.url)
     page.get_by_text("the visitor says square, the model disc").first.wait_for()

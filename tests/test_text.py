@@ -1,4 +1,4 @@
-"""Names of files and classes in commands, terminals and spreadsheets: whatever they are, they do no harm there."""
+"""Test that names of files and classes do no harm in commands, terminals and spreadsheets."""
 
 import csv
 import io
@@ -110,7 +110,7 @@ def test_a_file_is_written_whole_whatever_lies_beside_it(tmp_path):
     (tmp_path / "mine").write_text("mine")
     (tmp_path / "table.csv.part").symlink_to("mine")
     os.umask(umask := os.umask(0))
-    name = "n" * 250 + ".csv"  # as long as names may be
+    name = "n" * 250 + ".csv"  # the longest possible name
     for file in (tmp_path / "table.csv", tmp_path / name):
         write_whole(file, b"table")
         assert file.read_bytes() == b"table" and file.stat().st_mode & 0o777 == 0o666 & ~umask

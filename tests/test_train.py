@@ -1,4 +1,4 @@
-"""train.py from a folder of photos to an export, and each thing that can be wrong with the folder."""
+"""Test train.py from a folder of photos to an export, and each possible mistake in the folder."""
 
 import base64
 import io
@@ -39,13 +39,13 @@ pytestmark = pytest.mark.usefixtures("no_workers")
 
 
 def run_training(*args):
-    """Run train.py; returns the facts that it writes beside the export."""
+    """Run train.py; return the facts from its export.json."""
     train.main([str(arg) for arg in args])
     return facts_of(args[args.index("--out") + 1])
 
 
 def fails(*args):
-    """The one sentence with which train.py refuses."""
+    """Return the sentence with which train.py refuses."""
     with pytest.raises(SystemExit) as exit:
         train.main([str(arg) for arg in args])
     message = str(exit.value)
@@ -55,7 +55,7 @@ def fails(*args):
 
 @pytest.fixture(scope="module")
 def trained(shapes, tmp_path_factory, no_workers):
-    """The default recipe, run once on a copy of the drawn photos with a broken file, a copy and a mirror image."""
+    """Run the default recipe once on the drawn photos with a broken file, a copy and a mirror image."""
     folder = tmp_path_factory.mktemp("trained")
     data, out = shutil.copytree(shapes, folder / "data"), folder / "new" / "folder"
     (data / "disc" / "broken.jpg").write_bytes(b"not a photo")
@@ -147,7 +147,7 @@ def test_memory_stays_flat_as_the_folder_grows(shapes):
         for table in tables
     )
     assert [photos for photos, _, _ in rows] == [128, 512]
-    assert rows[1][1] < 1.12 * rows[0][1]  # 384 photos more would add 300 MB, a fifth of the peak, if pixels stayed
+    assert rows[1][1] < 1.12 * rows[0][1]  # 384 more photos would add 300 MB, a fifth of the peak, if pixels stayed
     assert [photos for photos, _, _ in searches] == [128, 512, 2048]
     assert searches[2][1] < 1.2 * searches[0][1]
 
@@ -160,7 +160,7 @@ def test_the_report_says_what_measures_an_alarm_where_there_is_one():
 
 @pytest.fixture(params=[(screen, scheme) for screen in (DESKTOP, PHONE) for scheme in ("light", "dark")])
 def report(trained, browser, request):
-    """The report of the default recipe in a browser, on a desktop and a phone, in light and dark."""
+    """Open the report of the default recipe in a browser, on a desktop and a phone, in light and dark."""
     screen, scheme = request.param
     with browser.new_context(**screen, color_scheme=scheme, permissions=["clipboard-read"]) as context:
         page = context.new_page()
@@ -175,7 +175,7 @@ def test_the_report_is_one_file_with_all_pictures_for_every_screen_and_eye(train
     assert report.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert len(report.locator("figure").all()) == 6
     ink = report.evaluate("getComputedStyle(document.body).color")
-    for figure in report.locator("figure:not(.confusion_matrix)").all():  # letters that follow dark mode
+    for figure in report.locator("figure:not(.confusion_matrix)").all():  # its letters follow dark mode
         fills = figure.locator("svg text").evaluate_all("texts => texts.map(text => getComputedStyle(text).fill)")
         assert fills and set(fills) == {ink}
 
@@ -269,14 +269,14 @@ def test_learning_curve_shows_a_curve(trained):
 
 
 def table_of(out):
-    """The rows of the confusion matrix in a report: class, photos, recall, precision, and what they were taken for."""
+    """Return the rows of a report's confusion matrix: class, photos, recall, precision, and the predictions."""
     page = (out / "reports" / "index.html").read_text()
     rows = page.partition("<tbody>")[2].partition("</tbody>")[0].split("<tr>")[1:]
     return [re.findall(r"<t[dh][^>]*>([^<]*)", row) for row in rows]
 
 
 def photos_of(out):
-    """The photos that a report shows: a list of (name, caption)."""
+    """Return the photos that a report shows, a list of (name, caption)."""
     page = (out / "reports" / "index.html").read_text()
     shown = re.findall(
         r'<img src="data:image/jpeg;base64,([^"]+)"[^>]*><b>([^<]+)</b><code>(?:<a href="http://127.0.0.1:7860/#[^"]+">)?([^<]+)',
@@ -394,8 +394,8 @@ def test_any_timm_or_torchvision_backbone(shapes, tmp_path, arch):
 
 
 def test_lesson_without_network_names_what_needs_none(shapes, tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # where no download has left its weights
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # the discard port: nobody answers, here or elsewhere
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # an empty cache of weights
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing answers at this port
     message = fails("--data", shapes, "--out", tmp_path, "--lesson")
     assert "resnet18 could not be downloaded" in message and "leave out --lesson" in message
 
@@ -603,7 +603,7 @@ def test_values_that_cannot_be_meant_are_refused(capsys, option, value, sentence
 
 @needs("root")
 def test_a_class_that_may_not_be_read_is_not_passed_over(shapes):
-    with tempfile.TemporaryDirectory() as folder:  # that of pytest is closed to other users
+    with tempfile.TemporaryDirectory() as folder:  # other users can't read pytest's folder
         data = shutil.copytree(shapes, folder, dirs_exist_ok=True)
         os.chmod(data, 0o755)
         for name in (".Trashes", "disc/more"):

@@ -1,4 +1,4 @@
-"""The shipped model knows when there is no bear, means its probabilities, and shows where it looked."""
+"""Test that the shipped model rejects other things, is calibrated, and has right heatmaps."""
 
 import csv
 import hashlib
@@ -117,7 +117,7 @@ def test_a_browser_draws_the_same_outline(browser):
 
 
 def collect_photos(photos, folder):
-    """All that photos.csv lists, as train.py fetches them: they lie in two folders beside the repository."""
+    """Collect all photos of photos.csv into a folder, from two folders next to the repository."""
     shutil.copytree(photos / "bears", folder)
     files = {hashlib.sha256(f.read_bytes()).hexdigest(): f for f in (photos.parent / "life" / "bear").iterdir()}
     with PHOTOS_CSV.open(newline="", encoding="utf-8") as f:
@@ -129,7 +129,7 @@ def collect_photos(photos, folder):
 
 @pytest.fixture(scope="module")
 def recipe(photos, model, tmp_path_factory):
-    """What train.py makes of the photos that the shipped model was trained on, once more."""
+    """Run train.py again on the photos of the shipped model."""
     files, dropped = find_photos(collect_photos(photos, tmp_path_factory.mktemp("shipped") / "photos"), EXCLUDED)
     assert dropped == FACTS["dropped"]
     learn = open_export(ROOT / "export.pkl")
@@ -142,7 +142,7 @@ def recipe(photos, model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def judged(recipe):
-    """What heads that never saw a photo say of it, for all photos: (photos, classes)."""
+    """Return the predictions for all photos by heads that never saw them, (photos, classes)."""
     _, features, folds, _ = recipe
     heads = [fit_head(features, split, seed=FACTS["seed"], quiet=True) for split in folds]
     return out_of_fold(heads, folds)
@@ -232,7 +232,7 @@ def test_copies_of_a_photo_do_not_vouch_for_it_and_set_the_thresholds():
 
 def test_classes_that_imagenet_has_no_word_for_are_told_by_likeness_alone():
     features, labels = torch.eye(60), np.repeat([0, 1], 30)
-    classifier = torch.eye(60), torch.zeros(60)  # every photo is another category
+    classifier = torch.eye(60), torch.zeros(60)  # each photo is of another category
     fitted, _ = ood.fit(features, labels, np.arange(60), classifier)
     assert "own" not in fitted and ood.own_share(fitted, features).min() == 1
 
@@ -299,7 +299,7 @@ def test_probabilities_are_calibrated(recipe, judged):
 
 
 def outputs_and_classes(n, overconfidence=1.0, seed=0):
-    """What a network could say of `n` photos, so many times too sure, and the classes that they show."""
+    """Return made-up logits for `n` photos, too large by the factor `overconfidence`, and their classes."""
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(n, 3, generator=generator)
     targets = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
@@ -307,7 +307,7 @@ def outputs_and_classes(n, overconfidence=1.0, seed=0):
 
 
 def test_each_fold_is_calibrated_by_the_others_and_not_by_itself():
-    """The first fold is eight times too sure, the second is not: each gets the temperature of the other."""
+    """Make the first fold eight times too sure, and check that each fold gets the other's temperature."""
     (sharp, one), (plain, two) = outputs_and_classes(3000, 8), outputs_and_classes(3000, seed=1)
     logits, targets = torch.cat([sharp, plain]), torch.cat([one, two])
     folds = [(range(3000, 6000), range(3000)), (range(3000), range(3000, 6000))]
@@ -327,7 +327,7 @@ def test_folds_that_leave_photos_out_are_calibrated_row_by_row():
 
 
 def test_the_head_that_is_exported_has_the_temperature_in_it(monkeypatch):
-    """Its logits are those that it was trained with, divided by the temperature, and not only in the same direction."""
+    """Check that its logits are those of the trained head, divided by the temperature."""
     logits, targets = outputs_and_classes(400, 5)
     linear = torch.nn.Linear(4, 3)
     weight, bias = linear.weight.detach().clone(), linear.bias.detach().clone()
@@ -352,7 +352,7 @@ def test_the_head_that_is_exported_has_the_temperature_in_it(monkeypatch):
 
 
 def judged_by(answers, monkeypatch):
-    """A stand-in for a Learner that says `answers` of the photos it holds out: pairs of a class, and its guess."""
+    """Return a stand-in for a Learner with `answers` for its held-out photos, pairs of a class and its guess."""
     files, (targets, guesses) = [f"{i}.jpg" for i in range(len(answers))], zip(*answers)
     said = torch.eye(3)[list(guesses)], torch.tensor(targets)
     learn = Namespace(dls=Namespace(valid=Namespace(items=files)), recorder="its losses", said=said)
@@ -415,7 +415,7 @@ def test_no_error_on_a_few_photos_is_no_certainty():
 
 
 def test_a_temperature_fits_the_photos_and_one_more_of_every_class_and_has_bounds():
-    """Of two photos of three classes, all right, the smoothed truth is 7/9, 1/9, 1/9, which a gap of ln 7 says."""
+    """Check two right photos of three classes: smoothed labels of 7/9, 1/9, 1/9 mean a gap of ln 7 between logits."""
     assert fit_temperature(3 * torch.eye(3)[:2], torch.tensor([0, 1])) == pytest.approx(3 / np.log(7), rel=0.012)
     logits, targets = outputs_and_classes(300)
     assert fit_temperature(1e4 * logits, targets) == pytest.approx(10**1.5)

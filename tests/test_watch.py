@@ -1,4 +1,4 @@
-"""`python3 -m bears watch`: what moves before a camera, what it is, and whether that wakes somebody."""
+"""Test `python3 -m bears watch`: sources, movement, alarms, recordings and notifications."""
 
 import io
 import itertools
@@ -47,7 +47,7 @@ VECTORS = json.loads((ROOT / "docs" / "alarm_vectors.json").read_text(encoding="
 
 
 def pairs(values):
-    """(track, score) pairs of a step of the vectors."""
+    """Return the (track, score) pairs of a step in the test vectors."""
     return [(0, *values)] if len(values) == 1 else list(zip(values[1::2], values[::2]))
 
 
@@ -95,12 +95,12 @@ def open_model():
 
 @pytest.fixture
 def opened(open_model, monkeypatch):
-    """The command uses the model that is open already."""
+    """Let the command use the model that is already open."""
     monkeypatch.setattr(command, "Classifier", lambda file, trust, detect: open_model)
 
 
 def meadow(seed=0):
-    """A still scene with some texture: (h, w, 3) of uint8."""
+    """Return a still scene with some texture, uint8 (h, w, 3)."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(60, 140, (9, 16, 3), np.uint8)
     scene = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
@@ -108,7 +108,7 @@ def meadow(seed=0):
 
 
 def walk(photo, seconds=8, height=200):
-    """Frames of a still scene through which a photo is carried, from the second second on."""
+    """Yield frames of a still scene through which a photo moves, from the second second."""
     scene, rng = meadow(), np.random.default_rng(1)
     animal = cv2.imread(str(ROOT / "examples" / f"{photo}.jpg"))
     animal = cv2.resize(animal, (round(height * animal.shape[1] / animal.shape[0]), height))
@@ -139,7 +139,7 @@ def size_of(file):
 
 @pytest.fixture(scope="module")
 def bear_watch(open_model, tmp_path_factory):
-    """What the command keeps of a film of a bear."""
+    """Run the command on a film of a bear, and return its folder."""
     folder = tmp_path_factory.mktemp("watch")
     film = write_film(folder / "bear.mp4", walk("grizzly"))
     with pytest.MonkeyPatch.context() as patch:
@@ -231,7 +231,7 @@ def test_options_that_make_no_sense_are_refused(option, capsys):
     assert option[0] in capsys.readouterr().err.splitlines()[-1]
 
 
-# What is looked at, and what alarms
+# Passes and alarms
 
 
 def noisy(picture, n):
@@ -239,7 +239,7 @@ def noisy(picture, n):
 
 
 class Scorer:
-    """In the place of the model, where what it says does not matter: sure of a bear where there is much red."""
+    """Replace the model: sure of a bear if much of the picture is red."""
 
     def __init__(self, certainty="sure"):
         self.asked, self.certainty = 0, certainty
@@ -253,7 +253,7 @@ class Scorer:
 
 
 def red_visitor(seconds, begin, end, stop=None):
-    """Frames with a red thing from `begin` to `end` seconds that walks, until `stop` seconds after it came."""
+    """Yield frames with a red thing from `begin` to `end` seconds. It moves, but only for `stop` seconds if given."""
     scene = meadow()[::2, ::2].copy()
     for n in range(seconds * RATE):
         picture, t = noisy(scene, n), n / RATE
@@ -326,7 +326,7 @@ def test_eight_hours_take_no_more_memory_than_one(tmp_path):
     assert used[-1] - used[0] < 30e6
 
 
-# Where frames come from
+# Sources of frames
 
 
 @pytest.mark.slow
@@ -396,7 +396,7 @@ def test_a_photo_that_is_written_over_comes_again(tmp_path):
 
 
 class Camera(BaseHTTPRequestHandler):
-    """Streams MJPEG, 50 frames a second: grey ones, of which each connection has another grey."""
+    """Stream MJPEG, 50 grey frames a second, in another grey for each connection."""
 
     connections, script = 0, ()
 
@@ -420,7 +420,7 @@ class Camera(BaseHTTPRequestHandler):
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 self.wfile.write(head.encode() + jpeg + b"\r\n")
                 time.sleep(0.02)
-        except OSError:  # whoever watched is gone
+        except OSError:  # the client has gone
             return None
 
     def frame(self, n, i):
@@ -435,7 +435,7 @@ class Camera(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def camera(monkeypatch):
-    """A function that starts such a camera and gives its address."""
+    """Return a function that starts such a camera and returns its address."""
     started = []
 
     def start(*script, base=Camera, **more):
@@ -482,7 +482,7 @@ def test_a_slow_model_gets_the_newest_frame(camera):
                 break
             time.sleep(0.5)
     source.close()
-    assert min(np.diff(greys) % 250) > 10  # of the 25 frames, or nearly, that are sent in half a second
+    assert min(np.diff(greys) % 250) > 10  # about 25 frames are sent in half a second
 
 
 @pytest.mark.slow
@@ -581,7 +581,7 @@ def test_the_smallest_frames_that_are_accepted_can_be_watched(size, tmp_path):
 
 
 class Odd(Camera):
-    """A hostile camera: of every two frames one is not usable, or a part of the stream never ends."""
+    """Stream like a hostile camera: every second frame is unusable, or a part of the stream never ends."""
 
     def frame(self, n, i):
         if i % 2:
@@ -593,12 +593,12 @@ class Odd(Camera):
 
 
 def readers():
-    """The processes that read sources."""
+    """Return the processes that read sources."""
     return [child for child in children(os.getpid()) if "read_frames" in Path(f"/proc/{child}/cmdline").read_text()]
 
 
 def reader_memory():
-    """Bytes that they have in memory; none while one is replaced."""
+    """Return the bytes that these processes have in memory, or 0 while one is replaced."""
     try:
         return sum(memory(child) for child in readers())
     except (OSError, TypeError):
@@ -621,7 +621,7 @@ def test_the_watch_survives_every_frame_of_a_hostile_camera(camera):
 
 
 class Endless(Camera):
-    """A camera whose first frame never ends, on the first connection."""
+    """Stream a first frame that never ends, on the first connection only."""
 
     def do_GET(self):
         cls = type(self)
@@ -707,11 +707,11 @@ def test_a_disk_that_is_away_for_a_while_brings_no_photo_again(tmp_path):
         assert not any(frame.picture is not None for frame in itertools.islice(came, 6))
 
 
-# What is done about it
+# Notifications and recordings
 
 
 class Hook(BaseHTTPRequestHandler):
-    """Takes events, in one of several bad ways."""
+    """Take events as a webhook that misbehaves in one of several ways."""
 
     got, way = [], "ok"
 
@@ -987,14 +987,14 @@ def test_a_full_disk_is_one_sentence_and_watching_goes_on(tmp_path, capsys):
     assert said.count(f"Can't write to {tmp_path} (No space left on device). Still watching") == 1
 
 
-# Ending it
+# The end
 
 
 @pytest.mark.slow
 @needs_posix
 @pytest.mark.parametrize("after", [0.3, "Watching", "ALARM"])
 def test_ctrl_c_ends_it_at_any_moment_in_words(after, camera, tmp_path):
-    def bear(self, connection, i):  # nothing to see; the alarm's moment is that of a film
+    def bear(self, connection, i):  # no bear; the alarm's time is that of a film
         return 90
 
     film = write_film(tmp_path / "bear.mp4", walk("grizzly")) if after == "ALARM" else camera("run", grey=bear)

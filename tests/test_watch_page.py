@@ -1,4 +1,4 @@
-"""The camera tab in real browsers, whose cameras are clips: a bear comes, or a teddy."""
+"""Test the camera tab in real browsers whose cameras show clips of a bear or a teddy."""
 
 import contextlib
 import io
@@ -33,7 +33,7 @@ def open_watch(browser, server, **screen):
 
 @pytest.fixture(scope="module")
 def pages(playwright, server, tmp_path_factory):
-    """Two visitors at once: a phone before which a bear has alarmed, and a desktop that has seen a teddy since."""
+    """Open two visitors' pages: a phone with an alarm for a bear, and a desktop that sees a teddy."""
     folder, pages = tmp_path_factory.mktemp("clips"), {}
     server.wait_for("The model is ready", 120)
     with contextlib.ExitStack() as browsers:
@@ -179,7 +179,7 @@ def test_the_alarm_comes_as_soon_as_the_docs_say_however_long_a_look_takes(brows
     assert None not in delays and all(delay <= float(most) + look for delay, most in zip(delays, longest))
 
 
-# What moves, in frames of 160 x 90: a grey scene with some noise, and boxes that are brighter.
+# Movement in frames of 160 x 90 pixels: a grey scene with some noise, and brighter boxes.
 MOVEMENT = """async () => {
     const {Movement, Tracks} = await import("/motion.js")
     const canvas = Object.assign(document.createElement("canvas"), {width: 160, height: 90})
@@ -251,7 +251,7 @@ def test_a_picture_is_dark_where_all_but_a_lamp_is_black(moving):
     assert not moving.evaluate("movement.dark")
 
 
-# The tab alone, with a camera and a server that are made here.
+# The tab alone, with a camera and a server made for the test.
 ALONE = """async () => {
     const canvas = Object.assign(document.createElement("canvas"), {width: 320, height: 180})
     Object.assign(window, {colour: "black", verdict: "No bear here", prob: 0.01, certainty: "none"})
@@ -343,7 +343,7 @@ START = """() => {
     give()
     document.querySelector(".start").click()
 }"""
-# The next answers, and looks that are due at once.
+# The next answers, and passes that are due at once.
 SEE = """([colour, prob, certainty, verdict]) => {
     Object.assign(window, {colour, prob, certainty, verdict})
     tab.schedule.next = tracks => tracks.slice(0, 1)
@@ -416,10 +416,10 @@ def test_the_title_of_a_hidden_page_says_whether_it_still_watches(alone):
     alone.wait_for_function("tab.state.answered")
     alone.evaluate(HIDE, "hidden")
     assert alone.title() == "Not watching. Open this page again."
-    alone.evaluate("tab.hidden = new Date(tab.hidden - 20_000)")  # as if it had been hidden for so long
+    alone.evaluate("tab.hidden = new Date(tab.hidden - 20_000)")  # as if it had been hidden for 20 seconds
     alone.evaluate(SEE, ["grey", 0.01, "none", "No bear here"])
     alone.wait_for_function("document.title == '🔴 Watching'")
-    alone.evaluate("tab.hasNewPicture = () => false")  # the browser sends it no more pictures
+    alone.evaluate("tab.hasNewPicture = () => false")  # the browser sends no more pictures
     alone.evaluate("tab.state.answered -= 60_000")
     alone.wait_for_function("document.title.startsWith('Not watching')")
     alone.evaluate(HIDE, "visible")

@@ -1,6 +1,6 @@
-"""Check that the docs, the help texts, what the pages say, and the docstrings are in plain English (CONTRIBUTING.md).
+"""Test that docs, help texts, page strings and docstrings are in plain English (CONTRIBUTING.md).
 
-.venv/bin/python tests/test_words.py    # counts for each file, and what this test finds there
+.venv/bin/python tests/test_words.py    # prints counts and problems for each file
 """
 
 import ast
@@ -39,7 +39,7 @@ FILES = sorted({file for pattern in PATTERNS for file in ROOT.glob(pattern) if "
 
 
 def markdown_texts(text):
-    """Yield each heading, item, cell and paragraph of a page, without its code and addresses."""
+    """Yield each heading, list item, table cell and paragraph of a page, without code and addresses."""
     text = re.sub(
         r"\A---\n.*?\n---\n|^( *)```.*?^\1```$|^ {4}[^\n]*$|<(?:img|!--)[^>]*>",
         "\n",
@@ -52,7 +52,7 @@ def markdown_texts(text):
 
 
 def python_texts(text):
-    """Yield every string with words in it, docstrings too."""
+    """Yield every string of a Python file, including docstrings, without blocks of code."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.JoinedStr):
             parts = (part.value if isinstance(part, ast.Constant) else "x" for part in node.values)
@@ -78,7 +78,7 @@ def sentences(file):
 
 
 def problems(file):
-    """Return what is wrong with the sentences of a file."""
+    """Yield the problems with the sentences of a file."""
     for sentence in sentences(file):
         if any(sentence.startswith(words) for words in EXCEPTIONS):
             continue

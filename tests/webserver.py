@@ -1,4 +1,4 @@
-"""A real web server on this machine, which stands in for all others and can misbehave like them."""
+"""Run a web server on this machine that can misbehave in many ways."""
 
 import io
 import threading
@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class WebServer(ThreadingHTTPServer):
-    """Serves `pages`, a dict from path to bytes or to a function of the Handler; `asked` are the paths asked for."""
+    """Serve `pages`, a dict from path to bytes or a function of the Handler. `asked` lists the requested paths."""
 
     daemon_threads = True
 
@@ -45,7 +45,7 @@ class WebServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}{path}"
 
     def handle_error(self, request, client_address):
-        """A client that hangs up on an endless answer is what the tests want."""
+        """Ignore errors: tests want clients to hang up on endless answers."""
 
     def close(self):
         self.shutdown()
@@ -53,7 +53,7 @@ class WebServer(ThreadingHTTPServer):
 
 
 def draw_photo(seed, size=(600, 400), format="JPEG", **options):
-    """Bytes of a photo that no other `seed` gives."""
+    """Return the bytes of a photo that is different for each `seed`."""
     pixels = np.random.default_rng(seed).integers(0, 255, (4, 6, 3), np.uint8)
     out = io.BytesIO()
     Image.fromarray(pixels).resize(size).save(out, format, **options)
