@@ -1,4 +1,4 @@
-"""Backbones side by side, trained by train.py on the same folds: how often each errs, and what it costs.
+"""Compare backbones: train each with train.py on the same folds, and measure its errors and costs.
 
     python benchmarks/backbones.py resnet18,tf_efficientnet_lite0 --data photos    # further options as for train.py
 
@@ -31,7 +31,7 @@ IGNORED = ("--arch", "--negatives", "--subject", "--max-error", "--out")
 
 
 def parse_args(argv=None):
-    """The names of the backbones, and what train.py makes of the other options."""
+    """Return the names of the backbones, and the other options as train.py parses them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", type=lambda names: names.replace(" ", "").split(","), help="first, with commas")
     args, others = parser.parse_known_args(argv)
@@ -47,12 +47,12 @@ def parse_args(argv=None):
 
 
 def compare(names, args):
-    """Train every backbone on the same folds, and print a Markdown table of them.
+    """Train every backbone on the same folds, and print a Markdown table.
 
-    A backbone that cannot be downloaded is reported and passed over; raises `WeightsError` when that leaves none.
+    A backbone that can't be downloaded is reported and skipped. Raises `WeightsError` if none is left.
     """
     for arch in names:
-        find_arch(arch)  # an unknown name fails before the first training
+        find_arch(arch)  # fail on an unknown name before the first training
     files, groups, _ = distributed.from_rank0(train.get_photos, args)
     with explain_lost_photos(files):
         rows = [row for arch in names if (row := row_of(arch, files, groups, args))]
@@ -62,7 +62,7 @@ def compare(names, args):
 
 
 def row_of(arch, files, groups, args):
-    """A line of the table, or nothing when the weights cannot be had."""
+    """Return a line of the table, or None if the weights can't be downloaded."""
     print(f"· training {arch}", flush=True)
     set_seed(args.seed, reproducible=True)
     start = time.monotonic()
@@ -77,7 +77,7 @@ def row_of(arch, files, groups, args):
 
 
 def cost(learn, photo):
-    """Megabytes of the export of `learn`, and the median milliseconds of its `predict` for `photo`, on the CPU."""
+    """Return the megabytes of the export of `learn`, and the median milliseconds of its `predict` on the CPU."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "export.pkl"
         export(learn, file)
@@ -88,7 +88,7 @@ def cost(learn, photo):
 
 
 def row(arch, errors, megabytes, milliseconds, seconds):
-    """A line of the table; `errors` is an `error_summary`."""
+    """Return a line of the table. `errors` is an `error_summary`."""
     low, high = errors["interval_95"]
     error = f"{errors['error_rate']:.1%} of {errors['photos']} | {low:.1%} to {high:.1%}"
     return f"| {arch} | {error} | {megabytes:.1f} | {milliseconds:.0f} | {seconds:.0f} |"

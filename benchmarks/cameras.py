@@ -1,17 +1,20 @@
-"""How many bears does a model recognise on photos of cameras, and how often does it take something else for one?
+"""Count how many bears a model recognises on photos from cameras, and how often it mistakes other things for one.
 
     python benchmarks/cameras.py                           # the bears' model; prints the tables of docs/evaluation.md
     python benchmarks/cameras.py --model my_model/export.pkl --data DIR
-    python benchmarks/cameras.py --levels                       # what closer looks and the detector cost and gain
+    python benchmarks/cameras.py --levels                       # what further passes and the detector cost and gain
     python benchmarks/cameras.py --heatmaps                     # how often the heatmap's peak is on the animal
-    git worktree add ../old COMMIT                              # an older model, asked by the code of its time
+    git worktree add ../old COMMIT                              # an older model, with the code of its time
     PYTHONPATH=../old python benchmarks/cameras.py --model ../old/export.pkl
 
-DIR holds `camp/camp.csv`, a table of photos beside it, with the columns `file`, `label` (bear, teddy, other),
-`conditions` (day, dusk, night...), `camera_trap` (yes, no), `repo`, where the photo comes from, and `note`, where there
-may be a box around the animal; `photos/not_bears`, photos of other things; and `photos/bears`, a folder per class, of
-which every eighth is shown 400 pixels wide at the left of a grey picture of 1280 x 720. (The bears' model has learnt
-from these, but never seen them so.)
+DIR contains:
+
+- `camp/camp.csv`, a table of the photos next to it. Its columns are `file`, `label` (bear, teddy, other),
+  `conditions` (day, dusk, night...), `camera_trap` (yes, no), `repo` (the source), and `note`, which may have a box
+  around the animal.
+- `photos/not_bears`, photos of other things.
+- `photos/bears`, a folder per class. Every eighth photo is shown 400 pixels wide at the left of a grey picture of
+  1280 x 720 pixels. The bears' model was trained on these, but not in this form.
 """
 
 import argparse
@@ -28,7 +31,7 @@ from PIL import Image
 from scipy.stats import binomtest
 
 ROOT = Path(__file__).parent.parent
-sys.path.append(str(ROOT))  # behind PYTHONPATH
+sys.path.append(str(ROOT))  # after PYTHONPATH
 
 from bears.errors import BearsError, DataError
 from bears.learning.data import find_others, find_photos
@@ -51,17 +54,17 @@ def parse_args(argv=None):
 
 
 def read_table(file):
-    """The rows of the table, those of clips left out. Raises `DataError`."""
+    """Return the rows of the table without those of clips. Raises `DataError`."""
     try:
         with open(file, newline="", encoding="utf-8") as f:
             rows = [row | {"file": file.parent / row["file"]} for row in csv.DictReader(f)]
             return [row for row in rows if row["file"].suffix != ".mp4"]
     except (OSError, KeyError) as e:
-        raise DataError(f"{file} cannot be read ({type(e).__name__}): name another folder with --data.") from None
+        raise DataError(f"{file} can't be read ({type(e).__name__}). Choose another folder with --data.") from None
 
 
 def answer(model, photo):
-    """Which of `COLUMNS` a photo falls into."""
+    """Return which of `COLUMNS` a photo counts in."""
     [(probs, certainty, *_)] = model.ask([photo])
     if certainty in ("none", False):  # older models answer yes or no
         return "no bear"
@@ -71,7 +74,7 @@ def answer(model, photo):
 
 
 def ask_about_cameras(model, rows):
-    """A Counter of the answers for each group that photos of cameras fall into, by its name."""
+    """Return a Counter of the answers for each group of camera photos, by its name."""
     groups = defaultdict(Counter)
     for row in rows:
         camera = "trail camera" if row["camera_trap"] == "yes" else "elsewhere"
@@ -84,7 +87,7 @@ def ask_about_cameras(model, rows):
 
 
 def ask_about_postcards(model, files):
-    """Count the same for search results at the left of a picture."""
+    """Return the same for search results at the left of a picture."""
     groups = defaultdict(Counter)
     for file in files:
         kind = "teddies" if file.parent.name == "teddy" else "real bears"
@@ -93,7 +96,7 @@ def ask_about_postcards(model, files):
 
 
 def at_left(photo):
-    """A photo at the left of an empty picture, as before a camera that somebody walks past."""
+    """Return a photo at the left of an empty picture, like somebody who walks past a camera."""
     scene = Image.new("RGB", SCREEN, GREY)
     small = photo.resize((WIDTH, round(WIDTH * photo.height / photo.width)))
     scene.paste(small, (0, (scene.height - small.height) // 2))
@@ -108,7 +111,7 @@ def print_row(name, said):
 
 
 def print_costs(model):
-    """Processor time of looking once at a square, once at a whole photo, and twice, as ratios to the first."""
+    """Print the processor time of one pass over a square, one over a whole photo, and two, as ratios to the first."""
     photo = open_photo(ROOT / "examples" / "grizzly.jpg")
     square = photo.resize((512, 512))
     looks = {
@@ -124,11 +127,11 @@ def print_costs(model):
 
 
 def print_levels(model, rows, others):
-    """How many photos are called a real bear, by looks at most or with the detector, and what that costs at 16:9."""
+    """Print how many photos are called a real bear, by number of passes or with the detector, and the cost at 16:9."""
     from bears.model.detector import Detector  # not above: older models have no such thing
 
     before_trail_cameras, table = [row for row in rows if row["camera_trap"] == "yes"], []
-    [closer] = model.squares.closer  # as the app looks
+    [closer] = model.squares.closer  # as in the app
     levels = {
         "one": (None, ()),
         "two": (None, (closer,)),
@@ -139,7 +142,7 @@ def print_levels(model, rows, others):
         said = ask_about_cameras(model, before_trail_cameras)
         said["other things"] = Counter(answer(model, open_photo(file)) for file in others)
         table.append([share_of_bears(said[g]) for g in ("bear, trail camera", "other, trail camera", "other things")])
-    model.squares.fitted = model.squares.fitted | {"sure": float("inf")}  # from now on all looks are taken
+    model.squares.fitted = model.squares.fitted | {"sure": float("inf")}  # from now on all passes are made
     model.squares.is_worth_another = lambda score: True
     photo, costs = at_left(open_photo(ROOT / "examples" / "grizzly.jpg")), []
     for model.squares.detector, model.squares.closer in levels.values():
@@ -150,7 +153,7 @@ def print_levels(model, rows, others):
 
 
 def print_boxes(model, rows):
-    """How many of the bears around which their source drew a box are found, in the whole photo and cut out by it."""
+    """Print how many bears with a box from their source are found, in the whole photo and cropped by the box."""
     from bears.predict.detections import around  # not above: older models have no such thing
 
     whole, cut = Counter(), Counter()
@@ -164,10 +167,10 @@ def print_boxes(model, rows):
 
 
 def print_heatmaps(model, rows):
-    """How often the peak of the heatmap is in the box of a bear, of the photos that are not called empty.
+    """Print how often the peak of the heatmap is in the box of a bear, among photos that are not called empty.
 
-    Boxes are those that the photo's source drew, or else all that the detector finds. "By chance" is the share of the
-    square, or of the crop, that the boxes fill.
+    Boxes are from the photo's source, or else all that the detector finds. "By chance" is the share of the square, or
+    of the crop, that the boxes cover.
     """
     detector, found = model.squares.detector, defaultdict(list)
     for row in rows:
@@ -201,7 +204,7 @@ def peak_is_inside(cam, square, boxes):
 
 
 def filled(square, boxes, side=100):
-    """The share of a square that is in a box, of `side` x `side` places."""
+    """Return the share of a square that is in a box, counted at `side` x `side` places."""
     left, top, right, bottom = square
     xs, ys = (np.linspace(start, end, side) for start, end in ((left, right), (top, bottom)))
     inside = [((xs >= b[0]) & (xs <= b[2])) * ((ys >= b[1]) & (ys <= b[3]))[:, None] for b in boxes]

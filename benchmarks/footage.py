@@ -1,16 +1,18 @@
-"""Clips of a camp whose visitors are known: real scenes and real animals, put together and moved by this script.
+"""Make synthetic clips of a camp with known visitors from real scenes and real animals.
 
-    python benchmarks/footage.py stand.mp4 --kind "bears by day" --number 3   # one clip, to look at (or .y4m)
-    python benchmarks/footage.py sheet.png                                   # all outlines, to look at
+    python benchmarks/footage.py stand.mp4 --kind "bears by day" --number 3   # write one clip to watch (or .y4m)
+    python benchmarks/footage.py sheet.png                                   # write a sheet of all outlines
 
-Real are the scenes (photos of trail cameras, some with animals that never move), and the animals, people and teddies,
-cut out along their outline by OpenCV's GrabCut (Rother et al. 2004). Made are all movements: cut-outs do not move their
-legs. `footage.csv` lists the photos below DIR (`--data`): what each is for (`kind`), and the box around the animal
-(left, top, right, bottom, as shares of the picture; the whole picture if there is none). The outlines were looked at,
-the bad ones left out; so was a scene of wild boars, that would have stood there for hours. Without DIR, clips are made
-of `examples/` before a painted scene.
+The scenes are real (photos of trail cameras, some with animals that never move). So are the animals, people and
+teddies, which are cut out along their outline by OpenCV's GrabCut (Rother et al. 2004). The movements are not real:
+cut-outs don't move their legs.
 
-A clip is its seed: frames are made when they are asked for, always the same, and nothing is stored.
+`footage.csv` lists the photos below DIR (`--data`): what each is for (`kind`), and the box around the animal (left,
+top, right, bottom, as shares of the picture; the whole picture if there is none). Bad outlines were left out after a
+check by eye, and so was a scene of wild boars, who would have stood there for hours. Without DIR, clips use `examples/`
+before a painted scene.
+
+The seed determines a clip. Frames are made when they are needed, always the same, and nothing is stored.
 """
 
 import argparse
@@ -31,23 +33,23 @@ from joblib import Memory
 
 WIDTH, HEIGHT, FPS = 1280, 720, 5
 CLIP = 300  # seconds of a clip without a bear
-QUIET = 8  # seconds before anything moves: a camera has been there for a while
-CACHE = Memory(ROOT / "reports" / "watch", verbose=0)  # of outlines, which take a second each
+QUIET = 8  # seconds before anything moves, for the camera to learn the scene
+CACHE = Memory(ROOT / "reports" / "watch", verbose=0)  # for outlines, which take a second each
 TABLE = Path(__file__).with_suffix(".csv")
 DAY, NIGHT = "day", "night"
 CATEGORIES = "empty scenes", "wind, rain, light", "people and dogs", "other animals", "teddies"
 EMPTY, WEATHER, PEOPLE, ANIMALS, TEDDIES = CATEGORIES
 BEARS = "bears by day", "bears by night"
-KNOWN = "known bear"  # cut out of a photo that the shipped model has learnt from
-HEIGHTS = 0.10, 0.15, 0.25, 0.40, 0.60  # of the picture: limits of the classes of size of bears
+KNOWN = "known bear"  # cut out of a photo that the shipped model was trained on
+HEIGHTS = 0.10, 0.15, 0.25, 0.40, 0.60  # limits between the sizes of bears, as shares of the picture's height
 
 
-# What there is to put together
+# Photos and outlines
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A row of the table."""
+    """Hold a row of the table."""
 
     kind: str
     file: Path
@@ -55,7 +57,7 @@ class Photo:
 
 
 def read_table(data, table=TABLE):
-    """The photos of each kind: a dict of lists. Without the folder `data`, of `examples/`."""
+    """Return the photos of each kind, a dict of lists. Without a folder `data`, they are those of `examples/`."""
     photos = {}
     if not data.is_dir():
         kinds = {"bear": ("grizzly", "black"), "teddy": ("teddy",), "animal": ("none",), "dog": ("none",)}
@@ -70,7 +72,7 @@ def read_table(data, table=TABLE):
 
 @dataclass(frozen=True, eq=False)
 class CutOut:
-    """An animal without what is around it: (h, w, 3) BGR, (h, w) alpha, and the mean brightness of its photo."""
+    """Hold an animal without its background: BGR (h, w, 3), alpha (h, w), and the mean brightness of its photo."""
 
     bgr: np.ndarray
     alpha: np.ndarray
@@ -79,7 +81,7 @@ class CutOut:
 
 @lru_cache(maxsize=256)
 def cut_out(photo):
-    """The animal of a `Photo`, by GrabCut, or None where it finds no outline that could be one."""
+    """Return the animal of a `Photo`, cut out by GrabCut, or None if no plausible outline is found."""
     bgr, box = around(read(photo.file), photo.box)
     mask = outline(bgr, box)
     if mask is None:
@@ -91,7 +93,7 @@ def cut_out(photo):
 
 
 def around(bgr, box, margin=0.3):
-    """The part of a picture around a box, and the box in that part; both boxes as shares."""
+    """Return the part of a picture around a box, and the box in that part. Boxes are in shares."""
     h, w = bgr.shape[:2]
     left, top, right, bottom = np.array(box) * (w, h, w, h)
     wide, high = margin * (right - left), margin * (bottom - top)
@@ -103,7 +105,7 @@ def around(bgr, box, margin=0.3):
 
 @CACHE.cache
 def outline(bgr, box, side=320):
-    """Where the animal is, (h, w) of 0 and 1, at most `side` pixels a side; None: that cannot be an animal."""
+    """Return a mask of the animal, (h, w) of 0 and 1, at most `side` pixels a side, or None if it is implausible."""
     scale = side / max(bgr.shape[:2])
     small = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     h, w = small.shape[:2]
@@ -122,7 +124,7 @@ def outline(bgr, box, side=320):
 
 
 def largest(found, room):
-    """The largest part, small holes filled; None if it is ragged, one of many, or not a good part of `room` pixels."""
+    """Return the largest part with small holes filled, or None if it is ragged, one of many, or too small."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(found)
     if count < 2:
         return None
@@ -139,7 +141,7 @@ def largest(found, room):
 
 @lru_cache(maxsize=8)
 def scene(photo):
-    """A still picture of `WIDTH` x `HEIGHT`, BGR: a photo without the camera's lines of text, or a painted one."""
+    """Return a still BGR picture of `WIDTH` x `HEIGHT`: a photo without the camera's text, or a painted scene."""
     if photo is None:
         return painted()
     bgr = read(photo.file)
@@ -153,12 +155,12 @@ def scene(photo):
 
 
 def read(file):
-    """A photo as OpenCV has it, (h, w, 3), blue first."""
+    """Read a photo as OpenCV does, (h, w, 3), blue first."""
     return cv2.cvtColor(np.asarray(open_photo(file)), cv2.COLOR_RGB2BGR)
 
 
 def painted():
-    """Grass, a wood and the sky, of noise of several sizes."""
+    """Paint grass, a forest and the sky with noise of several sizes."""
     rng = np.random.default_rng(0)
     y = np.linspace(0, 1, HEIGHT)[:, None, None]
     colours = np.array([[190, 170, 150], [55, 75, 60], [70, 115, 100]], float)
@@ -168,17 +170,17 @@ def painted():
 
 
 def rough(rng, cells):
-    """Smooth noise about zero, (HEIGHT, WIDTH), with so many cells to the width."""
+    """Return smooth noise around zero, (HEIGHT, WIDTH), with `cells` cells across the width."""
     few = rng.normal(0, 1, (max(2, cells * HEIGHT // WIDTH), cells)).astype(np.float32)
     return cv2.resize(few, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
 
 
-# What moves
+# Movement
 
 
 @dataclass
 class Actor:
-    """A cut-out on its way. `path` has rows of seconds, x of its middle, y of its feet, height (pixels)."""
+    """Move a cut-out along `path`, rows of seconds, x of its middle, y of its feet, and height (pixels)."""
 
     what: CutOut
     path: np.ndarray
@@ -190,7 +192,7 @@ class Actor:
     cache: dict = field(default_factory=dict)
 
     def at(self, t):
-        """Where it is: left, top, width and height in pixels, its tilt, and its speed in pixels a second; or None."""
+        """Return left, top, width and height in pixels, the tilt, and the speed in pixels a second, or None."""
         times = self.path[:, 0]
         if not times[0] <= t <= times[-1]:
             return None
@@ -204,7 +206,7 @@ class Actor:
         return x - width / 2, foot - height, width, height, tilt, speed
 
     def seen(self, t):
-        """The share of its width that is in the picture."""
+        """Return the share of its width that is in the picture."""
         place = self.at(t)
         if place is None:
             return 0.0
@@ -212,7 +214,7 @@ class Actor:
         return max(0.0, min(WIDTH, left + width) - max(0, left)) / width
 
     def sprite(self, size, grey):
-        """Premultiplied colours and alpha, at about the size (width, height)."""
+        """Return premultiplied colours and alpha, at about the size (width, height)."""
         key = tuple(round(np.log(side) * 25) for side in size), grey
         if key not in self.cache:
             self.cache.clear()
@@ -228,7 +230,7 @@ class Actor:
         return self.cache[key]
 
     def draw(self, frame, t, beam=None):
-        """Paint it into a frame; `beam` is how bright the lamp is at each pixel by night, (HEIGHT, WIDTH)."""
+        """Paint it into a frame. At night, `beam` is the brightness of the lamp at each pixel, (HEIGHT, WIDTH)."""
         place = self.at(t)
         if place is None:
             return
@@ -240,12 +242,12 @@ class Actor:
         if x1 <= x0 or y1 <= y0:
             return
         sx, sy = width / sprite.shape[1], height / sprite.shape[0]
-        # Its feet stay where they are, its back sways.
+        # The feet stay in place, and the back sways.
         move = np.float32([[sx, -tilt * sy, left + tilt * height - x0], [0, sy, top - y0]])
         patch = cv2.warpAffine(sprite, move, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
         if beam is not None:
             patch[..., :3] *= beam[y0:y1, x0:x1, None]
-            smear = int(abs(speed) / 25) | 1  # a night's exposure is long
+            smear = int(abs(speed) / 25) | 1  # exposures at night are long
             if smear > 1:
                 patch = cv2.blur(patch, (smear, 1))
         part = frame[y0:y1, x0:x1]
@@ -253,15 +255,15 @@ class Actor:
 
 
 def way(rng, start, height, pace=None, how=None):
-    """A visit that begins at `start` seconds: an array of rows for `Actor.path`, and whether it comes from the right.
+    """Return the path of a visit from `start` seconds (rows for `Actor.path`), and whether it comes from the right.
 
-    The animal is `height` pixels high when it comes; `how` is through, stops, nears or returns.
+    The animal is `height` pixels high when it comes. `how` is through, stops, nears or returns.
     """
     how = how or rng.choice(["through", "stops", "nears", "returns"])
     right = rng.random() < 0.5
     foot = HEIGHT * np.clip(0.5 + 0.5 * height / HEIGHT + rng.uniform(0, 0.2), 0.6, 0.99)
     speed = max(40.0, height * (pace or rng.uniform(0.5, 1.2)))
-    far = 1.2 * height  # of its middle from the edge, so that nothing of it is seen
+    far = 1.2 * height  # distance of its middle from the edge, so that it is not visible
     rows = [(0.0, -far, foot, height)]
 
     def go(x, h, speed):
@@ -284,34 +286,34 @@ def way(rng, start, height, pace=None, how=None):
 
 @dataclass
 class Visit:
-    """What a clip shows, and when, in seconds: any of it, half of it, and the last of it."""
+    """Hold what a visitor is, and when any of it, half of it, and the last of it can be seen, in seconds."""
 
     kind: str
     file: str
-    height: float  # as a share of the picture's, when it comes
+    height: float  # when it comes, as a share of the picture's height
     seen: float
     half: float
     gone: float
 
 
-# What the weather and the camera do
+# Weather and camera
 
 
 @dataclass
 class Weather:
-    """How a clip's scene changes by itself."""
+    """Hold how a clip's scene changes by itself."""
 
     night: bool = False
-    wind: float = 0.0  # pixels that leaves sway
+    wind: float = 0.0  # pixels by which leaves sway
     rain: float = 0.0  # brightness of drops
     clouds: bool = False
     shake: float = 0.0  # pixels, standard deviation
     noise: float = 3.0  # of 255, standard deviation
-    dusk: float | None = None  # when the camera turns to infrared, in seconds
+    dusk: float | None = None  # when the camera switches to infrared, in seconds
 
 
 class Camera:
-    """Makes frames of a still scene. The order: wind, animals, shaking, light, rain, noise of the sensor."""
+    """Make frames of a still scene, in this order: wind, animals, shaking, light, rain, sensor noise."""
 
     def __init__(self, still, weather, seconds, rng):
         self.weather, self.rng = weather, rng
@@ -329,14 +331,14 @@ class Camera:
         self.shift = np.zeros(2)
 
     def infrared(self, still):
-        """What the lamp makes of a scene that is known by day."""
+        """Convert a scene at day to one in the light of the infrared lamp."""
         return np.uint8(np.clip(as_grey(still) * self.beam * 0.8, 0, 255))
 
     def is_night(self, t):
         return self.weather.night or (self.weather.dusk is not None and t >= self.weather.dusk)
 
     def frame(self, t, actors):
-        """BGR, (HEIGHT, WIDTH, 3)."""
+        """Return the frame at `t` seconds, BGR (HEIGHT, WIDTH, 3)."""
         night = self.is_night(t)
         frame = (self.grey if night else self.day).copy()
         if self.weather.wind:
@@ -358,7 +360,7 @@ class Camera:
         return cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR) if night else frame
 
     def gain(self, t):
-        """Of the light: it drifts, clouds pass, it gets dark before the lamp comes on, and that dazzles at first."""
+        """Return the gain of the light: it drifts, clouds pass, and dusk is dark until the lamp dazzles at first."""
         gain = np.interp(t, *self.light)
         if self.weather.dusk is not None:
             before = self.weather.dusk - t
@@ -380,7 +382,7 @@ class Camera:
         return drops if dims == 2 else cv2.merge([drops] * 3)
 
     def grain(self, frame):
-        """Noise: one of many cuts from the same plane, since drawing new numbers costs more than all the rest."""
+        """Add noise, cut at random from one large plane, since drawing new numbers would take most of the time."""
         y, x = self.rng.integers(0, 200, 2)
         more, less = (plane[y : y + HEIGHT, x : x + WIDTH] for plane in self.specks[frame.ndim == 3])
         return cv2.subtract(cv2.add(frame, more), less)
@@ -391,7 +393,7 @@ def as_grey(bgr):
 
 
 def leaves(still):
-    """What sways, from 0 to 1, at an eighth of the size: where there is much texture, and not at the very bottom."""
+    """Return how much each pixel sways, 0 to 1, at an eighth of the size: much texture, and not at the bottom."""
     edges = np.abs(cv2.Laplacian(as_grey(still), cv2.CV_32F, ksize=3))
     texture = cv2.resize(cv2.GaussianBlur(edges, (0, 0), 25), (WIDTH // 8, HEIGHT // 8), interpolation=cv2.INTER_AREA)
     texture = np.clip((texture - np.quantile(texture, 0.4)) / max(1e-6, np.ptp(texture) / 3), 0, 1)
@@ -399,7 +401,7 @@ def leaves(still):
 
 
 def light(rng, seconds, clouds):
-    """Times, and the gain of the light at each."""
+    """Return times, and the gain of the light at each."""
     times = np.arange(0, seconds + 2, 0.5)
     gain = 1 + 0.06 * np.sin(2 * np.pi * times / rng.uniform(60, 400) + rng.uniform(0, 6))
     if clouds:
@@ -412,7 +414,7 @@ def light(rng, seconds, clouds):
 
 
 def specks(rng, deviation):
-    """Noise for grey and for coloured frames: of each what to add and what to take away."""
+    """Return noise for grey and for coloured frames, each as a part to add and a part to subtract."""
     planes = []
     for shape in ((HEIGHT + 200, WIDTH + 200), (HEIGHT + 200, WIDTH + 200, 3)):
         plane = cv2.GaussianBlur(rng.standard_normal(shape, np.float32), (0, 0), 0.6)
@@ -422,7 +424,7 @@ def specks(rng, deviation):
 
 
 def drops(rng):
-    """Rain: streaks of grey on black, larger than a frame."""
+    """Return rain: grey streaks on black, larger than a frame."""
     plane = np.zeros((HEIGHT + 200, WIDTH + 200), np.uint8)
     for _ in range(900):
         x, y, length = rng.integers(0, WIDTH + 200), rng.integers(0, HEIGHT + 200), rng.integers(15, 60)
@@ -434,7 +436,7 @@ def drops(rng):
 
 
 class Clip:
-    """`kind` is one of `CATEGORIES` or `BEARS`; the same `kind`, `number` and `seed` are the same clip."""
+    """Make a clip. `kind` is one of `CATEGORIES` or `BEARS`; `kind`, `number` and `seed` determine the clip."""
 
     def __init__(self, photos, kind, number, seed=0):
         self.photos, self.kind, self.number = photos, kind, number
@@ -450,7 +452,7 @@ class Clip:
         self.visits = [self.describe(actor) for actor in self.actors]
 
     def choose_weather(self):
-        """The same mixture for all that moves: a light wind mostly, now and then rain, clouds or a shaking camera."""
+        """Draw the weather, for all kinds alike: mostly a light wind, sometimes rain, clouds or a shaking camera."""
         rng, n = self.rng, self.number
         night = self.kind == "bears by night" or (self.kind not in BEARS and n % 3 == 2)
         weather = Weather(night, noise=rng.uniform(5, 9) if night else rng.uniform(1.5, 4))
@@ -476,7 +478,7 @@ class Clip:
         return there[self.number % len(there) if self.kind in CATEGORIES else self.rng.integers(len(there))]
 
     def pick(self, kind, number=None):
-        """A photo of that kind that has an outline, and its cut-out: by chance, or one after the other."""
+        """Return a photo of this kind that has an outline, and its cut-out: by chance, or the one with `number`."""
         photos = self.photos[kind]
         for i in range(len(photos)):
             photo = photos[(number + i) % len(photos) if number is not None else self.rng.integers(len(photos))]
@@ -485,7 +487,7 @@ class Clip:
         raise ValueError(f"no photo of a {kind} has an outline")
 
     def enter(self, kind, height, start, number=None, **how):
-        """Somebody comes; returns the `Actor`."""
+        """Let a visitor come, and return the `Actor`."""
         photo, what = self.pick(kind, number)
         path, right = way(self.rng, start, height * HEIGHT, **how)
         actor = Actor(what, path, right != (self.rng.random() < 0.2), self.rng.uniform(0.8, 1.6), kind, photo.file.name)
@@ -495,7 +497,7 @@ class Clip:
         return actor
 
     def bear(self):
-        """One after the other: of every size, and as many that the shipped model never saw as of those it knows."""
+        """Let a bear come. Over the numbers, all sizes are used, and known and unknown bears equally often."""
         rounds, least = divmod(self.number, len(HEIGHTS) - 1)
         height = np.exp(self.rng.uniform(*np.log(HEIGHTS[least : least + 2])))
         kind = KNOWN if rounds % 2 and KNOWN in self.photos else "bear"
@@ -503,7 +505,7 @@ class Clip:
         self.seconds = self.actors[0].path[-1, 0] + 4
 
     def people(self):
-        """Somebody, a dog, or both; twice as often the first."""
+        """Let a person come, a dog, or both. A person is twice as likely."""
         for start in self.starts():
             who = self.rng.choice(["person", "person", "dog", "both"])
             height = self.rng.uniform(0.25, 0.75)
@@ -517,7 +519,7 @@ class Clip:
             self.enter("animal", self.rng.uniform(0.1, 0.55), start)
 
     def teddies(self):
-        """Half of them are carried by; the others are set down, stand there alone, and are fetched again."""
+        """Let people bring teddies. Half are carried past; the others are set down, and fetched later."""
         for start in self.starts():
             height, pace, share = self.rng.uniform(0.4, 0.8), self.rng.uniform(0.25, 0.6), self.rng.uniform(0.25, 0.5)
             carried = self.rng.random() < 0.5
@@ -534,7 +536,7 @@ class Clip:
                 toy.path[[2, 3], 0] += 0.8
 
     def starts(self):
-        """When somebody comes: once or twice."""
+        """Return when visitors come: once or twice."""
         t = QUIET + self.rng.uniform(0, 60)
         while t < CLIP - 100:
             yield t
@@ -548,14 +550,14 @@ class Clip:
         return Visit(actor.kind, actor.file, actor.path[0, 3] / HEIGHT, first, half[0] if len(half) else np.inf, last)
 
     def frames(self):
-        """Pairs of seconds and BGR frame."""
+        """Yield pairs of seconds and BGR frame."""
         camera = Camera(scene(self.still), self.weather, self.seconds, self.rng)
         for i in range(int(self.seconds * FPS)):
             yield i / FPS, camera.frame(i / FPS, self.actors)
 
 
 def there_and_back(rng, path):
-    """The way of one who goes somewhere, away again, comes back after a while, and leaves."""
+    """Return a path that goes somewhere, away again, comes back after a while, and leaves."""
     (start, x0, y, height), (end, x1, *_) = path[0], path[-1]
     speed, x = abs(x1 - x0) / (end - start), WIDTH * rng.uniform(0.3, 0.7)
     rows, pause = [(start, x0)], rng.uniform(20, 50)
@@ -565,7 +567,7 @@ def there_and_back(rng, path):
 
 
 def write(file, frames):
-    """A film of BGR frames: what OpenCV writes, or Y4M, which a browser takes for a camera."""
+    """Write a film of BGR frames, with OpenCV or as Y4M, which a browser can use as its camera."""
     if file.suffix != ".y4m":
         film = cv2.VideoWriter(str(file), cv2.VideoWriter_fourcc(*"mp4v"), FPS, (WIDTH, HEIGHT))
         for frame in frames:
@@ -579,7 +581,7 @@ def write(file, frames):
 
 
 def sheet(photos, side=150, columns=12):
-    """All outlines on magenta, with the number of each within its kind; a blank one was refused."""
+    """Draw all outlines on magenta, numbered within their kinds. Blank ones were rejected."""
     tiles = []
     for photo in photos:
         tile, what = np.full((side, side, 3), (255, 0, 255), np.uint8), cut_out(photo)

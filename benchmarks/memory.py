@@ -1,11 +1,10 @@
-"""How does training grow with the folder? train.py on 1, 4 and 16 times the photos, as ratios to once.
+"""Measure how the memory and time of train.py grow with 1, 4 and 16 times the photos.
 
     python benchmarks/memory.py --data photos --picture docs/pictures/memory.png    # the tables of docs/evaluation.md
-    python benchmarks/memory.py --data photos --photos 100 --arch resnet18           # what else is given, train.py gets
+    python benchmarks/memory.py --data photos --photos 100 --arch resnet18           # other options are for train.py
 
-No photo is there twice: each is a piece of one of yours, half as wide and high, from a place drawn at random, turned
-and enlarged. The search for near-duplicates is also measured alone, on hashes of noise, up to 64 times as many.
-Needs Linux or macOS.
+No photo is used twice. Each is a random piece of one of yours, half as wide and high, turned and enlarged. The search
+for near-duplicates is also measured alone, on hashes of noise, up to 64 times as many. Needs Linux or macOS.
 """
 
 import argparse
@@ -32,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def write_pieces(files, folder, times):
-    """Fill `folder` with so many different pieces of each of the `files`, in folders named for their classes."""
+    """Fill `folder` with `times` different pieces of each of the `files`, in a folder for each class."""
 
     def write_some(file):
         dice, photo = random.Random(str(file.name)), open_photo(file)
@@ -50,7 +49,7 @@ def write_pieces(files, folder, times):
 
 
 def train(folder, options):
-    """Peak memory of the largest process (in the system's own unit) and processor seconds of a run of train.py."""
+    """Run train.py; return the peak memory of the largest process (in the system's unit) and processor seconds."""
     command = [sys.executable, ROOT / "train.py", "--data", folder / "photos", "--out", folder / "out", *options]
     with open(folder / "log", "w+") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
@@ -62,7 +61,7 @@ def train(folder, options):
 
 
 def measure(files, all_times, options):
-    """Peak memory and processor seconds with so many times the photos, as ratios to the first: lists of floats."""
+    """Return peak memory and processor seconds for each of `all_times`, as ratios to the first: lists of floats."""
     figures = []
     for times in all_times:
         with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +71,7 @@ def measure(files, all_times, options):
 
 
 def search(count):
-    """Peak memory in megabytes and processor seconds of the search for near-duplicates among hashes of noise."""
+    """Search near-duplicates among hashes of noise; return peak memory in megabytes and processor seconds."""
     hashes = np.random.default_rng(0).integers(0, 2**16, (2, count, 4), np.uint16)
     start = time.process_time()
     connect(*hashes, MAX_HASH_DISTANCE)

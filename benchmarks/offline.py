@@ -1,13 +1,13 @@
-"""How quick and how large is the offline version? In a browser, against the same network outside of one, in one run.
+"""Measure the speed and memory of the offline version in a browser, and compare it with the same network outside.
 
     python benchmarks/offline.py               # about three minutes; needs a chromium
-    python benchmarks/offline.py --watch 60    # the camp watch for so many minutes: does its memory grow?
+    python benchmarks/offline.py --watch 60    # the camera tab for 60 minutes: does its memory grow?
 
-A frame goes through the whole of it: pixels, shrinking, the network, the verdict; on one thread each. The first answer
-counts from opening the page, with a photo chosen as soon as it takes one; a slow line is made by the host. The memory
-is what the processes of the page have for themselves alone; frames of the camera, which a Chromium without a graphics
-card keeps until it needs the room, are counted apart. Before the camera that is watched a bear comes every one and a
-half minutes, and stays for ten seconds: what moves, the model, the alarm and the log have all to do.
+A frame is timed through all steps: pixels, shrinking, the network and the verdict, on one thread each. The first answer
+is timed from opening the page, with a photo chosen as soon as possible. The host slows the line down. The memory is
+that which the page's processes share with nobody. Camera frames are counted separately, since a Chromium without a
+graphics card keeps them until it needs the memory. In front of the watched camera, a bear comes every one and a half
+minutes and stays for ten seconds, so that all parts of the tab are busy.
 """
 
 import argparse
@@ -61,7 +61,7 @@ COUNT = """() => {
 
 
 class Line(Quiet):
-    """A host at the end of a line that all who ask share."""
+    """Serve files over one slow line that all clients share."""
 
     wait, rate, free = *LINES["no limit"], 0
     taking_turns = threading.Lock()
@@ -88,7 +88,7 @@ def outside(ask, photo):
 
 
 def frames(page, files):
-    """Milliseconds per frame, the median of all rounds in which everybody takes turns."""
+    """Return milliseconds per frame, the median of all rounds in which all programs take turns."""
     learn, photo = open_export(ROOT / "export.pkl"), open_photo(TEDDY)
     graph, names = unpack(files)
     squares = GraphSquares(graph, names, find_shape(learn), learn.ood)
@@ -114,7 +114,7 @@ def seconds_to_answer(context, url):
     page = context.new_page()
     start = time.monotonic()
     page.goto(url, wait_until="commit")
-    page.locator("#page .examples button").first.wait_for()  # now it can take a photo
+    page.locator("#page .examples button").first.wait_for()  # now a photo can be chosen
     page.set_input_files("#page input[type=file]", TEDDY)
     page.locator('[data-state="answered"]').wait_for(timeout=300_000)
     took = time.monotonic() - start
@@ -124,7 +124,7 @@ def seconds_to_answer(context, url):
 
 
 def memory(browser, kind=r"Private_\w+", process="renderer"):
-    """MB that the browser's processes share with nobody, or another `kind` of /proc/PID/smaps_rollup."""
+    """Return the MB that the browser's processes share with nobody, or another `kind` of /proc/PID/smaps_rollup."""
     protocol = browser.new_browser_cdp_session()
     processes = protocol.send("SystemInfo.getProcessInfo")["processInfo"]
     rollups = [Path(f"/proc/{p['id']}/smaps_rollup").read_text() for p in processes if p["type"] == process]
@@ -132,7 +132,7 @@ def memory(browser, kind=r"Private_\w+", process="renderer"):
 
 
 def watch(url, folder, minutes):
-    """Print what a tab that watches has for itself, at the start and after each quarter of the time."""
+    """Print the memory of a watching tab, at the start and after each quarter of the time."""
     film = f"--use-file-for-fake-video-capture={clip('grizzly', folder / 'bear.mjpeg', away=75)}"
     with chromium(*CAMERA, film) as browser:
         page = browser.new_context(**DESKTOP, permissions=["camera"]).new_page()

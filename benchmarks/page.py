@@ -1,8 +1,8 @@
-"""How long from choosing a 12-megapixel photo to reading the verdict? In a browser, for this page and the usual app.
+"""Measure the time from choosing a 12-megapixel photo to the verdict in a browser, for app.py and the usual app.
 
     python benchmarks/page.py    # about two minutes; needs a chromium
 
-Both apps run on this machine, in one run; Chromium slows the line down by itself. Prints seconds and their ratio.
+Both apps run on this machine, in one run. Chromium simulates a slow line. Prints seconds and their ratio.
 """
 
 import statistics
@@ -32,13 +32,13 @@ def ask_ours(page, file):
 
 def ask_usual(page, file):
     page.set_input_files("input[type=file]", file)
-    page.locator("[data-testid=image] img, .image-frame img").first.wait_for(timeout=120_000)  # it is uploaded
+    page.locator("[data-testid=image] img, .image-frame img").first.wait_for(timeout=120_000)  # the upload is complete
     page.get_by_role("button", name="Submit").click()
     page.locator("[data-testid=label-output-value]").wait_for(timeout=120_000)
 
 
 def seconds(browser, app, ask, file, line):
-    """Seconds of one visitor, on a page that is there and a line that is like `line` from then on."""
+    """Return the seconds of one visitor whose page has loaded. From then on, the line is as slow as `line`."""
     page = browser.new_page()
     page.goto(app.url)
     page.locator("input[type=file]").first.wait_for(state="attached")

@@ -1,9 +1,9 @@
-"""Do two apps behind one proxy answer as many as one, and does a visitor lose anything when one of them is killed?
+"""Compare two apps behind one proxy with one app, and check that no photo is lost when one of them is killed.
 
     python benchmarks/replicas.py    # two minutes; prints the lines of docs/deploy.md
 
-nginx sends each address to the same app, as docs/deploy.md shows it. On one machine two apps share its cores, so this
-says what the second one costs; what it brings on a machine of its own cannot be seen here.
+nginx always sends an address to the same app, as in docs/deploy.md. Both apps share the cores of one machine, so this
+shows what a second app costs, and not what it gains on a machine of its own.
 """
 
 import statistics
@@ -27,7 +27,7 @@ TRIES = 5  # until a visitor gives up
 
 
 class Visitor(HTTPAdapter):
-    """Asks from an address of its own, as visitors of a page do."""
+    """Ask from a separate address, as visitors do."""
 
     def __init__(self, url, number):
         self.address, self.url = f"127.0.1.{number + 1}", f"{url}/gradio_api"
@@ -39,7 +39,7 @@ class Visitor(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs, source_address=(self.address, 0))
 
     def ask(self, photo):
-        """Upload a photo and read the answer; returns whether there is one."""
+        """Upload a photo and read the answer; return whether there is one."""
         sent = self.session.post(f"{self.url}/upload", files={"files": ("photo.jpg", photo)}, timeout=60)
         if not sent.ok:
             return False
@@ -51,18 +51,18 @@ class Visitor(HTTPAdapter):
         return "Grizzly bear" in answer.text
 
     def insist(self, photo):
-        """Ask again when there is no answer; returns how many times it took, or None."""
+        """Ask until there is an answer; return the number of tries, or None."""
         for number in range(TRIES):
             try:
                 if self.ask(photo):
                     return number + 1
-            except requests.RequestException:  # of an app that has been killed
+            except requests.RequestException:  # the app was killed
                 pass
             time.sleep(1)
 
 
 class Replicas:
-    """So many apps behind one nginx, and their visitors."""
+    """Run several apps behind one nginx, and their visitors."""
 
     def __init__(self, folder, count):
         folder.mkdir()
@@ -76,7 +76,7 @@ class Replicas:
         self.visitors = [Visitor(self.proxy.url, i) for i in range(VISITORS)]
 
     def load(self, photo):
-        """All visitors ask for all of their photos; returns the tries of each photo."""
+        """Let all visitors send all of their photos; return the number of tries of each photo."""
         with ThreadPoolExecutor(VISITORS) as pool:
             return [
                 t
@@ -85,7 +85,7 @@ class Replicas:
             ]
 
     def rate(self, photo):
-        """Photos per second."""
+        """Return photos per second."""
         start = time.monotonic()
         return len(self.load(photo)) / (time.monotonic() - start)
 

@@ -1,9 +1,9 @@
-"""How fast is app.py? Ratios against the usual app of the lesson and against Gradio's own limit, in one run.
+"""Measure the speed of app.py as ratios to the usual app of the lesson and to Gradio's own limit, in one run.
 
     python benchmarks/serve.py            # about five minutes; prints the table of docs/evaluation.md
     python benchmarks/serve.py --quick    # one round instead of five, to see that it works
 
-Every app runs as a process of its own and is driven over plain HTTP: upload, call, stream.
+Every app runs as a process of its own and is called over plain HTTP: upload, call, stream.
 """
 
 import argparse
@@ -47,7 +47,7 @@ PROCESSES = {"app.py": "the page, with Gradio", "decode_worker": "opening", "bat
 
 
 class App:
-    """An app as a process, timed from its start to its first page and its first answer."""
+    """Run an app as a process, and measure the time from its start to its first page and first answer."""
 
     def __init__(self, name, photo):
         with socket.socket() as s:
@@ -75,7 +75,7 @@ class App:
         raise RuntimeError("the app did not start within a minute")
 
     def ask(self, photo):
-        """Upload a photo, ask for its verdict, read the stream to its end; returns the seconds it took."""
+        """Upload a photo, ask for its verdict and read the stream to its end; return the seconds."""
         session = sessions.__dict__.setdefault("session", requests.Session())
         start = time.monotonic()
         [path] = session.post(f"{self.url}/gradio_api/upload", files={"files": ("photo.jpg", photo)}).json()
@@ -87,23 +87,23 @@ class App:
         return time.monotonic() - start
 
     def load(self, photo, clients, count):
-        """Photos per second and median seconds of an answer, from so many clients at once."""
+        """Return photos per second and the median seconds of an answer, for `clients` at the same time."""
         start = time.monotonic()
         with ThreadPoolExecutor(clients) as pool:
             seconds = list(pool.map(self.ask, [photo] * count))
         return count / (time.monotonic() - start), statistics.median(seconds)
 
     def processes(self):
-        """The folders in /proc of the app and of all that it has started."""
+        """Return the folders in /proc of the app and of all processes that it has started."""
         app = Path(f"/proc/{self.process.pid}")
         return [app, *(app.parent / pid for task in app.glob("task/*/children") for pid in task.read_text().split())]
 
     def peak_memory(self):
-        """Peak resident memory in bytes since it was last asked, of the app and all its processes."""
+        """Return the peak resident memory in bytes since the last call, of the app and all its processes."""
         return sum(map(peak_memory, self.processes()))
 
     def cpu_seconds(self):
-        """Seconds of all cores so far, for each of PROCESSES."""
+        """Return the processor seconds so far, for each of PROCESSES."""
         seconds = dict.fromkeys(PROCESSES, 0)
         for process in self.processes():
             command, ticks = (process / "cmdline").read_text(), (process / "stat").read_text().rsplit(")", 1)[1].split()
@@ -117,7 +117,7 @@ class App:
 
 
 def peak_memory(process):
-    """Peak resident memory in bytes of one process, by its folder in /proc, since it was last asked."""
+    """Return the peak resident memory in bytes of one process, by its folder in /proc, since the last call."""
     peak = int(re.search(r"VmHWM:\s+(\d+)", (process / "status").read_text())[1]) * 1024
     (process / "clear_refs").write_text("5")
     return peak
@@ -127,7 +127,7 @@ sessions = threading.local()
 
 
 def phone_photo(width, height, bear=True):
-    """A JPEG with as much detail as a phone's photo: a bear or coarse shapes, fine texture, sensor noise."""
+    """Return a JPEG with as much detail as a phone's photo: a bear or coarse shapes, fine texture, sensor noise."""
     rng = np.random.default_rng(0)
     if bear:
         layers = [np.asarray(Image.open(ROOT / "examples" / "grizzly.jpg")).astype(np.float32) - 128]
@@ -141,7 +141,7 @@ def phone_photo(width, height, bear=True):
 
 
 def measure(apps, photos, rounds):
-    """Figures of every app, the median of so many rounds, in each of which all apps take their turn at each load."""
+    """Return the figures of every app, the median of `rounds`. In each round, all apps get each load in turn."""
     figures = {name: {"seconds to the page": app.page, "seconds to the first answer": app.answer} for name, app in apps}
     for _, app in apps:
         app.load(photos["12 MP"], 8, 16)  # warm up

@@ -1,8 +1,8 @@
-"""Does the verdict change when the page shrinks a photo before it sends it? Counts over real photos, enlarged first.
+"""Count how many verdicts change because the app shrinks photos in the browser before it sends them.
 
     python benchmarks/shrunk.py ../shared/photos/bears ../shared/camp --every 5
 
-Photos of that size are not at hand, so each is enlarged to a phone's; Chromium shrinks it as it does for visitors.
+Each photo is first enlarged to the size of a phone's photo. Chromium then shrinks it as it does for visitors.
 """
 
 import argparse
@@ -28,7 +28,7 @@ LONG_SIDE = 2048  # pixels
 
 
 def enlarged(file):
-    """A photo as a JPEG of `LONG_SIDE`."""
+    """Return a photo enlarged to a JPEG with a longer side of `LONG_SIDE`."""
     photo, data = open_photo(file), io.BytesIO()
     scale = LONG_SIDE / max(photo.size)
     photo.resize([round(side * scale) for side in photo.size], Image.Resampling.BICUBIC).save(data, "JPEG", quality=92)
@@ -36,7 +36,7 @@ def enlarged(file):
 
 
 def sent_by(page, photo):
-    """What the page sends when a visitor chooses a photo."""
+    """Return the bytes that the page sends when a visitor chooses a photo."""
     with page.expect_request("**/upload") as request:
         page.set_input_files("#page input[type=file]", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo})
     body = request.value.post_data_buffer.split(b"\r\n\r\n", 1)[1]

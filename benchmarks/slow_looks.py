@@ -1,10 +1,10 @@
-"""How long until the alarm when a look at one picture takes 0.2 to 4 seconds? Prints the table of docs/alarm.md.
+"""Measure the delay of an alarm if a pass takes 0.2 to 4 seconds. Prints the table of docs/alarm.md.
 
     python benchmarks/slow_looks.py    # two minutes; needs a chromium
 
-A red animal walks into a scene in which many small things twitch, and stays. What is asked is `bears/watch` and the
-scripts of the page, both in simulated time; in the place of the model stands a look at how red a picture is. A delay is
-from the first frame with any of the animal.
+A red animal walks into a scene in which many small things twitch, and stays. `bears/watch` and the scripts of the app
+are tested in simulated time. The model is replaced by a function of how red a picture is. A delay is counted from the
+first frame that shows any of the animal.
 """
 
 import sys
@@ -24,14 +24,14 @@ from helpers import chromium, open_front_end
 LOOKS = 0.2, 0.7, 1, 2, 4  # seconds
 SCENES = 10
 EVERY = 0.2  # seconds from frame to frame
-COMES = 12  # seconds until the animal does
+COMES = 12  # seconds until the animal comes
 END = 150  # seconds
 WIDTH, HEIGHT, SPECK, ANIMAL = 640, 360, 16, 110  # pixels
 SPECKS = 14
 
 
 class Scene:
-    """Specks at fixed places, each of which twitches at every other frame or so, and an animal."""
+    """Draw specks at fixed places, each of which twitches at about every other frame, and an animal."""
 
     def __init__(self, number):
         self.rng = np.random.default_rng(number)
@@ -39,13 +39,13 @@ class Scene:
         self.places = self.rng.integers((20, 20), (WIDTH - 40, HEIGHT - 40), (SPECKS, 2)).tolist()
 
     def specks(self):
-        """Where specks are seen in the next frame: left, top."""
+        """Return the positions (left, top) of the specks in the next frame."""
         seen = self.rng.random(SPECKS) < 0.5
         moved = self.rng.integers(-12, 13, (SPECKS, 2)).tolist()
         return [(x + u, y + v) for (x, y), (u, v), see in zip(self.places, moved, seen) if see]
 
     def animal(self, seconds):
-        """Where the animal is: it walks in from the left, and stands."""
+        """Return the position of the animal, which walks in from the left and stops."""
         return min(240, round(60 * (seconds - COMES)) - ANIMAL), 140
 
     def frame(self, seconds):
@@ -59,7 +59,7 @@ class Scene:
 
 
 class SlowModel:
-    """Sure of a bear where much is red; each look takes some time of a clock that it moves itself."""
+    """Replace the model: sure of a bear if much is red. Each pass moves a simulated clock."""
 
     def __init__(self, look):
         self.look, self.now = look, 0
@@ -73,7 +73,7 @@ class SlowModel:
 
 
 def delay_of_watcher(number, look):
-    """Seconds from the animal to the alarm of `python3 -m bears watch`; None: there was none."""
+    """Return the seconds from the animal to the alarm of `python3 -m bears watch`, or None without one."""
     scene, model = Scene(number), SlowModel(look)
     watcher = Watcher(model, ["bear"], Rule(), whole_only=False, clock=lambda: model.now)
     while model.now < END:
@@ -85,7 +85,7 @@ def delay_of_watcher(number, look):
     return None
 
 
-# The page's own scripts, with a clock, a camera and a server that this script stands for.
+# The app's own scripts, with a clock, a camera and a server that this script replaces.
 STAGE = """async scene => {
     const timers = [], flushed = new MessageChannel(), brush = document.createElement("canvas").getContext("2d")
     const track = {readyState: "live", getSettings: () => ({}), stop: () => null}
@@ -153,7 +153,7 @@ STAGE = """async scene => {
 
 
 def delay_in_browser(browser, number, look):
-    """Seconds from the animal to the alarm of the page; None: there was none."""
+    """Return the seconds from the animal to the alarm of the camera tab, or None without one."""
     scene, page = Scene(number), browser.new_page()
     frames = [{"specks": scene.specks(), "animal": scene.animal(EVERY * n)} for n in range(round(END / EVERY))]
     about = {"look": look, "every": EVERY, "end": END, "comes": COMES, "width": WIDTH, "height": HEIGHT}
@@ -171,7 +171,7 @@ def delay_in_browser(browser, number, look):
 
 
 def in_words(delays):
-    """The median and the longest of some delays."""
+    """Return the median and the longest delay, in words."""
     some = [np.inf if delay is None else delay for delay in delays]
     return f"{np.median(some):.1f} s ({max(some):.1f} s)".replace("inf s", "none")
 

@@ -1,12 +1,12 @@
-"""Does the page hold? Clients ask for minutes, with good photos and traps, while its processes are killed one by one.
+"""Test the app for minutes with many clients, good and hostile photos, while its processes are killed one by one.
 
     python benchmarks/soak.py                           # ten minutes, eight clients
     python benchmarks/soak.py --minutes 1 --clients 2   # to see that it works
-    python benchmarks/soak.py --watch                   # the camera watch instead, before a camera that breaks
-    python benchmarks/soak.py --proxy --clients 60      # behind nginx that does not say who asks, with pages left open
+    python benchmarks/soak.py --watch                   # `watch` instead, with a camera that breaks
+    python benchmarks/soak.py --proxy --clients 60      # behind nginx without clients' addresses, with pages left open
 
-Every answer is compared with what the same photo got before. Fails when one is wrong or lost, or when a process, a file
-or a descriptor is left over. Needs Linux.
+Every answer is compared with the earlier answer about the same photo. Fails if one is wrong or lost, or if a process,
+a file or a descriptor is left over. Needs Linux.
 """
 
 import argparse
@@ -37,13 +37,13 @@ import hostile
 from helpers import Nginx
 
 KILL_EVERY = 20  # seconds
-DESCRIPTORS = 12  # more than before are no leak: more of its 40 threads may have a connection to the model by then
-AGAIN = ("send the photo again", "send it again")  # what callers read whose process has been killed
-WAIT = ("or for ten seconds", "try again in a minute")  # and those who come when the queue is full
+DESCRIPTORS = 12  # so many more are not a leak, since more of the 40 threads may have a connection to the model
+AGAIN = ("send the photo again", "send it again")  # in answers after a process was killed
+WAIT = ("or for ten seconds", "try again in a minute")  # in answers when the queue is full
 
 
 def good_photos():
-    """The examples in some versions, as a dict from a name to bytes of PNG."""
+    """Return the examples in several versions, a dict from name to the bytes of a PNG."""
     photos = {}
     for file in sorted((ROOT / "examples").glob("*.jpg")):
         with Image.open(file) as im:
@@ -59,7 +59,7 @@ def good_photos():
 
 
 def traps():
-    """What strangers send, as a dict from a name to bytes."""
+    """Return hostile files, a dict from name to bytes."""
     teddy = (ROOT / "examples" / "teddy.jpg").read_bytes()
     dice = random.Random(0)
     broken = bytearray(teddy)
@@ -80,7 +80,7 @@ def traps():
 
 
 class App:
-    """app.py as a process of its own; its visitors' files lie in `folder`."""
+    """Run app.py as a process, with visitors' files in `folder`."""
 
     def __init__(self, folder, proxy):
         with socket.socket() as s:
@@ -100,7 +100,7 @@ class App:
         self.url = f"{self.proxy.url if proxy else f'http://127.0.0.1:{port}'}/gradio_api"
 
     def ask(self, photo):
-        """The verdict and the probabilities for a photo, or the sentence that refuses it; nothing if it is lost."""
+        """Return the verdict and probabilities for a photo, or the refusal, or None if there is no answer."""
         try:
             sent = requests.post(f"{self.url}/upload", files={"files": ("photo.png", photo)}, timeout=60)
             if not sent.ok:
@@ -115,11 +115,11 @@ class App:
                 return json.loads(data)["error"]
             label, verdict, *_ = json.loads(data)
             return verdict, {c["label"]: round(c["confidence"], 3) for c in label["confidences"]}
-        except (requests.RequestException, AttributeError):  # no answer, or none with an end
+        except (requests.RequestException, AttributeError):  # no answer, or an incomplete one
             return None
 
     def close(self):
-        """End it; returns how many processes and files it has left behind."""
+        """Stop the app; return how many processes and files are left."""
         others = descendants(self.process.pid)
         self.process.terminate()
         self.process.wait()
@@ -130,7 +130,7 @@ class App:
         return left | {"files and folders": len(list(self.folder.rglob("*")))}
 
     def figures(self):
-        """What the app holds, as a dict from a name to a number."""
+        """Return the app's memory, processes, files and so on, a dict from name to number."""
         front, others = self.process.pid, descendants(self.process.pid)
         proc = Path(f"/proc/{front}")
         return {
@@ -144,7 +144,7 @@ class App:
 
 
 def memory(pid):
-    """Bytes that a process has in memory; none if it is gone."""
+    """Return the bytes that a process has in memory, or 0 if it has ended."""
     try:
         return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) * 1024
     except (OSError, TypeError):
@@ -152,7 +152,7 @@ def memory(pid):
 
 
 def descendants(pid):
-    """The numbers of all processes that a process has started, and that these have started."""
+    """Return the ids of all processes that a process has started, directly or indirectly."""
     try:
         children = " ".join(f.read_text() for f in Path(f"/proc/{pid}/task").glob("*/children")).split()
     except OSError:
@@ -161,7 +161,7 @@ def descendants(pid):
 
 
 def kill_some(app, stop, killed):
-    """Kill one of the app's other processes from time to time: the model's, or one that opens photos."""
+    """Kill one of the app's child processes from time to time: the model's, or one that opens photos."""
     while not stop.wait(KILL_EVERY):
         if others := descendants(app.process.pid):
             victim = random.choice(others)
@@ -173,9 +173,9 @@ def kill_some(app, stop, killed):
 
 
 def visit(app, photos, bad, expected, end):
-    """One client, until `end`; returns how often it was told what, a Counter."""
+    """Run one client until `end`; return a Counter of the kinds of answers."""
     told, dice = Counter(), random.Random()
-    page = requests.get(f"{app.url}/heartbeat/{dice.random()}", stream=True, timeout=60)  # is left open
+    page = requests.get(f"{app.url}/heartbeat/{dice.random()}", stream=True, timeout=60)  # stays open
     while time.monotonic() < end:
         if dice.random() < 0.25:
             answer = app.ask(bad[dice.choice(list(bad))])
@@ -202,7 +202,7 @@ def visit(app, photos, bad, expected, end):
 
 
 def close(answer, expected):
-    """Whether two answers are the same, but for the last digits: others in the batch change them."""
+    """Return whether two answers are the same except for the last digits, which depend on the batch."""
     if isinstance(answer, str) or answer[0] != expected[0]:
         return False
     return all(abs(answer[1][label] - prob) < 0.005 for label, prob in expected[1].items())
@@ -211,15 +211,15 @@ def close(answer, expected):
 # The camera watch
 
 
-PERIOD, WALK = 90, 6  # seconds between two bears, of which each is a visit of its own, and for which each walks
-CALM = 15  # seconds without a kill before every second bear comes, and
-LATE = 10  # after it has gone, in which its alarm may still come
+PERIOD, WALK = 90, 6  # seconds between two bears, so that each is a separate visit; seconds that each walks
+CALM = 15  # seconds without a kill before every second bear
+LATE = 10  # seconds without a kill after it, in which its alarm may still come
 WATCH_KILL_EVERY = 30  # seconds
 WIDTH, HEIGHT, RATE = 640, 360, 10
 
 
 class Scene:
-    """A meadow past which a bear walks every `PERIOD` seconds."""
+    """Draw a meadow where a bear walks past every `PERIOD` seconds."""
 
     def __init__(self):
         self.start, dice = time.monotonic(), random.Random(0)
@@ -229,31 +229,31 @@ class Scene:
             self.bear = bear.resize((200 * bear.width // bear.height, 200))
 
     def jpeg(self):
-        """The picture of this moment."""
+        """Return the picture of this moment."""
         picture, walked = self.meadow.copy(), (time.monotonic() - self.start) % PERIOD - (PERIOD - WALK)
         if walked >= 0:
             picture.paste(self.bear, (round(walked / WALK * (WIDTH - self.bear.width)), 100))
         return hostile.saved(picture, "JPEG")
 
     def walks(self):
-        """When the first thousand bears come and go."""
+        """Return when the first thousand bears come and go."""
         return [(self.start + n * PERIOD - WALK, self.start + n * PERIOD) for n in range(1, 1000)]
 
     def is_calm(self):
-        """Whether nothing may be killed now, for one of every two bears."""
+        """Return whether nothing may be killed now, which is so around every second bear."""
         now = time.monotonic()
         return any(come - CALM < now < gone + LATE for come, gone in self.walks()[::2])
 
 
 class Camera(BaseHTTPRequestHandler):
-    """Streams the scene as MJPEG, with a bad frame now and then; a POST is an event for the webhook."""
+    """Stream the scene as MJPEG with some bad frames, and take the webhook's events as POST requests."""
 
     def do_GET(self):
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
         dice = random.Random()
-        with suppress(OSError):  # whoever watched is gone
+        with suppress(OSError):  # the client has gone
             while True:
                 jpeg = self.server.scene.jpeg()
                 if dice.random() < 0.02:
@@ -275,7 +275,7 @@ class Camera(BaseHTTPRequestHandler):
 
 
 class Watch:
-    """`bears watch` as a process of its own, which is started again after a kill."""
+    """Run `bears watch` as a process, and start it again after a kill."""
 
     def __init__(self, url, folder):
         self.kept, self.temporary, self.log = folder / "kept", folder / "temporary", folder / "log"
@@ -303,9 +303,9 @@ class Watch:
 
 
 def kill_watch(watch, scene, until, whole):
-    """Kill the process that reads from time to time, and if `whole` the watch itself.
+    """Kill the process that reads the camera from time to time, and with `whole` the watch itself.
 
-    Returns a (from, until, which) of each time that something was away.
+    Returns a list of (from, until, which) for each time that one of them was not running.
     """
     killed, due = [], time.monotonic()
     while time.monotonic() < until:
@@ -326,7 +326,7 @@ def kill_watch(watch, scene, until, whole):
 
 
 def is_whole(folder):
-    """Whether an event has all that its event.json names."""
+    """Return whether an event has all files that its event.json names."""
     try:
         event = json.loads((folder / "event.json").read_text())
         for name in ["frame.jpg", *(entry["picture"] for entry in event["scores"] if "picture" in entry)]:
@@ -338,7 +338,7 @@ def is_whole(folder):
 
 
 def judge(watch, scene, until, killed, events):
-    """What was lost or wrong, as a dict from a name to a number."""
+    """Count what was lost or wrong, a dict from name to number."""
     alarms = [(at, event["folder"]) for at, event in events if event["event"] == "alarm"]
     folders, told = list(watch.kept.glob("events/*")), {Path(folder).name for _, folder in alarms}
     came = [(come, gone) for come, gone in scene.walks() if gone + LATE < until]
@@ -360,9 +360,9 @@ def judge(watch, scene, until, killed, events):
 
 
 def soak_watch(minutes):
-    """Watch a bad camera for minutes under kills; the watch itself is killed in the first half only.
+    """Watch a bad camera for `minutes` while processes are killed, the watch itself only in the first half.
 
-    Left over is also what is in the folder for temporary files, but for the empty folder that torch always makes there.
+    Temporary files also count as left over, except the empty folder that torch always creates.
     """
     server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
     server.daemon_threads, server.block_on_close, server.scene, server.events = True, False, Scene(), []
@@ -377,7 +377,7 @@ def soak_watch(minutes):
             before = watch.figures()
             killed += kill_watch(watch, server.scene, half + 30 * minutes, whole=False)
             until = time.monotonic()
-            time.sleep(10)  # whatever was killed last is back
+            time.sleep(10)  # until the process that was killed last is back
             after, others = watch.figures(), descendants(watch.process.pid)
         finally:
             watch.process.terminate()
@@ -431,8 +431,8 @@ def main():
                 clients = [pool.submit(visit, app, photos, bad, expected, end) for _ in range(args.clients)]
                 told = sum((client.result() for client in clients), Counter())
                 stop.set()
-            app.ask(photos["teddy, as it is"])  # whatever was killed last is back
-            for _ in range(12):  # until its last connections are closed, a minute at most
+            app.ask(photos["teddy, as it is"])  # until the process that was killed last is back
+            for _ in range(12):  # until its last connections are closed, at most a minute
                 time.sleep(5)
                 after = app.figures()
                 if after["descriptors"] <= before["descriptors"] + DESCRIPTORS:

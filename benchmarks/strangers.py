@@ -1,11 +1,12 @@
-"""Photos of other people and other cameras: what is called a bear, and how often is a sure answer wrong?
+"""Count what a model calls a bear on photos of other people and cameras, and how often a sure answer is wrong.
 
     python benchmarks/strangers.py                           # the bears' model; prints the table of docs/evaluation.md
     python benchmarks/strangers.py --model my_model/export.pkl --data DIR
 
-DIR holds tables of photos that lie beside them, `life/life.csv` and `camp/camp.csv`, with the columns `file`, `label`
-(black, grizzly, teddy; bear: of another species, or unknown; other), `repo`, where a photo comes from, and in the first
-`what` it shows, in the second the `species` of bears. Photos that the bears' model was trained on count by themselves.
+DIR contains two tables of the photos next to them, `life/life.csv` and `camp/camp.csv`. Both have the columns `file`,
+`label` (black, grizzly, teddy; bear for another or unknown species; other) and `repo`, the source. The first also has
+`what`, which says what a photo shows, and the second the `species` of bears. Photos that the bears' model was trained
+on are counted separately.
 """
 
 import argparse
@@ -40,7 +41,7 @@ def parse_args(argv=None):
 
 
 def read_tables(folder):
-    """(file, label, group) of each photo of the tables in `folder`."""
+    """Return (file, label, group) for each photo of the tables in `folder`."""
     known = {row["sha256"] for row in csv.DictReader(PHOTOS.open(newline="", encoding="utf-8"))}
     for name in ("life", "camp"):
         with open(folder / name / f"{name}.csv", newline="", encoding="utf-8") as f:
@@ -53,7 +54,7 @@ def read_tables(folder):
 
 
 def group_of(row, label, name):
-    """What a photo is counted under."""
+    """Return the name of the group in which a photo is counted."""
     if label == "other":
         what = row.get("what", row.get("species", "")).lower()
         return f"other: {next((kind for kind in KINDS if kind in what), 'everything else')}"
@@ -63,7 +64,7 @@ def group_of(row, label, name):
 
 
 def ask_all(model, photos):
-    """A Counter of `COLUMNS` for each group of photos, by its name."""
+    """Return a Counter of `COLUMNS` for each group of photos, by its name."""
     groups = defaultdict(Counter)
     for file, label, group in photos:
         [(probs, certainty, *_)] = model.ask([open_photo(file)])

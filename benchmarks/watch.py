@@ -1,16 +1,16 @@
-"""How many bears does the camp watch miss, at how many false alarms an hour? On made clips and on real ones.
+"""Count how many bears `watch` misses, and its false alarms per hour, on synthetic and on real clips.
 
     python benchmarks/watch.py                 # the tables of docs/evaluation.md, its curve, its picture; takes an hour
-    python benchmarks/watch.py --model export.pkl # the shipped model, which has learnt from many of the animals shown
-    python benchmarks/watch.py --costs            # frames per second, share of a processor, memory; nothing else
-    python benchmarks/watch.py --hours 0 --visits 0   # the tables again, of what was recorded
-    python benchmarks/watch.py --photos           # single photos, as those of a trail camera in a folder; nothing else
+    python benchmarks/watch.py --model export.pkl # the shipped model, which was trained on many of the animals shown
+    python benchmarks/watch.py --costs            # only frames per second, share of a processor, and memory
+    python benchmarks/watch.py --hours 0 --visits 0   # the tables again, from the recordings
+    python benchmarks/watch.py --photos           # only single photos, as from a trail camera that writes to a folder
 
-The clips are those of `footage.py`: see there what is real in them. They go through the engine (`bears/watch`) in
-simulated time, at `FPS` frames a second, and what the model said is recorded; the rule is then run again over the
-records, the threshold moving. (The engine goes on looking where the score was at least half of the usual threshold; so
-much depends on that one.) A run that is stopped goes on where it was. Without `--model`, a model is trained first, by
-the shipped recipe, on the photos of which nothing is in the clips.
+The clips are those of `footage.py`, which says what is real in them. They go through the engine (`bears/watch`) in
+simulated time, at `FPS` frames a second, and the model's answers are recorded. The rule is then applied to the records
+with different thresholds. (The engine makes more passes over a track whose score was at least half of the usual
+threshold, so the records depend on that one.) A run that was stopped continues where it was. Without `--model`, a model
+is trained first with the shipped recipe, on photos that are not in the clips.
 
 DIR is that of `cameras.py`.
 """
@@ -55,10 +55,10 @@ from footage import BEARS, CATEGORIES, CLIP, FPS, HEIGHTS, KNOWN
 from helpers import free_port
 
 ALARM = "black", "grizzly"
-SHARES = dict(zip(CATEGORIES, (0.6, 0.1, 0.1, 0.1, 0.1)))  # of the hours without a bear
+SHARES = dict(zip(CATEGORIES, (0.6, 0.1, 0.1, 0.1, 0.1)))  # among the hours without a bear
 HALVES = "sources to choose by", "the other sources"
-LATE = 2  # seconds after a bear has gone in which an alarm is still its own
-LARGE = 0.15  # of the picture: bears for which the project has an aim
+LATE = 2  # seconds after a bear has gone in which an alarm still counts for it
+LARGE = 0.15  # share of the picture's height from which the project's aim counts for a bear
 THRESHOLDS = [round(0.02 * i, 2) for i in range(1, 50)]
 STRICTEST = replace(Rule(), threshold=THRESHOLDS[-1])
 FFMPEG = ["ffmpeg", "-loglevel", "quiet", "-re", "-f", "lavfi", "-i"]
@@ -85,7 +85,7 @@ def parse_args(argv=None):
 
 
 def train_without(photos, data, out):
-    """An export of the shipped recipe; it knows no photo of which anything is in a clip, nor a near-duplicate."""
+    """Train and export with the shipped recipe, without photos that are in the clips and their near-duplicates."""
     if (out / "export.pkl").exists():
         return out / "export.pkl"
     files, _ = find_photos(data / "photos" / "bears", ROOT / "bears" / "train" / "excluded.csv")
@@ -102,7 +102,7 @@ def train_without(photos, data, out):
 
 
 def all_clips(photos, hours, visits):
-    """Names and makers of the clips, mixed, so that the first hour is of the same kinds as the last."""
+    """Return names and makers of the clips, mixed, so that the first hour has the same kinds as the last."""
     counts = {kind: math.ceil(share * hours * 3600 / CLIP) for kind, share in SHARES.items()}
     counts |= dict.fromkeys(BEARS, visits)
     for _, kind, number in sorted((i / count, kind, i) for kind, count in counts.items() for i in range(count)):
@@ -110,7 +110,7 @@ def all_clips(photos, hours, visits):
 
 
 def record(model, clips, file):
-    """Append to `file` what the model says of each clip that is not in it."""
+    """Append the model's answers about each clip that is not in `file` yet."""
     rows = read_records(file)
     there = {row["clip"] for row in rows}
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))  # without a line that was cut short
@@ -129,9 +129,9 @@ def open_watcher(model):
 
 
 def looks(model, frames, until_alarm=False):
-    """Of each frame that the model was shown anything of: its time, and track, score, probabilities and certainty.
+    """Return, for each frame with passes, its time, and the track, score, probabilities and certainty of each.
 
-    `until_alarm`: no further than to where the rule has alarmed at every threshold, which saves time.
+    With `until_alarm`, stop where the rule has raised an alarm at every threshold, to save time.
     """
     watcher, strictest, rows = open_watcher(model), Alarm(STRICTEST), []
     for frame in frames:
@@ -154,11 +154,11 @@ def read_records(file):
         return [json.loads(line) for line in f if line.endswith("\n")]
 
 
-# What the rule makes of the records
+# The rule over the records
 
 
 def alarms(row, rule, kind=Alarm):
-    """When the rule raises an alarm, in seconds."""
+    """Return the times, in seconds, at which the rule raises an alarm."""
     alarm, times = kind(rule), []
     for seconds, found in row["looks"]:
         events = alarm.step(seconds, [(track, scores_of(kind, *look)) for track, *look in found])
@@ -167,7 +167,7 @@ def alarms(row, rule, kind=Alarm):
 
 
 def scores_of(kind, score, probs, certainty):
-    """What a kind of rule makes of a look: its score, or the log-likelihood ratios of a bear to what it may be else."""
+    """Return what a kind of rule uses of a pass: its score, or log-likelihood ratios of a bear to other things."""
     if kind is Alarm:
         return score
     ratios = ratio(score, 1 - score), ratio(sum(probs[label] for label in ALARM), probs["teddy"])
@@ -175,7 +175,7 @@ def scores_of(kind, score, probs, certainty):
 
 
 class Cusum(Alarm):
-    """For comparison: Page's sum of log-likelihood ratios over the latest scores, in the place of their median."""
+    """Use Page's sum of log-likelihood ratios over the latest scores instead of their median, for comparison."""
 
     def median_of(self, track, score):
         history = self.tracks.setdefault(track, deque(maxlen=self.rule.latest))
@@ -184,34 +184,34 @@ class Cusum(Alarm):
 
 
 class SCusum(Cusum):
-    """S-CuSum (arXiv 2405.00842): it must win against no bear, and against a teddy."""
+    """Use S-CuSum (arXiv 2405.00842): the bear must win against no bear and against a teddy."""
 
 
 def ratio(a, b, most=3):
-    """The logarithm of a / b, no further than `most` from zero: scores that are sure of themselves are often wrong."""
+    """Return the logarithm of a / b, limited to `most` in size, since very sure scores are often wrong."""
     return float(np.clip(np.log((a + 1e-6) / (b + 1e-6)), -most, most))
 
 
 def delay(row, rule, kind=Alarm):
-    """Seconds from the first frame with any of the bear to the alarm; None: there was none while it was there."""
+    """Return the seconds from the first frame with any of the bear to the alarm, or None without one in time."""
     [visit] = row["visits"]
     times = [t for t in alarms(row, rule, kind) if visit["seen"] <= t <= visit["gone"] + LATE]
     return times[0] - visit["seen"] if times else None
 
 
 def of_visits(rows, rule, kind=Alarm):
-    """Delays of the visits that were noticed, sorted, and how many visits there were."""
+    """Return the sorted delays of the visits that raised an alarm, and the number of all visits."""
     delays = [delay(row, rule, kind) for row in rows]
     return sorted(d for d in delays if d is not None), len(delays)
 
 
 def of_hours(rows, rule, kind=Alarm):
-    """Number of alarms, and hours."""
+    """Return the number of alarms, and the hours."""
     return sum(len(alarms(row, rule, kind)) for row in rows), sum(row["seconds"] for row in rows) / 3600
 
 
 def share(k, n):
-    """A share with its 95% interval (Wilson), as words."""
+    """Return a share with its 95% interval (Wilson), in words."""
     if n == 0:
         return "none"
     interval = binomtest(k, n).proportion_ci(method="wilson")
@@ -219,7 +219,7 @@ def share(k, n):
 
 
 def rate(k, hours):
-    """A rate per hour with its 95% interval (Poisson), as words; of none, the rule of three."""
+    """Return a rate per hour with its 95% interval (Poisson, or the rule of three for 0), in words."""
     if not hours:
         return "none"
     if k == 0:
@@ -229,7 +229,7 @@ def rate(k, hours):
 
 
 def groups_of_visits(rows):
-    """The visits of bears by name: by day and night, all that are large, by size, and by where the bear was cut out."""
+    """Return groups of visits by name: by day and night, all large ones, by size, and by the bear's photo."""
     for kind in BEARS:
         some = [row for row in rows if row["kind"] == kind]
         height = {id(row): row["visits"][0]["height"] for row in some}
@@ -257,7 +257,7 @@ def print_tables(rows, rule):
 
 
 def print_rules(rows):
-    """The rule beside two others, each at the lowest threshold that raises no more false alarms."""
+    """Print the rule next to two others, each at the lowest threshold without more false alarms."""
     calm = [row for row in rows if row["kind"] in CATEGORIES]
     most, _ = of_hours(calm, Rule())
     print(
@@ -280,7 +280,7 @@ def print_rules(rows):
 
 
 def curve(rows):
-    """A list of dicts, one for each threshold: what is missed, and false alarms an hour."""
+    """Return a list of dicts, one for each threshold, with the missed visits and false alarms per hour."""
     calm, points = [row for row in rows if row["kind"] in CATEGORIES], []
     groups = {
         f"{kind}, {name}": [r for r in rows if r["kind"] == kind and (r["visits"][0]["height"] >= LARGE) >= least]
@@ -309,11 +309,11 @@ def describe(delays, visits):
 
 
 def draw(points, chosen, file):
-    """The curve as a picture: missed visits over false alarms an hour, and the chosen point."""
+    """Draw the curve of missed visits over false alarms per hour, with the chosen point."""
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "watch"  # the same picture from the same numbers
+    matplotlib.rcParams["svg.hashsalt"] = "watch"  # so that the same numbers give the same file
     import matplotlib.pyplot as plt
 
     fig, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
@@ -338,7 +338,10 @@ def draw(points, chosen, file):
 
 
 def print_photos(model, data):
-    """Print how many single photos alarm at each threshold, by half of the sources: one chooses, the other checks."""
+    """Print how many single photos raise an alarm at each threshold, for two halves of the sources.
+
+    One half is for choosing the threshold, the other for checking it.
+    """
     groups = defaultdict(list)
     for row in read_photos(data):
         [(probs, certainty, *_)] = model.ask([open_photo(row["file"], SIDE)], False)
@@ -354,7 +357,7 @@ def print_photos(model, data):
 
 
 def read_photos(data):
-    """The photos of `camp` and `life` as dicts: `file`, `repo` and `group`, by what they show and which camera."""
+    """Return the photos of `camp` and `life` as dicts with `file`, `repo` and `group` (content and camera)."""
     for table, what in (("camp", "label"), ("life", "kind")):
         with open(data / table / f"{table}.csv", newline="", encoding="utf-8") as f:
             for row in csv.DictReader(f):
@@ -365,11 +368,11 @@ def read_photos(data):
 
 
 def half(repo):
-    """In which half of the sources a photo is: a source is in one of them with all its photos."""
+    """Return in which half of the sources a photo is. All photos of a source are in the same half."""
     return HALVES[zlib.crc32(repo.encode()) % 2]
 
 
-# The real clips, and what it costs
+# The real clips, and the costs
 
 
 def watch_real(model, data):
@@ -387,7 +390,7 @@ def watch_real(model, data):
 
 
 def film(file):
-    """The frames of a film."""
+    """Return the frames of a film."""
     film = cv2.VideoCapture(str(file))
     fps, i = film.get(cv2.CAP_PROP_FPS), 0
     while (read := film.read())[0]:
@@ -396,7 +399,7 @@ def film(file):
 
 
 def print_costs(model, photos):
-    """Frames a second while a bear walks, the share of a processor while nothing moves, also of streams, and memory."""
+    """Print frames per second while a bear walks, the share of a processor while nothing moves, and memory."""
     torch.set_num_threads(2)
     clips = {name: footage.Clip(photos, kind, 0) for name, kind in (("a bear", BEARS[0]), ("nothing", CATEGORIES[0]))}
     before = memory()
@@ -416,7 +419,7 @@ def print_costs(model, photos):
 
 
 def watch_stream(model, options, seconds=30):
-    """Seconds, of them those of a processor, and frames, of a grey scene with noise that ffmpeg sends."""
+    """Watch a grey scene with noise that ffmpeg sends; return seconds, processor seconds, and frames."""
     url = f"http://127.0.0.1:{free_port()}/"
     scene = "color=gray:size=1280x720:rate=30,noise=alls=10:allf=t,boxblur=1"
     with subprocess.Popen([*FFMPEG, scene, *options.split(), "-listen", "1", url]) as sender:
@@ -434,7 +437,7 @@ def watch_stream(model, options, seconds=30):
 
 
 def processor_time(source):
-    """Seconds of a processor that this process and the one that reads the source have had."""
+    """Return the processor seconds of this process and of the one that reads the source."""
     ticks = Path(f"/proc/{source.reader.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return time.process_time() + sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
@@ -453,7 +456,7 @@ def main(argv=None):
         model = Classifier(file, detect=False)
         if args.costs:
             return print_costs(model, photos)
-        cv2.setNumThreads(1)  # so that OMP_NUM_THREADS=1 leaves the other cores alone
+        cv2.setNumThreads(1)  # so that OMP_NUM_THREADS=1 also holds for OpenCV
         args.out.mkdir(parents=True, exist_ok=True)
         records = args.out / f"{'shipped' if args.model else 'held_out'}.jsonl"
         record(model, all_clips(photos, args.hours, args.visits), records)

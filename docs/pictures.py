@@ -1,7 +1,7 @@
-"""Take the pictures of README and the guides from the pages as they run here. Needs a chromium.
+"""Take the pictures of README and the guides from the running app. Needs a chromium.
 
 python docs/pictures.py
-python docs/pictures.py --report my_model/reports/index.html    # those of a training of train.py
+python docs/pictures.py --report my_model/reports/index.html    # pictures of a training report
 """
 
 import argparse
@@ -26,12 +26,12 @@ PHONE_OFFLINE = {"viewport": {"width": 390, "height": 860}, "color_scheme": "lig
 
 
 def take(page, example, file):
-    """Classify an example, and save what a visitor then sees, at twice the pixels."""
+    """Classify an example, and save a screenshot at twice the pixels."""
     page.get_by_label(f"Example: {example}").click()
     page.locator('[data-state="answered"]:not([data-first])').wait_for()
     page.mouse.move(0, 0)
     page.evaluate("document.activeElement.blur(), scrollTo(0, 0)")
-    page.wait_for_timeout(500)  # colours fade
+    page.wait_for_timeout(500)  # until colours have faded
     page.screenshot(path=file, quality=85)
 
 
@@ -71,13 +71,13 @@ def film(page, file):
 
 
 def start(*command):
-    """Start a command that serves a page; return its process and the address of the page."""
+    """Start a command that serves a page; return its process and the page's address."""
     process = subprocess.Popen([sys.executable, "-u", "-m", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     return process, next(line.split()[-1] for line in process.stdout if re.search("is at http", line))
 
 
 def draw_digits(folder):
-    """Draw handwritten digits, which anybody may show, as a data set with one eight among the threes; return it."""
+    """Write a data set of handwritten digits, whose licence allows it, with one 8 among the 3s; return its folder."""
     digits, data = load_digits(), Path(folder) / "digits"
     for label, name in ((3, "three"), (5, "five"), (8, "eight")):
         (data / name).mkdir(parents=True)
@@ -119,7 +119,7 @@ def take_offline(browser, folder):
 
 
 def take_feedback(browser, folder):
-    """What a visitor is asked below an answer, of docs/loop.md."""
+    """Take the form for feedback below an answer, for docs/loop.md."""
     server = Server(Path(folder) / "log", "--feedback", f"{folder}/feedback")
     try:
         page = browser.new_page(device_scale_factor=2, **PHONE_OFFLINE)
@@ -134,7 +134,7 @@ def take_feedback(browser, folder):
 
 
 def icons(browser):
-    """Draw the icons of the offline version, as phones want them, from the app's own."""
+    """Draw the icons of the offline version for phones from the app's icon."""
     svg, folder = (ROOT / "bears" / "web" / "icon.svg").read_text(), ROOT / "bears" / "web" / "offline"
     frame, ground, *drawn = svg.splitlines()
     # A phone may cut its own shape out of this one, as far as a fifth of the radius from the edge.
@@ -153,7 +153,7 @@ def camera(folder):
 
 
 def take_report(browser, report):
-    """Take two figures of the report of a training, in which there is no photo."""
+    """Take two figures of a training report, which show no photos."""
     page = browser.new_page(device_scale_factor=2)
     page.goto(report.absolute().as_uri())
     for figure in ("confusion_matrix", "learning_curve"):
