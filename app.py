@@ -111,7 +111,7 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
 
 
 def serve(demo, args):
-    """Open the app while the model still loads; a photo sent before that waits. Raises `ExportError`."""
+    """Start the app, then load the model. Photos that are sent meanwhile wait for it. Raises `ExportError`."""
     end_in_order(STOP_SIGNALS)
     demo.learn.start()
     try:
@@ -136,7 +136,7 @@ def launch(demo, host, args):
 args = parse_args(None if __name__ == "__main__" else [])
 gpu = satisfy_zerogpu()
 try:
-    trust = args.trust_model or os.getenv("TRUST_MODEL") == "1"  # as deploy sets it on a Space
+    trust = args.trust_model or os.getenv("TRUST_MODEL") == "1"  # `python3 -m bears deploy` sets it
     demo = create_demo(args.model, trust, args.strictness, args.feedback)
 except OSError as e:  # Gradio copies the examples to its own folder, which may fail
     sys.exit(f"app.py: {no_page(e)}")

@@ -257,7 +257,7 @@ def deploy_app(args):
         if args.test:
             check_not_worse(args.space, args.model, args.test, args.trust_model)
         url = send(args.space, files, args.hardware, args.trust_model, feedback=args.feedback)
-        print(f"The Space builds now: {url}")
+        print(f"The Space is being built: {url}")
 
 
 def deploy_static(args):
@@ -266,7 +266,7 @@ def deploy_static(args):
     files = static_files(args.space, args.model, args.trust_model)
     show(files)
     if not args.dry_run:
-        print(f"The page is there now: {send(args.space, files, None, sdk='static')}")
+        print(f"The offline version is online: {send(args.space, files, None, sdk='static')}")
 
 
 if __name__ == "__main__":

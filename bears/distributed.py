@@ -1,6 +1,6 @@
 """Train one model in several processes (`accelerate launch train.py …`) with fastai's distributed training.
 
-In a plain start there is one process. Then nothing here has an effect, and accelerate is not imported.
+Without a launcher there is one process. Then nothing here has an effect, and accelerate is not imported.
 """
 
 import os

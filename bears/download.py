@@ -125,7 +125,7 @@ class Web(requests.Session):
         except (requests.ConnectionError, requests.Timeout, HTTPError) as e:
             raise TryLater(f"no answer ({type(e).__name__})") from None
         except (requests.RequestException, ValueError) as e:  # some addresses raise while they are parsed
-            raise DownloadError(f"cannot be fetched ({type(e).__name__})") from None
+            raise DownloadError(f"can't be downloaded ({type(e).__name__})") from None
 
     def read(self, raw):
         body, deadline = bytearray(), time.monotonic() + self.seconds
@@ -134,7 +134,7 @@ class Web(requests.Session):
             if len(body) > MAX_BYTES:
                 raise DownloadError(f"more than {MAX_BYTES // 10**6} MB")
             if time.monotonic() > deadline:
-                raise TryLater(f"not complete after {self.seconds} seconds", math.inf)  # now it would take as long
+                raise TryLater(f"not complete after {self.seconds} seconds", math.inf)  # another try would be as slow
         return bytes(body)
 
     def agree(self, host, busy, patience):

@@ -179,7 +179,7 @@ def test_a_photo_whose_kind_the_browser_does_not_know(open_page, tmp_path):
     page = open_page(PHONE)
     page.set_input_files(FILE, tmp_path / "IMG_0001.HEIC")
     answered(page, "Teddy bear, 9")
-    assert page.get_by_text("This browser cannot show this photo.").is_visible()
+    assert page.get_by_text("This browser can't show this photo.").is_visible()
 
 
 def test_pasting_a_photo_runs_it(open_page):

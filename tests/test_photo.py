@@ -378,7 +378,7 @@ def fails(error):
     "where, error, said",
     [
         ("open_file", FileNotFoundError(), "This photo is no longer here. Please send it again."),
-        ("open_file", PermissionError(), "This photo may not be read. Please check the permissions of the file."),
+        ("open_file", PermissionError(), "This photo can't be read. Please check the permissions of the file."),
         ("decode", MemoryError(), "This photo takes too much memory to open. Please send a smaller copy."),
         ("decode", OSError(), "This photo is damaged or incomplete. Please save it again or send another one."),
         (

@@ -25,6 +25,7 @@ EXCEPTIONS = {
     "IN NO EVENT SHALL": "a licence",
     "from ratsakatika/camera-traps": "the name of a repository",
 }
+CODE = ("bears", "benchmarks", "docs", "tests")  # folders whose docstrings are checked
 PATTERNS = [
     "*.md",
     "docs/*.md",
@@ -35,6 +36,7 @@ PATTERNS = [
     "bears/**/*.js",
     "bears/**/*.html",
 ]
+NO_VERB = re.compile(r"[^A-Z]|(A|All|An|Any|How|If|It|One|That|The|These|This|Those|When|Whether|Which)\b")
 FILES = sorted({file for pattern in PATTERNS for file in ROOT.glob(pattern) if "lesson" not in file.parts})
 
 
@@ -91,6 +93,18 @@ def problems(file):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
 def test_every_sentence_is_short_and_plain(file):
     assert not list(problems(file))
+
+
+def docstrings():
+    """Yield the docstrings of all Python files, with the file."""
+    for file in (*ROOT.glob("*.py"), *(f for name in CODE for f in ROOT.glob(f"{name}/**/*.py"))):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield file.relative_to(ROOT).as_posix(), ast.get_docstring(node) or "Return"
+
+
+def test_every_docstring_opens_with_a_verb():
+    assert not [found for found in docstrings() if NO_VERB.match(found[1]) or OPENER.match(found[1])]
 
 
 if __name__ == "__main__":

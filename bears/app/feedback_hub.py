@@ -53,7 +53,7 @@ class Uploads:
             try:
                 self.scheduler = CommitScheduler(**where, every=self.every, private=True, ignore_patterns=["*.part"])
             except Exception as e:  # no network, token or permission; the client's errors change between versions
-                print(f"Feedback waits here, since the Hub refuses it or is away ({type(e).__name__}).", flush=True)
+                print(f"Can't send feedback to the Hub ({type(e).__name__}). It is kept here meanwhile.", flush=True)
                 time.sleep(AGAIN)
 
     def push(self, seconds=60):

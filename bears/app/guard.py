@@ -66,7 +66,7 @@ HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "same-origin"
 class Refused(Exception):
     """Reject a request with an HTTP status and a sentence that says what to do.
 
-    `retry_after` is in how many seconds to try again. With `logged=False` the log doesn't mention it.
+    `retry_after` is the number of seconds after which to try again. With `logged=False` it isn't logged.
     """
 
     def __init__(self, status, sentence, retry_after=None, logged=True):

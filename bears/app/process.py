@@ -48,7 +48,7 @@ class LearnerProcess:
         """Start all processes that aren't running; return the model's. Raises `ExportError`."""
         with self.starting:
             if self.closed:
-                raise ExportError("The page is closing.")
+                raise ExportError("The app is closing.")
             if self.latest is None:
                 self.decode_workers.start()
                 self.latest = Started(self.file, self.trust, self.strictness)

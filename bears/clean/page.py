@@ -103,11 +103,11 @@ def create_routes(review):
                 return Response(as_jpeg(open_photo(review.decisions.folder / name, side), 90), media_type="image/jpeg")
         except (PhotoError, OSError):
             pass
-        return PlainTextResponse("This photo is no longer there, or cannot be opened.", 404)
+        return PlainTextResponse("This photo is no longer there, or can't be opened.", 404)
 
     async def decide(request):
         if request.headers.get("content-type") != "application/json":  # browsers don't let other websites send JSON
-            return PlainTextResponse("Steps come as application/json.", 415)
+            return PlainTextResponse("Please send steps as application/json.", 415)
         try:
             steps = STEPS.validate_json(await request.body())
         except ValidationError:

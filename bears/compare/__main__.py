@@ -51,7 +51,7 @@ from bears.text import as_typed, print_line
 
 
 def run(args):
-    """Write the report and print its verdict; returns the `Comparison`."""
+    """Write the report, print its verdict, and return the `Comparison`."""
     check_writable(args.out.parent)
     comparison = compare(args.old, args.new, args.photos, args.negatives, args.trust_model)
     write_whole(args.out, report.page(comparison, args).encode())

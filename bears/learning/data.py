@@ -99,7 +99,7 @@ def is_ours(file, path):
     if file.parent.name not in ("examples", "reports"):
         return False
     home = file.parent.parent
-    return (home / "export.pkl").exists() or (home / "reports" / "batch.png").exists()  # written by a refused run, too
+    return (home / "export.pkl").exists() or (home / "reports" / "batch.png").exists()  # also without an export
 
 
 def print_step(stage: str) -> None:

@@ -37,7 +37,9 @@ class Classifier:
         self.detect = detect
         self.learn = open_export(file, trust)
         if not (isinstance(self.learn.model, nn.Sequential) and len(self.learn.model) == 2):
-            raise ExportError(f"{file} is not an image classifier of vision_learner: it has no body and head.")
+            raise ExportError(
+                f"{file} is no image classifier of vision_learner: it has no body and head. Train one with train.py."
+            )
         if strictness != 1:
             self.be_stricter(file, strictness)
         speed_up(self.learn.model.eval())
@@ -46,7 +48,7 @@ class Classifier:
     def be_stricter(self, file: Path, strictness: float) -> None:
         """Multiply the thresholds of "none of the classes". Raises `ExportError` if the export has none."""
         if not (fitted := getattr(self.learn, "ood", None)):
-            raise ExportError(f"{file} never says that a photo shows none of its classes: leave out --strictness.")
+            raise ExportError(f"{file} never says that a photo shows none of its classes. Leave out --strictness.")
         self.learn.ood = ood.stricter(fitted, strictness)
 
     def try_out(self, file: Path) -> None:

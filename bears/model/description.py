@@ -179,7 +179,7 @@ def describe(learn: Learner, data: bytes) -> Description:
     """
     dl, fitted, arch = learn.dls.valid, getattr(learn, "ood", None), getattr(learn, "arch", None)
     if not (arch and type(learn.model) is nn.Sequential and len(learn.model) == 2):
-        raise Indescribable("a network that vision_learner has not made")
+        raise Indescribable("a network that vision_learner did not create")
     if (loss := type(learn.loss_func).__name__) not in LOSSES:
         raise Indescribable(f"the loss {loss}")
     description = Description(
@@ -194,7 +194,7 @@ def describe(learn: Learner, data: bytes) -> Description:
         tensors=find_records(tensors_of(learn.model, fitted), data),
     )
     if repr(outline(description)) != repr(learn.model):
-        raise Indescribable(f"a network that is not {description.arch} as it comes")
+        raise Indescribable(f"a network that differs from {description.arch}")
     return description
 
 
@@ -275,7 +275,7 @@ def build(archive: zipfile.ZipFile) -> Learner:
     description = Description.model_validate_json(archive.read(DESCRIPTION))
     size = sum(record.nbytes for record in description.tensors.values())
     if size > 2 * sum(info.compress_size for info in archive.infolist()):  # twice, since tensors may share a record
-        raise ExportError("it asks for more than it holds")
+        raise ExportError("it describes more data than it contains")
     tensors = {name: read_tensor(archive, record) for name, record in description.tensors.items()}
     # Check the shapes first, so that a small file can't make this allocate a large network.
     check_shapes(outline(description).state_dict(), description)

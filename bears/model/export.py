@@ -145,7 +145,7 @@ def open_export(file: Path, trust: bool = False) -> Learner:
             f"{file} can't be opened here ({type(e).__name__}: {reason:.200}). Train it again with train.py."
         ) from None
     if not isinstance(learn, Learner):
-        raise ExportError(f"{file} holds no Learner. Train it again with train.py.")
+        raise ExportError(f"{file} has no Learner in it. Train it again with train.py.")
     if not hasattr(learn.dls, "vocab"):
         raise ExportError(f"{file} is not an image classifier: it has no classes. Train one with train.py.")
     make_labels_text(learn)
@@ -158,7 +158,7 @@ def is_lfs_pointer(file: Path) -> bool:
     try:
         with open(file, "rb") as f:
             return f.read(len(LFS_POINTER)) == LFS_POINTER
-    except OSError:  # no file that can be read
+    except OSError:  # it can't be read
         return False
 
 

@@ -40,7 +40,7 @@ MAX_TABLE = 2**15  # numbers in a TIFF's table; Pillow makes a Python object of 
 MAX_BLOCKS = 2**12  # of text before a GIF's first frame; at each, Pillow copies all the earlier ones
 
 pillow_heif.register_heif_opener()
-# `check_size` has a limit for each format. Pillow has one for all, from which it warns; it refuses twice as many.
+# `check_size` has a limit for each format. Pillow has one for all: it warns above it, and refuses twice as many.
 Image.MAX_IMAGE_PIXELS = MAX_MEGAPIXELS_JPEG * 10**6 // 2
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -92,7 +92,7 @@ def open_photo(
     except FileNotFoundError:
         raise PhotoError("This photo is no longer here", "Please send it again.") from None
     except PermissionError:
-        raise PhotoError("This photo may not be read", "Please check the permissions of the file.") from None
+        raise PhotoError("This photo can't be read", "Please check the permissions of the file.") from None
     except MemoryError:
         raise PhotoError("This photo takes too much memory to open", "Please send a smaller copy.") from None
     except Exception:  # decoders can raise anything on a bad file: OSError, SyntaxError, struct.error…

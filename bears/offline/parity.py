@@ -56,9 +56,9 @@ class GraphSquares(WholePhotos):
 
 
 def check(model: Classifier, graph: GraphSquares, files: Iterable[Path]) -> tuple[int, float]:
-    """Ask both about photos and halves of them; returns how many that were, and how far probabilities differ at most.
+    """Compare the model and the graph on photos and halves of them; return their number and the largest difference.
 
-    Raises `OfflineError` for the first photo of which they say different things.
+    Raises `OfflineError` at the first photo for which they differ.
     """
     count, largest = 0, 0.0
     for file in files:

@@ -124,7 +124,7 @@ def find_backgrounds(learn: Learner, wrong: list[tuple[Path, int]]) -> dict[Path
 
 
 def draw_background(squares: LearnerSquares, file: Path, label: int) -> Image.Image | None:
-    """Return the heatmap of a photo for class number `label`, or None unless its peak is outside of all animals."""
+    """Return the heatmap of a photo for class number `label` if its peak is outside of all animals, else None."""
     photo = open_photo(file)
     boxes, _ = squares.detector.find_animals(photo)
     if not len(boxes):

@@ -3,7 +3,7 @@
 import {showBlob} from "../pictures.js"
 
 const STOPPED = "The model has stopped. Please reload this page."
-const MISSING = "The model cannot be loaded. Please check your connection, and reload this page."
+const MISSING = "The model can't be loaded. Please check your connection, and reload this page."
 
 const QUICK = 1000 // milliseconds from opening the page until "Loading the model" is shown
 
