@@ -1,5 +1,5 @@
-// The camera tab: the browser's camera, what moves before it, what the model says of that, and the rules of docs/alarm.md.
-// They are in alarm.js and schedule.js, and what moves is in motion.js. Its `element` is what camera.html has made.
+// The camera tab: watch the browser's camera, classify what moves, and raise alarms by the rules of docs/alarm.md, which
+// are in alarm.js and schedule.js. motion.js finds what moves. `element` has camera.html.
 
 import {Alarm, RULE, score} from "./alarm.js"
 import {largest} from "./answer.js"
@@ -12,19 +12,19 @@ import {timeOf, WatchState} from "./state.js"
 import {make, pause, Tab} from "./tab.js"
 
 const EVERY = 200 // milliseconds from picture to picture
-const MARGIN = 0.2 // of a box's longer side, on all sides
-const LEAST_SIDE = 0.2 // of the picture's shorter side, is cut out at least
-const SENT = 640 // pixels of the longer side of what the model is shown
+const MARGIN = 0.2 // around a box, as a share of its longer side
+const LEAST_SIDE = 0.2 // the least side of a crop, as a share of the picture's shorter side
+const SENT = 640 // pixels of the longer side of a crop that is sent
 const SENSITIVITY = {low: 0.7, medium: RULE.threshold, high: 0.3}
-const MINUTES = 5 // of the strip
-const LONG = 40 // characters of a sentence that is written smaller
-const AGAIN = 5 // seconds until the camera, or the server, is tried again
-const TIMEOUT = 30 // seconds
+const MINUTES = 5 // shown in the strip
+const LONG = 40 // characters from which a sentence is written smaller
+const AGAIN = 5 // seconds until the next try if the camera or the server fails
+const TIMEOUT = 30 // seconds for an answer
 const WATCHING = "Watching…"
 const PERMISSION = "Waiting for the camera. Please allow it if the browser asks."
 const NOT_WATCHING = "Not watching. Open this page again."
 const STILL_WATCHING = "🔴 Watching"
-const PROOF = 10 // seconds that a hidden page must have watched before its title says so
+const PROOF = 10 // seconds that a hidden page must have been watching before its title says so
 const LOCKS = "If the screen locks, watching stops. Switch off the automatic lock of this device."
 const TOO_DARK = "Too dark to see"
 const NO_CAMERA = "Can't use the camera. Allow it for this page, and close any other app that uses it."
@@ -35,15 +35,14 @@ export class CameraTab extends Tab {
     whole = {number: WHOLE_TRACK} // the whole picture, as a track
     alarm = new Alarm()
     siren = new Siren()
-    stopping = null // aborts all that is going on while it watches
-    lock = null // of the screen
-    hidden = null // since when the page is
+    stopping = null // the AbortController that stops watching
+    lock = null // the wake lock of the screen
+    hidden = null // since when the page is hidden
     state = new WatchState()
-    visitor = null // what wake() gets again when a snooze ends before the visit does
+    visitor = null // the arguments for wake() if a snooze ends before the visit
 
-    // `props` are the model's `classes`, those that `alarm`, `promise`, which says where pictures go, `checking`, what it
-    // says before an alarm, `right`, what somebody says afterwards of an alarm that was right, and `misses`, a sentence
-    // about the animals that it doesn't notice.
+    // `props` has the model's `classes`, those that raise an `alarm`, and sentences: `promise` says where pictures go,
+    // `checking` is shown before an alarm, `right` labels a correct alarm, and `misses` says what it doesn't notice.
     constructor(element, props, backend) {
         super(element, props, backend)
         this.video = this.find("video")
@@ -70,7 +69,7 @@ export class CameraTab extends Tab {
         })
         this.on("change", ".mute input", () => this.siren.stop())
         this.on("change", ".sensitivity", () => this.setSensitivity())
-        this.on("change", ".camera", () => stopCamera(this.video)) // then it is gone, and the chosen one comes
+        this.on("change", ".camera", () => stopCamera(this.video)) // run() then connects the chosen one
         document.addEventListener("visibilitychange", () => this.stopping && this.changeVisibility())
     }
 
@@ -82,7 +81,7 @@ export class CameraTab extends Tab {
         }
     }
 
-    // Tick the items of the checklist that the browser knows: the charger, and whether a page can keep the screen on.
+    // Tick the items of the checklist that the browser knows: the charger, and whether the page can keep the screen on.
     async tickWhatIsKnown() {
         this.find(".awake").checked = "wakeLock" in navigator
         const battery = await navigator.getBattery?.().catch(() => null)
@@ -99,7 +98,7 @@ export class CameraTab extends Tab {
         now.classList.toggle("long", sentence.length > LONG)
     }
 
-    // Say below the picture, of the `lock` of the screen or of a `gap`, what may be missed.
+    // Show a warning below the picture. `of` is `lock` (of the screen) or `gap` (while the page was hidden).
     note(of, sentence = "") {
         this.find(`.${of}`).textContent = sentence
     }
@@ -107,7 +106,7 @@ export class CameraTab extends Tab {
     async start() {
         this.siren.prepare()
         this.say(PERMISSION)
-        this.find(".start").disabled = true // a second tap would ask for the camera a second time
+        this.find(".start").disabled = true // a second tap would ask for the camera again
         try {
             await this.connect()
         } catch {
@@ -134,9 +133,9 @@ export class CameraTab extends Tab {
         this.alarm = new Alarm()
         this.state = new WatchState()
         this.visitor = null
-        this.took = 0 // seconds, for each look, lately
-        this.latest = new Map() // looks, by the number of their track
-        this.points = [] // of the strip: [seconds, score]
+        this.took = 0 // seconds that a pass takes at the moment
+        this.latest = new Map() // the latest passes, by the number of their track
+        this.points = [] // in the strip: [seconds, score]
         this.asking = false
         Object.assign(this.whole, {looked: -Infinity, score: 0, nothing: 0, changed: false})
     }
@@ -158,7 +157,7 @@ export class CameraTab extends Tab {
         this.find(".start").focus()
     }
 
-    // Show the camera, the rear one unless another was chosen; rejects where there is none.
+    // Show the camera, the rear one unless another was chosen. Rejects if there is none.
     async connect() {
         const chosen = this.find(".camera").value
         const which = chosen ? {deviceId: {exact: chosen}} : {facingMode: "environment"}
@@ -180,7 +179,7 @@ export class CameraTab extends Tab {
                 [track] = this.video.srcObject?.getVideoTracks() ?? []
             if (track?.readyState != "live") {
                 await this.reconnect()
-                if (signal.aborted) this.stop() // meanwhile
+                if (signal.aborted) this.stop() // it was stopped meanwhile
                 continue
             }
             if (this.video.videoWidth) this.turn(signal)
@@ -201,8 +200,8 @@ export class CameraTab extends Tab {
         )
     }
 
-    // See what moves, and show the model what the schedule says. One question at a time, so that a slow model never falls
-    // behind, and no visitor takes more than a place.
+    // Find what moves, and classify the tracks that the schedule chooses. Ask for one answer at a time, so that a slow
+    // model never falls behind, and no visitor takes more than one place in the queue.
     async turn(signal) {
         const seconds = performance.now() / 1000
         this.follow(seconds)
@@ -224,22 +223,22 @@ export class CameraTab extends Tab {
         }
     }
 
-    // Join what moves in the latest picture to the tracks.
+    // Find what moves in the latest picture, and join it to the tracks.
     follow(seconds) {
         const {whole, tracks, video} = this,
             {videoWidth: width, videoHeight: height} = video
         const boxes = this.movement.boxes(video, width, height, seconds)
         tracks.join(boxes ?? [], seconds)
         tracks.forget(seconds, this.alarm.enough)
-        if (seconds - whole.looked > OLD) whole.seen = seconds // it has just begun, or begins again after a gap
+        if (seconds - whole.looked > OLD) whole.seen = seconds // the first picture, or the first after a gap
         const old = seconds - whole.seen > OLD
         Object.assign(whole, {box: [0, 0, width, height], side: Math.max(width, height), old})
         whole.changed ||= !boxes
     }
 
-    // Return {track, at, picture, answer} of each track that is due.
+    // Classify the tracks that are due. Return {track, at, picture, answer} for each.
     async look(due, seconds, signal) {
-        // All are cut out now, before the next picture comes.
+        // Start all crops now, before the next picture comes.
         const looks = due.map(track => ({track, at: track.box, picture: cutOut(this.video, track.box)}))
         for (const look of looks) look.picture = await look.picture
         const wait = why => signal.aborted || this.say(why || WATCHING)
@@ -283,7 +282,7 @@ export class CameraTab extends Tab {
         this.latest.set(track.number, this.alarm.keep([...(this.latest.get(track.number) ?? []), seen]))
     }
 
-    // Return the sentence that the status shows when the model has answered.
+    // Return the sentence for the status after an answer of the model.
     inWords({track, answer}) {
         const {threshold} = this.alarm.rule
         const suspicious = [this.whole, ...this.tracks.all].some(({score, old}) => score >= threshold && !old)
@@ -291,7 +290,7 @@ export class CameraTab extends Tab {
         return this.movement.dark && !track.score ? TOO_DARK : answer.verdict
     }
 
-    // Draw a frame around what the verdict is about.
+    // Draw a frame around the track that the verdict is about.
     mark() {
         const {videoWidth, videoHeight} = this.video
         const box = this.find(".box")
@@ -321,7 +320,7 @@ export class CameraTab extends Tab {
 
     wake(sentence, picture) {
         if (!this.element.checkVisibility()) this.ownTab()?.click() // or the alarm would be behind the other tab
-        this.find(".large").close() // which would cover it
+        this.find(".large").close() // the enlarged picture would cover the alarm
         this.find(".alarm").hidden = false
         this.find(".alarm p").textContent = sentence
         this.find(".alarm img").hidden = !picture
@@ -340,19 +339,19 @@ export class CameraTab extends Tab {
         this.markTitle()
     }
 
-    // Somebody has seen the alarm: this visit raises no other.
+    // Stop the alarm. This visit raises no other.
     dismiss() {
         this.visitor = null
         this.quiet()
     }
 
-    // The visit is over.
+    // End the visit.
     leave() {
         this.state.endVisit()
         this.dismiss()
     }
 
-    // Raise no alarm for some minutes. What comes meanwhile is in the list of events.
+    // Raise no alarm for some minutes. Events are still added to the list.
     snooze(minutes) {
         this.state.snoozed = Date.now() + 60_000 * minutes
         this.quiet()
@@ -360,14 +359,14 @@ export class CameraTab extends Tab {
         this.find(".resume").focus()
     }
 
-    // Raise alarms again, at once if the latest visit goes on.
+    // Raise alarms again, at once if the latest visit still goes on.
     resume() {
         this.state.snoozed = 0
         if (this.visitor) this.wake(...this.visitor)
         else if (document.activeElement == this.find(".resume")) this.find(".stop").focus()
     }
 
-    // Say in large letters how the watch goes.
+    // Show the state of the watch in large letters.
     showState() {
         const now = Date.now(),
             {state} = this
@@ -378,7 +377,7 @@ export class CameraTab extends Tab {
         this.markTitle()
     }
 
-    // Show in the title, which people see from other pages, an alarm, and whether this page watches while it is hidden.
+    // Show an alarm in the title, which can be seen from other pages, and whether this hidden page is watching.
     markTitle() {
         this.title ??= document.title
         const alarm = this.find(".alarm p").textContent
@@ -388,7 +387,7 @@ export class CameraTab extends Tab {
         if (document.title != title) document.title = title
     }
 
-    // The scores of the last minutes, with the threshold as a line.
+    // Draw the scores of the last minutes, with the threshold as a line.
     draw() {
         const context = this.strip.getContext("2d"),
             {width, height} = this.strip,
@@ -406,7 +405,7 @@ export class CameraTab extends Tab {
         this.alarm.rule.threshold = SENSITIVITY[this.find(".sensitivity").value]
     }
 
-    // The button of this tab: Gradio's buttons do not name what they control.
+    // Return the button of this tab. It is found by position, since Gradio's buttons don't name their panels.
     ownTab() {
         const panel = this.element.closest("[role=tabpanel]"),
             all = panel?.parentElement
@@ -414,7 +413,7 @@ export class CameraTab extends Tab {
         return all?.querySelectorAll("[role=tab]")[at]
     }
 
-    // A phone that goes dark sees nothing. The lock is lost whenever the page is hidden.
+    // Keep the screen on, since a phone that is locked stops watching. The lock is lost whenever the page is hidden.
     async stayAwake() {
         this.lock = await navigator.wakeLock?.request("screen").catch(() => null)
         if (!this.stopping) return this.lock?.release()
@@ -422,7 +421,8 @@ export class CameraTab extends Tab {
         this.lock?.addEventListener("release", () => this.stopping && this.note("lock", LOCKS))
     }
 
-    // Browsers give a page that is hidden few pictures or none: its title says so meanwhile, and the page afterwards.
+    // Note that the page was hidden or shown again. Browsers give a hidden page few pictures or none, so its title warns
+    // meanwhile, and the page afterwards.
     changeVisibility() {
         if (document.visibilityState == "hidden") {
             this.hidden = new Date()
@@ -443,7 +443,7 @@ export class CameraTab extends Tab {
     }
 }
 
-// Return the square around a box, as far as it fits into the picture: left, top, width, height.
+// Return the square around a box, cut off at the picture's edges: left, top, width, height.
 const square = ([left, top, width, height], ...size) => {
     const side = Math.max((1 + 2 * MARGIN) * Math.max(width, height), LEAST_SIDE * Math.min(...size))
     const [x, y] = [left + width / 2, top + height / 2].map((middle, k) => clamp(middle - side / 2, 0, size[k] - side))
