@@ -55,7 +55,7 @@ def near_duplicate(photos: Photos) -> Finding:
 
 
 def none_of_the_classes(photos: Photos) -> Finding:
-    """Find photos of none of the classes by `bears.model.ood`, or if they are unlike the others and like another class.
+    """Find photos that `bears.model.ood` rejects, or that are unlike the others and like another class.
 
     Photos that are only unlike the others get a note, but don't count as wrong.
     """

@@ -96,7 +96,7 @@ def opened(files: Iterable[Path]):
 
 
 def compare(known: Answers, visitors: Answers) -> Drift:
-    """Compare the probabilities of both sides with the Mann-Whitney test, and the interval of Hanley and McNeil."""
+    """Compare the probabilities of both sides by the Mann-Whitney test, with the 95% interval of Hanley and McNeil."""
     ours, theirs = (np.repeat(np.arange(STEPS), answers.steps) for answers in (known, visitors))
     n, m = len(ours), len(theirs)
     test = mannwhitneyu(ours, theirs, method="asymptotic") if len(set(ours) | set(theirs)) > 1 else None
