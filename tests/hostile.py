@@ -13,7 +13,7 @@ def saved(im, format, **kwargs):
 
 
 def jpeg_of_many_scans(side=7000, scans=300):
-    """Return a JPEG with so many scans, most of which refine the same bit of every pixel."""
+    """Return a JPEG with `scans` scans, most of which refine the same bit of every pixel."""
     data = saved(Image.new("L", (side, side), 128), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:-2] + data[last:-2] * scans + data[-2:]
@@ -31,13 +31,13 @@ def jpeg_of_separate_components(side=14140):
 
 
 def jpeg_of_many_comments(comments=5_000_000):
-    """Return a JPEG with so many comments, all of which Pillow keeps. Only the deadline stops it."""
+    """Return a JPEG with `comments` comments, all of which Pillow keeps. Only the deadline stops it."""
     data = saved(Image.new("L", (8, 8)), "JPEG")
     return data[:2] + b"\xff\xfe\0\2" * comments + data[2:]
 
 
 def tiff_of_many_strips(strips=2**18, kind=4, order="<", big=False):
-    """Return a TIFF with so many strips. `kind` is the type of their offsets, usually 4. `big` makes a BigTIFF."""
+    """Return a TIFF with `strips` strips. `kind` is the type of their offsets, usually 4. `big` makes a BigTIFF."""
     number, entry, offset, head = ("Q", "HHQQ", "Q", 16) if big else ("H", "HHLL", "L", 8)
     tags = [(256, 3, 1, 64), (257, 3, 1, 64), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
     table = struct.calcsize(order + number) + 8 * struct.calcsize(order + entry) + struct.calcsize(order + offset)

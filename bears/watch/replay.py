@@ -1,4 +1,4 @@
-"""Apply the rule again to recorded scores: say why it alarmed or not, and what other settings would have done."""
+"""Apply the rule again to recorded scores: print why it raised an alarm or not, and what other settings would do."""
 
 import json
 import math

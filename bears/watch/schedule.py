@@ -11,7 +11,7 @@ WHOLE_FRAME = 0  # the number of its track
 
 
 class Schedule:
-    """Choose tracks in turn: the most suspicious one, then the one with the longest wait times size."""
+    """Choose tracks in turn: the most suspicious one, then the one with the largest product of wait and size."""
 
     def __init__(self):
         self.asked = deque(maxlen=MOST)  # the times of the latest passes
