@@ -58,14 +58,19 @@ def add_model(parser: argparse.ArgumentParser, where="this computer", strictness
     """
     helped = "model to use (default: the bears' export.pkl)"
     parser.add_argument("--model", type=export_file, default=MODEL, help=helped)
-    helped = f"also open an export that train.py did not make; it can run any code on {where}"
-    parser.add_argument("--trust-model", action="store_true", help=helped)
+    add_trust(parser, where)
     helped = (
         "how often the answer is “none of the classes” (default: 1). Above 1: more often, also for bad photos of the"
         " classes. Below 1: less often, and more photos of other things are mistaken for a class. 0: never"
     )
     if strictness:
         parser.add_argument("--strictness", type=factor, default=1.0, metavar="TIMES", help=helped)
+
+
+def add_trust(parser: argparse.ArgumentParser, where="this computer") -> None:
+    """Add --trust-model; `where` is the machine on which a model could run code."""
+    helped = f"also open an export that train.py did not make; it can run any code on {where}"
+    parser.add_argument("--trust-model", action="store_true", help=helped)
 
 
 def parse_silently(parse_args):

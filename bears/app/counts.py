@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from bears.errors import ExportError
 from bears.files import write_whole
-from bears.model.answers import STEPS
+from bears.model.answers import STEPS, likeliest
 from bears.text import from_cells, to_cells
 
 COLUMNS = ("day", "model", "answer", "certainty", "probability", "count")
@@ -29,7 +29,7 @@ class Counts:
 
     def note(self, probs, certainty):
         """Count one answer with the probabilities `probs`, a dict, and this kind of answer."""
-        label = max(probs, key=probs.get)
+        label = likeliest(probs)
         step = min(STEPS - 1, int(probs[label] * STEPS)) / STEPS
         with self.lock:
             self.counter[time.strftime("%Y-%m-%d"), self.version, label, certainty, str(step)] += 1

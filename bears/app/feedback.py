@@ -26,7 +26,7 @@ from bears.app.uploads import RESERVE, received
 from bears.errors import ExportError, PhotoError
 from bears.files import check_writable, version_of, write_whole
 from bears.model import wording
-from bears.model.answers import GROUP, NONE
+from bears.model.answers import GROUP, NONE, likeliest
 from bears.model.photo import as_jpeg
 from bears.photos import NONE_OF_THESE, NOT_KNOWN, UNREVIEWED, list_photos
 from bears.text import to_cells
@@ -139,7 +139,7 @@ class Feedback(NoFeedback):
 
     def describe(self, probs, certainty, _, limits, label):
         """Return the row for answers.csv. A yes to a group does not say which of its classes it is."""
-        said = NONE_OF_THESE if certainty == NONE else max(probs, key=probs.get)
+        said = NONE_OF_THESE if certainty == NONE else likeliest(probs)
         confirmed = NOT_KNOWN if certainty == GROUP else said
         return {
             "id": uuid4().hex,

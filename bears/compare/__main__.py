@@ -10,7 +10,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from bears.cli import begin, command_parser, ends_in_words
+from bears.cli import add_trust, begin, command_parser, ends_in_words
 from bears.files import export_file
 
 
@@ -33,11 +33,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         help="report to write (default: comparison.html)",
     )
     parser.add_argument("--fail-if-worse", action="store_true", help="end with status 1 if the new model is worse")
-    parser.add_argument(
-        "--trust-model",
-        action="store_true",
-        help="also open an export that train.py did not make; it can run any code on this computer",
-    )
+    add_trust(parser)
     return parser.parse_args(argv)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bears.errors import DataError, ExportError, PhotoError
 from bears.learning.data import check_folder, in_threads
 from bears.learning.metrics import paired_interval, photos_needed
-from bears.model.answers import NONE, UNSURE, Limits, find_group
+from bears.model.answers import NONE, UNSURE, Limits, find_group, likeliest
 from bears.model.classifier import Classifier
 from bears.model.metadata import read_facts
 from bears.model.photo import open_photo
@@ -149,5 +149,5 @@ def find_error(label: str, probs: dict[str, float], certainty: str, limits: Limi
         return FALSE_NO if label in probs else ""
     if label not in probs:
         return "" if certainty == UNSURE else FALSE_YES
-    named = find_group(probs, certainty, limits.groups) or [max(probs, key=lambda name: probs[name])]
+    named = find_group(probs, certainty, limits.groups) or [likeliest(probs)]
     return "" if label in named else WRONG_CLASS

@@ -5,6 +5,8 @@ from math import ceil
 import torch
 from scipy.stats import binomtest
 
+SMALLEST = 0.01  # of all photos: a difference between two models that is worth knowing
+
 
 def count_errors(logits: torch.Tensor, targets: torch.Tensor) -> tuple[int, int]:
     """Return the number of wrong answers and the number of photos."""
@@ -47,14 +49,14 @@ def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]
     return low * (share.high if low < 0 else share.low), high * (share.high if high > 0 else share.low)
 
 
-def photos_needed(fixed: int, broken: int, photos: int, smallest: float = 0.01) -> int:
+def photos_needed(fixed: int, broken: int, photos: int) -> int:
     """Return about how many photos are needed to tell which of two models is better, if they differ as on these.
 
     With that many, four of five comparisons show it (power 0.8). If both have the same number of errors, return how
-    many photos are needed to show a difference of `smallest`.
+    many photos are needed to show a difference of `SMALLEST`.
     """
     share = max(fixed + broken, 1) / photos
-    difference = abs(fixed - broken) / photos or smallest
+    difference = abs(fixed - broken) / photos or SMALLEST
     needed = (1.96 + 0.84) ** 2 * share / difference**2
     digits = 10 ** max(0, len(str(ceil(needed))) - 1)
     return ceil(needed / digits) * digits

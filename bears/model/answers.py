@@ -21,10 +21,15 @@ class Limits(NamedTuple):
 NO_LIMITS = Limits()
 
 
+def likeliest(probs: dict[str, float]) -> str:
+    """Return the class with the highest probability."""
+    return max(probs, key=lambda label: probs[label])
+
+
 def find_group(probs: dict[str, float], certainty: str, groups: Sequence[Sequence[str]]) -> list[str]:
     """Return the group of the likeliest class if the answer is `GROUP`, else an empty list."""
-    likeliest = max(probs, key=lambda label: probs[label])
-    return next((list(group) for group in groups if certainty == GROUP and likeliest in group), [])
+    label = likeliest(probs)
+    return next((list(group) for group in groups if certainty == GROUP and label in group), [])
 
 
 def either(labels: Sequence[str]) -> str:

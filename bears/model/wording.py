@@ -7,7 +7,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from bears.files import HOME
-from bears.model.answers import GROUP, NO_LIMITS, NONE, UNSURE, Limits, either, find_group
+from bears.model.answers import GROUP, NO_LIMITS, NONE, UNSURE, Limits, either, find_group, likeliest
 from bears.model.metadata import error_sentence
 from bears.text import printable
 
@@ -60,7 +60,7 @@ def headline(probs: dict[str, float], certainty: str, facts: dict, limits: Limit
         return f"No {facts['subject']} here" if facts.get("subject") else none_of(list(probs))
     if certainty == GROUP:
         return cannot_tell(find_group(probs, certainty, limits.groups), facts)
-    label = max(probs, key=lambda label: probs[label])
+    label = likeliest(probs)
     name = full_name(label, facts.get("subject"))
     if certainty == UNSURE:
         return f"Not sure: perhaps {with_article(name)}"
