@@ -12,18 +12,21 @@ A plain `git push` won't work: the Hub refuses binary files that are sent that w
 
 import csv
 import json
-import re
 import subprocess
 from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 
 from bears.cli import add_model, begin, command_parser, ends_in_words
+from bears.errors import DeployError, ExportError
 from bears.files import HOME, MODEL
+from bears.hub import check_repo, data_set
 
 
-def data_set(text):
-    if not re.fullmatch("hf://datasets/[^/]+/[^/]+", text):
-        raise ArgumentTypeError(f"{text} is not a data set; give one like hf://datasets/my-name/feedback")
+def feedback_place(text):
+    try:
+        data_set(text)
+    except ExportError as e:
+        raise ArgumentTypeError(str(e)) from None
     return text
 
 
@@ -35,7 +38,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     test = "folder of test photos, one subfolder per class; send nothing if the Space's model is better on them"
     parser.add_argument("--test", metavar="DIR", type=Path, help=test)
     feedback = "private data set for visitors' feedback: hf://datasets/USER/NAME (docs/deploy.md)"
-    parser.add_argument("--feedback", type=data_set, metavar="DATASET", help=feedback)
+    parser.add_argument("--feedback", type=feedback_place, metavar="DATASET", help=feedback)
     parser.add_argument("--static", action="store_true", help="put the offline version on a static Space")
     parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, and send nothing")
     return parser.parse_args(argv)
@@ -44,7 +47,6 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
 if __name__ == "__main__":
     begin(parse_args)
 
-from bears.errors import DeployError
 from bears.model.metadata import public, read_facts
 from bears.model.wording import ALONE, about, as_markdown, examples_to_send, page_title
 from bears.static_site import find_site
@@ -52,7 +54,7 @@ from bears.text import print_line
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, SpaceCard, get_token
 from huggingface_hub import hf_hub_download as download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
-from huggingface_hub.utils import disable_progress_bars, validate_repo_id
+from huggingface_hub.utils import disable_progress_bars
 
 KINDS = ("py", "js", "css", "html", "svg")
 DETECTOR = ["bears/model/detector.onnx.gz", "bears/model/detector.md"]
@@ -72,9 +74,7 @@ TOKEN = "No Hugging Face token found. Create one with write access at https://hu
 
 def check_name(space):
     try:
-        validate_repo_id(space)
-        if space.count("/") != 1:
-            raise HFValidationError(f"{space} is not of the form USER/NAME")
+        check_repo(space)
     except HFValidationError as e:
         raise DeployError(f"{e}. A Space has a name like my-name/bears") from None
 

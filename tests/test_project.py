@@ -201,7 +201,7 @@ def test_links_between_pages_lead_somewhere(file):
 
 
 # What each folder may import from `bears`, next to itself. Modules outside of folders import no folder, except deploy.
-BASE = {"cli", "distributed", "download", "errors", "fastai_internals", "files", "photos", "static_site", "text"}
+BASE = {"cli", "distributed", "download", "errors", "fastai_internals", "files", "hub", "photos", "static_site", "text"}
 MAY_IMPORT = {
     "model": {"errors", "fastai_internals", "files", "text"},
     "web": BASE | {"model"},

@@ -324,5 +324,10 @@ def test_elsewhere_there_is_no_gpu_function(server):
 def test_the_space_is_told_where_feedback_goes(hub):
     send("me/bears", {"a.txt": b"a"}, None, feedback="hf://datasets/me/feedback")
     assert hub.variables == {"key": "BEARS_FEEDBACK", "value": "hf://datasets/me/feedback"}
+
+
+@pytest.mark.parametrize("place", ["feedback", "me/feedback", "hf://datasets/me/my feedback", "hf://datasets/me/a/b"])
+def test_a_place_for_feedback_that_is_no_data_set_is_refused(place, capsys):
     with pytest.raises(SystemExit):
-        parse_args(["me/bears", "--feedback", "feedback"])
+        parse_args(["me/bears", "--feedback", place])
+    assert f"{place} is not a data set. Give one like hf://datasets/USER/NAME" in capsys.readouterr().err

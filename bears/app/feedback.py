@@ -19,12 +19,13 @@ from uuid import uuid4
 
 import gradio as gr
 from bears.app.counts import Counts
-from bears.app.feedback_hub import HUB, Uploads, run_folder
+from bears.app.feedback_hub import Uploads, run_folder
 from bears.app.gradio_internals import find_caller
 from bears.app.guard import address
 from bears.app.uploads import RESERVE, received
 from bears.errors import ExportError, PhotoError
 from bears.files import check_writable, version_of, write_whole
+from bears.hub import DATA_SETS
 from bears.model import wording
 from bears.model.answers import GROUP, NONE, likeliest
 from bears.model.photo import as_jpeg
@@ -77,7 +78,7 @@ class Feedback(NoFeedback):
 
     def __init__(self, place, model, classes):
         self.labels = check_labels(classes)
-        self.on_hub = place.startswith(HUB)
+        self.on_hub = place.startswith(DATA_SETS)
         self.folder = run_folder() if self.on_hub else Path(place)
         make_private(self.folder)
         self.uploads = Uploads(place, self.folder) if self.on_hub else None

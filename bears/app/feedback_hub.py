@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-from bears.errors import ExportError
+from bears.hub import data_set
 
-HUB = "hf://datasets/"
 EVERY = 5  # minutes between two commits
 AGAIN = 60  # seconds until the next try if the Hub can't be reached
 AT_THE_END = 2  # seconds for the last commit before the app ends
@@ -31,17 +30,8 @@ class Uploads:
     """
 
     def __init__(self, place, folder, every=EVERY):
-        from huggingface_hub.errors import HFValidationError  # here since it takes a second, and few hosts need it
-        from huggingface_hub.utils import validate_repo_id
-
-        self.name, self.folder, self.every, self.scheduler = place.removeprefix(HUB), folder, every, None
+        self.name, self.folder, self.every, self.scheduler = data_set(place), folder, every, None
         self.run = f"{time.strftime('%Y-%m-%d')}-{uuid4().hex[:8]}"
-        try:
-            validate_repo_id(self.name)
-            if self.name.count("/") != 1:
-                raise HFValidationError
-        except HFValidationError:
-            raise ExportError(f"{place} is not a data set. Give one like {HUB}USER/NAME with --feedback.") from None
         threading.Thread(target=self.connect, daemon=True).start()
 
     def connect(self):
