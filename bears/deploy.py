@@ -41,7 +41,10 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser.add_argument("--feedback", type=feedback_place, metavar="DATASET", help=feedback)
     parser.add_argument("--static", action="store_true", help="put the offline version on a static Space")
     parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, and send nothing")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.static and (args.test or args.feedback):
+        parser.error("a static Space has no app to ask visitors, and no export.pkl. Leave out --test and --feedback.")
+    return args
 
 
 if __name__ == "__main__":

@@ -331,3 +331,10 @@ def test_a_place_for_feedback_that_is_no_data_set_is_refused(place, capsys):
     with pytest.raises(SystemExit):
         parse_args(["me/bears", "--feedback", place])
     assert f"{place} is not a data set. Give one like hf://datasets/USER/NAME" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--test", "photos"], ["--feedback", "hf://datasets/me/feedback"]])
+def test_a_static_space_takes_no_test_photos_and_no_feedback(option, capsys):
+    with pytest.raises(SystemExit):
+        parse_args(["me/bears", "--static", *option])
+    assert "Leave out --test and --feedback." in capsys.readouterr().err
