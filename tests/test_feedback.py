@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -51,8 +52,8 @@ def feedback(tmp_path):
 
 @pytest.fixture
 def give(feedback, photo):
-    def give(label="yes", keep=True, who="10.0.0.1", learn=None):
-        return feedback.give(learn or Learn(), photo, label, keep, who)
+    def give(label="yes", keep=True, who="10.0.0.1", learn=None, session=""):
+        return feedback.give(learn or Learn(), photo, label, keep, who, session)
 
     return give
 
@@ -123,6 +124,17 @@ def test_all_visitors_together_cannot_fill_it(feedback, give, monkeypatch):
     assert len(rows(feedback.folder / "answers.csv")) == 5
     monkeypatch.setattr(module, "MAX_ROWS", 100)
     assert give(who="another") == {"id": None, "kept": False, "says": module.NO_ROOM}
+
+
+def test_visitors_behind_a_proxy_have_a_share_each_and_leave_one_to_other_addresses(give, monkeypatch):
+    for name, most in (("PER_HOUR", 2), ("PER_HOUR_OF_A_PROXY", 5), ("MAX_OF_ONE", 1), ("MAX_OF_A_PROXY", 2)):
+        monkeypatch.setattr(module, name, most)
+    kept = [give(session=session)["kept"] for session in ("one", "one", "two", "two", "three")]
+    assert kept == [True, False, True, False, False]
+    for session in ("one", "three", "four"):  # its own share, and that of its proxy
+        with pytest.raises(PhotoError, match="come back later"):
+            give(session=session)
+    assert give(who="10.0.0.2")["kept"]
 
 
 def test_no_more_visitors_are_remembered_than_there_is_memory_for(monkeypatch):
@@ -284,6 +296,20 @@ def test_plain_http_is_enough_and_a_file_of_the_server_is_no_photo(app, folder):
     assert "one of the classes" in send(photo, "../../etc", True)
     stolen = {**photo, "path": str(ROOT / "examples" / "none.jpg")}
     assert "upload the photo itself" in send(stolen, "yes", True) and photos(folder / "kept") == []
+
+
+@pytest.mark.slow
+def test_each_page_behind_a_proxy_is_a_visitor_of_its_own(app):
+    # The app takes this machine's own address for a proxy.
+    url, photo = f"{app.url}/gradio_api/call/feedback", upload(app, (ROOT / "examples" / "teddy.jpg").read_bytes())
+
+    def send(session):
+        asked = requests.post(f"{url}?session={session}", json={"data": [photo, "yes", False]}, timeout=30)
+        return requests.get(f"{url}/{asked.json()['event_id']}", timeout=60).text
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all("Your answer is counted" in text for text in pool.map(send, ["one"] * module.PER_HOUR))
+    assert "a lot of feedback" in send("one") and "Your answer is counted" in send("two")
 
 
 @pytest.mark.slow

@@ -34,10 +34,10 @@ from bears.text import to_cells
 
 SIDE = 1024  # pixels of the longer side of a kept photo
 MAX_PHOTOS = 2000  # in `unreviewed`
-MAX_OF_ONE = 100  # photos from one address while the app runs
+MAX_OF_ONE, MAX_OF_A_PROXY = 100, 1500  # photos from one visitor, and from one address, while the app runs
 MAX_ROWS = 10**7  # bytes of answers.csv, enough for about 100,000 answers
-PER_HOUR, ALL_PER_HOUR = 20, 1000  # feedback from one address, and from all
-MAX_VISITORS = 10_000  # addresses that are kept, in memory only
+PER_HOUR, PER_HOUR_OF_A_PROXY, ALL_PER_HOUR = 20, 750, 1000  # feedback from one visitor, one address, and from all
+MAX_VISITORS = 10_000  # visitors and addresses that are kept, in memory only
 ANSWERS = ("id", "day", "model", "answer", "certainty", "probability", "visitor", "photo")
 PHOTOS = ("file_name", "visitor", "answer", "certainty", "probability", "model", "day")
 YES = "yes"
@@ -104,7 +104,7 @@ class Feedback(NoFeedback):
 
         def feedback(photo, label, keep, request: gr.Request):
             try:
-                return self.give(learn, received(photo or {}), label, keep is True, visitor(request))
+                return self.give(learn, received(photo or {}), label, keep is True, *visitor(request))
             except (PhotoError, ExportError) as e:
                 raise gr.Error(str(e), duration=None, print_exception=False) from None
 
@@ -113,7 +113,7 @@ class Feedback(NoFeedback):
         undo = {"api_name": "undo_feedback", "api_description": "Take feedback back, by its id.", "preprocess": False}
         label.change(self.undo, label, given, **undo)
 
-    def give(self, learn, file, label, keep, who):
+    def give(self, learn, file, label, keep, who, session=""):
         """Store a visitor's label for a photo and, if `keep` and there is space, the photo.
 
         Returns the id of the feedback, whether the photo was kept, and the sentence to show. Raises `PhotoError` for an
@@ -121,10 +121,10 @@ class Feedback(NoFeedback):
         """
         if label not in (YES, *self.labels, NONE_OF_THESE, NOT_KNOWN):
             raise PhotoError(f"Please say {YES}, or one of the classes")
-        if not self.visitors.may_speak(who):
+        if not self.visitors.may_speak(who, session):
             raise PhotoError("That is a lot of feedback for an hour, thank you", "Please come back later.")
         row = self.describe(*learn.predict(file, explain=False), label)
-        keep = keep and self.visitors.may_keep(who) and self.has_room()
+        keep = keep and self.visitors.may_keep(who, session) and self.has_room()
         try:
             photo = learn.decode_workers.open(file, find_caller(), side=SIDE, long_side=SIDE) if keep else None
             with self.lock:
@@ -134,7 +134,7 @@ class Feedback(NoFeedback):
                 self.forget(row["id"])
             return {"id": None, "kept": False, "says": NO_ROOM}
         if keep:
-            self.visitors.has_kept(who)
+            self.visitors.has_kept(who, session)
         said = "Your answer and this photo are kept." if keep else "Your answer is counted. No photo is kept."
         return {"id": row["id"], "kept": bool(keep), "says": f"Thank you. {said}"}
 
@@ -254,37 +254,53 @@ def drop(file, columns, unwanted):
 
 
 def visitor(request):
-    """Return the address of a request's sender as bears/app/guard.py does, or an empty text."""
-    return address({"client": (request.client.host, 0)}) if request and request.client else ""
+    """Return the address of a request's sender, and its session if that is a proxy, as bears/app/guard.py does."""
+    scope = request.request.scope if request and request.request else {}
+    return scope.get("asker") or (address(scope), "")
 
 
 class Visitors:
-    """Count feedback by address for an hour, and kept photos by address, in memory only."""
+    """Count feedback of an hour, and kept photos, by visitor and by address, in memory only.
+
+    A visitor is an address. Behind a proxy that does not say who asks, a visitor is a session.
+    """
 
     def __init__(self):
-        self.times, self.all, self.kept, self.lock = {}, deque(), {}, threading.Lock()
+        self.times, self.kept, self.lock = {}, {}, threading.Lock()
 
-    def may_speak(self, who):
-        """Count one more feedback of a visitor and return True, or return False if the limit is reached."""
+    def may_speak(self, who, session=""):
+        """Count one more feedback of a visitor and return True, or return False if a limit is reached."""
+        limits = {(who, session): PER_HOUR, (who,): PER_HOUR_OF_A_PROXY, (): ALL_PER_HOUR}
         now = time.monotonic()
         with self.lock:
-            own = self.times.setdefault(who, deque())
-            for times in (own, self.all):
+            for key in limits:
+                times = remember(self.times, key, deque())
                 while times and times[0] < now - 3600:
                     times.popleft()
-            if len(own) >= PER_HOUR or len(self.all) >= ALL_PER_HOUR:
+            recent = [self.times[key] for key in limits]
+            forget_oldest(self.times)
+            if any(len(times) >= most for times, most in zip(recent, limits.values())):
                 return False
-            own.append(now)
-            self.all.append(now)
-            while len(self.times) > MAX_VISITORS:
-                del self.times[next(iter(self.times))]
+            for times in recent:
+                times.append(now)
             return True
 
-    def may_keep(self, who):
-        return self.kept.get(who, 0) < MAX_OF_ONE
+    def may_keep(self, who, session=""):
+        return self.kept.get((who, session), 0) < MAX_OF_ONE and self.kept.get((who,), 0) < MAX_OF_A_PROXY
 
-    def has_kept(self, who):
+    def has_kept(self, who, session=""):
         with self.lock:
-            self.kept[who] = self.kept.get(who, 0) + 1
-            while len(self.kept) > MAX_VISITORS:
-                del self.kept[next(iter(self.kept))]
+            for key in ((who, session), (who,)):
+                self.kept[key] = remember(self.kept, key, 0) + 1
+            forget_oldest(self.kept)
+
+
+def remember(memory, key, new):
+    """Return the value of a key, which becomes the last of the dict; a key that is not there gets the value `new`."""
+    memory[key] = memory.pop(key, new)
+    return memory[key]
+
+
+def forget_oldest(memory):
+    while len(memory) > MAX_VISITORS:
+        del memory[next(iter(memory))]
