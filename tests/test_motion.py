@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bears.watch.motion import Movement, Tracks, alike, apart, boxes_of
 from bears.watch.schedule import SELDOM
-from test_watch import RATE, meadow, noisy, walk
+from test_watch import RATE, WIDTH, meadow, noisy, walk
 
 
 def boxes(pictures, rate=RATE):
@@ -24,6 +24,22 @@ def test_what_moves_is_found_where_it_is():
     found = boxes(frame.picture for frame in walk("grizzly"))
     [(x, y, width, height)] = found[4 * RATE]
     assert abs(x - 2 * RATE * 15) < 40 and abs(y - 100) < 30 and abs(width - 230) < 60 and abs(height - 200) < 40
+
+
+def test_what_moves_in_an_ignored_part_is_not_found():
+    pictures = [frame.picture for frame in walk("grizzly")]
+    movement = Movement([(0, 0, 1, 0.5), (0, 0.5, 1, 0.5)])
+    assert not any(movement.boxes(picture, n / RATE) for n, picture in enumerate(pictures))
+    movement, found = Movement([(0, 0, 0.5, 1)]), []
+    for n, picture in enumerate(pictures):
+        found += movement.boxes(picture, n / RATE)
+    assert found and min(x for x, *_ in found) >= WIDTH / 2 - 16
+
+
+def test_light_that_changes_where_it_is_ignored_changes_nothing_else():
+    lit, movement = meadow(), Movement([(0, 0, 0.6, 1)])
+    lit[:, : WIDTH // 2] = 255 - lit[:, : WIDTH // 2]
+    assert [movement.boxes(noisy(meadow() if n < 20 else lit, n), n / RATE) for n in range(30)] == [[]] * 30
 
 
 def test_a_camera_that_shakes_moves_nothing():

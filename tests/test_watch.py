@@ -32,6 +32,7 @@ from bears.watch.engine import Frame, watch
 from bears.watch.record import GB, Record, append
 from bears.watch.replay import replay
 from bears.watch.schedule import Schedule
+from bears.watch.zones import in_pixels
 from helpers import ROOT, children, memory, needs
 from hostile import huge_jpeg
 from PIL import Image
@@ -74,6 +75,11 @@ def test_the_schedule_does_what_its_vectors_say(case):
 def test_a_score_is_what_the_vectors_say(case):
     group = case.get("group", ())
     assert score(case["probs"], case["certainty"], case["alarm"], group) == pytest.approx(case["score"], abs=1e-9)
+
+
+@pytest.mark.parametrize("case", VECTORS["zones"])
+def test_the_ignored_pixels_are_those_of_the_vectors(case):
+    assert list(in_pixels(tuple(case["zone"]), *case["size"])) == case["pixels"]
 
 
 def test_the_rule_remembers_no_more_after_weeks():
@@ -204,6 +210,10 @@ def test_a_replay_says_why_it_alarmed_and_what_other_settings_had_done(bear_watc
             ["film.mp4", "--out", "notes.txt"],
             "notes.txt can't be written to (File exists). Choose another folder",
         ),
+        (
+            ["film.mp4", "--ignore", "0,0,1,0.5", "--ignore", "0,0.5,1,0.5"],
+            "--ignore: some of the picture must be left to watch. Give smaller parts.",
+        ),
         (["film.mp4", "--model", "none.pkl"], "There is no model none.pkl."),
         (["--replay", "nowhere"], "There are no scores in nowhere. Give the folder of a recorded watch."),
     ],
@@ -223,6 +233,7 @@ def test_what_is_wrong_is_one_sentence(args, said, open_model, tmp_path, monkeyp
 @pytest.mark.parametrize(
     "option",
     [["--until", "25:00"], ["--threshold", "2"], ["--quiet-hours", "22"], ["--webhook", "x"], ["--interval", "0"]]
+    + [["--ignore", part] for part in ("0,0,1", "left", "0,0,0,1", "1,0,0.5,1", "-0.1,0,1,1", "nan,0,1,1")]
     + [["--webhook", url] for url in ("http://a..b/", "http://", "https://h:99999/", "http://[::1", "http://a b/")],
 )
 def test_options_that_make_no_sense_are_refused(option, capsys):
@@ -287,6 +298,17 @@ def test_a_stump_that_looks_like_a_bear_alarms_once_and_not_for_ever():
     scene = meadow()[::8, ::8] // 2 + np.uint8((0, 0, 100))
     steps = list(watch((Frame(2.0 * n, noisy(scene, n)) for n in range(600)), Scorer(), REAL))
     assert [(e["event"], e["seconds"] < 700) for step in steps for e in step.events] == [("alarm", True), ("end", True)]
+
+
+def test_a_stump_in_an_ignored_part_never_alarms():
+    scene = meadow()[::8, ::8]
+    scene[:, :40] = scene[:, :40] // 2 + np.uint8((0, 0, 100))
+    stills = [Frame(2.0 * n, noisy(scene, n)) for n in range(30)]
+    events = [
+        [e["event"] for step in watch(stills, Scorer(), REAL, zones=zones) for e in step.events]
+        for zones in ([], [(0, 0, 0.5, 1)])
+    ]
+    assert events == [["alarm"], []]
 
 
 def test_a_visit_ends_and_the_next_one_alarms_again():

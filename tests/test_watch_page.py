@@ -171,6 +171,18 @@ def test_its_schedule_does_what_the_vectors_say(browser):
     page.close()
 
 
+def test_it_ignores_the_pixels_that_the_vectors_name(browser):
+    vectors = json.loads((ROOT / "docs" / "alarm_vectors.json").read_text(encoding="utf-8"))
+    page = browser.new_page()
+    open_front_end(page)
+    pixels = """async cases => {
+        const {inPixels} = await import("/zones.js")
+        return cases.map(({zone: [x, y, w, h], size}) => inPixels({x, y, w, h}, ...size))
+    }"""
+    assert page.evaluate(pixels, vectors["zones"]) == [case["pixels"] for case in vectors["zones"]]
+    page.close()
+
+
 @pytest.mark.parametrize("look", slow_looks.LOOKS)
 def test_the_alarm_comes_as_soon_as_the_docs_say_however_long_a_look_takes(browser, look):
     table = (ROOT / "docs" / "alarm.md").read_text(encoding="utf-8")
@@ -185,7 +197,7 @@ MOVEMENT = """async () => {
     const canvas = Object.assign(document.createElement("canvas"), {width: 160, height: 90})
     const brush = canvas.getContext("2d", {willReadFrequently: true})
     Object.assign(window, {Tracks, movement: new Movement()})
-    window.see = (seconds, boxes, level = 100, light = 45) => {
+    window.see = (seconds, boxes, level = 100, light = 45, zones = []) => {
         for (let y = 0; y < 90; y += 2)
             for (let x = 0; x < 160; x += 2) {
                 brush.fillStyle = `rgb(${Array(3).fill(level + (((7 * x + 13 * y + 31 * seconds) % 5) - 2))})`
@@ -195,7 +207,7 @@ MOVEMENT = """async () => {
             brush.fillStyle = `rgb(${Array(3).fill(own)})`
             brush.fillRect(x, y, width, height)
         }
-        return movement.boxes(canvas, 160, 90, seconds)
+        return movement.boxes(canvas, 160, 90, seconds, zones)
     }
 }"""
 
@@ -222,6 +234,17 @@ def test_light_that_changes_everywhere_is_no_movement(moving):
     moving.evaluate("Array.from({length: 30}, (_, n) => see(n / 5, []))")
     assert moving.evaluate("see(6, [], 120)") == []  # a cloud
     assert moving.evaluate("see(6.2, [[0, 0, 55, 90, 240], [55, 0, 55, 90, 20]])") is None  # a lamp, and its shadow
+
+
+def test_what_moves_in_an_ignored_part_is_not_found(moving):
+    moving.evaluate("Array.from({length: 30}, (_, n) => see(n / 5, []))")
+    left_half = "[{x: 0, y: 0, w: 0.5, h: 1}]"
+    boxes = "[[20, 20, 32, 24], [100, 40, 32, 24]]"
+    [box] = moving.evaluate(f"see(6, {boxes}, 100, 45, {left_half})")
+    assert box == pytest.approx([100, 40, 32, 24], abs=4)
+    assert len(moving.evaluate(f"see(6.2, {boxes})")) == 2
+    flash = "[[0, 0, 76, 45, 240], [0, 45, 76, 45, 20]]"  # all of what is ignored, and nothing else
+    assert moving.evaluate(f"see(6.4, {flash}, 100, 45, {left_half})") == []
 
 
 def test_what_walks_is_one_track_and_what_stands_still_is_dropped_after_half_a_minute(moving):
@@ -269,6 +292,12 @@ ALONE = """async () => {
 }"""
 
 
+START = """() => {
+    give()
+    document.querySelector(".start").click()
+}"""
+
+
 @pytest.fixture
 def alone(browser):
     page = browser.new_page(**PHONE)
@@ -298,6 +327,70 @@ def test_it_says_what_it_waits_for_and_what_it_cannot_see(alone):
     alone.locator(".now.long").wait_for(timeout=20_000)
     assert alone.locator(".settings").bounding_box() == top
     assert alone.locator("[role=tab][data-watching]").count() == 1
+
+
+def drag(page, start, end):
+    """Drag the mouse over the picture of the camera, between points in fractions of it."""
+    box = page.locator("video").bounding_box()
+    wide = min(box["width"], box["height"] * 16 / 9)  # the picture, of 320 x 180, in the middle
+    left, top = box["x"] + (box["width"] - wide) / 2, box["y"] + (box["height"] - wide * 9 / 16) / 2
+    points = [(left + x * wide, top + y * wide * 9 / 16) for x, y in (start, end)]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    page.mouse.move(*points[1], steps=4)
+    page.mouse.up()
+
+
+def test_parts_of_the_picture_can_be_ignored(alone):
+    alone.evaluate("colour = 'white'")
+    alone.evaluate(START)
+    alone.wait_for_function("tab.state.answered")
+    top = alone.locator(".settings").bounding_box()
+    alone.get_by_role("button", name="Ignore a part").click()
+    assert "Drag the frame" in alone.inner_text(".now") and not serious_findings(alone)
+    drag(alone, (0.05, 0.05), (0.3, 0.9))
+    alone.evaluate("tab.tracks.join([[40, 20, 40, 40], [200, 20, 40, 40]], performance.now() / 1000)")
+    alone.get_by_role("button", name="Ignore this part").click()
+    [zone] = alone.evaluate("tab.zones.all")
+    assert [zone[side] for side in "xywh"] == pytest.approx([0.05, 0.05, 0.25, 0.85], abs=0.02)
+    assert alone.evaluate("tab.tracks.all.map(track => track.box[0])") == [200]
+    assert alone.locator(".settings").bounding_box() == top and not serious_findings(alone)
+    colours = alone.evaluate("""async () => {
+        const look = await new Promise(done => {
+            tab.backend.classifyFrame = async file => (done(file), {probs: {bear: 0}, certainty: "none", verdict: ""})
+            tab.whole.looked = -Infinity
+        })
+        const context = new OffscreenCanvas(320, 180).getContext("2d")
+        context.drawImage(await createImageBitmap(look), 0, 0, 320, 180)
+        return [60, 200].map(x => context.getImageData(x, 90, 1, 1).data[0])
+    }""")
+    assert colours == pytest.approx([128, 255], abs=3)  # in the whole picture it is grey
+    alone.reload()
+    alone.evaluate(ALONE)
+    alone.evaluate(START)
+    alone.get_by_role("button", name="Stop ignoring this part").click()
+    alone.reload()
+    alone.evaluate(ALONE)
+    assert alone.locator(".zones button").count() == 0
+
+
+def test_a_part_to_ignore_is_chosen_by_keyboard_and_something_must_be_left(alone):
+    alone.evaluate(START)
+    alone.wait_for_selector("[data-state=on]")
+    alone.wait_for_function("tab.video.videoWidth")
+    alone.focus(".mask")
+    for key in ("Enter", "ArrowLeft", "Escape"):
+        alone.keyboard.press(key)
+    assert alone.evaluate("[tab.zones.all.length, document.activeElement.className]") == [0, "mask"]
+    for key in ("Enter", *["+"] * 9, "Enter"):
+        alone.keyboard.press(key)
+    assert alone.inner_text(".now") == "Some of the picture must be left to watch."
+    for key in ("Enter", "ArrowLeft", "Enter"):
+        alone.keyboard.press(key)
+    assert alone.evaluate("tab.zones.all.length") == 1
+    alone.get_by_role("button", name="Stop ignoring this part").focus()
+    alone.keyboard.press("Enter")
+    assert alone.evaluate("tab.zones.all.length") == 0
 
 
 HIDE = """state => {
@@ -339,10 +432,6 @@ def test_the_question_whether_to_delete_all_disarms_itself(alone):
     alone.locator(".delete").get_by_text("Delete all", exact=True).wait_for(timeout=20_000)
 
 
-START = """() => {
-    give()
-    document.querySelector(".start").click()
-}"""
 # The next answers, and passes that are due at once.
 SEE = """([colour, prob, certainty, verdict]) => {
     Object.assign(window, {colour, prob, certainty, verdict})

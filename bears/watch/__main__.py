@@ -36,6 +36,15 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser.add_argument(
         "--threshold", type=share, help="how sure the model must be, 0 to 1 (default: 0.5, or 0.9 for a folder)"
     )
+    parser.add_argument(
+        "--ignore",
+        type=zone,
+        action="append",
+        default=[],
+        metavar="X,Y,W,H",
+        help="ignore what moves in a part of the picture: left, top, width and height, each from 0 to 1;"
+        " give it again for further parts",
+    )
     parser.add_argument("--interval", type=positive, default=0.2, help="seconds between frames (default: 0.2)")
     parser.add_argument("--until", type=clock, metavar="HH:MM", help="time of day at which to stop (default: never)")
     parser.add_argument(
@@ -78,6 +87,17 @@ def share(text):
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"must be above 0 and at most 1, not {text}")
     return value
+
+
+def zone(text):
+    """Return the four fractions of a part of the picture such as 0,0,0.5,0.25."""
+    try:
+        x, y, width, height = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a part of the picture; give one like 0,0,0.5,0.25") from None
+    if not (0 <= x < 1 and 0 <= y < 1 and 0 < width <= 1 and 0 < height <= 1):
+        raise argparse.ArgumentTypeError(f"{text} is not in the picture: all four numbers are fractions of its sides")
+    return x, y, width, height
 
 
 def positive(text):
@@ -132,11 +152,14 @@ from bears.watch.frames import open_source
 from bears.watch.notify import Notifier, Progress, log
 from bears.watch.record import Record
 from bears.watch.replay import replay
+from bears.watch.zones import leave_enough
 
 
 def run(args):
     if args.replay:
         return replay(args.replay, args.alarm, args.threshold)
+    if not leave_enough(args.ignore):
+        raise WatchError("--ignore: some of the picture must be left to watch. Give smaller parts.")
     with closing(open_source(args.source, args.interval)) as source:
         check_writable(args.out)
         facts = read_facts(args.model)
@@ -145,7 +168,7 @@ def run(args):
         rule = replace(rule, threshold=args.threshold or rule.threshold)
         classes = list(model.learn.dls.vocab)
         about = {"source": source.name, "classes": classes, "alarm": which(args.alarm or facts.get("alarm"), classes)}
-        about |= {"rule": asdict(rule), "live": source.live, "whole_only": source.whole_only}
+        about |= {"rule": asdict(rule), "live": source.live, "whole_only": source.whole_only, "ignore": args.ignore}
         with (
             closing(Record(args.out, args.max_gb, about)) as record,
             closing(Notifier(args.webhook, args.sound, args.quiet_hours, about, facts.get("subject"))) as notifier,
@@ -154,7 +177,8 @@ def run(args):
             log(f"Watching {source.name} for {' or '.join(about['alarm'])}. This is a demo, not a safety device.")
             frames = takewhile(not_yet(args.until), source.frames())
             timer = monotonic if source.live else None  # a film waits for the model, so its time is not measured
-            for step in watch(frames, model, about["alarm"], rule, source.whole_only, timer, model.limits.groups):
+            settings = about["alarm"], rule, source.whole_only, timer, model.limits.groups, args.ignore
+            for step in watch(frames, model, *settings):
                 folder = record.add(step)
                 for event in step.events:
                     notifier.notify(event, folder)

@@ -10,6 +10,7 @@ from bears.model.answers import either, find_group
 from bears.watch.alarm import Alarm, Rule, score
 from bears.watch.motion import OLD, Movement, Track, Tracks
 from bears.watch.schedule import WHOLE_FRAME, Schedule
+from bears.watch.zones import Zone, cover
 from PIL import Image
 
 MARGIN = 0.2  # around a box, as a share of its longer side
@@ -55,14 +56,16 @@ def watch(
     whole_only=False,
     clock: Callable[[], float] | None = None,
     groups: Sequence[Sequence[str]] = (),
+    zones: Sequence[Zone] = (),
 ) -> Iterator[Step]:
     """Yield a `Step` for each frame. `model` is a `Classifier`, and `alarm` has the classes that raise an alarm.
 
     With `whole_only`, each frame is a separate photo and is classified as a whole, without looking for movement.
     `clock` returns the time in seconds. Leave it out if frames wait for the model, as those of a film do. `groups` are
-    the groups of classes in the model's `Limits`.
+    the groups of classes in the model's `Limits`. Movement in the `zones` is ignored, and they are grey in the whole
+    frame.
     """
-    watcher = Watcher(model, alarm, rule, whole_only, clock, groups)
+    watcher = Watcher(model, alarm, rule, whole_only, clock, groups, zones)
     for frame in frames:
         yield watcher.step(frame)
 
@@ -70,10 +73,10 @@ def watch(
 class Watcher:
     """Watch one camera, and remember what the next frame needs. Its memory doesn't grow."""
 
-    def __init__(self, model, alarm, rule, whole_only, clock=None, groups=()):
+    def __init__(self, model, alarm, rule, whole_only, clock=None, groups=(), zones=()):
         self.model, self.labels, self.rule, self.whole_only = model, alarm, rule, whole_only
-        self.groups = groups
-        self.alarm, self.movement, self.tracks = Alarm(rule), Movement(), Tracks()
+        self.groups, self.zones = groups, zones
+        self.alarm, self.movement, self.tracks = Alarm(rule), Movement(zones), Tracks()
         self.schedule, self.clock, self.took = Schedule(), clock or (lambda: 0), 0
         self.whole = Track(WHOLE_FRAME, (), seen=0, looked=float("-inf"))
 
@@ -109,7 +112,8 @@ class Watcher:
         if not due:
             return []
         cuts, asked = [cut(track.box, size) for track in due], self.clock()
-        pictures = [as_photo(picture[top:bottom, left:right]) for left, top, right, bottom in cuts]
+        shown = [cover(picture, self.zones) if track is self.whole else picture for track in due]
+        pictures = [as_photo(full[top:bottom, left:right]) for full, (left, top, right, bottom) in zip(shown, cuts)]
         answers, looks = list(self.model.ask(pictures, False)), []
         self.took = (self.clock() - asked) / len(due)
         for track, box, photo, (probs, certainty, *_) in zip(due, cuts, pictures, answers):

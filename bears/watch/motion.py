@@ -10,6 +10,7 @@ from itertools import count
 import cv2
 import numpy as np
 from bears.watch.schedule import SELDOM
+from bears.watch.zones import mask_of
 
 WIDTH = 320  # pixels of the small frame in which movement is searched
 ADAPT = 120  # seconds in which the background follows a change; a thing that stands still joins it in a tenth of that
@@ -27,9 +28,10 @@ MOVED = 0.5  # a track that moves or grows by this share of its longer side is c
 
 
 class Movement:
-    """Find the boxes in which something moves in a camera's frames: x, y, width, height in pixels."""
+    """Find the boxes in which something moves in a camera's frames: x, y, width, height in pixels. Ignore the `zones`."""
 
-    def __init__(self):
+    def __init__(self, zones=()):
+        self.zones = zones
         self.background = cv2.createBackgroundSubtractorMOG2(varThreshold=30, detectShadows=True)
         self.frames, self.now, self.scene = 0, None, None
 
@@ -38,7 +40,9 @@ class Movement:
         height, width = picture.shape[:2]
         small = cv2.resize(picture, (WIDTH, max(1, round(WIDTH * height / width))), interpolation=cv2.INTER_AREA)
         mask = self.mask(self.steady(cv2.GaussianBlur(small, (3, 3), 0)), seconds)
-        if mask.mean() > PERSISTENT * 255:
+        ignored = mask_of(self.zones, *small.shape[1::-1])
+        mask[ignored] = 0
+        if mask.sum() > PERSISTENT * 255 * (ignored.size - ignored.sum()):
             self.frames, self.scene = 0, None
             return None
         scale = width / WIDTH

@@ -3,13 +3,15 @@
 
 import {Alarm, RULE, score} from "./alarm.js"
 import {largest} from "./answer.js"
+import {Crop} from "./crop.js"
 import {EventList} from "./events.js"
 import {Movement, OLD, Tracks} from "./motion.js"
-import {asJpeg, clamp, contain, fit, showBlob, startCamera, stopCamera} from "./pictures.js"
+import {asJpeg, clamp, contain, fit, place, showBlob, startCamera, stopCamera} from "./pictures.js"
 import {Schedule, WHOLE_TRACK} from "./schedule.js"
 import {Siren} from "./siren.js"
 import {timeOf, WatchState} from "./state.js"
 import {make, pause, Tab} from "./tab.js"
+import {Zones} from "./zones.js"
 
 const EVERY = 200 // milliseconds from picture to picture
 const MARGIN = 0.2 // around a box, as a share of its longer side
@@ -26,6 +28,8 @@ const NOT_WATCHING = "Not watching. Open this page again."
 const STILL_WATCHING = "🔴 Watching"
 const PROOF = 10 // seconds that a hidden page must have been watching before its title says so
 const LOCKS = "If the screen locks, watching stops. Switch off the automatic lock of this device."
+const CHOOSING = "Drag the frame over what to ignore, or draw a new one."
+const TOO_MUCH = "Some of the picture must be left to watch."
 const TOO_DARK = "Too dark to see"
 const NO_CAMERA = "Can't use the camera. Allow it for this page, and close any other app that uses it."
 const NO_HTTPS = "To use the camera, open this page over https, or on the computer that runs it."
@@ -48,6 +52,9 @@ export class CameraTab extends Tab {
         this.video = this.find("video")
         this.strip = this.find(".strip")
         this.log = new EventList(this.find(".log"), props.right)
+        this.zones = new Zones(this.find(".zones"))
+        const keys = {ask: () => this.ignorePart(), cancel: () => this.endChoice()}
+        this.crop = new Crop(this.find(".frame"), this.video, this.find(".part"), keys)
         this.listen()
         this.offerClasses()
         this.tickWhatIsKnown()
@@ -63,6 +70,9 @@ export class CameraTab extends Tab {
         this.on("click", ".seen", () => this.dismiss())
         this.on("click", ".snooze", ({target}) => target.value && this.snooze(Number(target.value)))
         this.on("click", ".resume", () => this.resume())
+        this.on("click", ".mask", () => this.choosePart())
+        this.on("click", ".ignore", () => this.ignorePart())
+        this.on("click", ".cancel", () => this.endChoice())
         this.on("click", ".test", () => {
             this.siren.prepare()
             this.wake("This is a test.")
@@ -93,7 +103,7 @@ export class CameraTab extends Tab {
 
     say(sentence) {
         const now = this.find(".now")
-        if (now.textContent == sentence) return
+        if (this.crop.active || now.textContent == sentence) return
         now.textContent = sentence
         now.classList.toggle("long", sentence.length > LONG)
     }
@@ -101,6 +111,31 @@ export class CameraTab extends Tab {
     // Show a warning below the picture. `of` is `lock` (of the screen) or `gap` (while the page was hidden).
     note(of, sentence = "") {
         this.find(`.${of}`).textContent = sentence
+    }
+
+    // Let the part of the picture be chosen in which movement shall be ignored.
+    choosePart() {
+        if (!this.video.videoWidth) return // it is still to come
+        this.say(CHOOSING)
+        this.element.dataset.choosing = ""
+        this.crop.start()
+        this.find(".part").focus({preventScroll: true})
+    }
+
+    ignorePart() {
+        const {video, zones, crop} = this,
+            size = [video.videoWidth, video.videoHeight]
+        const enough = zones.add(crop.part)
+        this.tracks.all = this.tracks.all.filter(({box}) => !zones.hides(box, ...size))
+        this.endChoice()
+        if (!enough) this.say(TOO_MUCH)
+    }
+
+    endChoice() {
+        delete this.element.dataset.choosing
+        this.crop.stop()
+        this.say(WATCHING)
+        this.find(".mask").focus({preventScroll: true})
     }
 
     async start() {
@@ -143,6 +178,7 @@ export class CameraTab extends Tab {
     stop() {
         this.stopping?.abort()
         this.stopping = null
+        if (this.crop.active) this.endChoice()
         stopCamera(this.video)
         this.video.srcObject = null
         this.element.dataset.state = "off"
@@ -227,7 +263,7 @@ export class CameraTab extends Tab {
     follow(seconds) {
         const {whole, tracks, video} = this,
             {videoWidth: width, videoHeight: height} = video
-        const boxes = this.movement.boxes(video, width, height, seconds)
+        const boxes = this.movement.boxes(video, width, height, seconds, this.zones.all)
         tracks.join(boxes ?? [], seconds)
         tracks.forget(seconds, this.alarm.enough)
         if (seconds - whole.looked > OLD) whole.seen = seconds // the first picture, or the first after a gap
@@ -239,7 +275,8 @@ export class CameraTab extends Tab {
     // Classify the tracks that are due. Return {track, at, picture, answer} for each.
     async look(due, seconds, signal) {
         // Start all crops now, before the next picture comes.
-        const looks = due.map(track => ({track, at: track.box, picture: cutOut(this.video, track.box)}))
+        const hidden = track => (track == this.whole ? this.zones.all : [])
+        const looks = due.map(track => ({track, at: track.box, picture: cutOut(this.video, track.box, hidden(track))}))
         for (const look of looks) look.picture = await look.picture
         const wait = why => signal.aborted || this.say(why || WATCHING)
         const time = AbortSignal.any([signal, AbortSignal.timeout(1000 * TIMEOUT)])
@@ -290,16 +327,16 @@ export class CameraTab extends Tab {
         return this.movement.dark && !track.score ? TOO_DARK : answer.verdict
     }
 
-    // Draw a frame around the track that the verdict is about.
+    // Draw a frame around the track that the verdict is about, and keep the ignored parts in their places.
     mark() {
         const {videoWidth, videoHeight} = this.video
         const box = this.find(".box")
+        place(this.find(".zones"), contain(this.video, videoWidth, videoHeight))
         box.hidden = !this.tracks.all.includes(this.shown)
         if (box.hidden) return
         const video = contain(this.video, videoWidth, videoHeight)
         const [left, top, width, height] = this.shown.box.map(side => side * video.scale)
-        const [x, y] = [video.left + left, video.top + top]
-        box.style.cssText = `left: ${x}px; top: ${y}px; width: ${width}px; height: ${height}px`
+        place(box, {left: video.left + left, top: video.top + top, width, height})
     }
 
     react(events) {
@@ -450,7 +487,8 @@ const square = ([left, top, width, height], ...size) => {
     return [x, y, Math.min(side, size[0] - x), Math.min(side, size[1] - y)].map(Math.round)
 }
 
-const cutOut = (video, box) => {
+// Return what is in a box as a JPEG; `hidden` are the ignored parts of a whole picture.
+const cutOut = (video, box, hidden) => {
     const part = square(box, video.videoWidth, video.videoHeight)
-    return asJpeg(video, ...fit(SENT, part[2], part[3]), 0.9, part)
+    return asJpeg(video, ...fit(SENT, part[2], part[3]), 0.9, part, hidden)
 }

@@ -1,6 +1,6 @@
-// Let the visitor choose a part of a photo by tap, drag, pinch or keyboard.
+// Let the visitor choose a part of a photo, or of a camera's picture, by tap, drag, pinch or keyboard.
 
-import {clamp, contain} from "./pictures.js"
+import {clamp, contain, place} from "./pictures.js"
 
 const FIRST = 0.6 // the side of a new or tapped part, as a share of the photo's shorter side
 const LEAST = 0.08 // the least side of a part, as a share of the photo's side
@@ -12,7 +12,8 @@ const distance = ([a, b]) => Math.hypot(a.x - b.x, a.y - b.y)
 export class Crop {
     fingers = new Map() // the position of each pointer, by its id
 
-    // `box` shows the part of the photo in `image`; both are in `frame`. Enter calls `ask`, and Escape calls `cancel`.
+    // `box` shows the part of the photo in `image`, which may be a <video>. Both are in `frame`. Enter calls `ask`, and
+    // Escape calls `cancel`.
     constructor(frame, image, box, {ask, cancel}) {
         Object.assign(this, {frame, image, box, ask, cancel})
         for (const [name, listener] of [
@@ -41,14 +42,19 @@ export class Crop {
 
     // Return left, top, width and height in pixels of the photo.
     pixels() {
-        const {naturalWidth, naturalHeight} = this.image,
+        const [width, height] = this.size(),
             {x, y, w, h} = this.part
-        return [x * naturalWidth, y * naturalHeight, w * naturalWidth, h * naturalHeight].map(Math.round)
+        return [x * width, y * height, w * width, h * height].map(Math.round)
     }
 
     // Return the place of the photo in the frame: {left, top, width, height}.
     shown() {
-        return contain(this.frame, this.image.naturalWidth, this.image.naturalHeight)
+        return contain(this.frame, ...this.size())
+    }
+
+    size() {
+        const {naturalWidth, naturalHeight, videoWidth, videoHeight} = this.image
+        return [naturalWidth ?? videoWidth, naturalHeight ?? videoHeight]
     }
 
     // Convert a point of the window to fractions of the photo's sides.
@@ -75,8 +81,7 @@ export class Crop {
     draw() {
         const {left, top, width, height} = this.shown(),
             {x, y, w, h} = this.part
-        const sizes = {left: left + x * width, top: top + y * height, width: w * width, height: h * height}
-        for (const [name, size] of Object.entries(sizes)) this.box.style[name] = `${size}px`
+        place(this.box, {left: left + x * width, top: top + y * height, width: w * width, height: h * height})
     }
 
     set(part) {

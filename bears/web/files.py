@@ -22,6 +22,7 @@ MODULES = (
     "state.js",
     "tab.js",
     "zip.js",
+    "zones.js",
 )
 
 

@@ -2,6 +2,7 @@
 // It is simpler than bears/watch/motion.py, so that it is fast enough for a phone.
 
 import {SELDOM} from "./schedule.js"
+import {maskOf} from "./zones.js"
 
 const WIDTH = 160 // pixels of the small picture in which movement is searched
 const CELL = 4 // pixels of a cell's side; movement is found in cells
@@ -29,8 +30,8 @@ export class Movement {
     dark = false // whether the latest picture is too dark
 
     // Return the boxes, [left, top, width, height] in pixels, in which something moves in a picture of `width` × `height`
-    // pixels. Return null if most of it has changed.
-    boxes(picture, width, height, seconds) {
+    // pixels. Return null if most of it has changed. Ignore the `zones`.
+    boxes(picture, width, height, seconds, zones = []) {
         const small = Math.max(CELL, Math.round((WIDTH * height) / width))
         if (this.canvas.height != small || !this.pictures) {
             Object.assign(this.canvas, {width: WIDTH, height: small})
@@ -42,13 +43,13 @@ export class Movement {
         for (let i = 0; i < grey.length; i++)
             grey[i] = 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2]
         this.dark = grey.toSorted()[Math.floor(BRIGHTEST * grey.length)] < DARK
-        const mask = this.changed(grey, small, seconds)
+        const mask = this.changed(grey, small, seconds, maskOf(zones, WIDTH, small))
         if (!mask) return null
         return things(mask, Math.floor(WIDTH / CELL)).map(box => box.map(side => (side * CELL * width) / WIDTH))
     }
 
-    // Return how many pixels of each cell differ from the background, or null if most of the picture does.
-    changed(grey, height, seconds) {
+    // Return how many pixels of each cell differ from the background, or null if most of what isn't `ignored` does.
+    changed(grey, height, seconds, ignored) {
         if (!this.pictures++) {
             Object.assign(this, {
                 mean: grey.slice(),
@@ -67,7 +68,8 @@ export class Movement {
         const light = middle(grey.map((now, i) => now - mean[i])) // by how much a cloud has changed all of it
         const columns = Math.floor(WIDTH / CELL),
             cells = new Uint8Array(columns * Math.floor(height / CELL))
-        let all = 0
+        let all = 0,
+            watched = 0
         for (let y = 0, i = 0; y < height; y++)
             for (let x = 0; x < WIDTH; x++, i++) {
                 const now = grey[i] - light
@@ -75,7 +77,8 @@ export class Movement {
                 for (let v = Math.max(0, y - 1); v <= Math.min(height - 1, y + 1); v++)
                     for (let u = Math.max(0, x - 1); u <= Math.min(WIDTH - 1, x + 1); u++)
                         least = Math.min(least, Math.abs(now - mean[v * WIDTH + u]))
-                if (least > NOISE + 2 * flicker[i]) {
+                if (!ignored[i]) watched++
+                if (!ignored[i] && least > NOISE + 2 * flicker[i]) {
                     all++
                     const cell = Math.floor(y / CELL) * columns + Math.floor(x / CELL)
                     if (cell < cells.length) cells[cell]++
@@ -84,7 +87,7 @@ export class Movement {
                 mean[i] += follow * (grey[i] - mean[i])
             }
         this.before = grey
-        if (all > WHOLE_PICTURE * grey.length) {
+        if (all > WHOLE_PICTURE * watched) {
             this.pictures = 0
             return null
         }

@@ -25,10 +25,13 @@ export const drawOnWhite = (canvas, picture, part = [], options = {}) => {
     return context
 }
 
-// Return a picture, or a part of it, as a JPEG of this size, or null if the browser lacks memory.
-export const asJpeg = (picture, width, height, quality, part) => {
+// Return a picture, or a part of it, as a JPEG of this size, or null if the browser lacks memory. What is `covered`
+// becomes grey: rectangles {x, y, w, h} in fractions of the JPEG.
+export const asJpeg = (picture, width, height, quality, part, covered = []) => {
     const canvas = Object.assign(document.createElement("canvas"), {width, height})
-    drawOnWhite(canvas, picture, part)
+    const context = drawOnWhite(canvas, picture, part)
+    context.fillStyle = "grey"
+    for (const {x, y, w, h} of covered) context.fillRect(x * width, y * height, w * width, h * height)
     return new Promise(done => canvas.toBlob(done, "image/jpeg", quality))
 }
 
@@ -60,6 +63,11 @@ export const contain = ({clientWidth, clientHeight}, width, height) => {
     const scale = Math.min(clientWidth / width, clientHeight / height)
     const [left, top] = [(clientWidth - scale * width) / 2, (clientHeight - scale * height) / 2]
     return {scale, left, top, width: scale * width, height: scale * height}
+}
+
+// Lay an element over a rectangle, in pixels of the element that it is in.
+export const place = (node, sides) => {
+    for (const name of ["left", "top", "width", "height"]) node.style[name] = `${sides[name]}px`
 }
 
 export const clamp = (x, low, high) => Math.min(Math.max(x, low), Math.max(low, high))

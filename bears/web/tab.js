@@ -10,6 +10,24 @@ export const make = (tag, properties = {}, ...children) => {
     return node
 }
 
+// Keep a value in this browser until the next visit, where it keeps anything.
+export const keep = (name, value) => {
+    try {
+        localStorage.setItem(name, JSON.stringify(value))
+    } catch {
+        // a private window, or a frame of another site
+    }
+}
+
+// Return the value that was kept under a name, or null.
+export const kept = name => {
+    try {
+        return JSON.parse(localStorage.getItem(name))
+    } catch {
+        return null
+    }
+}
+
 // Return whether an Error means that the back end can't be reached.
 export const isUnreachable = error => error instanceof TypeError || error.name == "TimeoutError"
 

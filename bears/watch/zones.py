@@ -1,0 +1,39 @@
+"""Ignore parts of a camera's picture. docs/alarm.md specifies which pixels these are, for other implementations."""
+
+from collections.abc import Sequence
+from math import ceil, floor
+
+import numpy as np
+
+GREY = 128
+LEAST = 0.05  # of the picture, must be left to watch
+Zone = tuple[float, float, float, float]  # left, top, width and height in fractions of the picture
+
+
+def in_pixels(zone: Zone, width: int, height: int) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom in a picture of that size: each pixel that the zone touches."""
+    x, y, w, h = zone
+    return floor(x * width), floor(y * height), min(width, ceil((x + w) * width)), min(height, ceil((y + h) * height))
+
+
+def mask_of(zones: Sequence[Zone], width: int, height: int) -> np.ndarray:
+    """Return which pixels of a picture of that size are ignored, (h, w) of bool."""
+    mask = np.zeros((height, width), bool)
+    for zone in zones:
+        left, top, right, bottom = in_pixels(zone, width, height)
+        mask[top:bottom, left:right] = True
+    return mask
+
+
+def leave_enough(zones: Sequence[Zone]) -> bool:
+    """Return whether enough of the picture is left to watch."""
+    return mask_of(zones, 100, 100).mean() <= 1 - LEAST
+
+
+def cover(picture: np.ndarray, zones: Sequence[Zone]) -> np.ndarray:
+    """Return a picture (h, w, 3) in which the zones are grey."""
+    if not zones:
+        return picture
+    covered = picture.copy()
+    covered[mask_of(zones, picture.shape[1], picture.shape[0])] = GREY
+    return covered
