@@ -232,7 +232,14 @@ def test_what_is_wrong_is_one_sentence(args, said, open_model, tmp_path, monkeyp
 
 @pytest.mark.parametrize(
     "option",
-    [["--until", "25:00"], ["--threshold", "2"], ["--quiet-hours", "22"], ["--webhook", "x"], ["--interval", "0"]]
+    [
+        ["--until", "25:00"],
+        ["--threshold", "2"],
+        ["--quiet-hours", "22"],
+        ["--hours", "07:00-07:00"],
+        ["--webhook", "x"],
+        ["--interval", "0"],
+    ]
     + [["--ignore", part] for part in ("0,0,1", "left", "0,0,0,1", "1,0,0.5,1", "-0.1,0,1,1", "nan,0,1,1")]
     + [["--webhook", url] for url in ("http://a..b/", "http://", "https://h:99999/", "http://[::1", "http://a b/")],
 )
@@ -845,6 +852,26 @@ def test_quiet_hours_may_be_those_of_a_night(now, quiet):
     hours = command.hours("22:00-06:00")
     assert notify.is_within(datetime.strptime(now, "%H:%M"), *hours) == quiet
     assert not notify.is_within(datetime.strptime(now, "%H:%M"), *command.hours("12:00-13:00"))
+
+
+@pytest.mark.parametrize("case", VECTORS["hours"])
+def test_hours_are_those_of_the_vectors(case):
+    hours = command.hours(f"{case['from']}-{case['to']}")
+    for now in case["within"] + case["outside"]:
+        assert notify.is_within(datetime.strptime(now, "%H:%M"), *hours) == (now in case["within"])
+
+
+@pytest.mark.slow
+def test_outside_its_hours_it_sees_nothing(opened, tmp_path, capsys, monkeypatch):
+    film = write_film(tmp_path / "bear.mp4", walk("grizzly"))
+    options = ["--out", str(tmp_path / "kept"), "--hours", "21:00-07:00"]
+    monkeypatch.setattr(command, "is_within", lambda time, *hours: hours != (21 * 60, 7 * 60))
+    command.main([film, *options])
+    said = capsys.readouterr().out
+    assert "black or grizzly, only from 21:00 to 07:00. " in said and "; 0 classified; 0 alarms" in said
+    monkeypatch.setattr(command, "is_within", lambda time, *hours: hours == (21 * 60, 7 * 60))
+    command.main([film, *options])
+    assert len(events_of(tmp_path / "kept")) == 1
 
 
 @pytest.mark.slow

@@ -183,6 +183,19 @@ def test_it_ignores_the_pixels_that_the_vectors_name(browser):
     page.close()
 
 
+def test_its_hours_are_those_of_the_vectors(browser):
+    vectors = json.loads((ROOT / "docs" / "alarm_vectors.json").read_text(encoding="utf-8"))
+    page = browser.new_page()
+    open_front_end(page)
+    for case in vectors["hours"]:
+        within = """async ({from, to, within, outside}) => {
+            const {isWithin} = await import("/hours.js")
+            return [...within, ...outside].filter(now => isWithin(now, from, to))
+        }"""
+        assert page.evaluate(within, case) == case["within"]
+    page.close()
+
+
 @pytest.mark.parametrize("look", slow_looks.LOOKS)
 def test_the_alarm_comes_as_soon_as_the_docs_say_however_long_a_look_takes(browser, look):
     table = (ROOT / "docs" / "alarm.md").read_text(encoding="utf-8")
@@ -513,6 +526,33 @@ def test_the_title_of_a_hidden_page_says_whether_it_still_watches(alone):
     alone.wait_for_function("document.title.startsWith('Not watching')")
     alone.evaluate(HIDE, "visible")
     assert alone.title() == "Bears"
+
+
+def test_it_watches_in_its_hours_only_and_begins_by_itself(alone):
+    alone.evaluate("colour = 'grey'")
+    alone.clock.install(time="2026-05-01T18:00:00")
+    alone.fill("[aria-label='Watch until']", "06:30")
+    alone.check(".hours [type=checkbox]")
+    alone.reload()
+    alone.evaluate(ALONE)
+    assert alone.is_checked(".hours [type=checkbox]") and alone.input_value("[aria-label='Watch until']") == "06:30"
+    alone.evaluate("colour = 'grey'")
+    alone.evaluate(START)
+    state = alone.locator(".state")
+    until_then = re.compile(r"^Not watching until 9:00\sPM$")
+    state.get_by_text(until_then).wait_for()
+    assert not alone.evaluate("tab.state.answered") and not serious_findings(alone)
+    assert alone.locator("[data-watching]").count() == 0
+    alone.evaluate(HIDE, "hidden")
+    assert until_then.match(alone.title())
+    alone.evaluate(HIDE, "visible")
+    alone.clock.set_system_time("2026-05-01T21:00:01")
+    state.get_by_text("Watching, all quiet").wait_for()
+    assert alone.inner_text(".badge") == "Watching" and alone.locator("[data-watching]").count() == 1
+    alone.clock.set_system_time("2026-05-02T06:30:00")
+    state.get_by_text(until_then).wait_for()
+    alone.uncheck(".hours [type=checkbox]")
+    state.get_by_text("Watching, all quiet").wait_for()
 
 
 def test_the_checklist_ticks_what_the_browser_knows(alone):

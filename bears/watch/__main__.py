@@ -48,6 +48,12 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser.add_argument("--interval", type=positive, default=0.2, help="seconds between frames (default: 0.2)")
     parser.add_argument("--until", type=clock, metavar="HH:MM", help="time of day at which to stop (default: never)")
     parser.add_argument(
+        "--hours",
+        type=some_hours,
+        metavar="HH:MM-HH:MM",
+        help="watch only in these hours of each day (default: always)",
+    )
+    parser.add_argument(
         "--quiet-hours",
         type=hours,
         metavar="HH:MM-HH:MM",
@@ -133,6 +139,14 @@ def hours(text):
     return clock(begin), clock(end)
 
 
+def some_hours(text):
+    """Return the `hours` of a text if they are neither none nor all of the day."""
+    begin, end = hours(text)
+    if begin == end:
+        raise argparse.ArgumentTypeError(f"{text} has the same time twice; give hours like 21:00-07:00")
+    return begin, end
+
+
 if __name__ == "__main__":
     begin(parse_args)
 
@@ -149,7 +163,7 @@ from bears.text import as_typed
 from bears.watch.alarm import PHOTO, Rule
 from bears.watch.engine import watch
 from bears.watch.frames import open_source
-from bears.watch.notify import Notifier, Progress, log
+from bears.watch.notify import Notifier, Progress, is_within, log
 from bears.watch.record import Record
 from bears.watch.replay import replay
 from bears.watch.zones import leave_enough
@@ -174,8 +188,9 @@ def run(args):
             closing(Notifier(args.webhook, args.sound, args.quiet_hours, about, facts.get("subject"))) as notifier,
             closing(Progress()) as progress,
         ):
-            log(f"Watching {source.name} for {' or '.join(about['alarm'])}. This is a demo, not a safety device.")
-            frames = takewhile(not_yet(args.until), source.frames())
+            only = f", only from {' to '.join(map(as_clock, args.hours))}" if args.hours else ""
+            log(f"Watching {source.name} for {' or '.join(about['alarm'])}{only}. This is a demo, not a safety device.")
+            frames = map(seen_in(args.hours), takewhile(not_yet(args.until), source.frames()))
             timer = monotonic if source.live else None  # a film waits for the model, so its time is not measured
             settings = about["alarm"], rule, source.whole_only, timer, model.limits.groups, args.ignore
             for step in watch(frames, model, *settings):
@@ -197,6 +212,19 @@ def not_yet(minute):
     """Return a function that says, for each frame, whether the watch goes on: until `minute` of the day, if given."""
     end = datetime.max if minute is None else next_time(minute, datetime.now())
     return lambda frame: datetime.now() < end
+
+
+def seen_in(hours):
+    """Return a function that leaves out the picture of a frame outside the hours, if there are any."""
+
+    def see(frame):
+        return frame._replace(picture=None) if hours and not is_within(datetime.now(), *hours) else frame
+
+    return see
+
+
+def as_clock(minute):
+    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 def next_time(minute, now):

@@ -5,6 +5,7 @@ import {Alarm, RULE, score} from "./alarm.js"
 import {largest} from "./answer.js"
 import {Crop} from "./crop.js"
 import {EventList} from "./events.js"
+import {Hours} from "./hours.js"
 import {Movement, OLD, Tracks} from "./motion.js"
 import {asJpeg, clamp, contain, fit, place, showBlob, startCamera, stopCamera} from "./pictures.js"
 import {Schedule, WHOLE_TRACK} from "./schedule.js"
@@ -25,6 +26,7 @@ const TIMEOUT = 30 // seconds for an answer
 const WATCHING = "Watching…"
 const PERMISSION = "Waiting for the camera. Please allow it if the browser asks."
 const NOT_WATCHING = "Not watching. Open this page again."
+const PAUSING = "Leave this page open. It starts by itself."
 const STILL_WATCHING = "🔴 Watching"
 const PROOF = 10 // seconds that a hidden page must have been watching before its title says so
 const LOCKS = "If the screen locks, watching stops. Switch off the automatic lock of this device."
@@ -52,6 +54,7 @@ export class CameraTab extends Tab {
         this.video = this.find("video")
         this.strip = this.find(".strip")
         this.log = new EventList(this.find(".log"), props.right)
+        this.hours = new Hours(this.find(".hours"))
         this.zones = new Zones(this.find(".zones"))
         const keys = {ask: () => this.ignorePart(), cancel: () => this.endChoice()}
         this.crop = new Crop(this.find(".frame"), this.video, this.find(".part"), keys)
@@ -113,7 +116,7 @@ export class CameraTab extends Tab {
         this.find(`.${of}`).textContent = sentence
     }
 
-    // Let the part of the picture be chosen in which movement shall be ignored.
+    // Let somebody choose a part of the picture in which movement is ignored.
     choosePart() {
         if (!this.video.videoWidth) return // it is still to come
         this.say(CHOOSING)
@@ -149,8 +152,9 @@ export class CameraTab extends Tab {
         } finally {
             this.find(".start").disabled = false
         }
+        this.stopping = new AbortController()
+        this.asking = false
         this.forgetAll()
-        this.setSensitivity()
         this.element.dataset.state = "on"
         this.say(WATCHING)
         this.find(".badge").textContent = "Watching"
@@ -161,17 +165,16 @@ export class CameraTab extends Tab {
     }
 
     forgetAll() {
-        this.stopping = new AbortController()
         this.movement = new Movement()
         this.tracks = new Tracks()
         this.schedule = new Schedule()
         this.alarm = new Alarm()
+        this.setSensitivity()
         this.state = new WatchState()
         this.visitor = null
         this.took = 0 // seconds that a pass takes at the moment
         this.latest = new Map() // the latest passes, by the number of their track
         this.points = [] // in the strip: [seconds, score]
-        this.asking = false
         Object.assign(this.whole, {looked: -Infinity, score: 0, nothing: 0, changed: false})
     }
 
@@ -182,6 +185,7 @@ export class CameraTab extends Tab {
         stopCamera(this.video)
         this.video.srcObject = null
         this.element.dataset.state = "off"
+        delete this.element.dataset.pausing
         this.find(".box").hidden = true
         this.ownTab()?.removeAttribute("data-watching")
         this.lock?.release()
@@ -218,11 +222,26 @@ export class CameraTab extends Tab {
                 if (signal.aborted) this.stop() // it was stopped meanwhile
                 continue
             }
-            if (this.video.videoWidth) this.turn(signal)
+            this.pauseOrGoOn()
+            if (this.state.pausing) this.say(PAUSING)
+            else if (this.video.videoWidth) this.turn(signal)
             this.draw()
             this.showState()
             await pause(Math.max(0.01, (EVERY - performance.now() + began) / 1000))
         }
+    }
+
+    // Stop watching outside the hours to watch, and begin anew in them. The camera stays on: to ask for it again may need
+    // a tap.
+    pauseOrGoOn() {
+        const until = this.hours.pauseUntil(new Date())
+        if (until == this.state.pausing) return
+        this.forgetAll()
+        this.state.pausing = until
+        this.element.toggleAttribute("data-pausing", Boolean(until))
+        this.ownTab()?.toggleAttribute("data-watching", !until)
+        this.find(".badge").textContent = until ? "Not watching" : "Watching"
+        this.say(WATCHING)
     }
 
     async reconnect() {
@@ -231,7 +250,7 @@ export class CameraTab extends Tab {
         this.showState()
         badge.textContent = "Lost the camera. Reconnecting…"
         await this.connect().then(
-            () => (badge.textContent = "Watching"),
+            () => (badge.textContent = this.state.pausing ? "Not watching" : "Watching"),
             () => pause(AGAIN),
         )
     }
@@ -418,8 +437,10 @@ export class CameraTab extends Tab {
     markTitle() {
         this.title ??= document.title
         const alarm = this.find(".alarm p").textContent
-        const watches = this.state.isWatching(Date.now()) && this.state.answered - this.hidden > 1000 * PROOF
-        const hidden = this.hidden && (watches ? STILL_WATCHING : NOT_WATCHING)
+        const {state} = this
+        const watches = state.isWatching(Date.now()) && state.answered - this.hidden > 1000 * PROOF
+        const pausing = state.pausing ? state.inWords(Date.now()) : NOT_WATCHING
+        const hidden = this.hidden && (watches ? STILL_WATCHING : pausing)
         const title = alarm ? `🚨 ${alarm}` : hidden || this.title
         if (document.title != title) document.title = title
     }

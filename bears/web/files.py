@@ -14,6 +14,7 @@ MODULES = (
     "crop.js",
     "events.js",
     "flaws.js",
+    "hours.js",
     "motion.js",
     "page.js",
     "pictures.js",

@@ -12,6 +12,7 @@ export class WatchState {
     quiet = null // since when it has watched without a gap and nothing came
     alarmed = null // when the alarm of the current visit was raised
     snoozed = 0 // until when alarms are snoozed
+    pausing = "" // the time of day until which nothing is watched, such as "21:00"
     lost = false // whether the camera or the model has failed since the last answer
 
     answer(now, dark) {
@@ -33,10 +34,11 @@ export class WatchState {
     }
 
     isWatching(now) {
-        return !this.lost && now - this.answered < 1000 * STALE
+        return !this.pausing && !this.lost && now - this.answered < 1000 * STALE
     }
 
     inWords(now) {
+        if (this.pausing) return `Not watching until ${timeOf(new Date(`2000-01-01T${this.pausing}`))}`
         if (!this.answered && !this.lost) return "Starting…"
         if (!this.isWatching(now)) {
             this.quiet = null
