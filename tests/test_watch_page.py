@@ -521,9 +521,12 @@ def test_the_title_of_a_hidden_page_says_whether_it_still_watches(alone):
     alone.evaluate("tab.hidden = new Date(tab.hidden - 20_000)")  # as if it had been hidden for 20 seconds
     alone.evaluate(SEE, ["grey", 0.01, "none", "No bear here"])
     alone.wait_for_function("document.title == '🔴 Watching'")
+    icon = "document.querySelector('link[rel=icon]').href"
+    assert alone.evaluate(f"fetch({icon}).then(sent => sent.text())").startswith("<svg")  # a red dot
     alone.evaluate("tab.hasNewPicture = () => false")  # the browser sends no more pictures
     alone.evaluate("tab.state.answered -= 60_000")
     alone.wait_for_function("document.title.startsWith('Not watching')")
+    assert alone.evaluate(icon) == "data:,"  # the page's own
     alone.evaluate(HIDE, "visible")
     assert alone.title() == "Bears"
 

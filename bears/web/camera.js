@@ -6,6 +6,7 @@ import {largest} from "./answer.js"
 import {Crop} from "./crop.js"
 import {EventList} from "./events.js"
 import {Hours} from "./hours.js"
+import {showDot} from "./icon.js"
 import {Movement, OLD, Tracks} from "./motion.js"
 import {asJpeg, clamp, contain, fit, place, showBlob, startCamera, stopCamera} from "./pictures.js"
 import {Schedule, WHOLE_TRACK} from "./schedule.js"
@@ -433,7 +434,8 @@ export class CameraTab extends Tab {
         this.markTitle()
     }
 
-    // Show an alarm in the title, which can be seen from other pages, and whether this hidden page is watching.
+    // Show an alarm in the title, which can be seen from other pages, and whether this hidden page is watching. If it is, its
+    // icon is a red dot.
     markTitle() {
         this.title ??= document.title
         const alarm = this.find(".alarm p").textContent
@@ -443,6 +445,7 @@ export class CameraTab extends Tab {
         const hidden = this.hidden && (watches ? STILL_WATCHING : pausing)
         const title = alarm ? `🚨 ${alarm}` : hidden || this.title
         if (document.title != title) document.title = title
+        showDot(Boolean(this.hidden && watches))
     }
 
     // Draw the scores of the last minutes, with the threshold as a line.

@@ -15,6 +15,7 @@ MODULES = (
     "events.js",
     "flaws.js",
     "hours.js",
+    "icon.js",
     "motion.js",
     "page.js",
     "pictures.js",
