@@ -37,7 +37,7 @@ def open_tab(browser):
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.add_init_script(init)
-        style, html = text_of("page.css"), text_of("page.html")
+        style, html = text_of("page.css", "feedback.css"), text_of("page.html")
         open_front_end(page, f'<html lang="en"><title>Bears</title><style>{style}</style><div id="page"><div>{html}')
         page.evaluate(OPEN, [list(examples), first, answer])
         return page
@@ -77,6 +77,22 @@ def test_seconds_are_counted_from_the_first_one_on(open_tab):
     assert page.inner_text(".note") == "2 s"
     page.evaluate("wait('Looking… 3 photos are before yours.')")
     assert page.inner_text(".verdict") == "Looking… 3 photos are before yours."
+
+
+def test_nothing_moves_when_the_form_for_feedback_comes(open_tab):
+    page = open_tab(answer=None)
+    page.evaluate("""async () => {
+        const {withFeedback} = await import("/feedback.js")
+        const words = {labels: ["disc"], unknown: "I don't know", yes: "yes", keeper: "The owner keeps it. ".repeat(9)}
+        tab.backend = withFeedback(tab.element, words, tab.backend)
+    }""")
+    page.set_input_files("[type=file]", EXAMPLE)
+    page.get_by_text("Looking…").wait_for()
+    before = page.locator(".actions").bounding_box()
+    assert page.get_by_text("Is that right?").is_hidden()
+    page.evaluate("answer => (window.answer = answer)", ANSWER)
+    page.get_by_text("Is that right?").wait_for()
+    assert page.locator(".actions").bounding_box() == before
 
 
 @pytest.mark.parametrize(

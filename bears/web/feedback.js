@@ -9,14 +9,11 @@ const FAILED = "Your feedback did not arrive."
 // Return a back end that does what `backend` does, and shows a form in the tab's `element` after each answer.
 export const withFeedback = (element, words, backend) => {
     const form = new Form(words)
-    const predict = async (file, ...rest) => {
-        form.hide()
-        const answer = await backend.predict(file, ...rest)
-        if (rest[0].aborted) return answer
-        // Only now, after the tab has found its own parts in the element.
+    const predict = (file, ...rest) => {
+        // Only now, after the tab has found its own parts in the element. The style hides it until there is an answer.
         if (!form.element.isConnected) element.querySelector(".feedback").replaceWith(form.element)
         form.offer(file)
-        return answer
+        return backend.predict(file, ...rest)
     }
     return {...backend, predict}
 }
@@ -47,17 +44,13 @@ class Form {
         )
         this.thanks = make("p", {role: "status"})
         this.undo = button("Undo", () => this.takeBack())
-        this.element = make("div", {className: "feedback", hidden: true}, this.question, this.thanks, this.undo)
-    }
-
-    hide() {
-        this.element.hidden = true
+        this.element = make("div", {className: "feedback"}, this.question, this.thanks, this.undo)
     }
 
     // Ask about the answer to a photo. The box is never ticked at first, even if it was for another photo.
     offer(file) {
         this.file = file
-        this.element.hidden = this.question.hidden = this.keep.checked = false
+        this.question.hidden = this.keep.checked = false
         this.others.hidden = this.undo.hidden = true
         this.no.ariaExpanded = "false"
         this.thanks.textContent = ""

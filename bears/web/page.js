@@ -60,7 +60,7 @@ export class PhotoTab extends Tab {
 
     // Focus another button if the focused one was hidden. Otherwise the focus would jump to the top of the page.
     keepFocus() {
-        if (document.activeElement.checkVisibility()) return
+        if (document.activeElement.checkVisibility({visibilityProperty: true})) return
         const buttons = [".again", ".shoot", ".choose"].map(name => this.find(name))
         buttons.find(button => button.checkVisibility())?.focus({preventScroll: true})
     }
