@@ -28,7 +28,10 @@ MOVED = 0.5  # a track that moves or grows by this share of its longer side is c
 
 
 class Movement:
-    """Find the boxes in which something moves in a camera's frames: x, y, width, height in pixels. Ignore the `zones`."""
+    """Find the boxes in which something moves in a camera's frames: x, y, width, height in pixels.
+
+    Ignore the `zones`.
+    """
 
     def __init__(self, zones=()):
         self.zones = zones
