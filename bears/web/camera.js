@@ -112,7 +112,7 @@ export class CameraTab extends Tab {
         now.classList.toggle("long", sentence.length > LONG)
     }
 
-    // Show a warning below the picture. `of` is `lock` (of the screen) or `gap` (while the page was hidden).
+    // Show a warning below the picture. `of` is `lock` (of the screen), `gap` (while the page was hidden) or `ignored`.
     note(of, sentence = "") {
         this.find(`.${of}`).textContent = sentence
     }
@@ -121,6 +121,7 @@ export class CameraTab extends Tab {
     choosePart() {
         if (!this.video.videoWidth) return // it is still to come
         this.say(CHOOSING)
+        this.note("ignored")
         this.element.dataset.choosing = ""
         this.crop.start()
         this.find(".part").focus({preventScroll: true})
@@ -131,8 +132,8 @@ export class CameraTab extends Tab {
             size = [video.videoWidth, video.videoHeight]
         const enough = zones.add(crop.part)
         this.tracks.all = this.tracks.all.filter(({box}) => !zones.hides(box, ...size))
+        this.note("ignored", enough ? "" : TOO_MUCH)
         this.endChoice()
-        if (!enough) this.say(TOO_MUCH)
     }
 
     endChoice() {
