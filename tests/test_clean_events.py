@@ -64,7 +64,7 @@ def test_the_list_names_the_alarms_and_no_training(watched, capsys, monkeypatch)
 @pytest.mark.parametrize("text", ["", "[]", '{"scores": [{"picture": "crop-1.jpg"}]}'])
 def test_a_damaged_event_is_one_sentence(watched, text):
     next(watched.glob("events/*/event.json")).write_text(text)
-    with pytest.raises(DataError, match="move its folder away"):
+    with pytest.raises(DataError, match="Move the folder of this event elsewhere"):
         rank_events(watched)
 
 
