@@ -161,7 +161,7 @@ from bears.model.classifier import Classifier
 from bears.model.metadata import read_facts
 from bears.text import as_typed
 from bears.watch.alarm import PHOTO, Rule
-from bears.watch.engine import watch
+from bears.watch.engine import Frame, watch
 from bears.watch.frames import open_source
 from bears.watch.notify import Notifier, Progress, is_within, log
 from bears.watch.record import Record
@@ -218,7 +218,7 @@ def seen_in(hours):
     """Return a function that leaves out the picture of a frame outside the hours, if there are any."""
 
     def see(frame):
-        return frame._replace(picture=None) if hours and not is_within(datetime.now(), *hours) else frame
+        return Frame(frame.seconds, None) if hours and not is_within(datetime.now(), *hours) else frame
 
     return see
 
