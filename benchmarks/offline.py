@@ -96,7 +96,7 @@ def frames(page, files):
     torch.set_num_threads(1)
 
     def torch_alone(photos):
-        return model.ask(photos, alone=False)
+        return model.ask(photos)
 
     asked = {
         "Chromium": lambda: in_browser(page),

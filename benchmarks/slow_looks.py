@@ -64,7 +64,7 @@ class SlowModel:
     def __init__(self, look):
         self.look, self.now = look, 0
 
-    def ask(self, pictures, alone):
+    def ask(self, pictures):
         for picture in pictures:
             red, green, _ = np.asarray(picture, float).mean((0, 1))
             self.now += self.look

@@ -344,7 +344,7 @@ def print_photos(model, data):
     """
     groups = defaultdict(list)
     for row in read_photos(data):
-        [(probs, certainty, *_)] = model.ask([open_photo(row["file"], SIDE)], False)
+        [(probs, certainty, *_)] = model.ask([open_photo(row["file"], SIDE)])
         together = find_group(probs, certainty, model.limits.groups)
         groups[half(row["repo"]), row["group"]].append(score(probs, certainty, ALARM, together))
     names = sorted({name for _, name in groups})

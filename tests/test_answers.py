@@ -235,7 +235,7 @@ def test_a_table_and_megadetectors_file_are_told(group_model, tmp_path):
 class Torn:
     """Replace a model that can't tell which bear it is."""
 
-    def ask(self, pictures, alone):
+    def ask(self, pictures):
         return [(PROBS, GROUP, None, None)] * len(pictures)
 
 

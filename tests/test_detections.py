@@ -130,7 +130,7 @@ def test_animals_without_number_are_cut_out_as_the_model_asks(shapes, tmp_path, 
     class Counts:
         limits = NO_LIMITS
 
-        def ask(self, pictures, alone):
+        def ask(self, pictures):
             asked.append(len(cut))
             return [({"disc": 1.0}, "sure")] * len(pictures)
 

@@ -123,9 +123,9 @@ def test_only_a_photo_that_is_not_decided_is_searched(model, monkeypatch):
     searched, find = [], model.squares.detector.find_animals
     monkeypatch.setattr(model.squares.detector, "find_animals", lambda photo: searched.append(photo) or find(photo))
     clear, small, nothing = open_photo(GRIZZLY), small_bear(), GREY
-    answers = [model.ask([photo], False)[0] for photo in (small, clear, nothing)]
+    answers = [model.ask([photo])[0] for photo in (small, clear, nothing)]
     assert searched == [small, nothing]
-    together = model.ask([small, clear, nothing], False)
+    together = model.ask([small, clear, nothing])
     for (probs, *one), (same, *other) in zip(answers, together):
         assert list(probs.values()) == pytest.approx(list(same.values()), abs=1e-4)
         assert (one[0], one[2]) == (other[0], other[2])
@@ -166,7 +166,7 @@ def test_without_the_file_the_app_answers_as_without_a_detector(animals, monkeyp
     monkeypatch.setattr(squares, "Detector", lambda: Detector(tmp_path / "gone"))
     model = Classifier(animals)
     assert capsys.readouterr().out.count("Small animals are found less often: ") == 1
-    [(probs, certainty, *_)] = model.ask([open_photo(GRIZZLY)], False)
+    [(probs, certainty, *_)] = model.ask([open_photo(GRIZZLY)])
     assert model.squares.detector is None and certainty == SURE and max(probs, key=probs.get) == "grizzly"
 
 

@@ -127,7 +127,7 @@ def test_only_a_photo_that_may_show_a_class_is_looked_at_a_second_time(model):
             model.ask([photo])
             assert sides == looked_at
             sides.clear()
-        model.ask([hopeless, unsure, hopeless], alone=False)
+        model.ask([hopeless, unsure, hopeless])
         assert sides == [256, 448]
         model.squares.closer = 9 / 8, 7 / 4
         model.ask([unsure, hopeless])
@@ -139,7 +139,7 @@ def test_only_a_photo_that_may_show_a_class_is_looked_at_a_second_time(model):
 def test_photos_of_different_shapes_are_answered_in_their_order(model):
     photos = [open_photo(ROOT / "examples" / f"{label}.jpg") for label in ("teddy", "grizzly", "black")]
     photos[1] = photos[1].resize((300, 400))
-    labels = [max(probs, key=probs.get) for probs, *_ in model.ask(photos, alone=False)]
+    labels = [max(probs, key=probs.get) for probs, *_ in model.ask(photos)]
     assert labels == ["teddy", "grizzly", "black"]
 
 

@@ -46,7 +46,7 @@ def model():
 def test_one_photo_and_many_give_the_same_answers(model):
     photos = [open_photo(f) for f in EXAMPLES]
     assert [certainty for _, certainty, *_ in model.ask(photos)] == [GROUP, SURE, SURE]  # the first is black.jpg
-    for (probs, certainty, cam, *boxes), photo in zip(model.ask(photos, alone=False), photos):
+    for (probs, certainty, cam, *boxes), photo in zip(model.ask(photos), photos):
         [(lone_probs, lone_certainty, lone_cam, *lone_boxes)] = model.ask([photo])
         assert probs == pytest.approx(lone_probs, abs=1e-4)
         assert certainty == lone_certainty and boxes == lone_boxes

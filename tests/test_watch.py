@@ -262,7 +262,7 @@ class Scorer:
     def __init__(self, certainty="sure"):
         self.asked, self.certainty = 0, certainty
 
-    def ask(self, pictures, alone):
+    def ask(self, pictures):
         self.asked += len(pictures)
         for picture in pictures:
             red, green, _ = np.asarray(picture, float).mean((0, 1))

@@ -37,18 +37,15 @@ class Predictor:
         """Wait until the model is loaded, and return its `Limits`. Raises `ExportError`."""
         return self.loaded.result()
 
-    def predict(self, photo, alone):
-        """Return what `Classifier.ask` answers for an upright RGB image. Raises `ExportError`.
-
-        `alone` says that no other photo is waiting.
-        """
+    def predict(self, photo):
+        """Return what `Classifier.ask` answers for an upright RGB image. Raises `ExportError`."""
         self.load()
-        return self.submit(photo, alone).result()
+        return self.submit(photo).result()
 
-    def submit(self, photo, alone):
+    def submit(self, photo):
         """Queue a photo for the model; return a Future of the answer."""
         answer = Future()
-        self.waiting.put((photo, alone, answer))
+        self.waiting.put((photo, answer))
         return answer
 
     def work(self):
@@ -63,8 +60,8 @@ class Predictor:
             return
         self.loaded.set_result(model.limits)
         while True:
-            photos, alone, answers = zip(*self.take())
-            answer_all(answers, model, list(photos), all(alone))
+            photos, answers = zip(*self.take())
+            answer_all(answers, model, list(photos))
 
     def take(self):
         """Wait for a photo, then return it with the others that wait, up to `MAX_BATCH`."""
@@ -75,10 +72,10 @@ class Predictor:
         return batch
 
 
-def answer_all(answers, model, photos, alone):
+def answer_all(answers, model, photos):
     """Set the answer of each Future, or the exception that the model raised, so that no caller waits for ever."""
     try:
-        for answer, result in zip(answers, model.ask(photos, alone), strict=True):
+        for answer, result in zip(answers, model.ask(photos), strict=True):
             answer.set_result(result)
     except Exception as e:
         for answer in answers:

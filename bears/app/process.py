@@ -40,7 +40,6 @@ class LearnerProcess:
         self.file, self.trust, self.strictness = Path(file).absolute(), trust, strictness
         self.decode_workers = DecodeWorkers()
         self.open_at_once = threading.Semaphore(MAX_OPEN)
-        self.callers, self.counting = 0, threading.Lock()  # how many threads are in `predict`
         self.starting = threading.Lock()
         self.latest, self.closed = None, False
 
@@ -85,27 +84,17 @@ class LearnerProcess:
         """
         again = PhotoError("The model has just restarted", "Please send the photo again.")
         hung_up = find_caller()
-        with self.counted(), self.open_at_once:
+        with self.open_at_once:
             photo = self.decode_workers.open(file, hung_up)
             asked = self.start()
             with asked.unless_it_died(again):
-                probs, certainty, cam, *boxes = asked.predict(photo, alone=self.callers == 1)
+                probs, certainty, cam, *boxes = asked.predict(photo)
             if explain:  # frames of a camera, which have no heatmap, aren't counted
                 self.note(probs, certainty)
             return probs, certainty, draw_heatmap(photo, cam, *boxes) if explain else None, asked.limits
 
     def note(self, probs, certainty):
         """Do nothing with an answer. With `--feedback`, bears/app/feedback.py replaces this to count answers."""
-
-    @contextlib.contextmanager
-    def counted(self):
-        with self.counting:
-            self.callers += 1
-        try:
-            yield
-        finally:
-            with self.counting:
-                self.callers -= 1
 
     def close(self):
         """End all processes."""
@@ -144,11 +133,11 @@ class Started:
             with end_after(LOADING, self.process):
                 self.limits = self.predictor.load()
 
-    def predict(self, photo, alone):
+    def predict(self, photo):
         """Call `Predictor.predict`, and kill the process if that takes too long."""
         self.load()
         with end_after(ANSWERING, self.process):
-            return self.predictor.predict(photo, alone)
+            return self.predictor.predict(photo)
 
     def close(self):
         """Kill the process if it runs, and remove its socket."""
@@ -183,5 +172,5 @@ class Gone:
     def load(self):
         raise EOFError
 
-    def predict(self, photo, alone):
+    def predict(self, photo):
         raise EOFError

@@ -127,7 +127,7 @@ class Model:
         self.vocab = list(self.classifier.learn.dls.vocab)
 
     def answer(self, photos, labels):
-        asked = self.classifier.ask(photos, alone=True) if photos else []
+        asked = self.classifier.ask(photos) if photos else []
         limits = self.classifier.limits
         return [
             Answer(

@@ -17,6 +17,8 @@ from PIL import Image
 from torch import nn
 
 CORES = cpu_count()  # joblib's, which counts the cores that a container may use, not all of its host
+# The other cores open photos. If the network's threads had to share one, each layer would wait for the slowest.
+THREADS = max(1, CORES // 2)
 
 
 def limits_of(learn: Learner) -> Limits:
@@ -40,6 +42,8 @@ class Classifier:
             raise ExportError(
                 f"{file} is no image classifier of vision_learner: it has no body and head. Train one with train.py."
             )
+        if fitted := getattr(self.learn, "ood", None):
+            self.learn.ood = ood.in_single_precision(fitted)
         if strictness != 1:
             self.be_stricter(file, strictness)
         speed_up(self.learn.model.eval())
@@ -67,16 +71,15 @@ class Classifier:
                 f"{file} doesn't give a probability for each of its classes. Train it again with train.py."
             )
 
-    def ask(self, photos: list[Image.Image], alone: bool = True) -> list[tuple]:
+    def ask(self, photos: list[Image.Image]) -> list[tuple]:
         """Classify RGB PIL images; return a tuple (probs, certainty, map, square, animal) for each.
 
         `probs` is a dict from class to probability. `certainty` is the kind of answer, as in bears/model/answers.py.
         `map` is the activation map of the top class, (h, w), or None if the head has none. `square` is the part of the
         image that was classified: left, top, right, bottom in pixels. `animal` is the box of the animal in it, or None
         if the detector's crop did not decide.
-        If not `alone`, other photos are waiting, and half of the cores are left for opening them.
         """
-        torch.set_num_threads(CORES if alone else max(1, CORES // 2))
+        torch.set_num_threads(THREADS)
         return [
             (dict(zip(self.learn.dls.vocab, a.probs.tolist())), self.certainty(a), self.explain(a), a.box, a.animal)
             for a in self.squares.ask(photos)

@@ -145,6 +145,11 @@ def stricter(fitted: dict, strictness: float) -> dict:
     return fitted | {name: strictness * fitted[name] for name in ("threshold", "sure")}
 
 
+def in_single_precision(fitted: dict) -> dict:
+    """Return what was fitted, which an export has in half precision, so that `score` need not convert it each time."""
+    return {name: value.float() if isinstance(value, Tensor) else value for name, value in fitted.items()}
+
+
 def shows_none(detector: dict, score: Any) -> Any:
     """Return whether a photo with this score shows none of the classes. Takes a number, array or tensor."""
     return score < detector["threshold"]

@@ -14,8 +14,11 @@ from timm.layers import BatchNormAct2d, Conv2dSame
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+# Weights of a packed layer, at most. The order that oneDNN needs in larger ones depends on the size of the picture and
+# on the number of threads, and a call that finds another order takes 10 ms to change it.
+MAX_PACKED = 100_000
 # Options of glibc's mallopt by their codes in malloc.h: M_MMAP_THRESHOLD and M_TRIM_THRESHOLD (bytes), M_ARENA_MAX
-MALLOPT = {-3: 2**30, -1: 2**30, -8: 2}
+MALLOPT = {-3: 2**30, -1: 2**30, -8: 1}
 
 
 def speed_up(model: nn.Module) -> None:
@@ -96,6 +99,8 @@ class PackedConv(nn.Module):
 
 
 def packed(conv: nn.Conv2d) -> nn.Module:
+    if conv.weight.numel() > MAX_PACKED:
+        return conv
     plain = type(conv) in (nn.Conv2d, SameConv) and conv.padding_mode == "zeros" and isinstance(conv.padding, tuple)
     return PackedConv(conv) if plain else conv
 

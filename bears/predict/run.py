@@ -52,7 +52,7 @@ def ask_all(keys, total, task, model, file, journal):
             if isinstance(pictures, PhotoError):
                 append(key, pictures.reason)
             else:
-                answers = [answer for batch in batches(iter(pictures)) for answer in model.ask(batch, False)]
+                answers = [answer for batch in batches(iter(pictures)) for answer in model.ask(batch)]
                 append(key, *task.row(pictures, answers, facts, model.limits))
             progress.count()
     progress.print()

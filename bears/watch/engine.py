@@ -114,7 +114,7 @@ class Watcher:
         cuts, asked = [cut(track.box, size) for track in due], self.clock()
         shown = [cover(picture, self.zones) if track is self.whole else picture for track in due]
         pictures = [as_photo(full[top:bottom, left:right]) for full, (left, top, right, bottom) in zip(shown, cuts)]
-        answers, looks = list(self.model.ask(pictures, False)), []
+        answers, looks = list(self.model.ask(pictures)), []
         self.took = (self.clock() - asked) / len(due)
         for track, box, photo, (probs, certainty, *_) in zip(due, cuts, pictures, answers):
             group = find_group(probs, certainty, self.groups)
