@@ -10,7 +10,7 @@ import onnx
 import pytest
 import torch
 from bears.errors import DetectorError
-from bears.model import detector, ood, squares
+from bears.model import ood, squares
 from bears.model.answers import NONE, SURE
 from bears.model.classifier import Classifier
 from bears.model.detector import FILE, Detector
@@ -168,10 +168,6 @@ def test_without_the_file_the_app_answers_as_without_a_detector(animals, monkeyp
     assert capsys.readouterr().out.count("Small animals are found less often: ") == 1
     [(probs, certainty, *_)] = model.ask([open_photo(GRIZZLY)])
     assert model.squares.detector is None and certainty == SURE and max(probs, key=probs.get) == "grizzly"
-
-
-def test_threads_leave_a_core_to_the_model():
-    assert 1 <= detector.THREADS <= max(1, detector.cpu_count() // 2)
 
 
 @pytest.mark.slow

@@ -43,7 +43,6 @@ USED = [
     ("plum-dispatch", FASTAI, "plum:Function", "clear_cache"),
     ("fastprogress", "learning/learner.py", "fastprogress.fastprogress", "NO_BAR"),
     ("fastprogress", "learning/learner.py", "fastprogress.fastprogress:ConsoleProgressBar", "fill"),
-    ("torch", "model/optimize.py", "torch:ops.mkldnn", "_reorder_convolution_weight _convolution_pointwise"),
     ("pillow", "model/photo.py", "PIL.Image", "OPEN"),
     ("pillow", "model/photo.py", "PIL.WebPImagePlugin:WebPImageFile", "_decoder rawmode"),
     ("urllib3", "download.py", "urllib3.connection:HTTPConnection", "_new_conn"),

@@ -24,15 +24,18 @@ from bears.model.answers import GROUP, NONE, SURE
 from bears.model.classifier import Classifier
 from bears.model.export import open_export
 from bears.model.heatmap import activation_map, draw_heatmap, find_peak, is_inside
-from bears.model.optimize import speed_up
+from bears.model.optimize import FastBody, speed_up
 from bears.model.photo import open_photo, small_jpeg
 from bears.train import evaluation
 from bears.train.ood_eval import fit_detector
 from bears.train.options import EXCLUDED
 from bears.train.options import PHOTOS as PHOTOS_CSV
 from fastai.data.transforms import get_image_files
+from fastai.vision.learner import create_body
 from helpers import ROOT, in_front_end
 from PIL import Image
+from torch import nn
+from torchvision.models import resnet18
 
 FACTS = json.loads((ROOT / "export.json").read_text())
 EXAMPLES = [f for f in sorted((ROOT / "examples").glob("*.jpg")) if f.stem != "none"]
@@ -53,14 +56,25 @@ def test_one_photo_and_many_give_the_same_answers(model):
         assert np.allclose(cam, lone_cam, atol=1e-3)
 
 
+class Swish(nn.Sequential):
+    """Replace a body by one that ONNX Runtime isn't asked to compute."""
+
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 8, 3, stride=2), nn.SiLU())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sides", [(256, 256), (300, 300), (199, 231)])
-def test_the_faster_network_says_the_same_whatever_the_size(sides):
-    body, x = open_export(ROOT / "export.pkl").model.eval(), torch.rand(2, 3, *sides)
+@pytest.mark.parametrize("make", ["export", resnet18, Swish])
+def test_the_faster_network_says_the_same_whatever_the_size(make, sides):
+    torch.manual_seed(0)
+    learnt = open_export(ROOT / "export.pkl").model if make == "export" else nn.Sequential(create_body(make(), cut=-2))
+    model, x = learnt.eval(), torch.rand(2, 3, *sides)
     with torch.no_grad():
-        expected = body(x)
-        speed_up(body)
-        assert torch.allclose(body(x), expected, atol=1e-3)
+        expected = model(x)
+        speed_up(model)
+        assert isinstance(model[0], FastBody) == (make is not Swish)
+        assert torch.allclose(model(x), expected, atol=1e-3)
 
 
 def test_heat_map_is_exact_its_mean_is_the_score_of_the_class(model):

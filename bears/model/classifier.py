@@ -9,16 +9,12 @@ from bears.model import ood
 from bears.model.answers import NO_LIMITS, Limits
 from bears.model.export import open_export
 from bears.model.heatmap import activation_map
-from bears.model.optimize import speed_up
+from bears.model.optimize import FastBody, speed_up
+from bears.model.runtime import THREADS
 from bears.model.squares import Answer, create_squares, has_linear_head
 from fastai.learner import Learner
-from joblib import cpu_count
 from PIL import Image
 from torch import nn
-
-CORES = cpu_count()  # joblib's, which counts the cores that a container may use, not all of its host
-# The other cores open photos. If the network's threads had to share one, each layer would wait for the slowest.
-THREADS = max(1, CORES // 2)
 
 
 def limits_of(learn: Learner) -> Limits:
@@ -47,6 +43,8 @@ class Classifier:
         if strictness != 1:
             self.be_stricter(file, strictness)
         speed_up(self.learn.model.eval())
+        # torch's threads wait for the slowest at each step. So they need cores of their own: the others open photos.
+        self.threads = 1 if isinstance(self.learn.model[0], FastBody) else THREADS
         self.try_out(file)
 
     def be_stricter(self, file: Path, strictness: float) -> None:
@@ -79,7 +77,7 @@ class Classifier:
         image that was classified: left, top, right, bottom in pixels. `animal` is the box of the animal in it, or None
         if the detector's crop did not decide.
         """
-        torch.set_num_threads(THREADS)
+        torch.set_num_threads(self.threads)
         return [
             (dict(zip(self.learn.dls.vocab, a.probs.tolist())), self.certainty(a), self.explain(a), a.box, a.animal)
             for a in self.squares.ask(photos)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from bears.errors import DetectorError
-from joblib import cpu_count
+from bears.model.runtime import open_network
 from PIL import Image
 from torchvision.ops import nms
 
@@ -21,20 +21,13 @@ CELL = 32  # pixels; both sides of the network's input are multiples of this
 SIDE = 640  # pixels of the input's longer side, as in the network's training
 MIN_CONF = 0.2  # boxes with a lower score are dropped
 OVERLAP = 0.45  # intersection over union; boxes that overlap more than this show the same animal
-THREADS = max(1, cpu_count() // 2)  # the other cores are for the model
 
 
 class Detector:
     """Find animals in photos, from any number of threads. Raises `DetectorError` if the network can't be opened."""
 
     def __init__(self, file: Path = FILE) -> None:
-        import onnxruntime  # here since it is slow, and most commands don't need it
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = THREADS, 3
-        options.enable_cpu_mem_arena = False  # the arena would keep the memory of the largest photo
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads use no CPU
-        self.session = onnxruntime.InferenceSession(read(file), options, providers=["CPUExecutionProvider"])
+        self.session = open_network(read(file))
 
     def find_animals(self, photo: Image.Image, side: int = SIDE) -> tuple[np.ndarray, np.ndarray]:
         """Return the boxes of the animals in an RGB photo, and their scores from 0 to 1, best first.

@@ -4,6 +4,7 @@ The graph also computes what bears/model/squares.py and bears/model/ood.py do wi
 to the training photos. The browser only chooses among the squares.
 """
 
+from collections.abc import Callable
 from copy import deepcopy
 from fnmatch import fnmatch
 
@@ -12,11 +13,11 @@ import onnx
 import torch
 from bears.errors import OfflineError
 from bears.model import ood
-from bears.model.optimize import replace, same_padding
 from bears.model.squares import cells, find_grid, has_linear_head, plain_size
 from fastai.data.transforms import IntToFloatTensor, Normalize
 from fastai.learner import Learner
 from onnxscript.optimizer import fold_constants_ir, remove_unused_nodes
+from timm.layers import Conv2dSame
 from torch import nn
 
 # Exporters have silent bugs, so only these are allowed. tests/test_offline.py compares one of each with torch.
@@ -52,6 +53,42 @@ class AllSquares(nn.Module):
         if self.fitted is not None:
             found["score"] = ood.score(self.fitted, features)
         return found
+
+
+def replace(module: nn.Module, better: Callable) -> None:
+    """Replace each convolution by `better(convolution)`."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.Conv2d):
+            setattr(module, name, better(child))
+        else:
+            replace(child, better)
+
+
+class SameConv(nn.Conv2d):
+    """Convolve with TensorFlow's "same" padding (odd kernels, stride 2), without copying the pixels where possible.
+
+    For a side of even length, TensorFlow adds one more pixel at the end than at the start. The kernel here has a first
+    row and column of zeros, so that the same padding on both sides gives the same result. For a side of odd length,
+    TensorFlow pads both ends equally; only then a copy with one more pixel at the start is made.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(self.pad(x))
+
+    @staticmethod
+    def pad(x: torch.Tensor) -> torch.Tensor:
+        height, width = x.shape[-2:]
+        return nn.functional.pad(x, (width % 2, 0, height % 2, 0)) if height % 2 or width % 2 else x
+
+
+def same_padding(conv: nn.Conv2d) -> nn.Conv2d:
+    size = conv.kernel_size[0]
+    if not isinstance(conv, Conv2dSame) or (conv.kernel_size, conv.stride) != ((size, size), (2, 2)) or size % 2 == 0:
+        return conv
+    same = SameConv(conv.in_channels, conv.out_channels, size + 1, 2, size // 2, groups=conv.groups)
+    same.weight = nn.Parameter(nn.functional.pad(conv.weight, (1, 0, 1, 0)))
+    same.bias = conv.bias
+    return same.eval()
 
 
 def find_shape(learn: Learner) -> dict:

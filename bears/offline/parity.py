@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from bears.errors import OfflineError, PhotoError
 from bears.model.answers import GROUP, NONE
 from bears.model.classifier import Classifier
 from bears.model.photo import open_photo
+from bears.model.runtime import open_network
 from bears.model.squares import Answer, Grid, WholePhotos, find_corners, middle
 from PIL import Image
 
@@ -24,9 +24,7 @@ class GraphSquares(WholePhotos):
 
     def __init__(self, graph: bytes, names: list[str], shape: dict, fitted: dict | None):
         super().__init__(fitted, Grid(shape["size"], shape["side"]))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = 1, 3
-        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.session = open_network(graph, threads=1)
         self.names, self.in_whole = names, shape["whole"]
 
     def ask(self, photos):

@@ -7,8 +7,8 @@ from itertools import islice
 
 from bears import distributed
 from bears.errors import PhotoError
-from bears.model.classifier import CORES
 from bears.model.metadata import read_facts
+from bears.model.runtime import CORES
 
 BATCH = 4  # crops of one photo in a batch; different photos are not mixed, so that answers don't depend on others
 OPENERS = max(1, CORES // 2)  # threads that open photos; the other cores are for the model
