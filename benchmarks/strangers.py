@@ -40,9 +40,15 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
+def trained_on():
+    """Return the SHA-256 hashes of the photos that the bears' model was trained on."""
+    with PHOTOS.open(newline="", encoding="utf-8") as rows:
+        return {row["sha256"] for row in csv.DictReader(rows)}
+
+
 def read_tables(folder):
     """Return (file, label, group) for each photo of the tables in `folder`."""
-    known = {row["sha256"] for row in csv.DictReader(PHOTOS.open(newline="", encoding="utf-8"))}
+    known = trained_on()
     for name in ("life", "camp"):
         with open(folder / name / f"{name}.csv", newline="", encoding="utf-8") as f:
             rows = [row for row in csv.DictReader(f) if not row["file"].endswith(".mp4")]

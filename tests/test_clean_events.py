@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from bears.clean.__main__ import kind_of, main, sum_up_steps
-from bears.clean.events import FALSE_ALARM, UNCLEAR, Alarms, rank_events
+from bears.clean.events import FALSE_ALARM, UNCLEAR, Alarms, find_false_alarms, rank_events
 from bears.clean.page import Review, Step
 from bears.errors import DataError
 
@@ -21,7 +21,7 @@ def watched(shapes, tmp_path):
             {"score": 0, "probs": {"disc": 1}},
         ]
         looks.append({"score": score, "probs": {"disc": 0.2, "square": 0.8}, "picture": "crop-3.jpg"})
-        (folder / "event.json").write_text(json.dumps({"event": "alarm", "scores": looks}))
+        (folder / "event.json").write_text(json.dumps({"event": "alarm", "source": "camera 0", "scores": looks}))
         for name in ("crop-1.jpg", "crop-3.jpg") if day < 3 else ():
             shutil.copy(shapes / "square" / "00.jpg", folder / name)
     return tmp_path
@@ -61,11 +61,26 @@ def test_the_list_names_the_alarms_and_no_training(watched, capsys, monkeypatch)
     assert "2 photos to review: 2 may be false alarms." in said and "train" not in said
 
 
+def test_only_what_somebody_has_called_a_false_alarm_of_this_camera_is_one(watched):
+    alarms, pictures = Alarms(watched), sorted((watched / "events" / "2026-05-01T23-10-42.456").glob("*.jpg"))
+    alarms.move(name(1), FALSE_ALARM)
+    alarms.keep(name(2))
+    assert find_false_alarms(watched) == find_false_alarms(watched, "camera 0") == pictures
+    assert find_false_alarms(watched, "camera 1") == []
+    alarms.undo(name(1))
+    assert find_false_alarms(watched) == []
+    alarms.set_aside(name(1))
+    assert find_false_alarms(watched) == []
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"scores": [{"picture": "crop-1.jpg"}]}'])
 def test_a_damaged_event_is_one_sentence(watched, text):
-    next(watched.glob("events/*/event.json")).write_text(text)
+    (watched / name(1)).with_name("event.json").write_text(text)
     with pytest.raises(DataError, match="Move the folder of this event elsewhere"):
         rank_events(watched)
+    Alarms(watched).move(name(1), FALSE_ALARM)
+    with pytest.raises(DataError, match="Move the folder of this event"):
+        find_false_alarms(watched)
 
 
 def test_a_picture_outside_of_its_event_is_not_shown(watched):

@@ -213,7 +213,7 @@ MAY_IMPORT = {
     "train": BASE | {"model", "learning"},
     "predict": BASE | {"model"},
     "report": BASE | {"model"},
-    "watch": BASE | {"model"},
+    "watch": BASE | {"clean", "model"},
     "offline": BASE | {"model", "web"},
     "deploy": BASE | {"compare", "model", "offline"},
 }

@@ -265,6 +265,12 @@ def test_an_animal_is_resized_to_what_the_network_sees():
     assert abs(np.asarray(cut_square(smooth, (10, 20, 74, 84), 32), int) - np.asarray(expected)).max() <= 1
 
 
+def test_a_known_false_alarm_is_much_more_like_an_earlier_one_than_like_the_training_photos():
+    detector, known = {"gallery": torch.tensor([[1.0, 0.0]])}, torch.tensor([[0.6, -0.8], [0.0, 2.0]])
+    photos = torch.tensor([[0.0, 5.0], [1.0, 1.0], [1.0, 1.1], [1.0, 2.0], [3.0, 0.0]])
+    assert ood.shows_known(detector, photos, known).tolist() == [True, False, False, True, False]
+
+
 def test_answers_about_an_animal_are_averaged():
     answers = [
         Answer(torch.tensor(p), None, score, fmap) for p, score, fmap in (([1.0, 0], 0.2, "a"), ([0, 1.0], 0.6, "b"))

@@ -23,12 +23,15 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from bears.clean.events import FALSE_ALARM, Alarms, rank_events
+from bears.clean.page import Review, Step
 from bears.errors import WatchError
 from bears.model.classifier import Classifier
 from bears.watch import __main__ as command
 from bears.watch import frames, notify
 from bears.watch.alarm import PHOTO, Alarm, Rule, score
 from bears.watch.engine import Frame, watch
+from bears.watch.learnt import open_picture
 from bears.watch.record import GB, Record, append
 from bears.watch.replay import replay
 from bears.watch.schedule import Schedule
@@ -194,9 +197,30 @@ def test_a_replay_says_why_it_alarmed_and_what_other_settings_had_done(bear_watc
 
 
 @pytest.mark.slow
+def test_what_was_called_a_false_alarm_alarms_no_more_and_a_bear_still_does(
+    bear_watch, opened, open_model, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(open_model, "false_alarms", None)  # so that other tests get it back as it was
+    watched = Path(shutil.copytree(bear_watch, tmp_path / "watched"))
+
+    def alarms(photo):
+        film, out = write_film(tmp_path / f"{photo}.mp4", walk(photo, height=180)), tmp_path / photo
+        command.main([film, "--out", str(out), "--learn", str(watched)])
+        return len(events_of(out))
+
+    assert alarms("grizzly") == 1 and "has no false alarms" in capsys.readouterr().out
+    review = Review(Alarms(watched), rank_events(watched))
+    review.take(Step(action="move", name=review.waiting("grizzly")[0].name, goal=FALSE_ALARM))
+    shutil.rmtree(tmp_path / "grizzly")
+    assert [alarms("grizzly"), alarms("black")] == [0, 1]
+    assert "pictures of false alarms" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "args, said",
     [
+        (["film.mp4", "--learn", "nowhere"], "There is no folder nowhere. Give --learn the folder of a watch."),
         (
             ["nowhere.mp4"],
             "There is no nowhere.mp4. Give a film, a folder, a camera (0) or a stream (rtsp://, http://).",
@@ -247,6 +271,18 @@ def test_options_that_make_no_sense_are_refused(option, capsys):
     with pytest.raises(SystemExit):
         command.parse_args(["0", *option])
     assert option[0] in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_replay_learns_nothing(capsys):
+    with pytest.raises(SystemExit):
+        command.parse_args(["--replay", "watched", "--learn", "watched"])
+    assert "--learn is for a new watch" in capsys.readouterr().err
+
+
+def test_a_picture_of_a_false_alarm_that_does_not_open_is_one_sentence(tmp_path):
+    (tmp_path / "crop-1.jpg").write_text("no photo")
+    with pytest.raises(WatchError, match=r"crop-1\.jpg can't be used: .*\. Move its folder away\."):
+        open_picture(tmp_path / "crop-1.jpg")
 
 
 # Passes and alarms

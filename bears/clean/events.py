@@ -4,11 +4,13 @@ Decisions are in `set-aside/log.csv` of the folder, like all steps of the review
 """
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 from bears.clean.decisions import Decisions
 from bears.clean.ranking import MAY_BE_FALSE, RankedPhoto
 from bears.errors import DataError
+from bears.model.answers import likeliest
 from bears.model.wording import percent
 
 FALSE_ALARM, UNCLEAR = "false alarm", "can't tell"
@@ -29,17 +31,46 @@ def rank_events(folder: Path) -> dict[str, list[RankedPhoto]]:
     return {label: [photo for photo in photos if photo.label == label] for label in labels}
 
 
+def find_false_alarms(folder: Path, source: str | None = None) -> list[Path]:
+    """Return the pictures of alarms that somebody has marked as false, the latest first; of one source, or of all.
+
+    Raises `DataError`.
+    """
+    said = {Path(step["from"]).parent: step["action"] for step in Decisions(folder).steps()}
+    files = [file for file in find_events(folder) if said.get(file.parent.relative_to(folder)) == FALSE_ALARM]
+    return [picture for file in files for picture in pictures_of(file, source)]
+
+
+def pictures_of(file, source):
+    """Return the pictures of an alarm, or none if it is of another source."""
+    with in_words(file):
+        event = json.loads(file.read_text(encoding="utf-8"))
+        return [picture for _, picture in looks_of(event, file) if source in (None, event["source"])]
+
+
+def looks_of(event, file):
+    """Return a list of (look, picture): what the model said, and the path of its picture. Missing ones are left out."""
+    looks = [(look, file.parent / look["picture"]) for look in event["scores"] if "picture" in look]
+    return [(look, picture) for look, picture in looks if picture.parent == file.parent and picture.is_file()]
+
+
+@contextmanager
+def in_words(file):
+    """Raise `DataError` if a file is not as `watch` has written it."""
+    try:
+        yield
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        raise DataError(f"{file} can't be read. Move the folder of this event elsewhere, and try again.") from None
+
+
 def describe(file, folder):
     """Return the crop with the highest score of an alarm, or None if there is none. Raises `DataError`."""
-    try:
-        looks = [look for look in json.loads(file.read_text(encoding="utf-8"))["scores"] if "picture" in look]
-        best = max(looks, key=lambda look: look["score"], default=None)
-        picture = best and file.parent / best["picture"]
-        if not picture or picture.parent != file.parent or not picture.is_file():
+    with in_words(file):
+        looks = looks_of(json.loads(file.read_text(encoding="utf-8")), file)
+        if not looks:
             return None
-        label, score = max(best["probs"], key=best["probs"].get), float(best["score"])
-    except (OSError, KeyError, TypeError, ValueError, AttributeError):
-        raise DataError(f"{file} can't be read. Move the folder of this event elsewhere, and try again.") from None
+        best, picture = max(looks, key=lambda look: look[0]["score"])
+        label, score = likeliest(best["probs"]), float(best["score"])
     says = f"an alarm of {file.parent.name[:16].replace('T', ' ')}: {label}, {percent(score)}"
     name = picture.relative_to(folder).as_posix()
     return RankedPhoto(name, label, score, says, frozenset({MAY_BE_FALSE}), label, None)

@@ -1,12 +1,13 @@
 """Classify photos with an export: probabilities, the kind of answer, and the heatmap."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 from bears.errors import ExportError
 from bears.model import ood
-from bears.model.answers import NO_LIMITS, Limits
+from bears.model.answers import NO_LIMITS, NONE, Limits
 from bears.model.export import open_export
 from bears.model.heatmap import activation_map
 from bears.model.optimize import FastBody, speed_up
@@ -33,6 +34,7 @@ class Classifier:
 
     def __init__(self, file: Path, trust: bool = False, detect: bool = True, strictness: float = 1.0) -> None:
         self.detect = detect
+        self.false_alarms: torch.Tensor | None = None  # their features, (pictures, n)
         self.learn = open_export(file, trust)
         if not (isinstance(self.learn.model, nn.Sequential) and len(self.learn.model) == 2):
             raise ExportError(
@@ -83,8 +85,26 @@ class Classifier:
             for a in self.squares.ask(photos)
         ]
 
+    def learn_false_alarms(self, photos: Iterable[Image.Image]) -> None:
+        """Answer `NONE` from now on for photos that are more similar to one of these than to the training photos.
+
+        Raises `ExportError` if the export doesn't say what its training photos look like.
+        """
+        if not getattr(self.learn, "ood", None):
+            raise ExportError("This model never says that a photo shows none of its classes. Leave out --learn.")
+        self.false_alarms = torch.cat(
+            [self.features(answer) for photo in photos for answer in self.squares.ask([photo])]
+        )
+
+    @torch.no_grad()
+    def features(self, answer: Answer) -> torch.Tensor:
+        """Return the input of the head's last layer for the square that an answer is about, (1, n)."""
+        return self.learn.model[1][:-1](torch.stack([answer.fmap]))
+
     def certainty(self, answer: Answer) -> str:
-        """Return which of the four kinds of answer this is (`ood.certainty`)."""
+        """Return which of the four kinds of answer this is (`ood.certainty`): `NONE` for a known false alarm."""
+        if self.false_alarms is not None and ood.shows_known(self.learn.ood, self.features(answer), self.false_alarms):
+            return NONE
         return ood.certainty(getattr(self.learn, "ood", None), answer.probs.tolist(), answer.score)
 
     def explain(self, answer: Answer) -> np.ndarray | None:

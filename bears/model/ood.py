@@ -30,6 +30,7 @@ SHARE_POWER = 0.25  # with copies, gives ImageNet's answer less weight, since it
 TURNED_AWAY = 0.06  # the share of the copies that is "none of the classes"
 UNSURE = 0.08  # the share of the copies that is "not sure" or "none of the classes"
 TURNED_AWAY_WITHOUT_COPIES = 0.01  # the same share of the training photos, if there are no copies
+MARGIN = 0.15  # how much more similar a photo must be to a known false alarm than to the training photos
 LIKELY = 0.5  # the probability that a verdict needs; below it, all other classes together are more likely
 
 
@@ -114,11 +115,21 @@ def score(detector: dict, features: Tensor, allowed: Tensor | None = None) -> Te
 
     `allowed`, (photos, gallery), says which training photos each photo may be compared with.
     """
+    return likeness(detector, features, allowed).clamp(min=0) * own_share(detector, features) ** detector["share_power"]
+
+
+def likeness(detector: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
+    """Return the mean cosine similarity of each photo to its nearest training photos, (photos,)."""
     similarity = normalize(features) @ detector["gallery"].float().T
     if allowed is not None:
         similarity[~allowed] = -1
-    likeness = similarity.topk(min(NEIGHBOURS, similarity.shape[1]), dim=1).values.mean(dim=1)
-    return likeness.clamp(min=0) * own_share(detector, features) ** detector["share_power"]
+    return similarity.topk(min(NEIGHBOURS, similarity.shape[1]), dim=1).values.mean(dim=1)
+
+
+def shows_known(detector: dict, features: Tensor, known: Tensor, margin: float = MARGIN) -> Tensor:
+    """Return whether each photo is more similar to one of the `known` photos than to the training photos, (photos,)."""
+    nearest = (normalize(features) @ normalize(known).T).amax(dim=1)
+    return nearest > likeness(detector, features) + margin
 
 
 def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) -> str:

@@ -3,6 +3,7 @@
 python3 -m bears watch 0                                   # a camera of this computer
 python3 -m bears watch rtsp://user:password@192.168.1.20/stream1 --sound --until 07:00
 python3 -m bears watch film.mp4 --out my_watch             # my_watch/events: why, with pictures and clips
+python3 -m bears watch 0 --learn watched                   # no alarm for what looks like your false alarms
 python3 -m bears watch --replay my_watch --threshold 0.3   # which alarms another threshold would have raised
 
 This is a demo, not a safety device. Press Ctrl-C to stop.
@@ -71,6 +72,12 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         help="folder for scores and events (default: watched)",
     )
     parser.add_argument(
+        "--learn",
+        type=Path,
+        metavar="DIR",
+        help="folder of an earlier watch: no alarm for what looks like the false alarms that `clean DIR` has marked",
+    )
+    parser.add_argument(
         "--max-gb",
         type=positive,
         default=1,
@@ -85,6 +92,8 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     args = parser.parse_args(argv)
     if bool(args.source) == bool(args.replay):
         parser.error("give either a SOURCE to watch, or --replay DIR")
+    if args.learn and args.replay:
+        parser.error("--learn is for a new watch. Leave it out to replay one.")
     return args
 
 
@@ -178,6 +187,10 @@ def run(args):
         check_writable(args.out)
         facts = read_facts(args.model)
         model = Classifier(args.model, args.trust_model, detect=source.whole_only)
+        if args.learn:
+            from bears.watch.learnt import learn  # here since it imports what cleaning needs, which takes seconds
+
+            learn(model, args.learn, source)
         rule = PHOTO if source.whole_only else Rule()
         rule = replace(rule, threshold=args.threshold or rule.threshold)
         classes = list(model.learn.dls.vocab)

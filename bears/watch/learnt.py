@@ -1,0 +1,36 @@
+"""Let a watch ignore what looks like the false alarms that somebody has marked with `python3 -m bears clean`."""
+
+from pathlib import Path
+
+from bears.clean.events import find_false_alarms
+from bears.errors import PhotoError, WatchError
+from bears.model.classifier import Classifier
+from bears.model.photo import open_photo
+from bears.text import as_typed
+from bears.watch.frames import SIDE, Film, Folder, Live
+from bears.watch.notify import log
+
+MOST = 200  # pictures, the latest; the model takes a moment for each at the start
+
+
+def learn(model: Classifier, folder: Path, source: Film | Live | Folder) -> None:
+    """Let a model ignore what looks like the false alarms of `source` that are marked in the folder of a watch.
+
+    For a film, those of all sources count, since the next film of a camera has another name. Raises `WatchError`,
+    `DataError` or `ExportError`.
+    """
+    if not folder.is_dir():
+        raise WatchError(f"There is no folder {folder}. Give --learn the folder of a watch.")
+    pictures, name = find_false_alarms(folder, source.name if source.live else None)[:MOST], as_typed(folder)
+    if pictures:
+        model.learn_false_alarms(map(open_picture, pictures))
+        log(f"No alarm for what looks like {len(pictures)} pictures of false alarms in {name}")
+    else:
+        log(f"{name} has no false alarms of {source.name}. Mark them: python3 -m bears clean {name}")
+
+
+def open_picture(file):
+    try:
+        return open_photo(file, SIDE)
+    except PhotoError as e:
+        raise WatchError(f"{file} can't be used: {e.reason}. Move its folder away.") from None
