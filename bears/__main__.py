@@ -119,6 +119,8 @@ def create_venv():
             "This Python can't create virtual environments. On Debian and Ubuntu, install the package python3-venv"
             f" (sudo apt install python3-venv), {AGAIN}"
         )
+    if VENV.is_symlink():  # only the link is ours, not what it leads to
+        VENV.unlink()
     venv.create(VENV, with_pip=True, clear=True, symlinks=sys.platform != "win32")
     locked = re.search(r"^uv==(.*\\\n)*.*\n", LOCK.read_text(encoding="utf-8"), re.MULTILINE)[0]  # with its hashes
     (VENV / "uv.txt").write_text(locked)

@@ -10,6 +10,7 @@ import time
 import zipfile
 
 import pytest
+from bears import __main__ as launcher
 from bears.__main__ import COMMANDS, INTO, LOCK, UV, pip_settings
 from helpers import ROOT, free_port, get
 
@@ -37,6 +38,19 @@ def test_help_and_refusals_come_before_slow_imports(program, option, status):
     assert result.returncode == status and f"usage: python3 -m bears {program} " in result.stdout + result.stderr
     assert "bears.cli" in imported
     assert not imported & {"torch", "gradio", "fastai", "numpy", "requests", "huggingface_hub"}
+
+
+@needs_posix
+def test_of_a_linked_environment_only_the_link_is_removed(tmp_path, monkeypatch):
+    elsewhere, link = tmp_path / "elsewhere", tmp_path / ".venv"
+    elsewhere.mkdir()
+    (elsewhere / "mine").touch()
+    link.symlink_to(elsewhere)
+    monkeypatch.setattr(launcher, "VENV", link)
+    monkeypatch.setattr(launcher, "PYTHON", "false")  # instead of the pip that would install uv
+    with pytest.raises(SystemExit):
+        launcher.create_venv()
+    assert (elsewhere / "mine").exists() and not link.is_symlink() and (link / "bin" / "python").exists()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -299,3 +300,16 @@ def test_without_its_network_no_animals_are_found_and_a_sentence_says_so(tmp_pat
     monkeypatch.setattr(detections.detector, "Detector", partial(detections.detector.Detector, tmp_path / "gone.gz"))
     with pytest.raises(SystemExit, match=r"gone\.gz can't be read .*\. Copy it again from the repository\.$"):
         predict.main([str(ROOT / "examples" / "teddy.jpg"), "--find-animals", "--out", str(tmp_path / "out.json")])
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        (["--find-animals", "--out", "found.csv"], r"Labels of animals are written as JSON.* ends in \.json"),
+        (["--out", "found.JSON"], r"A row per photo is written as CSV.* ends in \.csv"),
+    ],
+)
+def test_a_name_that_promises_another_format_is_refused(options, sentence, capsys):
+    with pytest.raises(SystemExit):
+        predict.parse_args(["photos", *options])
+    assert re.search(sentence, " ".join(capsys.readouterr().err.split()))

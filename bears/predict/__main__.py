@@ -39,7 +39,11 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         help="file to write (default: predictions.csv, or predictions.json when labelling animals)",
     )
     args = parser.parse_args(argv)
-    args.out = args.out or Path("predictions.json" if args.detections or args.find_animals else "predictions.csv")
+    wanted, other = (".json", ".csv") if args.detections or args.find_animals else (".csv", ".json")
+    args.out = args.out or Path(f"predictions{wanted}")
+    if args.out.suffix.lower() == other:
+        labels = "Labels of animals are written as JSON" if wanted == ".json" else "A row per photo is written as CSV"
+        parser.error(f"{labels}, so --out can't end in {other}. Choose a name that ends in {wanted}.")
     return args
 
 
