@@ -59,7 +59,7 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=ROOT / "export.pkl", help="the bears', or another")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help="see above")
-    parser.add_argument("--strictness", type=factor, nargs="+", default=[1.0, 0.5, 0.4], metavar="TIMES")
+    parser.add_argument("--strictness", type=factor, nargs="+", default=[1.0, 0.5], metavar="TIMES")
     return parser.parse_args(argv)
 
 
