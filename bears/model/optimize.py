@@ -24,7 +24,7 @@ MALLOPT = {-3: 2**30, -1: 2**30, -8: 1}
 
 
 class NotConvertedError(Exception):
-    """A network has a layer that `as_onnx` doesn't know."""
+    """Say that a network has a layer that `as_onnx` doesn't know."""
 
 
 def speed_up(model: nn.Sequential) -> None:
