@@ -19,12 +19,13 @@ After `pip install .`, type `bears app` and so on instead. It uses the environme
 """
 
 from bears import __version__
-from bears.cli import ACCEPTED, ONLY_OPTIONS, begin, end_in_order
+from bears.cli import ACCEPTED, ONLY_OPTIONS, begin, end_in_order, fcntl
 from bears.files import HOME, IS_COPY
 
 if __name__ == "__main__":
     begin()
 
+import contextlib
 import hashlib
 import os
 import re
@@ -110,6 +111,19 @@ def set_up(requirements):
     if not done:
         sys.exit(f"Couldn't install everything in {requirements} (uv's message is above). Check your network, {AGAIN}")
     (VENV / f"{requirements}.installed").write_text(fingerprint())
+
+
+@contextlib.contextmanager
+def one_at_a_time():
+    """Wait until no other command sets up `.venv`. On Windows, which has no such lock, don't wait."""
+    with open(__file__, "rb") as lock:  # any file does that all commands can open
+        try:
+            if fcntl:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"Waiting for another command, which sets up {VENV}", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def create_venv():
@@ -213,7 +227,8 @@ def start(name, *args):
     if not is_set_up(requirements):
         ask([*command, *args])
         try:
-            set_up(requirements)
+            with one_at_a_time():
+                is_set_up(requirements) or set_up(requirements)
         except (OSError, ValueError, subprocess.CalledProcessError) as e:
             remedy = f"delete it if it exists, check disk space and permissions, {AGAIN}"
             sys.exit(f"Can't create {VENV} ({getattr(e, 'strerror', None) or e}): {remedy}")

@@ -53,6 +53,29 @@ def test_of_a_linked_environment_only_the_link_is_removed(tmp_path, monkeypatch)
     assert (elsewhere / "mine").exists() and not link.is_symlink() and (link / "bin" / "python").exists()
 
 
+BEGIN = """
+import sys, time
+from pathlib import Path
+from bears import __main__ as launcher
+
+done = Path(sys.argv[1])
+launcher.is_set_up = lambda requirements: done.exists()
+launcher.set_up = lambda requirements: (print("installs", flush=True), time.sleep(1), done.touch())
+launcher.ask = launcher.run = lambda command: None
+launcher.start("predict")
+"""
+
+
+@needs_posix
+def test_of_two_commands_that_begin_at_once_one_sets_up(tmp_path):
+    command = [sys.executable, "-c", BEGIN, str(tmp_path / "done")]
+    both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted("installs" in words for words in said) == [False, True]
+    assert any("Waiting for another command" in words for words in said)
+
+
 @pytest.fixture
 def starts(tmp_path):
     """Return a function that starts a program as the launcher does: with Ctrl-C blocked until it is handled."""
