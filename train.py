@@ -48,25 +48,26 @@ from fastai.vision.all import (
     set_seed,
 )
 
-# get_image_files, verify_images
+# In the lesson: get_image_files, verify_images
 
 
 def get_photos(args):
-    """Return the photos that can be used, the number of each one's group of near-duplicates, and facts about both."""
+    """Return the usable photos, the number of the near-duplicate group of each, and facts for the report."""
     args.data = args.data or [shipped_photos()]
-    # `find_all_photos` replaces both: it opens photos as the app does, says why one can't be used, and deletes none.
+    # `find_all_photos` replaces get_image_files and verify_images. It opens photos as the app does, says why one can't
+    # be used, and deletes none.
     files, dropped = find_all_photos(args.data, args.exclude)
     check_labels(args.groups, args.alarm, files)
     groups = group_near_duplicates(files)
     return files, groups, summary.describe_photos(files, dropped, groups, args)
 
 
-# DataBlock, dataloaders
+# In the lesson: DataBlock, dataloaders
 
 
 def get_dls(files, splitter, item_tfms, batch_tfms=None, bs=64):
     """Return the lesson's DataLoaders for `files`, which `get_photos` has found."""
-    bears = DataBlock(
+    block = DataBlock(
         blocks=(ImageBlock, CategoryBlock),
         get_x=open_photo,
         get_y=parent_label,
@@ -74,18 +75,19 @@ def get_dls(files, splitter, item_tfms, batch_tfms=None, bs=64):
         item_tfms=item_tfms,
         batch_tfms=batch_tfms,
     )
-    train_idx, _ = splitter(files)
+    train_idx, _ = splitter(files)  # the same split as `dataloaders` makes
     check_split(files, train_idx)
-    return bears.dataloaders(files, bs=batch_size(bs, len(train_idx)))
+    return block.dataloaders(files, bs=batch_size(bs, len(train_idx)))
 
 
-# vision_learner, fine_tune: the lesson to the letter
+# In the lesson: vision_learner, fine_tune. With --lesson, exactly as there.
 
 
 def train_lesson(files, groups, args):
     """Train as the lesson does, and return the `Result` on the photos that its random split holds out."""
-    item_tfms, batch_tfms, valid_pct = Resize(128), None, 0.3  # the lecture leaves augmentation to the next week
-    if args.lesson == "book":
+    if args.lesson == "lecture":  # it leaves augmentation to the next week
+        item_tfms, batch_tfms, valid_pct = Resize(128), None, 0.3
+    else:
         item_tfms, batch_tfms, valid_pct = RandomResizedCrop(224, min_scale=0.5), aug_transforms(), 0.2
 
     def fit(splitter):
@@ -104,7 +106,7 @@ def fine_tune(learn):
     learn.fine_tune(4)
 
 
-# vision_learner, and a head on features that are computed once: the default
+# By default: vision_learner, and a head on features that are computed once.
 
 
 def train_default(files, groups, args):
@@ -113,25 +115,27 @@ def train_default(files, groups, args):
     dls = get_dls(files, IndexSplitter(folds[0][1]), item_tfms=Resize(input_size(args.arch)), bs=16)
     # LINEAR_HEAD: fastai's options for a head of average pooling and one linear layer.
     learn = vision_learner(dls, args.arch, metrics=error_rate, pretrained=not args.no_pretrained, **LINEAR_HEAD)
-    if body_was_trained(learn):  # if you train it above this line: learn.unfreeze(), learn.fit_one_cycle(2, 1e-4)
+    # To train the body too, put learn.unfreeze() and learn.fit_one_cycle(2, 1e-4) here.
+    if body_was_trained(learn):
         summary.print_step("the body has seen the photos of the other folds, so only the first fold counts")
         folds = folds[:1]
     features = compute_features(learn, files)
-    scores = fit_detector(learn, features, groups, args)  # decides whether a photo shows none of the classes
+    likeness = fit_detector(learn, features, groups, args)  # to decide whether a photo shows none of the classes
 
-    def fit(train_idx, valid_idx, quiet=True):
+    def fit_head(train_idx, valid_idx, quiet=True):
         head = head_learner(features, (train_idx, valid_idx), args.seed, quiet)
         head.fit_one_cycle(EPOCHS, LR)
         return head
 
-    heads = [fit(*fold, quiet=i > 0) for i, fold in enumerate(folds)]
-    learn.model[1][-1] = fit(range(len(files)), []).model
+    heads = [fit_head(*fold, quiet=i > 0) for i, fold in enumerate(folds)]
+    final = fit_head(range(len(files)), [])
+    learn.model[1][-1] = final.model  # the last layer of the network
     result = evaluate_by_folds(learn, heads, folds, files, features.targets)
-    result = evaluate_by_source(result, fit, groups, args)
-    return evaluate_detector(result, files, scores, args)
+    result = evaluate_by_source(result, fit_head, groups, args)
+    return evaluate_detector(result, files, likeness, args)
 
 
-# show_batch, ClassificationInterpretation, plot_confusion_matrix, plot_top_losses
+# In the lesson: show_batch, ClassificationInterpretation, plot_confusion_matrix, plot_top_losses
 
 
 def show(result, facts, args):
@@ -149,7 +153,7 @@ def show(result, facts, args):
     return interp
 
 
-# export
+# In the lesson: export
 
 
 def save_model(learn, interp, facts, out):
