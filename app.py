@@ -41,7 +41,7 @@ from bears.app.front_end import CAMERA, LOOK, PHOTO
 from bears.app.guard import protected
 from bears.app.hosting import check_address, end_page, satisfy_zerogpu, share
 from bears.app.index import begin_with
-from bears.app.page_data import FirstAnswer
+from bears.app.page_data import FirstAnswer, with_animals
 from bears.app.process import LearnerProcess
 from bears.app.uploads import only_uploads, received
 from bears.errors import ExportError, PhotoError
@@ -78,14 +78,14 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
             based on; the kind of answer: `sure`, `group` (one of several similar classes), `unsure`, or `none`.
         """
         start = time.monotonic()
-        probs, certainty, heatmap, limits = ask(photo)
-        verdict = wording.headline(probs, certainty, facts, limits)
+        probs, certainty, heatmap, limits, animals = ask(photo)
+        verdict, each = wording.headline(probs, certainty, facts, limits), wording.name_each(animals, facts, limits)
         print(wording.log_line(verdict, start), flush=True)
-        return wording.shown_probs(probs, certainty, limits), verdict, heatmap, certainty
+        return (wording.shown_probs(probs, certainty, limits), each), verdict, heatmap, certainty
 
     def classify_frame(photo):
         """Classify one camera frame, without a heatmap or log line since frames arrive several times a second."""
-        probs, certainty, _, limits = ask(photo, explain=False)
+        probs, certainty, _, limits, _ = ask(photo, explain=False)
         return wording.frame_answer(probs, certainty, facts, limits)
 
     predict.__name__ = f"identify_{facts.get('subject') or 'photo'}"  # as AI assistants call it
@@ -98,7 +98,7 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
         gr.Markdown(wording.about(facts, feedback.privacy(), bool(static_site.find_site(learn.file))), elem_id="about")
         with gr.Row(visible=False):  # the inputs and outputs of /predict
             photo = only_uploads(gr.Image(label="Photo", type="filepath"))
-            label, verdict = gr.Label(label="Probabilities"), gr.Textbox(label="Verdict")
+            label, verdict = with_animals(gr.Label(label="Probabilities")), gr.Textbox(label="Verdict")
             cam, certainty = gr.Image(label="Where it looked", format="jpeg"), gr.Textbox(label="Certainty")
             answer, seen = [label, verdict, cam, certainty], gr.JSON()
         photo.change(predict, photo, answer, api_name="predict", api_description=says, preprocess=False)

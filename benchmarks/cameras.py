@@ -179,7 +179,7 @@ def print_heatmaps(model, rows):
             drawn = BOX.search(row.get("note", ""))
             boxes = [corners(drawn)] if drawn else detector.find_animals(photo)[0].tolist()
             for how, model.squares.detector in (("a second pass", None), ("the detector", detector)):
-                [(_, certainty, cam, square, _)] = model.ask([photo])
+                [(_, certainty, cam, square, *_)] = model.ask([photo])
                 if certainty != "none" and boxes:
                     group = f"boxes drawn by {row['repo']}" if drawn else "boxes of the detector"
                     found[group, how].append((peak_is_inside(cam, square, boxes), filled(square, boxes)))

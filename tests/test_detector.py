@@ -108,15 +108,25 @@ def test_the_square_around_a_box_is_in_the_photo(box, size, margin):
 
 def test_a_small_animal_is_found_and_the_answer_is_about_the_square_around_it(model, animals):
     photo = small_bear()
-    [(probs, certainty, cam, box, animal)] = model.ask([photo])
-    assert certainty != NONE and max(probs, key=probs.get) == "grizzly"
+    [(probs, certainty, cam, box, animal, others)] = model.ask([photo])
+    assert certainty != NONE and max(probs, key=probs.get) == "grizzly" and others == []
     assert sum(probs.values()) == pytest.approx(1) and cam.shape == (8, 8)
     left, top, right, bottom = box
     assert left <= 420 and top <= 300 and right >= 530 and bottom >= 395 and right - left == bottom - top < 300
     inside, bear = (max(left, animal[0]), max(top, animal[1]), min(right, animal[2]), min(bottom, animal[3])), 110 * 95
     assert inside == animal and 0.5 * bear < (animal[2] - animal[0]) * (animal[3] - animal[1]) < 1.5 * bear
-    [(other_probs, *_, nothing)] = Classifier(animals, detect=False).ask([photo])
+    [(other_probs, *_, nothing, _)] = Classifier(animals, detect=False).ask([photo])
     assert other_probs != probs and nothing is None
+
+
+def test_two_small_animals_get_an_answer_each(model):
+    photo = small_bear()
+    teddy = open_photo(ROOT / "examples" / "teddy.jpg")
+    photo.paste(teddy.resize((110, 110 * teddy.height // teddy.width)), (60, 280))
+    [(probs, certainty, _, _, animal, animals)] = model.ask([photo])
+    assert animals[0] == (animal, probs, certainty)
+    found = sorted((box[0] < 200, max(probs, key=probs.get)) for box, probs, _ in animals)
+    assert found == [(False, "grizzly"), (True, "teddy")]
 
 
 def test_only_a_photo_that_is_not_decided_is_searched(model, monkeypatch):
@@ -132,7 +142,7 @@ def test_only_a_photo_that_is_not_decided_is_searched(model, monkeypatch):
 
 
 def test_a_whole_photo_decides_alone_when_it_is_a_little_surer_than_it_would_have_to_be(model, monkeypatch):
-    monkeypatch.setattr(model.squares, "find_animal", lambda photo: [])
+    monkeypatch.setattr(model.squares, "find_animals", lambda photo: [])
     sure, photo = model.learn.ood["sure"], open_photo(GRIZZLY)
     [answer] = model.squares.run([photo], model.squares.grid.size)
     for threshold, none in ((answer.score - LESS - 0.01, False), (answer.score - LESS + 0.01, True)):

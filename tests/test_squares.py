@@ -100,7 +100,7 @@ def test_a_bear_at_the_edge_is_found_where_it_is(model, size, place):
     bear = open_photo(GRIZZLY)
     bear = bear.resize((400, 400 * bear.height // bear.width))
     photo.paste(bear, place)
-    [(probs, certainty, _, box, _)] = model.ask([photo])
+    [(probs, certainty, _, box, *_)] = model.ask([photo])
     assert certainty != NONE and max(probs, key=probs.get) == "grizzly"
     middle = place[0] + bear.width / 2, place[1] + bear.height / 2
     assert box[0] < middle[0] < box[2] and box[1] < middle[1] < box[3]
@@ -109,7 +109,7 @@ def test_a_bear_at_the_edge_is_found_where_it_is(model, size, place):
 
 def test_a_square_photo_gets_the_answer_of_load_learner(model):
     photo = open_photo(GRIZZLY).resize((300, 300))
-    [(probs, _, _, box, animal)] = model.ask([photo])
+    [(probs, _, _, box, animal, _)] = model.ask([photo])
     expected = load_pickle(ROOT / "export.pkl").predict(PILImage.create(np.asarray(photo)))[2]
     assert list(probs.values()) == pytest.approx(expected.tolist(), abs=1e-4) and (box, animal) == (
         (0, 0, 300, 300),
@@ -309,7 +309,7 @@ def test_where_a_photo_does_not_decide_the_animal_in_it_does_if_it_scores_more()
     runs = Passes({(n, 100): [score] for n, score in ((101, 0.66), (102, 0.65), (103, 0.5), (104, 0.3))})
     runs.said[256, 256] = [0.6, 0.5, 0.4, 0.3]  # two animals, two crops each
     boxes = {102: [(10, 10, 50, 50), (0, 0, 9, 9)], 103: [], 104: [(0, 0, 50, 20)]}
-    runs.detector = SimpleNamespace(find_animals=lambda photo: (boxes[photo.width], None))
+    runs.detector = SimpleNamespace(find_animals=lambda photo: (boxes[photo.width], [0.9, 0.4]))
     answers = runs.ask(blank(101, 102, 103, 104))
     assert [answer.score for answer in answers] == pytest.approx([0.66 - LESS, 0.65 - LESS, 0.5 - LESS, 0.35])
     assert answers[3].box == around((0, 0, 50, 20), (104, 100), MARGINS[-1]) and answers[3].fmap == "0.3"
@@ -318,6 +318,21 @@ def test_where_a_photo_does_not_decide_the_animal_in_it_does_if_it_scores_more()
     runs.said = {(102, 100): [0.5], (256, 256): [0.6, 0.5]}
     [answer] = runs.ask(blank(102))
     assert answer.score == pytest.approx(0.55) and answer.box == around((10, 10, 50, 50), (102, 100), MARGINS[-1])
+
+
+def test_further_animals_have_clear_boxes_of_their_own_and_show_a_class():
+    runs = Passes({(101, 100): [0.4]})
+    runs.said[256, 256] = [0.9, 0.9, 0.1, 0.1, 0.7, 0.7, 0.8, 0.8]
+    boxes = [(0, 0, 20, 20), (5, 5, 25, 25), (30, 0, 50, 20), (60, 0, 80, 20), (30, 40, 50, 60), (60, 40, 80, 60)]
+    runs.detector = SimpleNamespace(find_animals=lambda photo: (boxes, [0.9, 0.9, 0.8, 0.7, 0.6, 0.6]))
+    [answer] = runs.ask(blank(101))
+    assert answer.animal == boxes[0] and [other.animal for other in answer.others] == [boxes[3], boxes[4]]
+    runs.said = {(101, 100): [0.4], (256, 256): [0.9] * 8}
+    runs.detector = SimpleNamespace(find_animals=lambda photo: (boxes, [0.9, 0.8, 0.4, 0.3, 0.3, 0.3]))
+    assert runs.ask(blank(101))[0].others == [], "they are not clear"
+    runs.said = {(101, 100): [0.1], (256, 256): [0.2, 0.2, *[0.9] * 6]}
+    runs.detector = SimpleNamespace(find_animals=lambda photo: (boxes, [0.9] * 6))
+    assert runs.ask(blank(101))[0].others == [], "the first animal shows no class"
 
 
 def test_photos_of_one_shape_go_through_the_network_together_as_far_as_memory_allows(model, monkeypatch):
@@ -403,7 +418,7 @@ def test_a_model_that_cannot_see_whole_photos_sees_the_middle(shapes, no_workers
     export(vision_learner(dls, "test_resnet", pretrained=False), tmp_path / "export.pkl")  # with fastai's own head
     middle = Classifier(tmp_path / "export.pkl")
     assert not isinstance(middle.squares, WholePhotos)
-    [(_, _, cam, box, _)] = middle.ask([Image.new("RGB", (400, 300))])
+    [(_, _, cam, box, *_)] = middle.ask([Image.new("RGB", (400, 300))])
     assert cam is None and box == (50, 0, 350, 300)
 
 

@@ -123,7 +123,7 @@ class Feedback(NoFeedback):
             raise PhotoError(f"Please say {YES}, or one of the classes")
         if not self.visitors.may_speak(who, session):
             raise PhotoError("That is a lot of feedback for an hour, thank you", "Please come back later.")
-        row = self.describe(*learn.predict(file, explain=False), label)
+        row = self.describe(*learn.predict(file, explain=False)[:4], label)
         keep = keep and self.visitors.may_keep(who, session) and self.has_room()
         try:
             photo = learn.decode_workers.open(file, find_caller(), side=SIDE, long_side=SIDE) if keep else None

@@ -1,14 +1,30 @@
-"""Serve two routes in addition to Gradio's API: the answer that the app shows first, and the place in the queue."""
+"""Send more than Gradio does: the first answer of the page, the place in the queue, and a verdict for each animal."""
 
 import asyncio
 
+import gradio as gr
 from bears.app.gradio_internals import place_of, queue_of
 from bears.errors import ExportError, PhotoError
 from bears.model.photo import as_address
 from bears.web.first import answer_first
+from gradio.components.label import LabelData
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+
+class WithAnimals(LabelData):
+    """What a gr.Label sends, and a verdict about each animal if there are several."""
+
+    animals: list[dict] | None = None
+
+
+def with_animals(label: gr.Label) -> gr.Label:
+    """Let a gr.Label send a pair: the probabilities, and `animals`."""
+    send = label.postprocess
+    label.data_model = WithAnimals
+    label.postprocess = lambda pair: WithAnimals(**send(pair[0]).model_dump(), animals=pair[1])
+    return label
 
 
 class FirstAnswer:

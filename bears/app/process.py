@@ -75,11 +75,12 @@ class LearnerProcess:
             asked.load()
 
     def predict(self, file: str, explain: bool = True) -> tuple:
-        """Classify the photo in `file`; return the tuple (probs, certainty, heatmap, limits).
+        """Classify the photo in `file`; return the tuple (probs, certainty, heatmap, limits, animals).
 
         `probs` is a dict from class to probability. `certainty` is the kind of answer, as in bears/model/answers.py.
         `heatmap` is the photo as an RGB image with the activation map drawn over it, or None without `explain`.
-        `limits` are the model's `Limits`.
+        `limits` are the model's `Limits`. `animals` has a tuple (box, probs, certainty) for each animal if there are
+        several; a box is left, top, right and bottom in fractions of the photo.
         Raises `ExportError`, and `PhotoError` also if the model's process ended while it had the photo.
         """
         again = PhotoError("The model has just restarted", "Please send the photo again.")
@@ -88,10 +89,12 @@ class LearnerProcess:
             photo = self.decode_workers.open(file, hung_up)
             asked = self.start()
             with asked.unless_it_died(again):
-                probs, certainty, cam, *boxes = asked.predict(photo)
+                probs, certainty, cam, *boxes, animals = asked.predict(photo)
             if explain:  # frames of a camera, which have no heatmap, aren't counted
                 self.note(probs, certainty)
-            return probs, certainty, draw_heatmap(photo, cam, *boxes) if explain else None, asked.limits
+            heatmap = draw_heatmap(photo, cam, *boxes) if explain else None
+            animals = [(in_fractions(box, photo.size), *answer) for box, *answer in animals]
+            return probs, certainty, heatmap, asked.limits, animals
 
     def note(self, probs, certainty):
         """Do nothing with an answer. With `--feedback`, bears/app/feedback.py replaces this to count answers."""
@@ -103,6 +106,11 @@ class LearnerProcess:
             self.decode_workers.close()
             if self.latest:
                 self.latest.close()
+
+
+def in_fractions(box: tuple, size: tuple) -> list[float]:
+    """Return a box in pixels as fractions of the width and height of its photo."""
+    return [round(side / whole, 4) for side, whole in zip(box, 2 * size)]
 
 
 class Started:

@@ -72,16 +72,17 @@ class Classifier:
             )
 
     def ask(self, photos: list[Image.Image]) -> list[tuple]:
-        """Classify RGB PIL images; return a tuple (probs, certainty, map, square, animal) for each.
+        """Classify RGB PIL images; return a tuple (probs, certainty, map, square, animal, all) for each.
 
         `probs` is a dict from class to probability. `certainty` is the kind of answer, as in bears/model/answers.py.
         `map` is the activation map of the top class, (h, w), or None if the head has none. `square` is the part of the
         image that was classified: left, top, right, bottom in pixels. `animal` is the box of the animal in it, or None
-        if the detector's crop did not decide.
+        if the detector's crop did not decide. If the detector has found several animals that show a class, `all` has a
+        tuple (box, probs, certainty) for each, the same animal first. Otherwise it is empty.
         """
         torch.set_num_threads(self.threads)
         return [
-            (dict(zip(self.learn.dls.vocab, a.probs.tolist())), self.certainty(a), self.explain(a), a.box, a.animal)
+            (self.probs(a), self.certainty(a), self.explain(a), a.box, a.animal, self.name_all(a))
             for a in self.squares.ask(photos)
         ]
 
@@ -100,6 +101,13 @@ class Classifier:
     def features(self, answer: Answer) -> torch.Tensor:
         """Return the input of the head's last layer for the square that an answer is about, (1, n)."""
         return self.learn.model[1][:-1](torch.stack([answer.fmap]))
+
+    def probs(self, answer: Answer) -> dict[str, float]:
+        return dict(zip(self.learn.dls.vocab, answer.probs.tolist()))
+
+    def name_all(self, first: Answer) -> list[tuple]:
+        animals = [first, *first.others] if first.others else []
+        return [(answer.animal, self.probs(answer), self.certainty(answer)) for answer in animals]
 
     def certainty(self, answer: Answer) -> str:
         """Return which of the four kinds of answer this is (`ood.certainty`): `NONE` for a known false alarm."""

@@ -6,7 +6,7 @@ the map.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +28,9 @@ MAX_PIXELS = 600_000  # in one pass, to limit its memory; enough for two ordinar
 CLOSER = 7 / 4  # how much larger the photo is in the second pass, and small things in it
 HOPELESS = 1 / 2  # skip the second pass below this fraction of the threshold; it never found a bear there
 MARGINS = (0.1, 0.25)  # around a detector's box, as shares of its longer side; the answers for both crops are averaged
+MAX_ANIMALS = 4  # of a photo that get an answer each
+CLEAR = 0.5  # least score of the detector for a further animal; in photos of bears, boxes below that show other things
+SHARED = 0.2  # of the smaller of two boxes may be in the other one; if it is more, both show the same animal
 LESS = 0.06  # subtracted from the score of a whole photo if animals are cropped, since the crops are right more often
 
 
@@ -43,6 +46,7 @@ class Answer:
     score: Any = None  # how sure it is that any class is there, from 0 to 1 (`ood.score`); None if nothing was fitted
     fmap: torch.Tensor | None = None  # the body's feature map of the square, (n, h, w)
     animal: Box | None = None  # the detector's box in the square, if its crop decided
+    others: list["Answer"] = field(default_factory=list)  # about further animals in the same photo
 
 
 class Grid(NamedTuple):
@@ -197,21 +201,32 @@ class WholePhotos:
         """Replace the answers that are not sure by those about the detector's animal, where these score higher."""
         answers = [replace(answer, score=answer.score - LESS) for answer in answers]
         unsure = [i for i, answer in enumerate(answers) if ood.may_show_none(self.fitted, answer.score)]
-        boxes = {i: box for i in unsure if (box := self.find_animal(photos[i]))}
-        crops = {i: [around(box, photos[i].size, margin) for margin in MARGINS] for i, box in boxes.items()}
+        boxes = [(i, box) for i in unsure for box in self.find_animals(photos[i])]
+        crops = [[around(box, photos[i].size, margin) for margin in MARGINS] for i, box in boxes]
         size = self.grid.size
-        cut_out = [cut_square(photos[i], square, size) for i, squares in crops.items() for square in squares]
+        cut_out = [cut_square(photos[i], square, size) for (i, _), squares in zip(boxes, crops) for square in squares]
         of_crops = iter(self.run(cut_out, size))
-        for i, squares in crops.items():
+        animals: dict[int, list[Answer]] = {}
+        for (i, box), squares in zip(boxes, crops):
             answer = average([next(of_crops) for _ in squares], squares[-1])
-            answer.animal = as_pixels(boxes[i])
-            answers[i] = max(answers[i], answer, key=lambda answer: answer.score)
+            animals.setdefault(i, []).append(replace(answer, animal=as_pixels(box)))
+        for i, (surest, *others) in animals.items():
+            if surest.score > answers[i].score:
+                answers[i] = replace(surest, others=self.that_show_a_class(surest, others))
         return answers
 
-    def find_animal(self, photo: Image.Image) -> Sequence[float]:
-        """Return the box of the animal that the detector is surest of, or an empty tuple."""
-        boxes, _ = self.detector.find_animals(photo)
-        return tuple(boxes[0]) if len(boxes) else ()
+    def that_show_a_class(self, first: Answer, others: list[Answer]) -> list[Answer]:
+        """Return the others that show a class, or none of them if the first animal shows none."""
+        show = [answer for answer in others if not ood.shows_none(self.fitted, answer.score)]
+        return [] if ood.shows_none(self.fitted, first.score) else show
+
+    def find_animals(self, photo: Image.Image) -> list[Sequence[float]]:
+        """Return the box of the animal that the detector is surest of, and those of further animals that are clear."""
+        chosen: list[Sequence[float]] = []
+        for box, score in zip(*self.detector.find_animals(photo)):
+            if not chosen or (score >= CLEAR and max(shared(box, other) for other in chosen) < SHARED):
+                chosen.append(tuple(box))
+        return chosen[:MAX_ANIMALS]
 
     def ask_closer(self, photos: list[Image.Image], answers: list[Answer]) -> list[Answer]:
         for closer in self.closer:
@@ -277,6 +292,13 @@ def around(box: Sequence[float], size: tuple[int, int], margin: float) -> Box:
     starts = [(start + end - side) / 2 for start, end in (box[::2], box[1::2])]
     left, top = (round(min(max(0, start), whole - side)) for start, whole in zip(starts, size))
     return left, top, left + side, top + side
+
+
+def shared(box: Sequence[float], other: Sequence[float]) -> float:
+    """Return which part of the smaller of two boxes is in the other one."""
+    width, height = (min(box[k + 2], other[k + 2]) - max(box[k], other[k]) for k in (0, 1))
+    smaller = min((right - left) * (bottom - top) for left, top, right, bottom in (box, other))
+    return max(0, width) * max(0, height) / max(1, smaller)
 
 
 def as_pixels(box: Sequence[float]) -> Box:

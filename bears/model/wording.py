@@ -93,6 +93,14 @@ def frame_answer(probs: dict[str, float], certainty: str, facts: dict, limits: L
     return {"probs": probs, "certainty": certainty, "verdict": verdict, "group": group, "earned": limits.earned}
 
 
+def name_each(animals: Sequence[tuple], facts: dict, limits: Limits) -> list[dict]:
+    """Return what the page shows of each animal, if there are several: its box, and the verdict about it."""
+    return [
+        {"box": box, "verdict": headline(probs, certainty, facts, limits), "certainty": certainty}
+        for box, probs, certainty in animals
+    ]
+
+
 def log_line(verdict: str, start: float) -> str:
     """Return a line for the log: the time, the verdict, and the seconds since `start` (`time.monotonic`)."""
     return printable(f"{time.strftime('%X')} {verdict} in {time.monotonic() - start:.3f} s")

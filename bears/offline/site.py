@@ -93,7 +93,7 @@ def offered(examples):
 def predict(model, file):
     """Classify the photo in `file` as `LearnerProcess.predict` does in the app."""
     image = photo.open_photo(file)
-    [(probs, certainty, cam, *boxes)] = model.ask([image])
+    [(probs, certainty, cam, *boxes, _)] = model.ask([image])
     return probs, certainty, draw_heatmap(image, cam, *boxes), model.limits
 
 

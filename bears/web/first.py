@@ -18,7 +18,7 @@ def answer_first(predict: Callable, examples: Iterable[tuple], facts: dict) -> d
     """
     answer = {}
     for address, file in examples:
-        probs, certainty, heatmap, limits = predict(file)
+        probs, certainty, heatmap, limits, *_ = predict(file)
         rows = sorted(shown_probs(probs, certainty, limits).items(), key=lambda row: -row[1])
         verdict = headline(probs, certainty, facts, limits)
         answer = {"example": address, "rows": rows, "verdict": verdict, "certainty": certainty}

@@ -4,8 +4,8 @@ import {NONE, percent, UNSURE} from "./answer.js"
 import {drawCard, handOver} from "./card.js"
 import {Crop} from "./crop.js"
 import {findFlaw} from "./flaws.js"
-import {asJpeg, showBlob, startCamera, stopCamera} from "./pictures.js"
-import {Tab} from "./tab.js"
+import {asJpeg, place, showBlob, startCamera, stopCamera} from "./pictures.js"
+import {make, Tab} from "./tab.js"
 
 const SHOWN = 5 // classes
 const LOOKING = "Looking…"
@@ -28,6 +28,9 @@ export class PhotoTab extends Tab {
         this.photo.addEventListener("error", () => (element.dataset.unseen = ""))
         const keys = {ask: () => this.askAboutPart(), cancel: () => this.leaveCrop()}
         this.crop = new Crop(this.find(".frame"), this.photo, this.find(".part"), keys)
+        const placeOutlines = () => place(this.find(".found"), this.crop.shown())
+        this.photo.addEventListener("load", placeOutlines)
+        new ResizeObserver(placeOutlines).observe(this.find(".frame"))
         this.listenToButtons()
         this.listenToDrops(ground)
         this.offerExamples()
@@ -153,7 +156,7 @@ export class PhotoTab extends Tab {
     }
 
     // Show an answer. `rows` are [label, probability] pairs, and `map` is the address of a heatmap, or null.
-    fill({rows, verdict, map, certainty}) {
+    fill({rows, verdict, map, certainty, animals = []}) {
         this.find(".probs").replaceChildren(...rows.map(createRow))
         this.find(".all").textContent = `Show all ${rows.length}`
         this.element.dataset.many = rows.length > SHOWN ? "folded" : ""
@@ -161,6 +164,7 @@ export class PhotoTab extends Tab {
         this.find(".why").hidden = !map || none
         if (map && !none) this.glow.src = map
         else this.glow.removeAttribute("src")
+        this.listAnimals(animals)
         this.element.dataset.kind = certainty
         this.verdict.textContent = none ? this.props.none : verdict
     }
@@ -169,6 +173,19 @@ export class PhotoTab extends Tab {
     explainWhy(on) {
         this.find(".why").ariaPressed = String(on)
         this.glow.hidden = !on
+    }
+
+    // If there are several animals, outline and number each, and say what it is. A `box` is left, top, right and bottom in
+    // fractions of the photo.
+    listAnimals(animals) {
+        const outlines = animals.map(({box: [left, top, right, bottom]}, i) => {
+            const outline = make("div", {}, make("span", {}, i + 1))
+            const sides = {left, top, width: right - left, height: bottom - top}
+            for (const [name, side] of Object.entries(sides)) outline.style[name] = `${100 * side}%`
+            return outline
+        })
+        this.find(".found").replaceChildren(...outlines)
+        this.find(".animals").replaceChildren(...animals.map(({verdict}) => make("li", {}, verdict)))
     }
 
     listenToButtons() {

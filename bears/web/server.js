@@ -31,9 +31,9 @@ export const addressOf = path => `${api}/file=${path.split("/").map(encodeURICom
 // `wait(sentence)` is called when there is a reason to wait, and `wait()` when it is over. Without `wait`, a busy server
 // causes an Error.
 export const predict = async (file, signal, wait) => {
-    const [{confidences}, verdict, cam, certainty] = await ask("predict", await shrink(file), signal, wait)
+    const [{confidences, animals}, verdict, cam, certainty] = await ask("predict", await shrink(file), signal, wait)
     const rows = confidences.map(({label, confidence}) => [label, confidence])
-    return {rows, verdict, map: cam && addressOf(cam.path), certainty}
+    return {rows, verdict, map: cam && addressOf(cam.path), certainty, animals}
 }
 
 // Return the answer about a camera picture.
