@@ -114,6 +114,26 @@ def test_a_no_says_what_is_wrong_with_the_photo(open_tab, tmp_path, change, flaw
     assert page.inner_text(".note") == f"{flaw} Is there one? Tap it in the photo to ask about that part only.".strip()
 
 
+def test_each_of_several_animals_is_outlined_and_named(open_tab):
+    boxes = ([0.1, 0.2, 0.3, 0.6], [0.5, 0.5, 0.9, 1])
+    animals = [{"box": box, "verdict": f"Bear {n}, 9{n}% sure"} for n, box in enumerate(boxes)]
+    page = open_tab(answer={**ANSWER, "animals": animals})
+    give(page, EXAMPLE)
+    assert page.locator(".animals li").all_inner_texts() == ["Bear 0, 90% sure", "Bear 1, 91% sure"]
+    assert page.locator(".found div").all_inner_texts() == ["1", "2"] and not serious_findings(page)
+    frame, photo = page.locator(".frame").bounding_box(), page.evaluate("tab.crop.shown()")
+    for (left, top, right, bottom), outline in zip(boxes, page.locator(".found div").all(), strict=True):
+        box = outline.bounding_box()
+        assert box["x"] - frame["x"] - 1 == pytest.approx(photo["left"] + left * photo["width"], abs=2)
+        assert box["y"] - frame["y"] - 1 == pytest.approx(photo["top"] + top * photo["height"], abs=2)
+        assert box["width"] == pytest.approx((right - left) * photo["width"], abs=3)
+        assert box["height"] == pytest.approx((bottom - top) * photo["height"], abs=3)
+    page.evaluate("answer => (window.answer = answer)", ANSWER)
+    give(page, EXAMPLE)
+    page.wait_for_function("!document.querySelector('.found div')")
+    assert page.locator(".animals").is_hidden()
+
+
 def test_a_part_is_tapped_and_asked_about(open_tab):
     page = open_tab()
     give(page, EXAMPLE)

@@ -29,7 +29,7 @@ CLOSER = 7 / 4  # how much larger the photo is in the second pass, and small thi
 HOPELESS = 1 / 2  # skip the second pass below this fraction of the threshold; it never found a bear there
 MARGINS = (0.1, 0.25)  # around a detector's box, as shares of its longer side; the answers for both crops are averaged
 MAX_ANIMALS = 4  # of a photo that get an answer each
-CLEAR = 0.5  # least score of the detector for a further animal; in photos of bears, boxes below that show other things
+CLEAR = 0.5  # least detector score of a further animal; boxes below that often show something else
 SHARED = 0.2  # of the smaller of two boxes may be in the other one; if it is more, both show the same animal
 LESS = 0.06  # subtracted from the score of a whole photo if animals are cropped, since the crops are right more often
 
