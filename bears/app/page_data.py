@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 
 class WithAnimals(LabelData):
-    """What a gr.Label sends, and a verdict about each animal if there are several."""
+    """Hold the value of a gr.Label, and a verdict about each animal if there are several."""
 
     animals: list[dict] | None = None
 
