@@ -110,7 +110,7 @@ def ours(patterns):
 
 
 def tracked():
-    """Return the names of the files that git tracks, or an empty set without git or its history."""
+    """Return the names of the files that git tracks. Without git, or without a repository, return an empty set."""
     try:
         told = subprocess.run(["git", "-C", HOME, "ls-files", "-z"], capture_output=True, text=True, encoding="utf-8")
     except OSError:

@@ -182,7 +182,7 @@ def test_a_row_that_does_not_fit_leaves_no_half(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("label", ["bear", "", "../disc", "/etc", None, 1, ["disc"], {"a": 1}])
 def test_only_what_the_page_offers_is_a_label(feedback, give, label):
-    with pytest.raises(PhotoError, match="one of the classes"):
+    with pytest.raises(PhotoError, match="yes, “none of these”, “I don't know”, or one of the classes: disc, square"):
         give(label)
     assert not (feedback.folder / "answers.csv").exists()
 

@@ -88,9 +88,9 @@ class Manager(BaseManager):
 
 
 def serve(pipe, file, trust, strictness, key):
-    """Answer calls in the model's process until the main process has ended, for whatever reason.
+    """Answer calls in the model's process until the main process ends, even by a crash.
 
-    Before that, write the address for the calls, and its folder, as one line of JSON to `pipe`.
+    First write one line of JSON to `pipe`: the address for calls, and the folder that it is in.
     """
     predictor = Predictor(file, trust, strictness)
     Manager.register("predictor", callable=lambda: predictor, exposed=("load", "predict"))

@@ -120,7 +120,8 @@ class Feedback(NoFeedback):
         unknown label or too much feedback.
         """
         if label not in (YES, *self.labels, NONE_OF_THESE, NOT_KNOWN):
-            raise PhotoError(f"Please say {YES}, or one of the classes")
+            others = f"{YES}, “{NONE_OF_THESE}”, “{NOT_KNOWN}”"
+            raise PhotoError(f"Please say {others}, or one of the classes: {', '.join(self.labels)}")
         if not self.visitors.may_speak(who, session):
             raise PhotoError("That is a lot of feedback for an hour, thank you", "Please come back later.")
         row = self.describe(*learn.predict(file, explain=False)[:4], label)

@@ -196,7 +196,10 @@ def listed_examples(folder: Path) -> set[str]:
 
 
 def examples_to_send(model: Path, facts: dict) -> dict[str, Path]:
-    """Return the example files to publish, by their paths on the site; the bears' README states their licence."""
+    """Return the example files to publish, by their paths on the site.
+
+    For the bears this includes the README, because it states their licence.
+    """
     photos = find_examples(model, facts)
     ours = (model.parent / "examples").resolve() == EXAMPLES
     if ours and {f.stem for f in photos} & listed_examples(EXAMPLES):

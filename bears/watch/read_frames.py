@@ -100,7 +100,7 @@ def live(capture, source, wanted):
 
 
 class Pieces:
-    """Slow down the frames of an HLS stream, which come all at once for some seconds of video (a piece)."""
+    """Slow down the frames of an HLS stream. They arrive in pieces, each with some seconds of video at once."""
 
     def __init__(self):
         self.begin, self.latest = float("-inf"), time.monotonic()  # when the stream began, by this machine's clock
