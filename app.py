@@ -17,10 +17,12 @@ from bears.cli import STOP_SIGNALS, add_model, begin, command_parser, end_in_ord
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("app", __doc__)
-    add_model(parser, strictness=True)
+    add_model(parser, strictness=True)  # --model, --trust-model, --strictness
     parser.add_argument("--share", action="store_true", help="also print a public link, valid for a week")
-    proxy = "address that visitors open if the app is behind a proxy: https://bears.example, or only the path /bears"
-    parser.add_argument("--root-path", type=root_path, default=os.getenv("GRADIO_ROOT_PATH"), help=proxy)
+    proxy_help = (
+        "address that visitors open if the app is behind a proxy: https://bears.example, or only the path /bears"
+    )
+    parser.add_argument("--root-path", type=root_path, default=os.getenv("GRADIO_ROOT_PATH"), help=proxy_help)
     parser.add_argument("--mcp", action="store_true", help="also answer AI assistants (MCP)")
     parser.add_argument("--feedback", **FEEDBACK)
     host = os.getenv("GRADIO_SERVER_NAME") or "127.0.0.1"
@@ -91,12 +93,12 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
     predict.__name__ = f"identify_{facts.get('subject') or 'photo'}"  # as AI assistants call it
     with gr.Blocks(title=wording.page_title(facts)) as demo:
         gr.Markdown(f"# {wording.as_markdown(wording.page_title(facts))}", elem_id="title")
-        with gr.Tab("Photo"):  # both tabs call /predict and /classify_frame, as programs do
+        with gr.Tab("Photo"):
             gr.HTML(**PHOTO, examples=examples, none=wording.unseen(facts), feedback=feedback.words())
         with gr.Tab("Camera"):
             gr.HTML(**CAMERA, **wording.camera_words(facts))
         gr.Markdown(wording.about(facts, feedback.privacy(), bool(static_site.find_site(learn.file))), elem_id="about")
-        with gr.Row(visible=False):  # the inputs and outputs of /predict
+        with gr.Row(visible=False):  # nobody sees this row: its events only make the API that both tabs call
             photo = only_uploads(gr.Image(label="Photo", type="filepath"))
             label, verdict = with_animals(gr.Label(label="Probabilities")), gr.Textbox(label="Verdict")
             cam, certainty = gr.Image(label="Where it looked", format="jpeg"), gr.Textbox(label="Certainty")
@@ -133,8 +135,8 @@ def launch(demo, host, args):
     demo.launch(server_port=args.port, mcp_server=args.mcp, **LOOK, **protected(demo, host, args.share, args.root_path))
 
 
-args = parse_args(None if __name__ == "__main__" else [])
-gpu = satisfy_zerogpu()
+args = parse_args(None if __name__ == "__main__" else [])  # imported: with the defaults
+gpu = satisfy_zerogpu()  # a Space on ZeroGPU must find a function for the GPU here
 try:
     trust = args.trust_model or os.getenv("TRUST_MODEL") == "1"  # `python3 -m bears deploy` sets it
     demo = create_demo(args.model, trust, args.strictness, args.feedback)
