@@ -56,7 +56,7 @@ from helpers import free_port
 
 ALARM = "black", "grizzly"
 SHARES = dict(zip(CATEGORIES, (0.6, 0.1, 0.1, 0.1, 0.1)))  # among the hours without a bear
-HALVES = "sources to choose by", "the other sources"
+HALVES = "Photos used to choose the threshold", "Photos used to check it"
 LATE = 2  # seconds after a bear has gone in which an alarm still counts for it
 LARGE = 0.15  # share of the picture's height from which the project's aim counts for a bear
 THRESHOLDS = [round(0.02 * i, 2) for i in range(1, 50)]
@@ -349,7 +349,7 @@ def print_photos(model, data):
         groups[half(row["repo"]), row["group"]].append(score(probs, certainty, ALARM, together))
     names = sorted({name for _, name in groups})
     for title in HALVES:
-        print(f"\n| {title}: threshold | {' | '.join(names)} |\n{'| --- ' * (1 + len(names))}|")
+        print(f"\n{title}:\n\n| threshold | {' | '.join(names)} |\n{'| --- ' * (1 + len(names))}|")
         for threshold in (0.3, 0.5, 0.7, 0.9, 0.98):
             scores = [groups[title, name] for name in names]
             counts = [f"{sum(s >= threshold for s in some)} of {len(some)}" for some in scores]
