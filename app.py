@@ -19,10 +19,8 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("app", __doc__)
     add_model(parser, strictness=True)  # --model, --trust-model, --strictness
     parser.add_argument("--share", action="store_true", help="also print a public link, valid for a week")
-    proxy_help = (
-        "address that visitors open if the app is behind a proxy: https://bears.example, or only the path /bears"
-    )
-    parser.add_argument("--root-path", type=root_path, default=os.getenv("GRADIO_ROOT_PATH"), help=proxy_help)
+    proxy = "address that visitors open if the app is behind a proxy: https://bears.example, or only the path /bears"
+    parser.add_argument("--root-path", type=root_path, default=os.getenv("GRADIO_ROOT_PATH"), help=proxy)
     parser.add_argument("--mcp", action="store_true", help="also answer AI assistants (MCP)")
     parser.add_argument("--feedback", **FEEDBACK)
     host = os.getenv("GRADIO_SERVER_NAME") or "127.0.0.1"
