@@ -890,5 +890,5 @@ def test_the_page_ends_in_words_and_in_commands(cleaner):  # comes last, since i
     assert server.log.read_text().splitlines()[-3:] == [
         "You have kept 0, moved 0 and set aside 1. You can undo each step on the review page, today or later.",
         f"To continue: python3 -m bears clean {data}",
-        f"To train on these photos: python3 -m bears train --data {data} --out my_model",
+        f"To train on these photos (--out can be any folder): python3 -m bears train --data {data} --out my_model",
     ]

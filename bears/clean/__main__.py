@@ -94,7 +94,7 @@ def train_command(args):
 def print_next_commands(args):
     print(f"{'Next, review them' if args.list else 'To continue'}: python3 -m bears clean {typed(args)}")
     if not find_events(Path(args.data)):
-        print(f"To train on these photos: {train_command(args)}", flush=True)
+        print(f"To train on these photos (--out can be any folder): {train_command(args)}", flush=True)
 
 
 def serve(review):

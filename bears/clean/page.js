@@ -249,7 +249,7 @@ function thumb(photo) {
     const box = make("input", {type: "checkbox", ariaLabel: `Select ${file(photo.name)}`})
     box.onchange = () => tick(photo, box.checked)
     const picture = make("img", {src: address(photo.name, "small"), alt: "", loading: "lazy"})
-    const why = photo.nearDuplicate ? photo.opinion.replace(photo.nearDuplicate, "a better one") : photo.opinion
+    const why = photo.nearDuplicate ? photo.opinion.replace(photo.nearDuplicate, "another") : photo.opinion
     const button = make("button", {title: photo.name}, picture, make("span", {className: "why", textContent: why}))
     button.onclick = () => {
         choose(photo)
