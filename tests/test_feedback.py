@@ -106,6 +106,16 @@ def test_feedback_can_be_taken_back_by_who_has_given_it(feedback, give):
     assert "nothing to take back" in feedback.undo(first["id"])["says"]
 
 
+def test_feedback_can_be_taken_back_after_the_host_has_reviewed_it(feedback, give):
+    given = give()
+    [kept] = (feedback.folder / "unreviewed").rglob("*.jpg")
+    reviewed = feedback.folder / "reviewed" / "disc" / kept.name
+    reviewed.parent.mkdir(parents=True)
+    kept.rename(reviewed)
+    assert "Taken back" in feedback.undo(given["id"])["says"]
+    assert photos(feedback.folder) == [] == rows(feedback.folder / "unreviewed" / "metadata.csv")
+
+
 def test_one_visitor_cannot_fill_it(feedback, give, monkeypatch):
     monkeypatch.setattr(module, "PER_HOUR", 4)
     monkeypatch.setattr(module, "MAX_OF_ONE", 2)

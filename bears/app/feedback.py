@@ -182,13 +182,13 @@ class Feedback(NoFeedback):
         return {"id": None, "kept": False, "says": says}
 
     def forget(self, name):
-        photos = self.folder / UNREVIEWED
         with self.lock:
-            for photo in photos.glob(f"*/{name}.jpg"):
+            for photo in list(self.folder.rglob(f"{name}.jpg")):  # also if the host has reviewed and moved it
                 photo.unlink(missing_ok=True)
                 if self.uploads:
                     self.uploads.delete(photo)
-                drop(photos / "metadata.csv", PHOTOS, lambda row: row["file_name"].endswith(f"/{name}.jpg"))
+                table = self.folder / UNREVIEWED / "metadata.csv"
+                drop(table, PHOTOS, lambda row: row["file_name"].endswith(f"/{name}.jpg"))
             return drop(self.folder / "answers.csv", ANSWERS, lambda row: row["id"] == name)
 
     def privacy(self):
