@@ -397,7 +397,7 @@ def test_a_part_to_ignore_is_chosen_by_keyboard_and_something_must_be_left(alone
     assert alone.evaluate("[tab.zones.all.length, document.activeElement.className]") == [0, "mask"]
     for key in ("Enter", *["+"] * 13, "Enter"):
         alone.keyboard.press(key)
-    assert alone.inner_text(".ignored") == "Some of the picture must be left to watch."
+    assert alone.inner_text(".ignored") == "You can't ignore the whole picture. Leave a part of it to watch."
     for key in ("Enter", "ArrowLeft", "Enter"):
         alone.keyboard.press(key)
     assert alone.evaluate("tab.zones.all.length") == 1

@@ -17,7 +17,7 @@ def queue_of(blocks):
 
 
 def unanswered(queue):
-    """Return the events of Gradio's queue without an answer so far. The queue's length doesn't count all of them."""
+    """Return the events that Gradio's queue has not answered yet, which can be more than the queue's length says."""
     waiting = queue.pending_event_ids_session
     events = list(queue.event_ids_to_events.values())
     return [event for event in events if event._id in waiting.get(event.session_hash, ())]

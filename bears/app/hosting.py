@@ -46,9 +46,10 @@ def local_names(host: str) -> set[str]:
 
 
 def check_address(host: str, port: int) -> str:
-    """Return the host in the form that Gradio takes, IPv6 in brackets. Port 0 means any port.
+    """Check that the app can listen at a host and a port (0: any), and return the host as Gradio expects it.
 
-    Raises an `OSError` without `errno` if nothing can listen there. Gradio would try a hundred ports, for minutes.
+    An IPv6 address gets brackets. Raises an `OSError` without `errno` if the app can't listen there. Otherwise Gradio
+    would try a hundred ports, which takes minutes.
     """
     host = host.strip("[]")
     six = ":" in host

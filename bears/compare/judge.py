@@ -42,7 +42,7 @@ class Comparison:
 
     @cached_property
     def differing(self) -> list[int]:
-        """Return the positions of photos that only one model gets wrong, first those of the new model."""
+        """Return the positions of photos that only one model gets wrong. Those of the new model's errors come first."""
         wrong = [(bool(a.error), bool(b.error)) for a, b in zip(self.old, self.new)]
         return sorted((i for i, (a, b) in enumerate(wrong) if a != b), key=lambda i: wrong[i][0])
 

@@ -98,5 +98,5 @@ def body_was_trained(learn: Learner) -> bool:
 
 
 def fingerprint(model):
-    """Return a number that changes if any weight or statistic of a network changes."""
+    """Return a number that almost always changes if a weight or a statistic of a network changes."""
     return sum(values.double().abs().sum().item() for values in model.state_dict().values())

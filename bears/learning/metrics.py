@@ -50,10 +50,10 @@ def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]
 
 
 def photos_needed(fixed: int, broken: int, photos: int) -> int:
-    """Return about how many photos are needed to tell which of two models is better, if they differ as on these.
+    """Return about how many photos are needed to tell which of two models is better, if they differ as much as here.
 
-    With that many, four of five comparisons show it (power 0.8). If both have the same number of errors, return how
-    many photos are needed to show a difference of `SMALLEST`.
+    With that many photos, four of five comparisons find the better model (power 0.8). If both have the same number of
+    errors, return how many photos are needed to show a difference of `SMALLEST`.
     """
     share = max(fixed + broken, 1) / photos
     difference = abs(fixed - broken) / photos or SMALLEST

@@ -42,12 +42,12 @@ def fit(
     seed: int = 42,
     copies: Sequence[Tensor] = (),
 ) -> tuple[dict, ndarray]:
-    """Choose the gallery and the thresholds; return them, and the near-duplicate groups of the gallery's photos.
+    """Choose the gallery and the thresholds. Return both in a dict, then the near-duplicate groups of the gallery.
 
-    The first value is a dict of half-precision tensors and floats, with all that `score` needs. `features` is
-    (photos, n), `labels` and `groups` are arrays (photos,): classes, and the numbers of `group_near_duplicates`.
-    `classifier` is ImageNet's (weight, bias) on the same features, if the body came with one. `copies` are the features
-    of degraded copies of the same photos, each (photos, n).
+    The dict has all that `score` needs, as half-precision tensors and floats. `features` has the shape (photos, n).
+    `labels` has the class of each photo and `groups` its number from `group_near_duplicates`, both (photos,).
+    `classifier` is the (weight, bias) of the ImageNet classifier on the same features, if the body came with one.
+    `copies` are the features of degraded copies of the same photos, each (photos, n).
     """
     chosen = sample_gallery(labels, seed, GALLERY // 2 if copies else GALLERY)
     gallery, gallery_groups = features[chosen], groups[chosen]

@@ -154,7 +154,7 @@ def example_name(file: Path, facts: dict) -> str:
 def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
     """Return Markdown about the model: how often it is wrong, what it is not for, and what happens to photos.
 
-    `privacy` says the latter. `offline` says whether the app also serves the offline version.
+    `privacy` is the text about what happens to photos. `offline` says whether the app also serves the offline version.
     """
     lines = []
     if "arch" in facts:

@@ -1,1 +1,1 @@
-"""Classify a folder with any number of photos, or the animals in them."""
+"""Classify all photos in a folder, or each animal in them."""

@@ -39,9 +39,9 @@ def fit_detector(learn: Learner, features: Features, groups: np.ndarray, args: N
 
 
 def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, args: Namespace) -> Result:
-    """Add to a result which photos of the classes are rejected, and which negatives are mistaken for a class.
+    """Find which photos of the classes are rejected, and which negatives are mistaken for a class.
 
-    `scores` are those that `fit_detector` returned for all `files`.
+    Add both to the result. `scores` has the score of each of `files`, as returned by `fit_detector`.
     """
     detector = result.learn.ood
     describe_classes(result.learn, args)
