@@ -58,7 +58,7 @@ def main():
     print(f"  before, of all photos: {before.sum()} of {len(before)}")
     print(f"  before, of the photos that stay: {before[kept].sum()} of {len(kept)}")
     print(f"  after, of the photos that stay: {after.sum()} of {len(kept)}")
-    print(f"other things that pass for a class: before {passed_before}, after {passed_after} of {len(others)}")
+    print(f"other things that are mistaken for a class: before {passed_before}, after {passed_after} of {len(others)}")
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def parse_args(argv=None):
     """Return this script's options, and the other options as train.py parses them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--every", type=int, default=4, metavar="N", help="judge every Nth photo (default: 4)")
-    parser.add_argument("--plain", action="store_true", help="no bad copies, and the middle square, as in version 0.1")
+    parser.add_argument("--plain", action="store_true", help="no degraded copies, only the middle square, as in 0.1")
     args, others = parser.parse_known_args(argv)
     if args.every < 1:
         parser.error("--every is 1 or more")

@@ -93,7 +93,7 @@ def test_a_photo_an_example_and_another_photo(firefox, server):
     firefox.find("#page .verdict", "Teddy bear, 96% sure")
 
 
-def test_camp_watch(firefox, server):
+def test_camera_tab(firefox, server):
     firefox("Navigate", url=server.url)
     firefox.click("[role=tab]", "Camera")
     firefox.click("#camera .start")

@@ -325,7 +325,7 @@ def test_the_lesson_as_in_the_book_and_a_class_whose_letters_no_font_here_has(sh
     assert facts["recipe"] == "lesson, as in the book" and facts["classes"] == ["square", "🐻熊"]
     assert facts["validation"]["photos"] == int(0.2 * 32)
     printed = capsys.readouterr()
-    assert "the lesson's random split may part" in printed.err and json.loads(printed.out) == facts
+    assert "the lesson's random split may put them on both sides" in printed.err and json.loads(printed.out) == facts
     assert [(label, total) for label, total, *_ in table_of(tmp_path)] == [("square", "16"), ("🐻熊", "16")]
     [(probs, *_)] = Classifier(tmp_path / "export.pkl").ask([Image.new("RGB", (300, 200))])
     assert sum(probs.values()) == pytest.approx(1)  # with the augmentation it opens as any other
@@ -341,7 +341,7 @@ def test_the_lesson_needs_photos_of_every_class_to_learn_from(shapes, tmp_path):
     for file in [*sorted((data / "disc").iterdir())[11:], *sorted((data / "square").iterdir())[2:]]:
         file.unlink()
     message = fails("--data", data, "--out", tmp_path, "--lesson", "--no-pretrained")
-    assert "all photos of the class square" in message and "leave out --lesson" in message
+    assert "every photo of class square" in message and "leave out --lesson" in message
 
 
 @pytest.mark.slow

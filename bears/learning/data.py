@@ -251,8 +251,8 @@ def check_split(files: list[Path], train_idx: Iterable[int]) -> None:
     learnt = {parent_label(files[i]) for i in train_idx}
     if missing := sorted({parent_label(f) for f in files} - learnt):
         raise DataError(
-            f"The lesson's random split takes all photos of the class {missing[0]} for validation."
-            " Add photos to it, or leave out --lesson."
+            f"The lesson's random split put every photo of class {missing[0]} into validation."
+            " Add photos to that class, or leave out --lesson."
         )
 
 

@@ -29,7 +29,7 @@ def describe_photos(files: list[Path], dropped: dict[str, str], groups: np.ndarr
     print_step(f"{len(files)} photos: " + ", ".join(f"{n} {label}" for label, n in facts["counts"].items()))
     for name, reason in dropped.items():
         print_step(f"excluded {name}: {reason}")
-    fate = "which the lesson's random split may part" if args.lesson else "each kept in one fold"
+    fate = "the lesson's random split may put them on both sides" if args.lesson else "each kept in one fold"
     print_step(f"{len(facts['near_duplicates'])} groups of near-duplicates, {fate}")
     return facts
 
@@ -83,8 +83,8 @@ def print_summary(facts: dict, args: Namespace) -> None:
     if "by_source" in facts:
         print(f"On photos like yours (folds): {share_of_errors(facts['cross_validation'])}.")
     elif "photos" in (verdicts := facts.get("verdicts", {})):
-        wrong = f"{verdicts['errors']} of {verdicts['photos']} verdicts were wrong"
-        print(f"When it is sure, {wrong}; of {verdicts['not_sure']} photos it was not sure.")
+        sure = f"It was sure about {verdicts['photos']} photos and got {verdicts['errors']} of them wrong"
+        print(f"{sure}; it was not sure about {verdicts['not_sure']}.")
         print(f"This holds for photos like yours. {ELSEWHERE}")
         if group := verdicts.get("group"):
             print(f"For {group['photos']} it could only name the group; {group['errors']} of these were wrong.")
