@@ -321,7 +321,7 @@ def test_tensors_may_not_be_more_than_the_file_holds(small):
     large = {f"ood.{i}": description["tensors"][name] for i in range(1000)}
     description["tensors"] |= large
     small.write_bytes(rewritten(small, {DESCRIPTION: json.dumps(description)}))
-    assert "more than it holds" in refusal(small)
+    assert "more data than it contains" in refusal(small)
 
 
 @pytest.mark.slow

@@ -10,6 +10,8 @@ import os
 import re
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from types import SimpleNamespace
 
 import anyio
@@ -32,6 +34,12 @@ MULTIPART = "multipart/form-data; boundary=x"
 NONCES = re.compile("script-src 'self' 'nonce-([\\w-]{20,})'")
 
 
+def run(func, *args):
+    """Run an async function in a thread of its own, because a browser's event loop may be running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(copy_context().run, anyio.run, func, *args).result()
+
+
 @pytest.fixture(scope="module")
 def demo():
     async def make():  # so that its locks use the running event loop, and don't create one
@@ -41,7 +49,7 @@ def demo():
             text.submit(str, [photo, text], text, api_name="both", queue=False)
         return demo.queue(max_size=3)
 
-    return anyio.run(make)
+    return run(make)
 
 
 class App:
@@ -103,7 +111,7 @@ def ask(page, path="/", method="GET", body=(), client=ME, query="", root_path=""
     async def send(message):
         sent.append(message)
 
-    anyio.run(page, {**scope, "headers": headers, "client": client, "app": page.app}, receive, send)
+    run(page, {**scope, "headers": headers, "client": client, "app": page.app}, receive, send)
     if not sent:
         return None, {}, ""
     head, *rest = sent
@@ -215,7 +223,7 @@ def test_what_is_no_request_is_passed_on():
         passed.append(args)
 
     passed = []
-    anyio.run(Guard(app, None, 0), {"type": "lifespan"}, 1, 2)
+    run(Guard(app, None, 0), {"type": "lifespan"}, 1, 2)
     assert passed == [({"type": "lifespan"}, 1, 2)]
 
 
@@ -704,7 +712,7 @@ def parse(*parts, chunk=None):
         return await parsers[0].parse()
 
     try:
-        return [file.file.read() for file in anyio.run(read).getlist("files")]
+        return [file.file.read() for file in run(read).getlist("files")]
     except uploads.MultiPartException as e:
         assert not any(os.path.exists(file.name) for file in parsers[0]._files_to_close_on_error)
         return e.message
@@ -764,9 +772,9 @@ def test_with_less_than_half_of_the_reserve_nothing_is_received(folder, monkeypa
 def test_an_address_is_an_upload_or_nothing(folder):
     path = str(folder / "a b.jpg")
     address = f"http://localhost:7860/gradio_api/file={path.replace(' ', '%20')}"
-    assert anyio.run(gr.processing_utils.async_ssrf_protected_download, address, "") == path
+    assert run(gr.processing_utils.async_ssrf_protected_download, address, "") == path
     with pytest.raises(gr.Error, match=r"^'Please upload the photo itself. Links are not opened\.") as e:
-        anyio.run(uploads.refuse_links, "http://example.com/a.jpg", "")
+        run(uploads.refuse_links, "http://example.com/a.jpg", "")
     assert not e.value.print_exception
 
 
