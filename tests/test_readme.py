@@ -21,7 +21,7 @@ def snippet(language, word):
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param([sys.executable, "-c", snippet("python", "gradio_client")], id="gradio_client"),
+        pytest.param([sys.executable, "-c", snippet("python", "certainty")], id="gradio_client"),
         pytest.param(["bash", "-euc", snippet("sh", "curl")], id="curl", marks=needs("curl")),
     ],
 )
