@@ -183,7 +183,8 @@ class Feedback(NoFeedback):
 
     def forget(self, name):
         with self.lock:
-            for photo in list(self.folder.rglob(f"{name}.jpg")):  # also if the host has reviewed and moved it
+            places = (f"*/*/{name}.jpg", f"*/{name}.jpg")  # the host may have reviewed and moved it
+            for photo in [photo for place in places for photo in self.folder.glob(place)]:
                 photo.unlink(missing_ok=True)
                 if self.uploads:
                     self.uploads.delete(photo)
