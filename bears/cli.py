@@ -7,11 +7,13 @@ import argparse
 import atexit
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from math import isinf
+from pathlib import Path
 
 from bears.errors import BearsError
 from bears.files import MODEL, export_file
@@ -43,6 +45,14 @@ def begin(parse_args=None) -> None:
         (parse_args if os.getenv("RANK", "0") == "0" else partial(parse_silently, parse_args))()
     if os.getenv(ONLY_OPTIONS):
         sys.exit(ACCEPTED)
+
+
+def start_process(command: list[str], **kwargs) -> subprocess.Popen:
+    """Start a program with pipes for its stdin and stdout, in the folder of `bears`. Ctrl-C doesn't reach it."""
+    # A group and no session of its own: Linux gives each session a share of a core, on some kernels none for minutes.
+    own = {"process_group": 0} if sys.version_info >= (3, 11) else {"start_new_session": True}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=Path(__file__).parents[1], stdin=pipe, stdout=pipe, **own, **kwargs)
 
 
 def command_parser(command: str, description: str) -> argparse.ArgumentParser:

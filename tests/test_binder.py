@@ -55,7 +55,7 @@ def test_the_page_knows_where_it_is(page):
 @pytest.mark.slow
 def test_an_uploaded_photo_is_answered_with_its_heat_map(page):
     page.set_input_files("#page input[type=file]", EXAMPLES / "teddy.jpg")
-    page.get_by_text("Teddy bear, 96% sure").wait_for(timeout=120_000)  # the model loads on one core
+    page.get_by_text("Teddy bear, 96% sure").wait_for(timeout=60_000)  # the model loads on one core
     page.get_by_role("button", name="Why?").click()
     heatmap = page.locator("#page .glow")
     heatmap.wait_for()

@@ -4,6 +4,7 @@ bears/app/process.py starts this module as a program, in which the model runs.
 """
 
 import contextlib
+import gc
 import json
 import os
 import queue
@@ -49,6 +50,7 @@ class Predictor:
         return answer
 
     def work(self):
+        gc.disable()  # what is imported stays: looking for garbage in between takes a quarter of the time
         try:
             from bears.model.classifier import (
                 Classifier,  # here since it imports torch; photos can be opened meanwhile
@@ -58,6 +60,8 @@ class Predictor:
         except Exception as e:
             self.loaded.set_exception(e)
             return
+        finally:
+            gc.enable()
         self.loaded.set_result(model.limits)
         while True:
             photos, answers = zip(*self.take())

@@ -7,17 +7,15 @@ import contextlib
 import json
 import os
 import queue
-import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
+from bears.cli import start_process
 from bears.errors import PhotoError
 from joblib import cpu_count
 from PIL import Image
 
-ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "bears.app.decode_worker"]
 DEADLINE = 10  # seconds, as in imgproxy; 50 megapixels take at most three on a free core
 # Threads would reserve memory, and these processes may use little.
@@ -68,9 +66,7 @@ class DecodeWorker:
         if self.process and self.process.poll() is not None:
             self.close()
         if not self.process:
-            env = {**os.environ, **ENVIRONMENT}
-            pipe = subprocess.PIPE
-            self.process = subprocess.Popen(COMMAND, cwd=ROOT, env=env, stdin=pipe, stdout=pipe, start_new_session=True)
+            self.process = start_process(COMMAND, env={**os.environ, **ENVIRONMENT})
 
     def open(self, file, hung_up, options):
         start = time.monotonic()

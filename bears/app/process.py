@@ -19,10 +19,10 @@ from pathlib import Path
 from bears.app.batching import MAX_BATCH, Manager
 from bears.app.decode_workers import DecodeWorkers, end_after
 from bears.app.gradio_internals import find_caller
+from bears.cli import start_process
 from bears.errors import ExportError, NoModelError, PhotoError
 from bears.model.heatmap import draw_heatmap
 
-ROOT = Path(__file__).parents[2]
 MAX_OPEN = 2 * MAX_BATCH  # decoded photos in memory; the others wait as files
 LOADING, ANSWERING = 600, 60  # seconds that the model may take for each before its process is started again
 COMMAND = [sys.executable, "-u", "-m", "bears.app.batching"]  # -u: its messages are in the log at once
@@ -122,9 +122,7 @@ class Started:
         self.limits = None  # until the model is loaded
         job = {"file": str(file), "trust": trust, "strictness": strictness, "key": secrets.token_hex()}
         try:
-            self.process = subprocess.Popen(
-                COMMAND, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-            )
+            self.process = start_process(COMMAND, text=True)
             print(json.dumps(job), file=self.process.stdin, flush=True)
             with self.process.stdout as pipe:
                 address, self.folder = json.loads(pipe.readline())

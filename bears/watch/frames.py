@@ -19,6 +19,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from bears.cli import start_process
 from bears.errors import DataError, PhotoError, WatchError
 from bears.model.photo import open_photo
 from bears.photos import list_names
@@ -26,7 +27,6 @@ from bears.watch.engine import Frame
 from bears.watch.notify import log
 from bears.watch.read_frames import HEAD, is_usable
 
-ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "bears.watch.read_frames"]
 TIMEOUT = 10  # seconds for a stream to connect or to send its next frame
 MAX_PAUSE = 30  # seconds between two tries to connect
@@ -43,10 +43,8 @@ class Reader:
     """Run the process that reads a source, and return its frames. The process ends when this program does."""
 
     def __init__(self, source, every=0, live=True):
-        pipe, env = subprocess.PIPE, {**os.environ, "MALLOC_ARENA_MAX": "2"}
-        self.process = subprocess.Popen(
-            COMMAND, cwd=ROOT, env=env, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, start_new_session=True
-        )
+        env = {**os.environ, "MALLOC_ARENA_MAX": "2"}
+        self.process = start_process(COMMAND, env=env, stderr=subprocess.DEVNULL)
         self.send(json.dumps({"source": source, "every": every, "live": live, "timeout": TIMEOUT}).encode() + b"\n")
 
     def send(self, data):
