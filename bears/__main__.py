@@ -19,13 +19,12 @@ After `pip install .`, type `bears app` and so on instead. It uses the environme
 """
 
 from bears import __version__
-from bears.cli import ACCEPTED, ONLY_OPTIONS, begin, end_in_order, fcntl
+from bears.cli import ACCEPTED, ONLY_OPTIONS, begin, end_in_order, one_at_a_time
 from bears.files import HOME, IS_COPY
 
 if __name__ == "__main__":
     begin()
 
-import contextlib
 import hashlib
 import os
 import re
@@ -111,19 +110,6 @@ def set_up(requirements):
     if not done:
         sys.exit(f"Couldn't install everything in {requirements} (uv's message is above). Check your network, {AGAIN}")
     (VENV / f"{requirements}.installed").write_text(fingerprint())
-
-
-@contextlib.contextmanager
-def one_at_a_time():
-    """Wait until no other command sets up `.venv`. On Windows, which has no such lock, don't wait."""
-    with open(__file__, "rb") as lock:  # any file does that all commands can open
-        try:
-            if fcntl:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"Waiting for another command, which sets up {VENV}", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def create_venv():
@@ -227,7 +213,7 @@ def start(name, *args):
     if not is_set_up(requirements):
         ask([*command, *args])
         try:
-            with one_at_a_time():
+            with one_at_a_time(__file__, f"Waiting for another command, which sets up {VENV}"):
                 is_set_up(requirements) or set_up(requirements)
         except (OSError, ValueError, subprocess.CalledProcessError) as e:
             remedy = f"delete it if it exists, check disk space and permissions, {AGAIN}"

@@ -14,6 +14,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from functools import partial
 from math import isinf
 from pathlib import Path
+from typing import IO
 
 from bears.errors import BearsError
 from bears.files import MODEL, export_file
@@ -45,6 +46,27 @@ def begin(parse_args=None) -> None:
         (parse_args if os.getenv("RANK", "0") == "0" else partial(parse_silently, parse_args))()
     if os.getenv(ONLY_OPTIONS):
         sys.exit(ACCEPTED)
+
+
+@contextmanager
+def one_at_a_time(file: str, waiting: str = "") -> Iterator[None]:
+    """Let only one process run what follows, of those that give the same file. Print `waiting` before a wait."""
+    with open(file, "rb") as lock:
+        with suppress(OSError):  # some network drives can't lock
+            wait_for(lock, waiting)
+        yield
+
+
+def wait_for(lock: IO, waiting: str) -> None:
+    """Wait for an open file's lock, and print `waiting` before. On Windows, which has no such lock, don't wait."""
+    if not fcntl:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if waiting:
+            print(waiting, flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def start_process(command: list[str], **kwargs) -> subprocess.Popen:

@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 from bears.web.files import style, text_of
-from helpers import CAMERA, DESKTOP, PHONE, ROOT, clip, open_browser, open_front_end, serious_findings
+from helpers import CAMERA, DESKTOP, PHONE, ROOT, clip, in_front_end, open_browser, open_front_end, serious_findings
 from PIL import Image
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -126,11 +126,16 @@ SCORE = """async ({probs, certainty, alarm, group}) => {
 }"""
 
 
+def vectors(*names):
+    """Return the cases of docs/alarm_vectors.json that have these names."""
+    read = json.loads((ROOT / "docs" / "alarm_vectors.json").read_text(encoding="utf-8"))
+    return [case for name in names for case in read[name]]
+
+
 def test_its_rule_does_what_the_vectors_say(browser):
-    vectors = json.loads((ROOT / "docs" / "alarm_vectors.json").read_text(encoding="utf-8"))
     page = browser.new_page()
     open_front_end(page)
-    for case in vectors["cases"] + vectors["slow"]:
+    for case in vectors("cases", "slow"):
         rule = {re.sub("_(.)", lambda m: m[1].upper(), name): value for name, value in case["rule"].items()}
         events = page.evaluate(
             """async ([rule, steps, took]) => {
@@ -145,55 +150,45 @@ def test_its_rule_does_what_the_vectors_say(browser):
             [rule, case["steps"], case.get("took", 0)],
         )
         assert events == [pytest.approx(event, abs=1e-9) for event in case["events"]], case["name"]
-    for case in vectors["scores"]:
+    for case in vectors("scores"):
         score = page.evaluate(SCORE, case)
         assert score == pytest.approx(case["score"], abs=1e-9)
     page.close()
 
 
 def test_its_schedule_does_what_the_vectors_say(browser):
-    vectors = json.loads((ROOT / "docs" / "alarm_vectors.json").read_text(encoding="utf-8"))
-    page = browser.new_page()
-    open_front_end(page)
-    for case in vectors["schedules"]:
-        chosen = page.evaluate(
-            """async ({enough, calls}) => {
-            const {Schedule} = await import("/schedule.js")
+    cases = vectors("schedules")
+    script = """async cases => {
+        const {Schedule} = await import("/schedule.js")
+        return cases.map(({enough, calls}) => {
             const schedule = new Schedule()
             return calls.map(({t, took, tracks}) => {
                 const all = tracks.map(track => ({...track, looked: track.looked ?? -Infinity}))
                 return schedule.next(all, t, enough, took).map(track => track.number)
             })
-        }""",
-            case,
-        )
+        })
+    }"""
+    for case, chosen in zip(cases, in_front_end(browser, script, cases), strict=True):
         assert chosen == [call["next"] for call in case["calls"]], case["name"]
-    page.close()
 
 
 def test_it_ignores_the_pixels_that_the_vectors_name(browser):
-    vectors = json.loads((ROOT / "docs" / "alarm_vectors.json").read_text(encoding="utf-8"))
-    page = browser.new_page()
-    open_front_end(page)
-    pixels = """async cases => {
+    cases = vectors("zones")
+    script = """async cases => {
         const {inPixels} = await import("/zones.js")
         return cases.map(({zone: [x, y, w, h], size}) => inPixels({x, y, w, h}, ...size))
     }"""
-    assert page.evaluate(pixels, vectors["zones"]) == [case["pixels"] for case in vectors["zones"]]
-    page.close()
+    assert in_front_end(browser, script, cases) == [case["pixels"] for case in cases]
 
 
 def test_its_hours_are_those_of_the_vectors(browser):
-    vectors = json.loads((ROOT / "docs" / "alarm_vectors.json").read_text(encoding="utf-8"))
-    page = browser.new_page()
-    open_front_end(page)
-    for case in vectors["hours"]:
-        within = """async ({from, to, within, outside}) => {
-            const {isWithin} = await import("/hours.js")
-            return [...within, ...outside].filter(now => isWithin(now, from, to))
-        }"""
-        assert page.evaluate(within, case) == case["within"]
-    page.close()
+    cases = vectors("hours")
+    script = """async cases => {
+        const {isWithin} = await import("/hours.js")
+        return cases.map(({from, to, within, outside}) =>
+            [...within, ...outside].filter(now => isWithin(now, from, to)))
+    }"""
+    assert in_front_end(browser, script, cases) == [case["within"] for case in cases]
 
 
 @pytest.mark.parametrize("look", slow_looks.LOOKS)

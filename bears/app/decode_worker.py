@@ -4,35 +4,22 @@ Each line of stdin is JSON: a path and options of `open_photo`. The answer on st
 pixels if it has a `size`. It is JSON and not a pickle, since a hostile photo may have taken over this process.
 """
 
-import contextlib
 import json
 import os
 import queue
 import signal
 import sys
 import threading
+from functools import partial
 
 import pillow_heif
-from bears.cli import limit_memory
+from bears.cli import limit_memory, one_at_a_time
 from bears.errors import PhotoError
 from bears.model.photo import open_photo
 from PIL import AvifImagePlugin
 
 MAX_MEMORY = 1_200_000_000  # bytes of address space; photos within the limits of bears/model/photo.py need less
-
-
-@contextlib.contextmanager
-def one_at_a_time():
-    """Let only one process decode a large photo at a time, since each takes hundreds of megabytes."""
-    try:
-        import fcntl  # Windows has none
-    except ImportError:
-        yield
-        return
-    with open(__file__, "rb") as lock:  # any file that all workers can open will do
-        with contextlib.suppress(OSError):  # some network drives can't lock
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+IN_TURN = partial(one_at_a_time, __file__)  # of all workers, one decodes a large photo: it takes hundreds of megabytes
 
 
 def read_jobs(jobs):
@@ -44,7 +31,7 @@ def read_jobs(jobs):
 def answer(file, options, pipe):
     """Open the photo in `file` with `options` of `open_photo`, and write its pixels or the error to `pipe`."""
     try:
-        photo = open_photo(file, in_turn=one_at_a_time, **options)
+        photo = open_photo(file, in_turn=IN_TURN, **options)
         head, pixels = {"size": photo.size}, photo.tobytes()
     except PhotoError as e:
         head, pixels = {"refused": e.args, "spent": isinstance(e.__context__, MemoryError)}, b""

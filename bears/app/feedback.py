@@ -188,8 +188,8 @@ class Feedback(NoFeedback):
                 photo.unlink(missing_ok=True)
                 if self.uploads:
                     self.uploads.delete(photo)
-                table = self.folder / UNREVIEWED / "metadata.csv"
-                drop(table, PHOTOS, lambda row: row["file_name"].endswith(f"/{name}.jpg"))
+            table = self.folder / UNREVIEWED / "metadata.csv"
+            drop(table, PHOTOS, lambda row: row["file_name"].endswith(f"/{name}.jpg"))
             return drop(self.folder / "answers.csv", ANSWERS, lambda row: row["id"] == name)
 
     def privacy(self):

@@ -103,8 +103,8 @@ def describe(layer: nn.Module) -> tuple[str, list[torch.Tensor], dict]:
             tensors = [layer.weight, layer.bias, layer.running_mean, layer.running_var]
             return "BatchNormalization", tensors, {"epsilon": layer.eps}
         case nn.MaxPool2d(dilation=1, ceil_mode=False, return_indices=False):
-            sides = {"kernel_shape": layer.kernel_size, "strides": layer.stride, "pads": layer.padding}
-            return "MaxPool", [], {name: pair(side) * (1 + (name == "pads")) for name, side in sides.items()}
+            size, stride, pads = map(pair, (layer.kernel_size, layer.stride, layer.padding))
+            return "MaxPool", [], {"kernel_shape": size, "strides": stride, "pads": pads * 2}
         case nn.ReLU6():
             return "Clip", [torch.tensor(0.0), torch.tensor(6.0)], {}
         case nn.ReLU():

@@ -4,7 +4,6 @@ The graph also computes what bears/model/squares.py and bears/model/ood.py do wi
 to the training photos. The browser only chooses among the squares.
 """
 
-from collections.abc import Callable
 from copy import deepcopy
 from fnmatch import fnmatch
 
@@ -37,7 +36,7 @@ class AllSquares(nn.Module):
         self.body, self.head, self.side = learn.model[0], learn.model[1], side
         self.tfms, self.activation = learn.dls.valid.after_batch.fs, learn.loss_func.activation
         self.linear, self.fitted = has_linear_head(learn), getattr(learn, "ood", None)
-        replace(self.body, same_padding)  # its padding doesn't depend on the size of the picture
+        use_same_padding(self.body)  # its padding doesn't depend on the size of the picture
 
     def forward(self, photo):
         x = photo.permute(0, 3, 1, 2).float()
@@ -55,13 +54,13 @@ class AllSquares(nn.Module):
         return found
 
 
-def replace(module: nn.Module, better: Callable) -> None:
-    """Replace each convolution by `better(convolution)`."""
+def use_same_padding(module: nn.Module) -> None:
+    """Replace each convolution that pads like TensorFlow's by one whose padding is fixed, where there is one."""
     for name, child in list(module.named_children()):
-        if isinstance(child, nn.Conv2d):
-            setattr(module, name, better(child))
+        if isinstance(child, Conv2dSame):
+            setattr(module, name, same_padding(child))
         else:
-            replace(child, better)
+            use_same_padding(child)
 
 
 class SameConv(nn.Conv2d):
@@ -81,9 +80,9 @@ class SameConv(nn.Conv2d):
         return nn.functional.pad(x, (width % 2, 0, height % 2, 0)) if height % 2 or width % 2 else x
 
 
-def same_padding(conv: nn.Conv2d) -> nn.Conv2d:
+def same_padding(conv: Conv2dSame) -> nn.Conv2d:
     size = conv.kernel_size[0]
-    if not isinstance(conv, Conv2dSame) or (conv.kernel_size, conv.stride) != ((size, size), (2, 2)) or size % 2 == 0:
+    if (conv.kernel_size, conv.stride) != ((size, size), (2, 2)) or size % 2 == 0:
         return conv
     same = SameConv(conv.in_channels, conv.out_channels, size + 1, 2, size // 2, groups=conv.groups)
     same.weight = nn.Parameter(nn.functional.pad(conv.weight, (1, 0, 1, 0)))

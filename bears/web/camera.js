@@ -350,12 +350,11 @@ export class CameraTab extends Tab {
 
     // Draw a frame around the track that the verdict is about, and keep the ignored parts in their places.
     mark() {
-        const {videoWidth, videoHeight} = this.video
+        const video = contain(this.video, this.video.videoWidth, this.video.videoHeight)
         const box = this.find(".box")
-        place(this.find(".zones"), contain(this.video, videoWidth, videoHeight))
+        place(this.find(".zones"), video)
         box.hidden = !this.tracks.all.includes(this.shown)
         if (box.hidden) return
-        const video = contain(this.video, videoWidth, videoHeight)
         const [left, top, width, height] = this.shown.box.map(side => side * video.scale)
         place(box, {left: video.left + left, top: video.top + top, width, height})
     }
