@@ -27,7 +27,7 @@ COUNTED = 10_000  # photos in system folders are only counted up to this, since 
 def list_photos(folder: Path, tell: Callable[[str], None] | None = None) -> list[Path]:
     """Return the photos in `folder` and in all folders below it, sorted by name.
 
-    Hidden files and `SYSTEM_FOLDERS` are skipped; `tell` gets a sentence with the number of photos in the latter.
+    Hidden files and `SYSTEM_FOLDERS` are skipped. `tell` gets a sentence with the number of photos in `SYSTEM_FOLDERS`.
     Each real folder is searched once, even if several links lead to it. Files that are not photos are left out.
     Raises `DataError` if a folder can't be read.
     """

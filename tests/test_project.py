@@ -200,7 +200,8 @@ def test_links_between_pages_lead_somewhere(file):
         assert not heading or heading in anchors(page), f"{link}#{heading}"
 
 
-# What each folder may import from `bears`, next to itself. Modules outside of folders import no folder, except deploy.
+# The parts of `bears` that each folder may import, apart from itself. Modules that are directly in bears/ may import no
+# folder. Only deploy.py may.
 BASE = {"cli", "distributed", "download", "errors", "fastai_internals", "files", "hub", "photos", "static_site", "text"}
 MAY_IMPORT = {
     "model": {"errors", "fastai_internals", "files", "text"},

@@ -55,7 +55,7 @@ def check_address(host: str, port: int) -> str:
     six = ":" in host
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if six else socket.AF_INET).close()
-    except (OSError, OverflowError, TypeError, UnicodeError) as e:  # the latter for invalid ports and names
+    except (OSError, OverflowError, TypeError, UnicodeError) as e:  # the last three: invalid ports and names
         raise OSError(str(e)) from None
     return f"[{host}]" if six else host
 

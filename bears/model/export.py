@@ -131,7 +131,7 @@ def open_export(file: Path, trust: bool = False) -> Learner:
     except Undescribed:
         raise ExportError(
             f"{file} can't be opened safely: it lacks the description that train.py writes, so it could run any code on"
-            " your computer. If you trust whoever made it, add --trust-model."
+            " your computer. If you trust the person who made it, add --trust-model."
         ) from None
     except UnboundLocalError:  # fastai's load_learner raises this if a module is not installed
         raise ExportError(f"{file} needs a package that is not installed here. Train it again with train.py.") from None
@@ -171,7 +171,7 @@ def make_labels_text(learn: Learner) -> None:
 
 
 def load_pickle(file: Path) -> Learner:
-    """Call fastai's `load_learner` without its warning about pickles: whoever calls this trusts the file."""
+    """Call fastai's `load_learner` without its warning about pickles. Only call this for files that you trust."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return load_learner(file, pickle_module=pickle)

@@ -44,7 +44,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         default=[],
         metavar="X,Y,W,H",
         help="ignore what moves in a part of the picture: left, top, width and height, each from 0 to 1;"
-        " give it again for further parts",
+        " repeat it for more parts",
     )
     parser.add_argument("--interval", type=positive, default=0.2, help="seconds between frames (default: 0.2)")
     parser.add_argument("--until", type=clock, metavar="HH:MM", help="time of day at which to stop (default: never)")
