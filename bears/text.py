@@ -1,10 +1,12 @@
-"""Make names of files and classes safe for a terminal, a command line and a spreadsheet."""
+"""Make names of files and classes safe for a terminal, a command line and a spreadsheet, and read and write CSV."""
 
+import csv
+import io
 import os
 import re
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 # Characters that a terminal doesn't show: control characters, changes of direction, bytes that are not UTF-8.
@@ -50,6 +52,19 @@ def to_cells(values: Sequence) -> list:
 def from_cells(row: Mapping) -> dict:
     """Remove what `to_cells` added from a row of `csv.DictReader`."""
     return {key: value[1:] if is_escaped(value) else value for key, value in row.items()}
+
+
+def read_table(file: Path) -> list[dict]:
+    """Return the rows of a CSV file. Raises `OSError`, `csv.Error`, and `ValueError` if it is not UTF-8."""
+    with open(file, newline="", encoding="utf-8-sig") as f:  # Excel writes a byte order mark
+        return list(map(from_cells, csv.DictReader(f)))
+
+
+def as_table(columns: Sequence[str], rows: Iterable[Sequence]) -> bytes:
+    """Return the bytes of a CSV file."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([columns, *map(to_cells, rows)])
+    return text.getvalue().encode(errors="replace")
 
 
 def is_escaped(value):

@@ -1,5 +1,6 @@
 """Test `app --feedback`: feedback is kept, photos only if visitors allow it, and nobody can fill the disk."""
 
+import codecs
 import csv
 import io
 import os
@@ -104,6 +105,17 @@ def test_feedback_can_be_taken_back_by_who_has_given_it(feedback, give):
     assert photos(feedback.folder) == [f"unreviewed/square/{second['id']}.jpg"]
     assert len(rows(feedback.folder / "answers.csv")) == len(rows(feedback.folder / "unreviewed" / "metadata.csv")) == 1
     assert "nothing to take back" in feedback.undo(first["id"])["says"]
+
+
+def test_feedback_can_be_taken_back_after_a_spreadsheet_has_saved_the_tables(feedback, give):
+    first, second = give(), give("square")
+    tables = feedback.folder / "answers.csv", feedback.folder / "unreviewed" / "metadata.csv"
+    for table in tables:
+        table.write_bytes(codecs.BOM_UTF8 + table.read_bytes())
+    assert "Taken back" in feedback.undo(first["id"])["says"]
+    for table in tables:
+        [left] = rows(table)
+        assert second["id"] in left.values() or left["file_name"] == f"square/{second['id']}.jpg"
 
 
 def test_feedback_can_be_taken_back_after_the_host_has_reviewed_it(feedback, give):

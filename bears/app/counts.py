@@ -4,7 +4,6 @@ No photo, address or single answer is stored.
 """
 
 import csv
-import io
 import threading
 import time
 from collections import Counter
@@ -13,7 +12,7 @@ from contextlib import suppress
 from bears.errors import ExportError
 from bears.files import write_whole
 from bears.model.answers import STEPS, likeliest
-from bears.text import from_cells, to_cells
+from bears.text import as_table, read_table
 
 COLUMNS = ("day", "model", "answer", "certainty", "probability", "count")
 EVERY = 60  # seconds between two writes of the file
@@ -42,17 +41,14 @@ class Counts:
         with self.lock:
             days = sorted({day for day, *_ in self.counter})[-MAX_DAYS:]
             rows = sorted((*key, count) for key, count in self.counter.items() if key[0] in days)
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows([COLUMNS, *map(to_cells, rows)])
         with suppress(ExportError):
-            write_whole(self.file, text.getvalue().encode())
+            write_whole(self.file, as_table(COLUMNS, rows))
 
 
 def read(file):
     """Return the counts that an earlier run wrote, or an empty Counter if they can't be read."""
     try:
-        with file.open(newline="", encoding="utf-8-sig") as f:
-            rows = [from_cells(row) for row in csv.DictReader(f)]
+        rows = read_table(file)
         return Counter({tuple(row[name] for name in COLUMNS[:-1]): int(row["count"]) for row in rows})
     except (OSError, KeyError, TypeError, ValueError, csv.Error):
         return Counter()

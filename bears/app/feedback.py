@@ -6,7 +6,6 @@ label that visitors gave. Training never reads `unreviewed`. The host first revi
 """
 
 import csv
-import io
 import os
 import shutil
 import sys
@@ -30,7 +29,7 @@ from bears.model import wording
 from bears.model.answers import GROUP, NONE, likeliest
 from bears.model.photo import as_jpeg
 from bears.photos import NONE_OF_THESE, NOT_KNOWN, UNREVIEWED, list_photos
-from bears.text import to_cells
+from bears.text import as_table, read_table, to_cells
 
 SIDE = 1024  # pixels of the longer side of a kept photo
 MAX_PHOTOS = 2000  # in `unreviewed`
@@ -189,8 +188,8 @@ class Feedback(NoFeedback):
                 if self.uploads:
                     self.uploads.delete(photo)
             table = self.folder / UNREVIEWED / "metadata.csv"
-            drop(table, PHOTOS, lambda row: row["file_name"].endswith(f"/{name}.jpg"))
-            return drop(self.folder / "answers.csv", ANSWERS, lambda row: row["id"] == name)
+            drop(table, PHOTOS, lambda row: (row.get("file_name") or "").endswith(f"/{name}.jpg"))
+            return drop(self.folder / "answers.csv", ANSWERS, lambda row: row.get("id") == name)
 
     def privacy(self):
         """Return the sentence about what happens to photos, for "About this model"."""
@@ -243,15 +242,10 @@ def drop(file, columns, unwanted):
     """Remove the rows for which `unwanted(row)` is true from a CSV file; return whether there were any."""
     if not file.is_file():
         return False
-    with file.open(newline="", encoding="utf-8") as f:
-        rows = list(csv.DictReader(f))
-    kept = [row for row in rows if not unwanted(row)]
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(kept)
+    rows = read_table(file)
+    kept = [[row.get(column) for column in columns] for row in rows if not unwanted(row)]
     if len(kept) < len(rows):
-        write_whole(file, text.getvalue().encode())
+        write_whole(file, as_table(columns, kept))
     return len(kept) < len(rows)
 
 

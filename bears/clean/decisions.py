@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bears.errors import DataError
 from bears.photos import SET_ASIDE
-from bears.text import from_cells, to_cells
+from bears.text import read_table, to_cells
 from filelock import FileLock, Timeout
 
 COLUMNS = ("time", "action", "from", "to")  # the last two are paths below the folder, `class/file`
@@ -71,8 +71,7 @@ class Decisions:
 
     def read(self):
         try:
-            with self.log.open(newline="", encoding="utf-8-sig") as f:
-                return list(map(from_cells, csv.DictReader(f)))
+            return read_table(self.log)
         except FileNotFoundError:
             return []
 

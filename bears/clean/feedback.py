@@ -12,7 +12,7 @@ from bears.clean.ranking import DISAGREE, RankedPhoto
 from bears.errors import DataError
 from bears.model.wording import percent
 from bears.photos import NONE_OF_THESE, NOT_KNOWN, UNREVIEWED
-from bears.text import from_cells
+from bears.text import read_table
 
 REVIEWED, NEGATIVES = "reviewed", "negatives"
 
@@ -27,9 +27,8 @@ def read_rows(folder: Path) -> dict[str, dict]:
     rows = {}
     for table in find_tables(folder):
         try:
-            with table.open(newline="", encoding="utf-8-sig") as f:
-                listed = {row["file_name"]: row for row in map(from_cells, csv.DictReader(f))}
-                [float(row["probability"]) and row["visitor"] and row["answer"] for row in listed.values()]
+            listed = {row["file_name"]: row for row in read_table(table)}
+            [float(row["probability"]) and row["visitor"] and row["answer"] for row in listed.values()]
         except (OSError, KeyError, TypeError, ValueError, csv.Error):
             raise DataError(f"{table} can't be read. Restore it from a copy, or correct it by hand.") from None
         rows |= {(table.parent / name).relative_to(folder).as_posix(): row for name, row in listed.items()}

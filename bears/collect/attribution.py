@@ -1,13 +1,12 @@
 """Keep collected photos in a folder, and list who made them in its attribution.csv, as free licences require."""
 
 import csv
-import io
 from pathlib import Path
 
 from bears.errors import DataError
 from bears.files import write_whole
 from bears.photos import list_photos
-from bears.text import from_cells, printable, to_cells
+from bears.text import as_table, printable, read_table
 from tqdm import tqdm
 
 COLUMNS = ["file", "title", "creator", "license", "license_url", "source", "url"]
@@ -33,8 +32,7 @@ class Collection:
 
     def read(self):
         try:
-            with self.table.open(newline="", encoding="utf-8-sig") as f:
-                rows = list(map(from_cells, csv.DictReader(f)))
+            rows = read_table(self.table)
         except FileNotFoundError:
             return []
         except (OSError, UnicodeDecodeError, csv.Error):
@@ -69,8 +67,5 @@ class Collection:
         return 1
 
     def write(self):
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(to_cells([row[column] for column in COLUMNS]) for row in self.rows.values())
-        write_whole(self.table, text.getvalue().encode(errors="replace"))
+        rows = ([row[column] for column in COLUMNS] for row in self.rows.values())
+        write_whole(self.table, as_table(COLUMNS, rows))

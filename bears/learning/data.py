@@ -13,7 +13,7 @@ from bears import distributed
 from bears.errors import DataError, PhotoError
 from bears.model.photo import open_photo
 from bears.photos import OURS, SYSTEM_FOLDERS, UNREVIEWED, list_photos
-from bears.text import as_typed, from_cells, print_line
+from bears.text import as_typed, print_line, read_table
 from fastai.data.transforms import parent_label
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -150,8 +150,7 @@ def read_column(file: Path, column: str) -> dict[str, str]:
     Raises `DataError`.
     """
     try:
-        with open(file, newline="", encoding="utf-8-sig") as f:  # Excel writes a byte order mark
-            rows = [row for row in map(from_cells, csv.DictReader(f)) if row["file"]]
+        rows = [row for row in read_table(file) if row["file"]]
         return {row["file"].replace("\\", "/"): row[column] or "" for row in rows}
     except (OSError, KeyError, csv.Error, UnicodeDecodeError) as e:
         why = getattr(e, "strerror", None) or type(e).__name__

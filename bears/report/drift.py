@@ -13,7 +13,7 @@ from bears.model.answers import STEPS, SURE
 from bears.model.classifier import Classifier
 from bears.model.photo import open_photo
 from bears.photos import list_photos
-from bears.text import from_cells
+from bears.text import read_table
 from scipy.stats import mannwhitneyu
 
 LEAST = 30  # answers that are needed on each side
@@ -60,10 +60,9 @@ def read_counts(log: Path, model: Path) -> Answers:
     log, answers = log / "counts.csv" if log.is_dir() else log, Answers()
     try:
         version = version_of(model)
-        with log.open(newline="", encoding="utf-8-sig") as f:
-            for row in map(from_cells, csv.DictReader(f)):
-                if row["model"] == version:
-                    answers.add(float(row["probability"]), row["certainty"], int(row["count"]), row["day"])
+        for row in read_table(log):
+            if row["model"] == version:
+                answers.add(float(row["probability"]), row["certainty"], int(row["count"]), row["day"])
     except FileNotFoundError as e:
         what = "Give the folder of `app --feedback`" if Path(e.filename) == log else "Choose an export with --model"
         raise DataError(f"There is no {e.filename}. {what}.") from None
