@@ -26,8 +26,8 @@ from bears.predict.detections import (
     classifications,
 )
 from bears.predict.journal import Journal, digest
-from bears.predict.photos import Photos
 from bears.predict.run import BATCH, ask_all
+from bears.predict.table import Photos
 from PIL import Image
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes of that kind")

@@ -31,7 +31,7 @@ from bears.model.photo import as_jpeg
 from bears.photos import NONE_OF_THESE, NOT_KNOWN, UNREVIEWED, list_photos
 from bears.text import as_table, read_table, to_cells
 
-SIDE = 1024  # pixels of the longer side of a kept photo
+SIDE = 1024  # pixels of the longer side of a kept photo; the page sends no more (LONG_SIDE in bears/web/pictures.js)
 MAX_PHOTOS = 2000  # in `unreviewed`
 MAX_OF_ONE, MAX_OF_A_PROXY = 100, 1500  # photos from one visitor, and from one address, while the app runs
 MAX_ROWS = 10**7  # bytes of answers.csv, enough for about 100,000 answers

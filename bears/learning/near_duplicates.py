@@ -2,8 +2,8 @@
 
 A group of them must stay in one fold. Near-duplicates have hashes of 64 bits that differ in few bits. They are found
 without comparing all pairs. The library faiss can do that, too, but takes sixty megabytes and lists all pairs. A camera
-that took the same picture fifty thousand times would give more than a billion pairs. `bears.clean.checks` also finds
-crops, for people to decide about.
+that took the same picture fifty thousand times would give more than a billion pairs. The review page finds
+their crops, too, with a rule of its own (bears/clean/checks.py).
 """
 
 from itertools import count

@@ -18,7 +18,7 @@ from timm.layers import BatchNormAct2d, Conv2dSame
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-OPSET = 17  # of ONNX
+OPSET = 17  # of ONNX; the offline version has its own (bears/offline/graph.py)
 # Options of glibc's mallopt by their codes in malloc.h: M_MMAP_THRESHOLD and M_TRIM_THRESHOLD (bytes), M_ARENA_MAX
 MALLOPT = {-3: 2**30, -1: 2**30, -8: 1}
 

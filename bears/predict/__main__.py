@@ -60,8 +60,8 @@ from bears.files import check_writable
 from bears.model.classifier import Classifier
 from bears.predict.detections import Detections, FoundAnimals
 from bears.predict.journal import Journal, digest
-from bears.predict.photos import Photos
 from bears.predict.run import ask_all
+from bears.predict.table import Photos
 from bears.text import as_typed
 
 

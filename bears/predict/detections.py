@@ -22,7 +22,7 @@ from bears.model.metadata import read_facts
 from bears.model.photo import SIDE, shrink
 from bears.model.wording import group_name
 from bears.predict.journal import digest
-from bears.predict.photos import Photos, is_empty, open_or_stop
+from bears.predict.table import Photos, is_empty, open_or_stop
 from bears.text import print_line
 from PIL import Image
 

@@ -1,6 +1,7 @@
 """Decide from the scores of tracks when to raise an alarm. docs/alarm.md specifies the rule.
 
 The median of a track's latest scores decides, so that a single wrong score can't raise an alarm.
+bears/web/alarm.js has the same rule for the Camera tab.
 """
 
 from collections import deque

@@ -1,4 +1,4 @@
-// Draw an activation map over a photo, in the same way and colours as bears/model/heatmap.py.
+// Draw an activation map over a photo, in the same way as bears/model/heatmap.py, where the colours come from.
 
 import {drawOnWhite, fit, LONG_SIDE, scaleTo} from "../pictures.js"
 import {BICUBIC, resize} from "./pixels.js"
