@@ -98,7 +98,7 @@ def call(*command, **kwargs):
 
 
 def set_up(requirements):
-    """Install a requirements file into `.venv`, and create that again if it is missing or damaged."""
+    """Install a requirements file into `.venv`. Create `.venv` first if it is missing or damaged."""
     if not UNFINISHED.exists() and works(PYTHON, "-m", "pip", "--version") and works(*UV, "check", "--python", PYTHON):
         print(f"Adding missing packages to {VENV}", flush=True)
     else:

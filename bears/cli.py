@@ -160,7 +160,7 @@ def factor(text: str) -> float:
 
 
 def no_page(e: Exception) -> str:
-    """Return a sentence about an `OSError` because of which the app can't start."""
+    """Return a sentence about an `OSError` that keeps the app from starting."""
     if e.errno is None:  # raised by `check_address`, or by Gradio if no port is free
         return "This port or address can't be used. Choose others, or leave out --port and --host."
     reason = f"{e.strerror}: {e.filename}" if e.filename else e.strerror
@@ -187,7 +187,7 @@ def private_folder():
     """Create a folder that only this user can read, and that is deleted when the program ends.
 
     It is for `GRADIO_TEMP_DIR`. If a host has set this variable, the folder is created in the one it names. Without
-    this, Gradio uses one folder for all users of a machine, and only the first of them may write to it.
+    such a folder, Gradio uses one for all users of a machine, and only the first user may write to it.
     """
     import tempfile  # here, since Ctrl-C shows a traceback until `begin`
 

@@ -86,7 +86,7 @@ def training(learn):
 
 
 def batch_size(bs: int) -> int:
-    """Return how many of a batch of `bs` photos each process gets, at least 2 because of batch norm."""
+    """Return how many photos of a batch of `bs` each process gets. Batch norm needs at least 2."""
     return max(2, bs // WORLD_SIZE)
 
 

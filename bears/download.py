@@ -36,8 +36,8 @@ def fetch_photos(web: "Web", wanted: Iterable[dict], shrink: Callable, patience=
     """Download several photos at a time; yield each dict of `wanted` with its photo or the `DownloadError`.
 
     `wanted` are dicts with a `url` and, if it is known, the file's `sha256`. `shrink` converts the bytes of a file to
-    those of a small photo, or raises `PhotoError`. The second value of each pair is what `fetch_photo` returned or
-    raised. Pairs are in the order of `wanted`.
+    those of a small photo, or raises `PhotoError`. The second value of each pair is the result or the error of
+    `fetch_photo`. Pairs are in the order of `wanted`.
     """
 
     def attempt(item):
@@ -138,9 +138,9 @@ class Web(requests.Session):
         return bytes(body)
 
     def agree(self, host, busy, patience):
-        """Return how many seconds to wait for a busy host. All workers share one pause, and it is printed once.
+        """Return how many seconds to wait for a busy host. All workers share one pause, which is printed once.
 
-        Raises `busy` if the host would get more than `patience` seconds in all without an answer.
+        Raises `busy` if all pauses for this host together would take more than `patience` seconds.
         """
         with self.agreeing:
             now, (end, waited) = time.monotonic(), self.pauses_of.get(host, (0, 0))

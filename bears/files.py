@@ -34,9 +34,9 @@ def version_of(model: Path) -> str:
 
 
 def check_writable(folder: Path, option="--out") -> None:
-    """Create a folder and check that it can be written to, before hours of work. Raises `ExportError`.
+    """Create a folder and check that files can be written to it, before hours of work. Raises `ExportError`.
 
-    `option` is the one with which you can choose another folder.
+    `option` is the option that chooses another folder.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)

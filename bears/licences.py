@@ -1,4 +1,4 @@
-"""Write docs/licences.md, which lists all parts of the repository and of its output that others have made.
+"""Write docs/licences.md. It lists all parts of the repository and of its output that other people made.
 
 python3 -m bears licences
 """

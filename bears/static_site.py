@@ -40,7 +40,7 @@ def is_inside(folder: Path, name: str) -> bool:
 
 @cache  # all files are read only once, and the app's link and routes agree
 def find_site(export: Path, folder: Path = SITE) -> dict[str, Path]:
-    """Return the files of the offline version built from `export`, by name; none if it is missing or incomplete."""
+    """Return the files of the offline version built from `export`, by name. The dict is empty if it is incomplete."""
     files = files_of(folder)
     try:
         whole = (

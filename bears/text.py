@@ -50,7 +50,7 @@ def to_cells(values: Sequence) -> list:
 
 
 def from_cells(row: Mapping) -> dict:
-    """Remove what `to_cells` added from a row of `csv.DictReader`."""
+    """Remove each `'` that `to_cells` added from a row of `csv.DictReader`."""
     return {key: value[1:] if is_escaped(value) else value for key, value in row.items()}
 
 

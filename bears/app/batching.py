@@ -77,7 +77,7 @@ class Predictor:
 
 
 def answer_all(answers, model, photos):
-    """Set the answer of each Future, or the exception that the model raised, so that no caller waits for ever."""
+    """Give each Future its answer, or the exception that the model raised, so that no caller waits forever."""
     try:
         for answer, result in zip(answers, model.ask(photos), strict=True):
             answer.set_result(result)

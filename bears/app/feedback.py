@@ -95,7 +95,7 @@ class Feedback(NoFeedback):
     def offer(self, learn, photo):
         """Add `/feedback` and `/undo_feedback` to the API, and count the answers of `learn`.
 
-        Call it inside a `gr.Blocks`, of which `photo` is the input for photos.
+        Call it inside a `gr.Blocks`. `photo` is its input for photos.
         """
         learn.note = self.counts.note
         with gr.Row(visible=False):
@@ -154,7 +154,7 @@ class Feedback(NoFeedback):
         }
 
     def has_room(self):
-        """Return whether one more photo may be kept: few enough are there, and enough of the disk stays free."""
+        """Return whether one more photo may be kept: the limit isn't reached, and enough of the disk stays free."""
         free = shutil.disk_usage(self.folder).free
         return free > RESERVE and len(list_photos(self.folder / UNREVIEWED)) < MAX_PHOTOS
 
@@ -175,7 +175,7 @@ class Feedback(NoFeedback):
         append(answers, ANSWERS, row)
 
     def undo(self, name):
-        """Delete the feedback with this id, which only its visitor knows; return the same as `give`."""
+        """Delete the feedback with this id, which only its visitor knows. Return the same values as `give`."""
         forgotten = isinstance(name, str) and len(name) == 32 and name.isalnum() and self.forget(name)
         says = "Taken back: nothing of it is kept." if forgotten else "There is nothing to take back."
         return {"id": None, "kept": False, "says": says}
@@ -250,13 +250,13 @@ def drop(file, columns, unwanted):
 
 
 def visitor(request):
-    """Return the address of a request's sender, and its session if that is a proxy, as bears/app/guard.py does."""
+    """Return the address of a request's sender, as bears/app/guard.py does. For a proxy, also return the session."""
     scope = request.request.scope if request and request.request else {}
     return scope.get("asker") or (address(scope), "")
 
 
 class Visitors:
-    """Count feedback of an hour, and kept photos, by visitor and by address, in memory only.
+    """Count the feedback of the latest hour and the kept photos, by visitor and by address, in memory only.
 
     A visitor is an address. Behind a proxy that does not say who asks, a visitor is a session.
     """
@@ -292,7 +292,7 @@ class Visitors:
 
 
 def remember(memory, key, new):
-    """Return the value of a key, which becomes the last of the dict; a key that is not there gets the value `new`."""
+    """Return the value of a key, and move the key to the end of the dict. A missing key gets the value `new`."""
     memory[key] = memory.pop(key, new)
     return memory[key]
 

@@ -57,7 +57,7 @@ class Uploads:
             return False
 
     def delete(self, file):
-        """Delete a file from the data set, after all commits that are under way."""
+        """Delete a file from the data set, after all running commits have ended."""
         if self.scheduler:
             self.scheduler.api.run_as_future(self.delete_now, file)
 

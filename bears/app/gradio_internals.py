@@ -12,7 +12,7 @@ from gradio.routes import file_upload_statuses
 
 
 def queue_of(blocks):
-    """Return the queue of a `gr.Blocks`: the only place that says who is waiting for an answer."""
+    """Return the queue of a `gr.Blocks`. Only the queue knows who is waiting for an answer."""
     return blocks._queue
 
 
@@ -45,7 +45,7 @@ def function_number(fn):
 
 
 def forget(queue, most):
-    """Drop what Gradio would keep for ever: old sessions without an event, and the progress of old uploads.
+    """Drop data that Gradio would keep forever: old sessions without an event, and the progress of old uploads.
 
     The latest `most` of each are kept.
     """
@@ -69,7 +69,7 @@ def find_caller():
 
 
 class UploadParser(route_utils.GradioMultiPartParser):
-    """Extend Gradio's parser of uploads: tell subclasses whether it is in a file, and which files it has written."""
+    """Extend Gradio's parser of uploads. Subclasses see whether it is inside a file, and which files it has written."""
 
     def is_at_a_file(self):
         return self._current_part.file is not None
@@ -79,7 +79,7 @@ class UploadParser(route_utils.GradioMultiPartParser):
 
 
 def parse_uploads_with(parser: type[UploadParser]) -> None:
-    """Replace Gradio's parser of uploads, since it has no option for the kind of files to take."""
+    """Replace Gradio's parser of uploads, since that parser can't reject files by their kind."""
     route_utils.GradioMultiPartParser = parser
 
 

@@ -193,7 +193,7 @@ class Guard:
 
     @contextlib.asynccontextmanager
     async def read(self, scope, receive, limit, seconds):
-        """Read the whole body as bytes. Its size is limited, and that of all bodies in memory together."""
+        """Read the whole body as bytes. Its size is limited, and so is the total size of all bodies in memory."""
         sentence = f"This request can have at most {limit:,} bytes. Please upload photos instead."
         check_length(scope, limit, sentence)
         body, more, deadline = bytearray(), True, anyio.current_time() + seconds
@@ -263,7 +263,7 @@ def is_heartbeat(path):
 
 
 def session_of(scope, question):
-    """Return the name of the session: Gradio's in the call, or else that in the address, or an empty text."""
+    """Return the name of the session in Gradio's call, or else in the address. Without one, return an empty text."""
     [name, *_] = parse_qs(scope["query_string"].decode("latin-1")).get("session", [""])
     return question.get("session_hash") or name[:MAX_NAME]
 
@@ -291,7 +291,7 @@ async def in_time(receive, deadline):
 
 
 def replay(body, receive):
-    """Return a `receive` that first returns a body which was read already."""
+    """Return a `receive` that delivers an already read body once more."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again():

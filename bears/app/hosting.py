@@ -72,7 +72,10 @@ def satisfy_zerogpu() -> Callable | None:
 
 
 def share(demo: Blocks) -> str:
-    """Open Gradio's tunnel to the launched `demo`; return a sentence with the public link, or why there is none."""
+    """Open Gradio's tunnel to the launched `demo`.
+
+    Return a sentence with the public link, or with the reason for failing.
+    """
     if host := find_host():
         return f"Warning: ignoring --share, because {host} already gives this app a public address."
     try:

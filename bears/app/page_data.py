@@ -57,5 +57,5 @@ async def send_place(request: Request) -> JSONResponse:
 
 
 def routes(first: FirstAnswer) -> list[Route]:
-    """Return the routes, which are in a folder that bears/app/guard.py allows."""
+    """Return the routes. Their addresses begin with a folder that bears/app/guard.py allows."""
     return [Route("/web/first", first.send), Route("/web/place/{event}", send_place)]

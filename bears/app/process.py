@@ -80,8 +80,8 @@ class LearnerProcess:
         `probs` is a dict from class to probability. `certainty` is the kind of answer, as in bears/model/answers.py.
         `heatmap` is the photo as an RGB image with the activation map drawn over it, or None without `explain`.
         `limits` are the model's `Limits`. `animals` has a tuple (box, probs, certainty) for each animal if there are
-        several; a box is left, top, right and bottom in fractions of the photo.
-        Raises `ExportError`, and `PhotoError` also if the model's process ended while it had the photo.
+        several; a box is left, top, right and bottom in fractions of the photo. Raises `ExportError`. Raises
+        `PhotoError` for a bad photo, or if the model's process ended while it had the photo.
         """
         again = PhotoError("The model has just restarted", "Please send the photo again.")
         hung_up = find_caller()
@@ -155,7 +155,7 @@ class Started:
 
     @contextlib.contextmanager
     def unless_it_died(self, error):
-        """Raise `error` instead of a connection's exception, if the process is dead within a second of it."""
+        """Raise `error` instead of a connection's exception, if the process ends within the next second."""
         try:
             yield
         except (EOFError, OSError) as e:

@@ -35,7 +35,7 @@ NO_PHOTO = f"This file is not a photo that can be opened here. {HINT}"
 class Store:
     """Limit and delete the files in the folder where Gradio keeps photos and heatmaps.
 
-    `listed` are Gradio's sets of the paths in it, which would otherwise grow for ever.
+    `listed` are Gradio's sets of the paths in it, which would otherwise grow forever.
     """
 
     def __init__(self, folder, listed=()):
@@ -46,7 +46,7 @@ class Store:
         return sorted(files_in(self.folder), key=lambda pair: pair[1].st_mtime)
 
     def others(self):
-        """Return how many bytes photos of this user's other apps take. Delete those of apps that were killed."""
+        """Return how many bytes the photos of this user's other apps take. Delete photos of apps that were killed."""
         parent = self.folder.parent
         delete_abandoned(parent)
         others = [folder for folder in private_folders(parent) if folder != str(self.folder)]

@@ -46,7 +46,7 @@ class Finding:
 
 
 def near_duplicate(photos: Photos) -> Finding:
-    """Find photos that nearly repeat a better one. They do little harm, so their score is 0.25 and not 0."""
+    """Find near-duplicates of a better photo. They do little harm, so their score is 0.25 and not 0."""
     found = np.isin(np.arange(len(photos.files)), list(photos.near_duplicates))
     says = [""] * len(found)
     for i, better in photos.near_duplicates.items():
@@ -84,12 +84,12 @@ CHECKS = {
 
 
 def find_near_duplicates(features: torch.Tensor, quality: np.ndarray) -> dict[int, int]:
-    """Return a dict from the position of each photo that nearly repeats a better one to that one's position.
+    """Return a dict from the position of each near-duplicate to the position of a better photo.
 
-    `features` is (photos, n), and `quality` (photos,) says which of two is better. The limit depends on how far apart
-    the photos usually are, as in cleanlab's Datalab. `bears.learning.near_duplicates`, which keeps near-duplicates in
-    one fold, uses perceptual hashes. It misses crops, but must not join different photos, since nobody checks its
-    groups. Here people decide, so crops and series, which only features find, are worth showing.
+    `features` is (photos, n), and `quality` (photos,) says which of two photos is better. The limit depends on how far
+    apart the photos usually are, as in cleanlab's Datalab. `bears.learning.near_duplicates`, which keeps
+    near-duplicates in one fold, uses perceptual hashes. It misses crops, but must not join different photos, since
+    nobody checks its groups. Here people decide, so crops and series, which only features find, are worth showing.
     """
     neighbours = NearestNeighbors(n_neighbors=min(5, len(quality) - 1), metric="cosine")
     distances, nearest = neighbours.fit(features).kneighbors()

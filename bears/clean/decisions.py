@@ -36,7 +36,10 @@ class Decisions:
         self.take("keep", name, name)
 
     def move(self, name, label):
-        """Move a photo to the folder of the class `label`, next to its own class's folder or else at the top."""
+        """Move a photo to the folder of the class `label`.
+
+        That folder is next to the photo's own class folder, or else at the top.
+        """
         beside = Path(name).parent.parent
         nested = not (self.folder / beside / label).is_dir() and (self.folder / label).is_dir()
         home = Path() if nested else beside
@@ -126,7 +129,7 @@ class Decisions:
 
 
 def free_name(path):
-    """Return `path`, or with `-2`, `-3` and so on added to its name if there is such a file already."""
+    """Return `path`. If this file exists already, add `-2`, `-3` and so on to its name."""
     n, free = 1, path
     while os.path.lexists(free):  # counts broken links, too
         n += 1

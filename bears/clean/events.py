@@ -32,7 +32,7 @@ def rank_events(folder: Path) -> dict[str, list[RankedPhoto]]:
 
 
 def find_false_alarms(folder: Path, source: str | None = None) -> list[Path]:
-    """Return the pictures of alarms that somebody has marked as false, the latest first; of one source, or of all.
+    """Return the pictures of alarms that somebody has marked as false, of one source or of all. The latest come first.
 
     Raises `DataError`.
     """
@@ -49,7 +49,7 @@ def pictures_of(file, source):
 
 
 def looks_of(event, file):
-    """Return a list of (look, picture): what the model said, and the path of its picture. Missing ones are left out."""
+    """Return a list of pairs: the model's answer, and the path of its picture. Missing pictures are left out."""
     looks = [(look, file.parent / look["picture"]) for look in event["scores"] if "picture" in look]
     return [(look, picture) for look, picture in looks if picture.parent == file.parent and picture.is_file()]
 

@@ -37,7 +37,7 @@ class Guard:
 
 
 def refuse(method, path, headers):
-    """Return the response to a rejected request, or None. In a browser's `headers` is the website that sent it."""
+    """Return the response to a rejected request, or None. Browsers name the website that sent it in `headers`."""
     host = headers.get("host", "")
     if host.partition(":")[0] not in HOSTS:  # a website whose name was pointed at this machine (DNS rebinding)
         return PlainTextResponse("Open the page at the address that bears.clean has printed.", 421)

@@ -22,7 +22,7 @@ HTML, CSS, JS = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="ut
 
 
 class Step(BaseModel):
-    """Hold a decision about the photo `name`, a path `class/file`. `goal` is the class to move it to."""
+    """Hold a decision about the photo `name`, a path `class/file`. `goal` is the class to move the photo to."""
 
     action: Literal["keep", "move", "set aside", "undo"]
     name: str
@@ -33,9 +33,9 @@ STEPS = TypeAdapter(list[Step])
 
 
 class Review:
-    """Hold the photos to review: the ranking of `rank_folder`, without photos that have been decided about.
+    """Hold the photos to review: the ranking of `rank_folder`, without photos that already have a decision.
 
-    Until the photos are scored, there is no ranking, and `read` says how many have been read, of how many.
+    Until the photos are scored, there is no ranking. `read` then says how many photos have been read, and the total.
     `train_command` is the command to show when all photos are reviewed.
     """
 

@@ -42,7 +42,7 @@ class Comparison:
 
     @cached_property
     def differing(self) -> list[int]:
-        """Return the positions of photos that only one model gets wrong. Those of the new model's errors come first."""
+        """Return the positions of photos that only one model gets wrong. The new model's errors come first."""
         wrong = [(bool(a.error), bool(b.error)) for a, b in zip(self.old, self.new)]
         return sorted((i for i, (a, b) in enumerate(wrong) if a != b), key=lambda i: wrong[i][0])
 
@@ -62,7 +62,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Return whether the new model is `better` or `worse`, or `cannot tell` if these photos don't show it."""
+        """Return `better` or `worse` for the new model, or `cannot tell` if there are too few photos to know."""
         low, high = self.interval
         return "better" if high < 0 else "worse" if low > 0 else "cannot tell"
 

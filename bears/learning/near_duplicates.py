@@ -1,4 +1,4 @@
-"""Find near-duplicates: photos that are the same except for size, compression or colours, or mirrored.
+"""Find near-duplicates: photos that differ only in size, compression or colours, or that are mirrored.
 
 A group of them must stay in one fold. Near-duplicates have hashes of 64 bits that differ in few bits. They are found
 without comparing all pairs. The library faiss can do that, too, but takes sixty megabytes and lists all pairs. A camera
@@ -48,7 +48,7 @@ def list_near_duplicates(files: list[Path], groups: list[int]) -> list[list[str]
 
 
 class Bands:
-    """Index `hashes`, uint16 (n, 4), to find those that differ from a given one in at most `radius` bits.
+    """Index `hashes`, uint16 (n, 4), to find all that differ from a given hash in at most `radius` bits.
 
     Two such hashes differ by at most a quarter of `radius` in at least one of their four bands of 16 bits. Only hashes
     with such a band are compared.
@@ -63,7 +63,7 @@ class Bands:
         self.starts = np.concatenate([[0], np.bincount(buckets, minlength=4 << 16).cumsum()])
 
     def near(self, hash):
-        """Return the positions of the hashes near `hash`, of shape (4,). Some may come more than once."""
+        """Return the positions of the hashes near `hash`, of shape (4,). A position may come more than once."""
         buckets = ((hash[:, None] ^ self.flips) + self.band).ravel()
         starts, ends = self.starts[buckets], self.starts[buckets + 1]
         counts = ends - starts

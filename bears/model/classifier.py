@@ -78,7 +78,7 @@ class Classifier:
         `map` is the activation map of the top class, (h, w), or None if the head has none. `square` is the part of the
         image that was classified: left, top, right, bottom in pixels. `animal` is the box of the animal in it, or None
         if the detector's crop did not decide. If the detector has found several animals that show a class, `all` has a
-        tuple (box, probs, certainty) for each, the same animal first. Otherwise it is empty.
+        tuple (box, probs, certainty) for each. The one in `animal` comes first. Otherwise it is empty.
         """
         torch.set_num_threads(self.threads)
         return [
@@ -87,7 +87,7 @@ class Classifier:
         ]
 
     def learn_false_alarms(self, photos: Iterable[Image.Image]) -> None:
-        """Answer `NONE` from now on for photos that are more similar to one of these than to the training photos.
+        """Answer `NONE` from now on for photos that resemble one of these more than the training photos.
 
         Raises `ExportError` if the export doesn't say what its training photos look like.
         """
@@ -99,7 +99,7 @@ class Classifier:
 
     @torch.no_grad()
     def features(self, answer: Answer) -> torch.Tensor:
-        """Return the input of the head's last layer for the square that an answer is about, (1, n)."""
+        """Return the features of the square that an answer is about: the input of the head's last layer, (1, n)."""
         return self.learn.model[1][:-1](torch.stack([answer.fmap]))
 
     def probs(self, answer: Answer) -> dict[str, float]:
@@ -110,7 +110,7 @@ class Classifier:
         return [(answer.animal, self.probs(answer), self.certainty(answer)) for answer in animals]
 
     def certainty(self, answer: Answer) -> str:
-        """Return which of the four kinds of answer this is (`ood.certainty`): `NONE` for a known false alarm."""
+        """Return the kind of answer, one of four (`ood.certainty`). A known false alarm is `NONE`."""
         if self.false_alarms is not None and ood.shows_known(self.learn.ood, self.features(answer), self.false_alarms):
             return NONE
         return ood.certainty(getattr(self.learn, "ood", None), answer.probs.tolist(), answer.score)

@@ -212,7 +212,7 @@ def describe_part(part: Any, known: Parts) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Convert an attribute of a transform or layer to the argument in JSON that it was made with."""
+    """Convert an attribute of a transform or layer to JSON, in the form of the argument that created it."""
     if isinstance(value, torch.Tensor):
         return value.flatten().tolist()
     if isinstance(value, (tuple, list)):
@@ -227,7 +227,10 @@ def tensors_of(model: nn.Module, fitted: dict | None) -> dict[str, torch.Tensor]
 
 
 def find_records(tensors: dict[str, torch.Tensor], data: bytes) -> dict[str, Any]:
-    """Return, for each tensor, a record of the zip `data` with the same bytes, and the tensor's dtype and shape."""
+    """Find each tensor's record in the zip `data` by its bytes.
+
+    Return the record's name with the tensor's dtype and shape.
+    """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         records: dict[bytes, list[str]] = {}
         for name in archive.namelist():
@@ -293,7 +296,7 @@ def with_prefix(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, Any]
 
 
 def outline(description: Description) -> nn.Sequential:
-    """Return the network without allocating memory for its weights."""
+    """Create the network without allocating memory for its weights, and return it."""
     try:
         with torch.device("meta"):
             return create_network(description)

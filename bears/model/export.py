@@ -154,7 +154,7 @@ def open_export(file: Path, trust: bool = False) -> Learner:
 
 
 def is_lfs_pointer(file: Path) -> bool:
-    """Return whether `file` is the placeholder that Git writes for a large file it has not fetched."""
+    """Return whether `file` is only Git's placeholder for a large file that it has not downloaded."""
     try:
         with open(file, "rb") as f:
             return f.read(len(LFS_POINTER)) == LFS_POINTER

@@ -33,7 +33,7 @@ def find_peak(cam: np.ndarray, box: tuple) -> tuple[float, float]:
 
 
 def is_inside(place: tuple[float, float], box: Sequence[float], margin: float = 0) -> bool:
-    """Return whether a place (x, y) is in a box (left, top, right, bottom) or at most `margin` pixels outside."""
+    """Return whether a point (x, y) is in a box (left, top, right, bottom), or at most `margin` pixels outside."""
     (x, y), (left, top, right, bottom) = place, box
     return left - margin <= x <= right + margin and top - margin <= y <= bottom + margin
 

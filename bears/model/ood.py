@@ -84,10 +84,11 @@ def sample_gallery(labels: ndarray, seed: int, size: int = GALLERY) -> ndarray:
 def own_and_rivals(
     features: Tensor, labels: ndarray, groups: ndarray, weight: Tensor, bias: Tensor, rivals: int
 ) -> dict:
-    """Return ImageNet's weights for its categories that the training photos show, and for the closest others.
+    """Return ImageNet's weights for the categories in the training photos, and for the closest other categories.
 
-    Return an empty dict if ImageNet has no category for the classes, or if too many training photos look like one of
-    the others. For a class "dog" of a few dozen photos, the missing breeds would be rivals, for example.
+    The dict is empty if ImageNet has no category for the classes, or if too many training photos look like one of the
+    other categories. For example, a few dozen photos of dogs don't show all breeds. The missing breeds would then count
+    as other categories.
     """
     guesses = (features @ weight.T + bias).argmax(dim=1).numpy()
     own = {c for label in set(labels) for c in frequent_categories(guesses[labels == label], groups[labels == label])}
@@ -103,7 +104,7 @@ def own_and_rivals(
 
 
 def frequent_categories(guesses: ndarray, groups: ndarray) -> Iterator[int]:
-    """Yield the categories that ImageNet ranks first for 3% of a class, and for three photos that differ."""
+    """Yield ImageNet's categories that are ranked first for 3% of a class, and for three different photos."""
     for c in set(guesses.tolist()):
         photos = guesses == c
         if photos.mean() >= 0.03 and len(set(groups[photos])) >= 3:
@@ -111,9 +112,9 @@ def frequent_categories(guesses: ndarray, groups: ndarray) -> Iterator[int]:
 
 
 def score(detector: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
-    """Return how similar each photo is to the training photos, float32 (photos,), from 0 to 1 for identical.
+    """Return how similar each photo is to the training photos, float32 (photos,). 1 means identical.
 
-    `allowed`, (photos, gallery), says which training photos each photo may be compared with.
+    `allowed` (photos, gallery) says which training photos each photo may be compared with.
     """
     return likeness(detector, features, allowed).clamp(min=0) * own_share(detector, features) ** detector["share_power"]
 
@@ -157,7 +158,10 @@ def stricter(fitted: dict, strictness: float) -> dict:
 
 
 def in_single_precision(fitted: dict) -> dict:
-    """Return what was fitted, which an export has in half precision, so that `score` need not convert it each time."""
+    """Return `fitted` in single precision, so that `score` need not convert it each time.
+
+    Exports have half precision.
+    """
     return {name: value.float() if isinstance(value, Tensor) else value for name, value in fitted.items()}
 
 
@@ -172,7 +176,10 @@ def may_show_none(detector: dict, score: Any) -> Any:
 
 
 def own_share(detector: dict, features: Tensor) -> Tensor:
-    """Return ImageNet's probability, (photos,), of the classes' own categories against their rivals; 1 if unknown."""
+    """Return the probability that ImageNet sees the classes' own categories and not their rivals, (photos,).
+
+    It is 1 if the classes have no such categories.
+    """
     if "own" not in detector:
         return features.new_ones(features.shape[0])
     probs = (features @ detector["weight"].float().T + detector["bias"].float()).softmax(dim=1)
@@ -180,6 +187,9 @@ def own_share(detector: dict, features: Tensor) -> Tensor:
 
 
 def left_out_scores(detector: dict, features: Tensor, groups: ndarray, gallery_groups: ndarray) -> ndarray:
-    """Return the scores of training photos or copies, each compared with all photos but its own near-duplicates."""
+    """Return the scores of training photos or copies.
+
+    Each is compared with all photos except its own near-duplicates.
+    """
     allowed = torch.tensor(groups[:, None] != gallery_groups[None])
     return score(detector, features, allowed).numpy()

@@ -1,4 +1,4 @@
-"""Make a network faster on a CPU: ONNX Runtime computes its body. benchmarks/serve.py shows what that gains.
+"""Make a network faster on a CPU: ONNX Runtime computes its body. benchmarks/serve.py measures the gain.
 
 Training computes its features in the same way.
 """
@@ -28,7 +28,7 @@ class NotConvertedError(Exception):
 
 
 def speed_up(model: nn.Sequential) -> None:
-    """Change a model of a body and a head, in eval mode and in place, so that it gives the same answers faster."""
+    """Change a model (body and head, in eval mode) in place, so that it gives the same answers faster."""
     fuse(model[0])
     try:
         model[0] = FastBody(model[0])

@@ -100,12 +100,15 @@ def open_photo(
 
 
 def open_file(file: Path | BinaryIO) -> Any:
-    """Return a context manager that opens a path for reading, or returns a binary file object as it is."""
+    """Return a context manager that opens a path for reading.
+
+    A binary file object stays open and is returned unchanged.
+    """
     return contextlib.nullcontext(file) if hasattr(file, "read") else open(file, "rb")
 
 
 def check_tables(fp: BinaryIO) -> BinaryIO:
-    """Return what Pillow should read of a file. Raises `PhotoError` for metadata that would take Pillow seconds."""
+    """Return the file for Pillow to read. Raises `PhotoError` if Pillow would need seconds for its metadata."""
     fp.seek(0)
     head = fp.read(16)
     if head.startswith(PNG_SIGNATURE):
@@ -123,7 +126,7 @@ def check_tables(fp: BinaryIO) -> BinaryIO:
 
 
 def plain_png(fp: BinaryIO) -> BinaryIO:
-    """Return a PNG without the optional chunks that don't change how it looks or are damaged.
+    """Return a PNG without optional chunks that are damaged or don't change how it looks.
 
     Pillow would refuse some photos because of them: for a large colour profile or text, or a wrong checksum.
     """
@@ -141,7 +144,7 @@ def plain_png(fp: BinaryIO) -> BinaryIO:
 
 
 def tiff_tables(fp: BinaryIO, head: bytes) -> Iterator[int]:
-    """Return how many numbers each table of a TIFF's first page has that Pillow makes Python objects of."""
+    """Yield the length of each table in a TIFF's first page that Pillow converts to Python objects."""
     order = "<" if head[0] == ord("I") else ">"
     start, number, entry = ("8xQ", "Q", "HHQ8x") if ord("+") in head[2:4] else ("4xL", "H", "HHL4x")
     fp.seek(*struct.unpack_from(order + start, head))
@@ -178,7 +181,10 @@ def begins_a_photo(data: bytes) -> bool:
 
 
 def check_size(im: Image.Image, fp: BinaryIO) -> None:
-    """Raise `PhotoError` if the header of an image, not decoded yet, says that it is too large or too thin."""
+    """Raise `PhotoError` if an image's header says that it is too large or too thin.
+
+    The image isn't decoded for this.
+    """
     limit = MAX_MEGAPIXELS_JPEG if im.format in ("JPEG", "MPO") and is_decoded_in_rows(im, fp) else MAX_MEGAPIXELS
     if im.width * im.height > limit * 10**6:
         raise too_large(limit)

@@ -99,15 +99,16 @@ class WholePhoto(Transform):
 
 
 def visible(size: tuple[int, int]) -> Box:
-    """Return the box of a photo of this size that is classified: all of it, unless it is very long."""
+    """Return the box that is classified in a photo of this size. It is the whole photo, unless that is very long."""
     cut = [max(0, side - MAX_RATIO * min(size)) // 2 for side in size]
     return cut[0], cut[1], size[0] - cut[0], size[1] - cut[1]
 
 
 def cover(n: int, side: int, stride: int | None = None) -> list[int]:
-    """Return the first cells of the fewest squares of `side` cells that cover `n` cells, evenly spread.
+    """Cover `n` cells with as few evenly spread squares of `side` cells as possible. Return the first cell of each.
 
-    They are at most `stride` cells apart. Without a `stride` their number is odd, so that one is in the middle.
+    Squares begin at most `stride` cells apart. Without a `stride`, the number of squares is odd, so that one is in the
+    middle.
     """
     if stride:
         count = -(-(n - side) // stride) + 1
@@ -179,8 +180,8 @@ def create_squares(learn: Learner, detect: bool = True) -> "LearnerSquares | Mid
 class WholePhotos:
     """Classify whole photos in one or two passes of a network. Subclasses define `run`, which makes one pass.
 
-    If the first pass is not sure, the second one is over the animal that the detector finds. Without a detector it is
-    over the enlarged photo. It is skipped if the first score is so low that a second pass never helped.
+    If the first pass is not sure, the second pass is over the animal that the detector finds. Without a detector, it is
+    over the enlarged photo. The second pass is skipped if the first score is so low that a second pass never helped.
     """
 
     closer = (CLOSER,)  # the enlargement of each further pass; benchmarks/cameras.py measures what more passes gain
@@ -198,7 +199,7 @@ class WholePhotos:
         return self.ask_about_animals(photos, answers) if self.detector else self.ask_closer(photos, answers)
 
     def ask_about_animals(self, photos: list[Image.Image], answers: list[Answer]) -> list[Answer]:
-        """Replace the answers that are not sure by those about the detector's animal, where these score higher."""
+        """Replace each answer that is not sure by the one about the detector's animal, if that scores higher."""
         answers = [replace(answer, score=answer.score - LESS) for answer in answers]
         unsure = [i for i, answer in enumerate(answers) if ood.may_show_none(self.fitted, answer.score)]
         boxes = [(i, box) for i in unsure for box in self.find_animals(photos[i])]
@@ -216,12 +217,12 @@ class WholePhotos:
         return answers
 
     def that_show_a_class(self, first: Answer, others: list[Answer]) -> list[Answer]:
-        """Return the others that show a class, or none of them if the first animal shows none."""
+        """Return the other answers that show a class. If the first animal shows no class, return an empty list."""
         show = [answer for answer in others if not ood.shows_none(self.fitted, answer.score)]
         return [] if ood.shows_none(self.fitted, first.score) else show
 
     def find_animals(self, photo: Image.Image) -> list[Sequence[float]]:
-        """Return the box of the animal that the detector is surest of, and those of further animals that are clear."""
+        """Return the box of the detector's surest animal, then the boxes of other animals that are clear."""
         chosen: list[Sequence[float]] = []
         for box, score in zip(*self.detector.find_animals(photo)):
             if not chosen or (score >= CLEAR and max(shared(box, other) for other in chosen) < SHARED):
@@ -241,7 +242,7 @@ class WholePhotos:
 
 
 class LearnerSquares(WholePhotos):
-    """Classify whole photos with a Learner, and change it so that `learn.predict` uses the surest square, too."""
+    """Classify whole photos with a Learner. Also change the Learner, so that `learn.predict` uses the surest square."""
 
     def __init__(self, learn: Learner, grid: Grid) -> None:
         super().__init__(learn.ood, grid)
@@ -251,7 +252,7 @@ class LearnerSquares(WholePhotos):
             dl.after_item = Pipeline([WholePhoto(grid), ToTensor()])
 
     def run(self, photos: list[Image.Image], size: int, stride: int | None = None) -> list[Answer]:
-        """Answer for the photos in their order; those of one shape go through the network together."""
+        """Return the answers in the photos' order. Photos of the same shape go through the network together."""
         shapes = [self.grid.target(photo.size, size) for photo in photos]
         answers: dict[int, Answer] = {}
         for width, height in set(shapes):
@@ -295,7 +296,7 @@ def around(box: Sequence[float], size: tuple[int, int], margin: float) -> Box:
 
 
 def shared(box: Sequence[float], other: Sequence[float]) -> float:
-    """Return which part of the smaller of two boxes is in the other one."""
+    """Return the share of the smaller of two boxes that is inside the other box."""
     width, height = (min(box[k + 2], other[k + 2]) - max(box[k], other[k]) for k in (0, 1))
     smaller = min((right - left) * (bottom - top) for left, top, right, bottom in (box, other))
     return max(0, width) * max(0, height) / max(1, smaller)
@@ -311,13 +312,13 @@ def cut_square(photo: Image.Image, square: Box, size: int) -> Image.Image:
 
 
 def average(answers: list[Answer], square: Box) -> Answer:
-    """Return the average of several answers about the same animal, with the feature map of the last one."""
+    """Return the average of several answers about the same animal, with the feature map of the last answer."""
     probs, score = torch.stack([a.probs for a in answers]).mean(dim=0), sum(a.score for a in answers) / len(answers)
     return Answer(probs, square, score, answers[-1].fmap)
 
 
 class MiddleSquare:
-    """Classify what the Learner's own transforms leave of a photo, usually the middle square."""
+    """Classify the part of a photo that the Learner's own transforms keep, usually the middle square."""
 
     def __init__(self, learn: Learner) -> None:
         self.learn = learn

@@ -47,7 +47,10 @@ def as_markdown(text: str) -> str:
 
 
 def percent(prob: float, earned: float = 1) -> str:
-    """Return a probability in percent, rounded down, such as `97%` for 0.978. The most is 99%, or `earned` if less."""
+    """Return a probability in percent, rounded down, such as `97%` for 0.978.
+
+    The maximum is 99%, or `earned` if lower.
+    """
     return f"{int(100 * min(0.99, earned, prob))}%"
 
 
@@ -94,7 +97,7 @@ def frame_answer(probs: dict[str, float], certainty: str, facts: dict, limits: L
 
 
 def name_each(animals: Sequence[tuple], facts: dict, limits: Limits) -> list[dict]:
-    """Return what the page shows of each animal, if there are several: its box, and the verdict about it."""
+    """Return the box and the verdict of each animal for the page, if there are several."""
     return [
         {"box": box, "verdict": headline(probs, certainty, facts, limits), "certainty": certainty}
         for box, probs, certainty in animals
@@ -107,12 +110,15 @@ def log_line(verdict: str, start: float) -> str:
 
 
 def none_of(labels: Sequence[str]) -> str:
-    """Return the verdict for none of the classes, such as `No disc or square here`, or `None of them` if many."""
+    """Return the verdict for none of the classes, such as `No disc or square here`.
+
+    For many classes it is `None of them`.
+    """
     return "None of them" if len(labels) > MANY else f"No {either(labels)} here"
 
 
 def unseen(facts: dict) -> str:
-    """Return the app's first words about a photo with none of the classes, such as `I don't see a bear`."""
+    """Return the first words of the app if a photo shows none of the classes, such as `I don't see a bear`."""
     labels, subject = list(facts.get("classes", ())), facts.get("subject")
     if not subject and (not labels or len(labels) > MANY):
         return "I don't see any of them"

@@ -26,8 +26,9 @@ FAMILIES = ["tf_efficientnet_lite*", "resnet*", "mobilenetv3*"]
 class AllSquares(nn.Module):
     """Compute the probabilities of the classes for each square of a picture, uint8 (1, height, width, 3).
 
-    Returns `probs`, (squares, classes), for squares one cell apart, row by row. It also returns their `score`,
-    (squares,), and the activation maps of all classes, `cams` (classes, h, w), if the Learner has them.
+    Returns `probs` of shape (squares, classes). Squares are one cell apart, and sorted row by row. If the Learner has
+    them, it also returns the squares' `score`, (squares,), and the activation maps of all classes, `cams` (classes, h,
+    w).
     """
 
     def __init__(self, learn, side):
@@ -137,7 +138,7 @@ def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
 
 
 def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph with all weights in half precision that lose nothing by it, as those of an export."""
+    """Return the graph with weights in half precision where that loses nothing, as for the weights of an export."""
     graph, casts = model.graph, []
     for tensor in graph.initializer:
         values = onnx.numpy_helper.to_array(tensor)

@@ -54,7 +54,7 @@ class GraphSquares(WholePhotos):
 
 
 def check(model: Classifier, graph: GraphSquares, files: Iterable[Path]) -> tuple[int, float]:
-    """Compare the model and the graph on photos and halves of them; return their number and the largest difference.
+    """Compare the model and the graph on photos and their halves. Return the number of pictures and the largest gap.
 
     Raises `OfflineError` at the first photo for which they differ.
     """

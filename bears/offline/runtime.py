@@ -20,7 +20,7 @@ FILES = {
 
 
 def folder() -> Path:
-    """Return the folder in this user's cache for the files."""
+    """Return the folder for the two files, in this user's cache."""
     return user_cache_path("bears") / f"onnxruntime-web-{VERSION}"
 
 
@@ -53,6 +53,9 @@ def fetch(name, digest):
 
 
 def own_machine(url):
-    """Return a set with the host and port of a mirror on this machine, which `Web` would refuse, or an empty tuple."""
+    """Return a set with the host and port of a mirror on this machine, which `Web` would refuse.
+
+    Otherwise return an empty tuple.
+    """
     parts = urlsplit(url)
     return {("127.0.0.1", parts.port)} if parts.hostname == "127.0.0.1" else ()

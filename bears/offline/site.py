@@ -86,7 +86,7 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
 
 
 def offered(examples):
-    """Return the address and the file of each photo among `examples`."""
+    """Return pairs of address and file for the photos in `examples`."""
     return [(quote(name), file) for name, file in examples.items() if name.endswith(".jpg")]
 
 
@@ -98,7 +98,7 @@ def predict(model, file):
 
 
 def pack(**parts):
-    """Compress large files with gzip, since not every host does so. Hosts that do leave a `.bin` as it is."""
+    """Compress large files with gzip, since not every host does so. Hosts don't compress a `.bin` again."""
     for name, data in parts.items():
         yield name, gzip.compress(data, 9, mtime=0)
 

@@ -150,7 +150,7 @@ def as_image(name, found):
 
 
 def cut_out(file, boxes, are_gone):
-    """Crop each box of a photo, with as many pixels as the app's photos have if possible; return an iterator."""
+    """Return an iterator of crops, one for each box, if possible with as many pixels as the app's photos have."""
     smallest = max(0.001, min(max(box[2:]) for box in boxes))
     photo = open_or_stop(file, math.ceil(SIDE / smallest), are_gone)
     pictures = (shrink(photo.crop(around(box, photo.size)), SIDE) for box in boxes)
@@ -158,7 +158,7 @@ def cut_out(file, boxes, are_gone):
 
 
 def write_named(to, doc, model, file):
-    """Write MegaDetector's JSON to `to`, with the classes and the model that the classifications are from."""
+    """Write MegaDetector's JSON to `to`. Name the classes and the model of the classifications in it."""
     doc["classification_categories"] = dict(
         enumerate(categories(model.learn.dls.vocab, read_facts(file), model.limits.groups))
     )

@@ -58,7 +58,7 @@ def complete(row, classes):
 
 
 def open_or_stop(photo: Path, side: int, are_gone: Callable[[], bool]) -> Image.Image:
-    """Open a photo with `open_photo`. Raises `PredictError` if it and, as `are_gone()` says, all others are gone.
+    """Open a photo with `open_photo`. Raises `PredictError` if it is gone and, as `are_gone()` says, so are all others.
 
     Without this, pulling out a memory card would write an error for each of its photos.
     """

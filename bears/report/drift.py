@@ -39,7 +39,7 @@ class Answers:
 
     @property
     def sure(self):
-        """Return the share of answers that were sure."""
+        """Return the share of sure answers."""
         return self.kinds[SURE] / max(1, self.total)
 
 

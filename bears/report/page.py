@@ -65,7 +65,7 @@ def verdict(found: Drift) -> str:
 
 
 def say_days(visitors: Answers) -> list[str]:
-    """Return a line for each of the latest 14 days: how many answers, and how many of them sure."""
+    """Return a line for each of the latest 14 days: the number of answers, and how many of them were sure."""
     days = sorted(visitors.days.items())[-14:]
     return [f"{day}: {kinds.total()} answers, {kinds['sure']} of them sure" for day, kinds in days]
 

@@ -17,7 +17,7 @@ from fastai.learner import Learner, Recorder
 
 @dataclass
 class Result:
-    """Hold what a recipe returns: the Learner to export, and the results on the test photos."""
+    """Hold the results of a recipe: the Learner to export, and its answers about the test photos."""
 
     learn: Learner
     files: list[Path]  # the test photos

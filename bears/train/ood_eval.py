@@ -96,7 +96,7 @@ def summary(chosen, right):
 
 
 def find_passed(learn: Learner, files: list[Path], answers: list[Answer]) -> list[tuple[Path, str]]:
-    """Return the photos of other things that are mistaken for a class, each with that class."""
+    """Return the negatives that are mistaken for a class, each with the name of that class."""
     judged = zip(files, answers)
     return [(f, learn.dls.vocab[a.probs.argmax()]) for f, a in judged if not ood.shows_none(learn.ood, a.score)]
 
@@ -110,7 +110,7 @@ def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:
 
 
 def find_backgrounds(learn: Learner, wrong: list[tuple[Path, int]]) -> dict[Path, Image.Image]:
-    """Return the photos in which the background counted most for the wrong class, with heatmaps.
+    """Return the photos whose background counted most for the wrong class, each with its heatmap.
 
     `wrong` has pairs of a photo and the number of the wrong class. The value for each photo is its heatmap for that
     class, with an outline around the animal that the detector is surest of. Photos in which the detector finds no

@@ -245,7 +245,7 @@ def interval(estimate):
 
 
 def guesses_of_wrong(result: Result, interp: ClassificationInterpretation) -> list[tuple[Path, int]]:
-    """Return the photos that were mistaken for another class, worst first, each with the number of that class."""
+    """Return the photos that were mistaken for another class, worst first, each with the number of the wrong class."""
     return [(result.files[i], int(interp.probs[i].argmax())) for i in interp.wrong()]
 
 
@@ -266,7 +266,10 @@ def show_wrong(args, result, interp, backgrounds=None):
 
 
 def show_pair(args, pair, probs, backgrounds):
-    """Return the photos of one class that were mistaken for one other. `probs` has the probability for each file."""
+    """Return the photos of one class that were mistaken for one other class.
+
+    `probs` has the probability for each file.
+    """
     pictures = [backgrounds.get(f, f) for f in probs]
     captions = [f"{pair}, {min(p, 0.99):.0%} sure{BESIDE * (f in backgrounds)}" for f, p in probs.items()]
     photos = thumbnails(pictures, links(probs, args), captions)
@@ -285,7 +288,7 @@ def explain_backgrounds(backgrounds, wrong):
 
 
 def show_remedy(args, result, wrong):
-    """Return how to correct photos, or an empty text if none may be wrong."""
+    """Return advice on correcting photos, or an empty text if no photo looks wrong."""
     if not wrong and not result.turned_away:
         return ""
     advice = (
@@ -296,7 +299,10 @@ def show_remedy(args, result, wrong):
 
 
 def show_others(facts, result):
-    """Return the section with the negatives that were mistaken for a class; empty if the recipe can't reject any."""
+    """Return the section with the negatives that were mistaken for a class.
+
+    It is empty if the recipe can't reject photos.
+    """
     if "none_of_them" not in facts:
         return ""
     others = facts["none_of_them"].get("others")
@@ -311,7 +317,10 @@ def show_others(facts, result):
 
 
 def show_watch(facts):
-    """Return the section about the alarm, which this report doesn't test; empty unless the classes are the bears'."""
+    """Return the section about the alarm, which this report doesn't test.
+
+    It is empty unless the classes are the bears'.
+    """
     if facts.get("alarm") != ALARM:
         return ""
     return (
@@ -421,7 +430,7 @@ def command(line):
 
 
 def show_rest(facts):
-    """Return the section with the excluded photos, the near-duplicates and all figures, folded."""
+    """Return the section with the excluded photos, the near-duplicates and all figures. A click opens each list."""
     counts = ", ".join(f"{n} {label}" for label, n in facts["counts"].items())
     left = "".join(f"<tr><td>{escape(f)}<td>{escape(why)}" for f, why in facts["dropped"].items())
     alike = "".join(f"<tr><td>{escape(', '.join(group))}" for group in facts["near_duplicates"])

@@ -88,11 +88,11 @@ def split_by_source(sources: np.ndarray, groups: np.ndarray, targets: np.ndarray
 
 
 def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: Namespace) -> Result:
-    """Add the errors on unseen sources to a result, and set from which probability the exported head is sure.
+    """Add the errors on unseen sources to a result, and set the probability that a sure answer needs.
 
     `fit(train_idx, valid_idx)` trains a head. `args.sources` is from `find_sources`. All sources count equally for the
-    temperature. `likely` is the probability from which an answer is sure, and `earned` the highest that is shown.
-    Without sources nothing changes.
+    temperature. `likely` is the probability that a sure answer needs. `earned` is the highest probability that is
+    shown. Without sources, nothing changes.
     """
     if args.sources is None or len(result.files) < len(groups):  # no sources, or only the first fold was tested
         return result
@@ -122,10 +122,10 @@ def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: 
 
 
 def choose_likely(judged: list[tuple[torch.Tensor, torch.Tensor]], max_wrong: float = MAX_WRONG) -> float:
-    """Return the lowest probability from which at most the share `max_wrong` of answers is wrong in each source.
+    """Return the lowest limit for "sure" at which at most the share `max_wrong` is wrong in each source.
 
-    `judged` has, for each source, probabilities (photos, classes) and targets (photos,). If no candidate is enough,
-    return the highest one.
+    `judged` has, for each source, probabilities (photos, classes) and targets (photos,). If no candidate is high
+    enough, return the highest one.
     """
     answers = [(probs.amax(dim=1).numpy(), (probs.argmax(dim=1) != targets).numpy()) for probs, targets in judged]
     good = (c for c in CANDIDATES if all(wrong[p >= c].sum() <= max_wrong * (p >= c).sum() for p, wrong in answers))
@@ -133,7 +133,7 @@ def choose_likely(judged: list[tuple[torch.Tensor, torch.Tensor]], max_wrong: fl
 
 
 def describe_source(probs: torch.Tensor, targets: torch.Tensor, likely: float) -> dict:
-    """Count the errors and photos of a source, and the errors and number of its sure answers."""
+    """Count a source's photos and errors, and its sure answers and the errors among them."""
     errors, photos = count_errors(probs, targets)
     sure = probs.amax(dim=1) >= likely
     sure_wrong, n_sure = count_errors(probs[sure], targets[sure])

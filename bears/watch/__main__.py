@@ -149,7 +149,7 @@ def hours(text):
 
 
 def some_hours(text):
-    """Return the `hours` of a text if they are neither none nor all of the day."""
+    """Return the two times in a text such as 21:00-07:00. They must differ."""
     begin, end = hours(text)
     if begin == end:
         raise argparse.ArgumentTypeError(f"{text} has the same time twice; give hours like 21:00-07:00")
@@ -215,20 +215,23 @@ def run(args):
 
 
 def which(labels, classes):
-    """Return the classes that raise the alarm: `labels`, or all without any. Raises `WatchError` for unknown ones."""
+    """Return the classes that raise the alarm: `labels`, or all classes. Raises `WatchError` for an unknown class."""
     if unknown := set(labels or ()) - set(classes):
         raise WatchError(f"--alarm: there is no class {min(unknown)}. Choose from {', '.join(classes)}.")
     return labels or classes
 
 
 def not_yet(minute):
-    """Return a function that says, for each frame, whether the watch goes on: until `minute` of the day, if given."""
+    """Return a function that says for each frame whether to go on watching.
+
+    If `minute` is given, stop at this minute of the day.
+    """
     end = datetime.max if minute is None else next_time(minute, datetime.now())
     return lambda frame: datetime.now() < end
 
 
 def seen_in(hours):
-    """Return a function that leaves out the picture of a frame outside the hours, if there are any."""
+    """Return a function that removes the pictures of frames outside the hours. Without hours, it removes none."""
 
     def see(frame):
         return Frame(frame.seconds, None) if hours and not is_within(datetime.now(), *hours) else frame

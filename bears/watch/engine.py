@@ -19,7 +19,10 @@ DEFAULT = Rule()
 
 
 class Frame(NamedTuple):
-    """Hold a frame, uint8 (h, w, 3) in OpenCV's order blue, green, red, and its time; or a time without a frame."""
+    """Hold a frame and its time, or a time without a frame.
+
+    A frame is uint8 (h, w, 3), in OpenCV's order blue, green, red.
+    """
 
     seconds: float
     picture: np.ndarray | None

@@ -277,7 +277,7 @@ def is_ip(host):
 def open_source(source: str, every: float) -> Film | Live | Folder:
     """Open `source`: a number or device is a camera, an address a stream, anything else a folder or a film.
 
-    `every` is the seconds between two frames. Raises `WatchError`.
+    `every` is the number of seconds between two frames. Raises `WatchError`.
     """
     if source.isdecimal():
         return Live(int(source), every)

@@ -1,4 +1,4 @@
-"""Let a watch ignore what looks like the false alarms that somebody has marked with `python3 -m bears clean`."""
+"""Let a watch ignore things that look like the false alarms marked with `python3 -m bears clean`."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ MOST = 200  # pictures, the latest; the model takes a moment for each at the sta
 
 
 def learn(model: Classifier, folder: Path, source: Film | Live | Folder) -> None:
-    """Let a model ignore what looks like the false alarms of `source` that are marked in the folder of a watch.
+    """Let a model ignore things that look like the false alarms of `source` marked in a watch's folder.
 
     For a film, those of all sources count, since the next film of a camera has another name. Raises `WatchError`,
     `DataError` or `ExportError`.

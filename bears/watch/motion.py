@@ -154,7 +154,7 @@ def alike(a, b):
 
 
 def apart(a, b):
-    """Return the distance of two boxes' centers or their difference in size, whichever is more.
+    """Return the larger of two numbers: the distance of two boxes' centers, and their difference in size.
 
     The unit is the longest side of both.
     """

@@ -82,7 +82,7 @@ def film(capture, every, wanted):
 
 
 def live(capture, source, wanted):
-    """Yield the newest frame whenever one is wanted. All frames are received, so that none is old."""
+    """Yield the newest frame on request. All frames are received, so that no old ones wait."""
     # FFmpeg must decode every frame, since most depend on earlier ones. JPEGs don't, so only wanted ones are decoded.
     is_stream = isinstance(source, str) and not source.startswith("/dev/")
     jpegs = is_stream and capture.get(cv2.CAP_PROP_FOURCC) == MJPEG and capture.set(cv2.CAP_PROP_FORMAT, -1)
@@ -106,7 +106,7 @@ class Pieces:
         self.begin, self.latest = float("-inf"), time.monotonic()  # when the stream began, by this machine's clock
 
     def early(self, seconds):
-        """Return how many seconds a new frame must wait for its turn; `seconds` is its time in the stream.
+        """Return how many seconds a new frame must wait for its turn. `seconds` is its time in the stream.
 
         The frames of the first piece are old, so they don't wait. The first frame of a late piece doesn't wait either.
         """

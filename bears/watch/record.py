@@ -70,7 +70,7 @@ class Record:
         return entry
 
     def write_scores(self, entries):
-        """Append entries to the log, which is closed again after each step, so that a crash loses nothing."""
+        """Append entries to the log, and close it after each step, so that a crash loses nothing."""
         if not entries:
             return
         file, begun = self.file, self.begun

@@ -64,7 +64,7 @@ def lines_of(folder):
 
 
 def as_head(entry):
-    """Return the first line of a log with its types checked. Raises an error such as `TypeError` if one is wrong."""
+    """Check the types in the first line of a log, and return its contents. Raises an error such as `TypeError`."""
     rule = {name: finite(entry["rule"].get(name, default)) for name, default in asdict(Rule()).items()}
     rule |= {name: int(rule[name]) for name in ("least", "latest")}
     if not 1 <= rule["latest"] <= 1000:
@@ -75,7 +75,10 @@ def as_head(entry):
 
 
 def as_look(entry):
-    """Return a pass with its types checked. Raises an error such as `TypeError` if one is wrong."""
+    """Check the types in the line of a log about a pass, and return its contents.
+
+    Raises an error such as `TypeError`.
+    """
     probs = {str(label): finite(prob) for label, prob in entry["probs"].items()}
     numbers = {"seconds": finite(entry["seconds"]), "took": finite(entry.get("took", 0)), "track": int(entry["track"])}
     words = {"time": str(entry["time"]), "certainty": entry["certainty"]}

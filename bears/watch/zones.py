@@ -11,13 +11,13 @@ Zone = tuple[float, float, float, float]  # left, top, width and height in fract
 
 
 def in_pixels(zone: Zone, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom in a picture of that size: each pixel that the zone touches."""
+    """Return left, top, right and bottom in pixels. This box has each pixel that the zone touches."""
     x, y, w, h = zone
     return floor(x * width), floor(y * height), min(width, ceil((x + w) * width)), min(height, ceil((y + h) * height))
 
 
 def mask_of(zones: Sequence[Zone], width: int, height: int) -> np.ndarray:
-    """Return which pixels of a picture of that size are ignored, (h, w) of bool."""
+    """Return a mask (h, w) for a picture of that size. It is true for ignored pixels."""
     mask = np.zeros((height, width), bool)
     for zone in zones:
         left, top, right, bottom = in_pixels(zone, width, height)

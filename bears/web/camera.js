@@ -233,8 +233,8 @@ export class CameraTab extends Tab {
         }
     }
 
-    // Stop watching outside the hours to watch, and begin anew in them. The camera stays on: to ask for it again may need
-    // a tap.
+    // Pause outside the hours to watch, and start again without old scores when they begin. The camera stays on, because
+    // asking for it again may need a tap.
     pauseOrGoOn() {
         const until = this.hours.pauseUntil(new Date())
         if (until == this.state.pausing) return

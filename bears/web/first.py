@@ -11,10 +11,11 @@ LONGEST = 640  # pixels of the heatmap's longer side
 
 
 def answer_first(predict: Callable, examples: Iterable[tuple], facts: dict) -> dict:
-    """Return the answer that bears/web/page.js shows first: for the first example with a sure answer, or the last one.
+    """Return the answer that bears/web/page.js shows first.
 
-    `examples` are pairs of an address and a file. Without any, the dict is empty. `predict` is that of
-    `LearnerProcess`. In the answer, `map` is a JPEG or None.
+    It is about the first example with a sure answer, or else about the last example. `examples` are pairs of an address
+    and a file. Without examples, the dict is empty. `predict` is the method of `LearnerProcess`. In the answer, `map`
+    is a JPEG or None.
     """
     answer = {}
     for address, file in examples:
