@@ -186,8 +186,9 @@ def prepare_gradio(program="app.py") -> None:
 def private_folder():
     """Create a folder that only this user can read, and that is deleted when the program ends.
 
-    It is for `GRADIO_TEMP_DIR`. If a host has set this variable, the folder is created in the one it names. Without
-    such a folder, Gradio uses one for all users of a machine, and only the first user may write to it.
+    It is for `GRADIO_TEMP_DIR`. If a host has set this variable, the folder is created inside the folder that the
+    variable names. Without such a folder, Gradio uses one for all users of a machine, and only the first user may write
+    to it.
     """
     import tempfile  # here, since Ctrl-C shows a traceback until `begin`
 

@@ -83,7 +83,10 @@ def check_name(space):
 
 
 def files_to_send(space, model):
-    """Return the files for the Space, a dict from the path there to a local Path or bytes. Raises `DeployError`."""
+    """Return the files for the Space: a dict from the path on the Space to a local Path or bytes.
+
+    Raises `DeployError`.
+    """
     beside = model.with_suffix(".json")
     if missing := [str(f) for f in (model, beside) if not f.is_file()]:
         raise DeployError(f"There is no {' and no '.join(missing)}. Train again, since train.py writes both.")
@@ -166,7 +169,7 @@ def space_card(space, facts, shipped, files, static=False):
     """Return the Space's README.md: this repository's card, changed for this Space and its model."""
     card = SpaceCard.load(HOME / "README.md")
     card.data.title = page_title(facts)
-    card.data.short_description = "What does the photo show, how surely, and why?"
+    card.data.short_description = "What does the photo show, how sure is it, and why?"
     card.data.thumbnail = None
     if static:
         card.data.sdk, card.data.app_file = "static", "index.html"

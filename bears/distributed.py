@@ -25,8 +25,8 @@ GRACE_PERIOD = 5  # seconds that a failing process waits for the first one to fa
 def processes() -> Iterator[None]:
     """Join the other processes that a launcher started, if there are any. Only the first one prints.
 
-    Another process that fails waits before it prints its error. Most likely the first one fails in the same way. Then
-    the launcher ends all of them, and there is one message.
+    Another process that fails waits before it prints its error. Most likely the first process fails in the same way.
+    Then the launcher ends all processes, and only one message is printed.
     """
     init_processes()
     try:

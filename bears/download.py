@@ -72,7 +72,7 @@ def fetch_photo(web, url, shrink, sha256=None, patience=60):
 
 
 class Web(requests.Session):
-    """Connect only to public addresses, and to those in `allowed`, pairs of IP and port.
+    """Connect only to public addresses, and to the pairs of IP and port in `allowed`.
 
     A whole answer may take `seconds`. `pauses` are the seconds before the second, third and fourth try.
     """
@@ -164,7 +164,7 @@ def seconds_to_wait(resp):
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Let `requests` connect only to public addresses, and to those in `allowed`, pairs of IP and port.
+    """Let `requests` connect only to public addresses, and to the pairs of IP and port in `allowed`.
 
     If `allowed` is None, connect to any address. The headers of an answer must come within `seconds`. Up to
     `connections` are kept open to each server.

@@ -24,7 +24,7 @@ def export_file(name: str) -> Path:
 
 
 def fingerprint(file: Path) -> str:
-    """Return the SHA-256 of a file in hex. The offline version stores that of its export."""
+    """Return the SHA-256 of a file in hex. The offline version stores the fingerprint of its export."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 

@@ -6,7 +6,7 @@ DATA_SETS = "hf://datasets/"
 
 
 def check_repo(name: str) -> None:
-    """Raise `HFValidationError`, which says why, unless `name` is one like USER/NAME that the Hub takes."""
+    """Raise `HFValidationError` with the reason, unless `name` is a USER/NAME that the Hub accepts."""
     from huggingface_hub.errors import HFValidationError  # here since it takes a second, and few hosts need it
     from huggingface_hub.utils import validate_repo_id
 

@@ -17,7 +17,7 @@ THIS_MACHINE = "127.0.0.1,::1"
 
 
 def find_host():
-    """Return the public host that this runs on, found by the environment variables that it sets, or None."""
+    """Return the name of the public host that runs this app, or None. Each host sets its own environment variables."""
     if os.getenv("SYSTEM") == "spaces":
         return "a Hugging Face Space"
     if any(name.startswith("BINDER_") for name in os.environ):
@@ -25,7 +25,10 @@ def find_host():
 
 
 def behind_proxy(share: bool, root_path: str | None) -> str | None:
-    """Return the addresses of the proxy before the app, in the form of FORWARDED_ALLOW_IPS, or None without one."""
+    """Return the addresses of the proxy before the app, in the form of FORWARDED_ALLOW_IPS.
+
+    Without a proxy, return None.
+    """
     if find_host():
         return f"{THIS_MACHINE},10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10"
     if share or root_path:  # Gradio's tunnel, or the proxy that `--root-path` is about

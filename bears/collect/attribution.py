@@ -45,7 +45,7 @@ class Collection:
         return sum(Path(file).parent == Path(label) for file in self.rows)
 
     def has(self, key, label):
-        """Return whether any class has a photo with this address or hash. Print a line if it is another class."""
+        """Return whether any class has a photo with this address or hash. If another class has it, print a line."""
         place = self.places.get(key)
         if place and Path(place).parent.name != label:
             tqdm.write(printable(f"{place} also came up for {label}; keeping it where it is"))

@@ -16,7 +16,7 @@ ON_WINDOWS_A_DEVICE = r"(con|prn|aux|nul|com\d|lpt\d)"
 
 
 def class_folders(queries):
-    """Return a dict from class, which is also its folder's name, to query. Raises `DataError` for two equal ones."""
+    """Return a dict from class to query. A class is also its folder's name. Raises `DataError` if two are equal."""
     labels = {}
     for query in queries:
         label = " ".join(re.sub(r"[^\w-]", " ", query).split())[:60].strip(" -")

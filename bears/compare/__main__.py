@@ -17,7 +17,7 @@ from bears.files import export_file
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("compare", __doc__)
     parser.add_argument("old", metavar="OLD.pkl", type=export_file, help="the model that you have")
-    parser.add_argument("new", metavar="NEW.pkl", type=export_file, help="the one that may take its place")
+    parser.add_argument("new", metavar="NEW.pkl", type=export_file, help="the model that may replace it")
     parser.add_argument("photos", metavar="PHOTOS", type=Path, help="folder with one subfolder of photos per class")
     parser.add_argument(
         "--negatives",

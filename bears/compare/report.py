@@ -11,8 +11,8 @@ from bears.model.photo import thumbnail
 PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
 ROWS = {
     "errors": "Errors",
-    FALSE_YES: "False “yes”: says a class, and it is none",
-    FALSE_NO: "False “no”: says none, and it is a class",
+    FALSE_YES: "False “yes”: names a class, but the photo shows none",
+    FALSE_NO: "False “no”: finds none, but the photo shows a class",
     WRONG_CLASS: "Wrong class",
     "unsure": "Says that it is not sure",
 }
@@ -42,12 +42,12 @@ def per_thousand(value):
 def advice(comparison: Comparison) -> str:
     """Return a sentence about what to do next."""
     if comparison.verdict == "better":
-        return "You can put it in the place of the old one."
+        return "You can replace the old model with it."
     if comparison.verdict == "worse":
-        return "Keep the old one. The photos below show where the new one errs."
+        return "Keep the old model. The photos below show the new one's errors."
     if comparison.fixed == comparison.broken:
-        return "They err equally often. That many photos would tell a difference of 10 errors per 1,000."
-    return "That many would tell a difference of this size in four of five tries. Until then, keep the old one."
+        return "Both make the same number of errors. So many photos show a difference of 10 errors per 1,000."
+    return "So many photos show a difference of this size in four of five tries. Keep the old model until then."
 
 
 def photos(number):
@@ -83,7 +83,7 @@ def page(comparison: Comparison, args: Namespace) -> str:
         effect=effect(comparison),
         advice=advice(comparison),
         scale=scale(comparison),
-        asked=f"Both were asked about the same {photos(len(comparison.files))}. {skipped}",
+        asked=f"Both models classified the same {photos(len(comparison.files))}. {skipped}",
         old=escape(str(args.old)),
         new=escape(str(args.new)),
         rows=rows,

@@ -2,13 +2,13 @@
 
 Softmax can't tell, since its outputs always add up to 1. The score here has two factors. The first is how similar the
 photo is to the training photos: the mean cosine similarity to the five nearest of them (Sun et al. 2022,
-https://arxiv.org/abs/2204.06507). The second is whether ImageNet's classifier sees in it the categories of the training
-photos, rather than the categories closest to those. Without it, a panda would count as a bear.
+https://arxiv.org/abs/2204.06507). The second is whether ImageNet's classifier sees the training photos' categories in
+the photo, and not other categories that are close to them. Without it, a panda would count as a bear.
 
 Photos from the web are good ones, and a score fitted to them alone rejects photos taken at night. So degraded copies of
-the training photos (bears/learning/degrade.py) make up half of the gallery. The thresholds are quantiles of the
-copies' scores (split conformal prediction, Vovk et al. 2005). This share of photos as bad as the copies is rejected,
-and a smaller share of better ones.
+the training photos (bears/learning/degrade.py) make up half of the gallery. The thresholds are quantiles of the copies'
+scores (split conformal prediction, Vovk et al. 2005). So this share of photos that are as bad as the copies is
+rejected, and a smaller share of better photos.
 """
 
 from collections.abc import Iterator, Sequence

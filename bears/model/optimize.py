@@ -155,6 +155,6 @@ def keep_memory() -> None:
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc and hasattr(libc, "mallopt"):
         gc.collect()
-        libc.malloc_trim(0)  # give back once what loading no longer needs
+        libc.malloc_trim(0)  # return the memory that loading no longer needs
         for option, value in MALLOPT.items():
             libc.mallopt(option, value)

@@ -242,7 +242,10 @@ def orientation(im: Image.Image) -> int | None:
 
 
 def to_rgb(im: Image.Image) -> Image.Image:
-    """Convert any mode to RGB as a viewer shows it: transparency on white, and 16 bits scaled (Pillow would clip)."""
+    """Convert any mode to RGB as a viewer shows it: transparency on white, and 16 bits scaled.
+
+    Pillow would clip them.
+    """
     if im.mode in ("I", "F") or im.mode.startswith("I;16"):
         im = Image.fromarray(to_8_bits(np.asarray(im)))
     if im.has_transparency_data:

@@ -84,7 +84,10 @@ def group_name(group: Sequence[str], facts: dict) -> str:
 
 
 def shown_probs(probs: dict[str, float], certainty: str, limits: Limits) -> dict[str, float]:
-    """Return the probabilities to show as bars: for the answer `GROUP` its sum first, and none above `earned`."""
+    """Return the probabilities to show as bars, none above `earned`.
+
+    For a `GROUP` answer, the group's sum comes first.
+    """
     group = find_group(probs, certainty, limits.groups)
     whole = {either(group): sum(probs[label] for label in group)} if group else {}
     return {label: min(limits.earned, prob) for label, prob in {**whole, **probs}.items()}

@@ -9,7 +9,7 @@ from bears.static_site import files_of, is_inside
 
 
 def check_folder(folder: Path) -> None:
-    """Raise a `BearsError` if a folder can't be written to, or has files other than an earlier offline version."""
+    """Raise a `BearsError` if a folder can't be written to, or has files that no offline version has."""
     if folder.is_dir() and any(folder.iterdir()) and not files_of(folder):
         raise OfflineError(f"{folder} already contains other files. Choose an empty folder with --out.")
     check_writable(folder)

@@ -54,7 +54,7 @@ class Detections:
             )
 
     def animals(self, i):
-        """Return the detections of animals in an image that are sure enough."""
+        """Return an image's detections of animals with enough confidence."""
         detections = self.doc["images"][i].get("detections") or []
         return [d for d in detections if str(d["category"]) in self.animal and d["conf"] >= MIN_CONF]
 

@@ -60,7 +60,7 @@ def ask_all(keys, total, task, model, file, journal):
 
 
 class Progress:
-    """Print how far all processes are, estimated from this one."""
+    """Print the progress of all processes, estimated from the progress of this one."""
 
     def __init__(self, total, unit):
         self.total, self.unit = total, unit

@@ -1,4 +1,4 @@
-"""Check whether visitors' photos still look to your model like photos that you know. If not, it is called domain shift.
+"""Check whether your model is as sure about visitors' photos as about photos that you know (domain shift).
 
 python3 -m bears report feedback my_photos --model my_model/export.pkl    # writes drift.html
 

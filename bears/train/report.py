@@ -108,7 +108,7 @@ def pictures() -> Iterator[None]:
 
 
 def svg(draw: Callable | None = None, *args, **kwargs) -> str:
-    """Return what `draw` plots, or the current plot, as an SVG element in the colour of the page's text."""
+    """Return the plot that `draw` makes, or the current plot, as an SVG element in the colour of the page's text."""
     if draw:
         draw(*args, **kwargs)
     file = io.StringIO()
@@ -212,7 +212,7 @@ def reason(facts):
             "<p><b>Why you can trust this figure:</b> each photo was tested once, by a model that was trained on"
             f" neither it nor a near-duplicate of it (folds: {cv['folds']}). The model in export.pkl"
             f" was trained in the same way{', on all photos' if 'none_of_them' in facts else ''}."
-            f" It holds for photos like yours. {summary.ELSEWHERE}</p>"
+            f" The figure holds for photos like yours. {summary.ELSEWHERE}</p>"
         )
     else:
         lines.append(
@@ -280,10 +280,10 @@ def explain_backgrounds(backgrounds, wrong):
     if not backgrounds:
         return ""
     return (
-        f"<p><b>The background may be to blame for {len(backgrounds)} of these {len(wrong)}:</b> what spoke most for"
-        " the wrong class is not on the animal. These photos have the heatmap of the wrong class over them, and a line"
-        " around the animal that the detector found. If most photos of a class have the same background, the network"
-        " learns the background. Add photos of the class with others.</p>"
+        f"<p><b>The background may be to blame for {len(backgrounds)} of these {len(wrong)}:</b> the part that counted"
+        " most for the wrong class is not on the animal. These photos have the heatmap of the wrong class over them,"
+        " and a line around the animal that the detector found. If most photos of a class have the same background,"
+        " the network learns the background. Add photos of the class with other backgrounds.</p>"
     )
 
 

@@ -3,7 +3,7 @@
 python3 -m bears watch 0                                   # a camera of this computer
 python3 -m bears watch rtsp://user:password@192.168.1.20/stream1 --sound --until 07:00
 python3 -m bears watch film.mp4 --out my_watch             # my_watch/events: why, with pictures and clips
-python3 -m bears watch 0 --learn watched                   # no alarm for what looks like your false alarms
+python3 -m bears watch 0 --learn watched                   # no alarm for things like your false alarms
 python3 -m bears watch --replay my_watch --threshold 0.3   # which alarms another threshold would have raised
 
 This is a demo, not a safety device. Press Ctrl-C to stop.
@@ -43,7 +43,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         action="append",
         default=[],
         metavar="X,Y,W,H",
-        help="ignore what moves in a part of the picture: left, top, width and height, each from 0 to 1;"
+        help="ignore movement in a part of the picture: left, top, width and height, each from 0 to 1;"
         " repeat it for more parts",
     )
     parser.add_argument("--interval", type=positive, default=0.2, help="seconds between frames (default: 0.2)")
@@ -75,7 +75,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         "--learn",
         type=Path,
         metavar="DIR",
-        help="folder of an earlier watch: no alarm for what looks like the false alarms that `clean DIR` has marked",
+        help="folder of an earlier watch: no alarm for things like the false alarms marked with `clean DIR`",
     )
     parser.add_argument(
         "--max-gb",

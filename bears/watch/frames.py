@@ -216,7 +216,7 @@ class Folder:
 
 
 class Photo:
-    """Watch a file that may still be growing or be overwritten, as by cameras that use one name for all photos."""
+    """Watch a file that may still grow, or be overwritten by a camera that uses one name for all photos."""
 
     def __init__(self, file, done=False):
         self.file, self.done, self.state, self.since = file, False, None, time.monotonic()

@@ -24,7 +24,7 @@ def learn(model: Classifier, folder: Path, source: Film | Live | Folder) -> None
     pictures, name = find_false_alarms(folder, source.name if source.live else None)[:MOST], as_typed(folder)
     if pictures:
         model.learn_false_alarms(map(open_picture, pictures))
-        log(f"No alarm for what looks like {len(pictures)} pictures of false alarms in {name}")
+        log(f"No alarm for anything that looks like the {len(pictures)} pictures of false alarms in {name}")
     else:
         log(f"{name} has no false alarms of {source.name}. Mark them: python3 -m bears clean {name}")
 

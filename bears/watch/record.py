@@ -147,8 +147,8 @@ class Record:
     def prune(self, newest=None):
         """Delete the oldest files of scores and folders of events until the rest is small enough.
 
-        Keep the event `newest`, or else the latest one, and the current log. The age is that of the files, not that in
-        their names, since the clock may have been wrong.
+        Keep the event `newest`, or else the latest one, and the current log. The files' own times decide, not the times
+        in their names, since the clock may have been wrong.
         """
         for part in [*self.folder.glob(f"events/{NAME}{PART}"), *self.folder.glob(f"events/{NAME}/{PART_CLIP}")]:
             delete_old(part)

@@ -15,7 +15,7 @@ NEAREST = 5  # how many tracks with the highest medians are printed
 
 
 def replay(folder, labels=None, threshold=None):
-    """Print what the rule decides for each watch in a folder, with its own `labels` and `threshold` unless given."""
+    """Print the rule's decisions for each watch in a folder. Without `labels` or `threshold`, use the watch's own."""
     told = None
     for entry in read(folder):
         if "source" not in entry:
