@@ -58,7 +58,7 @@ def one_at_a_time(file: str, waiting: str = "") -> Iterator[None]:
 
 
 def wait_for(lock: IO, waiting: str) -> None:
-    """Wait for an open file's lock, and print `waiting` before. On Windows, which has no such lock, don't wait."""
+    """Wait for an open file's lock. Print `waiting` first if another process has it. Windows has no such lock."""
     if not fcntl:
         return
     try:

@@ -17,7 +17,7 @@ from bears.__main__ import COMMANDS
 
 HEAD = """# Commands and options
 
-`.venv/bin/python docs/cli.py` writes this page from what `--help` says. The guides show the commands at work:
+`.venv/bin/python docs/cli.py` writes this page from the `--help` texts. The guides show the commands at work:
 [train](train.md), [predict](predict.md), [watch](watch.md), [offline](offline.md), [deploy](deploy.md).
 
 Run a command in the folder of the repository, with `python3 -m bears` in front. On Windows, type `python` instead of

@@ -140,7 +140,7 @@ class Guard:
             raise Refused(429, "You have too many open requests. Please wait for their answers.", retry_after=10)
 
     async def answer(self, scope, path, client, receive, send):
-        """Read and check the body if that is needed first, then let Gradio answer."""
+        """Read and check the body if necessary, then let Gradio answer."""
         if path == "/gradio_api/info":  # without `page`, Gradio would send everybody what the first visitor got
             scope["query_string"] += b"&page="
         if scope["method"] != "POST":

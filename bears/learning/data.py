@@ -106,7 +106,7 @@ def is_ours(file, path):
 
 
 def print_step(stage: str) -> None:
-    """Print a line about a step of a run."""
+    """Print the step that a run has reached."""
     print_line(f"· {stage}")
 
 

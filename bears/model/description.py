@@ -107,7 +107,7 @@ class Strict(BaseModel):
 
 
 def one_of(parts: Parts) -> Any:
-    """Return the pydantic type for a list of `parts`, each a dict with a `name` and the part's arguments."""
+    """Return the pydantic type for a list of `parts`. Each part is a dict with its `name` and arguments."""
     kinds = [
         create_model(
             cls.__name__, __base__=Strict, name=(Literal[full_name(cls)], ...), **{k: (v, ...) for k, v in args.items()}

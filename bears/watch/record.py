@@ -237,7 +237,7 @@ def frame_with_box(picture, box):
 
 
 def write_clip(file, frames):
-    """Write a film that browsers can play from pairs (seconds, JPEG). Write nothing if the disk is full."""
+    """Write pairs (seconds, JPEG) as a film that browsers can play. Write nothing if the disk is full."""
     pictures = [cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for _, jpeg in frames]
     if len(pictures) < 2:
         return
