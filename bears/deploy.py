@@ -149,7 +149,7 @@ def check_opens(model, trust):
 
 
 def check_not_worse(space, model, photos, trust):
-    """Compare an export with that of the Space. Raises `DeployError` if it is worse on the photos."""
+    """Compare an export with the Space's export. Raises `DeployError` if it is worse on the photos."""
     try:
         _, old = (Path(download(space, name, repo_type="space")) for name in ("export.json", "export.pkl"))
     except (EntryNotFoundError, RepositoryNotFoundError):

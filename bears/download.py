@@ -36,7 +36,7 @@ def fetch_photos(web: "Web", wanted: Iterable[dict], shrink: Callable, patience=
     """Download several photos at a time; yield each dict of `wanted` with its photo or the `DownloadError`.
 
     `wanted` are dicts with a `url` and, if it is known, the file's `sha256`. `shrink` converts the bytes of a file to
-    those of a small photo, or raises `PhotoError`. The second value of each pair is the result or the error of
+    the bytes of a small photo, or raises `PhotoError`. The second value of each pair is the result or the error of
     `fetch_photo`. Pairs are in the order of `wanted`.
     """
 

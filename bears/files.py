@@ -19,7 +19,7 @@ MODEL = HOME / "export.pkl"
 
 
 def export_file(name: str) -> Path:
-    """Return the path of an export, given its path or that of its folder."""
+    """Return the path of an export, given its own path or its folder's."""
     return Path(name, "export.pkl") if os.path.isdir(name) else Path(name)
 
 

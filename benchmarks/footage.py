@@ -57,7 +57,7 @@ class Photo:
 
 
 def read_table(data, table=TABLE):
-    """Return the photos of each kind, a dict of lists. Without a folder `data`, they are those of `examples/`."""
+    """Return the photos of each kind, a dict of lists. Without a folder `data`, use the photos of `examples/`."""
     photos = {}
     if not data.is_dir():
         kinds = {"bear": ("grizzly", "black"), "teddy": ("teddy",), "animal": ("none",), "dog": ("none",)}
@@ -286,7 +286,7 @@ def way(rng, start, height, pace=None, how=None):
 
 @dataclass
 class Visit:
-    """Hold what a visitor is, and when any of it, half of it, and the last of it can be seen, in seconds."""
+    """Hold a visitor's kind, and when its first part, half of it, and its last part can be seen, in seconds."""
 
     kind: str
     file: str
@@ -478,7 +478,7 @@ class Clip:
         return there[self.number % len(there) if self.kind in CATEGORIES else self.rng.integers(len(there))]
 
     def pick(self, kind, number=None):
-        """Return a photo of this kind that has an outline, and its cut-out: by chance, or the one with `number`."""
+        """Return a photo of this kind that has an outline, and its cut-out. Choose it at random, or by its `number`."""
         photos = self.photos[kind]
         for i in range(len(photos)):
             photo = photos[(number + i) % len(photos) if number is not None else self.rng.integers(len(photos))]

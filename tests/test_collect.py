@@ -140,7 +140,7 @@ main(args, web=Web([("127.0.0.1", int(port))]), search=partial(openverse, api=ap
 
 @pytest.fixture
 def half_run(site, tmp_path):
-    """Start a run with 30 photos, of which some come at once and one never, for a test to interrupt."""
+    """Start a run with 30 photos, for a test to interrupt. Some photos come at once, and one never comes."""
     add_photos(site, "bear", 30)
     photo = site.pages["/bear/12.jpg"]
     site.pages["/bear/12.jpg"] = lambda handler: time.sleep(20)

@@ -127,7 +127,7 @@ def test_a_first_visit_loads_the_large_files_once_and_a_second_one_nothing(host,
 
 @pytest.fixture
 def beside(offline, tmp_path):
-    """Start the app with the offline version next to it, in whose folder is also a file of somebody's own."""
+    """Start the app next to the offline version. The folder of that also has a file of the user's own."""
     for name in ("bears", "examples", "export.pkl", "export.json"):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "app.py", tmp_path)

@@ -290,7 +290,7 @@ def test_a_server_that_is_stopped_leaves_no_photo_behind(tmp_path, how):
 
 @pytest.fixture
 def killed(tmp_path):
-    """Return the folder of an app that was killed while it had a photo, with that of a running app next to it."""
+    """Return the folder of an app that was killed while it had a photo. A running app's folder is next to it."""
     code = "from bears.cli import private_folder; print(private_folder(), flush=True); input()"
     env, pipe = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}, subprocess.PIPE
     apps = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdin=pipe, stdout=pipe) for _ in "ab"]

@@ -54,13 +54,16 @@ def fit_head(features: Features, split: Split, seed: int, quiet=False, epochs=EP
 
 
 def validation_logits(learn: Learner) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the logits of `learn` for its validation photos, (photos, classes), and their classes, (photos,)."""
+    """Return the logits of `learn` for its validation photos (photos, classes), and the photos' classes (photos,)."""
     with learn.no_bar(), learn.removed_cbs(learn.recorder):  # or the Recorder would lose the losses of the training
         return learn.get_preds(act=noop)
 
 
 def out_of_fold(heads: list[Learner], folds: list[Split]) -> torch.Tensor:
-    """Return each fold's logits from the head trained without it, (photos, classes), in the order of the photos."""
+    """Return logits (photos, classes), in the order of the photos.
+
+    Each fold's come from the head trained without it.
+    """
     parts = [validation_logits(head)[0] for head in heads]
     return torch.cat(parts)[np.concatenate([valid for _, valid in folds]).argsort()]
 

@@ -77,7 +77,7 @@ def wheel_weights():
 
 
 def load_wheel_weights(model):
-    """Load the weights into timm's `tf_efficientnet_lite0`, except those of the classifier, which are the last two."""
+    """Load the weights into timm's `tf_efficientnet_lite0`. Skip the last two, which belong to the classifier."""
     model.load_state_dict(dict(zip(model.state_dict(), wheel_weights()[:-2])))
 
 

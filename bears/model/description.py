@@ -258,7 +258,7 @@ def add_description(data: bytes, description: Description) -> bytes:
 
 
 class Undescribed(BearsError):
-    """Report an export without a description, such as those of `learn.export`."""
+    """Report an export without a description, such as a file of `learn.export`."""
 
 
 def open_described(file: Path | BinaryIO) -> Learner:

@@ -16,7 +16,7 @@ def check_folder(folder: Path) -> None:
 
 
 def write(files: dict[str, bytes], folder: Path) -> None:
-    """Write `files`, and delete those of an earlier version unless somebody has changed them. Raises `OfflineError`."""
+    """Write `files`. Delete an earlier version's files, unless somebody has changed them. Raises `OfflineError`."""
     if not all(is_inside(folder, name) for name in files):
         raise OfflineError(f"{folder} has links to other folders. Choose a new folder with --out.")
     left = {folder / name: digest for name, digest in files_of(folder).items() if name not in files}

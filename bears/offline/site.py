@@ -130,7 +130,7 @@ def how_to_look(learn, shape, fitted):
 
 
 def words(classes, facts, limits):
-    """Return the verdicts of bears/model/wording.py for each class, those of sure answers split at the percentage."""
+    """Return the verdicts of bears/model/wording.py for each class. Sure verdicts are split at the percentage."""
     groups = Limits(groups=limits.groups)
 
     def says(label, certainty):

@@ -23,9 +23,9 @@ from PIL import Image
 
 
 def fit_detector(learn: Learner, features: Features, groups: np.ndarray, args: Namespace) -> np.ndarray:
-    """Set `learn.ood`, the gallery and thresholds, and `features.judged`, the surest square of each photo.
+    """Set `learn.ood` (the gallery and thresholds) and `features.judged` (the surest square of each photo).
 
-    Returns the score of each photo's square, (photos,), from a comparison with all photos but its near-duplicates.
+    Returns the score of each photo's square, (photos,). It is compared with all photos except its near-duplicates.
     """
     imagenet = imagenet_classifier(learn.arch, learn.pretrained and not body_was_trained(learn))
     labels = features.targets.numpy()

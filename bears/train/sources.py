@@ -65,7 +65,7 @@ def source_of(file, tables):
 
 
 def as_source(text):
-    """Return the website of an address. Any other text is a name and returned as it is."""
+    """Return the website of an address. Any other text is a name, and is returned unchanged."""
     address = re.match("https?://([^/?#]+)", text)
     return address[1] if address else text.strip()
 

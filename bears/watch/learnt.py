@@ -16,8 +16,8 @@ MOST = 200  # pictures, the latest; the model takes a moment for each at the sta
 def learn(model: Classifier, folder: Path, source: Film | Live | Folder) -> None:
     """Let a model ignore things that look like the false alarms of `source` marked in a watch's folder.
 
-    For a film, those of all sources count, since the next film of a camera has another name. Raises `WatchError`,
-    `DataError` or `ExportError`.
+    For a film, the false alarms of all sources count, since the next film of a camera has another name. Raises
+    `WatchError`, `DataError` or `ExportError`.
     """
     if not folder.is_dir():
         raise WatchError(f"There is no folder {folder}. Give --learn the folder of a watch.")

@@ -149,7 +149,7 @@ class Tracks:
 
 
 def alike(a, b):
-    """Return whether the longer side of one box is at most twice that of the other."""
+    """Return whether the longer side of one box is at most twice the other box's."""
     return 0.5 <= max(a[2:]) / max(*b[2:], 1) <= 2
 
 

@@ -36,7 +36,7 @@ export class Alarm {
         return looks.slice(-this.rule.latest)
     }
 
-    // Return the events that follow from new scores, [track, score] pairs, at a time in seconds. Each pass `took` seconds.
+    // Return the events that follow from new scores, [track, score] pairs, at a time in seconds. `took` is the seconds of a pass.
     step(seconds, scores = [], took = 0) {
         const {threshold, memory, coolDown} = this.rule,
             events = []

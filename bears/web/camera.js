@@ -511,7 +511,7 @@ const square = ([left, top, width, height], ...size) => {
     return [x, y, Math.min(side, size[0] - x), Math.min(side, size[1] - y)].map(Math.round)
 }
 
-// Return what is in a box as a JPEG; `hidden` are the ignored parts of a whole picture.
+// Return the part of a picture in a box as a JPEG. `hidden` are the ignored parts of a whole picture.
 const cutOut = (video, box, hidden) => {
     const part = square(box, video.videoWidth, video.videoHeight)
     return asJpeg(video, ...fit(SENT, part[2], part[3]), 0.9, part, hidden)

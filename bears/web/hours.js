@@ -5,7 +5,7 @@ import {keep, kept} from "./tab.js"
 
 const NAME = "hours to watch"
 
-// Return whether a time of day is between two others, which may be those of a night. All are texts such as "07:30".
+// Return whether a time of day is between two others. Midnight may be between them. All are texts such as "07:30".
 export const isWithin = (now, begin, end) => (begin <= end ? begin <= now && now < end : !(end <= now && now < begin))
 
 export const clockOf = date => date.toTimeString().slice(0, 5)

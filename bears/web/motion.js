@@ -167,7 +167,8 @@ export class Tracks {
 
 const holds = (a, b) => [0, 1].every(k => a[k] <= b[k] && a[k] + a[k + 2] >= b[k] + b[k + 2])
 
-// Return the distance of two boxes' centers or their difference in size, whichever is more, in units of the longest side.
+// Return the larger of two numbers: the distance of two boxes' centers, and their difference in size. The unit is the
+// longest side.
 const apart = (a, b) => {
     const longest = box => Math.max(box[2], box[3]),
         side = Math.max(longest(a), longest(b), 1)

@@ -254,7 +254,7 @@ export class PhotoTab extends Tab {
         this.note(await handOver(card, document.title), "polite")
     }
 
-    // Open the camera: on a phone its own camera app, which is better, or else in this page.
+    // Open the phone's own camera app, which is better, or else a camera in this page.
     async takePhoto() {
         if (this.touch) {
             this.input.setAttribute("capture", "environment")

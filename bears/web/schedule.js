@@ -13,8 +13,8 @@ export class Schedule {
     asked = [] // the times of the latest passes
     checked = false // whether the latest pass went to the most suspicious track
 
-    // Return the tracks to classify now, in order. A track with a score of at least `enough` is suspicious. A pass `took`
-    // this many seconds lately.
+    // Return the tracks to classify now, in order. A track with a score of at least `enough` is suspicious. `took` is
+    // how many seconds a pass took lately.
     next(tracks, seconds, enough, took = 0) {
         const free = MOST - this.asked.filter(asked => Math.abs(seconds - asked) < LOOK).length
         const room = Math.min(free, took ? Math.max(1, Math.floor(LOOK / took)) : MOST)

@@ -10,7 +10,7 @@ export const make = (tag, properties = {}, ...children) => {
     return node
 }
 
-// Keep a value in this browser until the next visit, where it keeps anything.
+// Keep a value in this browser until the next visit, if the browser allows it.
 export const keep = (name, value) => {
     try {
         localStorage.setItem(name, JSON.stringify(value))

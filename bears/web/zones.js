@@ -7,7 +7,7 @@ const NAME = "ignored parts"
 const LEAST = 0.05 // of the picture, must be left to watch
 const STOP = "Stop ignoring this part"
 
-// Return left, top, right and bottom in pixels of a picture of that size: each pixel that the part touches.
+// Return left, top, right and bottom in pixels of a picture of that size. This box has each pixel that the part touches.
 export const inPixels = ({x, y, w, h}, width, height) => [
     Math.floor(x * width),
     Math.floor(y * height),
