@@ -22,7 +22,7 @@ MAX_BATCH = 4  # a larger batch is no faster on two cores and takes more memory
 
 
 class Predictor:
-    """Classify photos for any number of threads, in one more thread that owns the model.
+    """Classify photos for any number of threads. One other thread owns the model.
 
     That thread takes all waiting photos, up to `MAX_BATCH`. So a busy model runs full batches, and a single photo never
     waits for others. Photos sent before the model is loaded wait until it is.

@@ -83,7 +83,7 @@ class DecodeWorker:
         raise PhotoError("Opening this photo failed", "Please send it again, or a smaller copy.")
 
     def ask(self, file, options):
-        """Return what the process answers: a dict, which is empty if the process has ended, and the pixels."""
+        """Return the answer of the process: a dict and the pixels. The dict is empty if the process has ended."""
         try:
             self.process.stdin.write(json.dumps([str(file), options]).encode() + b"\n")
             self.process.stdin.flush()

@@ -29,7 +29,7 @@ def class_folders(queries):
 
 
 def collect(queries, to, per_class=150, web=None, *, search):
-    """Download up to `per_class` photos for each of `queries`, each into a folder of its own in `to`.
+    """Download up to `per_class` photos for each of `queries`. Each query gets its own folder in `to`.
 
     `search(query, web)` is a generator like that in bears/collect/openverse.py. Raises `DataError`, `DownloadError`
     if the search fails, and `ExportError` if `to` can't be written to. Photos downloaded before that are kept.

@@ -50,7 +50,7 @@ def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]
 
 
 def photos_needed(fixed: int, broken: int, photos: int) -> int:
-    """Return about how many photos would show which of two models is better, if they differ as much as here.
+    """Estimate how many photos would show which of two models is better, if the difference stays the same.
 
     With that many photos, four of five comparisons find the better model (power 0.8). If both have the same number of
     errors, return how many photos are needed to show a difference of `SMALLEST`.

@@ -173,7 +173,7 @@ class Indescribable(BearsError):
 
 
 def describe(learn: Learner, data: bytes) -> Description:
-    """Return the `Description` of a Learner made by `for_inference`, whose tensors are in the zip `data`.
+    """Return the `Description` of a Learner made by `for_inference`. The zip `data` has its tensors.
 
     Raises `Indescribable`.
     """

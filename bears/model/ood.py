@@ -153,7 +153,7 @@ def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) 
 
 
 def stricter(fitted: dict, strictness: float) -> dict:
-    """Return `fitted` with both thresholds multiplied by `strictness`. Above 1, more photos are rejected."""
+    """Return `fitted` with both thresholds multiplied by `strictness`. If it is above 1, more photos are rejected."""
     return fitted | {name: strictness * fitted[name] for name in ("threshold", "sure")}
 
 

@@ -71,9 +71,10 @@ def as_source(text):
 
 
 def split_by_source(sources: np.ndarray, groups: np.ndarray, targets: np.ndarray) -> dict[str, Split]:
-    """Return a split for each source: valid_idx has its photos, train_idx all others without near-duplicates of them.
+    """Return a split for each source. `valid_idx` has its photos.
 
-    A source is skipped if the others lack one of the classes.
+    `train_idx` has all other photos except near-duplicates of these. A source is skipped if the others lack one of the
+    classes.
     """
     names, counts = np.unique(sources[sources != ""], return_counts=True)
     large = dict(zip(names, counts >= LEAST))
@@ -133,7 +134,7 @@ def choose_likely(judged: list[tuple[torch.Tensor, torch.Tensor]], max_wrong: fl
 
 
 def describe_source(probs: torch.Tensor, targets: torch.Tensor, likely: float) -> dict:
-    """Count a source's photos and errors, and its sure answers and the errors among them."""
+    """Count a source's photos and errors. Also count its sure answers, and the errors among these."""
     errors, photos = count_errors(probs, targets)
     sure = probs.amax(dim=1) >= likely
     sure_wrong, n_sure = count_errors(probs[sure], targets[sure])

@@ -1,4 +1,4 @@
-"""Find what moves by comparing frames with a learned background, and join it over frames into tracks.
+"""Find what moves by comparing frames with a learned background, and join its boxes in all frames into tracks.
 
 A shaking camera, changing light or a cloud don't make tracks. Grass in the wind does, but the schedule classifies it
 less and less often.
