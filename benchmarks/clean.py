@@ -1,4 +1,4 @@
-"""Count how many wrong photos `clean` finds, and how much it helps, on photos whose wrong ones are listed.
+"""Count how many wrong photos `clean` finds, and how much it helps, on photos with a list of the wrong ones.
 
 python benchmarks/clean.py --data photos --exclude bears/train/excluded.csv --negatives photos_of_other_things
 """

@@ -12,7 +12,7 @@ camera. The model learns from the first half of its false alarms, by file name, 
 
 The shipped model raises few false alarms on these photos, so the table also makes it less strict.
 
-DIR is that of `strangers.py`.
+DIR is the same as for `strangers.py`.
 """
 
 import argparse

@@ -4,8 +4,8 @@
     python benchmarks/offline.py --watch 60    # the camera tab for 60 minutes: does its memory grow?
 
 A frame is timed through all steps: pixels, shrinking, the network and the verdict, on one thread each. The first answer
-is timed from opening the page, with a photo chosen as soon as possible. The host slows the line down. The memory is
-that which the page's processes share with nobody. Camera frames are counted separately, since a Chromium without a
+is timed from opening the page, with a photo chosen as soon as possible. The host slows the line down. Memory is counted
+if the page's processes share it with no other process. Camera frames are counted separately, since a Chromium without a
 graphics card keeps them until it needs the memory. In front of the watched camera, a bear comes every one and a half
 minutes and stays for ten seconds, so that all parts of the tab are busy.
 """

@@ -9,10 +9,10 @@
 The clips are those of `footage.py`, which says what is real in them. They go through the engine (`bears/watch`) in
 simulated time, at `FPS` frames a second, and the model's answers are recorded. The rule is then applied to the records
 with different thresholds. (The engine makes more passes over a track whose score was at least half of the usual
-threshold, so the records depend on that one.) A run that was stopped continues where it was. Without `--model`, a model
-is trained first with the shipped recipe, on photos that are not in the clips.
+threshold, so the records depend on that threshold.) A run that was stopped continues where it was. Without `--model`, a
+model is trained first with the shipped recipe, on photos that are not in the clips.
 
-DIR is that of `cameras.py`.
+DIR is the same as for `cameras.py`.
 """
 
 import argparse

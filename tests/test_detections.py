@@ -93,7 +93,7 @@ def test_a_box_far_outside_is_a_piece_of_the_photo(box, shapes, tmp_path):
         (json.dumps(found_in(["00.jpg"], [float("nan"), 0, 1, 1])), "is not in MegaDetector's format"),
         (json.dumps(found_in([7])), "is not in MegaDetector's format"),
         (json.dumps(found_in(["00.jpg"], detection_categories={"1": "deer"})), "has no category “animal” (deer)"),
-        (json.dumps(found_in(["1.jpg", "2.jpg"])), "None of the 2 photos in which "),
+        (json.dumps(found_in(["1.jpg", "2.jpg"])), "None of the 2 photos with animals in "),
         ("[" + "[],\n" * 1000, "md.json has more than 400 MB or 500 values. Split it by folders with MegaDetector's"),
         ("", "is not in MegaDetector's format"),
     ],
@@ -410,7 +410,7 @@ def test_the_folder_that_megadetector_searched_must_be_there(shapes, tmp_path):
     with pytest.raises(PredictError) as e:
         Detections(tmp_path / "md.json", tmp_path)
     assert str(e.value) == (
-        f"None of the 1 photos in which {tmp_path}/md.json has animals is in {tmp_path}. Give the folder that"
+        f"None of the 1 photos with animals in {tmp_path}/md.json is in {tmp_path}. Give the folder that"
         " MegaDetector searched, or put the card or drive back."
     )
     task = write_json(tmp_path, shapes, found_in(["00.jpg"]))

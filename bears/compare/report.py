@@ -46,8 +46,8 @@ def advice(comparison: Comparison) -> str:
     if comparison.verdict == "worse":
         return "Keep the old model. The photos below show the new one's errors."
     if comparison.fixed == comparison.broken:
-        return "Both make the same number of errors. So many photos show a difference of 10 errors per 1,000."
-    return "So many photos show a difference of this size in four of five tries. Keep the old model until then."
+        return "Both make the same number of errors. That many photos would show a difference of 10 errors per 1,000."
+    return "With that many, four of five tests would show a difference of this size. Keep the old model for now."
 
 
 def photos(number):

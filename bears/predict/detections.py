@@ -49,7 +49,7 @@ class Detections:
         self.keys = [i for i in range(len(self.doc["images"])) if self.animals(i)]
         if self.keys and self.are_gone():
             raise PredictError(
-                f"None of the {len(self.keys):,} photos in which {file} has animals is in {folder}. Give the folder"
+                f"None of the {len(self.keys):,} photos with animals in {file} is in {folder}. Give the folder"
                 " that MegaDetector searched, or put the card or drive back."
             )
 

@@ -52,7 +52,7 @@ def advice(found: Drift) -> str:
     if not found.enough:
         return "Wait for more visitors, or choose a folder with more photos."
     if not found.found:
-        return "This is so for this model. It may be just as sure about things that it has never seen."
+        return "This is true for this model. It may be just as sure about things that it has never seen."
     if found.lower < 0.5:
         return "The model is surer of visitors' photos. They may be easier, or of fewer kinds."
     return (

@@ -18,7 +18,7 @@ GROUPS = {"bear": ["black", "grizzly"]}  # hard to tell apart in a bad photo
 GROUP = (
     "classes that are hard to tell apart, such as bear=black,grizzly; the app may then say “A bear” (may be repeated)"
 )
-ANIMALS = "the classes are animals: if the whole photo doesn't decide, find the animal and classify that"
+ANIMALS = "the classes are animals: if the answer about the whole photo isn't sure, find the animal and classify it"
 WAKES = "classes that raise an alarm, such as fox,wolf (default: all; for the bears black,grizzly)"
 LESSON = "use the lesson's recipe with ResNet-18: lecture (128 pixels, the default) or book (224 pixels, augmented)"
 
