@@ -50,7 +50,7 @@ def begin(parse_args=None) -> None:
 
 @contextmanager
 def one_at_a_time(file: str, waiting: str = "") -> Iterator[None]:
-    """Let only one process run what follows, of those that give the same file. Print `waiting` before a wait."""
+    """Wait until no other process is in the `with` block with the same file. Print `waiting` before a wait."""
     with open(file, "rb") as lock:
         with suppress(OSError):  # some network drives can't lock
             wait_for(lock, waiting)

@@ -1,8 +1,8 @@
 """Take photos only as uploads, and delete them after an hour.
 
-Gradio alone would open whatever a caller of its API names: any image on this machine by its path, `data:` addresses
-of any length, and web addresses. The `data:` addresses of AI assistants (MCP) become uploads before they come here.
-bears/model/photo.py limits the number of pixels.
+Gradio alone would open everything that a caller of its API names: any image on this machine by its path, `data:`
+addresses of any length, and web addresses. The `data:` addresses of AI assistants (MCP) become uploads before they come
+here. bears/model/photo.py limits the number of pixels.
 """
 
 import contextlib

@@ -29,7 +29,7 @@ def figures(value: dict) -> dict:
 def too_uncertain(estimate: dict) -> bool:
     """Return whether an error was measured on too few photos: its 95% interval is more than 0.3 wide.
 
-    `estimate` is one of `error_summary` in bears/learning/metrics.py.
+    `estimate` is a result of `error_summary` in bears/learning/metrics.py.
     """
     low, high = estimate["interval_95"]
     return high - low > 0.3

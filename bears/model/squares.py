@@ -180,8 +180,8 @@ def create_squares(learn: Learner, detect: bool = True) -> "LearnerSquares | Mid
 class WholePhotos:
     """Classify whole photos in one or two passes of a network. Subclasses define `run`, which makes one pass.
 
-    If the first pass is not sure, the second pass is over the animal that the detector finds. Without a detector, it is
-    over the enlarged photo. The second pass is skipped if the first score is so low that a second pass never helped.
+    If the first pass is not sure, the second pass sees the animal that the detector finds. Without a detector, it sees
+    the enlarged photo. The second pass is skipped if the first score is so low that a second pass never helped.
     """
 
     closer = (CLOSER,)  # the enlargement of each further pass; benchmarks/cameras.py measures what more passes gain
@@ -199,7 +199,7 @@ class WholePhotos:
         return self.ask_about_animals(photos, answers) if self.detector else self.ask_closer(photos, answers)
 
     def ask_about_animals(self, photos: list[Image.Image], answers: list[Answer]) -> list[Answer]:
-        """Replace each answer that is not sure by the one about the detector's animal, if that scores higher."""
+        """Replace each answer that is not sure by the answer about the detector's animal, if that scores higher."""
         answers = [replace(answer, score=answer.score - LESS) for answer in answers]
         unsure = [i for i, answer in enumerate(answers) if ood.may_show_none(self.fitted, answer.score)]
         boxes = [(i, box) for i in unsure for box in self.find_animals(photos[i])]

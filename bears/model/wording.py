@@ -187,7 +187,8 @@ def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
 def find_examples(model: Path, facts: dict) -> list[Path]:
     """Return the photos in `examples/` next to the export that are named after a class or `none`, as sorted Paths.
 
-    Photos listed in README.md there belong to one model. A model that lacks one of their classes gets none of them.
+    Photos listed in README.md there belong to one model. A model that lacks one of these classes gets none of these
+    photos.
     """
     folder, classes = model.parent / "examples", set(facts.get("classes", ()))
     listed = listed_examples(folder)
