@@ -151,7 +151,7 @@ def one_thread() -> Iterator[None]:
 
 
 def keep_memory() -> None:
-    """Let glibc keep freed memory for the next batch: getting it from the kernel again takes a tenth of the time."""
+    """Let glibc keep freed memory for the next batch. Without this, a tenth of the time goes into getting it again."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc and hasattr(libc, "mallopt"):
         gc.collect()

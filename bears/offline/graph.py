@@ -69,7 +69,7 @@ class SameConv(nn.Conv2d):
 
     For a side of even length, TensorFlow adds one more pixel at the end than at the start. The kernel here has a first
     row and column of zeros, so that the same padding on both sides gives the same result. For a side of odd length,
-    TensorFlow pads both ends equally; only then a copy with one more pixel at the start is made.
+    TensorFlow pads both ends equally. Only then, a copy is made that has one more pixel at the start.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Set the content security policy of the app and of the review page, both of which are Gradio's HTML."""
+"""Set the content security policy of the app and the review page. Both use Gradio's HTML."""
 
 import secrets
 from contextvars import ContextVar
