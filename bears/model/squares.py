@@ -74,7 +74,7 @@ class Grid(NamedTuple):
         return photo.crop(visible(photo.size)).resize(target, Image.Resampling.BILINEAR)
 
     def box(self, photo_size: tuple[int, int], shape: Sequence[int], corner: tuple[int, int]) -> Box:
-        """Return the box in the photo of the square that begins at cell `corner` (top, left) of the map.
+        """Return a square's box in the photo. The square begins at cell `corner` (top, left) of the map.
 
         `shape` is the (width, height) to which `resized` scaled the photo.
         """

@@ -234,7 +234,10 @@ def categories(classes, facts, groups):
 
 
 def classifications(probs, certainty, groups):
-    """Return pairs of a position in `categories`, as text, and its probability, the largest first."""
+    """Return pairs of a label and its probability, the likeliest first.
+
+    A label is a position in `categories`, as text.
+    """
     none, first = 2 * len(probs), 0 if certainty == SURE else len(probs)
     if certainty == NONE:
         return [[str(none), 1.0]]

@@ -27,7 +27,7 @@ CANDIDATES = np.arange(0.5, 1, 0.001)  # for the probability from which an answe
 def find_sources(files: list[Path], args: Namespace) -> np.ndarray | None:
     """Return an array with the source of each photo, "" if unknown. Return None without at least two sources.
 
-    They are from the option `--sources`, a CSV file with columns file and source, or from the attribution.csv that
+    Sources are from the option `--sources`, a CSV file with columns file and source, or from the attribution.csv that
     `python3 -m bears collect` writes. The source of an address is its website. With several folders, a photo with an
     unknown source has its folder as the source. Raises `DataError`.
     """
