@@ -48,7 +48,7 @@ def test_a_camera_that_shakes_moves_nothing():
     assert sum(map(len, boxes(noisy(picture, n) for n, picture in enumerate([scene] * 20 + shaken)))) < 6
 
 
-def test_when_the_light_goes_out_the_background_is_learnt_anew():
+def test_when_the_light_goes_out_the_background_is_learnt_again():
     dark = meadow() // 4
     found = boxes(noisy(meadow() if n < 20 else dark, n) for n in range(40))
     assert found[20] is None and found[21:] == [[]] * 19
@@ -152,7 +152,7 @@ def test_the_nearest_pair_is_joined_first_and_nobody_twice():
     assert [track.box[0] for track in tracks.tracks] == [0, 95, 150]
 
 
-def test_a_track_that_moves_half_its_side_is_looked_at_anew():
+def test_a_track_that_moves_half_its_side_is_classified_again():
     tracks = Tracks()
     tracks.join([square(0)], 0)
     [track] = tracks.tracks

@@ -237,7 +237,7 @@ def test_nothing_stays_open_of_a_model_that_died_while_it_was_asked(predictor):
         gc.enable()
 
 
-def test_whoever_replaces_a_model_that_died_removes_its_socket(monkeypatch):
+def test_replacing_a_model_that_died_removes_its_socket(monkeypatch):
     monkeypatch.setattr(process.LearnerProcess, "start_again", lambda self: None)  # as if it were sleeping
     made = process.LearnerProcess(ROOT / "export.pkl")
     died = made.start()

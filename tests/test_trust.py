@@ -383,8 +383,8 @@ def test_a_network_is_judged_by_its_own_split_and_without_folds_by_no_other(monk
 
 def test_with_folds_it_is_judged_by_all_that_networks_trained_alike_have_not_seen(monkeypatch):
     learn = judged_by([(0, 0)], monkeypatch)
-    anew = {1: judged_by([(0, 1), (1, 1)], monkeypatch), 2: judged_by([(2, 0), (2, 2), (1, 1)], monkeypatch)}
-    result = evaluation.evaluate_by_validation(learn, anew.get, [(None, 1), (None, 2)])
+    again = {1: judged_by([(0, 1), (1, 1)], monkeypatch), 2: judged_by([(2, 0), (2, 2), (1, 1)], monkeypatch)}
+    result = evaluation.evaluate_by_validation(learn, again.get, [(None, 1), (None, 2)])
     assert (result.learn, result.loss_recorder) == (learn, "its losses")
     assert result.files == ["0.jpg", "1.jpg", "0.jpg", "1.jpg", "2.jpg"]
     assert result.targets.tolist() == [0, 1, 2, 2, 1] and result.logits.argmax(1).tolist() == [1, 1, 0, 2, 1]
