@@ -169,7 +169,7 @@ def space_card(space, facts, shipped, files, static=False):
     """Return the Space's README.md: this repository's card, changed for this Space and its model."""
     card = SpaceCard.load(HOME / "README.md")
     card.data.title = page_title(facts)
-    card.data.short_description = "What a photo shows, how sure the model is, and why"
+    card.data.short_description = "See what a photo shows, how sure the model is, and why"
     card.data.thumbnail = None
     if static:
         card.data.sdk, card.data.app_file = "static", "index.html"

@@ -29,11 +29,14 @@ class Classifier:
     """Classify one photo or several at once with an export. Use it from one thread only (fastai #3385).
 
     With `detect`, a model of animals also looks at the animals that the detector finds (`create_squares`).
-    `strictness` multiplies the thresholds of "none of the classes" (`ood.stricter`). Raises `ExportError`.
+    `strictness` multiplies the thresholds of "none of the classes" (`ood.stricter`). Networks that ONNX Runtime
+    computes use `threads` threads. Raises `ExportError`.
     """
 
-    def __init__(self, file: Path, trust: bool = False, detect: bool = True, strictness: float = 1.0) -> None:
-        self.detect = detect
+    def __init__(
+        self, file: Path, trust: bool = False, detect: bool = True, strictness: float = 1.0, threads: int = THREADS
+    ) -> None:
+        self.detect, self.onnx_threads = detect, threads
         self.false_alarms: torch.Tensor | None = None  # their features, (pictures, n)
         self.learn = open_export(file, trust)
         if not (isinstance(self.learn.model, nn.Sequential) and len(self.learn.model) == 2):
@@ -44,7 +47,7 @@ class Classifier:
             self.learn.ood = ood.in_single_precision(fitted)
         if strictness != 1:
             self.be_stricter(file, strictness)
-        speed_up(self.learn.model.eval())
+        speed_up(self.learn.model.eval(), threads)
         # torch's threads wait for the slowest at each step. So they need cores of their own: the others open photos.
         self.threads = 1 if isinstance(self.learn.model[0], FastBody) else THREADS
         self.try_out(file)
@@ -59,7 +62,7 @@ class Classifier:
         """Classify a blank photo. Raises `ExportError` if that fails: a file can describe a network that can't run."""
         try:
             self.explains, self.limits = has_linear_head(self.learn), limits_of(self.learn)
-            self.squares = create_squares(self.learn, self.detect)
+            self.squares = create_squares(self.learn, self.detect, self.onnx_threads)
             [answer] = self.squares.ask([Image.new("RGB", (320, 240))])
             self.explain(answer), self.certainty(answer)
         except Exception as e:  # layers raise many kinds

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from bears.errors import DetectorError
-from bears.model.runtime import open_network
+from bears.model.runtime import THREADS, open_network
 from PIL import Image
 from torchvision.ops import nms
 
@@ -26,8 +26,8 @@ OVERLAP = 0.45  # intersection over union; boxes that overlap more than this sho
 class Detector:
     """Find animals in photos, from any number of threads. Raises `DetectorError` if the network can't be opened."""
 
-    def __init__(self, file: Path = FILE) -> None:
-        self.session = open_network(read(file))
+    def __init__(self, file: Path = FILE, threads: int = THREADS) -> None:
+        self.session = open_network(read(file), threads)
 
     def find_animals(self, photo: Image.Image, side: int = SIDE) -> tuple[np.ndarray, np.ndarray]:
         """Return the boxes of the animals in an RGB photo, and their scores from 0 to 1, best first.

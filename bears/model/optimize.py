@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from bears.model.runtime import open_network
+from bears.model.runtime import THREADS, open_network
 from onnx import TensorProto, helper, numpy_helper
 from timm.layers import BatchNormAct2d, Conv2dSame
 from torch import fx, nn
@@ -27,11 +27,11 @@ class NotConvertedError(Exception):
     """Say that a network has a layer that `as_onnx` doesn't know."""
 
 
-def speed_up(model: nn.Sequential) -> None:
+def speed_up(model: nn.Sequential, threads: int = THREADS) -> None:
     """Change a model (body and head, in eval mode) in place, so that it gives the same answers faster."""
     fuse(model[0])
     try:
-        model[0] = FastBody(model[0])
+        model[0] = FastBody(model[0], threads)
     except NotConvertedError:
         model.to(memory_format=torch.channels_last)  # torch's fastest order of the pixels
     keep_memory()
@@ -43,9 +43,9 @@ class FastBody(nn.Module):
     Raises `NotConvertedError`.
     """
 
-    def __init__(self, body: nn.Module) -> None:
+    def __init__(self, body: nn.Module, threads: int = THREADS) -> None:
         super().__init__()
-        self.session = open_network(as_onnx(body))
+        self.session = open_network(as_onnx(body), threads)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         [fmaps] = self.session.run(None, {"pictures": x.numpy()})

@@ -5,7 +5,7 @@ from typing import Any
 from joblib import cpu_count
 
 CORES = cpu_count()  # joblib's, which counts the cores that a container may use, not all of its host
-THREADS = max(1, CORES // 2)  # of a network; the other cores open photos
+THREADS = max(1, CORES // 2)  # of a network beside which other processes open photos
 
 
 def open_network(network: bytes, threads: int = THREADS) -> Any:

@@ -14,6 +14,7 @@ import torch
 from bears.errors import DetectorError
 from bears.model import ood
 from bears.model.detector import Detector
+from bears.model.runtime import THREADS
 from bears.text import print_line
 from fastai.data.transforms import ToTensor
 from fastai.learner import Learner
@@ -160,10 +161,11 @@ class SurestSquare(nn.Module):
         return Chosen(pooled[rows, best], scores[rows, best].tolist(), chosen_maps, [corners[k] for k in which])
 
 
-def create_squares(learn: Learner, detect: bool = True) -> "LearnerSquares | MiddleSquare":
+def create_squares(learn: Learner, detect: bool = True, threads: int = THREADS) -> "LearnerSquares | MiddleSquare":
     """Return `LearnerSquares` if the Learner's network allows it, else `MiddleSquare`.
 
     If its classes are animals and `detect` is true, it also classifies the animal that the detector finds.
+    The detector uses `threads` threads.
     """
     grid = getattr(learn, "ood", None) is not None and find_grid(learn)
     if not grid:
@@ -171,7 +173,7 @@ def create_squares(learn: Learner, detect: bool = True) -> "LearnerSquares | Mid
     squares = LearnerSquares(learn, grid)
     if detect and learn.ood.get("animals"):
         try:
-            squares.detector = Detector()
+            squares.detector = Detector(threads=threads)
         except DetectorError as e:
             print_line(f"· Small animals are found less often: {e}")
     return squares

@@ -58,6 +58,7 @@ from bears import distributed
 from bears.errors import PredictError
 from bears.files import check_writable
 from bears.model.classifier import Classifier
+from bears.model.runtime import CORES
 from bears.predict.detections import Detections, FoundAnimals
 from bears.predict.journal import Journal, digest
 from bears.predict.run import ask_all
@@ -76,7 +77,7 @@ def run(args):
         raise PredictError(f"{args.out} already exists. Move it elsewhere, or choose another file with --out.")
     task = choose_task(args)
     check_writable(args.out.parent)
-    model = Classifier(args.model, args.trust_model, task.detect, args.strictness)
+    model = Classifier(args.model, args.trust_model, task.detect, args.strictness, threads=CORES)
     journal = Journal(
         args.out, {"model": digest(args.model), "strictness": args.strictness, "photos": str(args.photos), **task.about}
     )

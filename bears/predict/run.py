@@ -11,7 +11,7 @@ from bears.model.metadata import read_facts
 from bears.model.runtime import CORES, THREADS
 
 BATCH = 4  # crops of one photo in a batch; different photos are not mixed, so that answers don't depend on others
-OPENERS = max(1, CORES - THREADS)  # threads that open photos; the other cores are for the model
+OPENERS = max(1, CORES - THREADS)  # threads that open photos
 AHEAD = 2 * OPENERS  # opened photos that wait for the model
 EVERY = 60  # seconds between two lines of progress; at the start they come sooner
 
