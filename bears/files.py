@@ -29,7 +29,7 @@ def fingerprint(file: Path) -> str:
 
 
 def version_of(model: Path) -> str:
-    """Return the short id of an export in the tables of answers and feedback."""
+    """Return the short id that the tables of answers and feedback use for an export."""
     return fingerprint(model)[:12]
 
 

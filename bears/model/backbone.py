@@ -14,7 +14,7 @@ SIZE = 256  # pixels; on the bear photos, 128 gives twice as many errors and mor
 
 
 def find_arch(name: str) -> str | Callable:
-    """Return what `vision_learner` takes as `arch` for this name: a torchvision function or a timm name.
+    """Return the `arch` argument of `vision_learner` for this name: a torchvision function or a timm name.
 
     Raises `WeightsError` for an unknown name.
     """

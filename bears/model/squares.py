@@ -65,7 +65,10 @@ class Grid(NamedTuple):
         return self.size // self.side
 
     def target(self, photo_size: tuple[int, int], size: int) -> tuple[int, ...]:
-        """Return (width, height) for a photo with a shorter side of `size` pixels and a longer side of whole cells."""
+        """Return the (width, height) to resize a photo to.
+
+        The shorter side gets `size` pixels, and the longer side a whole number of cells.
+        """
         left, top, right, bottom = visible(photo_size)
         sides = right - left, bottom - top
         return tuple(max(size, round(side * size / min(photo_size) / self.cell) * self.cell) for side in sides)

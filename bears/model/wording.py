@@ -113,7 +113,7 @@ def log_line(verdict: str, start: float) -> str:
 
 
 def none_of(labels: Sequence[str]) -> str:
-    """Return the verdict for none of the classes, such as `No disc or square here`.
+    """Return the verdict for a photo that shows none of the classes, such as `No disc or square here`.
 
     For many classes it is `None of them`.
     """

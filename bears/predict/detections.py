@@ -150,7 +150,7 @@ def as_image(name, found):
 
 
 def cut_out(file, boxes, are_gone):
-    """Return an iterator of crops, one for each box, if possible with as many pixels as the app's photos have."""
+    """Return an iterator with one crop for each box. If possible, a crop has as many pixels as the app's photos."""
     smallest = max(0.001, min(max(box[2:]) for box in boxes))
     photo = open_or_stop(file, math.ceil(SIDE / smallest), are_gone)
     pictures = (shrink(photo.crop(around(box, photo.size)), SIDE) for box in boxes)

@@ -1,8 +1,8 @@
 """Save progress next to the output file, so that an interruption only loses the photos in progress.
 
 Every process of every run appends to a file of its own, `predictions.csv.1.part` and so on. Its first line describes
-the run. The others are JSON, one for each key. They are in the order of the keys, so that merging the files takes no
-memory.
+the run. The other lines are results in JSON, one for each key. They are in the order of the keys, so that merging the
+files takes no memory.
 """
 
 import hashlib

@@ -27,7 +27,7 @@ class Rule:
 
     @property
     def enough(self) -> float:
-        """Return the score from which a track is suspicious and keeps a visit going."""
+        """Return the lowest score at which a track is suspicious and keeps a visit going."""
         return self.stay * self.threshold
 
 

@@ -64,9 +64,9 @@ def watch(
     """Yield a `Step` for each frame. `model` is a `Classifier`, and `alarm` has the classes that raise an alarm.
 
     With `whole_only`, each frame is a separate photo and is classified as a whole, without looking for movement.
-    `clock` returns the time in seconds. Leave it out if frames wait for the model, as those of a film do. `groups` are
-    the groups of classes in the model's `Limits`. Movement in the `zones` is ignored, and they are grey in the whole
-    frame.
+    `clock` returns the time in seconds. Leave it out if the frames wait for the model, for example in a film. `groups`
+    are the groups of classes in the model's `Limits`. Movement in the `zones` is ignored, and they are grey in the
+    whole frame.
     """
     watcher = Watcher(model, alarm, rule, whole_only, clock, groups, zones)
     for frame in frames:

@@ -32,7 +32,7 @@ def replay(folder, labels=None, threshold=None):
 def read(folder):
     """Yield the entries of all logs, beginning with the first head. Skip lines that were cut short.
 
-    Raises `WatchError` for a line that no watch has written.
+    Raises `WatchError` for a line that isn't from `watch`.
     """
     begun = False
     for file, number, line in lines_of(folder):
