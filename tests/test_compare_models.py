@@ -108,7 +108,7 @@ def compare(capsys, *args):
 def test_a_worse_model_is_found_and_the_photos_are_in_the_report(shapes, shapes_model, swapped, tmp_path, capsys):
     out = tmp_path / "comparison.html"
     said = compare(capsys, shapes_model, swapped, shapes, "--negatives", ROOT / "examples", "--out", out)
-    assert "The new model is worse. Keep the old one." in said and "Wrong class: 0 (old), 3" in said
+    assert "The new model is worse. Keep the old model." in said and "Wrong class: 0 (old), 3" in said
     page = out.read_text()
     assert "The new model is worse" in page and page.count("<li>") > 20 and "course.fast.ai" in page
     with pytest.raises(SystemExit, match="worse"):
