@@ -75,6 +75,7 @@ def test_seconds_are_counted_from_the_first_one_on(open_tab):
     page.clock.fast_forward(1000)
     page.clock.fast_forward(1000)
     assert page.inner_text(".note") == "2 s"
+    page.wait_for_function("window.wait")  # the photo has been opened
     page.evaluate("wait('Looking… 3 photos are before yours.')")
     assert page.inner_text(".verdict") == "Looking… 3 photos are before yours."
 
