@@ -10,7 +10,6 @@ python3 -m bears deploy USER/NAME --static                 # the offline version
 A plain `git push` won't work: the Hub refuses binary files that are sent that way.
 """
 
-import csv
 import json
 import subprocess
 from argparse import ArgumentTypeError, Namespace
@@ -53,7 +52,7 @@ if __name__ == "__main__":
 from bears.model.metadata import public, read_facts
 from bears.model.wording import ALONE, about, as_markdown, examples_to_send, page_title
 from bears.static_site import find_site
-from bears.text import print_line
+from bears.text import print_line, read_table
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, SpaceCard, get_token
 from huggingface_hub import hf_hub_download as download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
@@ -137,8 +136,7 @@ def is_shipped(model, facts):
 
 def the_bears():
     """Return the classes of the shipped model."""
-    with THEIR_PHOTOS.open(newline="", encoding="utf-8") as rows:
-        return sorted({row["label"] for row in csv.DictReader(rows)})
+    return sorted({row["label"] for row in read_table(THEIR_PHOTOS)})
 
 
 def check_opens(model, trust):

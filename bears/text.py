@@ -60,10 +60,10 @@ def read_table(file: Path) -> list[dict]:
         return list(map(from_cells, csv.DictReader(f)))
 
 
-def as_table(columns: Sequence[str], rows: Iterable[Sequence]) -> bytes:
+def as_table(columns: Sequence[str], rows: Iterable[Sequence], line_end: str = "\r\n") -> bytes:
     """Return the bytes of a CSV file."""
     text = io.StringIO(newline="")
-    csv.writer(text).writerows([columns, *map(to_cells, rows)])
+    csv.writer(text, lineterminator=line_end).writerows([columns, *map(to_cells, rows)])
     return text.getvalue().encode(errors="replace")
 
 

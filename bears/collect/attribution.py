@@ -68,4 +68,4 @@ class Collection:
 
     def write(self):
         rows = ([row[column] for column in COLUMNS] for row in self.rows.values())
-        write_whole(self.table, as_table(COLUMNS, rows))
+        write_whole(self.table, as_table(COLUMNS, rows, line_end="\n"))

@@ -36,7 +36,6 @@ class Classifier:
     def __init__(
         self, file: Path, trust: bool = False, detect: bool = True, strictness: float = 1.0, threads: int = THREADS
     ) -> None:
-        self.detect, self.onnx_threads = detect, threads
         self.false_alarms: torch.Tensor | None = None  # their features, (pictures, n)
         self.learn = open_export(file, trust)
         if not (isinstance(self.learn.model, nn.Sequential) and len(self.learn.model) == 2):
@@ -50,7 +49,7 @@ class Classifier:
         speed_up(self.learn.model.eval(), threads)
         # torch's threads wait for the slowest at each step. So they need cores of their own: the others open photos.
         self.threads = 1 if isinstance(self.learn.model[0], FastBody) else THREADS
-        self.try_out(file)
+        self.try_out(file, detect, threads)
 
     def be_stricter(self, file: Path, strictness: float) -> None:
         """Multiply the thresholds of "none of the classes". Raises `ExportError` if the export has none."""
@@ -58,11 +57,11 @@ class Classifier:
             raise ExportError(f"{file} never says that a photo shows none of its classes. Leave out --strictness.")
         self.learn.ood = ood.stricter(fitted, strictness)
 
-    def try_out(self, file: Path) -> None:
+    def try_out(self, file: Path, detect: bool, threads: int) -> None:
         """Classify a blank photo. Raises `ExportError` if that fails: a file can describe a network that can't run."""
         try:
             self.explains, self.limits = has_linear_head(self.learn), limits_of(self.learn)
-            self.squares = create_squares(self.learn, self.detect, self.onnx_threads)
+            self.squares = create_squares(self.learn, detect, threads)
             [answer] = self.squares.ask([Image.new("RGB", (320, 240))])
             self.explain(answer), self.certainty(answer)
         except Exception as e:  # layers raise many kinds

@@ -43,7 +43,7 @@ class FastBody(nn.Module):
     Raises `NotConvertedError`.
     """
 
-    def __init__(self, body: nn.Module, threads: int = THREADS) -> None:
+    def __init__(self, body: nn.Module, threads: int) -> None:
         super().__init__()
         self.session = open_network(as_onnx(body), threads)
 

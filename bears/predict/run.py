@@ -8,10 +8,10 @@ from itertools import islice
 from bears import distributed
 from bears.errors import PhotoError
 from bears.model.metadata import read_facts
-from bears.model.runtime import CORES, THREADS
+from bears.model.runtime import THREADS
 
 BATCH = 4  # crops of one photo in a batch; different photos are not mixed, so that answers don't depend on others
-OPENERS = max(1, CORES - THREADS)  # threads that open photos
+OPENERS = THREADS  # that open photos
 AHEAD = 2 * OPENERS  # opened photos that wait for the model
 EVERY = 60  # seconds between two lines of progress; at the start they come sooner
 

@@ -4,7 +4,6 @@ Their licences are unknown, so they are not part of this repository. photos.csv 
 SHA-256 of the file there.
 """
 
-import csv
 import hashlib
 import os
 import shutil
@@ -15,6 +14,7 @@ from bears.download import WORKERS, Web, fetch_photos
 from bears.errors import DataError, DownloadError, TryLater
 from bears.files import check_writable, write_whole
 from bears.model.photo import small_jpeg
+from bears.text import read_table
 from bears.train.options import PHOTOS
 from fastai.data.external import fastai_path
 from tqdm import tqdm
@@ -33,8 +33,7 @@ def shipped_photos(table=PHOTOS, root=None, web=None) -> Path:
     root = root or fastai_folder()
     check_writable(root / "by_sha256", "FASTAI_HOME")
     folder = root / hashlib.sha256(table.read_bytes()).hexdigest()[:8]  # each table has a folder of its own
-    with table.open(newline="", encoding="utf-8") as f:
-        rows = list(csv.DictReader(f))  # columns: label, file, url; sha256, bytes, width, height of the original
+    rows = read_table(table)  # columns: label, file, url; sha256, bytes, width, height of the original
     cache = read_cache(root / "by_sha256")
     if missing := [row for row in rows if row["sha256"] not in cache]:
         try:
