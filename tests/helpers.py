@@ -291,7 +291,8 @@ def open_browser(playwright, *args):
 def clip(name, file, away=2):
     """Write a clip in MJPEG, 640 x 360 pixels, for Chromium's camera, which shows 30 frames a second.
 
-    An example slides into a still scene and stays for ten seconds, and comes again `away` seconds later.
+    An example slides across a still scene and stays for ten seconds, and comes again `away` seconds later. At first,
+    half of it is in the picture: from less of a grizzly, the model can't tell which bear it is.
     """
     import numpy as np  # here since many tests don't need these
     from PIL import Image
@@ -300,7 +301,7 @@ def clip(name, file, away=2):
     scene = Image.fromarray(grass.astype(np.uint8)).resize((640, 360), Image.Resampling.BICUBIC)
     with Image.open(ROOT / "examples" / f"{name}.jpg") as animal, file.open("wb") as out:
         animal.thumbnail((210, 210))
-        for x, times in [(-210, 30 * away), *((x, 1) for x in range(-210, 250, 8)), (250, 300)]:
+        for x, times in [(-210, 30 * away), *((x, 1) for x in range(-96, 250, 8)), (250, 300)]:
             frame, data = scene.copy(), io.BytesIO()
             frame.paste(animal, (x, 100))
             frame.save(data, "JPEG")
