@@ -118,7 +118,7 @@ def serve(demo, args):
         launch(demo, check_address(args.host, args.port or 0), args)
     except OSError as e:
         sys.exit(f"app.py: {no_page(e)}")
-    print(f"The page is at {demo.local_url}", flush=True)
+    print(f"The app is at {demo.local_url}", flush=True)
     demo.learn.load()
     print("The model is ready.", flush=True)
     if args.share:

@@ -43,6 +43,8 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     args = parser.parse_args(argv)
     if args.static and (args.test or args.feedback):
         parser.error("a static Space has no app to ask visitors, and no export.pkl. Leave out --test and --feedback.")
+    if args.static and args.hardware:
+        parser.error("a static Space runs nothing on the Hub. Leave out --hardware.")
     return args
 
 

@@ -338,3 +338,9 @@ def test_a_static_space_takes_no_test_photos_and_no_feedback(option, capsys):
     with pytest.raises(SystemExit):
         parse_args(["me/bears", "--static", *option])
     assert "Leave out --test and --feedback." in capsys.readouterr().err
+
+
+def test_a_static_space_takes_no_hardware(capsys):
+    with pytest.raises(SystemExit):
+        parse_args(["me/bears", "--static", "--hardware", "zero-a10g"])
+    assert "Leave out --hardware." in capsys.readouterr().err

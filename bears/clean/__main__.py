@@ -116,7 +116,7 @@ def serve(review):
     except OSError:  # Gradio tries the ports from 7860, or only that of GRADIO_SERVER_PORT
         sys.exit("bears.clean: There is no free port for the review page. Stop another app and start again.")
     end_in_order(STOP_SIGNALS)
-    print(f"The page is at {page.local_url}", flush=True)
+    print(f"The review page is at {page.local_url}", flush=True)
     return page
 
 

@@ -26,7 +26,7 @@ def serve(folder: Path, port: int) -> None:
             no_page(e) if isinstance(e, OSError) else "There is no such port. Leave out --port."
         ) from None
     server.daemon_threads = True
-    print(f"The page is at http://127.0.0.1:{server.server_port}", flush=True)
+    print(f"The offline version is at http://127.0.0.1:{server.server_port}", flush=True)
     try:
         server.serve_forever()
     finally:
