@@ -1,7 +1,7 @@
 """Serve a model as a web app: give it a photo, and it says what the photo shows and how sure it is.
 
 python3 -m bears app                          # http://127.0.0.1:7860
-python3 -m bears app --model my_export.pkl    # any export of train.py, whatever its classes
+python3 -m bears app --model my_export.pkl    # any model that train.py exported
 python3 -m bears app --share                  # with a public link, valid for a week
 python3 -m bears app --mcp                    # also as a tool for AI assistants
 """
@@ -50,9 +50,9 @@ from bears.model.metadata import read_facts
 
 
 def create_demo(model, trust=False, strictness=1.0, place=None):
-    """Return the app for the export `model`, as a `gr.Blocks`.
+    """Return a `gr.Blocks` that serves the model in the file `model`.
 
-    `trust` also opens pickles that can run code. `place` is where feedback is kept, or None.
+    If `trust` is true, also open a pickle that can run code. `place` is the folder or data set for feedback, or None.
     """
     facts = read_facts(model)
     says = wording.invitation(facts)
@@ -60,7 +60,7 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
     gr.set_static_paths([f for f, _ in examples])
     begin_with(says, examples[0][0] if examples else None)
     feedback = create_feedback(place, model, facts)
-    learn = LearnerProcess(model, trust, strictness)  # the lesson's `load_learner`, in a process of its own
+    learn = LearnerProcess(model, trust, strictness)  # like the lesson's `load_learner`, but in another process
 
     def ask(photo, explain=True):
         try:
@@ -72,10 +72,10 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
         """Classify a photo. The answer can also be “none of the classes” or “not sure”.
 
         Args:
-            photo: A JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, as `data:image/jpeg;base64,...`; no web address.
+            photo: A JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, as `data:image/jpeg;base64,...`, not a web address.
 
-        Returns: The probability of each class; the verdict in words; the photo with a heatmap of the parts that the
-        answer is based on; the kind of answer: `sure`, `group` (one of several similar classes), `unsure`, or `none`.
+        Returns: The probability of each class; the verdict in words; the photo with a heatmap of the parts that
+        counted most; the kind of answer: `sure`, `group` (one of several similar classes), `unsure`, or `none`.
         """
         start = time.monotonic()
         probs, certainty, heatmap, limits, animals = ask(photo)
@@ -84,11 +84,11 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
         return (wording.shown_probs(probs, certainty, limits), each), verdict, heatmap, certainty
 
     def classify_frame(photo):
-        """Classify one camera frame, without a heatmap or log line since frames arrive several times a second."""
+        """Classify one camera frame. Skip the heatmap and the log line, since several frames arrive each second."""
         probs, certainty, _, limits, _ = ask(photo, explain=False)
         return wording.frame_answer(probs, certainty, facts, limits)
 
-    predict.__name__ = f"identify_{facts.get('subject') or 'photo'}"  # as AI assistants call it
+    predict.__name__ = f"identify_{facts.get('subject') or 'photo'}"  # the name that AI assistants see
     with gr.Blocks(title=wording.page_title(facts)) as demo:
         gr.Markdown(f"# {wording.as_markdown(wording.page_title(facts))}", elem_id="title")
         with gr.Tab("Photo"):
@@ -96,7 +96,7 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
         with gr.Tab("Camera"):
             gr.HTML(**CAMERA, **wording.camera_words(facts))
         gr.Markdown(wording.about(facts, feedback.privacy(), bool(static_site.find_site(learn.file))), elem_id="about")
-        with gr.Row(visible=False):  # nobody sees this row: its events only make the API that both tabs call
+        with gr.Row(visible=False):  # a hidden row: its events define the API that both tabs call
             photo = only_uploads(gr.Image(label="Photo", type="filepath"))
             label, verdict = with_animals(gr.Label(label="Probabilities")), gr.Textbox(label="Verdict")
             cam, certainty = gr.Image(label="Where it looked", format="jpeg"), gr.Textbox(label="Certainty")
@@ -111,7 +111,7 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
 
 
 def serve(demo, args):
-    """Start the app, then load the model. Photos that are sent meanwhile wait for it. Raises `ExportError`."""
+    """Start the server, then load the model. Photos sent before the model is loaded wait. Raises `ExportError`."""
     end_in_order(STOP_SIGNALS)
     demo.learn.start()
     try:
@@ -129,14 +129,14 @@ def serve(demo, args):
 def launch(demo, host, args):
     """Start Gradio's server and return at once."""
     if args.mcp:
-        from bears.app import assistant  # noqa: F401 - it changes what Gradio tells assistants
+        from bears.app import assistant  # noqa: F401 - changes what Gradio tells assistants
     demo.launch(server_port=args.port, mcp_server=args.mcp, **LOOK, **protected(demo, host, args.share, args.root_path))
 
 
-args = parse_args(None if __name__ == "__main__" else [])  # imported: with the defaults
-gpu = satisfy_zerogpu()  # a Space on ZeroGPU must find a function for the GPU here
+args = parse_args(None if __name__ == "__main__" else [])  # use the defaults when this module is imported
+gpu = satisfy_zerogpu()  # ZeroGPU Spaces only run an app that has a GPU function
 try:
-    trust = args.trust_model or os.getenv("TRUST_MODEL") == "1"  # `python3 -m bears deploy` sets it
+    trust = args.trust_model or os.getenv("TRUST_MODEL") == "1"  # `deploy --trust-model` sets it
     demo = create_demo(args.model, trust, args.strictness, args.feedback)
 except OSError as e:  # Gradio copies the examples to its own folder, which may fail
     sys.exit(f"app.py: {no_page(e)}")

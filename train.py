@@ -1,8 +1,8 @@
 """Train a classifier on a folder of photos, as fast.ai's Lesson 2 does, and export it for app.py.
 
-    python3 -m bears train                          # the shipped model again; writes export.pkl and reports/
-    python3 -m bears train --data photos            # your own: one folder of photos per class
-    python3 -m bears train --data photos --lesson   # the lesson to the letter: ResNet-18, fine_tune(4)
+    python3 -m bears train                          # train the shipped model again; writes export.pkl and reports/
+    python3 -m bears train --data photos            # train on your own photos: one folder per class
+    python3 -m bears train --data photos --lesson   # exactly as in the lesson: ResNet-18, fine_tune(4)
     .venv/bin/accelerate launch train.py --data photos   # on several GPUs at once
 
 The lesson: https://course.fast.ai/Lessons/lesson2.html
@@ -17,7 +17,7 @@ from bears.train import options
 parse_args = partial(options.parse_args, __doc__)
 
 if __name__ == "__main__":
-    begin(parse_args)  # --help is answered before torch is imported, which takes seconds
+    begin(parse_args)  # answer --help before importing torch, which takes seconds
 
 from bears import distributed
 from bears.files import check_writable
@@ -52,9 +52,9 @@ from fastai.vision.all import (
 
 
 def get_photos(args):
-    """Return the usable photos, the number of the near-duplicate group of each, and facts for the report."""
+    """Return the usable photos, the number of each photo's near-duplicate group, and facts for the report."""
     args.data = args.data or [shipped_photos()]
-    # `find_all_photos` replaces get_image_files and verify_images. It opens photos as the app does, says why one can't
+    # `find_all_photos` replaces get_image_files and verify_images. It opens photos like the app, says why a photo can't
     # be used, and deletes none.
     files, dropped = find_all_photos(args.data, args.exclude)
     check_labels(args.groups, args.alarm, files)
@@ -66,7 +66,7 @@ def get_photos(args):
 
 
 def get_dls(files, splitter, item_tfms, batch_tfms=None, bs=64):
-    """Return the lesson's DataLoaders for `files`, which `get_photos` has found."""
+    """Return DataLoaders for the photos `files`, built with a DataBlock as in the lesson."""
     block = DataBlock(
         blocks=(ImageBlock, CategoryBlock),
         get_x=open_photo,
@@ -80,12 +80,12 @@ def get_dls(files, splitter, item_tfms, batch_tfms=None, bs=64):
     return block.dataloaders(files, bs=batch_size(bs, len(train_idx)))
 
 
-# In the lesson: vision_learner, fine_tune. With --lesson, exactly as there.
+# In the lesson: vision_learner, fine_tune. With --lesson, this is the same.
 
 
 def train_lesson(files, groups, args):
-    """Train as the lesson does, and return the `Result` on the photos that its random split holds out."""
-    if args.lesson == "lecture":  # it leaves augmentation to the next week
+    """Train as the lesson does, and return the `Result` on its validation photos, or with --folds on all photos."""
+    if args.lesson == "lecture":  # the lecture adds augmentation a week later
         item_tfms, batch_tfms, valid_pct = Resize(128), None, 0.3
     else:
         item_tfms, batch_tfms, valid_pct = RandomResizedCrop(224, min_scale=0.5), aug_transforms(), 0.2
@@ -106,21 +106,21 @@ def fine_tune(learn):
     learn.fine_tune(4)
 
 
-# By default: vision_learner, and a head on features that are computed once.
+# By default: vision_learner, and a head trained on features that are computed once.
 
 
 def train_default(files, groups, args):
-    """Test each fold with a head trained on the other folds, then train the head to export on all photos."""
+    """For each fold, train a head on the other folds and test it. Then train the exported head on all photos."""
     folds = split_into_folds(files, groups, args)
     dls = get_dls(files, IndexSplitter(folds[0][1]), item_tfms=Resize(input_size(args.arch)), bs=16)
     # LINEAR_HEAD: fastai's options for a head of average pooling and one linear layer.
     learn = vision_learner(dls, args.arch, metrics=error_rate, pretrained=not args.no_pretrained, **LINEAR_HEAD)
     # To train the body too, put learn.unfreeze() and learn.fit_one_cycle(2, 1e-4) here.
     if body_was_trained(learn):
-        summary.print_step("the body has seen the photos of the other folds, so only the first fold counts")
+        summary.print_step("the body was trained on the other folds, so only the first fold is tested")
         folds = folds[:1]
     features = compute_features(learn, files)
-    likeness = fit_detector(learn, features, groups, args)  # to decide whether a photo shows none of the classes
+    likeness = fit_detector(learn, features, groups, args)  # decides if a photo shows none of the classes
 
     def fit_head(train_idx, valid_idx, quiet=True):
         head = head_learner(features, (train_idx, valid_idx), args.seed, quiet)
@@ -139,7 +139,7 @@ def train_default(files, groups, args):
 
 
 def show(result, facts, args):
-    """Write the report with the lesson's plots, and return fastai's interpretation."""
+    """Write the report with the lesson's plots. Return fastai's `ClassificationInterpretation`."""
     learn, plots = result.learn, {}
     with learn.no_bar(), report.pictures():
         plots["batch"] = report.svg(learn.dls.show_batch, max_n=9, figsize=(8, 8))
@@ -157,7 +157,7 @@ def show(result, facts, args):
 
 
 def save_model(learn, interp, facts, out):
-    """Write export.pkl for app.py, export.json with facts about it, and one example photo of each class."""
+    """Write export.pkl for app.py, export.json with facts about the model, and an example photo of each class."""
     export_examples(interp, out / "examples")
     export(learn, out / "export.pkl")
     summary.write(out / "export.json", facts)

@@ -1,8 +1,8 @@
-"""Run a command in a virtual environment, which is created first. You only need Python.
+"""Run a command in the virtual environment `.venv`. The first run creates it. You only need Python.
 
-python3 -m bears app         # serve the model as a web app; options follow: python3 -m bears app --share
+python3 -m bears app         # serve the model as a web app; add options at the end: python3 -m bears app --share
 python3 -m bears collect     # download photos of your own classes
-python3 -m bears clean       # review the photos that are probably wrong
+python3 -m bears clean       # review likely mistakes in your photos
 python3 -m bears train       # train a classifier on your photos
 python3 -m bears compare     # test whether a new model is better than the old one
 python3 -m bears report      # check whether visitors' photos still look like yours
@@ -11,11 +11,11 @@ python3 -m bears watch       # watch a camera and raise an alarm when a bear com
 python3 -m bears offline     # build the offline version, which runs the model in the browser
 python3 -m bears deploy      # put the app on a Hugging Face Space
 python3 -m bears notebook    # open the lesson in Jupyter
-python3 -m bears licences    # write the page of all licences
+python3 -m bears licences    # write docs/licences.md, the list of all licences
 python3 -m bears test        # run the tests
-python3 -m bears --version   # print the version of this copy
+python3 -m bears --version   # print the version
 
-After `pip install .`, type `bears app` and so on instead. It uses the environment that pip has installed into.
+After `pip install .`, type `bears app` instead. It runs in the environment into which pip installed it.
 """
 
 from bears import __version__
@@ -41,8 +41,8 @@ VENV = ROOT / ".venv"
 BIN, EXE = (VENV / "Scripts", ".exe") if sys.platform == "win32" else (VENV / "bin", "")
 PYTHON, UV = BIN / f"python{EXE}", [BIN / f"uv{EXE}", "pip"]
 INTO = ["--python", PYTHON, "-c", LOCK]
-UNFINISHED = VENV / "unfinished"  # exists while packages are installed; an interruption may leave half of one
-# Each of these also needs all files before it.
+UNFINISHED = VENV / "unfinished"  # exists while packages are installed; if it stays, a package may be incomplete
+# Each file also needs all files before it in this list.
 FILES = ["requirements.txt", "requirements-train.txt", "requirements-notebook.txt", "requirements-dev.txt"]
 COMMANDS = {
     "app": ("requirements.txt", [HOME / "app.py"]),
@@ -75,7 +75,7 @@ AGAIN = "then run the same command again."
 
 
 def is_set_up(requirements):
-    """Return whether `.venv` works and has the packages of a requirements file in its present version."""
+    """Return whether `.venv` works and has all packages that a requirements file lists today."""
     done = [VENV / f"{file}.installed" for file in FILES[FILES.index(requirements) :]]
     return works(PYTHON, "-c", "") and any(f.is_file() and f.read_text() == fingerprint() for f in done)
 
@@ -85,7 +85,7 @@ def fingerprint():
 
 
 def works(*command):
-    """Return whether a program of the virtual environment runs. Upgrading the system's Python may break it."""
+    """Return whether a program in `.venv` runs. An upgrade of the system's Python may have broken it."""
     try:
         return call(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
     except OSError:
@@ -93,12 +93,12 @@ def works(*command):
 
 
 def call(*command, **kwargs):
-    """Call `subprocess.run` in a new session, so that Ctrl-C only reaches this program, which then ends the other."""
+    """Call `subprocess.run` in a new session. Ctrl-C then only reaches this process, which ends its child."""
     return subprocess.run(command, start_new_session=True, **kwargs)
 
 
 def set_up(requirements):
-    """Install a requirements file into `.venv`. Create `.venv` first if it is missing or damaged."""
+    """Install the packages of a requirements file. Create `.venv` first if it is missing or damaged."""
     if not UNFINISHED.exists() and works(PYTHON, "-m", "pip", "--version") and works(*UV, "check", "--python", PYTHON):
         print(f"Adding missing packages to {VENV}", flush=True)
     else:
@@ -119,7 +119,7 @@ def create_venv():
             "This Python can't create virtual environments. On Debian and Ubuntu, install the package python3-venv"
             f" (sudo apt install python3-venv), {AGAIN}"
         )
-    if VENV.is_symlink():  # only the link is ours, not what it leads to
+    if VENV.is_symlink():  # delete the link, not the folder that it points to
         VENV.unlink()
     venv.create(VENV, with_pip=True, clear=True, symlinks=sys.platform != "win32")
     locked = re.search(r"^uv==(.*\\\n)*.*\n", LOCK.read_text(encoding="utf-8"), re.MULTILINE)[0]  # with its hashes
@@ -129,14 +129,14 @@ def create_venv():
 
 
 def install(requirements):
-    """Install the packages with uv, which checks the lock file's hashes, and PyTorch's build for this machine.
+    """Install the packages with uv. Return whether uv succeeded.
 
-    Returns whether it worked.
+    uv checks the hashes in the lock file, and chooses the build of PyTorch for this machine.
     """
     env = {**pip_settings(), "UV_TORCH_BACKEND": "auto", **os.environ}
     if not has_torch(env):
         print(
-            "Can't reach PyTorch's package index. Installing PyPI's torch instead, on Linux with CUDA (6 GB)",
+            "Can't reach PyTorch's package index. Installing torch from PyPI instead (on Linux 6 GB, with CUDA)",
             flush=True,
         )
         del env["UV_TORCH_BACKEND"]
@@ -145,7 +145,7 @@ def install(requirements):
 
 
 def has_torch(env):
-    """Return whether PyTorch's own index answers and has the lock file's version for `env`."""
+    """Return whether PyTorch's own package index answers and has the locked versions. `env` are uv's variables."""
     timeouts = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": str(INDEX_TIMEOUT)}
     command = [*UV, "install", *INTO, "--dry-run", "--reinstall", "--no-deps", "torch", "torchvision"]
     try:
@@ -155,15 +155,18 @@ def has_torch(env):
 
 
 def pip_settings():
-    """Return pip's settings for mirrors and proxies as variables for uv. uv also trusts the system's certificates."""
+    """Return pip's settings for mirrors and proxies as environment variables for uv.
+
+    Another variable makes uv trust the system's certificates.
+    """
     told = call(PYTHON, "-m", "pip", "config", "list", stdout=subprocess.PIPE, text=True).stdout
-    # Environment variables are first in this list, and have priority.
+    # pip lists environment variables first. Reversed, they replace the values of configuration files.
     pairs = re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", told, re.MULTILINE)[::-1]
     return {"UV_SYSTEM_CERTS": "1", **{SETTINGS[name]: value for name, value in pairs if name in SETTINGS}}
 
 
 def version():
-    """Return the version, the commit of this copy, and the version of Python."""
+    """Return a line with the version, the git commit, and the version of Python."""
     command = ["git", f"--git-dir={ROOT / '.git'}", "log", "-1", "--format=commit %h of %cs"]
     try:
         commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
@@ -173,13 +176,13 @@ def version():
 
 
 def installed():
-    """Run the command `bears`, which pip has installed."""
+    """Start the command `bears`, if pip has installed this package."""
     begin()
     main(sys.argv[1:], here=True)
 
 
 def main(args: list[str], here: bool = IS_COPY) -> None:
-    """Run a command in `.venv`, or with `here` in the environment of this Python."""
+    """Run a command in `.venv`, or in the environment of this Python if `here` is true."""
     if sys.version_info < (3, 10):
         sys.exit(f"This needs Python 3.10 or newer; this is {sys.version.split()[0]}.")
     if args in (["--help"], ["-h"]):
@@ -197,7 +200,7 @@ def main(args: list[str], here: bool = IS_COPY) -> None:
 
 
 def start_here(name, *args):
-    """Run a program in this environment, or print what to install if its packages are missing."""
+    """Run a command in this Python's environment. If packages are missing, exit and say what to install."""
     requirements, command = COMMANDS[name]
     extra, package = EXTRAS[requirements]
     if IS_COPY and name in OF_THE_REPOSITORY:
@@ -208,7 +211,7 @@ def start_here(name, *args):
 
 
 def start(name, *args):
-    """Run a program in `.venv`, after installing the packages that it needs."""
+    """Run a command in `.venv`. Install the packages that it needs first."""
     requirements, command = COMMANDS[name]
     if not is_set_up(requirements):
         ask([*command, *args])
@@ -222,17 +225,17 @@ def start(name, *args):
 
 
 def ask(command):
-    """Let a program check its options or print its help, before minutes of installing packages."""
+    """Let a program check its options or print its help, before packages are installed for minutes."""
     code = call(sys.executable, *command, cwd=ROOT, env={**os.environ, ONLY_OPTIONS: "1"}).returncode
     if code != ACCEPTED:
         sys.exit(code)
 
 
 def run(command, folder=ROOT):
-    """Replace this process by the program if the system can, so that stopping one stops the other."""
+    """Replace this process with the program. Windows can't do that, so wait for the program there."""
     if sys.platform != "win32":
         os.chdir(folder or ".")
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the program unblocks it in `begin`
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the program unblocks Ctrl-C in `begin`
         os.execv(command[0], command)
     sys.exit(subprocess.run(command, cwd=folder).returncode)
 

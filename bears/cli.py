@@ -1,7 +1,4 @@
-"""Parse a command's options, and start and end it without a traceback.
-
-Visitors' photos are in a private folder, which is deleted when the program ends.
-"""
+"""Parse the options of commands, handle Ctrl-C, and delete visitors' photos when a program ends."""
 
 import argparse
 import atexit
@@ -27,9 +24,9 @@ except ImportError:  # Windows
 
 STOP_SIGNALS = [s for s in signal.Signals if s.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
 PRIVATE = []  # folders to delete at the end
-MARK = "photos-of-visitors"  # an empty folder in each of them; without it, a folder may be another program's
-# Before the launcher installs packages, it starts the program with this variable to check its options. The program
-# ends with this status if they are right.
+MARK = "photos-of-visitors"  # an empty folder inside each private folder; shows that this project created the folder
+# Before `python3 -m bears` installs packages, it starts the program with the variable ONLY_OPTIONS. The program only
+# checks its options, and exits with the status ACCEPTED if they are right.
 ONLY_OPTIONS, ACCEPTED = "BEARS_ONLY_OPTIONS", 100
 
 
@@ -38,7 +35,7 @@ def begin(parse_args=None) -> None:
 
     If `accelerate launch` starts several processes, only the first one prints.
     """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # unless it is ignored
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not if Ctrl-C is ignored
         signal.signal(signal.SIGINT, end_at_once)
     if hasattr(signal, "pthread_sigmask"):  # the launcher has blocked Ctrl-C until here
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
@@ -50,7 +47,7 @@ def begin(parse_args=None) -> None:
 
 @contextmanager
 def one_at_a_time(file: str, waiting: str = "") -> Iterator[None]:
-    """Wait until no other process is in the `with` block with the same file. Print `waiting` before a wait."""
+    """Lock a file during the `with` block. If another process has locked it, print `waiting` and wait."""
     with open(file, "rb") as lock:
         with suppress(OSError):  # some network drives can't lock
             wait_for(lock, waiting)
@@ -58,7 +55,7 @@ def one_at_a_time(file: str, waiting: str = "") -> Iterator[None]:
 
 
 def wait_for(lock: IO, waiting: str) -> None:
-    """Wait for an open file's lock. Print `waiting` first if another process has it. Windows has no such lock."""
+    """Lock an open file. If another process has locked it, print `waiting` and wait. On Windows, do nothing."""
     if not fcntl:
         return
     try:
@@ -70,15 +67,15 @@ def wait_for(lock: IO, waiting: str) -> None:
 
 
 def start_process(command: list[str], **kwargs) -> subprocess.Popen:
-    """Start a program with pipes for its stdin and stdout, in the folder of `bears`. Ctrl-C doesn't reach it."""
-    # A group and no session of its own: Linux gives each session a share of a core, on some kernels none for minutes.
+    """Start a program with pipes for stdin and stdout, in the parent folder of `bears`. Ctrl-C doesn't reach it."""
+    # A new process group, not a new session: on some kernels, Linux gives a new session no CPU time for minutes.
     own = {"process_group": 0} if sys.version_info >= (3, 11) else {"start_new_session": True}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=Path(__file__).parents[1], stdin=pipe, stdout=pipe, **own, **kwargs)
 
 
 def command_parser(command: str, description: str) -> argparse.ArgumentParser:
-    """Return a parser for `python3 -m bears COMMAND`, with this command in its usage and errors."""
+    """Return an argument parser that shows `python3 -m bears COMMAND` in its usage and errors."""
     program = f"python3 -m bears {command}"
     return argparse.ArgumentParser(program, None, description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
@@ -100,13 +97,13 @@ def add_model(parser: argparse.ArgumentParser, where="this computer", strictness
 
 
 def add_trust(parser: argparse.ArgumentParser, where="this computer") -> None:
-    """Add --trust-model; `where` is the machine on which a model could run code."""
+    """Add the option --trust-model. `where` names the machine on which a model could run code."""
     helped = f"also open an export that train.py did not make; it can run any code on {where}"
     parser.add_argument("--trust-model", action="store_true", help=helped)
 
 
 def parse_silently(parse_args):
-    """Parse the options without printing: end after --help, and leave errors to the first process."""
+    """Parse the options without printing. Exit after --help. Ignore errors, which the first process reports."""
     try:
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
             parse_args()
@@ -116,7 +113,7 @@ def parse_silently(parse_args):
 
 
 def end_at_once(signum, frame):
-    """Handle Ctrl-C during the imports, where `KeyboardInterrupt` could turn into any other exception."""
+    """Exit on Ctrl-C during imports. A `KeyboardInterrupt` could turn into another exception there."""
     delete_private()
     os._exit(128 + signum)
 
@@ -130,7 +127,10 @@ def end_in_order(stops=()) -> None:
 
 @contextmanager
 def ends_in_words(program: str, kept="") -> Iterator[None]:
-    """End `program` with one sentence after a `BearsError` or Ctrl-C. `kept` says what is kept after Ctrl-C."""
+    """Exit with a sentence, not a traceback, after a `BearsError` or Ctrl-C in the `with` block.
+
+    The sentence starts with `program`. After Ctrl-C it ends with `kept`, which says what was kept.
+    """
     try:
         end_in_order()
         yield
@@ -160,7 +160,7 @@ def factor(text: str) -> float:
 
 
 def no_page(e: Exception) -> str:
-    """Return a sentence about an `OSError` that keeps the app from starting."""
+    """Return the message for an `OSError` that keeps the app from starting."""
     if e.errno is None:  # raised by `check_address`, or by Gradio if no port is free
         return "This port or address can't be used. Choose others, or leave out --port and --host."
     reason = f"{e.strerror}: {e.filename}" if e.filename else e.strerror
@@ -168,7 +168,10 @@ def no_page(e: Exception) -> str:
 
 
 def prepare_gradio(program="app.py") -> None:
-    """Set the environment variables that Gradio reads when it is imported. Keep those that a host has set."""
+    """Set the environment variables that Gradio reads when it is imported.
+
+    Values that a host has set stay, except for `GRADIO_TEMP_DIR`.
+    """
     try:
         os.environ["GRADIO_TEMP_DIR"] = private_folder()
     except OSError as e:
@@ -176,21 +179,20 @@ def prepare_gradio(program="app.py") -> None:
     # torch creates this folder when it is imported.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(os.environ["GRADIO_TEMP_DIR"], "torch"))
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # send no data about visits to Gradio
-    # After every answer, Gradio would summarize the latest 10,000 for a monitoring page, which is off.
+    # By default, Gradio summarizes the latest 10,000 answers after every answer, for a monitoring page that is off.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
-    # If Jupyter has installed this package, importing Gradio takes half as long again. Nothing here needs it.
+    # If Jupyter has installed this package, Gradio imports it, which takes 50% longer. The app doesn't need it.
     sys.modules.setdefault("rfc3987_syntax", None)
 
 
 def private_folder():
-    """Create a folder that only this user can read, and that is deleted when the program ends.
+    """Create a folder for visitors' photos that only this user can read. It is deleted when the program ends.
 
-    It is for `GRADIO_TEMP_DIR`. If a host has set this variable, the folder is created inside the folder that the
-    variable names. Without such a folder, Gradio uses one for all users of a machine, and only the first user may write
-    to it.
+    If a host has set `GRADIO_TEMP_DIR`, the new folder is inside that folder. Gradio's default is one folder for all
+    users of a machine, but only the first user may write to it.
     """
-    import tempfile  # here, since Ctrl-C shows a traceback until `begin`
+    import tempfile  # here, since Ctrl-C shows a traceback until `begin` has run
 
     parent = os.getenv("GRADIO_TEMP_DIR") or tempfile.gettempdir()
     os.makedirs(parent, exist_ok=True)
@@ -204,7 +206,7 @@ def private_folder():
 
 
 def hold(folder):
-    """Lock a folder until this process ends in any way; return a descriptor, or None if it can't be locked."""
+    """Lock a folder until this process ends, even by a crash. Return a file descriptor, or None without a lock."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:  # deleted, or on Windows, where folders can't be opened
@@ -218,7 +220,7 @@ def hold(folder):
 
 def private_folders(parent: str | os.PathLike) -> list[str]:
     """Return the paths of the folders in `parent` that this user's apps have created for photos."""
-    # The folder may not be readable, or be deleted meanwhile.
+    # `parent` may be unreadable, or be deleted meanwhile.
     with suppress(OSError), os.scandir(parent) as entries:
         return [entry.path for entry in entries if entry.name.startswith("photos-") and is_private(entry)]
     return []
@@ -227,11 +229,11 @@ def private_folders(parent: str | os.PathLike) -> list[str]:
 def is_private(entry):
     """Return whether an entry of `os.scandir` is a folder that `private_folder` has created for this user."""
     marked = entry.is_dir(follow_symlinks=False) and os.path.isdir(os.path.join(entry.path, MARK))
-    return marked and entry.stat(follow_symlinks=False).st_uid == os.getuid()  # on Windows none is marked
+    return marked and entry.stat(follow_symlinks=False).st_uid == os.getuid()  # on Windows no folder is marked
 
 
 def delete_abandoned(parent: str | os.PathLike) -> None:
-    """Delete the photos of apps that were killed before they could delete them."""
+    """Delete visitors' photos that an app left in `parent` when it was killed."""
     import shutil
 
     for folder in private_folders(parent):

@@ -4,7 +4,7 @@ python3 -m bears deploy USER/NAME                          # needs a token: `.ve
 python3 -m bears deploy USER/NAME --dry-run                # lists what would be sent, and sends nothing
 python3 -m bears deploy USER/NAME --model my/export.pkl    # your own classes
 python3 -m bears deploy USER/NAME --hardware zero-a10g     # ZeroGPU, the only hardware for a free account
-python3 -m bears deploy USER/NAME --test test_photos       # only if it isn't worse than the Space's model
+python3 -m bears deploy USER/NAME --test test_photos       # only if the new model isn't worse than the Space's
 python3 -m bears deploy USER/NAME --static                 # the offline version: free for everybody, never sleeps
 
 A plain `git push` won't work: the Hub refuses binary files that are sent that way.
@@ -42,7 +42,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, and send nothing")
     args = parser.parse_args(argv)
     if args.static and (args.test or args.feedback):
-        parser.error("a static Space has no app to ask visitors, and no export.pkl. Leave out --test and --feedback.")
+        parser.error("a static Space can't collect feedback and has no export.pkl. Leave out --test and --feedback.")
     if args.static and args.hardware:
         parser.error("a static Space runs nothing on the Hub. Leave out --hardware.")
     return args
@@ -62,17 +62,17 @@ from huggingface_hub.utils import disable_progress_bars
 
 KINDS = ("py", "js", "css", "html", "svg")
 DETECTOR = ["bears/model/detector.onnx.gz", "bears/model/detector.md"]
-# The files that the app needs. Those for collecting, training and cleaning are not sent.
+# The files that the app needs. Files for collecting, training and cleaning are not sent.
 WEB = [f"bears/web/*.{kind}" for kind in KINDS]
 FILES = ["app.py", "requirements.txt", "LICENSE", "bears/*.py", "bears/app/*.py"]
 FILES += ["bears/model/*.py", *DETECTOR, *WEB]
-THEIR_PHOTOS = HOME / "bears" / "train" / "photos.csv"  # of the shipped model
+THEIR_PHOTOS = HOME / "bears" / "train" / "photos.csv"  # the photos that the shipped model was trained on
 ABOUT_THE_BEARS = ["MODEL_CARD.md", *(f"docs/pictures/*.{kind}" for kind in ("jpg", "png", "svg", "webp"))]
 THEIR_LICENCE = (
     "The photos in `examples/` are under the GNU General Public License, version 2, not under that of the app:"
     " see [their README](examples/README.md)."
 )
-COMMIT_MESSAGE = "python3 -m bears deploy"  # marks the commits of this command, so that it finds its files again
+COMMIT_MESSAGE = "python3 -m bears deploy"  # `left_over` finds the files of an earlier run by this message
 TOKEN = "No Hugging Face token found. Create one with write access at https://huggingface.co/settings/tokens,"
 
 
@@ -84,7 +84,7 @@ def check_name(space):
 
 
 def files_to_send(space, model):
-    """Return the files for the Space: a dict from the path on the Space to a local Path or bytes.
+    """Return the files for the Space, as a dict from path on the Space to local Path or bytes.
 
     Raises `DeployError`.
     """
@@ -104,9 +104,9 @@ def files_to_send(space, model):
 
 
 def ours(patterns):
-    """Return the project's files that match `patterns` and that git tracks, a dict from relative path to Path.
+    """Return the files that match `patterns` and that git tracks, as a dict from relative path to Path.
 
-    Without git, all files that match are returned.
+    Without git, return all files that match `patterns`.
     """
     files = {f.relative_to(HOME).as_posix(): f for pattern in patterns for f in sorted(HOME.glob(pattern))}
     kept = tracked() or files
@@ -132,7 +132,7 @@ def static_files(space, model, trust):
 
 
 def is_shipped(model, facts):
-    """Return whether this is the shipped export, which the model card describes."""
+    """Return whether `model` is the shipped export, which MODEL_CARD.md describes."""
     return model.resolve() == MODEL and facts.get("classes") == the_bears()
 
 
@@ -149,7 +149,7 @@ def check_opens(model, trust):
 
 
 def check_not_worse(space, model, photos, trust):
-    """Compare an export with the Space's export. Raises `DeployError` if it is worse on the photos."""
+    """Raise `DeployError` if the export `model` is worse than the Space's export on the folder `photos`."""
     try:
         _, old = (Path(download(space, name, repo_type="space")) for name in ("export.json", "export.pkl"))
     except (EntryNotFoundError, RepositoryNotFoundError):
@@ -166,7 +166,7 @@ def check_not_worse(space, model, photos, trust):
 
 
 def space_card(space, facts, shipped, files, static=False):
-    """Return the Space's README.md: this repository's card, changed for this Space and its model."""
+    """Return the bytes of the Space's README.md: this repository's README.md, adapted to the model."""
     card = SpaceCard.load(HOME / "README.md")
     card.data.title = page_title(facts)
     card.data.short_description = "See what a photo shows, how sure the model is, and why"
@@ -199,7 +199,7 @@ def check_token():
 
 
 def send(space, files, hardware, trust=False, sdk="gradio", feedback=None):
-    """Create the Space if it doesn't exist, commit `files`, and return its address. Raises `DeployError`."""
+    """Create the Space if needed, commit `files` to it, and return its web address. Raises `DeployError`."""
     disable_progress_bars()
     hub = HfApi()
     try:
@@ -222,9 +222,10 @@ def send(space, files, hardware, trust=False, sdk="gradio", feedback=None):
 
 
 def left_over(hub, space, files):
-    """Return the files of an earlier run that are not in `files`, found by the message of their last commit.
+    """Return the paths on the Space that an earlier run of this command sent and that are not in `files`.
 
-    Files that somebody else has added or changed are left out, and so is `.gitattributes`, which the Hub writes.
+    Leave out files whose last commit has another message: somebody else added or changed them. Leave out
+    `.gitattributes`, too, since the Hub writes it.
     """
     there = hub.list_repo_tree(space, recursive=True, expand=True, repo_type="space")
     try:

@@ -1,6 +1,6 @@
 """Train one model in several processes (`accelerate launch train.py …`) with fastai's distributed training.
 
-Without a launcher there is one process. Then nothing here has an effect, and accelerate is not imported.
+Without `accelerate launch` there is one process. Then this module has no effect, and doesn't import accelerate.
 """
 
 import os
@@ -17,16 +17,16 @@ import torch
 from bears.fastai_internals import broadcast_with
 from fastai.torch_core import default_device, defaults
 
-RANK, WORLD_SIZE = 0, 1  # the number of this process, and how many there are
-GRACE_PERIOD = 5  # seconds that a failing process waits for the first one to fail, too, and print the error
+RANK, WORLD_SIZE = 0, 1  # the number of this process, and the number of processes
+GRACE_PERIOD = 5  # seconds that a failed process waits, so that process 0 can print the error
 
 
 @contextmanager
 def processes() -> Iterator[None]:
-    """Join the other processes that a launcher started, if there are any. Only the first one prints.
+    """Connect the processes of `accelerate launch` during the `with` block. Only process 0 prints.
 
-    Another process that fails waits before it prints its error. Most likely the first process fails in the same way.
-    Then the launcher ends all processes, and only one message is printed.
+    If another process fails, it waits `GRACE_PERIOD` seconds before it prints the error. Usually process 0 fails in the
+    same way and prints the error first. The launcher then ends all processes, so the error is printed once.
     """
     init_processes()
     try:
@@ -41,13 +41,13 @@ def processes() -> Iterator[None]:
 
 
 def init_processes():
-    """Find the other processes and connect to them, with NCCL on GPUs or else gloo."""
+    """Connect to the other processes of `accelerate launch`, with NCCL on GPUs and gloo on CPUs."""
     global RANK, WORLD_SIZE
     if not {"WORLD_SIZE", "ACCELERATE_MIXED_PRECISION"} & os.environ.keys():
         return
     from accelerate import Accelerator, InitProcessGroupKwargs
 
-    patience = InitProcessGroupKwargs(timeout=timedelta(days=1))  # the first process may check many photos
+    patience = InitProcessGroupKwargs(timeout=timedelta(days=1))  # process 0 may check many photos first
     state = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no", kwargs_handlers=[patience]).state
     RANK, WORLD_SIZE = state.process_index, state.num_processes
     if WORLD_SIZE == 1:
@@ -56,9 +56,9 @@ def init_processes():
         return
     default_device(state.device.type == "cuda")
     if state.device.type == "cpu":
-        defaults.cpus = 0  # no workers that load photos, since a fork next to gloo's threads can hang for ever
+        defaults.cpus = 0  # load photos in this process: a fork can hang forever while gloo's threads run
     broadcast_with(broadcast)
-    # While these are set, fastai gathers the predictions of any Learner from all processes; `training` sets them.
+    # While these are set, fastai gathers each Learner's predictions from all processes. `training` sets them again.
     for name in ("RANK", "WORLD_SIZE"):
         os.environ.pop(name, None)
     if RANK:
@@ -66,7 +66,7 @@ def init_processes():
 
 
 def broadcast(self, idxs, rank):
-    """Return the order of photos that the process `rank` chose. fastai's own method only works on GPUs."""
+    """Return the order of photos that process `rank` chose. This replaces fastai's method, which needs GPUs."""
     box = [idxs]
     torch.distributed.broadcast_object_list(box, rank)
     return box[0]
@@ -74,24 +74,24 @@ def broadcast(self, idxs, rank):
 
 @contextmanager
 def training(learn):
-    """Let all processes train a Learner together in the `with` block, by fastai's `learn.distrib_ctx()`."""
+    """Train a Learner in all processes together during the `with` block, with fastai's `learn.distrib_ctx()`."""
     if WORLD_SIZE == 1:
         yield
         return
     from accelerate.utils import patch_environment
 
-    # Each process has its own batch norm, since synchronised layers need GPUs, even in the export.
+    # Each process has its own batch norm: synchronised layers need GPUs, even after they are exported.
     with patch_environment(RANK=RANK, WORLD_SIZE=WORLD_SIZE), learn.distrib_ctx(sync_bn=False):
         yield
 
 
 def batch_size(bs: int) -> int:
-    """Return how many photos of a batch of `bs` each process gets. Batch norm needs at least 2."""
+    """Return the batch size of each process if they share a batch of `bs` photos. Batch norm needs at least 2."""
     return max(2, bs // WORLD_SIZE)
 
 
 def from_rank0(func: Callable, *args) -> Any:
-    """Call `func(*args)` in the first process, and return its result in all processes."""
+    """Call `func(*args)` in process 0 only, and return its result in all processes."""
     result = [None if RANK else func(*args)]
     if WORLD_SIZE > 1:
         torch.distributed.broadcast_object_list(result)
@@ -99,7 +99,7 @@ def from_rank0(func: Callable, *args) -> Any:
 
 
 def rank0_first(func):
-    """Decorate `func` so that the first process calls it before the others, like fastai's `rank0_first`."""
+    """Decorate `func` so that process 0 calls it before the other processes, like fastai's `rank0_first`."""
 
     @wraps(func)
     def one_after_the_other(*args, **kwargs):
@@ -115,7 +115,7 @@ def rank0_first(func):
 
 
 def together(fit: Callable) -> Callable:
-    """Decorate `fit` so that all processes train its first argument, a Learner, together."""
+    """Decorate `fit(learn)` so that all processes train the Learner `learn` together."""
 
     @wraps(fit)
     def fit_together(learn, *args, **kwargs):
@@ -126,9 +126,9 @@ def together(fit: Callable) -> Callable:
 
 
 def split_between_processes(func):
-    """Decorate `func(files)` so that each process computes a part of its rows, and all return the whole result.
+    """Decorate `func(files)` so that each process calls it with some of the files, and all return the full result.
 
-    `func` must return a tensor or list with a row for each file.
+    `func` must return a tensor or a list with one row per file.
     """
 
     @wraps(func)

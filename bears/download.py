@@ -1,8 +1,7 @@
 """Download search results and photos from the web, with limits on seconds, bytes and pixels.
 
-No address, redirect or name server can direct a download to your own network (server-side request forgery, SSRF).
-Each connection is checked by the address that it has reached. If a proxy is set (`HTTPS_PROXY`), the proxy connects,
-and has to check this itself.
+No address, redirect or name server can make it read from your own network (server-side request forgery, SSRF). Each
+new connection is closed if its IP address is not public. If a proxy is set (`HTTPS_PROXY`), the proxy must check this.
 """
 
 import contextlib
@@ -25,19 +24,19 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
-WORKERS = 4  # downloads at the same time; more would be impolite to hosts of free photos
+WORKERS = 4  # downloads at the same time; more would be impolite to websites that offer free photos
 MAX_BYTES = 20 * 10**6  # of one file
-BUSY = {429, 500, 502, 503, 504}  # statuses after which trying again may help
-TOO_MANY = 60  # seconds to wait after "429 Too Many Requests" without a time
+BUSY = {429, 500, 502, 503, 504}  # HTTP statuses after which a second try may work
+TOO_MANY = 60  # seconds to wait after status 429 (too many requests) if the server doesn't say how long
 USER_AGENT = f"bears-lesson-2/1.0 (https://course.fast.ai/Lessons/lesson2.html) {requests.utils.default_user_agent()}"
 
 
 def fetch_photos(web: "Web", wanted: Iterable[dict], shrink: Callable, patience=60) -> Iterator[tuple]:
-    """Download several photos at a time; yield each dict of `wanted` with its photo or the `DownloadError`.
+    """Download several photos at a time. Yield a pair for each dict of `wanted`, in the same order.
 
-    `wanted` are dicts with a `url` and, if it is known, the file's `sha256`. `shrink` converts the bytes of a file to
-    the bytes of a small photo, or raises `PhotoError`. The second value of each pair is the result or the error of
-    `fetch_photo`. Pairs are in the order of `wanted`.
+    Each dict has a `url` and, if it is known, the `sha256` of the file. A pair is the dict, and either the result of
+    `fetch_photo` or its `DownloadError`. `shrink` converts the bytes of a file to the bytes of a small photo, or raises
+    `PhotoError`. `patience` is how many seconds to wait for a busy server.
     """
 
     def attempt(item):
@@ -51,15 +50,15 @@ def fetch_photos(web: "Web", wanted: Iterable[dict], shrink: Callable, patience=
         try:
             yield photos.next(timeout=0.5)
         except multiprocessing.TimeoutError:
-            continue  # without a timeout, Ctrl-C may be missed, as on Windows
+            continue  # without a timeout, Python may miss Ctrl-C, for example on Windows
         except StopIteration:
             return
 
 
 def fetch_photo(web, url, shrink, sha256=None, patience=60):
-    """Download the file at `url`; return its SHA-256, and `shrink` of its bytes.
+    """Download the file at `url`. Return its SHA-256, and the bytes of the small photo that `shrink` returns.
 
-    Raises `DownloadError` if it can't be downloaded, has another `sha256`, or is not a photo.
+    Raises `DownloadError` if the download fails, the file's SHA-256 is not `sha256`, or the file is not a photo.
     """
     data = web.fetch(url, patience=patience)
     digest = hashlib.sha256(data).hexdigest()
@@ -72,19 +71,19 @@ def fetch_photo(web, url, shrink, sha256=None, patience=60):
 
 
 class Web(requests.Session):
-    """Connect only to public addresses, and to the pairs of IP and port in `allowed`.
+    """Download files from public addresses only, or from a pair (IP address, port) in `allowed`.
 
-    A whole answer may take `seconds`. `pauses` are the seconds before the second, third and fourth try.
+    A download may take `seconds` in total. `pauses` are the seconds before the second, third and fourth try.
     """
 
-    timeout = (10, 10)  # seconds to connect, and between two pieces of an answer
+    timeout = (10, 10)  # seconds to connect, and to wait for more bytes
 
     def __init__(self, allowed=(), seconds=60, pauses=(1, 2, 4)):
         super().__init__()
         self.seconds, self.pauses, self.max_redirects = seconds, pauses, 5
         self.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})  # photos are compressed already
-        self.pauses_of, self.agreeing = {}, threading.Lock()  # by host: the end of its pause, and seconds waited so far
-        self.pool = ThreadPool(WORKERS)  # not an executor, for whose threads Python would wait after Ctrl-C
+        self.pauses_of, self.agreeing = {}, threading.Lock()  # per host: when its pause ends, seconds waited so far
+        self.pool = ThreadPool(WORKERS)  # not a ThreadPoolExecutor: Python would wait for its threads after Ctrl-C
         for scheme in ("http://", "https://"):
             self.mount(scheme, GuardedAdapter(allowed, seconds, WORKERS))
 
@@ -93,10 +92,10 @@ class Web(requests.Session):
         super().close()
 
     def fetch(self, url: str, params=None, patience=60) -> bytes:
-        """Download `url`, up to `MAX_BYTES` bytes, and return its contents. Several threads may call this.
+        """Return the bytes of the file at `url`, up to `MAX_BYTES`. Several threads may call this at once.
 
-        If a server doesn't answer, try again. If it says how long to wait, all workers wait, up to `patience` seconds.
-        Raises `DownloadError`, or `TryLater` if the server still doesn't answer.
+        If the server doesn't answer, try again. If it says how long to wait, all threads wait, up to `patience`
+        seconds. Raises `DownloadError`, or `TryLater` if the last try fails, too.
         """
         left = patience
         for pause in self.pauses:
@@ -124,12 +123,12 @@ class Web(requests.Session):
                 raise TryLater(f"{problem}: wait {wait:.0f} seconds" if wait else problem, wait)
         except (requests.ConnectionError, requests.Timeout, HTTPError) as e:
             raise TryLater(f"no answer ({type(e).__name__})") from None
-        except (requests.RequestException, ValueError) as e:  # some addresses raise while they are parsed
+        except (requests.RequestException, ValueError) as e:  # for example, an address that can't be parsed
             raise DownloadError(f"can't be downloaded ({type(e).__name__})") from None
 
     def read(self, raw):
         body, deadline = bytearray(), time.monotonic() + self.seconds
-        while piece := raw.read1(2**16, decode_content=False):  # `read` would wait until a piece is full
+        while piece := raw.read1(2**16, decode_content=False):  # `read` would wait for all 64 KB
             body += piece
             if len(body) > MAX_BYTES:
                 raise DownloadError(f"more than {MAX_BYTES // 10**6} MB")
@@ -138,9 +137,9 @@ class Web(requests.Session):
         return bytes(body)
 
     def agree(self, host, busy, patience):
-        """Return how many seconds to wait for a busy host. All workers share one pause, which is printed once.
+        """Return how many seconds to wait for a busy host. All threads share one pause, which is printed once.
 
-        Raises `busy` if all pauses for this host together would take more than `patience` seconds.
+        Raises `busy` if the pauses for this host would add up to more than `patience` seconds.
         """
         with self.agreeing:
             now, (end, waited) = time.monotonic(), self.pauses_of.get(host, (0, 0))
@@ -155,7 +154,10 @@ class Web(requests.Session):
 
 
 def seconds_to_wait(resp):
-    """Return the seconds in a busy server's Retry-After, or None without one. It may be a number or a date."""
+    """Return how many seconds a busy server asks to wait in its Retry-After header, a number or a date.
+
+    Without the header, return `TOO_MANY` for status 429, and None for other statuses.
+    """
     try:
         seconds = Retry().get_retry_after(resp.raw)
     except InvalidHeader:
@@ -164,10 +166,10 @@ def seconds_to_wait(resp):
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Let `requests` connect only to public addresses, and to the pairs of IP and port in `allowed`.
+    """Let `requests` connect to public addresses only, or to a pair (IP address, port) in `allowed`.
 
-    If `allowed` is None, connect to any address. The headers of an answer must come within `seconds`. Up to
-    `connections` are kept open to each server.
+    If `allowed` is None, let it connect to any address. The headers of a response must arrive within `seconds`. Up to
+    `connections` connections to each server stay open.
     """
 
     def __init__(self, allowed, seconds, connections):
@@ -185,14 +187,14 @@ class GuardedAdapter(HTTPAdapter):
 
     def send(self, request, **kwargs):
         resp = super().send(request, **kwargs)
-        if resp.is_redirect:  # otherwise requests would read its body, which may be endless
+        if resp.is_redirect:  # otherwise requests would read the body, which may be endless
             resp.close()
             resp.raw = io.BytesIO()
         return resp
 
 
 class Guarded:
-    """Close a connection of urllib3 if its address is not public, or if the headers take too long."""
+    """Close a connection of urllib3 if its IP address is neither public nor allowed, or if the headers are late."""
 
     def _new_conn(self):  # also called with urllib3's SOCKS support
         sock = super()._new_conn()
@@ -205,9 +207,9 @@ class Guarded:
     def getresponse(self):
         sock, late = self.sock, threading.Event()
 
-        def hang_up():  # needed since a socket's timeout starts again with every byte
+        def hang_up():  # needed since each received byte restarts a socket's timeout
             late.set()
-            with contextlib.suppress(OSError):  # it may be closed already
+            with contextlib.suppress(OSError):  # the socket may be closed already
                 sock.shutdown(socket.SHUT_RDWR)
 
         timer = threading.Timer(self.seconds, hang_up)

@@ -1,14 +1,14 @@
-"""Define the errors that are expected. Each message says what happened and what to do."""
+"""Define the errors that programs report in a sentence. Each message says what happened and what to do."""
 
 
 class BearsError(Exception):
-    """Report an expected error. Programs print its message without a traceback."""
+    """Report an expected error, such as a missing file. Programs print its message without a traceback."""
 
 
 class PhotoError(BearsError):
-    """Report a photo that can't be used: the `reason`, and a `hint` for a visitor of the app.
+    """Report a photo that can't be used.
 
-    Only the hint ends in a full stop.
+    `reason` says why, without a full stop. `hint` is a sentence that tells a visitor of the app what to do.
     """
 
     def __init__(self, reason, hint=""):
@@ -28,7 +28,7 @@ class WeightsError(BearsError):
 
 
 class ExportError(BearsError):
-    """Report an export, or another file, that can't be written or opened."""
+    """Report an export or another file that can't be opened or written."""
 
 
 class NoModelError(ExportError):
@@ -50,7 +50,7 @@ class DetectorError(BearsError):
 
 
 class OfflineError(BearsError):
-    """Report an export that can't become an offline version."""
+    """Report an export that the offline version can't use."""
 
 
 class WatchError(BearsError):
@@ -66,7 +66,7 @@ class DownloadError(BearsError):
 
 
 class TryLater(DownloadError):
-    """Report a server that doesn't answer now. `wait` is how many seconds it asks to wait, or None."""
+    """Report a server that is busy or doesn't answer. `wait` is how many seconds it asks you to wait, or None."""
 
     def __init__(self, message, wait=None):
         super().__init__(message)

@@ -1,6 +1,6 @@
-"""Wrap private names of fastai that a new version may change.
+"""Use private names of fastai, which a new version may change.
 
-tests/test_private_names.py fails when a version of fastai lacks one of them.
+tests/test_private_names.py fails if a version of fastai doesn't have all of these names.
 """
 
 from collections.abc import Callable
@@ -10,18 +10,18 @@ from fasttransform import Transform
 
 
 def set_batch_types(dl: TfmdDL, n_inp: int, *types: type) -> None:
-    """Set the number of inputs of a batch and the types in it. fastai would need a batch of photos to find them."""
+    """Set the number of inputs of a batch, and their types. Otherwise fastai would load photos to find them out."""
     dl._n_inp, dl._types = n_inp, {tuple: list(types)}
 
 
 def broadcast_with(broadcast: Callable) -> None:
-    """Replace the method with which processes share the photos among them, since fastai's needs GPUs."""
-    from fastai.distributed import DistributedDL  # here since it imports accelerate
+    """Replace fastai's method that sends the order of photos to all processes, since it needs GPUs."""
+    from fastai.distributed import DistributedDL  # here, since it imports accelerate
 
     DistributedDL._broadcast = broadcast
 
 
 def forget_types(tfm: Transform) -> None:
-    """Drop the types that a transform has seen, such as PosixPath, so that an export doesn't name them."""
+    """Clear the types that a transform has cached, such as PosixPath, so that an export doesn't contain them."""
     if "encodes" in vars(tfm):  # a plum function, which caches the types
         tfm.encodes.clear_cache(reregister=False)

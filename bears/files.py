@@ -19,7 +19,7 @@ MODEL = HOME / "export.pkl"
 
 
 def export_file(name: str) -> Path:
-    """Return the path of an export, given its own path or its folder's."""
+    """Return the path of an export: `name` itself or, if `name` is a folder, `export.pkl` in it."""
     return Path(name, "export.pkl") if os.path.isdir(name) else Path(name)
 
 
@@ -29,14 +29,14 @@ def fingerprint(file: Path) -> str:
 
 
 def version_of(model: Path) -> str:
-    """Return the short id that the tables of answers and feedback use for an export."""
+    """Return a short id of an export, for the tables of answers and feedback."""
     return fingerprint(model)[:12]
 
 
 def check_writable(folder: Path, option="--out") -> None:
-    """Create a folder and check that files can be written to it, before hours of work. Raises `ExportError`.
+    """Create a folder and check that files can be written to it, before hours of work.
 
-    `option` is the option that chooses another folder.
+    Raises `ExportError`. Its message names `option`, the command's option for choosing another folder.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -49,15 +49,15 @@ def check_writable(folder: Path, option="--out") -> None:
 
 
 def write_whole(file: Path, data: bytes) -> None:
-    """Write bytes to a temporary file and move it to `file`, so that no reader sees half. Raises `ExportError`."""
+    """Write `data` to a temporary file and move it to `file`, so `file` is never incomplete. Raises `ExportError`."""
     with whole(file) as part:
         part.write(data)
 
 
 @contextmanager
 def whole(file: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file for the `with` block to write bytes to, then move it to `file`. Raises `ExportError`."""
-    # A random name, opened with "x", so that it never writes to a file or link of the user's.
+    """Open a temporary file for writing bytes. After the `with` block, move it to `file`. Raises `ExportError`."""
+    # The random name and the mode "x" ensure that no file or link of the user is overwritten.
     part = Path(file).with_name(f".{uuid4().hex}.part")
     try:
         with part.open("xb") as f:
@@ -68,5 +68,5 @@ def whole(file: Path) -> Iterator[BinaryIO]:
             f"{file} can't be written ({e.strerror}). An earlier file with that name is unchanged."
         ) from None
     finally:
-        with suppress(OSError):  # moved already, or the disk has become read-only
+        with suppress(OSError):  # it was moved, or the disk has become read-only
             part.unlink()

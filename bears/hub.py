@@ -6,8 +6,8 @@ DATA_SETS = "hf://datasets/"
 
 
 def check_repo(name: str) -> None:
-    """Raise `HFValidationError` with the reason, unless `name` is a USER/NAME that the Hub accepts."""
-    from huggingface_hub.errors import HFValidationError  # here since it takes a second, and few hosts need it
+    """Raise `HFValidationError` if `name` isn't a USER/NAME that the Hub accepts."""
+    from huggingface_hub.errors import HFValidationError  # here, since it takes a second and is rarely needed
     from huggingface_hub.utils import validate_repo_id
 
     validate_repo_id(name)
@@ -16,7 +16,7 @@ def check_repo(name: str) -> None:
 
 
 def data_set(place: str) -> str:
-    """Return the USER/NAME in `hf://datasets/USER/NAME`. Raises `ExportError`."""
+    """Return USER/NAME from `hf://datasets/USER/NAME`. Raises `ExportError` if `place` is anything else."""
     from huggingface_hub.errors import HFValidationError
 
     name = place.removeprefix(DATA_SETS) if place.startswith(DATA_SETS) else ""

@@ -1,4 +1,4 @@
-"""Write docs/licences.md. It lists all parts of the repository and of its output that other people made.
+"""Write docs/licences.md, which lists the authors and licences of photos, model weights and pictures.
 
 python3 -m bears licences
 """
@@ -64,7 +64,7 @@ ROWS = {
     ),
     "bears/web/icon.svg bears/web/offline/*.png": ("icons", "this project", APACHE),
 }
-# This is in the output of `python3 -m bears offline`, not in the repository.
+# ONNX Runtime Web is in the output of `python3 -m bears offline`, not in the repository.
 RUNTIME = (
     "| ONNX Runtime Web {runtime} | the folder that `python3 -m bears offline` makes | Microsoft | [MIT"
     " License](https://github.com/microsoft/onnxruntime/blob/main/LICENSE) |"
@@ -88,7 +88,7 @@ def facts():
 
 
 def runtime():
-    """Return the version in bears/offline/runtime.py, read as text since importing it needs packages."""
+    """Return the version of ONNX Runtime Web, read from a file as text, since importing it needs packages."""
     return re.search(r'^VERSION = "(.+)"', (HOME / "bears/offline/runtime.py").read_text(), re.MULTILINE)[1]
 
 

@@ -1,6 +1,6 @@
-"""Open the lesson as a notebook, in Jupyter on this machine.
+"""Open the lesson as a notebook in Jupyter, on this machine.
 
-python3 -m bears notebook                # options go to Jupyter, such as --no-browser --port 8889
+python3 -m bears notebook                # Jupyter gets all options, such as --no-browser --port 8889
 """
 
 import sys

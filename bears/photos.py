@@ -7,12 +7,12 @@ from pathlib import Path
 
 from bears.errors import DataError
 
-# Endings of the formats that bears/model/photo.py opens.
+# File extensions of the formats that bears/model/photo.py opens.
 EXTENSIONS = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp"),
     *(".tif", ".tiff", ".avif", ".heic", ".heif"),
 }
-# Folders in which network drives and systems keep thumbnails, deleted files and old versions.
+# Folders in which network drives and operating systems keep thumbnails, deleted files and old versions.
 SYSTEM_FOLDERS = {
     *("@eadir", "@tmp", "#recycle", "@recycle", "#snapshot", "@recently-snapshot"),  # Synology, QNAP
     *("$recycle.bin", "system volume information", "__macosx", "lost+found"),  # Windows, macOS, Linux
@@ -21,21 +21,21 @@ SET_ASIDE = "set-aside"  # the folder into which `bears.clean` moves photos that
 UNREVIEWED = "unreviewed"  # the folder of visitors' photos, which training refuses until they are reviewed
 OURS = {SET_ASIDE, UNREVIEWED}
 NONE_OF_THESE, NOT_KNOWN = "none of these", "I don't know"  # visitors' answers other than a class
-COUNTED = 10_000  # photos in system folders are only counted up to this, since a drive may keep many old versions
+COUNTED = 10_000  # stop counting photos in system folders here, since a drive may keep many old versions
 
 
 def list_photos(folder: Path, tell: Callable[[str], None] | None = None) -> list[Path]:
-    """Return the photos in `folder` and in all folders below it, sorted by name.
+    """Return the photos in `folder` and its subfolders, sorted by name.
 
-    Hidden files and `SYSTEM_FOLDERS` are skipped. `tell` gets a sentence with the number of photos in `SYSTEM_FOLDERS`.
-    Each real folder is searched once, even if several links lead to it. Files that are not photos are left out.
-    Raises `DataError` if a folder can't be read.
+    Skip hidden files, hidden folders and `SYSTEM_FOLDERS`. If `SYSTEM_FOLDERS` contain photos, call `tell` with a
+    sentence that says how many. Search each folder once, even if several links lead to it. Raises `DataError` if a
+    folder can't be read.
     """
     return [Path(name) for name in list_names(folder, tell)]
 
 
 def list_names(folder: Path, tell: Callable[[str], None] | None = None) -> list[str]:
-    """Return what `list_photos` does, but as strings: for 100,000 photos, Path objects would take twice the time."""
+    """Return the result of `list_photos` as strings. For 100,000 photos, Path objects would double the time."""
     system = []
     photos = sorted(find(Path(folder), system), key=lambda name: name.split(os.sep))
     count = len(list(islice((photo for place in system for photo in find_readable(place)), COUNTED))) if tell else 0
@@ -47,9 +47,9 @@ def list_names(folder: Path, tell: Callable[[str], None] | None = None) -> list[
 
 
 def find(folder: Path, system: list[Path]) -> Iterator[str]:
-    """Yield the photos in a folder and below it. Add its `SYSTEM_FOLDERS` to the list `system` instead."""
+    """Yield the photos in a folder and its subfolders. Skip `SYSTEM_FOLDERS`, and add their paths to `system`."""
     folders, links, searched = [folder], [], set()
-    while folders or links:  # links come last, so that a photo is listed by the name in its own folder
+    while folders or links:  # follow links last, so that a photo is listed by its real path if possible
         place = folders.pop() if folders else links.pop(0)
         if (real := os.path.realpath(place)) in searched:
             continue
@@ -78,12 +78,12 @@ def is_folder(entry):
 
 
 def is_file(entry):
-    """Return whether an entry is a real file. Reading a pipe or device may never end."""
+    """Return whether an entry of `os.scandir` is a regular file. Reading a pipe or a device may never end."""
     return os.path.isfile(entry) if entry.is_symlink() else entry.is_file()
 
 
 def find_readable(folder):
-    """Yield the photos in a folder, and stop without an error where it can't be read."""
+    """Yield the photos in a folder. If a subfolder can't be read, stop without an error."""
     try:
         yield from find(folder, [])
     except DataError:

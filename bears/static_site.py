@@ -1,4 +1,4 @@
-"""Serve the offline version (docs/offline.md) next to the app, if it has been built."""
+"""Serve the offline version (docs/offline.md) at `/offline` of the app, if you have built it."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 SITE = HOME / "site"  # the default output folder of `python3 -m bears offline`
-LIST = re.compile(rb"^const FILES = (\{.*\})$", re.M)  # the list of files in its service worker
+LIST = re.compile(rb"^const FILES = (\{.*\})$", re.M)  # the list of files in the service worker, sw.js
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self';"
     " style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; manifest-src 'self'; base-uri 'none';"
@@ -21,9 +21,9 @@ TYPES = {".js": "text/javascript", ".webmanifest": "application/manifest+json"}
 
 
 def files_of(folder: Path) -> dict[str, str]:
-    """Return the files of an offline version in `folder`, except its service worker, with the SHA-256 of each.
+    """Return the files that an offline version lists in its service worker, as a dict from name to SHA-256.
 
-    The dict is empty if there is none, or if its list has a file outside of the folder.
+    The dict is empty if `folder` has no offline version, or if a listed file is outside `folder`.
     """
     try:
         listed = json.loads(LIST.search((folder / "sw.js").read_bytes())[1])
@@ -34,13 +34,16 @@ def files_of(folder: Path) -> dict[str, str]:
 
 
 def is_inside(folder: Path, name: str) -> bool:
-    """Return whether a file of this name is inside of `folder` after all links are followed."""
+    """Return whether the file `name` is really inside `folder`, after links are followed."""
     return folder.resolve() in (folder / name).resolve().parents
 
 
-@cache  # all files are read only once, and the app's link and routes agree
+@cache  # read all files only once; the app's link and routes then always agree
 def find_site(export: Path, folder: Path = SITE) -> dict[str, Path]:
-    """Return the files of the offline version built from `export`, by name. The dict is empty if it is incomplete."""
+    """Return the files of the offline version in `folder`, as a dict from name to path.
+
+    The dict is empty if the offline version is incomplete, or built from another file than `export`.
+    """
     files = files_of(folder)
     try:
         whole = (
@@ -54,13 +57,13 @@ def find_site(export: Path, folder: Path = SITE) -> dict[str, Path]:
 
 
 def routes(export: Path) -> list[Mount]:
-    """Return the routes of the offline version for the app, or an empty list if there is none for this export."""
+    """Return a route that serves the offline version of `export`. The list is empty if none is built."""
     files = find_site(export)
     return [Mount("/offline", OfflineVersion(SITE, files))] if files else []
 
 
 class OfflineVersion(StaticFiles):
-    """Serve the named files of a folder, with a content security policy and the same types on all machines."""
+    """Serve the files `names` of a folder, with a content security policy and the right content types."""
 
     def __init__(self, folder, names):
         super().__init__(directory=folder)

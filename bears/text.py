@@ -1,4 +1,4 @@
-"""Make names of files and classes safe for a terminal, a command line and a spreadsheet, and read and write CSV."""
+"""Make names of files and classes safe for terminals, command lines and spreadsheets. Read and write CSV files."""
 
 import csv
 import io
@@ -9,24 +9,24 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-# Characters that a terminal doesn't show: control characters, changes of direction, bytes that are not UTF-8.
+# Characters that a terminal doesn't show: control characters, marks of text direction, bytes that are not UTF-8.
 HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # Cells that begin like this are formulas in a spreadsheet (https://owasp.org/www-community/attacks/CSV_Injection).
 FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
 
 
 def printable(text: str) -> str:
-    """Replace characters that a terminal doesn't show by escapes such as `\\x1b`."""
+    """Replace characters that a terminal doesn't show with escapes such as `\\x1b`."""
     return HIDDEN.sub(lambda hidden: hidden[0].encode("unicode_escape").decode(), text)
 
 
 def print_line(text: str) -> None:
-    """Print a line that may contain names of files or classes, and flush it."""
+    """Print a line at once. Its names of files and classes may contain any character."""
     print(printable(text), flush=True)
 
 
 def as_typed(path: Path | str) -> str:
-    """Quote a path for a command line: for bash, or on Windows for its own shells."""
+    """Quote a path for a command line in bash, or in a Windows shell if this is Windows."""
     text = f"./{path}" if str(path).startswith("-") else str(path)
     if os.name == "nt":
         return subprocess.list2cmdline([text])
@@ -40,17 +40,17 @@ def as_typed(path: Path | str) -> str:
 
 
 def as_bytes(text):
-    """Return the UTF-8 bytes of a text as escapes such as `\\xc2\\x9b`, which bash reads within `$'…'`."""
+    """Return the UTF-8 bytes of a text as escapes such as `\\xc2\\x9b`, for a bash string like `$'…'`."""
     return "".join(f"\\x{byte:02x}" for byte in text.encode("utf-8", "surrogateescape"))
 
 
 def to_cells(values: Sequence) -> list:
-    """Return the values of a row for `csv.writer`, with a `'` before those that a spreadsheet would run as formulas."""
+    """Return a row for `csv.writer`, with a `'` before each text that a spreadsheet would run as a formula."""
     return [f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value for value in values]
 
 
 def from_cells(row: Mapping) -> dict:
-    """Remove each `'` that `to_cells` added from a row of `csv.DictReader`."""
+    """Return a row of `csv.DictReader` without the `'` that `to_cells` has put before some values."""
     return {key: value[1:] if is_escaped(value) else value for key, value in row.items()}
 
 
@@ -61,7 +61,7 @@ def read_table(file: Path) -> list[dict]:
 
 
 def as_table(columns: Sequence[str], rows: Iterable[Sequence], line_end: str = "\r\n") -> bytes:
-    """Return the bytes of a CSV file."""
+    """Return a CSV file with these columns and rows, as bytes."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=line_end).writerows([columns, *map(to_cells, rows)])
     return text.getvalue().encode(errors="replace")

@@ -29,9 +29,9 @@ WITHOUT_OPTIONS = """
 | command | what it does |
 | --- | --- |
 | `python3 -m bears notebook` | open the lesson in Jupyter; options after it go to Jupyter |
-| `python3 -m bears licences` | write [the page of all licences](licences.md) |
+| `python3 -m bears licences` | write [the list of all licences](licences.md) |
 | `python3 -m bears test` | run the tests; options after it go to pytest |
-| `python3 -m bears --version` | print the version of this copy, its commit and its Python |
+| `python3 -m bears --version` | print the version, the git commit, and the version of Python |
 """
 
 
