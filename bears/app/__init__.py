@@ -1,4 +1,4 @@
-"""Serve the app: run the model's process, limit requests, take uploads, and keep feedback."""
+"""Serve the app: run the model in a separate process, limit requests, accept uploads, and store feedback."""
 
 import os
 from typing import Any
@@ -8,4 +8,4 @@ FEEDBACK: dict[str, Any] = {
     "default": os.getenv("BEARS_FEEDBACK"),  # `python3 -m bears deploy` sets it on a Space
     "help": "ask visitors whether an answer was right, and keep what they say in a folder, or in a private data set of"
     " yours: hf://datasets/USER/NAME (docs/security.md says what to tell them)",
-}  # arguments of `add_argument`; not in bears/app/feedback.py, which takes seconds to import
+}  # arguments of `add_argument`; here, since bears/app/feedback.py takes seconds to import

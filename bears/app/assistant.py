@@ -1,6 +1,6 @@
 """Tell AI assistants (MCP) how to send a photo, and put the verdict first in the answer.
 
-Gradio's own description asks them for a web address of the photo, which this app doesn't open.
+Gradio tells assistants to send the web address of a photo, but this app doesn't open web addresses.
 """
 
 import json
@@ -19,7 +19,7 @@ as_content = GradioMCPServer.postprocess_output_data
 
 
 def ask_for_data(server, schema):
-    """Replace Gradio's method: describe the addresses that the app opens."""
+    """Replace Gradio's `simplify_filedata_schema`. The new schema says which kinds of addresses the app opens."""
     simple, positions = as_schema(server, schema)
     for photo in simple["properties"].values():
         photo["format"] = FORMAT
@@ -27,7 +27,7 @@ def ask_for_data(server, schema):
 
 
 def open_data(server, arguments, positions):
-    """Replace Gradio's method: refuse other addresses, and say what to send."""
+    """Replace Gradio's `convert_strings_to_filedata`. Raises `ValueError` for an address that the app doesn't open."""
     for photo in arguments.values():
         if not photo.startswith("data:") and "/gradio_api/file=" not in photo:
             raise ValueError(NOT_OPENED)
@@ -35,8 +35,8 @@ def open_data(server, arguments, positions):
 
 
 def verdict_first(server, data, root_url):
-    """Replace Gradio's method, which would write the answer of `/predict` as one Python tuple."""
-    label, verdict, heatmap, certainty = data[0] if len(data) == 1 else data  # one item if progress is reported
+    """Replace Gradio's `postprocess_output_data`, which would send the answer of `/predict` as a Python tuple."""
+    label, verdict, heatmap, certainty = data[0] if len(data) == 1 else data  # in a list if Gradio reports progress
     probs = {c["label"]: round(c["confidence"], 4) for c in label["confidences"]}
     content = [verdict, json.dumps(probs, ensure_ascii=False), heatmap, json.dumps({"certainty": certainty})]
     return as_content(server, content, root_url)

@@ -1,6 +1,6 @@
 """Classify photos of several visitors in one batch.
 
-bears/app/process.py starts this module as a program, in which the model runs.
+bears/app/process.py starts this module as a separate process, which runs the model.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ MAX_BATCH = 4  # a larger batch is no faster on two cores and takes more memory
 
 
 class Predictor:
-    """Classify photos for any number of threads. One other thread owns the model.
+    """Classify photos in batches. Any number of threads may call `predict`.
 
-    That thread takes all waiting photos, up to `MAX_BATCH`. So a busy model runs full batches, and a single photo never
-    waits for others. Photos sent before the model is loaded wait until it is.
+    Only one thread uses the model. Its next batch is all photos that are waiting, up to `MAX_BATCH`. A single photo
+    never waits until a batch is full. Photos that arrive before the model is loaded wait for it.
     """
 
     def __init__(self, file, trust=False, strictness=1.0):
@@ -39,21 +39,21 @@ class Predictor:
         return self.loaded.result()
 
     def predict(self, photo):
-        """Return what `Classifier.ask` answers for an upright RGB image. Raises `ExportError`."""
+        """Classify an upright RGB image and return its tuple from `Classifier.ask`. Raises `ExportError`."""
         self.load()
         return self.submit(photo).result()
 
     def submit(self, photo):
-        """Queue a photo for the model; return a Future of the answer."""
+        """Queue a photo for the model. Return a `Future` that will have the answer."""
         answer = Future()
         self.waiting.put((photo, answer))
         return answer
 
     def work(self):
-        gc.disable()  # what is imported stays: looking for garbage in between takes a quarter of the time
+        gc.disable()  # garbage collection takes a quarter of the time of imports, and finds nothing
         try:
             from bears.model.classifier import (
-                Classifier,  # here since it imports torch; photos can be opened meanwhile
+                Classifier,  # here, since it imports torch; photos can be opened meanwhile
             )
 
             model = Classifier(self.file, self.trust, strictness=self.strictness)
@@ -68,7 +68,7 @@ class Predictor:
             answer_all(answers, model, list(photos))
 
     def take(self):
-        """Wait for a photo, then return it with the others that wait, up to `MAX_BATCH`."""
+        """Wait for a photo. Return a list of all waiting photos with their Futures, up to `MAX_BATCH`."""
         batch = [self.waiting.get()]
         with contextlib.suppress(queue.Empty):
             while len(batch) < MAX_BATCH:
@@ -77,7 +77,7 @@ class Predictor:
 
 
 def answer_all(answers, model, photos):
-    """Give each Future its answer, or the exception that the model raised, so that no caller waits forever."""
+    """Classify photos and set the results of the Futures `answers`. If the model fails, set its exception."""
     try:
         for answer, result in zip(answers, model.ask(photos), strict=True):
             answer.set_result(result)
@@ -88,13 +88,13 @@ def answer_all(answers, model, photos):
 
 
 class Manager(BaseManager):
-    """Send calls and answers between the two processes, through a local socket that needs a key."""
+    """Connect the app's process and the model's process through a local socket that needs a key."""
 
 
 def serve(pipe, file, trust, strictness, key):
     """Answer calls in the model's process until the main process ends, even by a crash.
 
-    First write one line of JSON to `pipe`: the address for calls, and the folder that it is in.
+    First write one line of JSON to `pipe`: the address of the socket for calls, and the folder of the socket.
     """
     predictor = Predictor(file, trust, strictness)
     Manager.register("predictor", callable=lambda: predictor, exposed=("load", "predict"))
@@ -108,7 +108,7 @@ def serve(pipe, file, trust, strictness, key):
 
 
 if __name__ == "__main__":
-    for stop in (signal.SIGINT, *STOP_SIGNALS):  # the main process handles them, and ends this one
+    for stop in (signal.SIGINT, *STOP_SIGNALS):  # the main process handles signals, and ends this process
         signal.signal(stop, signal.SIG_IGN)
     pipe = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a model prints goes to the log, not into the pipe

@@ -1,8 +1,8 @@
-"""Limit how many connections are open, and how long a client may take to send the head of a request.
+"""Limit the number of open connections, and the time in which a client must send a request's headers.
 
-uvicorn limits neither (https://github.com/Kludex/uvicorn/issues/157), and no middleware sees a request before its head
-is complete. Gradio's `launch` doesn't pass on uvicorn's option `http` either. So this module replaces uvicorn's
-default. It uses private names of uvicorn, which tests/test_private_names.py checks.
+uvicorn limits neither (https://github.com/Kludex/uvicorn/issues/157). Middleware can't do it, since it only gets a
+request after all headers have arrived. Gradio's `launch` can't set uvicorn's option `http`. So this module replaces
+uvicorn's default protocol. It uses private names of uvicorn, which tests/test_private_names.py checks.
 """
 
 import contextlib
@@ -18,20 +18,20 @@ try:
 except ImportError:  # Windows has no such limit
     DESCRIPTORS = 1024
 
-# A connection takes at most two descriptors, one for a file. The rest is for everything else that the program opens.
+# A connection uses at most two file descriptors: a socket and a file. 64 are left for everything else.
 MAX_CONNECTIONS = max(16, min(500, (DESCRIPTORS - 64) // 2))
 MAX_OF_ONE_CLIENT = max(16, MAX_CONNECTIONS // 4)
 MAX_OF_A_PROXY = MAX_CONNECTIONS * 3 // 4
-PROXIES = []  # networks of proxies through which many clients come
-HEAD_SECONDS = 10  # to send the request line and the headers
-HEAD_BYTES = 2**16  # more than a browser and proxies send
+PROXIES = []  # networks of proxies; a proxy sends the requests of many clients
+HEAD_SECONDS = 10  # seconds in which a client must send the request line and the headers
+HEAD_BYTES = 2**16  # the longest headers; browsers and proxies send less
 
 FULL = b"This page has too many open connections at the moment: please come back in a minute.\n"
 REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 60\r\ncontent-length: %d\r\n\r\n%s"
 
 
 class Connection(AutoHTTPProtocol):
-    """Close uvicorn's connection if there are too many, or if the head of a request is too late or too long."""
+    """Close a connection of uvicorn if too many are open, or if a request's headers are late or too long."""
 
     in_head, head = False, 0
 
@@ -46,7 +46,7 @@ class Connection(AutoHTTPProtocol):
                 self.make_room(crowd)
 
     def make_room(self, crowd):
-        """Close one idle connection of `crowd`. If none is idle, refuse this connection with status 503."""
+        """Close one idle connection in the list `crowd`. If none is idle, refuse this connection with status 503."""
         for other in crowd:
             if other.cycle and other.cycle.response_complete and not other.in_head:
                 return other.transport.close()
@@ -58,7 +58,7 @@ class Connection(AutoHTTPProtocol):
         super().connection_lost(exc)
 
     def check(self):
-        """Close the connection if the head of a request is late, or else check again when the time is over."""
+        """Close the connection if a request's headers are late. Otherwise, check again when the time is up."""
         waits = self.cycle is None or self.cycle.response_complete
         left = self.waiting_since + HEAD_SECONDS - self.loop.time() if waits else HEAD_SECONDS
         if left <= 0:
@@ -70,7 +70,7 @@ class Connection(AutoHTTPProtocol):
         self.waiting_since = self.loop.time()
         super().on_response_complete()
 
-    # Only httptools calls these; h11 has its own limit.
+    # Only uvicorn's httptools protocol calls these methods. Its h11 protocol has its own limit.
     def on_message_begin(self):
         self.in_head, self.head = True, 0
         super().on_message_begin()
@@ -91,7 +91,8 @@ class Connection(AutoHTTPProtocol):
 def limit_connections(proxies):
     """Make uvicorn use `Connection` for every server that starts in this process from now on.
 
-    `proxies` are addresses or networks, separated by commas. Each may send the requests of many people.
+    `proxies` has the IP addresses or networks of proxies, separated by commas. A proxy may open more connections than
+    other clients, since it sends the requests of many people.
     """
     PROXIES.clear()
     for name in proxies.split(","):
@@ -101,7 +102,7 @@ def limit_connections(proxies):
 
 
 def is_proxy(client):
-    """Return whether a client, a pair (address, port) or None, is a proxy that doesn't tell its clients' addresses."""
+    """Return whether a request's `client`, a pair (IP address, port) or None, is one of the `PROXIES`."""
     try:
         ip = ipaddress.ip_address(client[0] if client else "")
     except ValueError:
@@ -111,5 +112,5 @@ def is_proxy(client):
 
 
 def most_connections(client):
-    """Return how many connections a client, a pair (address, port) or None, may have open."""
+    """Return how many connections a client may have open. `client` is a pair (IP address, port) or None."""
     return MAX_OF_A_PROXY if is_proxy(client) else MAX_OF_ONE_CLIENT

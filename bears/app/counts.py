@@ -1,6 +1,6 @@
 """Count the app's answers per day, by class, kind of answer and probability.
 
-No photo, address or single answer is stored.
+Only these counts are stored: no photos, IP addresses or single answers.
 """
 
 import csv
@@ -27,7 +27,7 @@ class Counts:
         self.counter, self.written = read(file), time.monotonic()
 
     def note(self, probs, certainty):
-        """Count one answer with the probabilities `probs`, a dict, and this kind of answer."""
+        """Count one answer. `probs` is a dict from class to probability. `certainty` is the kind of answer."""
         label = likeliest(probs)
         step = min(STEPS - 1, int(probs[label] * STEPS)) / STEPS
         with self.lock:
@@ -36,7 +36,7 @@ class Counts:
             self.write()
 
     def write(self):
-        """Write all counts to the file. If the disk is full, they are kept in memory for the next time."""
+        """Write all counts to the file. If that fails, keep them in memory for the next call."""
         self.written = time.monotonic()
         with self.lock:
             days = sorted({day for day, *_ in self.counter})[-MAX_DAYS:]

@@ -1,7 +1,7 @@
-"""Open photos for the app, one after another, in a process of its own: `python -m bears.app.decode_worker`.
+"""Open photos for the app, one after another, in a separate process: `python -m bears.app.decode_worker`.
 
-Each line of stdin is JSON: a path and options of `open_photo`. The answer on stdout is a line of JSON, followed by the
-pixels if it has a `size`. It is JSON and not a pickle, since a hostile photo may have taken over this process.
+Each line of stdin is JSON: a path and options of `open_photo`. Stdout gets a line of JSON for each photo. If the JSON
+has a `size`, the pixels follow. The app would trust a pickle, but a hostile photo may have taken over this process.
 """
 
 import json
@@ -19,13 +19,13 @@ from bears.model.photo import open_photo
 from PIL import AvifImagePlugin
 
 MAX_MEMORY = 1_200_000_000  # bytes of address space; photos within the limits of bears/model/photo.py need less
-IN_TURN = partial(one_at_a_time, __file__)  # of all workers, one decodes a large photo: it takes hundreds of megabytes
+IN_TURN = partial(one_at_a_time, __file__)  # only one worker at a time decodes a large photo (hundreds of megabytes)
 
 
 def read_jobs(jobs):
     for line in sys.stdin:
         jobs.put(json.loads(line))
-    os._exit(0)  # the app has ended, so end at once, even while decoding
+    os._exit(0)  # the app has ended: exit at once, even while decoding
 
 
 def answer(file, options, pipe):
@@ -43,7 +43,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # end on Ctrl-C without a traceback
     pipe = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a decoder prints goes to the log, not into the pipe
-    # One thread each: there is a process per core, and each thread reserves memory.
+    # Let each decoder use one thread: there is a process per core, and each thread reserves memory.
     AvifImagePlugin.DEFAULT_MAX_THREADS = pillow_heif.options.DECODE_THREADS = 1
     limit_memory(MAX_MEMORY)
     jobs = queue.SimpleQueue()

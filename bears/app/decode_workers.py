@@ -1,6 +1,6 @@
 """Open photos in worker processes, which don't import torch and can be stopped at any time.
 
-A hostile photo can make a decoder crash, or take much time or memory. Here it only costs one core for some seconds.
+A hostile photo can crash a decoder, or take much time or memory. In a worker, it only blocks one core for seconds.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ from joblib import cpu_count
 from PIL import Image
 
 COMMAND = [sys.executable, "-m", "bears.app.decode_worker"]
-DEADLINE = 10  # seconds, as in imgproxy; 50 megapixels take at most three on a free core
-# Threads would reserve memory, and these processes may use little.
+DEADLINE = 10  # seconds to open a photo, as in imgproxy; 50 megapixels take at most three on an idle core
+# Each thread reserves memory, and a worker's memory is limited.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 
 class DecodeWorkers:
-    """Open photos in as many processes as there are cores, for any number of threads."""
+    """Open photos in one worker process per core. Any number of threads may call `open`."""
 
     def __init__(self):
         self.idle, self.all = queue.SimpleQueue(), [DecodeWorker() for _ in range(cpu_count())]
@@ -31,9 +31,10 @@ class DecodeWorkers:
             self.idle.put(worker)
 
     def open(self, file, hung_up, **options):
-        """Return `open_photo(file, **options)` from a worker. Stop it when `hung_up()` says that nobody is waiting.
+        """Call `open_photo(file, **options)` in a worker and return the photo.
 
-        Raises `PhotoError`, also if the photo takes too much time or memory.
+        If `hung_up()` returns true, nobody is waiting for the photo, so stop the worker. Raises `PhotoError`, for
+        example if the photo takes too much time or memory.
         """
         worker = self.idle.get()
         try:
@@ -57,12 +58,12 @@ class DecodeWorkers:
 
 
 class DecodeWorker:
-    """Run one worker process, and start it again after it has ended."""
+    """Run one worker process. If it has ended, `start` starts it again."""
 
     process = None
 
     def start(self):
-        """Start the process unless it runs. Raises `OSError`."""
+        """Start the process if it isn't running. Raises `OSError` if that fails."""
         if self.process and self.process.poll() is not None:
             self.close()
         if not self.process:
@@ -83,7 +84,7 @@ class DecodeWorker:
         raise PhotoError("Opening this photo failed", "Please send it again, or a smaller copy.")
 
     def ask(self, file, options):
-        """Return the answer of the process: a dict and the pixels. The dict is empty if the process has ended."""
+        """Return the worker's answer, a dict and the pixels. The dict is empty if the process has ended."""
         try:
             self.process.stdin.write(json.dumps([str(file), options]).encode() + b"\n")
             self.process.stdin.flush()
@@ -103,7 +104,7 @@ class DecodeWorker:
 
 @contextlib.contextmanager
 def end_after(seconds, process, hung_up=lambda: False):
-    """Kill `process` if the `with` block takes longer than `seconds`, or if `hung_up()` says that nobody is waiting."""
+    """Kill `process` if the `with` block takes longer than `seconds`, or as soon as `hung_up()` returns true."""
     done, start = threading.Event(), time.monotonic()
 
     def watch():

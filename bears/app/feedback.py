@@ -1,8 +1,8 @@
-"""Keep visitors' feedback about answers and, if they allow it, their photos (`--feedback`).
+"""Store visitors' feedback about answers and, if they allow it, their photos (`--feedback`).
 
-The folder has `counts.csv`, how often each answer was given (bears/app/counts.py), and `answers.csv`, one row per
-feedback, without a photo or address. `unreviewed` is an ImageFolder with a metadata.csv: a folder of photos for each
-label that visitors gave. Training never reads `unreviewed`. The host first reviews it with `python3 -m bears clean`.
+`counts.csv` says how often the app gave each answer (bears/app/counts.py). `answers.csv` has one row per feedback,
+without photos or IP addresses. `unreviewed` has visitors' photos in one folder per label, and a metadata.csv. Training
+refuses `unreviewed` until the host has reviewed it with `python3 -m bears clean`.
 """
 
 import csv
@@ -31,12 +31,12 @@ from bears.model.photo import as_jpeg
 from bears.photos import NONE_OF_THESE, NOT_KNOWN, UNREVIEWED, list_photos
 from bears.text import as_table, read_table, to_cells
 
-SIDE = 1024  # pixels of the longer side of a kept photo; the page sends no more (LONG_SIDE in bears/web/pictures.js)
+SIDE = 1024  # pixels of a stored photo's longer side; the page sends no more (LONG_SIDE in bears/web/pictures.js)
 MAX_PHOTOS = 2000  # in `unreviewed`
 MAX_OF_ONE, MAX_OF_A_PROXY = 100, 1500  # photos from one visitor, and from one address, while the app runs
 MAX_ROWS = 10**7  # bytes of answers.csv, enough for about 100,000 answers
 PER_HOUR, PER_HOUR_OF_A_PROXY, ALL_PER_HOUR = 20, 750, 1000  # feedback from one visitor, one address, and from all
-MAX_VISITORS = 10_000  # visitors and addresses that are kept, in memory only
+MAX_VISITORS = 10_000  # visitors and IP addresses to remember, in memory only
 ANSWERS = ("id", "day", "model", "answer", "certainty", "probability", "visitor", "photo")
 PHOTOS = ("file_name", "visitor", "answer", "certainty", "probability", "model", "day")
 YES = "yes"
@@ -44,9 +44,9 @@ NO_ROOM = "Thank you. There was no space to keep your feedback."
 
 
 def create_feedback(place: str | None, model: Path, facts: dict) -> "Feedback | NoFeedback":
-    """Return a `Feedback` for the option `--feedback`, or `NoFeedback` without it.
+    """Return a `Feedback` that stores feedback in `place`, the value of --feedback. If it is None, return `NoFeedback`.
 
-    Prints a sentence and ends the program if feedback can't be kept in `place`.
+    If feedback can't be stored there, exit with a sentence that says why.
     """
     if not place:
         return NoFeedback()
@@ -57,7 +57,7 @@ def create_feedback(place: str | None, model: Path, facts: dict) -> "Feedback | 
 
 
 class NoFeedback:
-    """Ask visitors for no feedback."""
+    """Ask visitors for no feedback, since the app runs without --feedback."""
 
     def words(self):
         return None
@@ -73,7 +73,7 @@ class NoFeedback:
 
 
 class Feedback(NoFeedback):
-    """Keep visitors' feedback in `place`, a folder or `hf://datasets/USER/NAME`. Raises `ExportError`."""
+    """Store visitors' feedback in `place`, a folder or `hf://datasets/USER/NAME`. Raises `ExportError`."""
 
     def __init__(self, place, model, classes):
         self.labels = check_labels(classes)
@@ -86,7 +86,7 @@ class Feedback(NoFeedback):
         self.counts = Counts(self.folder / "counts.csv", self.version)
 
     def words(self):
-        """Return the labels and sentences that the app shows about feedback, a dict for bears/web/feedback.js."""
+        """Return the labels and sentences for the feedback form, as a dict for bears/web/feedback.js."""
         who = os.getenv("SPACE_AUTHOR_NAME") or "The owner of this page"
         where = "in a private data set on Hugging Face" if self.on_hub else "in a private folder"
         keeper = f"{who} keeps it {where}, and looks at it before a model learns from it."
@@ -95,7 +95,7 @@ class Feedback(NoFeedback):
     def offer(self, learn, photo):
         """Add `/feedback` and `/undo_feedback` to the API, and count the answers of `learn`.
 
-        Call it inside a `gr.Blocks`. `photo` is its input for photos.
+        Call this method inside a `gr.Blocks`. `photo` is the component through which visitors send photos.
         """
         learn.note = self.counts.note
         with gr.Row(visible=False):
@@ -113,10 +113,10 @@ class Feedback(NoFeedback):
         label.change(self.undo, label, given, **undo)
 
     def give(self, learn, file, label, keep, who, session=""):
-        """Store a visitor's label for a photo and, if `keep` and there is space, the photo.
+        """Store a visitor's label for a photo. If `keep` is true and there is space, also store the photo.
 
-        Returns the id of the feedback, whether the photo was kept, and the sentence to show. Raises `PhotoError` for an
-        unknown label or too much feedback.
+        Returns a dict: the `id` of the feedback, whether the photo was `kept`, and a sentence for the visitor (`says`).
+        Raises `PhotoError` for an unknown label or too much feedback.
         """
         if label not in (YES, *self.labels, NONE_OF_THESE, NOT_KNOWN):
             others = f"{YES}, “{NONE_OF_THESE}”, “{NOT_KNOWN}”"
@@ -139,7 +139,7 @@ class Feedback(NoFeedback):
         return {"id": row["id"], "kept": bool(keep), "says": f"Thank you. {said}"}
 
     def describe(self, probs, certainty, _, limits, label):
-        """Return the row for answers.csv. A yes to a group does not say which of its classes it is."""
+        """Return a row for answers.csv. If a visitor confirms a group of classes, the label is `NOT_KNOWN`."""
         said = NONE_OF_THESE if certainty == NONE else likeliest(probs)
         confirmed = NOT_KNOWN if certainty == GROUP else said
         return {
@@ -154,12 +154,12 @@ class Feedback(NoFeedback):
         }
 
     def has_room(self):
-        """Return whether one more photo may be kept: the limit isn't reached, and enough of the disk stays free."""
+        """Return whether one more photo may be stored: `MAX_PHOTOS` isn't reached, and enough of the disk is free."""
         free = shutil.disk_usage(self.folder).free
         return free > RESERVE and len(list_photos(self.folder / UNREVIEWED)) < MAX_PHOTOS
 
     def write(self, row, photo):
-        """Write the photo if there is one, and the rows in metadata.csv and answers.csv.
+        """Add a feedback's `row` to answers.csv. If it has a photo, write the photo and add it to metadata.csv.
 
         Raises `OSError` or `ExportError`.
         """
@@ -175,14 +175,14 @@ class Feedback(NoFeedback):
         append(answers, ANSWERS, row)
 
     def undo(self, name):
-        """Delete the feedback with this id, which only its visitor knows. Return the same values as `give`."""
+        """Delete the feedback with the id `name`, which only its visitor knows. Return a dict as `give` does."""
         forgotten = isinstance(name, str) and len(name) == 32 and name.isalnum() and self.forget(name)
         says = "Taken back: nothing of it is kept." if forgotten else "There is nothing to take back."
         return {"id": None, "kept": False, "says": says}
 
     def forget(self, name):
         with self.lock:
-            places = (f"*/*/{name}.jpg", f"*/{name}.jpg")  # the host may have reviewed and moved it
+            places = (f"*/*/{name}.jpg", f"*/{name}.jpg")  # the host may have reviewed and moved the photo
             for photo in [photo for place in places for photo in self.folder.glob(place)]:
                 photo.unlink(missing_ok=True)
                 if self.uploads:
@@ -192,7 +192,7 @@ class Feedback(NoFeedback):
             return drop(self.folder / "answers.csv", ANSWERS, lambda row: row.get("id") == name)
 
     def privacy(self):
-        """Return the sentence about what happens to photos, for "About this model"."""
+        """Return the sentences for "About this model" that say what happens to photos."""
         return wording.PRIVACY.replace("within an hour.", "within an hour, unless you tick “Keep this photo”.", 1)
 
     def close(self):
@@ -202,7 +202,7 @@ class Feedback(NoFeedback):
 
 
 def make_private(folder):
-    """Make the folders for feedback and check that they can be written to. Raises `ExportError`."""
+    """Create the folders for feedback, and check that files can be written there. Raises `ExportError`."""
     photos = folder / UNREVIEWED
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -213,19 +213,19 @@ def make_private(folder):
 
 
 def check_labels(classes):
-    """Return the classes as a list. Raises `ExportError` if there are none or one can't be a folder's name."""
+    """Return the classes as a list. Raises `ExportError` if there are none, or if a class can't name a folder."""
     for label in classes:
         if label in ("", ".", "..") or Path(label).name != label or "\\" in label or "\0" in label:
             raise ExportError(
                 f"The class {label!r} can't name a folder. Leave out --feedback, or train with other names."
             )
     if not classes:
-        raise ExportError("There is no export.json next to the model, which names its classes. Leave out --feedback.")
+        raise ExportError("The classes are unknown: there is no export.json next to the model. Leave out --feedback.")
     return list(classes)
 
 
 def append(file, columns, row):
-    """Add a row to a CSV file. If that fails, no part of the row is left in the file. Raises `OSError`."""
+    """Add a row to a CSV file. If that fails, remove what was written of the row. Raises `OSError`."""
     size = file.stat().st_size if file.exists() else 0
     try:
         with file.open("a", newline="", encoding="utf-8") as f:
@@ -239,7 +239,7 @@ def append(file, columns, row):
 
 
 def drop(file, columns, unwanted):
-    """Remove the rows for which `unwanted(row)` is true from a CSV file; return whether there were any."""
+    """Remove the rows of a CSV file for which `unwanted(row)` is true. Return whether any were removed."""
     if not file.is_file():
         return False
     rows = read_table(file)
@@ -250,22 +250,22 @@ def drop(file, columns, unwanted):
 
 
 def visitor(request):
-    """Return the address of a request's sender, as bears/app/guard.py does. For a proxy, also return the session."""
+    """Return a request's sender as a pair: the IP address, and behind a proxy also the session, else an empty text."""
     scope = request.request.scope if request and request.request else {}
     return scope.get("asker") or (address(scope), "")
 
 
 class Visitors:
-    """Count the feedback of the latest hour and the kept photos, by visitor and by address, in memory only.
+    """Count the feedback of the last hour and the stored photos, per visitor and per IP address, in memory only.
 
-    A visitor is an address. Behind a proxy that does not say who asks, a visitor is a session.
+    Usually each IP address is a visitor. Behind a proxy that hides its clients' IP addresses, each session is one.
     """
 
     def __init__(self):
         self.times, self.kept, self.lock = {}, {}, threading.Lock()
 
     def may_speak(self, who, session=""):
-        """Count one more feedback of a visitor and return True, or return False if a limit is reached."""
+        """Return whether a visitor may give feedback now. If so, count one more feedback."""
         limits = {(who, session): PER_HOUR, (who,): PER_HOUR_OF_A_PROXY, (): ALL_PER_HOUR}
         now = time.monotonic()
         with self.lock:
@@ -292,7 +292,7 @@ class Visitors:
 
 
 def remember(memory, key, new):
-    """Return the value of a key, and move the key to the end of the dict. A missing key gets the value `new`."""
+    """Return the value of a key, and move the key to the end of the dict. If it is missing, add it with `new`."""
     memory[key] = memory.pop(key, new)
     return memory[key]
 

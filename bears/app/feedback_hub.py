@@ -1,6 +1,6 @@
 """Send feedback to a private data set on the Hugging Face Hub, since a Space's disk is empty after each restart.
 
-Each run of the app has a folder of its own in the data set, so that no run overwrites the files of another.
+Each run of the app uses a new folder in the data set, so that runs don't overwrite each other's files.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ AT_THE_END = 2  # seconds for the last commit before the app ends
 
 
 def run_folder() -> Path:
-    """Create a private folder for this run, outside of the folders whose files the app serves."""
+    """Create a private folder for this run's feedback, outside the folders whose files the app serves."""
     return Path(tempfile.mkdtemp(prefix="feedback-"))
 
 
 class Uploads:
-    """Commit new files in `folder` to the data set `place` every few minutes, in another thread.
+    """Commit new files in `folder` to the data set `place` every `every` minutes, in another thread.
 
     Raises `ExportError` if `place` isn't the name of a data set.
     """
@@ -35,7 +35,7 @@ class Uploads:
         threading.Thread(target=self.connect, daemon=True).start()
 
     def connect(self):
-        """Start the scheduler of commits. Until the Hub can be reached, feedback stays in the folder."""
+        """Start a `CommitScheduler`. Try again every minute until the Hub can be reached."""
         from huggingface_hub import CommitScheduler
 
         where = {"repo_id": self.name, "repo_type": "dataset", "folder_path": self.folder, "path_in_repo": self.run}
@@ -47,7 +47,7 @@ class Uploads:
                 time.sleep(AGAIN)
 
     def push(self, seconds=60):
-        """Commit now, in at most `seconds`; return whether it worked."""
+        """Commit new files now. Return whether this succeeded within `seconds`."""
         if not self.scheduler:
             return False
         try:
@@ -69,7 +69,7 @@ class Uploads:
             self.scheduler.api.delete_file(path, repo_id=self.name, repo_type="dataset")
 
     def close(self):
-        """Commit new files before the app ends, or print where they are if that takes too long."""
+        """Commit new files before the app ends. If that fails or takes too long, print where the files are."""
         if self.push(AT_THE_END):
             shutil.rmtree(self.folder, ignore_errors=True)
         else:

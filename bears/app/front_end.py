@@ -1,4 +1,4 @@
-"""Pass the front end in bears/web to Gradio and serve its modules to browsers."""
+"""Pass the HTML, CSS and JavaScript in bears/web to Gradio, and serve the JavaScript modules to browsers."""
 
 import hashlib
 
@@ -9,12 +9,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 SENT = {name: (WEB / name).read_bytes() for name in (*MODULES, "feedback.js", "gradio.js", "server.js")}
-# The address has a hash of the modules, so browsers may keep them forever. It is relative to the app's address.
+# The modules' address contains their hash, so browsers may cache them forever. It is relative to the app's address.
 ADDRESS = f"web/{hashlib.sha256(b''.join(SENT.values())).hexdigest()[:12]}"
 PRELOAD = "".join(f'<link rel="modulepreload" href="./{ADDRESS}/{name}">\n' for name in SENT)
 
 LOOK = {"css": style(), "theme": THEME, "favicon_path": ICON}  # for demo.launch
-# Arguments for gr.HTML, which passes those that it doesn't know to bears/web/load.js as `props`.
+# Arguments for gr.HTML. It passes all arguments that it doesn't know to bears/web/load.js as `props`.
 TAB = {"js_on_load": text_of("load.js"), "module": f"{ADDRESS}/gradio.js"}
 PHOTO = {**TAB, "html_template": text_of("page.html"), "elem_id": "page", "tab": "photo"}
 CAMERA = {**TAB, "html_template": text_of("camera.html"), "elem_id": "camera", "tab": "camera"}

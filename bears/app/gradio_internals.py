@@ -1,7 +1,7 @@
-"""Wrap private names of Gradio (queue, downloads, uploads, tunnels) that a new version may change.
+"""Use private names of Gradio (queue, downloads, uploads, tunnels), which a new version may change.
 
-bears/app/index.py (the HTML), bears/app/assistant.py (MCP) and bears/web/theme.py use the others.
-tests/test_private_names.py fails when a version of Gradio lacks one of them.
+bears/app/index.py (HTML), bears/app/assistant.py (MCP) and bears/web/theme.py use other private names of Gradio.
+tests/test_private_names.py fails if a version of Gradio doesn't have all of these names.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def queue_of(blocks):
 
 
 def unanswered(queue):
-    """Return the events that Gradio's queue has not answered yet, which can be more than the queue's length says."""
+    """Return the events that Gradio's queue hasn't answered yet. `len(queue)` leaves out those that are running."""
     waiting = queue.pending_event_ids_session
     events = list(queue.event_ids_to_events.values())
     return [event for event in events if event._id in waiting.get(event.session_hash, ())]
@@ -35,19 +35,19 @@ def has_event(queue, name):
 
 
 def has_sessions(queue, names):
-    """Return whether sessions with these names have joined the queue."""
+    """Return whether all sessions in `names` have joined the queue."""
     return set(names) <= queue.pending_messages_per_session.keys()
 
 
 def function_number(fn):
-    """Return the number of an API function, since some clients call functions by number and not by name."""
+    """Return Gradio's number of an API function, since some clients call functions by number and not by name."""
     return fn._id
 
 
 def forget(queue, most):
-    """Drop data that Gradio would keep forever: old sessions without an event, and the progress of old uploads.
+    """Delete data that Gradio would keep forever: old sessions without an event, and the progress of old uploads.
 
-    The latest `most` of each are kept.
+    Keep the latest `most` sessions and uploads.
     """
     for session in list(queue.pending_event_ids_session)[:-most]:
         if not queue.pending_event_ids_session[session]:
@@ -58,10 +58,10 @@ def forget(queue, most):
 
 
 def find_caller():
-    """Return a function that says whether the client of the current event has hung up.
+    """Return a function without arguments that says whether the client of the current event has hung up.
 
-    Gradio only tells its own queue. A client that calls without the queue, or never listens for its answer, counts as
-    waiting.
+    Gradio only knows this for events in its queue. For other calls, and for clients that never listen for their answer,
+    the function returns False.
     """
     blocks, event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
     event = queue_of(blocks).event_ids_to_events.get(event_id) if blocks else None
@@ -69,7 +69,7 @@ def find_caller():
 
 
 class UploadParser(route_utils.GradioMultiPartParser):
-    """Extend Gradio's parser of uploads. Subclasses see whether it is inside a file, and which files it has written."""
+    """Extend Gradio's upload parser: say whether it is inside a file, and which files it has written."""
 
     def is_at_a_file(self):
         return self._current_part.file is not None
@@ -79,26 +79,26 @@ class UploadParser(route_utils.GradioMultiPartParser):
 
 
 def parse_uploads_with(parser: type[UploadParser]) -> None:
-    """Replace Gradio's parser of uploads, since that parser can't reject files by their kind."""
+    """Replace Gradio's upload parser, since it can't reject files by their type."""
     route_utils.GradioMultiPartParser = parser
 
 
 def download_with(download: Callable) -> None:
-    """Replace Gradio's download of web addresses that clients send as photos, since it can't be switched off."""
+    """Replace the function that downloads photos from web addresses, since Gradio can't turn this off."""
     processing_utils.async_ssrf_protected_download = download
 
 
 def open_tunnel(demo):
-    """Open a tunnel to a launched app and return its public address. Unlike `launch(share=True)`, it raises errors."""
+    """Open Gradio's tunnel to a launched app. Return the public address. Unlike `launch(share=True)`, raise errors."""
     return networking.setup_tunnel(demo.server_name, demo.server_port, demo.share_token, None, None)
 
 
 def close_tunnels():
-    """End the programs of all tunnels. Gradio only does so when Python exits normally."""
+    """End the programs of all tunnels. Gradio itself only does this when Python exits normally."""
     for tunnel in tunneling.CURRENT_TUNNELS:
         tunnel.kill()
 
 
 def tunnel_program():
-    """Return the path of the tunnel's program on this machine, and the address from which it can be downloaded."""
+    """Return the path of Gradio's tunnel program on this machine, and the web address to download it from."""
     return tunneling.BINARY_PATH, tunneling.BINARY_URL

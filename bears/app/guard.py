@@ -1,6 +1,6 @@
-"""Reject requests that no visitor needs, and those that are too large, too slow or too many.
+"""Reject requests that no visitor needs, and requests that are too large, too slow or too many.
 
-This is one ASGI middleware, since all of this must be checked before Gradio sees a request or reads its body.
+`Guard` is an ASGI middleware, so that it checks a request before Gradio sees it or reads its body.
 """
 
 import contextlib
@@ -29,10 +29,10 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse
 
-MAX_JSON = 10**6  # bytes of one call of the API
-MAX_BODIES = 100 * 10**6  # bytes of all calls together that are in memory
-JSON_SECONDS, UPLOAD_SECONDS = 15, 120  # until the whole body must be here
-MAX_PLACES = 24  # unanswered calls of one client; 32 are answered at a time and 64 more can wait
+MAX_JSON = 10**6  # bytes of one API call
+MAX_BODIES = 100 * 10**6  # bytes of all API calls in memory
+JSON_SECONDS, UPLOAD_SECONDS = 15, 120  # seconds in which the whole body must arrive
+MAX_PLACES = 24  # unanswered calls of one client; the app answers 32 at a time, and 64 more can wait
 MAX_PLACES_OF_A_PROXY = 72  # unanswered calls of all clients behind one proxy
 MAX_NAME = 64  # characters in the name of a session or an upload
 MAX_REMEMBERED = 1000  # sessions and uploads that Gradio keeps
@@ -44,7 +44,7 @@ FOREIGN_NAME = (
     " app.py with --root-path and the address that visitors open (or set GRADIO_ROOT_PATH to it)."
 )
 
-# All routes that the app, gradio_client, README's curl and hosts use; {} stands for any one part of a path.
+# All routes that the app, gradio_client, README's curl and hosts use. {} matches any one part of a path.
 ROUTES = """/ /config /favicon.ico /manifest.json /pwa_icon /pwa_icon/{} /robots.txt /theme.css
     /gradio_api/info /gradio_api/openapi.json /gradio_api/app_id /gradio_api/startup-events /gradio_api/theme.css
     /gradio_api/upload /gradio_api/upload_progress /gradio_api/heartbeat/{} /gradio_api/cancel /gradio_api/reset
@@ -56,7 +56,7 @@ MCP = "/gradio_api/mcp"
 ASKS = ("/gradio_api/queue/join", "/gradio_api/call/", "/gradio_api/run/")
 FIELDS = ("data", "session_hash", "fn_index", "trigger_id", "event_data")
 
-# Errors when Gradio writes a file: the disk, a quota or a file's size limit is reached, or too many files are open.
+# Errors while Gradio writes a file: the disk is full, a quota or size limit is reached, or too many files are open.
 NO_MORE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG, errno.EMFILE, errno.ENFILE}
 
 # No x-frame-options: any site may show the app in a frame, as Spaces do.
@@ -66,7 +66,7 @@ HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "same-origin"
 class Refused(Exception):
     """Reject a request with an HTTP status and a sentence that says what to do.
 
-    `retry_after` is the number of seconds after which to try again. With `logged=False` it isn't logged.
+    `retry_after` is the number of seconds after which to try again. If `logged` is false, don't log the request.
     """
 
     def __init__(self, status, sentence, retry_after=None, logged=True):
@@ -76,16 +76,17 @@ class Refused(Exception):
 
 
 class Guard:
-    """Check every request before Gradio's app gets it (ASGI middleware). Methods raise `Refused`.
+    """Check every request before Gradio gets it, as ASGI middleware. Methods raise `Refused`.
 
-    `store` counts the space for uploads, of at most `max_file_size` bytes each. If `hosts` is not empty, requests must
-    be for one of these host names. `forwarded` says that the app is behind a proxy, whose x-forwarded headers are used.
+    `store` counts the space that uploads take. An upload may have `max_file_size` bytes. If `hosts` isn't empty, the
+    Host header of a request must be one of these names. If `forwarded` is true, the app is behind a proxy, and the
+    proxy's x-forwarded headers are used.
     """
 
     def __init__(self, app, store, max_file_size, hosts=(), forwarded=False):
         self.app, self.store, self.max_file_size = app, store, max_file_size
         self.hosts, self.forwarded = set(hosts), forwarded
-        self.requests, self.tabs, self.asking = Counter(), Counter(), Counter()  # the first two by client's address
+        self.requests, self.tabs, self.asking = Counter(), Counter(), Counter()  # keys of the first two: IP addresses
         self.bodies, self.lines = 0, deque([0] * LINES, LINES)
 
     async def __call__(self, scope, receive, send):
@@ -119,7 +120,7 @@ class Guard:
             await self.refuse(Refused(507, NO_ROOM, retry_after=60), path)(scope, receive, guarded_send)
 
     def refuse(self, error, path):
-        """Return the response to a rejected request, and log it: at most LINES per second, to spare the disk."""
+        """Return the response to a rejected request. Log at most `LINES` of them per second, to save disk space."""
         if error.logged and time.monotonic() - self.lines[0] > 1:
             self.lines.append(time.monotonic())
             print(f"{time.strftime('%X')} {error.status} for {path[:80]!r}: {error}", flush=True)
@@ -128,20 +129,20 @@ class Guard:
         return JSONResponse({"detail": str(error)}, error.status, error.headers)
 
     def check(self, scope, path, client):
-        """Reject requests that no legitimate client sends."""
+        """Reject requests for wrong hosts or paths, and clients with too many open requests."""
         headers = MutableHeaders(scope=scope)
         if self.hosts and get_hostname(headers.get("host", "")) not in self.hosts:
             raise Refused(421, FOREIGN_NAME)
         for name in ("x-gradio-server", *(() if self.forwarded else ("x-forwarded-host", "x-forwarded-proto"))):
-            del headers[name]  # each of them would change the address that the app gives for itself
+            del headers[name]  # each header would change what the app says its own address is
         if not (is_route(path) or path.startswith(FOLDERS)):
             raise Refused(404, "There is nothing at this address.", logged=False)  # bots would fill the log
         if self.requests[client] >= most_connections(scope["client"]):
             raise Refused(429, "You have too many open requests. Please wait for their answers.", retry_after=10)
 
     async def answer(self, scope, path, client, receive, send):
-        """Read and check the body if necessary, then let Gradio answer."""
-        if path == "/gradio_api/info":  # without `page`, Gradio would send everybody what the first visitor got
+        """Check the names in a request, read and check its body, then let Gradio answer."""
+        if path == "/gradio_api/info":  # without `page`, Gradio sends everybody the first visitor's answer
             scope["query_string"] += b"&page="
         if scope["method"] != "POST":
             check_names(scope, path)
@@ -161,19 +162,19 @@ class Guard:
                 return await self.app(scope, replay(body, receive), send)
             fn = check_function(scope["app"].get_blocks(), path, question)
             body = orjson.dumps({name: question[name] for name in FIELDS if name in question})
-            direct = not fn.queue or path.startswith("/gradio_api/run/")  # Gradio refuses queued functions there
+            direct = not fn.queue or path.startswith("/gradio_api/run/")  # Gradio refuses queued functions at /run/
             with contextlib.nullcontext() if direct else self.place(scope, client, session_of(scope, question)):
                 await self.app(scope, replay(body, receive), send)
 
     def take(self, size):
-        """Count `size` bytes that are about to be stored. Raises `Refused` if there is no space for them."""
+        """Reserve space for `size` bytes that are about to be stored. Raises `Refused` if there is none."""
         if not self.store.take(size):
             raise Refused(507, NO_ROOM, retry_after=60)
 
     def upload(self, scope, receive):
-        """Return a `receive` for an upload that raises `Refused` if it is too large or slow, or the disk is full."""
+        """Return a `receive` that raises `Refused` if an upload is too large or too slow, or if the disk is full."""
         sentence = f"File size exceeded maximum allowed size of {self.max_file_size} bytes."
-        limit, size, more = self.max_file_size + 2**16, 0, True  # the body also has a head for each file
+        limit, size, more = self.max_file_size + 2**16, 0, True  # the body also has headers for each file
         check_length(scope, limit, sentence)
         self.take(0)
         deadline = anyio.current_time() + UPLOAD_SECONDS
@@ -193,7 +194,7 @@ class Guard:
 
     @contextlib.asynccontextmanager
     async def read(self, scope, receive, limit, seconds):
-        """Read the whole body as bytes. Its size is limited, and so is the total size of all bodies in memory."""
+        """Read a whole body as bytes. Raises `Refused` if it is too long, too slow, or memory has no space for it."""
         sentence = f"This request can have at most {limit:,} bytes. Please upload photos instead."
         check_length(scope, limit, sentence)
         body, more, deadline = bytearray(), True, anyio.current_time() + seconds
@@ -215,10 +216,10 @@ class Guard:
 
     @contextlib.contextmanager
     def place(self, scope, client, session):
-        """Let a call join the queue, unless the queue is full or the client has too many unanswered calls.
+        """Let a call join the queue. Raises `Refused` if the queue is full, or if the client has too many calls in it.
 
-        Many people may use one proxy, so the limit there is per session. Calls without a session share one limit, plus
-        one call for each open tab.
+        Many people may share a proxy. So clients behind a proxy have one limit per session. Their calls without a
+        session share one limit, plus one call for each open tab.
         """
         queue, proxied = queue_of(scope["app"].get_blocks()), is_proxy(scope["client"])
         if len(queue) >= queue.max_size:
@@ -238,7 +239,7 @@ class Guard:
 
 @contextlib.contextmanager
 def counted(counter, client):
-    """Count one more for `client` during the `with` block."""
+    """Add 1 to `counter[client]` during the `with` block."""
     counter[client] += 1
     try:
         yield
@@ -249,7 +250,7 @@ def counted(counter, client):
 
 
 def address(scope):
-    """Return the address of a request's sender. For IPv6 it is the /64 network, since one person has all of it."""
+    """Return the sender's IP address. For IPv6, return the /64 network, since one person usually has all of it."""
     host = (scope.get("client") or ("",))[0]
     try:
         ip = ipaddress.ip_address(host)
@@ -263,7 +264,7 @@ def is_heartbeat(path):
 
 
 def session_of(scope, question):
-    """Return the name of the session in Gradio's call, or else in the address. Without one, return an empty text."""
+    """Return the session's name from the JSON of a call, or from the URL. Without a session, return an empty text."""
     [name, *_] = parse_qs(scope["query_string"].decode("latin-1")).get("session", [""])
     return question.get("session_hash") or name[:MAX_NAME]
 
@@ -282,7 +283,7 @@ def check_length(scope, limit, sentence):
 
 
 async def in_time(receive, deadline):
-    """Return what `receive()` returns. Raises `Refused` if it takes until `deadline`, by anyio's clock."""
+    """Return the result of `receive()`. Raises `Refused` after the `deadline`, a time of anyio's clock."""
     try:
         with anyio.fail_after(max(0, deadline - anyio.current_time())):
             return await receive()
@@ -291,7 +292,7 @@ async def in_time(receive, deadline):
 
 
 def replay(body, receive):
-    """Return a `receive` that delivers an already read body once more."""
+    """Return a `receive` function that delivers a body again after it was read."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again():
@@ -301,7 +302,7 @@ def replay(body, receive):
 
 
 def check_names(scope, path):
-    """Reject names that are too long, and events and sessions that do not exist."""
+    """Reject a request if its session or event doesn't exist, or if a name in it is too long."""
     *_, api, last = ["", *path.split("/")]
     query = parse_qs(scope["query_string"].decode("latin-1"))
     names = [name for key in ("session_hash", "upload_id") for name in query.get(key, ())]
@@ -315,7 +316,7 @@ def check_names(scope, path):
 
 
 def check_question(body):
-    """Return the JSON object in `body` as a dict. Reject other JSON, and names that are too long."""
+    """Return the JSON object in `body` as a dict. Reject anything else, and names that are too long."""
     try:
         question = orjson.loads(body)
         orjson.dumps(question)  # raises an error if it is nested too deeply for Python
@@ -331,7 +332,7 @@ def check_question(body):
 
 
 def check_function(blocks, path, question):
-    """Return the Gradio `BlockFunction` that a call is for. Reject unknown functions and wrong inputs."""
+    """Return the Gradio `BlockFunction` that a request calls. Reject unknown functions and wrong inputs."""
     name, number = path.split("/")[-1], question.get("fn_index")
     by_name = path.startswith("/gradio_api/call/") or (number is None and name != "join")
     found = [fn for fn in blocks.fns.values() if (fn.api_name == name if by_name else function_number(fn) == number)]
@@ -351,13 +352,13 @@ def check_function(blocks, path, question):
 
 
 def protected(demo: gr.Blocks, host: str, share: bool, root_path: str | None) -> dict:
-    """Return the keyword arguments with which `demo.launch` runs behind the `Guard` and returns at once.
+    """Return keyword arguments for `demo.launch`, which then uses the `Guard` and returns at once.
 
     `host` is the address to listen on. `root_path` is the address or path under which a proxy serves the app.
     """
     behind, names = behind_proxy(share, root_path), local_names(host)
     trusted = os.environ.setdefault("FORWARDED_ALLOW_IPS", behind or "")  # uvicorn believes these proxies' headers
-    # Only this machine can reach a local app, so its requests may come from a proxy that no option names.
+    # A local app gets requests from this machine only. They may come from a proxy on it that no option names.
     limit_connections(trusted or (THIS_MACHINE if names else ""))
     store = Store(os.environ["GRADIO_TEMP_DIR"], demo.temp_file_sets)
     store.keep_sweeping()
@@ -372,6 +373,6 @@ def protected(demo: gr.Blocks, host: str, share: bool, root_path: str | None) ->
         "root_path": (root_path or "").rstrip("/"),
         "max_file_size": MAX_FILE_SIZE,
         "enable_monitoring": False,
-        "run_history": False,  # the next person at a shared computer would see it
-        "state_session_capacity": 100,  # each takes memory for a copy of the app, which has no state to lose
+        "run_history": False,  # the next user of a shared computer would see it
+        "state_session_capacity": 100,  # each session stores a copy of the app's state, which is never used
     }

@@ -17,7 +17,7 @@ THIS_MACHINE = "127.0.0.1,::1"
 
 
 def find_host():
-    """Return the name of the public host that runs this app, or None. Each host sets its own environment variables."""
+    """Return the name of the hosting service that runs this app, or None. Environment variables tell which it is."""
     if os.getenv("SYSTEM") == "spaces":
         return "a Hugging Face Space"
     if any(name.startswith("BINDER_") for name in os.environ):
@@ -25,20 +25,20 @@ def find_host():
 
 
 def behind_proxy(share: bool, root_path: str | None) -> str | None:
-    """Return the addresses of the proxy before the app, in the form of FORWARDED_ALLOW_IPS.
+    """Return the IP addresses of the proxy in front of the app, in the format of uvicorn's FORWARDED_ALLOW_IPS.
 
     Without a proxy, return None.
     """
     if find_host():
         return f"{THIS_MACHINE},10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10"
-    if share or root_path:  # Gradio's tunnel, or the proxy that `--root-path` is about
+    if share or root_path:  # Gradio's tunnel is a proxy; --root-path is for your own
         return THIS_MACHINE
 
 
 def local_names(host: str) -> set[str]:
-    """Return the allowed host names if `host` can only be reached from this machine, else an empty set.
+    """Return the host names that requests may use if only this machine can reach `host`, else an empty set.
 
-    A request for another name comes from a website that tries to read the app (DNS rebinding).
+    A request with any other host name comes from a website that tries to read the app (DNS rebinding).
     """
     host = host.strip("[]")
     try:
@@ -51,8 +51,8 @@ def local_names(host: str) -> set[str]:
 def check_address(host: str, port: int) -> str:
     """Check that the app can listen at a host and a port (0: any), and return the host as Gradio expects it.
 
-    An IPv6 address gets brackets. Raises an `OSError` without `errno` if the app can't listen there. Otherwise Gradio
-    would try a hundred ports, which takes minutes.
+    An IPv6 address gets brackets. Raises an `OSError` without `errno` if the app can't listen there. Without this
+    check, Gradio would try a hundred ports, which takes minutes.
     """
     host = host.strip("[]")
     six = ":" in host
@@ -64,7 +64,7 @@ def check_address(host: str, port: int) -> str:
 
 
 def satisfy_zerogpu() -> Callable | None:
-    """Register an empty GPU function on ZeroGPU, which stops apps without one. This app doesn't use the GPU.
+    """Register an empty GPU function on ZeroGPU, which only runs apps that have one. This app doesn't use the GPU.
 
     See https://huggingface.co/docs/hub/spaces-zerogpu
     """
@@ -77,7 +77,7 @@ def satisfy_zerogpu() -> Callable | None:
 def share(demo: Blocks) -> str:
     """Open Gradio's tunnel to the launched `demo`.
 
-    Return a sentence with the public link, or with the reason for failing.
+    Return a sentence with the public link, or with the reason why there is none.
     """
     if host := find_host():
         return f"Warning: ignoring --share, because {host} already gives this app a public address."
@@ -94,7 +94,7 @@ def share(demo: Blocks) -> str:
 
 
 def end_page(demo: Blocks) -> None:
-    """Close the app and end the program. A normal exit would wait until all visitors have their answers."""
+    """Close the app and exit at once. A normal exit would wait until all visitors have their answers."""
     for stop in (signal.SIGINT, *STOP_SIGNALS):
         signal.signal(stop, signal.SIG_IGN)
     if demo.is_running:

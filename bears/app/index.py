@@ -1,4 +1,4 @@
-"""Add a title, a picture and first words to Gradio's HTML, for link previews and until its scripts have loaded."""
+"""Add a title and a picture for link previews to Gradio's HTML, and a message to show while its scripts load."""
 
 import re
 
@@ -18,7 +18,7 @@ HEAD = """<meta charset="utf-8" />
 {% endif %}
 <meta name="twitter:card" content="summary" />
 <style>.gradio-container {width: 100% !important; max-width: 40rem !important; margin: 0 auto !important}</style>"""
-# It has an absolute position, so that nothing moves when bears/web/gradio.js removes it.
+# The position is absolute, so that nothing moves when bears/web/gradio.js removes this element.
 FIRST = """
 <div id="first" style="position: absolute; width: 100%; text-align: center; font-family: system-ui, sans-serif">
     <h1 style="font-size: 1.75rem; line-height: 1.2">{{ config['title'] }}</h1>
@@ -32,7 +32,7 @@ gradio_source = templates.env.loader.get_source
 
 
 def get_source(env, name):
-    """Replace the method that reads Gradio's HTML. Add the head, the first words and nonces."""
+    """Replace the method that reads Gradio's HTML. Add `HEAD`, the message `FIRST`, and nonces for scripts."""
     source, *rest = gradio_source(env, name)
     source = re.sub(r'<meta\s+(property="og:|name="twitter:)[^>]*>', "", source)
     for old, new in (('<meta charset="utf-8" />', HEAD), (SCRIPT, PRELOAD + SCRIPT), ("<gradio-app", FIRST)):
@@ -41,7 +41,7 @@ def get_source(env, name):
 
 
 def begin_with(description: str, picture: str | None) -> None:
-    """Set the description and the picture, a path that Gradio serves, for the HTML and for link previews."""
+    """Set the description and the picture of link previews. `picture` is the path of a file that Gradio serves."""
     templates.env.globals["own"] = {"description": description, "picture": picture, "nonce": NONCE.get}
 
 

@@ -1,4 +1,4 @@
-"""Send more than Gradio does: the first answer of the page, the place in the queue, and a verdict for each animal."""
+"""Send data that Gradio doesn't: the answer for the first example, places in the queue, a verdict for each animal."""
 
 import asyncio
 
@@ -14,13 +14,13 @@ from starlette.routing import Route
 
 
 class WithAnimals(LabelData):
-    """Hold the value of a gr.Label, and a verdict about each animal if there are several."""
+    """Hold the value of a gr.Label, and a verdict for each animal if a photo shows several."""
 
     animals: list[dict] | None = None
 
 
 def with_animals(label: gr.Label) -> gr.Label:
-    """Let a gr.Label send a pair: the probabilities, and `animals`."""
+    """Let a gr.Label take a pair (probabilities, animals) as its value, and return the gr.Label."""
     send = label.postprocess
     label.data_model = WithAnimals
     label.postprocess = lambda pair: WithAnimals(**send(pair[0]).model_dump(), animals=pair[1])
@@ -28,7 +28,7 @@ def with_animals(label: gr.Label) -> gr.Label:
 
 
 class FirstAnswer:
-    """Answer for the example that the app shows first. The model is asked once, when the first visitor comes."""
+    """Send the answer for the example that the app shows first. The model classifies it once, for all visitors."""
 
     def __init__(self, learn, examples: list[tuple[str, str]], facts: dict) -> None:
         self.learn, self.examples, self.facts = learn, [(file, file) for file, _ in examples], facts
@@ -45,17 +45,17 @@ class FirstAnswer:
         try:
             answer = answer_first(self.learn.predict, self.examples, self.facts)
         except (PhotoError, ExportError):
-            return {}  # the visitor's own photo will show the error
+            return {}  # visitors see the error when they send a photo
         if answer.get("map"):
             answer["map"] = as_address(answer["map"])
         return answer
 
 
 async def send_place(request: Request) -> JSONResponse:
-    """Send how many unanswered calls came before this one."""
+    """Send how many unanswered calls came before the event in the request's path."""
     return JSONResponse(place_of(queue_of(request.app.get_blocks()), request.path_params["event"]))
 
 
 def routes(first: FirstAnswer) -> list[Route]:
-    """Return the routes. Their addresses begin with a folder that bears/app/guard.py allows."""
+    """Return the routes of this module. Their paths begin with `/web/`, which bears/app/guard.py allows."""
     return [Route("/web/first", first.send), Route("/web/place/{event}", send_place)]

@@ -1,7 +1,7 @@
-"""Run the model in a process of its own, so that the app responds while the model works, loads or crashes.
+"""Run the model in a separate process, so that the app responds while the model loads, works or crashes.
 
-Python runs one thread at a time (its "global interpreter lock"). In one process, uploads and the network would wait
-for each other. The model gets small images, which other processes have decoded (bears/app/decode_workers.py).
+Python runs only one thread at a time (the "global interpreter lock"). In a single process, uploads would wait for the
+model. The model's process gets small images, which worker processes have decoded (bears/app/decode_workers.py).
 """
 
 import contextlib
@@ -23,17 +23,17 @@ from bears.cli import start_process
 from bears.errors import ExportError, NoModelError, PhotoError
 from bears.model.heatmap import draw_heatmap
 
-MAX_OPEN = 2 * MAX_BATCH  # decoded photos in memory; the others wait as files
-LOADING, ANSWERING = 600, 60  # seconds that the model may take for each before its process is started again
-COMMAND = [sys.executable, "-u", "-m", "bears.app.batching"]  # -u: its messages are in the log at once
+MAX_OPEN = 2 * MAX_BATCH  # decoded photos in memory; other photos wait as files
+LOADING, ANSWERING = 600, 60  # seconds to load the model, and to answer; after that, its process is started again
+COMMAND = [sys.executable, "-u", "-m", "bears.app.batching"]  # -u: write its messages to the log at once
 
 Manager.register("predictor")
 
 
 class LearnerProcess:
-    """Run a fastai Learner in another process, and offer `predict` to any number of threads.
+    """Run a fastai Learner in another process. Any number of threads may call `predict`.
 
-    Call `start` first. If the process ends before `close`, it is started again.
+    If the process ends before `close` is called, it is started again.
     """
 
     def __init__(self, file, trust=False, strictness=1.0):
@@ -44,7 +44,7 @@ class LearnerProcess:
         self.latest, self.closed = None, False
 
     def start(self) -> "Started":
-        """Start all processes that aren't running; return the model's. Raises `ExportError`."""
+        """Start all processes that aren't running. Return the model's process. Raises `ExportError`."""
         with self.starting:
             if self.closed:
                 raise ExportError("The app is closing.")
@@ -58,12 +58,12 @@ class LearnerProcess:
             return self.latest
 
     def start_again(self):
-        """Start the model's process again whenever it ends, until `close`. Runs in a thread of its own."""
+        """Start the model's process again whenever it ends, until `close` is called. This runs in its own thread."""
         while not self.closed:
             ended = self.latest
             ended.process.wait()
             ended.close()
-            time.sleep(1)  # a process that fails at once would otherwise keep a core busy
+            time.sleep(1)  # otherwise, a process that always fails would keep a core busy
             with contextlib.suppress(ExportError):  # the next photo shows the error
                 self.start()
 
@@ -75,13 +75,13 @@ class LearnerProcess:
             asked.load()
 
     def predict(self, file: str, explain: bool = True) -> tuple:
-        """Classify the photo in `file`; return the tuple (probs, certainty, heatmap, limits, animals).
+        """Classify the photo in `file`. Return the tuple (probs, certainty, heatmap, limits, animals).
 
         `probs` is a dict from class to probability. `certainty` is the kind of answer, as in bears/model/answers.py.
-        `heatmap` is the photo as an RGB image with the activation map drawn over it, or None without `explain`.
-        `limits` are the model's `Limits`. `animals` has a tuple (box, probs, certainty) for each animal if there are
-        several; a box is left, top, right and bottom in fractions of the photo. Raises `ExportError`. Raises
-        `PhotoError` for a bad photo, or if the model's process ended while it had the photo.
+        `heatmap` is the photo as an RGB image with the activation map drawn over it, or None if `explain` is false.
+        `limits` are the model's `Limits`. `animals` has a tuple (box, probs, certainty) for each animal if the photo
+        shows several. A box is left, top, right and bottom, in fractions of the photo. Raises `ExportError`. Raises
+        `PhotoError` for a bad photo, or if the model's process ends before it has classified the photo.
         """
         again = PhotoError("The model has just restarted", "Please send the photo again.")
         hung_up = find_caller()
@@ -90,14 +90,14 @@ class LearnerProcess:
             asked = self.start()
             with asked.unless_it_died(again):
                 probs, certainty, cam, *boxes, animals = asked.predict(photo)
-            if explain:  # frames of a camera, which have no heatmap, aren't counted
+            if explain:  # camera frames, which have no heatmap, aren't counted
                 self.note(probs, certainty)
             heatmap = draw_heatmap(photo, cam, *boxes) if explain else None
             animals = [(in_fractions(box, photo.size), *answer) for box, *answer in animals]
             return probs, certainty, heatmap, asked.limits, animals
 
     def note(self, probs, certainty):
-        """Do nothing with an answer. With `--feedback`, bears/app/feedback.py replaces this to count answers."""
+        """Do nothing. With --feedback, bears/app/feedback.py replaces this method to count answers."""
 
     def close(self):
         """End all processes."""
@@ -134,28 +134,28 @@ class Started:
             raise ExportError("Couldn't start the model. See above for the reason, if there is one.") from None
 
     def load(self):
-        """Call `Predictor.load`, and kill the process if that takes too long."""
+        """Call `Predictor.load` in the process. If that takes too long, kill the process."""
         if self.limits is None:
             with end_after(LOADING, self.process):
                 self.limits = self.predictor.load()
 
     def predict(self, photo):
-        """Call `Predictor.predict`, and kill the process if that takes too long."""
+        """Call `Predictor.predict` in the process. If that takes too long, kill the process."""
         self.load()
         with end_after(ANSWERING, self.process):
             return self.predictor.predict(photo)
 
     def close(self):
-        """Kill the process if it runs, and remove its socket."""
+        """Kill the process if it is running, and delete its socket."""
         self.process.kill()
         forget_connections(self.address)
-        self.predictor = Gone()  # frees the old one, although errors raised meanwhile still refer to `self`
+        self.predictor = Gone()  # frees the old `Predictor`, even if an error still refers to `self`
         with contextlib.suppress(OSError), self.process:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextlib.contextmanager
     def unless_it_died(self, error):
-        """Raise `error` instead of a connection's exception, if the process ends within the next second."""
+        """Raise `error` instead of a connection error if the process has ended, or ends within a second."""
         try:
             yield
         except (EOFError, OSError) as e:
@@ -168,12 +168,12 @@ class Started:
 
 
 def forget_connections(address):
-    """Drop all threads' connections to an address, which multiprocessing would keep until the program ends."""
+    """Close all threads' connections to an address. multiprocessing would keep them until the program ends."""
     BaseProxy._address_to_local.pop(address, None)
 
 
 class Gone:
-    """Replace the `Predictor` of a process that has ended: raise `EOFError` at each call."""
+    """Replace the `Predictor` of a process that has ended. Each call raises `EOFError`."""
 
     def load(self):
         raise EOFError

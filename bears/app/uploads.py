@@ -1,8 +1,8 @@
-"""Take photos only as uploads, and delete them after an hour.
+"""Accept photos only as uploads, and delete them after an hour.
 
-Gradio alone would open everything that a caller of its API names: any image on this machine by its path, `data:`
-addresses of any length, and web addresses. The `data:` addresses of AI assistants (MCP) become uploads before they come
-here. bears/model/photo.py limits the number of pixels.
+Without these checks, callers of the API could make the app open any image on this machine by its path, a `data:`
+address of any length, or a web address. AI assistants (MCP) may send `data:` addresses, which Gradio saves as uploads.
+bears/model/photo.py limits the number of pixels.
 """
 
 import contextlib
@@ -24,41 +24,41 @@ MAX_FILE_SIZE = 25 * 2**20  # bytes of one photo
 MAX_HELD = 4 * 2**30  # bytes of all photos together
 RESERVE = 200 * 2**20  # bytes of the disk that stay free for other programs
 AGE = 3600  # seconds after which a file is deleted
-HASTE = 60  # seconds that a file is kept even if there is little space
+HASTE = 60  # seconds for which a file is kept even if there is little space
 PERIOD = 5  # seconds between two sweeps
-LEAST = 2**16  # bytes that even a tiny file counts as, since each file makes a sweep slower
+LEAST = 2**16  # count a smaller file as this many bytes, since each file makes a sweep slower
 
 NO_ROOM = "The server has no space for more photos. Please try again in a minute."
 NO_PHOTO = f"This file is not a photo that can be opened here. {HINT}"
 
 
 class Store:
-    """Limit and delete the files in the folder where Gradio keeps photos and heatmaps.
+    """Limit the size of the folder where Gradio keeps photos and heatmaps, and delete old files from it.
 
-    `listed` are Gradio's sets of the paths in it, which would otherwise grow forever.
+    `listed` are sets in which Gradio remembers the paths of these files. `sweep` removes deleted files from the sets.
     """
 
     def __init__(self, folder, listed=()):
         self.folder, self.listed, self.held = Path(folder), listed, 0
 
     def files(self):
-        """Return pairs of path and `stat` of all files, oldest first."""
+        """Return a pair (path, `os.stat` result) for each file, oldest first."""
         return sorted(files_in(self.folder), key=lambda pair: pair[1].st_mtime)
 
     def others(self):
-        """Return how many bytes the photos of this user's other apps take. Delete photos of apps that were killed."""
+        """Return how many bytes the photos of your other apps take. Delete photos of apps that were killed."""
         parent = self.folder.parent
         delete_abandoned(parent)
         others = [folder for folder in private_folders(parent) if folder != str(self.folder)]
         return sum(max(LEAST, stat.st_size) for folder in others for _, stat in files_in(folder))
 
     def take(self, size):
-        """Count `size` bytes that are about to be written; return whether there is space for them."""
+        """Count `size` bytes that are about to be written. Return whether there is space for them."""
         self.held += size
         return self.held <= MAX_HELD and shutil.disk_usage(self.folder).free >= size + RESERVE
 
     def sweep(self):
-        """Delete files older than an hour. If half of the space is used, also delete the oldest of the others."""
+        """Delete files older than an hour. While more than half of the space is used, also delete the oldest file."""
         files, now = self.files(), time.time()
         held = sum(max(LEAST, stat.st_size) for _, stat in files) + self.others()
         room = min(MAX_HELD, held + shutil.disk_usage(self.folder).free - RESERVE)
@@ -87,7 +87,7 @@ class Store:
 
 
 def files_in(folder):
-    """Yield pairs of path and `stat` of all files in a folder."""
+    """Yield a pair (path, `os.stat` result) for each file in a folder and its subfolders."""
     for path, _, names in os.walk(folder):
         for file in (os.path.join(path, name) for name in names):
             with contextlib.suppress(OSError):  # deleted meanwhile
@@ -95,7 +95,7 @@ def files_in(folder):
 
 
 class PhotoParser(UploadParser):
-    """Parse an upload as Gradio does, but only accept photos, and delete the files if anything fails."""
+    """Parse an upload like Gradio, but accept only photos. If anything fails, delete the files of the upload."""
 
     def on_headers_finished(self):
         super().on_headers_finished()
@@ -131,7 +131,7 @@ class PhotoParser(UploadParser):
 def received(photo: dict) -> str:
     """Return the path of an uploaded photo from Gradio's `ImageData`. Raises `gr.Error` if it isn't an upload."""
     path, folder = photo.get("path") or "", os.path.realpath(utils.get_upload_folder())
-    if shutil.disk_usage(folder).free < RESERVE / 2:  # the heatmap needs space there
+    if shutil.disk_usage(folder).free < RESERVE / 2:  # the heatmap needs space in this folder
         raise gr.Error(NO_ROOM, print_exception=False)
     with contextlib.suppress(OSError, ValueError):  # not a valid path
         if utils.is_in_or_equal(os.path.realpath(path), folder):
@@ -140,7 +140,7 @@ def received(photo: dict) -> str:
 
 
 def only_uploads(component: gr.Image) -> gr.Image:
-    """Make the API's documentation show an upload as the input. Gradio's own example is a web address."""
+    """Make the API's documentation show an upload as the input. Gradio's default example is a web address."""
     info = {**component.api_info(), "additional_description": "A file with a photo; web addresses are not opened."}
     component.api_info = lambda: info
     component.example_payload = lambda: {"path": "photo.jpg", "meta": {"_type": "gradio.FileData"}}
@@ -148,9 +148,9 @@ def only_uploads(component: gr.Image) -> gr.Image:
 
 
 async def refuse_links(url, cache_dir):
-    """Replace Gradio's download of web addresses that callers of the API send as photos: refuse them.
+    """Replace Gradio's download of photos from web addresses. Raises `gr.Error`, since they are not opened.
 
-    MCP clients send the address of their upload on this server. For those, return the path of the upload.
+    MCP clients send the web address of their upload on this server. For such an address, return the upload's path.
     """
     _, route, path = url.partition("/gradio_api/file=")
     if route:
