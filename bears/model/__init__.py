@@ -1,1 +1,1 @@
-"""Open a model and classify photos with it. Nothing here imports a command or the server."""
+"""Open a model and classify photos with it. Modules in this folder import no command and no server."""

@@ -1,6 +1,6 @@
-"""Name the four kinds of answer about a photo, and limit what they claim.
+"""Name the four kinds of answer about a photo, and limit what an answer may claim.
 
-The rule that chooses one of them is `certainty` in bears/model/ood.py. This module does not import torch, which takes
+The function `certainty` in bears/model/ood.py chooses the kind of answer. This module doesn't import torch, which takes
 seconds.
 """
 
@@ -12,9 +12,9 @@ STEPS = 20  # probabilities are counted in steps of 1/20; the lower end names th
 
 
 class Limits(NamedTuple):
-    """Hold the limits of an export's answers, as a plain tuple that can be sent to another process."""
+    """Hold the limits of a model's answers. It is a tuple, so it can be sent to another process."""
 
-    earned: float = 1  # the highest probability to show: how often sure answers were right in training's test
+    earned: float = 1  # the highest probability to show: how often sure answers were right when train.py tested them
     groups: Sequence[Sequence[str]] = ()  # classes that are hard to tell apart
 
 

@@ -1,4 +1,4 @@
-"""Find a backbone of torchvision or timm by its name, as fastai's `vision_learner` takes it."""
+"""Find a backbone of torchvision or timm by its name, for fastai's `vision_learner`."""
 
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -10,7 +10,7 @@ from fastai.vision.learner import create_timm_model, create_vision_model, model_
 from torch import nn
 from torchvision import models
 
-SIZE = 256  # pixels; on the bear photos, 128 gives twice as many errors and more than 256 no fewer
+SIZE = 256  # pixels; on the bear photos, 128 pixels give twice as many errors, and more than 256 give no fewer
 
 
 def find_arch(name: str) -> str | Callable:
@@ -27,17 +27,17 @@ def find_arch(name: str) -> str | Callable:
     if timm.is_model(name):
         return name
     similar = ", ".join(get_close_matches(name, dict.fromkeys([*names, *timm.list_models()]))) or f"{ARCH}, resnet18"
-    raise WeightsError(f"Neither torchvision nor timm has a backbone {name}. There is, for example: {similar}.")
+    raise WeightsError(f"Neither torchvision nor timm has a backbone {name}. Try one of these: {similar}.")
 
 
 def input_size(arch: str) -> int:
-    """Return the input size of a backbone in pixels: `SIZE`, or its own if that is fixed, as for most transformers."""
+    """Return the input size of a backbone in pixels. Most transformers have a fixed size; otherwise it is `SIZE`."""
     cfg = timm.get_pretrained_cfg(arch) if timm.is_model(arch) else None
     return cfg.input_size[-1] if cfg and cfg.fixed_input_size else SIZE
 
 
 def create_body(name: str) -> nn.Module:
-    """Return the untrained body of the backbone `name`, cut off where `vision_learner` cuts it."""
+    """Return the untrained body of the backbone `name`: the layers that `vision_learner` keeps."""
     arch, head = find_arch(name), nn.Identity()
     if isinstance(arch, str):
         return create_timm_model(arch, 1, pretrained=False, custom_head=head)[0][0]

@@ -1,4 +1,4 @@
-"""Classify photos with an export: probabilities, the kind of answer, and the heatmap."""
+"""Classify photos with an export. Each answer has probabilities, a certainty and an activation map."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,17 +26,17 @@ def limits_of(learn: Learner) -> Limits:
 
 
 class Classifier:
-    """Classify one photo or several at once with an export. Use it from one thread only (fastai #3385).
+    """Classify one or several photos at once with an export. Use each `Classifier` in one thread only (fastai #3385).
 
-    With `detect`, a model of animals also looks at the animals that the detector finds (`create_squares`).
-    `strictness` multiplies the thresholds of "none of the classes" (`ood.stricter`). Networks that ONNX Runtime
-    computes use `threads` threads. Raises `ExportError`.
+    If `detect` is true and the classes are animals, also classify the animals that the detector finds
+    (`create_squares`). `strictness` multiplies the thresholds for "none of the classes" (`ood.stricter`). ONNX Runtime
+    uses `threads` threads. Raises `ExportError`.
     """
 
     def __init__(
         self, file: Path, trust: bool = False, detect: bool = True, strictness: float = 1.0, threads: int = THREADS
     ) -> None:
-        self.false_alarms: torch.Tensor | None = None  # their features, (pictures, n)
+        self.false_alarms: torch.Tensor | None = None  # features of known false alarms, (pictures, n)
         self.learn = open_export(file, trust)
         if not (isinstance(self.learn.model, nn.Sequential) and len(self.learn.model) == 2):
             raise ExportError(
@@ -47,7 +47,8 @@ class Classifier:
         if strictness != 1:
             self.be_stricter(file, strictness)
         speed_up(self.learn.model.eval(), threads)
-        # torch's threads wait for the slowest at each step. So they need cores of their own: the others open photos.
+        # At each step, torch's threads wait for the slowest one. So they use only half of the cores, and other
+        # processes open photos on the other half.
         self.threads = 1 if isinstance(self.learn.model[0], FastBody) else THREADS
         self.try_out(file, detect, threads)
 
@@ -58,13 +59,13 @@ class Classifier:
         self.learn.ood = ood.stricter(fitted, strictness)
 
     def try_out(self, file: Path, detect: bool, threads: int) -> None:
-        """Classify a blank photo. Raises `ExportError` if that fails: a file can describe a network that can't run."""
+        """Classify a blank photo. Raises `ExportError` if that fails, since a file may contain a broken network."""
         try:
             self.explains, self.limits = has_linear_head(self.learn), limits_of(self.learn)
             self.squares = create_squares(self.learn, detect, threads)
             [answer] = self.squares.ask([Image.new("RGB", (320, 240))])
             self.explain(answer), self.certainty(answer)
-        except Exception as e:  # layers raise many kinds
+        except Exception as e:  # layers can raise any exception
             raise ExportError(
                 f"{file} failed on a test photo ({type(e).__name__}). Train it again with train.py."
             ) from None
@@ -74,13 +75,13 @@ class Classifier:
             )
 
     def ask(self, photos: list[Image.Image]) -> list[tuple]:
-        """Classify RGB PIL images; return a tuple (probs, certainty, map, square, animal, all) for each.
+        """Classify RGB PIL images. Return a tuple (probs, certainty, map, square, animal, all) for each.
 
         `probs` is a dict from class to probability. `certainty` is the kind of answer, as in bears/model/answers.py.
-        `map` is the activation map of the top class, (h, w), or None if the head has none. `square` is the part of the
-        image that was classified: left, top, right, bottom in pixels. `animal` is the box of the animal in it, or None
-        if the detector's crop did not decide. If the detector has found several animals that show a class, `all` has a
-        tuple (box, probs, certainty) for each. The one in `animal` comes first. Otherwise it is empty.
+        `map` is the activation map of the top class, (h, w), or None if the head is not linear. `square` is the part of
+        the image that was classified: left, top, right, bottom in pixels. `animal` is the box of the detected animal in
+        this square, or None if the answer is not about a detected animal. `all` has a tuple (box, probs, certainty) for
+        each detected animal that shows a class, starting with `animal`. With fewer than two such animals it is empty.
         """
         torch.set_num_threads(self.threads)
         return [
@@ -89,9 +90,9 @@ class Classifier:
         ]
 
     def learn_false_alarms(self, photos: Iterable[Image.Image]) -> None:
-        """Answer `NONE` from now on for photos that resemble one of these more than the training photos.
+        """Learn false alarms: from now on, answer `NONE` for photos that resemble them more than training photos.
 
-        Raises `ExportError` if the export doesn't say what its training photos look like.
+        Raises `ExportError` if the export has no gallery of training photos.
         """
         if not getattr(self.learn, "ood", None):
             raise ExportError("This model never says that a photo shows none of its classes. Leave out --learn.")
@@ -101,7 +102,7 @@ class Classifier:
 
     @torch.no_grad()
     def features(self, answer: Answer) -> torch.Tensor:
-        """Return the features of the square that an answer is about: the input of the head's last layer, (1, n)."""
+        """Return the features of the classified square, which are the input of the head's last layer, (1, n)."""
         return self.learn.model[1][:-1](torch.stack([answer.fmap]))
 
     def probs(self, answer: Answer) -> dict[str, float]:
@@ -112,7 +113,7 @@ class Classifier:
         return [(answer.animal, self.probs(answer), self.certainty(answer)) for answer in animals]
 
     def certainty(self, answer: Answer) -> str:
-        """Return the kind of answer, one of four (`ood.certainty`). A known false alarm is `NONE`."""
+        """Return the kind of answer, as `ood.certainty` does. For a photo like a known false alarm, it is `NONE`."""
         if self.false_alarms is not None and ood.shows_known(self.learn.ood, self.features(answer), self.false_alarms):
             return NONE
         return ood.certainty(getattr(self.learn, "ood", None), answer.probs.tolist(), answer.score)

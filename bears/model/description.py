@@ -1,8 +1,8 @@
 """Describe an export in JSON, so that `open_export` can build the Learner without running a pickle.
 
-A pickle is a program, even if its contents are filtered. So the zip that `torch.save` writes gets one more record,
-`DESCRIPTION`. It names the backbone, head, classes and transforms as torch, torchvision, timm and fastai do. It also
-says which record has the bytes of which tensor. The class `Description` limits what a file may contain.
+A pickle is a program, and no filter makes it safe. So the zip file that `torch.save` writes gets one more record, the
+JSON `DESCRIPTION`. It has the classes, and the names of the backbone, layers and transforms in torch, torchvision, timm
+and fastai. For each tensor, it names the record with the tensor's bytes. The class `Description` limits the contents.
 """
 
 import io
@@ -107,7 +107,7 @@ class Strict(BaseModel):
 
 
 def one_of(parts: Parts) -> Any:
-    """Return the pydantic type for a list of `parts`. Each part is a dict with its `name` and arguments."""
+    """Return the pydantic type for a list of transforms or layers. Each is a dict with its `name` and arguments."""
     kinds = [
         create_model(
             cls.__name__, __base__=Strict, name=(Literal[full_name(cls)], ...), **{k: (v, ...) for k, v in args.items()}
@@ -118,12 +118,12 @@ def one_of(parts: Parts) -> Any:
 
 
 def full_name(cls: type) -> str:
-    """Return `fastai.Flatten` for fastai's `Flatten`, since torch has a class of this name, too."""
+    """Return the name of a class with its library, such as `fastai.Flatten`, since torch also has a `Flatten`."""
     return f"{cls.__module__.split('.')[0]}.{cls.__name__}"
 
 
 class Record(Strict):
-    """Say where the bytes of a tensor are: the record's name in the zip, its dtype and shape."""
+    """Describe a tensor: the name of the record with its bytes in the zip file, its dtype and its shape."""
 
     record: Annotated[str, StringConstraints(pattern=r"^data/\d{1,7}$")]
     dtype: Literal[tuple(DTYPES)]
@@ -140,7 +140,7 @@ def all_different(names: list[str]) -> list[str]:
 
 
 class Description(Strict):
-    """Check the description in an export. The head's weights include the temperature of the calibration."""
+    """Hold the checked description of an export. The head's weights include the temperature of the calibration."""
 
     format: Literal[1]
     arch: Name
@@ -154,7 +154,7 @@ class Description(Strict):
 
     @model_validator(mode="after")
     def check_answers(self) -> "Description":
-        """Refuse invalid groups and probabilities in `ood` (`ood.certainty` explains its keys)."""
+        """Reject invalid groups and probabilities in `ood`. The function `ood.certainty` explains these keys."""
         fitted: dict[str, Any] = dict(self.ood or {})
         groups = fitted.pop("groups", [])
         assert isinstance(groups, list) and list not in map(type, fitted.values()), "only groups are lists"
@@ -173,7 +173,7 @@ class Indescribable(BearsError):
 
 
 def describe(learn: Learner, data: bytes) -> Description:
-    """Return the `Description` of a Learner made by `for_inference`. The zip `data` has its tensors.
+    """Return the `Description` of a Learner that `for_inference` made. `data` is the zip file with its tensors.
 
     Raises `Indescribable`.
     """
@@ -199,20 +199,20 @@ def describe(learn: Learner, data: bytes) -> Description:
 
 
 def describe_part(part: Any, known: Parts) -> dict[str, Any]:
-    """Return the name and arguments of a transform or layer. Raises `Indescribable` if its class is not `known`."""
+    """Return the name and arguments of a transform or layer. Raises `Indescribable` if its class isn't in `known`."""
     cls = augment.AffineCoordTfm if isinstance(part, augment.AffineCoordTfm) else type(part)
     if cls not in known:
         raise Indescribable(f"{cls.__name__}")
     arguments = {name: plain(getattr(part, name)) for name in known[cls]}
-    if "bias" in arguments:  # a layer keeps the values of its bias, not whether it has one
+    if "bias" in arguments:  # a layer stores the values of its bias, not the argument `bias`
         arguments["bias"] = part.bias is not None
-    if known is ITEM_TFMS and "size" in arguments:  # given as (height, width), but fastai keeps (width, height)
+    if known is ITEM_TFMS and "size" in arguments:  # the argument is (height, width), but fastai stores (width, height)
         arguments["size"].reverse()
     return {"name": full_name(cls), **arguments}
 
 
 def plain(value: Any) -> Any:
-    """Convert an attribute of a transform or layer to JSON, in the form of the argument that created it."""
+    """Convert an attribute of a transform or layer to a JSON value that its constructor accepts."""
     if isinstance(value, torch.Tensor):
         return value.flatten().tolist()
     if isinstance(value, (tuple, list)):
@@ -221,15 +221,15 @@ def plain(value: Any) -> Any:
 
 
 def tensors_of(model: nn.Module, fitted: dict | None) -> dict[str, torch.Tensor]:
-    """Return all tensors of an export by name, floats in half precision as in the file."""
+    """Return all tensors of an export, as a dict by name. Floats have half precision, as in the file."""
     tensors = {f"model.{name}": t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
     return tensors | {f"ood.{name}": t for name, t in (fitted or {}).items() if isinstance(t, torch.Tensor)}
 
 
 def find_records(tensors: dict[str, torch.Tensor], data: bytes) -> dict[str, Any]:
-    """Find each tensor's record in the zip `data` by its bytes.
+    """Find the record of each tensor in the zip file `data`, by comparing bytes.
 
-    Return the record's name with the tensor's dtype and shape.
+    Return a dict from the name of each tensor to the name of its record, its dtype and its shape.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         records: dict[bytes, list[str]] = {}
@@ -247,7 +247,7 @@ def find_records(tensors: dict[str, torch.Tensor], data: bytes) -> dict[str, Any
 
 
 def add_description(data: bytes, description: Description) -> bytes:
-    """Return the bytes of the zip `data` with a `Description` in it."""
+    """Add a `Description` to the zip file `data`, and return the bytes of the new file."""
     buffer = io.BytesIO(data)
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr(zipfile.ZipInfo(DESCRIPTION), description.model_dump_json())
@@ -264,7 +264,8 @@ class Undescribed(BearsError):
 def open_described(file: Path | BinaryIO) -> Learner:
     """Build the Learner that `file` (a path or file object) describes, on the CPU and ready for `predict`.
 
-    Raises `Undescribed`, `ExportError` for contents that are not allowed, and any exception for a damaged file.
+    Raises `Undescribed` if there is no description, and `ExportError` for contents that aren't allowed. A damaged file
+    can raise any exception.
     """
     with zipfile.ZipFile(file) as archive:
         return build(archive)
@@ -280,7 +281,7 @@ def build(archive: zipfile.ZipFile) -> Learner:
     if size > 2 * sum(info.compress_size for info in archive.infolist()):  # twice, since tensors may share a record
         raise ExportError("it describes more data than it contains")
     tensors = {name: read_tensor(archive, record) for name, record in description.tensors.items()}
-    # Check the shapes first, so that a small file can't make this allocate a large network.
+    # Check the shapes first, so that a small file can't make this function allocate a large network.
     check_shapes(outline(description).state_dict(), description)
     model = create_network(description)
     model.load_state_dict(with_prefix(tensors, "model."))
@@ -296,7 +297,7 @@ def with_prefix(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, Any]
 
 
 def outline(description: Description) -> nn.Sequential:
-    """Create the network without allocating memory for its weights, and return it."""
+    """Return the described network. If possible, allocate no memory for its weights."""
     try:
         with torch.device("meta"):
             return create_network(description)
@@ -329,7 +330,7 @@ def read_tensor(archive: zipfile.ZipFile, record: Record) -> torch.Tensor:
 
 
 def create_dls(description: Description) -> DataLoaders:
-    """Return empty DataLoaders with what `test_dl` and `predict` need: the transforms and the classes."""
+    """Return empty DataLoaders with the transforms and the classes, which `test_dl` and `predict` need."""
     photos = TfmdLists(
         [], [PILImage.create], types=[(Path, str, torch.Tensor, np.ndarray, bytes, Image.Image), PILImage]
     )

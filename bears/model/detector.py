@@ -1,7 +1,7 @@
 """Find animals in a photo with a small network that was trained on photos from trail cameras.
 
 The network is MegadetectorLite, which DrivenData distilled from MegaDetector (YOLOX-tiny, 5 million parameters, one
-class: animal). bears/model/detector.md says where it comes from. benchmarks/export_detector.py made the file.
+class: animal). bears/model/detector.md has its source and licence. benchmarks/export_detector.py wrote its ONNX file.
 """
 
 import gzip
@@ -32,8 +32,8 @@ class Detector:
     def find_animals(self, photo: Image.Image, side: int = SIDE) -> tuple[np.ndarray, np.ndarray]:
         """Return the boxes of the animals in an RGB photo, and their scores from 0 to 1, best first.
 
-        Boxes are (animals, 4): left, top, right, bottom in pixels of the photo. Scores are (animals,). The photo is
-        resized for the network so that its longer side has about `side` pixels.
+        Boxes are (animals, 4): left, top, right, bottom in pixels of the photo. Scores are (animals,). The network gets
+        the photo with a longer side of about `side` pixels.
         """
         width, height = (max(2, round(n * side / max(photo.size) / CELL)) * CELL for n in photo.size)
         pixels = np.asarray(photo.resize((width, height), Image.Resampling.BILINEAR), np.float32)
@@ -47,7 +47,7 @@ class Detector:
 
 
 def read(file: Path) -> bytes:
-    """Return the network as ONNX bytes. Raises `DetectorError` if the file is missing or another one."""
+    """Return the network as ONNX bytes. Raises `DetectorError` if the file is missing or has other contents."""
     try:
         data = file.read_bytes()
     except OSError as e:

@@ -1,7 +1,7 @@
-"""Write a Learner as an `export.pkl` that opens on any system, and open such a file.
+"""Write a Learner to an `export.pkl` that opens on any system, and open exports.
 
-`learn.export` stores Python bytecode, which crashes other Python versions, and paths, which Windows can't open. This
-module stores plain imports only, with the standard library's pickle, and the weights in half precision.
+fastai's `learn.export` stores Python bytecode, which crashes other Python versions, and paths, which Windows can't
+open. This module stores neither. It uses the standard library's pickle, and stores weights in half precision.
 """
 
 import io
@@ -31,7 +31,7 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 class HalfPrecision:
-    """Pickle a model in half precision. Unpickling calls torch's `Module.float`, and none of our code."""
+    """Pickle a model in half precision. Unpickling calls torch's `Module.float`, and no code of this project."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.model = model
@@ -41,24 +41,24 @@ class HalfPrecision:
 
 
 def export(learn: Learner, file: Path) -> None:
-    """Write what `learn.export(file)` writes, but portable and at half the size.
+    """Export a Learner like `learn.export(file)`, but to a file that is portable and half the size.
 
-    The file contains a description (bears/model/description.py), so that `open_export` need not trust it. If a network
-    has layers of your own, it can't be described, and a warning is printed. Raises `ExportError` if `file` can't be
-    written; the previous file is kept then.
+    The file contains a description (bears/model/description.py), so `open_export` can open it without running a pickle.
+    If a network has custom layers, it can't be described, and a warning is printed. Raises `ExportError` if `file`
+    can't be written. In that case, an earlier file with the same name is unchanged.
     """
     data = as_bytes(lean := for_inference(learn))
     try:
         data = add_description(data, describe(lean, data))
         open_described(io.BytesIO(data))
-    except Exception as e:  # a network of somebody's own can fail in any way
+    except Exception as e:  # a custom network can raise any exception
         why = e if isinstance(e, BearsError) else f"{type(e).__name__}: {' '.join(str(e).split()):.200}"
         print_line(f"· {file} can only be opened with --trust-model, since app.py can't rebuild it safely: {why}")
     write_whole(file, data)
 
 
 def as_bytes(learn: Learner) -> bytes:
-    """Return what `learn.export` writes, with the weights in half precision and without Python bytecode."""
+    """Return the bytes that `learn.export` would write, but with half-precision weights and no Python bytecode."""
     Path.__module__ = "pathlib"  # Python 3.13 would write pathlib._local, which no other version has
     buffer, model = io.BytesIO(), learn.model
     learn.model = HalfPrecision(model)
@@ -68,9 +68,9 @@ def as_bytes(learn: Learner) -> bytes:
 
 
 def for_inference(learn: Learner) -> Learner:
-    """Return a copy of `learn` for prediction, without photos, augmentation, optimizer, paths and our own code.
+    """Return a copy of `learn` for prediction, without photos, augmentation, optimizer, paths and project code.
 
-    It contains nothing random, so the same weights make the same file.
+    The copy contains nothing random, so equal weights give equal files.
     """
     dls = learn.dls.new_empty()
     for dl in dls.loaders:
@@ -79,7 +79,7 @@ def for_inference(learn: Learner) -> Learner:
             tfms = [tfm for tfm in getattr(dl, name).fs if not is_augmentation(tfm)]
             setattr(dl, name, Pipeline(tfms))
             for tfm in tfms:
-                vars(tfm).pop("pcts", None)  # Resize keeps where it cropped its latest photo
+                vars(tfm).pop("pcts", None)  # Resize remembers where it cropped its latest photo
         for tl in dl.dataset.tls:
             without_traces(tl)
     model = learn.model.cpu().to(memory_format=torch.contiguous_format)
@@ -97,9 +97,10 @@ def is_augmentation(tfm: Any) -> bool:
 
 
 def export_examples(interp: interpret.Interpretation, folder: Path) -> None:
-    """Save an example photo as `folder/LABEL.jpg` for each class that has none there yet.
+    """Save an example photo of each class as `folder/LABEL.jpg`, unless that file exists.
 
-    It is the photo with the smallest loss in `interp`, upright and without metadata such as where it was taken.
+    The example is the photo of the class with the smallest loss in `interp`. It is saved upright and without metadata,
+    such as the place where it was taken.
     """
     check_writable(folder)
     _, _, files = interp.top_losses(largest=False, items=True)
@@ -109,7 +110,7 @@ def export_examples(interp: interpret.Interpretation, folder: Path) -> None:
 
 
 def without_traces(tl: Any) -> None:
-    """Remove our `open_photo` from a `TfmdLists`, and all traces of the training photos."""
+    """Remove this project's `open_photo` from a `TfmdLists`, and all traces of the training photos."""
     own = [tfm.name == open_photo.__name__ for tfm in tl.tfms.fs]
     tl.tfms = Pipeline([tfm for tfm, ours in zip(tl.tfms.fs, own) if not ours])
     tl.types = [Path if isinstance(t, type) and issubclass(t, Path) else t for t in tl.types[sum(own) :]]
@@ -121,8 +122,8 @@ def without_traces(tl: Any) -> None:
 def open_export(file: Path, trust: bool = False) -> Learner:
     """Return the Learner in `file`, on the CPU, ready for `predict` and without a progress bar.
 
-    A file written by `export` is built from its description, and no code in it runs. Any other fastai export opens only
-    with `trust`, since a pickle can run any code. Raises `ExportError`.
+    If the function `export` wrote the file, build the Learner from the description in it, without running any code in
+    the file. Other fastai exports only open if `trust` is true, since a pickle can run any code. Raises `ExportError`.
     """
     try:
         learn = load_pickle(file) if trust else open_described(file)
@@ -135,7 +136,7 @@ def open_export(file: Path, trust: bool = False) -> Learner:
         ) from None
     except UnboundLocalError:  # fastai's load_learner raises this if a module is not installed
         raise ExportError(f"{file} needs a package that is not installed here. Train it again with train.py.") from None
-    except Exception as e:  # a damaged file, or one of another program, can raise anything
+    except Exception as e:  # a damaged file, or a file of another program, can raise any exception
         if is_lfs_pointer(file):
             raise ExportError(
                 f"{file} is a Git LFS pointer, not the model itself. Fetch the model with `git lfs pull`."
@@ -154,16 +155,16 @@ def open_export(file: Path, trust: bool = False) -> Learner:
 
 
 def is_lfs_pointer(file: Path) -> bool:
-    """Return whether `file` is only Git's placeholder for a large file that it has not downloaded."""
+    """Return whether `file` is a Git LFS pointer, a placeholder for a large file that isn't downloaded yet."""
     try:
         with open(file, "rb") as f:
             return f.read(len(LFS_POINTER)) == LFS_POINTER
-    except OSError:  # it can't be read
+    except OSError:  # the file can't be read
         return False
 
 
 def make_labels_text(learn: Learner) -> None:
-    """Convert labels to text in the same order: numbers, or `False` and `True` as of Lesson 1's `is_cat`."""
+    """Convert labels to text and keep their order. Labels may be numbers, or booleans such as Lesson 1's `is_cat`."""
     for dl in learn.dls.loaders:
         for tfm in chain.from_iterable(tl.tfms.fs for tl in getattr(dl.dataset, "tls", ())):
             if isinstance(tfm, Categorize):

@@ -1,7 +1,7 @@
 """Show which parts of a photo counted most, as a class activation map.
 
 See Zhou et al. 2016, https://arxiv.org/abs/1512.04150. With a linear head on average-pooled features the map is exact:
-its mean over the photo is the class's logit, without the bias.
+its mean is the logit of the class, without the bias.
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from PIL import Image, ImageColor, ImageDraw
 if TYPE_CHECKING:  # the app's main process doesn't import torch
     from torch import Tensor, nn
 
-LINE = 400  # an outline is 1/400 of the photo's longer side; bears/web/offline/heatmap.js has the same number
-# Matplotlib's "inferno" in eight steps. The app says "brighter areas counted more", so any other must go from dark to
-# bright, too. bears/offline/site.py passes these colours to the offline version.
+LINE = 400  # the width of an outline is 1/400 of the photo's longer side, as in bears/web/offline/heatmap.js
+# Matplotlib's colour map "inferno" in eight steps. Another colour map must also go from dark to bright, since the app
+# says "brighter areas counted more". bears/offline/site.py passes these colours to the offline version.
 INFERNO = ["#000004", "#280b54", "#65156e", "#9f2a63", "#d44842", "#f57d15", "#fac127", "#fcffa4"]
 
 
 def activation_map(fmap: "Tensor", linear: "nn.Linear", label: "int | Tensor") -> np.ndarray:
-    """Return the evidence for class number `label` in each cell, float32 (h, w), from the body's map (n, h, w)."""
+    """Return the evidence for class number `label` in each cell of a feature map (n, h, w), as float32 (h, w)."""
     return (linear.weight[label] @ fmap.flatten(1)).view(fmap.shape[1:]).detach().numpy()
 
 
 def find_peak(cam: np.ndarray, box: tuple) -> tuple[float, float]:
-    """Return x and y, in pixels, of the middle of the brightest cell of `cam`, which covers the square `box`."""
+    """Return x and y of the middle of the brightest cell, in pixels. The map `cam` covers the square `box`."""
     row, column = np.unravel_index(cam.argmax(), cam.shape)
     left, top, right, bottom = box
     x, y = (column + 0.5) / cam.shape[1], (row + 0.5) / cam.shape[0]
@@ -41,9 +41,9 @@ def is_inside(place: tuple[float, float], box: Sequence[float], margin: float = 
 def draw_heatmap(
     photo: Image.Image, cam: np.ndarray | None, box: tuple, animal: tuple | None = None
 ) -> Image.Image | None:
-    """Return the RGB `photo` with the activation map `cam` drawn over its square `box`; None without a map.
+    """Return a copy of an RGB photo with the activation map `cam` over its square `box`, or None if `cam` is None.
 
-    Brighter areas counted more. The box of the `animal` is outlined if there is one, else the square.
+    Brighter areas counted more. Outline the box `animal` if it is given, or else the square.
     """
     if cam is None:
         return None
@@ -58,7 +58,7 @@ def draw_heatmap(
 
 
 def outline(photo: Image.Image, box: tuple) -> Image.Image:
-    """Draw a white line around a box and a black one inside it, so that one of them shows on any photo."""
+    """Draw a white line around a box, and a black line inside it, so that one is visible on any photo."""
     left, top, right, bottom = box
     width, draw = max(1, max(photo.size) // LINE), ImageDraw.Draw(photo)
     for colour, lines in (("black", 2), ("white", 1)):
@@ -67,7 +67,7 @@ def outline(photo: Image.Image, box: tuple) -> Image.Image:
 
 
 def palette(colours: list[str]) -> np.ndarray:
-    """Return a palette for `Image.putpalette`: 256 colours, interpolated between the given ones, uint8 (256, 3)."""
+    """Return a palette for `Image.putpalette`: 256 colours that are interpolated between `colours`, uint8 (256, 3)."""
     stops = np.array([ImageColor.getrgb(c) for c in colours])
     at = np.linspace(0, len(colours) - 1, 256)
     return np.stack([np.interp(at, range(len(colours)), channel) for channel in stops.T], axis=1).astype(np.uint8)

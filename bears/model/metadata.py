@@ -1,4 +1,4 @@
-"""Read export.json, which train.py writes next to a model, and put its error rate into words."""
+"""Read export.json, which train.py writes next to a model, and describe the model's error rate in words."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ def read_facts(model: Path) -> dict:
 
 
 def public(facts: dict) -> dict:
-    """Return the facts that may be published: no names of photos and no remarks about them."""
+    """Return the facts that may be published. Leave out names of photos, and remarks about photos."""
     return {name: figures(facts[name]) if name in FIGURES else facts[name] for name in PUBLIC if name in facts}
 
 
@@ -27,7 +27,7 @@ def figures(value: dict) -> dict:
 
 
 def too_uncertain(estimate: dict) -> bool:
-    """Return whether an error was measured on too few photos: its 95% interval is more than 0.3 wide.
+    """Return whether an error rate was measured on too few photos, so its 95% interval is wider than 0.3.
 
     `estimate` is a result of `error_summary` in bears/learning/metrics.py.
     """
@@ -36,7 +36,7 @@ def too_uncertain(estimate: dict) -> bool:
 
 
 def errors(estimate: dict) -> str:
-    """Return an `error_summary` in words: `got 3 of 200 wrong: an error rate of 1.5%. On similar photos, ...`."""
+    """Describe an `error_summary` in words: `got 3 of 200 wrong: an error rate of 1.5%. On similar photos, ...`."""
     cases = f"got {estimate['errors']} of {estimate['photos']} wrong"
     if too_uncertain(estimate):
         return f"{cases}, too few to mean anything."
@@ -45,7 +45,7 @@ def errors(estimate: dict) -> str:
 
 
 def estimate(facts: dict) -> dict:
-    """Return the best estimate of the error: by source if sources are known, else by folds, else by validation."""
+    """Return the best error estimate in export.json: by source, else from cross-validation, else from validation."""
     return facts.get("by_source") or facts.get("cross_validation") or facts["validation"]
 
 
@@ -61,6 +61,6 @@ def error_sentence(facts: dict) -> str:
 
 
 def when_sure(facts: dict) -> str:
-    """Return a sentence about how many sure answers were wrong on photos from unseen sources, or an empty text."""
+    """Return a sentence with the number of wrong sure answers on photos from new sources, or an empty text."""
     sure = facts.get("when_sure")
     return f" Among {sure['photos']} answers that it called sure, {sure['errors']} were wrong." if sure else ""

@@ -1,14 +1,15 @@
 """Decide whether a photo shows any of the classes (out-of-distribution detection).
 
-Softmax can't tell, since its outputs always add up to 1. The score here has two factors. The first is how similar the
-photo is to the training photos: the mean cosine similarity to the five nearest of them (Sun et al. 2022,
-https://arxiv.org/abs/2204.06507). The second is whether ImageNet's classifier sees the training photos' categories in
-the photo, and not other categories that are close to them. Without it, a panda would count as a bear.
+Softmax can't decide this, since its outputs always add up to 1. So each photo gets a score, the product of two numbers.
+The first is the mean cosine similarity to the five most similar training photos (Sun et al. 2022,
+https://arxiv.org/abs/2204.06507). The second comes from the classifier of ImageNet that the body was trained with. It
+is the probability of the training photos' own categories against similar categories. Without the second number, a panda
+would count as a bear.
 
-Photos from the web are good ones, and a score fitted to them alone rejects photos taken at night. So degraded copies of
-the training photos (bears/learning/degrade.py) make up half of the gallery. The thresholds are quantiles of the copies'
-scores (split conformal prediction, Vovk et al. 2005). So this share of photos that are as bad as the copies is
-rejected, and a smaller share of better photos.
+Photos from the web are sharp and well lit. A score fitted to them alone would reject photos taken at night. So half of
+the gallery are degraded copies of training photos (bears/learning/degrade.py). The thresholds are quantiles of the
+copies' scores (split conformal prediction, Vovk et al. 2005). With a quantile of 6%, about 6% of photos as bad as the
+copies are rejected, and fewer of better photos.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,9 +24,9 @@ from torch.nn.functional import normalize
 
 NEIGHBOURS = 5
 GALLERY = 800  # training photos and copies to compare with; they take 2 MB of the export
-RIVALS = 256  # how many of ImageNet's categories count as close to the classes
+RIVALS = 256  # how many of ImageNet's other categories count as similar to the classes
 RIVALS_OF_GOOD_PHOTOS = 64  # the same, if there are no copies
-MAX_RIVAL_SHARE = 0.2  # if more of the training photos look like rivals, ImageNet isn't used; for the bears it is 0.03
+MAX_RIVAL_SHARE = 0.2  # ImageNet isn't used if more training photos look like rivals; 0.03 of the bears do
 SHARE_POWER = 0.25  # with copies, gives ImageNet's answer less weight, since it is often wrong about bad photos
 TURNED_AWAY = 0.06  # the share of the copies that is "none of the classes"
 UNSURE = 0.08  # the share of the copies that is "not sure" or "none of the classes"
@@ -42,12 +43,12 @@ def fit(
     seed: int = 42,
     copies: Sequence[Tensor] = (),
 ) -> tuple[dict, ndarray]:
-    """Choose the gallery and the thresholds. Return both in a dict, then the near-duplicate groups of the gallery.
+    """Choose the gallery and the thresholds. Return a dict with both, and the near-duplicate groups of the gallery.
 
-    The dict has all that `score` needs, as half-precision tensors and floats. `features` has the shape (photos, n).
-    `labels` has the class of each photo and `groups` its number from `group_near_duplicates`, both (photos,).
-    `classifier` is the (weight, bias) of the ImageNet classifier on the same features, if the body came with one.
-    `copies` are the features of degraded copies of the same photos, each (photos, n).
+    The dict has everything that `score` needs, as half-precision tensors and floats. `features` has the shape
+    (photos, n). `labels` has the class of each photo, and `groups` its number from `group_near_duplicates`, both
+    (photos,). `classifier` is the (weight, bias) of the ImageNet classifier on the same features, if the body has one.
+    `copies` has a tensor (photos, n) for each kind of degraded copy, with the features of the copies.
     """
     chosen = sample_gallery(labels, seed, GALLERY // 2 if copies else GALLERY)
     gallery, gallery_groups = features[chosen], groups[chosen]
@@ -70,9 +71,9 @@ def fit(
 
 
 def sample_gallery(labels: ndarray, seed: int, size: int = GALLERY) -> ndarray:
-    """Draw about `size` photos at random, equally many of each class, and return their positions in order.
+    """Draw about `size` photos at random, the same number from each class. Return their positions, sorted.
 
-    A class gets more than `NEIGHBOURS` photos if it has them, since a photo is compared with that many.
+    Draw at least `NEIGHBOURS` + 1 photos of a class if it has so many. A photo is compared with `NEIGHBOURS` photos.
     """
     if len(labels) <= size:
         return np.arange(len(labels))
@@ -84,11 +85,11 @@ def sample_gallery(labels: ndarray, seed: int, size: int = GALLERY) -> ndarray:
 def own_and_rivals(
     features: Tensor, labels: ndarray, groups: ndarray, weight: Tensor, bias: Tensor, rivals: int
 ) -> dict:
-    """Return ImageNet's weights for the categories in the training photos, and for the closest other categories.
+    """Return the weights of the ImageNet classifier for the own categories of the training photos and their rivals.
 
-    The dict is empty if ImageNet has no category for the classes, or if too many training photos look like one of the
-    other categories. For example, a few dozen photos of dogs don't show all breeds. The missing breeds would then count
-    as other categories.
+    Own categories are those that the classifier often sees in the training photos. Rivals are the most similar other
+    categories. The dict is empty if there are no own categories, or if too many training photos look like a rival. For
+    example, a few dozen photos of dogs don't show all breeds, so the missing breeds would be rivals.
     """
     guesses = (features @ weight.T + bias).argmax(dim=1).numpy()
     own = {c for label in set(labels) for c in frequent_categories(guesses[labels == label], groups[labels == label])}
@@ -104,7 +105,7 @@ def own_and_rivals(
 
 
 def frequent_categories(guesses: ndarray, groups: ndarray) -> Iterator[int]:
-    """Yield ImageNet's categories that are ranked first for 3% of a class, and for three different photos."""
+    """Yield ImageNet's categories that are ranked first for at least 3% of a class and three different photos."""
     for c in set(guesses.tolist()):
         photos = guesses == c
         if photos.mean() >= 0.03 and len(set(groups[photos])) >= 3:
@@ -112,15 +113,15 @@ def frequent_categories(guesses: ndarray, groups: ndarray) -> Iterator[int]:
 
 
 def score(detector: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
-    """Return how similar each photo is to the training photos, float32 (photos,). 1 means identical.
+    """Return a score for each photo, float32 (photos,): from 0, unlike the training photos, to 1, identical to them.
 
-    `allowed` (photos, gallery) says which training photos each photo may be compared with.
+    `allowed`, bool (photos, gallery), says which photos of the gallery each photo may be compared with.
     """
     return likeness(detector, features, allowed).clamp(min=0) * own_share(detector, features) ** detector["share_power"]
 
 
 def likeness(detector: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
-    """Return the mean cosine similarity of each photo to its nearest training photos, (photos,)."""
+    """Return the mean cosine similarity of each photo to the most similar photos of the gallery, (photos,)."""
     similarity = normalize(features) @ detector["gallery"].float().T
     if allowed is not None:
         similarity[~allowed] = -1
@@ -128,7 +129,7 @@ def likeness(detector: dict, features: Tensor, allowed: Tensor | None = None) ->
 
 
 def shows_known(detector: dict, features: Tensor, known: Tensor, margin: float = MARGIN) -> Tensor:
-    """Return whether each photo is more similar to one of the `known` photos than to the training photos, (photos,)."""
+    """Return whether each photo resembles a `known` photo more than the training photos, by `margin`, (photos,)."""
     nearest = (normalize(features) @ normalize(known).T).amax(dim=1)
     return nearest > likeness(detector, features) + margin
 
@@ -136,9 +137,10 @@ def shows_known(detector: dict, features: Tensor, known: Tensor, margin: float =
 def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) -> str:
     """Return the kind of answer for one photo: `NONE`, `UNSURE`, `GROUP` (one of several similar classes) or `SURE`.
 
-    `probs` has the probability of each class. `score` is what the function `score` returned, or None if nothing was
-    fitted. `fitted` may have `likely`, the probability that a sure answer needs, and `groups`, lists of class numbers.
-    bears/web/offline/squares.js has the same rule, and tests/answers.json has cases for both.
+    `probs` has the probability of each class. `score` is the result of the function `score`, or None for a model
+    without a gallery. `fitted` is the dict that `fit` returned, or None. It may have `likely`, the probability that a
+    sure answer needs, and `groups`, lists of class numbers. bears/web/offline/squares.js has the same rule in
+    JavaScript. tests/answers.json has test cases for both.
     """
     fitted = fitted or {}
     if score is not None and shows_none(fitted, score):
@@ -158,27 +160,27 @@ def stricter(fitted: dict, strictness: float) -> dict:
 
 
 def in_single_precision(fitted: dict) -> dict:
-    """Return `fitted` in single precision, so that `score` need not convert it each time.
+    """Return `fitted` with tensors in single precision, so that `score` doesn't convert them for each photo.
 
-    Exports have half precision.
+    Exports store half precision.
     """
     return {name: value.float() if isinstance(value, Tensor) else value for name, value in fitted.items()}
 
 
 def shows_none(detector: dict, score: Any) -> Any:
-    """Return whether a photo with this score shows none of the classes. Takes a number, array or tensor."""
+    """Return whether a photo with this score shows none of the classes. `score` is a number, array or tensor."""
     return score < detector["threshold"]
 
 
 def may_show_none(detector: dict, score: Any) -> Any:
-    """Return whether a photo with this score may show none of the classes. Takes a number, array or tensor."""
+    """Return whether a photo with this score may show none of the classes. `score` is a number, array or tensor."""
     return score < detector["sure"]
 
 
 def own_share(detector: dict, features: Tensor) -> Tensor:
-    """Return the probability that ImageNet sees the classes' own categories and not their rivals, (photos,).
+    """Return the probability that the ImageNet classifier sees an own category of the classes, not a rival, (photos,).
 
-    It is 1 if the classes have no such categories.
+    If the classes have no own categories, it is 1.
     """
     if "own" not in detector:
         return features.new_ones(features.shape[0])
@@ -187,9 +189,9 @@ def own_share(detector: dict, features: Tensor) -> Tensor:
 
 
 def left_out_scores(detector: dict, features: Tensor, groups: ndarray, gallery_groups: ndarray) -> ndarray:
-    """Return the scores of training photos or copies.
+    """Return the scores of training photos or of their copies, (photos,).
 
-    Each is compared with all photos except its own near-duplicates.
+    Each photo is compared with all photos of the gallery except its own near-duplicates.
     """
     allowed = torch.tensor(groups[:, None] != gallery_groups[None])
     return score(detector, features, allowed).numpy()

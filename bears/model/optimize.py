@@ -1,6 +1,6 @@
-"""Make a network faster on a CPU: ONNX Runtime computes its body. benchmarks/serve.py measures the gain.
+"""Make a network faster on a CPU by running its body in ONNX Runtime. benchmarks/serve.py measures the gain.
 
-Training computes its features in the same way.
+Training computes features in the same way.
 """
 
 import ctypes
@@ -18,17 +18,17 @@ from timm.layers import BatchNormAct2d, Conv2dSame
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-OPSET = 17  # of ONNX; the offline version has its own (bears/offline/graph.py)
+OPSET = 17  # version of ONNX's operators; the offline version sets its own (bears/offline/graph.py)
 # Options of glibc's mallopt by their codes in malloc.h: M_MMAP_THRESHOLD and M_TRIM_THRESHOLD (bytes), M_ARENA_MAX
 MALLOPT = {-3: 2**30, -1: 2**30, -8: 1}
 
 
 class NotConvertedError(Exception):
-    """Say that a network has a layer that `as_onnx` doesn't know."""
+    """Report a network that `as_onnx` can't convert, for example because of an unknown layer."""
 
 
 def speed_up(model: nn.Sequential, threads: int = THREADS) -> None:
-    """Change a model (body and head, in eval mode) in place, so that it gives the same answers faster."""
+    """Make a model (body and head, in eval mode) faster. Change it in place; its answers stay the same."""
     fuse(model[0])
     try:
         model[0] = FastBody(model[0], threads)
@@ -38,7 +38,7 @@ def speed_up(model: nn.Sequential, threads: int = THREADS) -> None:
 
 
 class FastBody(nn.Module):
-    """Compute the map (photos, n, rows, columns) of pictures (photos, 3, h, w) as a convolutional body does.
+    """Replace a convolutional body: convert pictures (photos, 3, h, w) to feature maps (photos, n, rows, columns).
 
     Raises `NotConvertedError`.
     """
@@ -53,13 +53,13 @@ class FastBody(nn.Module):
 
 
 def as_onnx(body: nn.Module) -> bytes:
-    """Return a body as an ONNX file's bytes, for pictures of any size. Raises `NotConvertedError`.
+    """Convert a body to the bytes of an ONNX file, for pictures of any size. Raises `NotConvertedError`.
 
-    torch's exporter would take ten seconds at each start.
+    torch's own exporter would take ten seconds at each start.
     """
     try:
         start, *steps = Tracer().trace(body).nodes
-    except Exception as e:  # any Python code may depend on the picture
+    except Exception as e:  # Python code that depends on the picture can't be traced
         raise NotConvertedError(type(e).__name__) from None
     weights: list[TensorProto] = []
     nodes = [helper.make_node("Identity", ["pictures"], [start.name])]
@@ -78,7 +78,7 @@ class Tracer(fx.Tracer):
 
 
 def convert(step: fx.Node, body: nn.Module, weights: list[TensorProto]) -> Any:
-    """Return the ONNX node of a step of a network, and add its weights to `weights`. Raises `NotConvertedError`."""
+    """Convert a traced step to an ONNX node. Add its weights to the list `weights`. Raises `NotConvertedError`."""
     inputs = [arg.name for arg in step.args if isinstance(arg, fx.Node)]
     if step.op == "output":
         return helper.make_node("Identity", inputs, ["fmaps"])
@@ -93,7 +93,7 @@ def convert(step: fx.Node, body: nn.Module, weights: list[TensorProto]) -> Any:
 
 
 def describe(layer: nn.Module) -> tuple[str, list[torch.Tensor], dict]:
-    """Return a layer's kind in ONNX, its weights, and its options. Raises `NotConvertedError`."""
+    """Return a layer's operator in ONNX, its weights and its options. Raises `NotConvertedError`."""
     match layer:
         case nn.Conv2d(padding_mode="zeros"):
             tensors = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
@@ -141,7 +141,7 @@ def fuse(module: nn.Module) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Use one thread of torch: for matrices as small as a head's, more threads only wait for each other."""
+    """Use one torch thread during the `with` block. More threads don't help with matrices as small as a head's."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -151,7 +151,7 @@ def one_thread() -> Iterator[None]:
 
 
 def keep_memory() -> None:
-    """Let glibc keep freed memory for the next batch. Without this, a tenth of the time goes into getting it again."""
+    """Let glibc keep freed memory for the next batch. Otherwise, 10% of the time is spent on allocating it again."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc and hasattr(libc, "mallopt"):
         gc.collect()

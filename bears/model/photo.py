@@ -1,10 +1,10 @@
 """Open photos safely. The app, training and all commands open every photo with this module.
 
-Gradio's image component and `PIL.Image.open` each get some real photos wrong. They show them sideways or too bright, or
-decode a small file that unpacks to gigabytes. So they never get an uploaded file, only photos that this module decoded.
+Gradio's image component and `PIL.Image.open` show some photos sideways or too bright, and unpack small files to
+gigabytes. So Gradio never opens an uploaded file. It only gets photos that this module has decoded.
 
-Most bad files are refused before they are decoded. The app decodes the others in worker processes that it can stop at
-any time (bears/app/decode_workers.py).
+Most bad files are rejected before they are decoded. The app decodes all other files in worker processes, which it can
+stop at any time (bears/app/decode_workers.py).
 """
 
 import base64
@@ -25,22 +25,22 @@ import pillow_heif
 from bears.errors import PhotoError
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-# No other decoder gets an uploaded file: Pillow also has some that start programs (EPS runs Ghostscript).
+# Only these decoders get uploaded files. Some other decoders of Pillow start programs (EPS runs Ghostscript).
 # JPEG includes MPO, the pairs of pictures that some phones save.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 MAX_MEGAPIXELS = 50  # the default limit of imgproxy
-MAX_MEGAPIXELS_JPEG = 200  # the largest photos of phones; a baseline JPEG can be decoded at an eighth of its sides
+MAX_MEGAPIXELS_JPEG = 200  # the largest photos of phones; a baseline JPEG can be decoded at 1/8 of its size
 LARGE = 13  # megapixels; most phones take photos of 12
 MAX_RATIO = 20  # longer side to shorter side; panoramas have less
 SIDE = 360  # the shorter side of an opened photo has at least this many pixels, more than the model uses
 THUMBNAIL = 280  # pixels of the longer side, sharp on most screens
 KEPT_SIDE = 512  # pixels of the longer side of a downloaded photo, twice as many as the model uses
-MAX_SCANS = 50  # of a JPEG; each takes time for all its pixels, and encoders write about ten
-MAX_TABLE = 2**15  # numbers in a TIFF's table; Pillow makes a Python object of each, and one strip per row needs fewer
-MAX_BLOCKS = 2**12  # of text before a GIF's first frame; at each, Pillow copies all the earlier ones
+MAX_SCANS = 50  # scans of a JPEG; each takes time for all pixels, and encoders write about ten
+MAX_TABLE = 2**15  # numbers in a TIFF's table; Pillow makes a Python object of each, and photos need fewer
+MAX_BLOCKS = 2**12  # blocks of text before a GIF's first frame; for each block, Pillow copies all earlier blocks
 
 pillow_heif.register_heif_opener()
-# `check_size` has a limit for each format. Pillow has one for all: it warns above it, and refuses twice as many.
+# `check_size` has a limit for each format. Pillow warns above this limit, and rejects photos with twice as many pixels.
 Image.MAX_IMAGE_PIXELS = MAX_MEGAPIXELS_JPEG * 10**6 // 2
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -67,12 +67,13 @@ def open_photo(
     long_side: int | None = None,
     in_turn: Callable[[], AbstractContextManager] = contextlib.nullcontext,
 ) -> Image.Image:
-    """Decode the first frame of `file` (a path or a binary file object) as an upright RGB photo on white.
+    """Decode the first frame of `file` (a path or a binary file object), turn it upright and convert it to RGB.
 
-    Returns a PIL image in mode RGB. Its shorter side has at least `side` pixels and less than twice as many, but small
-    photos keep their size. It has at most MAX_RATIO * `side`² pixels, so that panoramas take no more memory. If the
-    longer side needs only `long_side` pixels, a panorama's shorter side may have fewer than `side`. Large photos are
-    decoded in the context that `in_turn()` returns, for example a lock.
+    Returns a PIL image in mode RGB. Transparent areas are white. The shorter side has at least `side` pixels and less
+    than twice as many, but small photos keep their size. The image has at most MAX_RATIO * `side`² pixels, so that
+    panoramas don't take more memory. If `long_side` is given, the longer side needs no more pixels than that, so the
+    shorter side of a panorama may have fewer than `side`. `in_turn` returns a context manager, such as a lock, in which
+    a large photo is decoded.
     Raises `PhotoError` if the file is not a photo, is damaged, has too many pixels, can't be read, or takes too much
     memory.
     """
@@ -108,7 +109,7 @@ def open_file(file: Path | BinaryIO) -> Any:
 
 
 def check_tables(fp: BinaryIO) -> BinaryIO:
-    """Return the file for Pillow to read. Raises `PhotoError` if Pillow would need seconds for its metadata."""
+    """Return the file object that Pillow should read. Raises `PhotoError` if its metadata would take Pillow seconds."""
     fp.seek(0)
     head = fp.read(16)
     if head.startswith(PNG_SIGNATURE):
@@ -126,9 +127,9 @@ def check_tables(fp: BinaryIO) -> BinaryIO:
 
 
 def plain_png(fp: BinaryIO) -> BinaryIO:
-    """Return a PNG without optional chunks that are damaged or don't change how it looks.
+    """Return a PNG without those optional chunks that are damaged or don't change how the photo looks.
 
-    Pillow would refuse some photos because of them: for a large colour profile or text, or a wrong checksum.
+    Such chunks make Pillow reject some photos, for example because of a large colour profile or a wrong checksum.
     """
     fp.seek(0)
     data, at, plain = memoryview(fp.read()), len(PNG_SIGNATURE), io.BytesIO()
@@ -175,15 +176,15 @@ def jpeg_scans(data: bytes) -> Iterator[int]:
 
 
 def begins_a_photo(data: bytes) -> bool:
-    """Return whether a file with these first bytes (16, or all it has) may be in one of the FORMATS."""
+    """Return whether a file may have one of the FORMATS. `data` has its first 16 bytes, or all if it has fewer."""
     Image.init()
     return any(Image.OPEN[name][1](data[:16]) is True for name in FORMATS)
 
 
 def check_size(im: Image.Image, fp: BinaryIO) -> None:
-    """Raise `PhotoError` if an image's header says that it is too large or too thin.
+    """Raise `PhotoError` if an image has too many pixels, or is too long and thin.
 
-    The image isn't decoded for this.
+    The size is read from the image's header, so the image isn't decoded.
     """
     limit = MAX_MEGAPIXELS_JPEG if im.format in ("JPEG", "MPO") and is_decoded_in_rows(im, fp) else MAX_MEGAPIXELS
     if im.width * im.height > limit * 10**6:
@@ -193,16 +194,16 @@ def check_size(im: Image.Image, fp: BinaryIO) -> None:
 
 
 def is_large(im: Image.Image, fp: BinaryIO) -> bool:
-    """Return whether an image may take hundreds of megabytes to decode: up to 20 bytes per pixel."""
-    if im.format == "AVIF":  # the size in its header may be false, and unlike libheif for HEIC, no decoder checks it
+    """Return whether decoding an image may take hundreds of megabytes. It takes up to 20 bytes per pixel."""
+    if im.format == "AVIF":  # the size in its header may be wrong, and its decoder doesn't check that (HEIC's does)
         return True
     return im.width * im.height > LARGE * 10**6 and not (im.format in ("JPEG", "MPO") and is_decoded_in_rows(im, fp))
 
 
 def is_decoded_in_rows(im: Any, fp: BinaryIO) -> bool:
-    """Return whether a JPEG has all its colours in one scan. Any other is decoded at full size in memory.
+    """Return whether a JPEG has all its colours in one scan. Other JPEGs are decoded at full size in memory.
 
-    Raises `PhotoError` if it has too many scans.
+    Raises `PhotoError` if the JPEG has too many scans.
     """
     fp.seek(0)
     scans = jpeg_scans(fp.read())
@@ -225,7 +226,7 @@ def decode(im: Image.Image, side: int) -> Image.Image:
 
 
 def load(im: Any) -> Image.Image:
-    """Decode an opened image. The WebP decoder keeps two copies, so it is freed before Pillow makes a third."""
+    """Decode an opened image. The WebP decoder stores the pixels twice, so free it before Pillow copies them."""
     if im.format != "WEBP":
         im.load()
         return im
@@ -235,16 +236,16 @@ def load(im: Any) -> Image.Image:
 
 
 def orientation(im: Image.Image) -> int | None:
-    """Return EXIF's orientation, from 1 to 8, or None if there is none or it can't be read."""
+    """Return the orientation in a photo's EXIF data, from 1 to 8, or None if it is missing or can't be read."""
     with contextlib.suppress(Exception):  # damaged EXIF can raise anything
         return int(im.getexif().get(ExifTags.Base.Orientation))
     return None
 
 
 def to_rgb(im: Image.Image) -> Image.Image:
-    """Convert any mode to RGB as a viewer shows it: transparency on white, and 16 bits scaled.
+    """Convert an image of any mode to RGB, as photo viewers show it.
 
-    Pillow would clip them.
+    Transparent areas become white. 16-bit values are scaled to 8 bits, but Pillow's own conversion would clip them.
     """
     if im.mode in ("I", "F") or im.mode.startswith("I;16"):
         im = Image.fromarray(to_8_bits(np.asarray(im)))
@@ -280,7 +281,7 @@ def shrink(im: Image.Image, side: int) -> Image.Image:
 
 
 def fit(im: Image.Image, pixels: int) -> Image.Image:
-    """Shrink an RGB photo to at most `pixels` pixels in all."""
+    """Shrink an RGB photo to at most `pixels` pixels in total, and keep its shape."""
     scale = (pixels / (im.width * im.height)) ** 0.5
     return im.resize((int(im.width * scale), int(im.height * scale))) if scale < 1 else im
 
@@ -293,12 +294,12 @@ def as_jpeg(im: Image.Image, quality: int) -> bytes:
 
 
 def as_address(jpeg: bytes) -> str:
-    """Return the bytes of a JPEG as a `data:` address for HTML."""
+    """Convert the bytes of a JPEG to a `data:` address for HTML."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
 def thumbnail(photo: Path | Image.Image) -> str:
-    """Return a thumbnail of a photo or of its file, as a `data:` address. Raises `PhotoError`."""
+    """Return a JPEG thumbnail of a photo, an image or a path, as a `data:` address. Raises `PhotoError`."""
     im = photo if isinstance(photo, Image.Image) else open_photo(photo, side=THUMBNAIL // 2)
     im.thumbnail((THUMBNAIL, THUMBNAIL))
     return as_address(as_jpeg(im, quality=80))
@@ -306,7 +307,7 @@ def thumbnail(photo: Path | Image.Image) -> str:
 
 def small_jpeg(data: bytes) -> bytes:
     """Convert the photo in `data` to an upright JPEG of at most `KEPT_SIDE` pixels a side. Raises `PhotoError`."""
-    # `open_photo` already shrinks photos that would take much memory.
+    # `open_photo` already shrinks photos that take much memory.
     im = open_photo(io.BytesIO(data), side=4 * KEPT_SIDE, long_side=8 * KEPT_SIDE)
     im.thumbnail((KEPT_SIDE, KEPT_SIDE))
     return as_jpeg(im, quality=88)

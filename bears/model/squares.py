@@ -1,6 +1,6 @@
-"""Classify all squares that cover a photo, for little more than the cost of one pass of the network.
+"""Classify all squares that cover a photo. This takes little more time than one pass of the network.
 
-fastai's `Resize` crops to the middle square, so a bear at the edge is lost. The body is convolutional, so one pass
+fastai's `Resize` crops to the middle square, so a bear at the edge is cut off. The body is convolutional, so one pass
 over the whole photo gives a feature map of all its squares. The features of each square are pooled from its part of
 the map.
 """
@@ -24,15 +24,15 @@ from fasttransform import Pipeline, Transform
 from PIL import Image
 from torch import nn
 
-MAX_RATIO = 3  # longer side to shorter side; more than that is cut off at both ends
-MAX_PIXELS = 600_000  # in one pass, to limit its memory; enough for two ordinary photos at the second pass
-CLOSER = 7 / 4  # how much larger the photo is in the second pass, and small things in it
+MAX_RATIO = 3  # longer side to shorter side; both ends of longer photos are cut off
+MAX_PIXELS = 600_000  # of all photos in one pass, to limit memory; enough for two ordinary photos in a second pass
+CLOSER = 7 / 4  # how much the photo is enlarged for the second pass
 HOPELESS = 1 / 2  # skip the second pass below this fraction of the threshold; it never found a bear there
 MARGINS = (0.1, 0.25)  # around a detector's box, as shares of its longer side; the answers for both crops are averaged
-MAX_ANIMALS = 4  # of a photo that get an answer each
-CLEAR = 0.5  # least detector score of a further animal; boxes below that often show something else
-SHARED = 0.2  # of the smaller of two boxes may be in the other one; if it is more, both show the same animal
-LESS = 0.06  # subtracted from the score of a whole photo if animals are cropped, since the crops are right more often
+MAX_ANIMALS = 4  # animals of one photo that get their own answer
+CLEAR = 0.5  # lowest detector score of a second animal; boxes with lower scores often show something else
+SHARED = 0.2  # if more than this share of the smaller of two boxes is in the other box, both show the same animal
+LESS = 0.06  # subtracted from a whole photo's score if a detector is used, since answers for crops are right more often
 
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
@@ -44,16 +44,16 @@ class Answer:
 
     probs: torch.Tensor  # of each class, (classes,)
     box: Box  # the square that was classified
-    score: Any = None  # how sure it is that any class is there, from 0 to 1 (`ood.score`); None if nothing was fitted
+    score: Any = None  # `ood.score` of the square, from 0 to 1; None for a model without a gallery
     fmap: torch.Tensor | None = None  # the body's feature map of the square, (n, h, w)
-    animal: Box | None = None  # the detector's box in the square, if its crop decided
-    others: list["Answer"] = field(default_factory=list)  # about further animals in the same photo
+    animal: Box | None = None  # the box of the detected animal, if the answer is about one
+    others: list["Answer"] = field(default_factory=list)  # about other animals in the same photo
 
 
 class Grid(NamedTuple):
-    """Convert between the pixels of a photo and the cells of a network's feature map.
+    """Convert between the pixels of a resized photo and the cells of a network's feature map.
 
-    A square has `size` pixels a side, and `side` cells in the map.
+    A square is `size` pixels wide in the photo, and `side` cells wide in the map.
     """
 
     size: int
@@ -61,7 +61,7 @@ class Grid(NamedTuple):
 
     @property
     def cell(self) -> int:
-        """Return the side of a cell in pixels."""
+        """Return the width of a cell in pixels."""
         return self.size // self.side
 
     def target(self, photo_size: tuple[int, int], size: int) -> tuple[int, ...]:
@@ -78,9 +78,9 @@ class Grid(NamedTuple):
         return photo.crop(visible(photo.size)).resize(target, Image.Resampling.BILINEAR)
 
     def box(self, photo_size: tuple[int, int], shape: Sequence[int], corner: tuple[int, int]) -> Box:
-        """Return a square's box in the photo. The square begins at cell `corner` (top, left) of the map.
+        """Return a square's box in the photo. `corner` is the square's (top, left) cell in the feature map.
 
-        `shape` is the (width, height) to which `resized` scaled the photo.
+        `shape` is the (width, height) of the photo after `resized`.
         """
         left, top, right, bottom = visible(photo_size)
         scale = (right - left) / shape[0], (bottom - top) / shape[1]
@@ -91,7 +91,7 @@ class Grid(NamedTuple):
 
 
 class WholePhoto(Transform):
-    """Replace fastai's `Resize`: keep the whole photo, with the shorter side as long as a square of the grid."""
+    """Replace fastai's `Resize`. Keep the whole photo, and make its shorter side as long as a square of the grid."""
 
     order = Resize.order
 
@@ -103,16 +103,16 @@ class WholePhoto(Transform):
 
 
 def visible(size: tuple[int, int]) -> Box:
-    """Return the box that is classified in a photo of this size. It is the whole photo, unless that is very long."""
+    """Return the box of a photo that is classified: the whole photo, or its middle part if it is very long."""
     cut = [max(0, side - MAX_RATIO * min(size)) // 2 for side in size]
     return cut[0], cut[1], size[0] - cut[0], size[1] - cut[1]
 
 
 def cover(n: int, side: int, stride: int | None = None) -> list[int]:
-    """Cover `n` cells with as few evenly spread squares of `side` cells as possible. Return the first cell of each.
+    """Cover a row of `n` cells with as few evenly spaced squares as possible. Return the first cell of each square.
 
-    Squares begin at most `stride` cells apart. Without a `stride`, the number of squares is odd, so that one is in the
-    middle.
+    A square is `side` cells wide. If `stride` is given, squares start at most `stride` cells apart. Otherwise, the
+    number of squares is odd, so that one is in the middle.
     """
     if stride:
         count = -(-(n - side) // stride) + 1
@@ -123,28 +123,28 @@ def cover(n: int, side: int, stride: int | None = None) -> list[int]:
 
 
 def find_corners(shape: Sequence[int], side: int, stride: int | None = None) -> list[tuple[int, int]]:
-    """Return the (top, left) cells of the squares of `side` cells that `cover` a map of that shape, row by row."""
+    """Return the (top, left) cell of each square that covers a map of this shape (see `cover`), row by row."""
     tops, lefts = (cover(n, side, stride) for n in shape)
     return [(y, x) for y in tops for x in lefts]
 
 
 def cut(fmaps: torch.Tensor, side: int, stride: int | None = None) -> tuple[list, list[torch.Tensor]]:
-    """Cut maps (photos, n, h, w) into the squares that cover them; return their (top, left) cells and the parts."""
+    """Cut maps (photos, n, h, w) into squares that cover them. Return the squares' (top, left) cells and the parts."""
     corners = find_corners(fmaps.shape[-2:], side, stride)
     return corners, [fmaps[..., y : y + side, x : x + side] for y, x in corners]
 
 
 class Chosen(NamedTuple):
-    """Hold, for each photo of a batch, the square that is surest to show a class."""
+    """Hold the square with the highest score (`ood.score`) of each photo in a batch."""
 
     pooled: torch.Tensor  # the squares' features after pooling, (photos, n, 1, 1)
-    scores: list[float]  # how sure each is to show a class (`ood.score`)
-    fmaps: list[torch.Tensor]  # their parts of the maps, each (n, side, side)
-    corners: list[tuple[int, int]]  # their (top, left) cells
+    scores: list[float]  # the squares' scores
+    fmaps: list[torch.Tensor]  # the squares' parts of the maps, each (n, side, side)
+    corners: list[tuple[int, int]]  # the squares' (top, left) cells
 
 
 class SurestSquare(nn.Module):
-    """Replace the head's average pooling: pool only the square that is surest to show a class."""
+    """Replace the head's average pooling. Pool only the square of a photo with the highest `ood.score`."""
 
     def __init__(self, pool: nn.Module, fitted: dict, side: int) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class SurestSquare(nn.Module):
         return self.choose(fmaps).pooled
 
     def choose(self, fmaps: torch.Tensor, stride: int | None = None) -> Chosen:
-        """Return the surest square of each photo from maps (photos, n, h, w); `stride` as in `cover`."""
+        """Return the square with the highest score of each photo, from maps (photos, n, h, w)."""
         corners, squares = cut(fmaps, self.side, stride)
         pooled = torch.stack([self.pool(square) for square in squares], dim=1)
         scores = ood.score(self.fitted, pooled.flatten(0, 1).flatten(1)).view(pooled.shape[:2])
@@ -167,8 +167,8 @@ class SurestSquare(nn.Module):
 def create_squares(learn: Learner, detect: bool = True, threads: int = THREADS) -> "LearnerSquares | MiddleSquare":
     """Return `LearnerSquares` if the Learner's network allows it, else `MiddleSquare`.
 
-    If its classes are animals and `detect` is true, it also classifies the animal that the detector finds.
-    The detector uses `threads` threads.
+    If the classes are animals and `detect` is true, `LearnerSquares` also classifies the animals that the detector
+    finds. The detector uses `threads` threads.
     """
     grid = getattr(learn, "ood", None) is not None and find_grid(learn)
     if not grid:
@@ -185,18 +185,18 @@ def create_squares(learn: Learner, detect: bool = True, threads: int = THREADS) 
 class WholePhotos:
     """Classify whole photos in one or two passes of a network. Subclasses define `run`, which makes one pass.
 
-    If the first pass is not sure, the second pass sees the animal that the detector finds. Without a detector, it sees
-    the enlarged photo. The second pass is skipped if the first score is so low that a second pass never helped.
+    If the score of the first pass is low, the second pass classifies crops of the animals that the detector finds.
+    Without a detector, it classifies the enlarged photo, unless the score is so low that this never helped.
     """
 
-    closer = (CLOSER,)  # the enlargement of each further pass; benchmarks/cameras.py measures what more passes gain
+    closer = (CLOSER,)  # the enlargement of the photo in each further pass; benchmarks/cameras.py measures more passes
     detector: Any = None  # or a `Detector`
 
     def __init__(self, fitted: dict, grid: Grid) -> None:
         self.fitted, self.grid = fitted, grid
 
     def run(self, photos: list[Image.Image], size: int, stride: int | None = None) -> list[Answer]:
-        """Return the answer for the surest square of each photo, resized to a shorter side of `size` pixels."""
+        """Resize the shorter side of photos to `size` pixels. Return the answer for each photo's best square."""
         raise NotImplementedError
 
     def ask(self, photos: list[Image.Image]) -> list[Answer]:
@@ -204,7 +204,7 @@ class WholePhotos:
         return self.ask_about_animals(photos, answers) if self.detector else self.ask_closer(photos, answers)
 
     def ask_about_animals(self, photos: list[Image.Image], answers: list[Answer]) -> list[Answer]:
-        """Replace each answer that is not sure by the answer about the detector's animal, if that scores higher."""
+        """Replace an answer that isn't sure with the answer about a detected animal, if that has a higher score."""
         answers = [replace(answer, score=answer.score - LESS) for answer in answers]
         unsure = [i for i, answer in enumerate(answers) if ood.may_show_none(self.fitted, answer.score)]
         boxes = [(i, box) for i in unsure for box in self.find_animals(photos[i])]
@@ -222,12 +222,12 @@ class WholePhotos:
         return answers
 
     def that_show_a_class(self, first: Answer, others: list[Answer]) -> list[Answer]:
-        """Return the other answers that show a class. If the first animal shows no class, return an empty list."""
+        """Return the answers in `others` that show a class. If `first` shows no class, return an empty list."""
         show = [answer for answer in others if not ood.shows_none(self.fitted, answer.score)]
         return [] if ood.shows_none(self.fitted, first.score) else show
 
     def find_animals(self, photo: Image.Image) -> list[Sequence[float]]:
-        """Return the box of the detector's surest animal, then the boxes of other animals that are clear."""
+        """Return the box with the highest detector score, then the boxes of other animals with a score of `CLEAR`."""
         chosen: list[Sequence[float]] = []
         for box, score in zip(*self.detector.find_animals(photo)):
             if not chosen or (score >= CLEAR and max(shared(box, other) for other in chosen) < SHARED):
@@ -247,7 +247,7 @@ class WholePhotos:
 
 
 class LearnerSquares(WholePhotos):
-    """Classify whole photos with a Learner. Also change the Learner, so that `learn.predict` uses the surest square."""
+    """Classify whole photos with a Learner. Change the Learner, so that `learn.predict` uses the best square, too."""
 
     def __init__(self, learn: Learner, grid: Grid) -> None:
         super().__init__(learn.ood, grid)
@@ -257,7 +257,7 @@ class LearnerSquares(WholePhotos):
             dl.after_item = Pipeline([WholePhoto(grid), ToTensor()])
 
     def run(self, photos: list[Image.Image], size: int, stride: int | None = None) -> list[Answer]:
-        """Return the answers in the photos' order. Photos of the same shape go through the network together."""
+        """Return an answer for each photo, in order. Photos of the same shape go through the network together."""
         shapes = [self.grid.target(photo.size, size) for photo in photos]
         answers: dict[int, Answer] = {}
         for width, height in set(shapes):
@@ -280,7 +280,7 @@ class LearnerSquares(WholePhotos):
 def load_batch(learn: Learner, photos: list[Image.Image], after_item: list | None = None) -> torch.Tensor:
     """Return the input of a Learner's network for these photos, (photos, 3, h, w).
 
-    `after_item` replaces the Learner's own transforms.
+    If `after_item` is given, it replaces the Learner's item transforms.
     """
     batches = learn.dls.test_dl(photos, bs=len(photos), num_workers=0)
     if after_item:
@@ -350,7 +350,7 @@ def has_linear_head(learn: Learner) -> bool:
 
 
 def plain_size(learn: Learner) -> int | None:
-    """Return the side in pixels to which the Learner crops photos, or None if it does anything else with them."""
+    """Return the side in pixels of the square to which a Learner crops photos. With other transforms, return None."""
     tfms = [tfm for tfm in learn.dls.valid.after_item.fs if not isinstance(tfm, ToTensor)]
     if [type(tfm) for tfm in tfms] != [Resize] or tfms[0].method != ResizeMethod.Crop:
         return None
@@ -359,7 +359,7 @@ def plain_size(learn: Learner) -> int | None:
 
 
 def cells(learn: Learner, size: int) -> int:
-    """Return how many cells a side of the body's feature map has for a square of `size` pixels a side."""
+    """Return how many cells wide the body's feature map is for a picture of `size` by `size` pixels."""
     x = torch.zeros(1, 3, size, size, device=next(learn.model.parameters()).device)
     body = learn.model[0].eval()
     with torch.no_grad():
@@ -369,7 +369,7 @@ def cells(learn: Learner, size: int) -> int:
 def find_grid(learn: Learner) -> Grid | None:
     """Return the `Grid` of a Learner, or None if it can't classify all squares of a photo.
 
-    That needs a convolutional body, a plain crop to a square as the only transform, and a linear head.
+    A Learner needs a convolutional body, a linear head, and a plain crop to a square as its only transform.
     """
     if has_linear_head(learn) and (size := plain_size(learn)):
         side = cells(learn, size)

@@ -14,20 +14,20 @@ from bears.text import printable
 PROMISE = "When something moves, pictures of it are sent to this site's server and deleted within an hour."
 ALONE = "Your photos never leave this device."  # in the offline version
 WATCHED_ALONE = "Pictures from your camera never leave this device. It needs no network."
-EXAMPLES = HOME / "examples"  # of the bears; their licence differs from the code's
+EXAMPLES = HOME / "examples"  # examples of the shipped model; their licence differs from the code's
 MANY = 5  # the most classes that a sentence names
 PRIVACY = "Your photo is only used to answer you, and deleted within an hour. There is also [an API](?view=api)."
 TAKE_ALONG = "\n\n**Use it offline:** [this version](offline/) runs in your browser and needs no network."
 
 
 def page_title(facts: dict) -> str:
-    """Return the title, such as `Black, grizzly or teddy bear?`, or `Which bear is it?` for many classes."""
+    """Return the app's title, such as `Black, grizzly or teddy bear?`, or `Which bear is it?` for many classes."""
     classes, subject = facts.get("classes") or ["What is this"], facts.get("subject")
     return f"Which {subject or 'one'} is it?" if len(classes) > MANY else full_name(either(classes), subject) + "?"
 
 
 def invitation(facts: dict) -> str:
-    """Return a sentence that says what the app is for, as in link previews."""
+    """Return a sentence that says what the app is for. Link previews show it."""
     classes, subject = facts.get("classes", ()), facts.get("subject")
     if not classes or len(classes) > MANY:
         return f"Upload a photo to see which {subject or 'one'} it shows, or that it shows none."
@@ -42,14 +42,14 @@ def full_name(label: str, subject: str | None) -> str:
 
 
 def as_markdown(text: str) -> str:
-    """Escape Markdown and HTML, so that a class named `<b>` can be read."""
+    """Escape Markdown and HTML, so that a class named `<b>` is shown as `<b>`."""
     return re.sub(r"[\\`*_~\[\]<>&$#|:!^=]", r"\\\g<0>", text)  # https://spec.commonmark.org/0.31.2/#backslash-escapes
 
 
 def percent(prob: float, earned: float = 1) -> str:
     """Return a probability in percent, rounded down, such as `97%` for 0.978.
 
-    The maximum is 99%, or `earned` if lower.
+    The result is at most 99%, and at most `earned`.
     """
     return f"{int(100 * min(0.99, earned, prob))}%"
 
@@ -57,7 +57,7 @@ def percent(prob: float, earned: float = 1) -> str:
 def headline(probs: dict[str, float], certainty: str, facts: dict, limits: Limits = NO_LIMITS) -> str:
     """Return the verdict, such as `Teddy bear, 97% sure`, `Not sure: perhaps a teddy bear` or `No bear here`.
 
-    For a group it is `A bear: black or grizzly, can't tell which`.
+    The verdict for a group is like `A bear: black or grizzly, can't tell which`.
     """
     if certainty == NONE:
         return f"No {facts['subject']} here" if facts.get("subject") else none_of(list(probs))
@@ -84,9 +84,9 @@ def group_name(group: Sequence[str], facts: dict) -> str:
 
 
 def shown_probs(probs: dict[str, float], certainty: str, limits: Limits) -> dict[str, float]:
-    """Return the probabilities to show as bars, none above `earned`.
+    """Return the probabilities to show as bars, each at most `limits.earned`.
 
-    For a `GROUP` answer, the group's sum comes first.
+    For a `GROUP` answer, the sum of the group's probabilities comes first.
     """
     group = find_group(probs, certainty, limits.groups)
     whole = {either(group): sum(probs[label] for label in group)} if group else {}
@@ -94,13 +94,13 @@ def shown_probs(probs: dict[str, float], certainty: str, limits: Limits) -> dict
 
 
 def frame_answer(probs: dict[str, float], certainty: str, facts: dict, limits: Limits) -> dict:
-    """Return the answer about a camera frame for the browser. `group` has the classes of a group answer."""
+    """Return the answer about a camera frame, a dict for the browser. `group` has the classes of a `GROUP` answer."""
     verdict, group = headline(probs, certainty, facts, limits), find_group(probs, certainty, limits.groups)
     return {"probs": probs, "certainty": certainty, "verdict": verdict, "group": group, "earned": limits.earned}
 
 
 def name_each(animals: Sequence[tuple], facts: dict, limits: Limits) -> list[dict]:
-    """Return the box and the verdict of each animal for the page, if there are several."""
+    """Return a dict with the box, verdict and certainty of each animal, for the app's Photo tab."""
     return [
         {"box": box, "verdict": headline(probs, certainty, facts, limits), "certainty": certainty}
         for box, probs, certainty in animals
@@ -121,7 +121,7 @@ def none_of(labels: Sequence[str]) -> str:
 
 
 def unseen(facts: dict) -> str:
-    """Return the first words of the app if a photo shows none of the classes, such as `I don't see a bear`."""
+    """Return the sentence for a photo that shows none of the classes, such as `I don't see a bear`."""
     labels, subject = list(facts.get("classes", ())), facts.get("subject")
     if not subject and (not labels or len(labels) > MANY):
         return "I don't see any of them"
@@ -140,7 +140,7 @@ def with_article(name: str) -> str:
 
 
 def camera_words(facts: dict, promise: str = PROMISE) -> dict:
-    """Return the classes, those that raise an alarm, and the sentences about them, for bears/web/camera.js."""
+    """Return the classes, the classes that raise an alarm, and the Camera tab's sentences, for bears/web/camera.js."""
     classes, subject = facts.get("classes", []), facts.get("subject")
     checking = f"Looks like {with_article(subject) if subject else 'it'}: checking…"
     words = {
@@ -163,7 +163,7 @@ def example_name(file: Path, facts: dict) -> str:
 def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
     """Return Markdown about the model: how often it is wrong, what it is not for, and what happens to photos.
 
-    `privacy` is the text about what happens to photos. `offline` says whether the app also serves the offline version.
+    `privacy` is the text about what happens to photos. If `offline` is true, link to the offline version.
     """
     lines = []
     if "arch" in facts:
@@ -187,8 +187,8 @@ def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
 def find_examples(model: Path, facts: dict) -> list[Path]:
     """Return the photos in `examples/` next to the export that are named after a class or `none`, as sorted Paths.
 
-    Photos listed in README.md there belong to one model. A model that lacks one of these classes gets none of these
-    photos.
+    If `examples/` has a README.md, the photos that it lists belong to one model. A model without all of their classes
+    gets none of these photos.
     """
     folder, classes = model.parent / "examples", set(facts.get("classes", ()))
     listed = listed_examples(folder)
@@ -206,9 +206,9 @@ def listed_examples(folder: Path) -> set[str]:
 
 
 def examples_to_send(model: Path, facts: dict) -> dict[str, Path]:
-    """Return the example files to publish, by their paths on the site.
+    """Return the example files to publish, as a dict from path on the site to local Path.
 
-    For the bears this includes the README, because it states their licence.
+    For the shipped examples it includes README.md, which states their licence.
     """
     photos = find_examples(model, facts)
     ours = (model.parent / "examples").resolve() == EXAMPLES
