@@ -1,1 +1,1 @@
-"""Find photos that are probably wrong, and open the review page to correct them."""
+"""Find likely mistakes in a folder of photos, and open the review page to correct them."""

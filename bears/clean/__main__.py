@@ -1,4 +1,4 @@
-"""Review the photos that are probably wrong, in your browser, like the lesson's `ImageClassifierCleaner`.
+"""Review likely mistakes in your photos, in your browser, like the lesson's `ImageClassifierCleaner`.
 
 python3 -m bears clean photos           # opens the review page: keep, move to another class, set aside, undo
 python3 -m bears clean photos --list    # the 20 likeliest mistakes of each class, as text
@@ -64,7 +64,7 @@ def sum_up(review):
 
 
 def sum_up_steps(before, after):
-    """Return a sentence about the decisions made between the steps `before` and `after`."""
+    """Return a sentence about your decisions in this run. `before` and `after` are lists of all steps."""
     new = Counter(tuple(step.items()) for step in after) - Counter(tuple(step.items()) for step in before)
     done = Counter(dict(step)["action"] for step in new.elements())
     if not done:
@@ -78,7 +78,7 @@ def sum_up_steps(before, after):
 
 
 def typed(args):
-    """Return the folder and --exclude as they are typed in a command."""
+    """Return the folder and the option --exclude as you would type them in a command."""
     photos = as_typed(args.data)
     return f"{photos} --exclude {as_typed(args.exclude)}" if args.exclude else photos
 
@@ -98,7 +98,7 @@ def print_next_commands(args):
 
 
 def serve(review):
-    """Open the review page and return it. Only this machine can reach it, since it moves files."""
+    """Start the review page and return its `gr.Blocks`. Only this machine can open it, since it can move files."""
     page, wanted = create_page(review)
     begin()  # or Ctrl-C would show a traceback while Gradio starts its threads
     try:
@@ -113,7 +113,7 @@ def serve(review):
             quiet=True,
             **wanted,
         )
-    except OSError:  # Gradio tries the ports from 7860, or only that of GRADIO_SERVER_PORT
+    except OSError:  # Gradio tries the ports from 7860, or only the port in GRADIO_SERVER_PORT
         sys.exit("bears.clean: There is no free port for the review page. Stop another app and start again.")
     end_in_order(STOP_SIGNALS)
     print(f"The review page is at {page.local_url}", flush=True)
@@ -121,9 +121,10 @@ def serve(review):
 
 
 def kind_of(folder):
-    """Return the class for the decisions about a folder, and the function that ranks its photos.
+    """Return `Decisions` or its subclass for a kind of folder, and the function that ranks the photos in it.
 
-    The function is None if the photos must be scored first.
+    The kinds are training photos, visitors' feedback and alarms. Training photos must be scored first, so their
+    function is None.
     """
     if find_tables(folder):
         return Reviewed, rank_feedback
@@ -136,7 +137,7 @@ def run(args):
     check_folder(Path(args.data))
     steps_of, ranking_of = kind_of(Path(args.data))
     decisions = steps_of(args.data)
-    before = decisions.steps()  # finds a damaged log before the photos are scored, which takes long
+    before = decisions.steps()  # find a damaged log before scoring the photos, which takes long
     review = Review(decisions, train_command=train_command(args))
     page = None if args.list else serve(review)
     if ranking_of:

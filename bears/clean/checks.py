@@ -18,7 +18,7 @@ UNLIKE = 0.5  # photos with a lower likeness are called unlike the others, but a
 
 @dataclass
 class Photos:
-    """Hold the photos of a folder and the predictions of a model that never saw them, in the order of `files`."""
+    """Hold the photos of a folder and their predictions, by heads that were not trained on them."""
 
     files: list[Path]  # open them with bears.model.photo.open_photo
     names: list[str]  # paths below the folder, `class/file`
@@ -29,7 +29,7 @@ class Photos:
     confidence: np.ndarray  # the probability of the label, (photos,); cleanlab calls it self-confidence
     likeness: np.ndarray  # the score of `bears.model.ood`, from 0 to 1, (photos,)
     show_none: np.ndarray  # whether that score says that the photo shows none of the classes, bool (photos,)
-    features: torch.Tensor  # (photos, n)
+    features: torch.Tensor  # the body's features, (photos, n)
 
     @cached_property
     def near_duplicates(self) -> dict[int, int]:
@@ -38,7 +38,7 @@ class Photos:
 
 @dataclass
 class Finding:
-    """Hold the results of a check for all photos, in their order."""
+    """Hold the results of a check, with one entry per photo."""
 
     found: np.ndarray  # whether each photo counts as wrong, bool
     scores: np.ndarray  # from 0, certainly wrong, to 1; photos are ranked by the product of all checks' scores
@@ -46,7 +46,7 @@ class Finding:
 
 
 def near_duplicate(photos: Photos) -> Finding:
-    """Find near-duplicates of a better photo. They do little harm, so their score is 0.25 and not 0."""
+    """Find photos that are near-duplicates of a better photo. They do little harm, so they score 0.25, not 0."""
     found = np.isin(np.arange(len(photos.files)), list(photos.near_duplicates))
     says = [""] * len(found)
     for i, better in photos.near_duplicates.items():
@@ -55,9 +55,9 @@ def near_duplicate(photos: Photos) -> Finding:
 
 
 def none_of_the_classes(photos: Photos) -> Finding:
-    """Find photos that `bears.model.ood` rejects, or that are unlike the others and like another class.
+    """Find photos that `bears.model.ood` rejects, and unusual photos that are predicted as another class.
 
-    Photos that are only unlike the others get a note, but don't count as wrong.
+    A photo that is only unusual gets the note "unlike the others", but doesn't count as wrong.
     """
     unlike = photos.likeness < min(UNLIKE, np.quantile(photos.likeness, 0.1))
     says = [f"unlike the others ({int(100 * x)}% alike)" if u else "" for x, u in zip(photos.likeness, unlike)]
@@ -67,7 +67,7 @@ def none_of_the_classes(photos: Photos) -> Finding:
 
 
 def wrong_class(photos: Photos) -> Finding:
-    """Find photos whose label differs from the prediction of a head that never saw them."""
+    """Find photos whose label differs from the prediction of a head that was not trained on them."""
     found = (np.array(photos.guesses) != photos.labels) & ~photos.show_none
     says = [f"looks like {guess}, {percent(prob)}" for guess, prob in zip(photos.guesses, photos.certainty)]
     says = ["" if none else words for none, words in zip(photos.show_none, says)]
@@ -75,7 +75,7 @@ def wrong_class(photos: Photos) -> Finding:
 
 
 NEAR_DUPLICATE, WRONG_CLASS = "may be near-duplicates", "may be in the wrong folder"
-# The checks by how their findings are described. Reasons under a photo are in this order.
+# The checks, by the words that describe their findings. The reasons below a photo are in this order.
 CHECKS = {
     NEAR_DUPLICATE: near_duplicate,
     "may show none of your classes": none_of_the_classes,
@@ -86,10 +86,12 @@ CHECKS = {
 def find_near_duplicates(features: torch.Tensor, quality: np.ndarray) -> dict[int, int]:
     """Return a dict from the position of each near-duplicate to the position of a better photo.
 
-    `features` is (photos, n), and `quality` (photos,) says which of two photos is better. The limit depends on how far
-    apart the photos usually are, as in cleanlab's Datalab. `bears.learning.near_duplicates`, which keeps
-    near-duplicates in one fold, uses perceptual hashes. It misses crops, but must not join different photos, since
-    nobody checks its groups. Here people decide, so crops and series, which only features find, are worth showing.
+    `features` is (photos, n). The better of two photos is the one with the higher `quality`, (photos,). Two photos are
+    near-duplicates if they are much closer to each other than photos usually are, as in cleanlab's Datalab.
+
+    `bears.learning.near_duplicates` uses perceptual hashes instead, to keep near-duplicates in one fold. Nobody checks
+    its groups, so it must not join different photos. Hashes miss crops and photo series. Features find these, and here
+    a person checks each pair.
     """
     neighbours = NearestNeighbors(n_neighbors=min(5, len(quality) - 1), metric="cosine")
     distances, nearest = neighbours.fit(features).kneighbors()

@@ -1,6 +1,6 @@
-"""Keep photos, move them to another class, set them aside, or undo that. A log has each step.
+"""Keep photos, move them to another class, set them aside, or undo such a step. Log each step in a CSV file.
 
-Nothing is deleted or overwritten, and nothing outside of the folder is changed.
+No photo is deleted or overwritten. Nothing outside the folder is changed.
 """
 
 import csv
@@ -15,12 +15,12 @@ from bears.photos import SET_ASIDE
 from bears.text import read_table, to_cells
 from filelock import FileLock, Timeout
 
-COLUMNS = ("time", "action", "from", "to")  # the last two are paths below the folder, `class/file`
+COLUMNS = ("time", "action", "from", "to")  # the last two are paths in the folder, `class/file`
 WAIT = 60  # seconds to wait for another review page on the same folder to finish its step
 
 
 class Decisions:
-    """Take steps with the photos below `folder`, and log them in `folder/set-aside/log.csv`.
+    """Keep, move or set aside photos in `folder`, and log each step in `folder/set-aside/log.csv`.
 
     Methods raise `DataError` if a step is not possible.
     """
@@ -32,13 +32,13 @@ class Decisions:
         self.lock = FileLock(self.log.with_suffix(".lock"), timeout=WAIT)
 
     def keep(self, name):
-        """Log that a photo was reviewed and is right."""
+        """Log that you have reviewed a photo and that its class is right."""
         self.take("keep", name, name)
 
     def move(self, name, label):
         """Move a photo to the folder of the class `label`.
 
-        That folder is next to the photo's own class folder, or else at the top.
+        That folder is next to the photo's class folder. If it only exists at the top of `folder`, use that one.
         """
         beside = Path(name).parent.parent
         nested = not (self.folder / beside / label).is_dir() and (self.folder / label).is_dir()
@@ -50,9 +50,9 @@ class Decisions:
         self.take("set aside", name, f"{SET_ASIDE}/{name}")
 
     def undo(self, name=None):
-        """Undo the latest step, or the latest step with the photo that was `name` before it.
+        """Undo the latest step. If `name` is given, undo the latest step of the photo that had this name before it.
 
-        Returns the step, or None if there is nothing to undo.
+        Returns the undone step, or None if there is nothing to undo.
         """
         with self.locked():
             if steps := [step for step in self.steps() if name in (None, step["from"])]:
@@ -60,7 +60,7 @@ class Decisions:
                 return steps[-1]
 
     def steps(self):
-        """Return the steps that were not undone, oldest first, as dicts with the keys `COLUMNS`."""
+        """Return the steps that were not undone, oldest first. Each step is a dict with the keys `COLUMNS`."""
         steps = []
         try:
             for row in self.read():
@@ -79,7 +79,7 @@ class Decisions:
             return []
 
     def take(self, action, name, goal):
-        """Log a step from `name` to `goal`, then move the photo, so that no move is missing in the log."""
+        """Log a step, then move the photo from `name` to `goal`. In this order, the log never misses a move."""
         source, target = self.inside(name), self.inside(goal)
         with self.locked():
             if not source.is_file():
@@ -99,7 +99,7 @@ class Decisions:
 
     @contextmanager
     def locked(self):
-        """Lock the folder against steps of other tabs and review pages during the `with` block."""
+        """Block steps from other tabs and other review pages during the `with` block."""
         try:
             self.log.parent.mkdir(exist_ok=True)
             lock = self.lock.acquire(poll_interval=0.01)
@@ -111,7 +111,7 @@ class Decisions:
             yield
 
     def inside(self, name):
-        """Return the path of `name`. Raises `DataError` if it is outside of the folder."""
+        """Return the path of the file `name`. Raises `DataError` if it is outside the folder."""
         path = self.folder / name
         if not path.resolve().is_relative_to(self.folder):
             raise DataError(f"{name} is outside of {self.folder}. Only photos inside of it are moved.")

@@ -1,6 +1,6 @@
 """Review the alarms of `python3 -m bears watch`: which were right, and which were false.
 
-Decisions are in `set-aside/log.csv` of the folder, like all steps of the review page. No file is moved.
+Your decisions are logged in `set-aside/log.csv` in the folder of `watch`. No file is moved.
 """
 
 import json
@@ -17,14 +17,14 @@ FALSE_ALARM, UNCLEAR = "false alarm", "can't tell"
 
 
 def find_events(folder: Path) -> list[Path]:
-    """Return the event.json files of a watch's alarms, the latest first."""
+    """Return the event.json file of each alarm in a folder of `watch`, the latest first."""
     return sorted(folder.glob("events/*/event.json"), reverse=True)
 
 
 def rank_events(folder: Path) -> dict[str, list[RankedPhoto]]:
-    """Return a dict from each class that raised an alarm to photos of its alarms.
+    """Return a dict from each class that raised an alarm to the photos of its alarms.
 
-    It also has the keys `false alarm` and `can't tell`.
+    The dict also has the keys `false alarm` and `can't tell`, without photos, since the review page offers all keys.
     """
     photos = [photo for file in find_events(folder) if (photo := describe(file, folder))]
     labels = [*sorted({photo.label for photo in photos}), FALSE_ALARM, UNCLEAR]
@@ -32,9 +32,9 @@ def rank_events(folder: Path) -> dict[str, list[RankedPhoto]]:
 
 
 def find_false_alarms(folder: Path, source: str | None = None) -> list[Path]:
-    """Return the pictures of alarms that somebody has marked as false, of one source or of all. The latest come first.
+    """Return the pictures of all alarms that you have marked as false, the latest first. Raises `DataError`.
 
-    Raises `DataError`.
+    If `source` is given, return only the pictures of alarms from this camera or file.
     """
     said = {Path(step["from"]).parent: step["action"] for step in Decisions(folder).steps()}
     files = [file for file in find_events(folder) if said.get(file.parent.relative_to(folder)) == FALSE_ALARM]
@@ -42,21 +42,21 @@ def find_false_alarms(folder: Path, source: str | None = None) -> list[Path]:
 
 
 def pictures_of(file, source):
-    """Return the pictures of an alarm, or none if it is of another source."""
+    """Return the pictures of an alarm. If `source` is given and the alarm has another source, return none."""
     with in_words(file):
         event = json.loads(file.read_text(encoding="utf-8"))
         return [picture for _, picture in looks_of(event, file) if source in (None, event["source"])]
 
 
 def looks_of(event, file):
-    """Return a list of pairs: the model's answer, and the path of its picture. Missing pictures are left out."""
+    """Return a pair for each stored picture of an alarm: the model's answer, and the path of the picture."""
     looks = [(look, file.parent / look["picture"]) for look in event["scores"] if "picture" in look]
     return [(look, picture) for look, picture in looks if picture.parent == file.parent and picture.is_file()]
 
 
 @contextmanager
 def in_words(file):
-    """Raise `DataError` if a file is not as `watch` has written it."""
+    """Raise `DataError` if the `with` block fails because `file`, an event.json, is damaged."""
     try:
         yield
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
@@ -64,7 +64,7 @@ def in_words(file):
 
 
 def describe(file, folder):
-    """Return the crop with the highest score of an alarm, or None if there is none. Raises `DataError`."""
+    """Return a `RankedPhoto` with the alarm's best picture, or None if there is no picture. Raises `DataError`."""
     with in_words(file):
         looks = looks_of(json.loads(file.read_text(encoding="utf-8")), file)
         if not looks:
@@ -77,10 +77,10 @@ def describe(file, folder):
 
 
 class Alarms(Decisions):
-    """Log what you say about alarms. `keep` means that an alarm was right."""
+    """Log your decisions about alarms. `keep` means that an alarm was right."""
 
     def move(self, name, label):
-        """Log that an alarm was false, that you can't tell, or that it was another class."""
+        """Log `label` as the decision: a false alarm, can't tell, or the right class."""
         self.take(label, name, name)
 
     def set_aside(self, name):

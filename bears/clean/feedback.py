@@ -1,7 +1,7 @@
-"""Review the photos that visitors sent to the app (`app --feedback`), those with disagreements first.
+"""Review the photos that visitors sent to the app (`app --feedback`). Disagreements with the model come first.
 
-A confirmed photo moves from `unreviewed` to the folder of its class in `reviewed`. A photo of none of the classes moves
-to `negatives`. Training only uses these two folders.
+If you confirm a photo, it moves from `unreviewed` to the folder of its class in `reviewed`. A photo of none of the
+classes moves to `negatives`. Training only uses `reviewed` and `negatives`.
 """
 
 import csv
@@ -18,12 +18,12 @@ REVIEWED, NEGATIVES = "reviewed", "negatives"
 
 
 def find_tables(folder: Path) -> list[Path]:
-    """Return the lists of visitors' photos in a folder: one of an app, or one for each run on a Space."""
+    """Return the metadata.csv files in a feedback folder. A local app has one. A Space has one for each run."""
     return sorted([*folder.glob(f"{UNREVIEWED}/metadata.csv"), *folder.glob(f"*/{UNREVIEWED}/metadata.csv")])
 
 
 def read_rows(folder: Path) -> dict[str, dict]:
-    """Return the row of each photo that waits for review, by its path below the folder. Raises `DataError`."""
+    """Return a dict from the path of each photo that waits for review to its table row. Raises `DataError`."""
     rows = {}
     for table in find_tables(folder):
         try:
@@ -36,14 +36,14 @@ def read_rows(folder: Path) -> dict[str, dict]:
 
 
 def label_of(row):
-    """Return the label that is suggested for a photo: the visitor's, or else the model's."""
+    """Return the suggested label of a photo: the visitor's or, if the visitor didn't know, the model's."""
     return row["answer"] if row["visitor"] == NOT_KNOWN else row["visitor"]
 
 
 def rank_feedback(folder: Path) -> dict[str, list[RankedPhoto]]:
-    """Rank visitors' photos: first those about which visitor and model disagree, the model's surest answers on top.
+    """Rank visitors' photos. Disagreements between visitor and model come first, starting with sure answers.
 
-    Returns a dict from every class, and `none of these`, to its photos.
+    Returns a dict from each class, and from `none of these`, to its photos.
     """
     rows = read_rows(folder)
     ranked = sorted((describe(name, row) for name, row in rows.items()), key=lambda photo: photo.score)
@@ -54,7 +54,7 @@ def rank_feedback(folder: Path) -> dict[str, list[RankedPhoto]]:
 
 
 def describe(name, row):
-    """Return a `RankedPhoto` with what the visitor and the model say."""
+    """Return a `RankedPhoto` that says how the visitor and the model answered."""
     sure, differ = float(row["probability"]), row["visitor"] not in (row["answer"], NOT_KNOWN)
     says = f"the visitor says {row['visitor']}, the model {row['answer']}, {percent(sure)}"
     score = (1 - sure) / 2 if differ else (1 + sure) / 2
@@ -63,7 +63,7 @@ def describe(name, row):
 
 
 class Reviewed(Decisions):
-    """Take steps with visitors' photos. Each confirmed photo leaves `unreviewed`."""
+    """Log your decisions about visitors' photos, and move each confirmed photo out of `unreviewed`."""
 
     def __init__(self, folder):
         super().__init__(folder)
@@ -74,6 +74,6 @@ class Reviewed(Decisions):
         self.move(name, self.labels[name])
 
     def move(self, name, label):
-        """Confirm that a photo shows a class, or none of them."""
+        """Confirm that a photo shows the class `label`, or none of the classes."""
         goal = Path(NEGATIVES) if label == NONE_OF_THESE else Path(REVIEWED, label)
         self.take("move", name, (goal / Path(name).name).as_posix())

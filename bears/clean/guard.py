@@ -1,12 +1,12 @@
-"""Answer only the review page itself: refuse other websites, other host names, and routes that it doesn't need."""
+"""Protect the review page: reject requests from other websites, to other host names, or to unknown routes."""
 
 from bears.web.policy import POLICY
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 
 HOSTS = {"127.0.0.1", "localhost"}
-ROUTES = {"/review", "/photo", "/decide"}  # those of page.py
-GRADIO = {"/", "/config", "/theme.css", "/favicon.ico", "/gradio_api/startup-events"}  # those of Gradio's start
+ROUTES = {"/review", "/photo", "/decide"}  # routes of page.py
+GRADIO = {"/", "/config", "/theme.css", "/favicon.ico", "/gradio_api/startup-events"}  # routes that Gradio's page loads
 FOLDERS = ("/assets/", "/static/")  # Gradio's scripts and styles
 HEADERS = {
     "content-security-policy": f"{POLICY}; frame-ancestors 'none'",
@@ -18,7 +18,7 @@ HEADERS = {
 
 
 class Guard:
-    """Pass on only requests of the review page itself, and of programs on this machine (ASGI middleware)."""
+    """Pass on only requests from the review page and from programs on this machine, as ASGI middleware."""
 
     def __init__(self, app):
         self.app = app
@@ -37,7 +37,7 @@ class Guard:
 
 
 def refuse(method, path, headers):
-    """Return the response to a rejected request, or None. Browsers name the website that sent it in `headers`."""
+    """Return the response to a rejected request, or None. In `headers`, browsers say which website sent it."""
     host = headers.get("host", "")
     if host.partition(":")[0] not in HOSTS:  # a website whose name was pointed at this machine (DNS rebinding)
         return PlainTextResponse("Open the page at the address that bears.clean has printed.", 421)

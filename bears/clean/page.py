@@ -1,6 +1,6 @@
-"""Serve the review page. The browser has the list of photos, and requests photos and steps.
+"""Serve the review page. The browser gets a list of photos, requests each photo, and sends your decisions.
 
-So no key is lost, however fast you type: page.js acts at once, and sends each step with the name of its photo.
+page.js shows each decision at once, and sends it with the name of its photo. So you can press keys fast.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 TITLE = "Which photos are wrong?"
-SIDES = {"small": 180, "large": 480}  # the least pixels of the shorter side
+SIDES = {"small": 180, "large": 480}  # the shorter side has at least this many pixels
 HTML, CSS, JS = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
 
 
@@ -33,10 +33,10 @@ STEPS = TypeAdapter(list[Step])
 
 
 class Review:
-    """Hold the photos to review: the ranking of `rank_folder`, without photos that already have a decision.
+    """Hold the photos to review, in the order of `rank_folder`. Skip photos that have a decision.
 
-    Until the photos are scored, there is no ranking. `read` then says how many photos have been read, and the total.
-    `train_command` is the command to show when all photos are reviewed.
+    While the photos are being scored, `ranking` is None. `read` then has the number of photos read so far, and the
+    total. `train_command` is the command to show when all photos are reviewed.
     """
 
     def __init__(self, decisions, ranking=None, train_command=""):
@@ -49,12 +49,12 @@ class Review:
         self.read = read
 
     def waiting(self, label):
-        """Return the photos of a class without a decision, the likeliest mistakes first."""
+        """Return the photos of a class that have no decision yet, the likeliest mistakes first."""
         seen = {step["to"] for step in self.decisions.steps()}
         return [s for s in self.ranking[label] if s.name not in seen and (self.decisions.folder / s.name).is_file()]
 
     def state(self):
-        """Return everything that page.js shows, for JSON."""
+        """Return everything that page.js shows, as a dict for JSON."""
         if self.ranking is None:
             return {"read": self.read}
         return {
@@ -69,7 +69,7 @@ class Review:
         return any(photo.name == name for ranked in (self.ranking or {}).values() for photo in ranked)
 
     def take(self, step):
-        """Take a `Step`. Raises `DataError` if it isn't possible."""
+        """Carry out a `Step` and log it. Raises `DataError` if the step isn't possible."""
         if step.action == "undo":
             if not self.decisions.undo(step.name):
                 raise DataError(f"Nothing to undo for {step.name}: it has already been undone.")
@@ -127,7 +127,7 @@ def create_routes(review):
 
 
 def create_page(review):
-    """Return the review page for a `Review`, as a `gr.Blocks`, and the keyword arguments for its `launch`."""
+    """Return the page for a `Review`, a `gr.Blocks`, and the keyword arguments for the `launch` of the page."""
     with gr.Blocks(title=TITLE) as page:
         gr.HTML(html_template=HTML, js_on_load=JS, apply_default_css=False)
     return page, {"css": CSS, "app_kwargs": {"routes": create_routes(review), "middleware": [Middleware(Guard)]}}

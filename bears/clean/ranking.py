@@ -1,8 +1,8 @@
-"""Rank the photos of a folder by how likely they are wrong, from the scores of `bears.clean.checks`.
+"""Rank the photos of a folder by how likely they are in the wrong class, with the checks in bears/clean/checks.py.
 
-The lesson's `ImageClassifierCleaner` sorts by the loss of a model that was trained on the same photos. Here each photo
-is scored by a head that has not seen it. `bears.model.ood` is used, too, since photos of none of the classes are often
-mistaken for one of them with high confidence.
+The lesson's `ImageClassifierCleaner` sorts by the loss of a model that was trained on the same photos. Here, each photo
+is scored by a head that was not trained on it. `bears.model.ood` also scores it, since a head is often very sure about
+photos that show none of the classes.
 """
 
 from collections.abc import Callable
@@ -28,17 +28,17 @@ from fastai.vision.augment import Resize
 from fastai.vision.data import ImageBlock
 
 DISAGREE = "are called something else by visitor and model"  # for visitors' photos (feedback.py)
-MAY_BE_FALSE = "may be false alarms"  # for the events of a watch (events.py)
+MAY_BE_FALSE = "may be false alarms"  # for the alarms of `watch` (events.py)
 
 
 class RankedPhoto(NamedTuple):
-    name: str  # path below the folder, `class/file`
-    label: str  # its class, from its folder
+    name: str  # path in the folder, `class/file`
+    label: str  # the photo's class, from its folder
     score: float  # from 0, certainly wrong, to 1
     opinion: str  # the reasons that the checks give
     found_by: frozenset[str]  # the checks that count it as wrong
     guess: str  # the predicted class
-    near_duplicate: str | None  # the better photo that it nearly repeats, `class/file`
+    near_duplicate: str | None  # a better photo of which this is a near-duplicate, `class/file`
 
     @property
     def group(self) -> str:
@@ -60,10 +60,10 @@ class RankedPhoto(NamedTuple):
 def rank_folder(
     folder, exclude=None, seed=42, progress: Callable[[int, int], None] | None = None
 ) -> tuple[dict[str, list[RankedPhoto]], dict[str, str]]:
-    """Rank the photos below `folder`, one folder per class, by how likely they are wrong.
+    """Rank the photos in `folder`, which has one subfolder per class, by how likely they are mistakes.
 
-    `progress(read, total)` is called after each photo that was read.
-    Returns a dict from every class to all its photos, worst first, and `dropped` as `find_photos` does.
+    `progress(read, total)` is called after each photo is read.
+    Returns a dict from each class to its photos, the likeliest mistakes first, and the `dropped` of `find_photos`.
     Raises `DataError` if a model can't be trained on the folder.
     """
     files, dropped = find_photos(folder, exclude)
@@ -81,7 +81,7 @@ def rank_folder(
 
 
 def rank(photos: Photos) -> dict[str, list[RankedPhoto]]:
-    """Return a dict from every class to all its photos, worst first."""
+    """Return a dict from each class to its photos, the likeliest mistakes first."""
     findings = {name: check(photos) for name, check in CHECKS.items()}
     scores = np.prod([finding.scores for finding in findings.values()], axis=0)
     ranked = []
@@ -98,7 +98,7 @@ def rank(photos: Photos) -> dict[str, list[RankedPhoto]]:
 def measure(
     folder: Path, files: list[Path], features: torch.Tensor, targets: torch.Tensor, vocab: list[str], seed=42
 ) -> Photos:
-    """Predict each photo with a head that has not seen it, and return what the checks need.
+    """Predict each photo with a head that was not trained on it. Return the `Photos` that the checks need.
 
     `features` (photos, n), `targets` (photos,) and `vocab` are from `read_photos`.
     """
@@ -119,7 +119,7 @@ def measure(
 
 def read_photos(files: list[Path], opener: Callable = open_photo) -> tuple[Learner, torch.Tensor, torch.Tensor]:
     """Return an untrained Learner, the body's features of the photos (photos, n), and their classes (photos,)."""
-    # train.py has the lesson's DataBlock, but nothing in bears/ may import it.
+    # train.py has the lesson's DataBlock, but no module in bears/ may import train.py.
     bears = DataBlock((ImageBlock, CategoryBlock), get_x=opener, get_y=parent_label, splitter=IndexSplitter([]))
     learn = vision_learner(bears.new(item_tfms=Resize(SIZE)).dataloaders(files, bs=min(16, len(files))), **LINEAR_HEAD)
     return learn, body_features(learn, files), label_targets(learn.dls.vocab, files)
@@ -128,7 +128,7 @@ def read_photos(files: list[Path], opener: Callable = open_photo) -> tuple[Learn
 def predict_out_of_fold(
     files: list[Path], features: torch.Tensor, targets: torch.Tensor, seed=42
 ) -> tuple[np.ndarray, np.ndarray, dict]:
-    """Return out-of-fold probabilities (photos, classes), scores (photos,), and the dict that `ood.fit` returns."""
+    """Return out-of-fold probabilities (photos, classes), `ood` scores (photos,), and the dict of `ood.fit`."""
     groups = group_near_duplicates(files)
     folds = grouped_folds(files, groups, seed=seed)
     heads = [fit_head(Features(features, targets), split, seed, quiet=True) for split in folds]

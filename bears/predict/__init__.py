@@ -1,1 +1,1 @@
-"""Classify all photos in a folder, or each animal in them."""
+"""Classify all photos in a folder, or each animal in the photos."""

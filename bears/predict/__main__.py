@@ -1,4 +1,4 @@
-"""Classify all photos in a folder and write a table (CSV), or label the animals in them and write MegaDetector's JSON.
+"""Classify all photos in a folder and write a table (CSV). Or label each animal and write MegaDetector's JSON format.
 
 python3 -m bears predict my_photos                                       # writes predictions.csv
 python3 -m bears predict my_photos --model my_model/export.pkl           # your own classes
@@ -50,7 +50,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
 if __name__ == "__main__":
     begin(parse_args)
 
-if "LOCAL_WORLD_SIZE" in os.environ:  # several processes share the cores; joblib's `cpu_count` reads this variable
+if "LOCAL_WORLD_SIZE" in os.environ:  # several processes share the cores; joblib's `cpu_count` reads LOKY_MAX_CPU_COUNT
     cores = (os.cpu_count() or 1) // int(os.environ["LOCAL_WORLD_SIZE"])
     os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(max(1, cores)))
 

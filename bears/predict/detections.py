@@ -1,4 +1,4 @@
-"""Classify each animal that MegaDetector or the app's detector has found, and write MegaDetector's JSON.
+"""Classify each animal that MegaDetector or the app's detector has found, and write MegaDetector's JSON format.
 
 The format is described at https://lila.science/megadetector-output-format.
 """
@@ -26,17 +26,17 @@ from bears.predict.table import Photos, is_empty, open_or_stop
 from bears.text import print_line
 from PIL import Image
 
-MIN_CONF = 0.2  # the least confidence of a detection, as MegaDetector 5 recommends; Timelapse may require more
+MIN_CONF = 0.2  # the lowest confidence of a detection, as MegaDetector 5 recommends; Timelapse may require more
 MARGIN = 0.25  # around a box, as a share of its longer side; boxes are tight, but the training photos are not
 
-CUT_AHEAD = 16  # animals of a photo that are cropped before the model is free; the others are cropped on demand
+CUT_AHEAD = 16  # animals of a photo to crop before the model is free; other animals are cropped on demand
 MAX_MEGABYTES, MAX_VALUES = 400, 30_000_000  # of a JSON file; that is about a million photos, and takes 3 GB of memory
 
 
 class Detections:
-    """Classify the animals that MegaDetector found in a folder's photos. Keys are the photos' positions in its file.
+    """Classify the animals that MegaDetector found in the photos of a folder. Raises `PredictError`.
 
-    Raises `PredictError`.
+    `keys` are the positions of photos in MegaDetector's JSON file.
     """
 
     unit, detect = "photos with animals", False
@@ -54,19 +54,19 @@ class Detections:
             )
 
     def animals(self, i):
-        """Return an image's detections of animals with enough confidence."""
+        """Return the detected animals of photo number `i` with a confidence of at least `MIN_CONF`."""
         detections = self.doc["images"][i].get("detections") or []
         return [d for d in detections if str(d["category"]) in self.animal and d["conf"] >= MIN_CONF]
 
     def photo(self, i):
-        """Return the path of a photo. Names in the file may have backslashes, as on Windows."""
+        """Return the path of photo number `i`. In MegaDetector's file, names may have backslashes, as on Windows."""
         return self.folder / self.doc["images"][i]["file"].replace("\\", "/")
 
     def are_gone(self):
         return not any(os.path.isfile(self.photo(i)) for i in self.keys)
 
     def open(self, i):
-        """Return a crop of each animal, with as many pixels as the app's photos have if possible."""
+        """Return a crop of each animal in photo number `i`."""
         boxes = [[min(max(-9, part), 9) for part in animal["bbox"]] for animal in self.animals(i)]
         return cut_out(self.photo(i), boxes, self.are_gone)
 
@@ -74,9 +74,9 @@ class Detections:
         return [[classifications(probs, certainty, limits.groups) for probs, certainty, *_ in answers]]
 
     def write(self, to, rows, model, file):
-        """Write MegaDetector's JSON with classifications added; return how many photos could not be opened."""
+        """Write MegaDetector's JSON with classifications added. Return how many photos could not be opened."""
         for detection in (d for image in self.doc["images"] for d in image.get("detections") or []):
-            detection.pop("classifications", None)  # of another classifier
+            detection.pop("classifications", None)  # written by another classifier
         failures = {}
         for i, found in rows:
             if isinstance(found, str):
@@ -86,14 +86,14 @@ class Detections:
                 animal["classifications"] = pairs
         self.doc.pop("classification_category_descriptions", None)
         write_named(to, self.doc, model, file)
-        # The format has no place for a reason next to detections, which are kept.
+        # The format can't hold both detections and the reason of a failure, so keep the detections.
         for name, reason in failures.items():
             print_line(f"not labelled: {name} ({reason})")
         return len(failures)
 
 
 class FoundAnimals(Photos):
-    """Find the animals in a folder's photos, or in one photo, and classify them. Keys are the photos' names."""
+    """Find the animals in a folder's photos, or in one photo, and classify them. `keys` are the photos' names."""
 
     detect, about = False, {"detector": detector.SHA256}
 
@@ -116,7 +116,7 @@ class FoundAnimals(Photos):
         return [[[*one, named] for one, named in zip(found.animals, pairs)]]
 
     def write(self, to, rows, model, file):
-        """Write MegaDetector's JSON; return how many photos could not be opened."""
+        """Write a file in MegaDetector's format. Return how many photos could not be opened."""
         images = [as_image(name, found) for name, found in rows]
         info = {"format_version": "1.5", "detector": "MegadetectorLite of zamba 2.7.2"}
         doc = {"info": info, "detection_categories": {"1": "animal", "2": "person", "3": "vehicle"}, "images": images}
@@ -142,7 +142,7 @@ def as_parts(box, size):
 
 
 def as_image(name, found):
-    """Return MegaDetector's entry for a photo: the animals, or why it could not be opened."""
+    """Return the entry for a photo in MegaDetector's format: the animals, or why the photo could not be opened."""
     if isinstance(found, str):
         return {"file": name, "detections": None, "failure": found}
     animals = [{"category": "1", "conf": conf, "bbox": box, "classifications": pairs} for box, conf, pairs in found]
@@ -150,7 +150,7 @@ def as_image(name, found):
 
 
 def cut_out(file, boxes, are_gone):
-    """Return an iterator with one crop for each box. If possible, a crop has as many pixels as the app's photos."""
+    """Return an iterator with a crop for each box. If possible, a crop's shorter side has `SIDE` pixels or more."""
     smallest = max(0.001, min(max(box[2:]) for box in boxes))
     photo = open_or_stop(file, math.ceil(SIDE / smallest), are_gone)
     pictures = (shrink(photo.crop(around(box, photo.size)), SIDE) for box in boxes)
@@ -158,7 +158,7 @@ def cut_out(file, boxes, are_gone):
 
 
 def write_named(to, doc, model, file):
-    """Write MegaDetector's JSON to `to`. Name the classes and the model of the classifications in it."""
+    """Write MegaDetector's JSON to the file `to`, and add the names of the labels and of the model."""
     doc["classification_categories"] = dict(
         enumerate(categories(model.learn.dls.vocab, read_facts(file), model.limits.groups))
     )
@@ -168,7 +168,7 @@ def write_named(to, doc, model, file):
 
 
 def animal_categories(file, doc):
-    """Return the keys, as text, of the category "animal" in any case. Raises `PredictError` if there is none."""
+    """Return the keys of the category "animal" (or "Animal") as text. Raises `PredictError` if there is none."""
     names = {str(key): str(name) for key, name in doc["detection_categories"].items()}
     if animal := {key for key, name in names.items() if name.strip().lower() == "animal"}:
         return animal
@@ -198,7 +198,7 @@ def read_detections(file):
 
 
 def read_text(file):
-    """Return the text of a JSON file, in which names need not be UTF-8. Raises `PredictError` if it is too large."""
+    """Return the text of a JSON file. Names in it may not be UTF-8. Raises `PredictError` if the file is too large."""
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):
             raise PredictError(f"{file} is not a file. Give the JSON that MegaDetector wrote.")
@@ -228,7 +228,7 @@ def around(box: Sequence[float], size: tuple[int, int]) -> tuple[int, int, int, 
 
 
 def categories(classes, facts, groups):
-    """Return all labels for an animal: each class, `possible` and the class, `other animal`, and each group."""
+    """Return all labels for animals: each class, each class after the word `possible`, `other animal`, each group."""
     possible = [f"possible {label}" for label in classes]
     return [*classes, *possible, "other animal", *(group_name(group, facts) for group in groups)]
 
@@ -236,7 +236,7 @@ def categories(classes, facts, groups):
 def classifications(probs, certainty, groups):
     """Return pairs of a label and its probability, the likeliest first.
 
-    A label is a position in `categories`, as text.
+    A label is its position in the list that `categories` returns, as text.
     """
     none, first = 2 * len(probs), 0 if certainty == SURE else len(probs)
     if certainty == NONE:

@@ -1,8 +1,8 @@
-"""Save progress next to the output file, so that an interruption only loses the photos in progress.
+"""Save results next to the output file during a run, so that you can continue an interrupted run.
 
-Every process of every run appends to a file of its own, `predictions.csv.1.part` and so on. Its first line describes
-the run. The other lines are results in JSON, one for each key. They are in the order of the keys, so that merging the
-files takes no memory.
+Each process of each run writes its own file, such as `predictions.csv.1.part`. The first line of a file describes the
+run. Every other line is a photo's result in JSON, and begins with the photo's key. The lines are sorted by key, so that
+merging the files needs little memory.
 """
 
 import hashlib
@@ -33,9 +33,9 @@ def digest(file):
 
 
 class Journal:
-    """Save the rows for the output file `to`: lists, each of which begins with its key.
+    """Save the rows for the output file `to`. A row is a list that begins with its key.
 
-    `about` describes the run. A run with another description can't continue it and raises `PredictError`.
+    `about` describes the run. Raises `PredictError` if a saved file is from a run with another description.
     """
 
     def __init__(self, to, about):
@@ -60,7 +60,7 @@ class Journal:
                     yield json.loads(line)
 
     def rows(self):
-        """Yield all rows in the order of their keys. Each key comes once, even if two runs worked at the same time."""
+        """Return an iterator of all rows, sorted by key. Each key comes once, even if two runs have saved it."""
         rows = heapq.merge(*map(self.read, self.parts()), key=itemgetter(0))
         return (next(same) for _, same in groupby(rows, itemgetter(0)))
 
@@ -70,7 +70,7 @@ class Journal:
 
     @contextmanager
     def appending(self) -> Iterator:
-        """Open a new file, and give the `with` block a function that appends a row to it. Raises `PredictError`."""
+        """Open a new file. The `with` block gets a function that appends a row to the file. Raises `PredictError`."""
         for part in map(self.part, count(1)):
             with suppress(FileExistsError):
                 file = part.open("x", encoding="ascii")

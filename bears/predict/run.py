@@ -1,4 +1,4 @@
-"""Classify many photos, while other threads open the next ones."""
+"""Classify many photos, while other threads open the next photos."""
 
 import time
 from collections import deque
@@ -10,14 +10,14 @@ from bears.errors import PhotoError
 from bears.model.metadata import read_facts
 from bears.model.runtime import THREADS
 
-BATCH = 4  # crops of one photo in a batch; different photos are not mixed, so that answers don't depend on others
-OPENERS = THREADS  # that open photos
+BATCH = 4  # crops in a batch, all from one photo, so that answers don't depend on other photos
+OPENERS = THREADS  # threads that open photos
 AHEAD = 2 * OPENERS  # opened photos that wait for the model
-EVERY = 60  # seconds between two lines of progress; at the start they come sooner
+EVERY = 60  # seconds between two progress lines; the first lines come sooner
 
 
 def opened(keys, open_key):
-    """Yield pairs of a key and what `open_key(key)` returns, or the `PhotoError` it raises. Some are opened ahead."""
+    """Open photos ahead of the model. Yield each key with the result of `open_key(key)`, or with its `PhotoError`."""
     with ThreadPoolExecutor(OPENERS) as pool:
         waiting = deque()
         for key in keys:
@@ -36,7 +36,7 @@ def result(key, future):
 
 
 def batches(pictures):
-    """Yield the items of an iterator as lists of at most `BATCH`."""
+    """Yield the items of an iterator in lists of at most `BATCH` items."""
     while batch := list(islice(pictures, BATCH)):
         yield batch
 
@@ -44,7 +44,8 @@ def batches(pictures):
 def ask_all(keys, total, task, model, file, journal):
     """Classify the photo of each key, and add its row to the journal.
 
-    `total` counts the keys of all processes. `file` is the model's export. Returns an empty list.
+    `total` is the number of keys of all processes. `file` is the export of `model`. Returns an empty list, which
+    `split_between_processes` needs.
     """
     facts, progress = read_facts(file), Progress(total, task.unit)
     with journal.appending() as append:

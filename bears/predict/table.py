@@ -1,4 +1,4 @@
-"""Classify whole photos, and write a table (CSV) with a row for each."""
+"""Classify whole photos, and write a table (CSV) with one row per photo."""
 
 import csv
 import os
@@ -18,10 +18,10 @@ from PIL import Image
 
 
 class Photos:
-    """Classify all photos in a folder, or one photo. Keys are the photos' names. Raises `PredictError`."""
+    """Classify all photos in a folder, or one photo. `keys` are the photos' names. Raises `PredictError`."""
 
     unit, about = "photos", {}
-    detect = True  # whether the model may use its detector; not if it gets crops of animals
+    detect = True  # whether the model uses its detector; false in subclasses that crop animals
 
     def __init__(self, path):
         self.folder, photos = (path.parent, [path]) if path.is_file() else (path, list_photos(path, tell=print_line))
@@ -39,9 +39,9 @@ class Photos:
         return verdict, status, *(round(prob, 4) for prob in probs.values())
 
     def write(self, to, rows, model, file):
-        """Write the table; return how many photos could not be opened."""
+        """Write the table. Return how many photos could not be opened."""
         classes, failed = list(model.learn.dls.vocab), 0
-        # Excel only reads UTF-8 after a byte order mark. Names that are not UTF-8 are written byte for byte.
+        # Excel only recognizes UTF-8 by a byte order mark. Names that are not UTF-8 are written byte for byte.
         with whole(to) as part, TextIOWrapper(part, "utf-8-sig", "surrogateescape", newline="") as table:
             writer = csv.writer(table)
             writer.writerow(to_cells(["file", "verdict", "status", *classes, "error"]))
@@ -52,15 +52,16 @@ class Photos:
 
 
 def complete(row, classes):
-    """Return the cells of a row. A row of two values is a photo's name and why it could not be opened."""
+    """Return the cells of a row. If a row has two values, they are a photo's name and why it could not be opened."""
     name, *rest = row
     return [*row, ""] if len(row) > 2 else [name, "", "error", *[""] * classes, *rest]
 
 
 def open_or_stop(photo: Path, side: int, are_gone: Callable[[], bool]) -> Image.Image:
-    """Open a photo with `open_photo`. Raises `PredictError` if it is gone and, as `are_gone()` says, so are all others.
+    """Open a photo with `open_photo`. Raises `PredictError` if the photo is gone and `are_gone()` returns true.
 
-    Without this, pulling out a memory card would write an error for each of its photos.
+    `are_gone()` says whether all other photos are gone, too, for example with a memory card. Without this check, the
+    table would get an error for each photo on the card.
     """
     try:
         if not os.path.isfile(photo):  # gone, or a pipe, which may be endless
