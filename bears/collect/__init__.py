@@ -1,1 +1,1 @@
-"""Download photos of your own classes from Openverse, and list who made them."""
+"""Download photos of your own classes from Openverse, and list their authors and licences."""

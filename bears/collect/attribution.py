@@ -1,4 +1,4 @@
-"""Keep collected photos in a folder, and list who made them in its attribution.csv, as free licences require."""
+"""Store collected photos in a folder, and list their authors in its attribution.csv, as free licences require."""
 
 import csv
 from pathlib import Path
@@ -13,16 +13,16 @@ COLUMNS = ["file", "title", "creator", "license", "license_url", "source", "url"
 
 
 class Collection:
-    """Keep the photos below `folder` and their lines in attribution.csv. Both agree even after an interrupted run.
+    """Store photos below `folder`, with a row for each photo in attribution.csv.
 
-    The line of a photo is written before the photo. A line without a photo does no harm, and the next run removes it.
-    Raises `DataError` if another program wrote the file.
+    The row is written before the photo. If a run is interrupted in between, the next run removes the row.
+    Raises `DataError` if another program wrote attribution.csv.
     """
 
     def __init__(self, folder):
         self.folder, self.table = folder, folder / "attribution.csv"
         rows = self.read()
-        # Names are hashes, so a photo is found again after `bears.clean` moved it to another class or set it aside.
+        # File names are hashes, so a photo is still found after `bears.clean` has moved it to another folder.
         there = {f.stem: f.relative_to(folder).as_posix() for f in list_photos(folder)} if rows else {}
         placed = [row | {"file": there[stem]} for row in rows if (stem := Path(row["file"]).stem) in there]
         self.rows = {row["file"]: row for row in placed}
@@ -45,19 +45,19 @@ class Collection:
         return sum(Path(file).parent == Path(label) for file in self.rows)
 
     def has(self, key, label):
-        """Return whether any class has a photo with this address or hash. If another class has it, print a line."""
+        """Return whether any class has a photo with this URL or hash. If it isn't the class `label`, print a line."""
         place = self.places.get(key)
         if place and Path(place).parent.name != label:
             tqdm.write(printable(f"{place} also came up for {label}; keeping it where it is"))
         return place is not None
 
     def keep(self, label, result, sha256, jpeg):
-        """Store a photo and its line; return 1, or 0 if the photo was there already."""
+        """Store a photo and its row in attribution.csv. Return 1, or 0 if the photo was already stored."""
         name = sha256[:16]
         if self.has(name, label):
             return 0
         file = f"{label}/{name}.jpg"
-        # Joined into one line, since titles and names may contain line breaks.
+        # Each value becomes a single line, since titles and names may contain line breaks.
         self.rows[file] = {column: " ".join(str(result.get(column) or "").split()) for column in COLUMNS}
         self.rows[file]["file"] = file
         self.places |= {result["url"]: file, name: file}

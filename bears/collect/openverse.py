@@ -8,14 +8,14 @@ from bears.errors import DownloadError
 API = "https://api.openverse.org/v1/images/"
 PAGE_SIZE, MAX_RESULTS = 20, 240  # photos per page and per query; Openverse gives no more without a key
 PAUSE = 3  # seconds between two pages, since Openverse allows 20 requests a minute
-MAX_WAIT = 24 * 3600  # the most seconds to wait for it, since it has a limit per day, too
+MAX_WAIT = 24 * 3600  # seconds; the longest wait, since Openverse also limits the requests per day
 
 
 def openverse(query, web, api=API, pause=PAUSE):
-    """Search Openverse; yield a dict for each photo with its `url` and the other `COLUMNS` of attribution.csv.
+    """Search Openverse. Yield a dict for each photo, with its `url` and the other `COLUMNS` of attribution.csv.
 
-    To search elsewhere, pass another function of (query, web) to `main` in bears/collect/__main__.py. It must yield
-    dicts with at least `url`. Raises `DownloadError`.
+    To search another website, pass your own function of (query, web) to `main` in bears/collect/__main__.py. Your
+    function must yield dicts with at least `url`. Raises `DownloadError`.
     """
     for page in range(1, MAX_RESULTS // PAGE_SIZE + 1):
         start = time.monotonic()
@@ -31,7 +31,7 @@ def openverse(query, web, api=API, pause=PAUSE):
 
 
 def as_row(photo):
-    """Convert Openverse's description of a photo to a dict with the names of `COLUMNS`."""
+    """Convert Openverse's description of a photo to a row of attribution.csv, a dict without `file`."""
     row = {column: photo[column] or "" for column in ("title", "creator", "license_url", "url")}
     license = f"{photo['license']} {photo['license_version'] or ''}".strip()
     return row | {"license": license, "source": photo["foreign_landing_url"] or ""}

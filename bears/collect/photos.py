@@ -16,7 +16,10 @@ ON_WINDOWS_A_DEVICE = r"(con|prn|aux|nul|com\d|lpt\d)"
 
 
 def class_folders(queries):
-    """Return a dict from class to query. A class is also its folder's name. Raises `DataError` if two are equal."""
+    """Return a dict from class to query. A class is its query without special characters, and names its folder.
+
+    Raises `DataError` if two queries would get the same folder, or if a query can't be the name of a folder.
+    """
     labels = {}
     for query in queries:
         label = " ".join(re.sub(r"[^\w-]", " ", query).split())[:60].strip(" -")
@@ -31,8 +34,9 @@ def class_folders(queries):
 def collect(queries, to, per_class=150, web=None, *, search):
     """Download up to `per_class` photos for each of `queries`. Each query gets its own folder in `to`.
 
-    `search(query, web)` is a generator like that in bears/collect/openverse.py. Raises `DataError`, `DownloadError`
-    if the search fails, and `ExportError` if `to` can't be written to. Photos downloaded before that are kept.
+    `search(query, web)` is a generator like `openverse` in bears/collect/openverse.py. Raises `DataError`, or
+    `DownloadError` if the search fails, or `ExportError` if `to` can't be written to. Photos that were downloaded
+    before the error are kept.
     """
     labels = class_folders(queries)
     check_writable(to)
@@ -44,7 +48,7 @@ def collect(queries, to, per_class=150, web=None, *, search):
 
 
 def collect_class(label, results, per_class, collection, web):
-    """Download and keep the first `per_class` photos of `results` that can be opened, in their order."""
+    """Download photos from `results`, in order, until the class has `per_class` photos. Skip unreadable ones."""
     missing = per_class - collection.count(label)
     fresh = (result for result in results if not collection.has(result["url"], label))
     with tqdm(total=per_class, initial=per_class - missing, desc=label, unit="photo", disable=None, leave=False) as bar:

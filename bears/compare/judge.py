@@ -1,4 +1,4 @@
-"""Test two models on the same photos, and find their wrong answers."""
+"""Test two models on the same photos, and find the errors of each."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from bears.text import print_line
 from fastai.data.transforms import parent_label
 
 FALSE_YES, FALSE_NO, WRONG_CLASS = "false yes", "false no", "wrong class"
-BATCH = 8  # photos that are opened and classified at a time
+BATCH = 8  # photos that are opened and classified together
 OTHER = ""  # the label of negatives
 
 
@@ -32,7 +32,7 @@ class Answer:
 
 @dataclass
 class Comparison:
-    """Hold the answers of both models to each photo. `labels` are the photos' classes."""
+    """Hold the answers of two models about the same photos. `labels` are the photos' actual classes."""
 
     files: list[Path]
     labels: list[str]
@@ -72,12 +72,12 @@ class Comparison:
 
 
 def count(answers: list[Answer]) -> Counter:
-    """Return how often each kind of error occurs in the answers of a model."""
+    """Count how often each kind of error occurs in a model's answers."""
     return Counter(answer.error for answer in answers if answer.error)
 
 
 def compare(old: Path, new: Path, photos: Path, negatives: Path | None = None, trust: bool = False) -> Comparison:
-    """Test both exports on the photos, one folder per class, and on `negatives`. Raises `BearsError`."""
+    """Test two exports on `photos`, a folder with one subfolder per class, and on `negatives`. Raises `BearsError`."""
     models = [Model(file, trust) for file in (old, new)]
     labels = {f: parent_label(f) for f in check_folder(photos, tell=print_line)}
     check_classes(photos, set(labels.values()), {label for model in models for label in model.vocab})
@@ -90,7 +90,7 @@ def compare(old: Path, new: Path, photos: Path, negatives: Path | None = None, t
 
 
 def check_classes(photos, found, known):
-    """Raise `DataError` if there are no photos, or if a folder is not a class of either model."""
+    """Raise `DataError` if there are no photos, or if a folder's name is not a class of either model."""
     if not found:
         raise DataError(f"There are no photos in {photos}. Give a folder with one subfolder of photos per class.")
     if unknown := sorted(found - known):
@@ -101,7 +101,7 @@ def check_classes(photos, found, known):
 
 
 def ask(models: list["Model"], labels: dict[Path, str]) -> Iterator[tuple]:
-    """Yield each photo that can be opened, with the answers of all models."""
+    """Yield each photo that can be opened, followed by the `Answer` of each model."""
     files = list(labels)
     for start in range(0, len(files), BATCH):
         some = files[start : start + BATCH]
@@ -118,7 +118,7 @@ def open_or_none(file):
 
 
 class Model:
-    """Classify photos with an export as the app does."""
+    """Classify photos with an export, as the app does."""
 
     def __init__(self, file, trust):
         if not file.is_file():
@@ -140,10 +140,10 @@ class Model:
 
 
 def find_error(label: str, probs: dict[str, float], certainty: str, limits: Limits) -> str:
-    """Return the error in an answer about a photo of the class `label`, or "".
+    """Return the kind of error in an answer about a photo of the class `label`, or "" if the answer is right.
 
-    For a class that the model doesn't know, "none of the classes" and "not sure" are right. For any other class,
-    "Not sure: perhaps" is right if it names the class, and a group is right if the class is in it.
+    If the model doesn't have the class `label`, "none of the classes" and "not sure" are right. Otherwise, an answer is
+    right if its likeliest class is `label`, even if it is not sure. A group is right if it contains `label`.
     """
     if certainty == NONE:
         return FALSE_NO if label in probs else ""

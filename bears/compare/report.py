@@ -1,4 +1,4 @@
-"""Describe which of two models is better, in words and as an HTML page with the photos on which they differ."""
+"""Describe which of two models is better, in sentences and as an HTML page with the photos on which they differ."""
 
 from argparse import Namespace
 from html import escape
@@ -21,13 +21,13 @@ TITLES = {"better": "The new model is better", "worse": "The new model is worse"
 
 
 def title(comparison: Comparison) -> str:
-    """Return the verdict in one line."""
+    """Return the verdict as a title: which model is better, or how many photos are needed to tell."""
     known = TITLES.get(comparison.verdict)
     return known or f"{photos(len(comparison.files))} cannot tell: about {comparison.needed:,} would"
 
 
 def effect(comparison: Comparison) -> str:
-    """Return a sentence with the difference in errors per 1,000 photos and its 95% interval."""
+    """Return a sentence with the difference in errors per 1,000 photos, and its 95% interval."""
     low, high = (1000 * limit for limit in comparison.interval)
     difference = difference_of(comparison)
     size = f"{per_thousand(difference)} errors per 1,000 photos" if difference else "as many errors"
@@ -40,7 +40,7 @@ def per_thousand(value):
 
 
 def advice(comparison: Comparison) -> str:
-    """Return a sentence about what to do next."""
+    """Return advice on what to do next."""
     if comparison.verdict == "better":
         return "You can replace the old model with it."
     if comparison.verdict == "worse":
@@ -55,7 +55,7 @@ def photos(number):
 
 
 def table(comparison: Comparison) -> list[tuple[str, int, int]]:
-    """Return a row for each count: its name, and its values for the old and the new model."""
+    """Return a row for each count: its name, and its values for the old and the new model (see `ROWS`)."""
     models = [comparison.old, comparison.new]
     counts = [
         {"errors": count(answers).total(), **count(answers), "unsure": sum(a.unsure for a in answers)}
@@ -75,7 +75,7 @@ def summary(comparison: Comparison) -> list[str]:
 
 
 def page(comparison: Comparison, args: Namespace) -> str:
-    """Return the report as HTML that needs no other file."""
+    """Return the report as a single HTML page, with photos and styles included."""
     rows = "".join(f"<tr><th scope=row>{name}<td>{old}<td>{new}" for name, old, new in table(comparison))
     skipped = f"{photos(comparison.skipped)} could not be opened." if comparison.skipped else ""
     return PAGE.substitute(
@@ -92,7 +92,7 @@ def page(comparison: Comparison, args: Namespace) -> str:
 
 
 def scale(comparison):
-    """Return the interval as a picture: a bar on a line with 0 in the middle."""
+    """Return HTML that shows the 95% interval as a bar on a line with 0 in the middle."""
     low, high = (1000 * limit for limit in comparison.interval)
     end = max(abs(low), abs(high)) * 1.1
     left, right, size = ((value / end + 1) * 50 for value in (low, high, difference_of(comparison)))
@@ -104,12 +104,12 @@ def scale(comparison):
 
 
 def difference_of(comparison):
-    """Return how many more errors the new model makes per 1,000 photos."""
+    """Return how many more errors the new model makes per 1,000 photos; negative if it makes fewer."""
     return 1000 * (comparison.broken - comparison.fixed) / len(comparison.files)
 
 
 def show_photos(comparison):
-    """Return the photos that only one model gets right, with the verdicts of both."""
+    """Return the photos that only one model gets right, each with the verdicts of both models."""
     groups = {"Only the new model is wrong": [], "Only the old model is wrong": []}
     wrong_now, wrong_before = groups.values()
     for i in comparison.differing:

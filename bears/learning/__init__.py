@@ -1,1 +1,1 @@
-"""Share code between `train` and `clean`: photos and folds, the network, calibrated probabilities."""
+"""Find photos, split them into folds, train heads, and calibrate probabilities, for `train`, `clean` and `compare`."""

@@ -1,4 +1,4 @@
-"""Calibrate probabilities: of all answers given with 80%, four in five should be right."""
+"""Calibrate probabilities: of all answers with a probability of 80%, four in five should be right."""
 
 import numpy as np
 import torch
@@ -11,9 +11,9 @@ def fit_temperature(logits: torch.Tensor, targets: torch.Tensor, parts: list[int
     """Return the temperature with which `softmax(logits / temperature)` fits `targets` best.
 
     See Guo et al. 2017, https://arxiv.org/abs/1706.04599. `logits` is (photos, classes) and `targets` (photos,).
-    `parts` are the lengths of consecutive parts of the photos, each of which counts the same (default: one part).
-    Labels are smoothed as if one more photo showed all classes equally. Otherwise a model without errors on a few
-    photos would become certain of everything.
+    `parts` are the lengths of consecutive parts of the photos (default: one part). Each part has the same weight.
+    Labels are smoothed as if there were one more photo, which showed all classes equally. Without smoothing, a model
+    that makes no errors on a few photos would give every answer a probability of 100%.
     """
     smoothing = 1 / (len(targets) + 1)
     candidates = torch.logspace(-1.5, 1.5, 301)
@@ -26,7 +26,7 @@ def fit_temperature(logits: torch.Tensor, targets: torch.Tensor, parts: list[int
 
 
 def cross_calibrated(logits: torch.Tensor, targets: torch.Tensor, folds: list[Split]) -> torch.Tensor:
-    """Return calibrated probabilities (photos, classes). Each fold gets the temperature that fits the others."""
+    """Return calibrated probabilities (photos, classes). The temperature for a fold is fitted on the other folds."""
     probs, judged = torch.empty_like(logits), np.sort(np.concatenate([valid for _, valid in folds]))
     for _, valid in folds:
         rows = np.searchsorted(judged, valid)

@@ -35,7 +35,7 @@ def find_photos(path: Path, exclude=None) -> tuple[list[Path], dict[str, str]]:
 def find_all_photos(folders: Sequence[Path | str], exclude=None) -> tuple[list[Path], dict[str, str]]:
     """Find photos as `find_photos` does, in several folders. A class may have photos in more than one of them.
 
-    With several folders, the names in `dropped` begin with the folder.
+    With several folders, each name in `dropped` starts with its folder.
     """
     found, names = [], {}
     for path in map(Path, folders):
@@ -63,7 +63,7 @@ def those(folders: Sequence[Path | str]) -> str:
 
 
 def folder_of(file: Path, folders: Iterable[Path | str]) -> Path:
-    """Return the folder, one of `folders`, that contains a photo."""
+    """Return the one of `folders` that contains a photo."""
     return next(folder for folder in map(Path, folders) if file.is_relative_to(folder))
 
 
@@ -78,7 +78,7 @@ def check_folder(path: Path, tell: Callable[[str], None] | None = None) -> list[
 
 
 def check_reviewed(path):
-    """Raise `DataError` for visitors' photos that nobody has reviewed, since their labels may be wrong."""
+    """Raise `DataError` if `path` is in a folder of unreviewed visitors' photos, since their labels may be wrong."""
     if UNREVIEWED in path.resolve().parts:
         raise DataError(
             f"{path} has visitors' photos that nobody has reviewed. Review them with"
@@ -87,7 +87,7 @@ def check_reviewed(path):
 
 
 def check_names(files):
-    """Raise `DataError` for names that are not UTF-8, which can't be printed. Some archives unpack such names."""
+    """Raise `DataError` for file names that are not UTF-8, since they can't be printed. Some archives have them."""
     for file in files:
         try:
             str(file).encode()
@@ -96,22 +96,25 @@ def check_names(files):
 
 
 def is_ours(file, path):
-    """Return whether this project put the photo `file` below `path`: set aside, unreviewed, or next to an export."""
+    """Return whether this project put the photo `file` below `path`, so that it is not for training.
+
+    Such photos are in a folder for set-aside or unreviewed photos, or in examples/ or reports/ next to an export.
+    """
     if OURS & set(file.relative_to(path).parts):
         return True
     if file.parent.name not in ("examples", "reports"):
         return False
     home = file.parent.parent
-    return (home / "export.pkl").exists() or (home / "reports" / "batch.png").exists()  # also without an export
+    return (home / "export.pkl").exists() or (home / "reports" / "batch.png").exists()  # a report without an export
 
 
 def print_step(stage: str) -> None:
-    """Print the step that a run has reached."""
+    """Print a line about the current step of a run."""
     print_line(f"· {stage}")
 
 
 def print_slips(path, found, loose):
-    """Print likely mistakes: photos outside of class folders, and folders that are empty, nested or equally named."""
+    """Print likely mistakes: photos outside of class folders, and folders that are empty, nested or share a name."""
     folders = sorted({f.parent for f in found})
     if loose:
         print_step(f"photos outside of the class folders are not used: {loose}")
@@ -128,12 +131,12 @@ def print_slips(path, found, loose):
 
 
 def nested(folders):
-    """Return a dict from each folder that is inside another folder of photos to the outermost one."""
+    """Find folders of photos inside other folders of photos. Return a dict from each to its outermost parent."""
     return {f: parent for f in folders for parent in f.parents if parent in folders}
 
 
 def find_others(path: Path) -> list[Path]:
-    """Return the negatives below the folder `path` that can be opened. Raises `DataError` if there are none."""
+    """Return the photos of other things (negatives) below `path`. Raises `DataError` if none can be opened."""
     files = list_photos(path, tell=print_step) if Path(path).is_dir() else []
     unreadable = verify_photos(files)
     files = [f for f in files if f not in unreadable]
@@ -148,9 +151,9 @@ def read_excluded(file: Path) -> dict[str, str]:
 
 
 def read_column(file: Path, column: str) -> dict[str, str]:
-    """Read two columns of a CSV file, `file` and another one, into a dict. Names may have backslashes as on Windows.
+    """Read a CSV file into a dict from the values of the column `file` to those of another column.
 
-    Raises `DataError`.
+    In the values of `file`, `\\` becomes `/`, since tables from Windows have backslashes. Raises `DataError`.
     """
     try:
         rows = [row for row in read_table(file) if row["file"]]
@@ -161,7 +164,7 @@ def read_column(file: Path, column: str) -> dict[str, str]:
 
 
 def verify_photos(files):
-    """Open each file with `open_photo`. Return a dict from each file that can't be opened to the reason."""
+    """Try to open each file with `open_photo`. Return a dict from each file that can't be opened to the reason."""
 
     def why_not(file):
         try:
@@ -173,9 +176,10 @@ def verify_photos(files):
 
 
 def in_threads(function: Callable, files: Sequence) -> Iterator:
-    """Yield `function(file)` for each file, in order, computed in threads: Pillow decodes outside of Python's lock.
+    """Yield `function(file)` for each file, in order, computed in threads.
 
-    An executor's `map` would take a kilobyte of memory for every photo.
+    Threads help since Pillow releases Python's global lock while it decodes. `ThreadPoolExecutor.map` would take a
+    kilobyte of memory for each photo.
     """
     with ThreadPool() as pool:
         yield from pool.imap(function, files, chunksize=16)
@@ -211,7 +215,7 @@ def check_labels(groups: dict[str, list[str]], alarm: list[str] | None, files: l
 
 
 def advice_on_small_class(roots, label, count, folders):
-    """Return what to do about a class with less than two photos. Often its folder wasn't meant to be a class."""
+    """Return advice about a class with fewer than two photos. Often, its folder was not meant to be a class."""
     has = f"{count} readable photo{'s' * (count != 1)}"
     for folder, parent in nested(folders).items():
         if folder.name == label:
@@ -230,10 +234,10 @@ def count_labels(files: list[Path]) -> dict[str, int]:
 
 
 def grouped_folds(files: list[Path], groups: np.ndarray, n_folds=5, seed=42) -> list[Split]:
-    """Split `files` into folds with about the same share of each class, and near-duplicates in the same fold.
+    """Split `files` into folds with about the same share of each class. Near-duplicates stay in the same fold.
 
-    Returns a list of at most `n_folds` pairs (train_idx, valid_idx), arrays of positions in `files`. If a class has
-    fewer different photos, there are only that many folds. Raises `DataError`.
+    Returns a list of at most `n_folds` pairs (train_idx, valid_idx), arrays of positions in `files`. A class needs a
+    different photo for each fold, so there are fewer folds if a class has fewer. Raises `DataError`.
     """
     labels = np.array([parent_label(f) for f in files])
     different = {label: len(np.unique(groups[labels == label])) for label in sorted(set(labels))}
@@ -249,7 +253,7 @@ def grouped_folds(files: list[Path], groups: np.ndarray, n_folds=5, seed=42) -> 
 
 
 def check_split(files: list[Path], train_idx: Iterable[int]) -> None:
-    """Raise `DataError` if the training part of a split lacks a class."""
+    """Raise `DataError` if the training photos of a split lack a class."""
     learnt = {parent_label(files[i]) for i in train_idx}
     if missing := sorted({parent_label(f) for f in files} - learnt):
         raise DataError(
@@ -260,7 +264,7 @@ def check_split(files: list[Path], train_idx: Iterable[int]) -> None:
 
 @contextmanager
 def explain_lost_photos(files: list[Path]) -> Iterator[None]:
-    """Raise `DataError` for exceptions in the `with` block that come from a photo deleted or changed meanwhile."""
+    """Raise `DataError` instead of an exception in the `with` block if a photo was deleted or changed meanwhile."""
     try:
         yield
     except Exception as e:
@@ -274,5 +278,5 @@ def explain_lost_photos(files: list[Path]) -> Iterator[None]:
 
 
 def batch_size(bs: int, n_train: int) -> int:
-    """Return the batch size of this process: all processes together have `bs`, or `n_train` if that is less."""
+    """Return this process's share of a batch of `bs` photos, or of `n_train` photos if that is less."""
     return distributed.batch_size(min(bs, n_train))

@@ -1,7 +1,7 @@
 """Degrade photos so that they look as if a camera took them at night, at dusk, or from far away.
 
-People put their best photos on the web. So the head also learns from degraded copies, and `bears.model.ood` compares
-photos with them, too.
+Most photos on the web are better than those of an outdoor camera. So the head is also trained on degraded copies of
+the training photos, and `bears.model.ood` also compares new photos with degraded copies.
 """
 
 import zlib
@@ -13,9 +13,10 @@ from PIL import Image, ImageFilter
 
 
 class Degrade(Transform):
-    """Degrade a photo by one of `KINDS`. The kind and its random strength only depend on the pixels and `version`.
+    """Degrade a photo with one of the functions in `KINDS`.
 
-    Another `version` of the same photo is of another kind.
+    The pixels and `version` decide which function is used, and how strongly. Versions 0, 1 and 2 of a photo use
+    different functions.
     """
 
     order = 2  # after fastai's Resize, before ToTensor
@@ -30,7 +31,7 @@ class Degrade(Transform):
 
 
 def infrared(photo, rng):
-    """Make a photo grey, bright in the middle and grainy, as in the light of an infrared lamp."""
+    """Make a photo grey, grainy and dark at the edges, as if an infrared lamp lit the scene."""
     grey = np.asarray(photo.convert("L"), np.float32) / 255
     y, x = (np.linspace(0, 1, side, dtype=np.float32) - rng.uniform(0.3, 0.7) for side in grey.shape)
     beam = np.clip(1.25 - rng.uniform(0.4, 1.2) * np.hypot(y[:, None], x[None]), 0.15, None)
@@ -40,7 +41,7 @@ def infrared(photo, rng):
 
 
 def dark(photo, rng):
-    """Make a photo dark, tinted and noisy, and brighten it again, as at dusk."""
+    """Make a photo dark, tinted and noisy, then brighten it, as a camera does at dusk."""
     pixels = np.asarray(photo, np.float32) / 255
     pixels = pixels ** rng.uniform(1, 1.8) * rng.uniform(0.2, 0.6) * (1 + rng.uniform(-0.12, 0.12, 3))
     noise = rng.uniform(0.01, 0.05), rng.uniform(0.01, 0.05) * np.sqrt(pixels)  # sensor noise and shot noise
@@ -50,7 +51,10 @@ def dark(photo, rng):
 
 
 def small(photo, rng):
-    """Shrink a photo to a third to two thirds, as if far away, and put it before an enlarged corner of itself."""
+    """Shrink a photo to between a third and two thirds, as if it was taken from far away.
+
+    A corner of the photo is enlarged and blurred to fill the background.
+    """
     w, h = photo.size
     cut_w, cut_h = int(w * rng.uniform(0.25, 0.4)), int(h * rng.uniform(0.2, 0.35))
     left, top = int(rng.choice([0, w - cut_w])), int(rng.choice([0, h - cut_h], p=[0.6, 0.4]))

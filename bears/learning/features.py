@@ -1,4 +1,4 @@
-"""Compute the frozen body's features once, for photos, their degraded copies and random versions."""
+"""Compute the frozen body's features once, for photos, their degraded copies and their augmented versions."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +28,7 @@ class Features:
 
     photos: torch.Tensor  # of each photo's middle square, float32 (photos, n)
     targets: torch.Tensor  # class numbers, (photos,)
-    squares: Sequence[torch.Tensor] = ()  # of all squares of each photo, (squares, n), if the body allows it
+    squares: Sequence[torch.Tensor] = ()  # of all squares of each photo, (squares, n), if the body is convolutional
     copies: Sequence[torch.Tensor] = ()  # of degraded copies, each (photos, n)
     augmented: Sequence[torch.Tensor] = ()  # of random versions, each (photos, n)
     judged: torch.Tensor | None = None  # of the square that the app would choose, (photos, n)
@@ -39,7 +39,10 @@ class Features:
 
 
 def compute_features(learn: Learner, files: Sequence[Path]) -> Features:
-    """Return the features of photos, of degraded copies and, if the DataBlock has augmentation, of random versions."""
+    """Return the features of photos and of their degraded copies.
+
+    If the DataBlock has augmentation, also return the features of `VERSIONS` random versions of each photo.
+    """
     body, augmented, squares = fast_body(learn), [], ()
     if grid := find_grid(learn):
         squares = square_features(files, learn, body[0], grid)
@@ -60,9 +63,9 @@ def body_features(learn: Learner, files: Sequence[Path]) -> torch.Tensor:
 
 
 def fast_body(learn):
-    """Return a copy of the body and of the head without its last layer, on the Learner's device.
+    """Return a copy of the network without the head's last layer, on the Learner's device.
 
-    It is in eval mode, so batch norm doesn't change its statistics, and a photo's features are always the same.
+    The copy is in eval mode. So batch norm keeps its statistics, and a photo always gets the same features.
     """
     body = deepcopy(nn.Sequential(learn.model[0], *learn.model[1][:-1])).to(learn.dls.device).eval()
     if learn.dls.device.type == "cpu":
@@ -72,9 +75,9 @@ def fast_body(learn):
 
 @distributed.split_between_processes
 def pooled_features(files, learn, body, augment=False, degrade=None):
-    """Return what `body_features` does, from a `fast_body`, after the transform `degrade` if it is given.
+    """Return the features that `body`, from `fast_body`, computes for each photo, float32 (len(files), n).
 
-    With `augment`, the random transforms of training are applied, too.
+    `degrade` is an extra transform for the photos. `augment` applies the random transforms of training.
     """
     batches = learn.dls.test_dl(files, bs=16, num_workers=0)
     if degrade:
@@ -85,7 +88,7 @@ def pooled_features(files, learn, body, augment=False, degrade=None):
 
 @distributed.split_between_processes
 def square_features(files, learn, body, grid):
-    """Return the features of all squares of each photo, a list of (squares, n). `grid` is from `find_grid`."""
+    """Return the features of all squares of each photo: a list of tensors (squares, n). `grid` is from `find_grid`."""
     batches = learn.dls.test_dl(files, bs=1, num_workers=0)
     batches.after_item = Pipeline([WholePhoto(grid), ToTensor()])
     maps = each_batch(batches, body)
@@ -96,11 +99,14 @@ def square_features(files, learn, body, grid):
 def each_batch(batches, body):
     """Yield the output of `body` for each batch, with a progress bar."""
     for (x,) in progress_bar(prefetch(batches), len(batches)):
-        yield body(x.as_subclass(torch.Tensor))  # fastai's own class would call Python code at every layer
+        yield body(x.as_subclass(torch.Tensor))  # fastai's subclass of Tensor runs Python code at every layer
 
 
 def prefetch(batches: Iterable) -> Iterator:
-    """Yield the batches while a thread prepares the next one, since Pillow decodes outside of Python's lock."""
+    """Yield batches, and prepare the next one in a thread meanwhile.
+
+    A thread helps since Pillow releases Python's global lock while it decodes.
+    """
     batches = iter(batches)
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, batches, None)

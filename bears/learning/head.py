@@ -1,4 +1,4 @@
-"""Train a linear head on features, and test it on photos that it was not trained on."""
+"""Train a linear head on features, and test it on photos that were not used for its training."""
 
 import numpy as np
 import torch
@@ -14,11 +14,11 @@ from fastai.vision.all import noop, set_seed
 from torch import nn
 
 EPOCHS, LR = 20, 1e-2  # for `fit_one_cycle`
-WD = 10  # weight decay; a high one makes the head less often sure and wrong about new photos
+WD = 10  # weight decay; with a high value, the head makes fewer confident errors on new photos
 
 
 class HeadLearner(Learner):
-    """Train on one thread, which is faster for a small head."""
+    """Train on one thread. For a small head, this is faster than several threads."""
 
     def fit(self, *args, **kwargs):
         with one_thread():
@@ -28,8 +28,8 @@ class HeadLearner(Learner):
 def head_learner(features: Features, split: Split, seed: int, quiet=False) -> Learner:
     """Return a Learner with an untrained linear head for `features`. `split` is (train_idx, valid_idx).
 
-    It trains on the degraded copies and random versions, too. Validation uses the squares that the app would choose.
-    With `quiet`, no epochs are printed.
+    The training set also has the degraded copies and random versions. The validation set has the square of each photo
+    that the app would choose. With `quiet`, fastai prints nothing during training.
     """
     set_seed(seed)
     versions, targets = (features.photos, *features.copies, *features.augmented), features.targets
@@ -55,14 +55,14 @@ def fit_head(features: Features, split: Split, seed: int, quiet=False, epochs=EP
 
 def validation_logits(learn: Learner) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the logits of `learn` for its validation photos (photos, classes), and the photos' classes (photos,)."""
-    with learn.no_bar(), learn.removed_cbs(learn.recorder):  # or the Recorder would lose the losses of the training
+    with learn.no_bar(), learn.removed_cbs(learn.recorder):  # the Recorder would discard the losses of the training
         return learn.get_preds(act=noop)
 
 
 def out_of_fold(heads: list[Learner], folds: list[Split]) -> torch.Tensor:
-    """Return logits (photos, classes), in the order of the photos.
+    """Return logits (photos, classes) in the order of the photos.
 
-    Each fold's come from the head trained without it.
+    The logits for a photo come from the head that was trained without this photo's fold.
     """
     parts = [validation_logits(head)[0] for head in heads]
     return torch.cat(parts)[np.concatenate([valid for _, valid in folds]).argsort()]

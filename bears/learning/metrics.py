@@ -5,7 +5,7 @@ from math import ceil
 import torch
 from scipy.stats import binomtest
 
-SMALLEST = 0.01  # of all photos: a difference between two models that is worth knowing
+SMALLEST = 0.01  # the smallest difference of two error rates that matters, as a share of all photos
 
 
 def count_errors(logits: torch.Tensor, targets: torch.Tensor) -> tuple[int, int]:
@@ -14,7 +14,7 @@ def count_errors(logits: torch.Tensor, targets: torch.Tensor) -> tuple[int, int]
 
 
 def error_summary(errors: int, photos: int) -> dict:
-    """Return a dict with the counts, and the error rate and its 95% interval (Wilson 1927) from 0 to 1."""
+    """Return a dict with both counts, the error rate (0 to 1), and its 95% interval (Wilson 1927)."""
     interval = binomtest(errors, photos).proportion_ci(method="wilson")
     return {
         "errors": errors,
@@ -25,7 +25,7 @@ def error_summary(errors: int, photos: int) -> dict:
 
 
 def calibration_error(probs: torch.Tensor, targets: torch.Tensor, bins: int = 15) -> float:
-    """Return the expected calibration error: the mean gap of confidence and accuracy over equal bins, in [0, 1]."""
+    """Return the expected calibration error (0 to 1): the mean gap between confidence and accuracy over `bins` bins."""
     confidence, guess = probs.max(dim=1)
     right = (guess == targets).float()
     which = (confidence * bins).long().clamp(max=bins - 1)
@@ -36,11 +36,12 @@ def calibration_error(probs: torch.Tensor, targets: torch.Tensor, bins: int = 15
 
 
 def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]:
-    """Return the 95% interval of the second model's error rate minus the first one's, as fractions.
+    """Return the 95% interval of the new model's error rate minus the old model's, as two fractions.
 
-    Only the first model is wrong on `fixed` photos, and only the second on `broken` ones. The interval combines two
-    exact ones (Clopper and Pearson 1934): how often only one model is right, and how often that is the first. So it
-    excludes 0 exactly when McNemar's test is significant, and it is valid for few photos, too.
+    Of all `photos`, only the old model is wrong on `fixed`, and only the new model on `broken`. The result combines two
+    exact intervals (Clopper and Pearson 1934). One is for the share of photos on which exactly one model is wrong. The
+    other is for the share of these on which it is the new model. So the result excludes 0 exactly if McNemar's test is
+    significant, and it is also valid for few photos.
     """
     differ = fixed + broken
     share = binomtest(differ, photos).proportion_ci(method="exact")
@@ -50,10 +51,10 @@ def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]
 
 
 def photos_needed(fixed: int, broken: int, photos: int) -> int:
-    """Estimate how many photos would show which of two models is better, if the difference stays the same.
+    """Estimate how many test photos are needed to tell which of two models is better.
 
-    With that many photos, four of five comparisons find the better model (power 0.8). If both have the same number of
-    errors, return how many photos are needed to show a difference of `SMALLEST`.
+    The estimate assumes that the error rates stay the same. With that many photos, four of five comparisons find the
+    better model (power 0.8). If both models have the same number of errors, it is for a difference of `SMALLEST`.
     """
     share = max(fixed + broken, 1) / photos
     difference = abs(fixed - broken) / photos or SMALLEST

@@ -1,9 +1,10 @@
 """Find near-duplicates: photos that differ only in size, compression or colours, or that are mirrored.
 
-A group of them must stay in one fold. Near-duplicates have hashes of 64 bits that differ in few bits. They are found
-without comparing all pairs. The library faiss can do that, too, but takes sixty megabytes and lists all pairs. A camera
-that took the same picture fifty thousand times would give more than a billion pairs. The review page finds
-their crops, too, with a rule of its own (bears/clean/checks.py).
+A group of near-duplicates must stay in one fold. Each photo gets a hash of 64 bits, and the hashes of near-duplicates
+differ in at most 10 bits. The search here doesn't compare all pairs of photos. The library faiss has such a search, but
+it takes 60 MB and lists every pair. Fifty thousand photos of the same scene would give more than a billion pairs.
+
+This module doesn't find crops of a photo. The review page finds them with another rule (bears/clean/checks.py).
 """
 
 from itertools import count
@@ -22,12 +23,12 @@ BITS = np.array([i.bit_count() for i in range(2**16)], np.uint8)  # the number o
 def group_near_duplicates(files: list[Path]) -> np.ndarray:
     """Group near-duplicates, including mirrored ones, by their perceptual hash (pHash, 64 bits).
 
-    Returns an int array of shape (len(files),): photos with the same number are near-duplicates. Crops are not found,
-    since their hash differs too much.
+    Returns an int array of shape (len(files),). Photos with the same number are near-duplicates. Crops are not found,
+    since the hash of a crop differs too much.
     """
     with explain_lost_photos(files):
         hashes = list(in_threads(phash_both_ways, files))
-    position = {both: i for i, both in enumerate(dict.fromkeys(hashes))}  # exact copies are searched once
+    position = {both: i for i, both in enumerate(dict.fromkeys(hashes))}  # photos with equal hashes are searched once
     upright, mirrored = np.hsplit(np.frombuffer(b"".join(position), np.uint16).reshape(-1, 8), 2)
     groups = connect(upright, mirrored, MAX_HASH_DISTANCE)
     return groups[[position[both] for both in hashes]]
@@ -40,7 +41,7 @@ def phash_both_ways(file):
 
 
 def list_near_duplicates(files: list[Path], groups: list[int]) -> list[list[str]]:
-    """Return the groups of two or more near-duplicates, as lists of `class/name`, for the report."""
+    """Return the names (`class/name`) in each group of two or more near-duplicates, for the report."""
     members = {}
     for file, group in zip(files, groups):
         members.setdefault(group, []).append(f"{file.parent.name}/{file.name}")
@@ -48,22 +49,22 @@ def list_near_duplicates(files: list[Path], groups: list[int]) -> list[list[str]
 
 
 class Bands:
-    """Index `hashes`, uint16 (n, 4), to find all that differ from a given hash in at most `radius` bits.
+    """Index `hashes`, uint16 (n, 4), to find all hashes that differ from a given one in at most `radius` bits.
 
-    Two such hashes differ by at most a quarter of `radius` in at least one of their four bands of 16 bits. Only hashes
-    with such a band are compared.
+    Each hash has four bands of 16 bits. If two hashes differ in at most `radius` bits, then at least one band differs
+    in at most a quarter of `radius` bits. So `near` only compares hashes with such a band.
     """
 
     def __init__(self, hashes, radius):
         self.hashes, self.radius = hashes, radius
         self.flips = np.flatnonzero(radius // 4 >= BITS)
-        self.band = np.arange(4)[:, None] << 16  # each band has its own buckets
+        self.band = np.arange(4)[:, None] << 16  # 65,536 buckets for each band
         buckets = (hashes.T + self.band).ravel()
         self.content = buckets.argsort(kind="stable") % max(1, len(hashes))
         self.starts = np.concatenate([[0], np.bincount(buckets, minlength=4 << 16).cumsum()])
 
     def near(self, hash):
-        """Return the positions of the hashes near `hash`, of shape (4,). A position may come more than once."""
+        """Return the positions of all hashes within `radius` bits of `hash`, uint16 (4,). Positions may be repeated."""
         buckets = ((hash[:, None] ^ self.flips) + self.band).ravel()
         starts, ends = self.starts[buckets], self.starts[buckets + 1]
         counts = ends - starts
@@ -72,7 +73,10 @@ class Bands:
 
 
 class Ungrouped:
-    """Keep the photos that are in no group yet, by their hashes: arrays `upright` and `mirrored` of shape (n, 4)."""
+    """Keep track of the photos that are not in a group yet.
+
+    `upright` has the hashes of the photos, and `mirrored` the hashes of their mirror images, both uint16 (n, 4).
+    """
 
     def __init__(self, upright, mirrored, radius):
         self.upright, self.mirrored, self.radius = upright, mirrored, radius
@@ -84,7 +88,7 @@ class Ungrouped:
         self.bands = [Bands(hashes[self.left], self.radius) for hashes in (self.upright, self.mirrored)]
 
     def take(self, i):
-        """Remove the photo `i` and its remaining neighbours; return a list of the neighbours."""
+        """Remove photo `i` and its ungrouped neighbours (see `connect`). Return the positions of these neighbours."""
         self.free[i] = False
         if 2 * np.count_nonzero(self.free) < len(self.left):
             self.index()
@@ -97,10 +101,10 @@ class Ungrouped:
 
 
 def connect(upright: np.ndarray, mirrored: np.ndarray, radius: int) -> np.ndarray:
-    """Number the groups that neighbours form; return an int array of shape (n,), in the order of the photos.
+    """Return the number of each photo's group, an int array of shape (n,). Photos linked by neighbours form a group.
 
-    Two photos are neighbours if their upright hashes are near each other, or the upright hash of one and the mirrored
-    hash of the other. Each search skips photos that were found before, so that large groups are fast, too.
+    Two photos are neighbours if their hashes differ in at most `radius` bits. One of the photos may be mirrored for
+    this. Each search skips photos that are already in a group, so large groups are fast, too.
     """
     groups, numbers = np.empty(len(upright), int), count()
     ungrouped = Ungrouped(upright, mirrored, radius)

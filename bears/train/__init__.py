@@ -1,1 +1,1 @@
-"""Read train.py's options, download the shipped photos, evaluate, and write the report."""
+"""Help train.py: parse its options, download the photos, evaluate the model, and write the training report."""

@@ -1,4 +1,4 @@
-"""Evaluate a recipe on photos that the tested network never saw in training."""
+"""Count a recipe's errors on photos that the tested network was not trained on."""
 
 from argparse import Namespace
 from collections.abc import Callable
@@ -17,22 +17,22 @@ from fastai.learner import Learner, Recorder
 
 @dataclass
 class Result:
-    """Hold the results of a recipe: the Learner to export, and its answers about the test photos."""
+    """Hold the results of a training run: the Learner to export, and predictions for the test photos."""
 
     learn: Learner
     files: list[Path]  # the test photos
-    logits: torch.Tensor  # for the test photos, from networks that never saw them, (photos, classes)
+    logits: torch.Tensor  # for the test photos, from networks that were not trained on them, (photos, classes)
     targets: torch.Tensor  # the test photos' classes, (photos,)
     loss_recorder: Recorder  # with the losses of the training, or of the first fold's head
     facts: dict  # for export.json
-    temperature: float = 1  # by which the weights of `learn`'s head were divided
+    temperature: float = 1  # the weights of `learn`'s head were divided by it
     scores: dict = field(default_factory=dict)  # keyword arguments for `report.plot_trust`
     turned_away: list[Path] = field(default_factory=list)  # photos of the classes that were rejected
-    passed: list[tuple[Path, str]] = field(default_factory=list)  # negatives that were mistaken for a class, with it
+    passed: list[tuple[Path, str]] = field(default_factory=list)  # negatives mistaken for a class, with this class
 
 
 def split_into_folds(files: list[Path], groups: np.ndarray, args: Namespace) -> list[Split]:
-    """Return the `grouped_folds` that `args` ask for, and print a note if there are fewer."""
+    """Split the photos into `args.folds` folds (`grouped_folds`). Print a note if only fewer are possible."""
     folds = grouped_folds(files, groups, args.folds, args.seed)
     if len(folds) < args.folds:
         print(f"· only {len(folds)} folds, because one class has no more different photos; add more to it")
@@ -40,9 +40,9 @@ def split_into_folds(files: list[Path], groups: np.ndarray, args: Namespace) -> 
 
 
 def evaluate_by_validation(learn: Learner, fit: Callable[..., Learner], folds: list[Split]) -> Result:
-    """Evaluate a Learner on the photos that its split holds out, or else by `folds` if there are any.
+    """Count a Learner's errors on its validation photos. If there are `folds`, also run a cross-validation.
 
-    `fit(valid)` trains a network that holds out the photos with these positions.
+    `fit(valid)` trains a network with the photos at the positions `valid` as validation photos.
     """
     files, logits, targets = judge_held_out(learn)
     facts = {"validation": error_summary(*count_errors(logits, targets))}
@@ -54,16 +54,17 @@ def evaluate_by_validation(learn: Learner, fit: Callable[..., Learner], folds: l
 
 
 def judge_held_out(learn):
-    """Return the photos that a Learner's split holds out, its logits for them (photos, classes), and their classes."""
+    """Return a Learner's validation photos, its logits for them (photos, classes), and their classes (photos,)."""
     return list(learn.dls.valid.items), *validation_logits(learn)
 
 
 def evaluate_by_folds(
     learn: Learner, heads: list[Learner], folds: list[Split], files: list[Path], targets: torch.Tensor
 ) -> Result:
-    """Evaluate a Learner whose head was trained on all photos by `heads`, each trained without one fold.
+    """Estimate the errors of a Learner whose head was trained on all photos, and calibrate this head.
 
-    Also calibrate the Learner's head with a temperature that fits the answers of `heads` (`fit_temperature`).
+    Each of `heads` was trained without one fold, and is tested on that fold. The temperature fits the predictions of
+    `heads` (`fit_temperature`).
     """
     judged = np.sort(np.concatenate([valid for _, valid in folds]))
     logits, targets = out_of_fold(heads, folds), targets[judged]

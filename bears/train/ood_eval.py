@@ -1,4 +1,4 @@
-"""Fit the rule of "none of the classes" (bears/model/ood.py), and count how often it is wrong."""
+"""Fit the rule that rejects photos of other things (bears/model/ood.py), and count its errors."""
 
 from argparse import Namespace
 from collections.abc import Iterator
@@ -23,9 +23,10 @@ from PIL import Image
 
 
 def fit_detector(learn: Learner, features: Features, groups: np.ndarray, args: Namespace) -> np.ndarray:
-    """Set `learn.ood` (the gallery and thresholds) and `features.judged` (the surest square of each photo).
+    """Fit the rule that rejects photos (`learn.ood`: the gallery and thresholds). Return each photo's score, (photos,).
 
-    Returns the score of each photo's square, (photos,). It is compared with all photos except its near-duplicates.
+    A photo's score is the highest score of its squares (`ood.score`). Each square is compared with the gallery, except
+    near-duplicates of its own photo. Also sets `features.judged` to the features of the squares with these scores.
     """
     imagenet = imagenet_classifier(learn.arch, learn.pretrained and not body_was_trained(learn))
     labels = features.targets.numpy()
@@ -39,9 +40,9 @@ def fit_detector(learn: Learner, features: Features, groups: np.ndarray, args: N
 
 
 def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, args: Namespace) -> Result:
-    """Find which photos of the classes are rejected, and which negatives are mistaken for a class.
+    """Add to a result which photos of the classes are rejected, and which negatives are mistaken for a class.
 
-    Add both to the result. `scores` has the score of each of `files`, as returned by `fit_detector`.
+    `scores` are the scores of `files`, from `fit_detector`.
     """
     detector = result.learn.ood
     describe_classes(result.learn, args)
@@ -66,7 +67,7 @@ def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, arg
 
 
 def describe_classes(learn: Learner, args: Namespace) -> None:
-    """Store in the Learner which classes form a group (`ood.certainty`), and whether the classes are animals."""
+    """Store in `learn.ood` which classes form a group, and whether the classes are animals."""
     if args.animals:
         learn.ood["animals"] = True
     if args.groups:
@@ -75,9 +76,9 @@ def describe_classes(learn: Learner, args: Namespace) -> None:
 
 
 def count_verdicts(result: Result, scores: dict[Path, float]) -> dict:
-    """Count the verdicts on the photos of a result: how many are not sure, and how many sure ones are wrong.
+    """Count the sure answers about a result's photos, the errors among them, and the answers that are not sure.
 
-    `scores` has the score of each photo. If there are answers that name a group, `group` has their errors.
+    `scores` has the score of each photo. If some answers name a group, the key `group` has their number and errors.
     """
     probs, targets, fitted = result.logits.softmax(dim=1).tolist(), result.targets.tolist(), result.learn.ood
     said = np.array([ood.certainty(fitted, p, scores[f]) for f, p in zip(result.files, probs)])
@@ -96,13 +97,13 @@ def summary(chosen, right):
 
 
 def find_passed(learn: Learner, files: list[Path], answers: list[Answer]) -> list[tuple[Path, str]]:
-    """Return the negatives that are mistaken for a class, each with the name of that class."""
+    """Return the negatives that the model mistakes for a class, each with the name of this class."""
     judged = zip(files, answers)
     return [(f, learn.dls.vocab[a.probs.argmax()]) for f, a in judged if not ood.shows_none(learn.ood, a.score)]
 
 
 def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:
-    """Yield the answer that the app would give for each photo. The Learner itself stays unchanged."""
+    """Yield the answer that the app would give for each photo. The Learner is not changed."""
     copy = as_in_app(learn)
     squares = create_squares(copy)
     for file in progress_bar(files):
@@ -110,11 +111,11 @@ def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:
 
 
 def find_backgrounds(learn: Learner, wrong: list[tuple[Path, int]]) -> dict[Path, Image.Image]:
-    """Return the photos whose background counted most for the wrong class, each with its heatmap.
+    """Find the misclassified photos in which the background counted most for the wrong class.
 
-    `wrong` has pairs of a photo and the number of the wrong class. The value for each photo is its heatmap for that
-    class, with an outline around the animal that the detector is surest of. Photos in which the detector finds no
-    animal are left out.
+    `wrong` has pairs of a photo and the number of the class that it was mistaken for. Returns a dict from each photo
+    found to its heatmap for this class. The heatmap outlines the animal with the highest detector score. Photos without
+    a detected animal are left out.
     """
     animals = (getattr(learn, "ood", None) or {}).get("animals")
     squares = create_squares(as_in_app(learn)) if wrong and animals else None
@@ -124,7 +125,7 @@ def find_backgrounds(learn: Learner, wrong: list[tuple[Path, int]]) -> dict[Path
 
 
 def draw_background(squares: LearnerSquares, file: Path, label: int) -> Image.Image | None:
-    """Return the heatmap of a photo for class number `label` if its peak is outside of all animals, else None."""
+    """Return a photo's heatmap for class number `label` if its peak is outside of all detected animals, else None."""
     photo = open_photo(file)
     boxes, _ = squares.detector.find_animals(photo)
     if not len(boxes):
@@ -132,13 +133,13 @@ def draw_background(squares: LearnerSquares, file: Path, label: int) -> Image.Im
     [answer] = squares.run([photo], squares.grid.size)  # the whole photo, as in training
     cam = activation_map(answer.fmap, squares.learn.model[1][-1], label)
     peak, half = find_peak(cam, answer.box), (answer.box[2] - answer.box[0]) / cam.shape[1] / 2
-    if any(is_inside(peak, box, half) for box in boxes):  # its cell touches an animal
+    if any(is_inside(peak, box, half) for box in boxes):  # the brightest cell touches an animal
         return None
     return draw_heatmap(photo, cam, answer.box, as_pixels(boxes[0]))
 
 
 def as_in_app(learn: Learner) -> Learner:
-    """Return a copy of a Learner as in the app: on the CPU, sped up, and without photos."""
+    """Return a copy of a Learner as the app uses it: on the CPU, without photos, and faster (`speed_up`)."""
     copy = Learner(learn.dls.new_empty(), deepcopy(learn.model).cpu(), loss_func=learn.loss_func)
     copy.dls.cpu()
     copy.ood = learn.ood

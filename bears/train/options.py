@@ -1,4 +1,4 @@
-"""Read the options of train.py, without torch, so that `--help` and errors come at once."""
+"""Parse train.py's options. This module doesn't import torch, so `--help` and errors appear at once."""
 
 import argparse
 from pathlib import Path
@@ -8,13 +8,13 @@ from bears.cli import command_parser, labels
 from bears.files import HOME, IS_COPY
 from bears.model.answers import either
 
-OUT = Path() if IS_COPY else HOME  # nothing is written into an installed copy
+OUT = Path() if IS_COPY else HOME  # a copy that pip has installed is never written to
 EXCLUDED = Path(__file__).with_name("excluded.csv")  # bear photos that are not used
 PHOTOS = Path(__file__).with_name("photos.csv")  # where each bear photo comes from
 ALARM = ["black", "grizzly"]  # the bears' classes that raise an alarm
 DATA = "folder with one subfolder of photos per class; may be repeated (default: download the bear photos)"
 SOURCES = "where photos come from: a file with columns file and source (default: DATA/attribution.csv, if it exists)"
-GROUPS = {"bear": ["black", "grizzly"]}  # hard to tell apart in a bad photo
+GROUPS = {"bear": ["black", "grizzly"]}  # classes that are hard to tell apart in a bad photo
 GROUP = (
     "classes that are hard to tell apart, such as bear=black,grizzly; the app may then say “A bear” (may be repeated)"
 )
@@ -24,7 +24,7 @@ LESSON = "use the lesson's recipe with ResNet-18: lecture (128 pixels, the defau
 
 
 def parse_args(description: str, argv: list[str] | None = None) -> argparse.Namespace:
-    """Return the checked options of train.py. `description` is the text of `--help` above the options."""
+    """Parse and check train.py's options. `description` is the text above the options in `--help`."""
     parser = command_parser("train", description)
     parser.add_argument("--data", action="append", metavar="DIR", help=DATA)
     parser.add_argument("--exclude", metavar="CSV", help="photos to leave out: a file with columns file and reason")
@@ -85,7 +85,7 @@ def check_options(parser, args):
 
 
 def group(text):
-    """Return the name and the classes in `bear=black,grizzly`. Without a name, it is `black or grizzly`."""
+    """Parse a group such as `bear=black,grizzly` into its name and classes. The default name is `black or grizzly`."""
     name, _, classes = text.rpartition("=")
     members = labels(classes)
     if len(set(members) - {""}) < max(2, len(members)) or ("=" in text and not name.strip()):
@@ -96,8 +96,8 @@ def group(text):
 
 
 def join_groups(parser, groups):
-    """Return all groups as a dict from name to classes. Reject a class that is in two groups."""
+    """Return a dict from each group's name to its classes. Reject a name or class that occurs twice."""
     members = [label for _, some in groups for label in some]
     if len(set(members)) < len(members) or len(dict(groups)) < len(groups):
-        parser.error("--group is given twice with the same name or class: a class can be in one group")
+        parser.error("--group is given twice with the same name or class: each class can be in only one group")
     return dict(groups)

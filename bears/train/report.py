@@ -1,4 +1,4 @@
-"""Write the training report as one HTML page: how many errors to expect, which photos are wrong, and plots."""
+"""Write the training report as one HTML page: the error rate to expect, the misclassified photos, and plots."""
 
 import io
 import json
@@ -34,7 +34,8 @@ from matplotlib import pyplot as plt
 plt.rcParams["text.parse_math"] = False  # the name of a class may have $ or % in it
 
 PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
-# `svg` changes black to the colour of the page's text, so nothing here is white. Text stays text, in the page's font.
+# Plots are transparent and black. The function `svg` replaces black with the colour of the page's text.
+# "svg.fonttype" keeps text as text, so that it has the page's font.
 STYLE = {
     "figure.figsize": (6.5, 3.5),
     "figure.facecolor": "none",
@@ -46,12 +47,13 @@ NO_NOTES = dict.fromkeys(["Creator", "Date", "Format", "Type"])
 PICTURES = {
     "calibration": (
         "Do its probabilities mean what they say?",
-        "On the dotted line they do: of all answers given with 80%, four in five are right. On average they are off by"
-        " {calibration_error:.1%} (expected calibration error).",
+        "On the dotted line they do: of all answers with a probability of 80%, four in five are right. On average,"
+        " the probabilities are off by {calibration_error:.1%} (expected calibration error).",
     ),
     "scores": (
         "How it tells that a photo shows none of the classes",
-        "It compares a photo with the training photos. Each of these was compared with all others, not with itself.",
+        "The model compares a photo with the training photos. For this plot, each training photo was compared with the"
+        " others, without itself.",
     ),
     "learning_curve": ("Loss while training", "{loss}"),
     "confusion_matrix": (
@@ -69,13 +71,13 @@ COLUMNS = {"photos": "Photos", "errors": "Wrong", "sure": "Called sure", "sure_w
 CLEAN = "http://127.0.0.1:7860/"  # the review page, if its port is free
 BESIDE = "; it looked next to the animal"
 RISE = 1.1  # a loss has risen if it ends above this multiple of its lowest value
-MANY, LONG = 8, 20  # from so many classes, or letters in a name, names above the table are upright
+MANY, LONG = 8, 20  # with so many classes, or letters in a class's name, the matrix prints the names vertically
 
 
 class ClassificationInterpretation(interpret.ClassificationInterpretation):
-    """Interpret answers that networks have already given, with fastai's plots.
+    """Draw fastai's plots for predictions that were made before.
 
-    `logits` is (photos, classes) and `targets` (photos,), both for the photos in `files`.
+    `logits` (photos, classes) are the predictions for `files`, and `targets` (photos,) are their classes.
     """
 
     def __init__(self, learn, files, logits, targets):
@@ -97,9 +99,9 @@ class ClassificationInterpretation(interpret.ClassificationInterpretation):
 
 @contextmanager
 def pictures() -> Iterator[None]:
-    """Set Matplotlib's style so that plots fit a light or dark page, and silence warnings of no use to a student.
+    """Set a Matplotlib style that suits light and dark pages, and silence two warnings that don't help a student.
 
-    Matplotlib warns about letters that its font lacks and about curves with a single point.
+    Matplotlib warns about letters that its font doesn't have, and about curves with a single point.
     """
     with warnings.catch_warnings(), plt.rc_context(STYLE):
         for message in ("Glyph .* missing", "Attempting to set identical", "Matplotlib currently does not support"):
@@ -108,7 +110,10 @@ def pictures() -> Iterator[None]:
 
 
 def svg(draw: Callable | None = None, *args, **kwargs) -> str:
-    """Return the plot that `draw` makes, or the current plot, as an SVG element in the colour of the page's text."""
+    """Return the plot that `draw` makes (default: the current plot) as an SVG element.
+
+    Its black parts get the colour of the page's text.
+    """
     if draw:
         draw(*args, **kwargs)
     file = io.StringIO()
@@ -119,10 +124,10 @@ def svg(draw: Callable | None = None, *args, **kwargs) -> str:
 
 
 def plot_trust(probs: Tensor, targets: Tensor, scores: np.ndarray, threshold: float, others=()) -> dict[str, str]:
-    """Plot the calibration of `probs` (photos, classes) on test photos, and a histogram of `scores`; return SVGs.
+    """Return two plots as SVG: the calibration of `probs` (photos, classes), and a histogram of `scores`.
 
-    `scores` (photos,) and `others` (negatives,) are from `ood.score`. Below `threshold`, a photo shows none of the
-    classes.
+    `scores` (photos,) are of photos of the classes, and `others` (negatives,) of negatives, all from `ood.score`. A
+    photo is rejected if its score is below `threshold`.
     """
     confidence, guess = probs.max(dim=1)
     right = (guess == targets).float().numpy()
@@ -146,7 +151,7 @@ def plot_trust(probs: Tensor, targets: Tensor, scores: np.ndarray, threshold: fl
         ax.hist(others, edges, histtype="stepfilled", label=f"{len(others)} photos of other things", alpha=0.7)
     ax.axvline(threshold, color="black", linestyle="dashed", label=f"below {threshold:.2f}: none of the classes")
     ax.set(xlabel="Score (bears/model/ood.py)", ylabel="Photos", yscale="log")
-    ax.yaxis.set_major_formatter("{x:g}")  # the default would write powers of ten in TeX, which is off
+    ax.yaxis.set_major_formatter("{x:g}")  # the default writes powers of ten in TeX, which is turned off
     ax.yaxis.set_minor_formatter("")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1))
     return {"calibration": calibration, "scores": svg()}
@@ -158,7 +163,7 @@ def plot_trust(probs: Tensor, targets: Tensor, scores: np.ndarray, threshold: fl
 def write(
     args: Namespace, facts: dict, result: Result, interp: ClassificationInterpretation, plots: dict[str, str]
 ) -> None:
-    """Write `reports/index.html`, which needs no other file. `plots` are SVGs by name. Raises `ExportError`."""
+    """Write `reports/index.html` as a single file. `plots` is a dict from name to SVG. Raises `ExportError`."""
     notes = {**facts.get("cross_validation", {}), "loss": describe_loss(result.loss_recorder)}
     sections = [
         reason(facts),
@@ -188,7 +193,7 @@ def write(
 def headline(estimate: dict, which: str) -> str:
     """Return the headline for an `error_summary`, such as `Expect 1.5% errors on photos like yours`.
 
-    `which` is the end of this sentence.
+    `which` ends the headline, such as `like yours`.
     """
     if too_uncertain(estimate):
         return "Too few photos to say how often it errs"
@@ -198,7 +203,7 @@ def headline(estimate: dict, which: str) -> str:
 
 
 def reason(facts):
-    """Return the paragraphs under the headline: the interval, and why you can trust the figure."""
+    """Return the paragraphs below the headline: the 95% interval, and how far to trust the error rate."""
     cv, validation = facts.get("cross_validation"), facts.get("validation")
     lines = [f'<p class="interval">{interval(estimate(facts))}</p>']
     if "by_source" in facts:
@@ -225,7 +230,7 @@ def reason(facts):
 
 
 def show_sources(by_source):
-    """Return a table of the sources, those with the most errors first."""
+    """Return a table of the sources, the one with the highest error rate first."""
     rows = sorted(by_source["sources"].items(), key=lambda row: -row[1]["errors"] / row[1]["photos"])
     body = "".join(
         f'<tr><th scope="row">{escape(name)}' + "".join(f"<td>{row[column]}" for column in COLUMNS)
@@ -245,14 +250,14 @@ def interval(estimate):
 
 
 def guesses_of_wrong(result: Result, interp: ClassificationInterpretation) -> list[tuple[Path, int]]:
-    """Return the photos that were mistaken for another class, worst first, each with the number of the wrong class."""
+    """Return pairs of a misclassified photo and the number of its predicted class, the highest loss first."""
     return [(result.files[i], int(interp.probs[i].argmax())) for i in interp.wrong()]
 
 
 def show_wrong(args, result, interp, backgrounds=None):
-    """Return the section with all photos that were mistaken for another class, the most frequent pair first.
+    """Return the section with all misclassified photos, grouped by actual and predicted class, largest group first.
 
-    `backgrounds` is what `find_backgrounds` returned.
+    `backgrounds` is from `find_backgrounds`.
     """
     wrong, vocab, pairs = interp.wrong(), interp.vocab, defaultdict(list)
     for i in wrong:
@@ -266,9 +271,9 @@ def show_wrong(args, result, interp, backgrounds=None):
 
 
 def show_pair(args, pair, probs, backgrounds):
-    """Return the photos of one class that were mistaken for one other class.
+    """Return the HTML for all photos of one class that were mistaken for one other class.
 
-    `probs` has the probability for each file.
+    `pair` names both classes. `probs` is a dict from each photo to the probability of the wrong class.
     """
     pictures = [backgrounds.get(f, f) for f in probs]
     captions = [f"{pair}, {min(p, 0.99):.0%} sure{BESIDE * (f in backgrounds)}" for f, p in probs.items()]
@@ -288,12 +293,12 @@ def explain_backgrounds(backgrounds, wrong):
 
 
 def show_remedy(args, result, wrong):
-    """Return advice on correcting photos, or an empty text if no photo looks wrong."""
+    """Return advice on how to correct labels. It is empty if no photo was misclassified or rejected."""
     if not wrong and not result.turned_away:
         return ""
     advice = (
         "<p>Is a photo in the wrong folder, or of something else? Fix it with this command."
-        " While it runs, the names of the photos below lead to them:</p>"
+        " While it runs, click the name of a photo below to open it on the review page:</p>"
     )
     return advice + "".join(map(command, summary.clean_commands(args)))
 
@@ -301,7 +306,7 @@ def show_remedy(args, result, wrong):
 def show_others(facts, result):
     """Return the section with the negatives that were mistaken for a class.
 
-    It is empty if the recipe can't reject photos.
+    The section is empty if the model can't reject photos, as with `--lesson`.
     """
     if "none_of_them" not in facts:
         return ""
@@ -317,9 +322,9 @@ def show_others(facts, result):
 
 
 def show_watch(facts):
-    """Return the section about the alarm, which this report doesn't test.
+    """Return the section that says how to test the camera's alarm, since training doesn't test it.
 
-    It is empty unless the classes are the bears'.
+    The section is empty unless the alarm is for the shipped model's classes, black and grizzly.
     """
     if facts.get("alarm") != ALARM:
         return ""
@@ -332,7 +337,7 @@ def show_watch(facts):
 
 
 def show_turned_away(args, result):
-    """Return the section with the photos of the classes that the app would reject."""
+    """Return the section with the training photos that the app would reject as none of the classes."""
     if not (files := result.turned_away):
         return ""
     note = "<p>These don't resemble your other photos. If one is correct, add more like it.</p>"
@@ -342,13 +347,13 @@ def show_turned_away(args, result):
 
 
 def links(files, args):
-    """Return the names of photos as links to them on the review page."""
+    """Return a link for each photo that opens it on the review page."""
     names = [f.relative_to(folder_of(f, args.data)).as_posix() for f in files]
     return [f'<a href="{CLEAN}#{quote(name)}">{escape(name)}</a>' for name in names]
 
 
 def thumbnails(files: Iterable[Path | Image.Image], names: Iterable[str], captions: Iterable[str]) -> str:
-    """Return a grid of thumbnails, each with its caption and its name. Names are HTML, captions plain text."""
+    """Return a grid of thumbnails with captions and file names. Names are HTML, and captions are plain text."""
     items = "".join(
         f'<li><img src="{thumbnail(file)}" alt=""><b>{escape(caption)}</b><code>{name}</code>'
         for file, name, caption in zip(files, names, captions)
@@ -357,7 +362,7 @@ def thumbnails(files: Iterable[Path | Image.Image], names: Iterable[str], captio
 
 
 def show_confusion(interp):
-    """Return the section with the confusion matrix. Each row begins with the recall and precision of its class."""
+    """Return the section with the confusion matrix. Each row starts with the recall and precision of its class."""
     matrix, labels = interp.confusion_matrix(), [escape(label) for label in interp.vocab]
     right, actual, taken = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
     upright = len(labels) >= MANY or max(map(len, interp.vocab)) > LONG
@@ -381,7 +386,7 @@ def show_confusion(interp):
 
 
 def cell(n, part, right):
-    """Return a cell of the confusion matrix. Its colour is stronger the larger its share of the row is."""
+    """Return a cell of the confusion matrix. The larger its share of the row, the stronger its colour."""
     if not n:
         return '<td class="n none">0'
     return f'<td class="n" style="--hue: var(--{"right" if right else "wrong"}); --share: {0.3 + 0.7 * part:.2f}">{n}'
@@ -392,8 +397,8 @@ def share(part, whole):
 
 
 def describe_loss(recorder) -> str:
-    """Return sentences about how the losses of a fastai `Recorder` changed."""
-    column = recorder.metric_names.index("valid_loss") - 1  # `values` lacks the epoch, which is first in the names
+    """Return sentences that say how a fastai `Recorder`'s training and validation losses changed."""
+    column = recorder.metric_names.index("valid_loss") - 1  # the names begin with the epoch, `values` don't
     held_out = [row[column] for row in recorder.values if row[column] is not None]
     if not len(recorder.losses):  # no batch was trained on
         return ""
@@ -407,7 +412,7 @@ def describe_loss(recorder) -> str:
 
 
 def describe_course(losses: Iterable[float]) -> str:
-    """Return in words whether losses fall, rise or stay."""
+    """Return words for the course of the losses, such as `falls from 1.10 to 0.05`."""
     first, *_, last = values = [float(loss) for loss in losses] * (1 if len(losses) > 1 else 2)
     lowest = min(values)
     if not np.isfinite(values).all():
@@ -430,7 +435,7 @@ def command(line):
 
 
 def show_rest(facts):
-    """Return the section with the excluded photos, the near-duplicates and all figures. A click opens each list."""
+    """Return the section with the excluded photos, the near-duplicates and all figures, folded until you click them."""
     counts = ", ".join(f"{n} {label}" for label, n in facts["counts"].items())
     left = "".join(f"<tr><td>{escape(f)}<td>{escape(why)}" for f, why in facts["dropped"].items())
     alike = "".join(f"<tr><td>{escape(', '.join(group))}" for group in facts["near_duplicates"])

@@ -1,7 +1,7 @@
-"""Download the photos of the shipped model, or take them from the cache of an earlier run.
+"""Download the training photos of the shipped model, or take them from the cache of an earlier run.
 
-Their licences are unknown, so they are not part of this repository. photos.csv has the address of each photo and the
-SHA-256 of the file there.
+The photos' licences are unknown, so this repository doesn't contain them. photos.csv lists the URL and the SHA-256 of
+each original file.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from bears.train.options import PHOTOS
 from fastai.data.external import fastai_path
 from tqdm import tqdm
 
-MAX_WAIT = 3600  # the most seconds to wait if a server asks for a pause
+MAX_WAIT = 3600  # seconds; the longest wait if a server asks for a pause
 MIN_PHOTOS = 2  # of each class
 WHAT_TO_DO = "Check your network and run the command again to continue, or use your own photos with --data."
 
@@ -27,12 +27,12 @@ WHAT_TO_DO = "Check your network and run the command again to continue, or use y
 def shipped_photos(table=PHOTOS, root=None, web=None) -> Path:
     """Return a folder with the photos that `table` lists, one subfolder per class. Download those not in the cache.
 
-    The cache is in `root` (default: fastai's folder for data). Photos that are gone from the web are printed.
-    Raises `DataError` if the web can't be reached, or if a class has too few photos left.
+    The cache is in `root` (default: `bears` in fastai's data folder). Prints which photos can no longer be downloaded.
+    Raises `DataError` if the network fails in the first run, or if a class has fewer than two photos.
     """
     root = root or fastai_folder()
     check_writable(root / "by_sha256", "FASTAI_HOME")
-    folder = root / hashlib.sha256(table.read_bytes()).hexdigest()[:8]  # each table has a folder of its own
+    folder = root / hashlib.sha256(table.read_bytes()).hexdigest()[:8]  # one folder for each table
     rows = read_table(table)  # columns: label, file, url; sha256, bytes, width, height of the original
     cache = read_cache(root / "by_sha256")
     if missing := [row for row in rows if row["sha256"] not in cache]:
@@ -41,7 +41,7 @@ def shipped_photos(table=PHOTOS, root=None, web=None) -> Path:
         except TryLater as e:
             if not folder.exists():
                 raise DataError(f"The photos can't be downloaded now ({e}). {WHAT_TO_DO}") from None
-            print(f"· using the photos of an earlier run, because others can't be downloaded now ({e})")
+            print(f"· using the photos of an earlier run, because the missing ones can't be downloaded now ({e})")
         cache = read_cache(root / "by_sha256")
     check_classes(rows, cache)
     link_photos(rows, cache, folder)
@@ -56,9 +56,9 @@ def fastai_folder():
 
 
 def read_cache(folder):
-    """Return a dict from the SHA-256 of an original to its small copy. Delete copies that have changed.
+    """Return a dict from the SHA-256 of each original photo to the file of its small copy. Delete damaged copies.
 
-    The name of a copy has the hashes of the original and of the copy.
+    The file name of a copy contains the SHA-256 of the original, and part of its own to detect damage.
     """
     cache = {}
     for file in folder.glob("*.jpg"):
@@ -74,9 +74,9 @@ def cache_name(sha256, jpeg):
 
 
 def fetch_missing(rows, folder, web):
-    """Download photos into the cache `folder`; return a dict from the file of each missing photo to the error.
+    """Download photos into the cache `folder`. Return a dict from the file name of each failed download to its error.
 
-    Raises `TryLater` if so many fail in a row that the network must be the reason.
+    Raises `TryLater` if four downloads in a row get no answer, since the network is then the likely reason.
     """
     size = sum(int(row["bytes"]) for row in rows)
     print(f"· fetching {len(rows)} photos ({size / 1e6:.0f} MB) into {folder}", flush=True)
@@ -95,7 +95,7 @@ def fetch_missing(rows, folder, web):
 
 
 def report(gone):
-    """Print a line for each missing photo, ten at most."""
+    """Print a line for each photo that could not be downloaded, at most ten."""
     for file, problem in list(gone.items())[:10]:
         print(f"· without {file}: {problem}")
     if len(gone) > 10:
@@ -103,7 +103,7 @@ def report(gone):
 
 
 def check_classes(rows, cache):
-    """Raise `DataError` if a class of the table has too few photos in the cache."""
+    """Raise `DataError` if the cache has fewer than `MIN_PHOTOS` photos of a class in the table."""
     counts = Counter(row["label"] for row in rows if row["sha256"] in cache)
     for label in sorted({row["label"] for row in rows}):
         if counts[label] < MIN_PHOTOS:
@@ -111,7 +111,7 @@ def check_classes(rows, cache):
 
 
 def link_photos(rows, cache, folder):
-    """Link the cached files into `folder`, with their names in the table."""
+    """Link (or copy) the cached photos into `folder`, under the names that the table gives them."""
     for row in rows:
         link, file = folder / row["file"], cache.get(row["sha256"])
         link.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Test each source with a head that was trained without it, to estimate the error on photos from new sources.
+"""Estimate the error rate on photos from new sources: train a head without each source, and test it on that source.
 
-Photos that people put on the web are not what a camera sees (domain shift; fast.ai's book, chapter 2, "How to Avoid
-Disaster"). Random folds have photos of each source on both sides, so they only tell the error on photos like yours.
+Photos on the web differ from what a camera sees (domain shift; see fast.ai's book, chapter 2, "How to Avoid Disaster").
+Random folds train and test on photos from the same sources, so they only measure the errors on photos like yours.
 """
 
 import re
@@ -18,18 +18,18 @@ from bears.learning.head import apply_temperature, validation_logits
 from bears.learning.metrics import count_errors, error_summary
 from bears.train.evaluation import Result
 
-LEAST = 20  # photos; sources with fewer are left out together
+LEAST = 20  # photos; all sources with fewer are tested together, as one source
 REST = "smaller sources"
 MAX_WRONG = 0.03  # the share of sure answers that may be wrong, in each source
-CANDIDATES = np.arange(0.5, 1, 0.001)  # for the probability from which an answer is sure
+CANDIDATES = np.arange(0.5, 1, 0.001)  # limits to try; an answer is sure if its probability reaches the limit
 
 
 def find_sources(files: list[Path], args: Namespace) -> np.ndarray | None:
-    """Return an array with the source of each photo, "" if unknown. Return None without at least two sources.
+    """Return an array with each photo's source ("" if unknown), or None if there are fewer than two sources.
 
-    Sources are from the option `--sources`, a CSV file with columns file and source, or from the attribution.csv that
-    `python3 -m bears collect` writes. The source of an address is its website. With several folders, a photo with an
-    unknown source has its folder as the source. Raises `DataError`.
+    Sources are read from the CSV file of the option `--sources` (columns file and source). The default is the
+    attribution.csv that `python3 -m bears collect` writes. If a source is a URL, only its website counts. If there are
+    several folders, a photo with an unknown source gets its folder as the source. Raises `DataError`.
     """
     if args.lesson:  # this recipe doesn't use sources
         return None
@@ -46,12 +46,12 @@ def find_sources(files: list[Path], args: Namespace) -> np.ndarray | None:
 
 
 def read_sources(table):
-    """Return the sources of photos by their names, from a CSV file. Raises `DataError`."""
+    """Read a CSV file into a dict from each photo's name to its source. Raises `DataError`."""
     return {name: as_source(source) for name, source in read_column(table, "source").items()}
 
 
 def own_sources(folder):
-    """Return the sources in a folder's attribution.csv, or an empty dict if there is none or it can't be read."""
+    """Read a folder's attribution.csv as `read_sources` does. Return an empty dict if it is missing or unreadable."""
     try:
         return read_sources(folder / "attribution.csv")
     except DataError:
@@ -65,16 +65,16 @@ def source_of(file, tables):
 
 
 def as_source(text):
-    """Return the website of an address. Any other text is a name, and is returned unchanged."""
+    """Return the website of a URL. Return any other text without the spaces around it."""
     address = re.match("https?://([^/?#]+)", text)
     return address[1] if address else text.strip()
 
 
 def split_by_source(sources: np.ndarray, groups: np.ndarray, targets: np.ndarray) -> dict[str, Split]:
-    """Return a split for each source. `valid_idx` has its photos.
+    """Return a dict from each source to a split that tests on this source and trains on all others.
 
-    `train_idx` has all other photos except near-duplicates of these. A source is skipped if the others lack one of the
-    classes.
+    `valid_idx` has the source's photos. `train_idx` has all other photos, except near-duplicates of them. A source is
+    skipped if `train_idx` would lack a class.
     """
     names, counts = np.unique(sources[sources != ""], return_counts=True)
     large = dict(zip(names, counts >= LEAST))
@@ -89,11 +89,11 @@ def split_by_source(sources: np.ndarray, groups: np.ndarray, targets: np.ndarray
 
 
 def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: Namespace) -> Result:
-    """Add the errors on unseen sources to a result, and set the probability that a sure answer needs.
+    """Add the errors on unseen sources to a result, and calibrate the head with them, each source counting equally.
 
-    `fit(train_idx, valid_idx)` trains a head. `args.sources` is from `find_sources`. All sources count equally for the
-    temperature. `likely` is the probability that a sure answer needs. `earned` is the highest probability that is
-    shown. Without sources, nothing changes.
+    `fit(train_idx, valid_idx)` trains a head. `args.sources` is from `find_sources`. Without sources, the result stays
+    unchanged. Also stores two limits in `result.learn.ood`. An answer is sure if its probability is at least `likely`.
+    The app never shows a probability above `earned`.
     """
     if args.sources is None or len(result.files) < len(groups):  # no sources, or only the first fold was tested
         return result
@@ -106,7 +106,7 @@ def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: 
     likely = choose_likely(list(probs.values()))
     apply_temperature(result.learn.model[1][-1], temperature / result.temperature)
     rows = {name: describe_source(*judgement, likely) for name, judgement in probs.items()}
-    # Laplace's rule of succession, since few answers promise little; each source counts the same.
+    # Laplace's rule of succession: a few right answers don't prove 100%. Each source counts equally.
     right = [(row["sure"] - row["sure_wrong"] + 1) / (row["sure"] + 2) for row in rows.values() if row["sure"]]
     earned = round(float(np.mean(right or likely)), 4)
     result.learn.ood |= {"likely": likely, "earned": earned}
@@ -123,10 +123,11 @@ def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: 
 
 
 def choose_likely(judged: list[tuple[torch.Tensor, torch.Tensor]], max_wrong: float = MAX_WRONG) -> float:
-    """Return the lowest limit for "sure" at which at most the share `max_wrong` is wrong in each source.
+    """Return the probability from which an answer counts as sure.
 
-    `judged` has, for each source, probabilities (photos, classes) and targets (photos,). If no candidate is high
-    enough, return the highest one.
+    It is the lowest limit at which at most the share `max_wrong` of the sure answers is wrong in every source, or else
+    the highest of `CANDIDATES`. `judged` has a pair for each source: probabilities (photos, classes) and targets
+    (photos,).
     """
     answers = [(probs.amax(dim=1).numpy(), (probs.argmax(dim=1) != targets).numpy()) for probs, targets in judged]
     good = (c for c in CANDIDATES if all(wrong[p >= c].sum() <= max_wrong * (p >= c).sum() for p, wrong in answers))
@@ -134,7 +135,7 @@ def choose_likely(judged: list[tuple[torch.Tensor, torch.Tensor]], max_wrong: fl
 
 
 def describe_source(probs: torch.Tensor, targets: torch.Tensor, likely: float) -> dict:
-    """Count a source's photos and errors. Also count its sure answers, and the errors among these."""
+    """Count a source's photos, errors, sure answers and wrong sure answers. `likely` is from `choose_likely`."""
     errors, photos = count_errors(probs, targets)
     sure = probs.amax(dim=1) >= likely
     sure_wrong, n_sure = count_errors(probs[sure], targets[sure])

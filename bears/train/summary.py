@@ -1,4 +1,4 @@
-"""Collect the facts about a run for export.json, and print them in words."""
+"""Collect the facts about a training run for export.json, and print a summary."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ from bears.text import as_typed, print_line
 from bears.train.evaluation import Result
 
 RECIPES = {None: "frozen body, linear head", "lecture": "lesson", "book": "lesson, as in the book"}
-ELSEWHERE = "Photos from elsewhere may do worse: --sources says how much (docs/train_more.md)."
+ELSEWHERE = "There may be more errors on photos from elsewhere. --sources measures them (docs/train_more.md)."
 PACKAGES = ("torch", "torchvision", "fastai", "timm", "pillow")
 
 
@@ -35,11 +35,14 @@ def describe_photos(files: list[Path], dropped: dict[str, str], groups: np.ndarr
 
 
 def describe_run(result: Result, photo_facts: dict, args: Namespace, start: float) -> dict:
-    """Return all facts about a run for export.json and the report. It began at `start` (seconds, `time.monotonic`)."""
+    """Return all facts about a training run for export.json and the report.
+
+    `start` is the value of `time.monotonic()` when the run began.
+    """
     return {
         "classes": list(result.learn.dls.vocab),
         "subject": args.subject,
-        **({"alarm": args.alarm} if args.alarm else {}),  # the classes that raise an alarm in bears/watch
+        **({"alarm": args.alarm} if args.alarm else {}),  # the classes for which `watch` raises an alarm
         **({"groups": args.groups} if args.groups else {}),  # the names of groups and their classes
         "recipe": RECIPES[args.lesson],
         "arch": result.learn.arch,
@@ -65,9 +68,9 @@ def write(file: Path, facts: dict) -> None:
 
 @contextmanager
 def words_to_stderr(args: Namespace) -> Iterator[Callable]:
-    """Send all messages to stderr if `--json` is given, and yield a function that prints facts as JSON to stdout.
+    """Yield a function that prints facts as JSON to stdout, while all other messages go to stderr.
 
-    Without `--json`, that function does nothing.
+    Without `--json`, messages go to stdout, and the function does nothing.
     """
     if not args.json:
         yield lambda facts: None
@@ -78,7 +81,7 @@ def words_to_stderr(args: Namespace) -> Iterator[Callable]:
 
 
 def print_summary(facts: dict, args: Namespace) -> None:
-    """Print how often the model was wrong, and where the report is."""
+    """Print the model's error rate, and where the report is."""
     print(f"\n{error_sentence(facts)}")
     if "by_source" in facts:
         print(f"On photos like yours (folds): {share_of_errors(facts['cross_validation'])}.")
@@ -110,6 +113,6 @@ def app_command(args: Namespace) -> str:
 
 
 def clean_commands(args: Namespace) -> list[str]:
-    """Return a command for each folder that opens the review page for its photos."""
+    """Return the commands that open the review page, one for each folder of photos."""
     exclude = f" --exclude {as_typed(args.exclude)}" if args.exclude else ""
     return [f"python3 -m bears clean {as_typed(folder)}{exclude}" for folder in args.data]
