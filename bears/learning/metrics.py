@@ -38,7 +38,7 @@ def calibration_error(probs: torch.Tensor, targets: torch.Tensor, bins: int = 15
 def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]:
     """Return the 95% interval of the new model's error rate minus the old model's, as two fractions.
 
-    Of all `photos`, only the old model is wrong on `fixed`, and only the new model on `broken`. The result combines two
+    Only the old model is wrong on `fixed` of the `photos`, and only the new model on `broken`. The result combines two
     exact intervals (Clopper and Pearson 1934). One is for the share of photos on which exactly one model is wrong. The
     other is for the share of these on which it is the new model. So the result excludes 0 exactly if McNemar's test is
     significant, and it is also valid for few photos.

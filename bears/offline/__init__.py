@@ -1,1 +1,1 @@
-"""Build the offline version: static files from an export that run the model in the browser."""
+"""Build the offline version from an export: static files that run the model in the browser."""

@@ -1,7 +1,7 @@
-"""Convert an export's network to an ONNX graph that answers for every square of a photo at once.
+"""Convert an export's network to an ONNX graph that classifies all squares of a photo at once.
 
-The graph also computes what bears/model/squares.py and bears/model/ood.py do with torch: pooling, head, and similarity
-to the training photos. The browser only chooses among the squares.
+After the body, the graph also computes the pooling, the head, and the similarity to the training photos. The app does
+this with torch (bears/model/squares.py, bears/model/ood.py). The browser only has to choose the best square.
 """
 
 from copy import deepcopy
@@ -19,16 +19,17 @@ from onnxscript.optimizer import fold_constants_ir, remove_unused_nodes
 from timm.layers import Conv2dSame
 from torch import nn
 
-# Exporters have silent bugs, so only these are allowed. tests/test_offline.py compares one of each with torch.
+# An ONNX exporter can make errors without a message, so only these backbones are allowed. tests/test_offline.py
+# compares one of each family with torch.
 FAMILIES = ["tf_efficientnet_lite*", "resnet*", "mobilenetv3*"]
 
 
 class AllSquares(nn.Module):
-    """Compute the probabilities of the classes for each square of a picture, uint8 (1, height, width, 3).
+    """Classify each square of a picture, uint8 (1, height, width, 3).
 
-    Returns `probs` of shape (squares, classes). Squares are one cell apart, and sorted row by row. If the Learner has
-    them, it also returns the squares' `score`, (squares,), and the activation maps of all classes, `cams` (classes, h,
-    w).
+    Returns a dict with `probs`, (squares, classes). Squares are one cell of the feature map apart, row by row. If the
+    Learner can reject photos, the dict also has `score`, (squares,). If its head is linear, the dict also has `cams`,
+    the activation maps of all classes, (classes, h, w).
     """
 
     def __init__(self, learn, side):
@@ -37,7 +38,7 @@ class AllSquares(nn.Module):
         self.body, self.head, self.side = learn.model[0], learn.model[1], side
         self.tfms, self.activation = learn.dls.valid.after_batch.fs, learn.loss_func.activation
         self.linear, self.fitted = has_linear_head(learn), getattr(learn, "ood", None)
-        use_same_padding(self.body)  # its padding doesn't depend on the size of the picture
+        use_same_padding(self.body)  # with timm's layers, the padding would depend on the picture's size
 
     def forward(self, photo):
         x = photo.permute(0, 3, 1, 2).float()
@@ -56,7 +57,7 @@ class AllSquares(nn.Module):
 
 
 def use_same_padding(module: nn.Module) -> None:
-    """Replace each convolution that pads like TensorFlow's by one whose padding is fixed, where there is one."""
+    """Replace timm's convolutions with TensorFlow's "same" padding by `SameConv` where that is possible."""
     for name, child in list(module.named_children()):
         if isinstance(child, Conv2dSame):
             setattr(module, name, same_padding(child))
@@ -69,7 +70,7 @@ class SameConv(nn.Conv2d):
 
     For a side of even length, TensorFlow adds one more pixel at the end than at the start. The kernel here has a first
     row and column of zeros, so that the same padding on both sides gives the same result. For a side of odd length,
-    TensorFlow pads both ends equally. Only then, a copy is made that has one more pixel at the start.
+    TensorFlow pads both ends equally. Only in this case are the pixels copied, with one more pixel at the start.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -92,10 +93,10 @@ def same_padding(conv: Conv2dSame) -> nn.Conv2d:
 
 
 def find_shape(learn: Learner) -> dict:
-    """Return the shape of a Learner's square: `size` in pixels, and `side` in cells of the feature map.
+    """Return the shape of a Learner's squares: `size` in pixels, and `side` in cells of the feature map.
 
-    `whole` says whether it classifies whole photos, as `LearnerSquares` does. Raises `OfflineError` if the offline
-    version doesn't support the Learner.
+    `whole` says whether the Learner classifies all squares of a photo, or only the middle one. Raises `OfflineError`
+    if the offline version doesn't support the Learner.
     """
     arch = getattr(learn, "arch", None)
     name = getattr(arch, "__name__", arch)
@@ -114,9 +115,9 @@ def find_shape(learn: Learner) -> dict:
 
 
 def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
-    """Return the graph of a Learner as the bytes of a file, and the names of its outputs (see `AllSquares`)."""
+    """Return a Learner's ONNX graph as bytes, and the names of its outputs (see `AllSquares`)."""
     network, cell = AllSquares(learn, shape["side"]).eval(), shape["size"] // shape["side"]
-    more = (1, 3) if shape["whole"] else (0, 0)  # cells, since torch would make constants of the sizes 0 and 1
+    more = (1, 3) if shape["whole"] else (0, 0)  # extra cells; torch would take a size of 0 or 1 as a constant
     height, width = (shape["size"] + cell * n for n in more)
     photo = torch.randint(0, 256, (1, height, width, 3), dtype=torch.uint8)
     names = list(network(photo))
@@ -129,7 +130,7 @@ def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
         dynamic_shapes=(free if shape["whole"] else None,),
         dynamo=True,
         external_data=False,
-        optimize=False,  # it would fold batch norm into the weights, which no longer fit into half precision then
+        optimize=False,  # it folds batch norm into the weights, and the new weights don't fit into half precision
         verbose=False,
     )
     fold_constants_ir(program.model)
@@ -138,7 +139,10 @@ def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
 
 
 def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph with weights in half precision where that loses nothing, as for the weights of an export."""
+    """Return the graph with its weights in half precision, except weights that this would change.
+
+    An export's weights already have half precision, so they don't change.
+    """
     graph, casts = model.graph, []
     for tensor in graph.initializer:
         values = onnx.numpy_helper.to_array(tensor)

@@ -1,4 +1,4 @@
-"""Check that the graph gives the same answers as the app. Otherwise no offline version is written."""
+"""Check that the ONNX graph gives the same answers as the app. If it doesn't, no offline version is written."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,13 +13,13 @@ from bears.model.runtime import open_network
 from bears.model.squares import Answer, Grid, WholePhotos, find_corners, middle
 from PIL import Image
 
-CLOSE = 1e-3  # the largest difference that is allowed between two probabilities of the same class
+CLOSE = 1e-3  # the largest allowed difference between the app's and the graph's probability of a class
 
 
 class GraphSquares(WholePhotos):
-    """Classify photos with the graph, in Python, as bears/web/offline/squares.js does in a browser.
+    """Classify photos with the ONNX graph, in Python, as bears/web/offline/squares.js does in a browser.
 
-    `shape` is from `find_shape`. If its `whole` is false, only the middle square is classified.
+    `shape` is from `find_shape`. If `shape["whole"]` is false, only the middle square of a photo is classified.
     """
 
     def __init__(self, graph: bytes, names: list[str], shape: dict, fitted: dict | None):
@@ -49,14 +49,15 @@ class GraphSquares(WholePhotos):
         return Answer(torch.from_numpy(found["probs"][0]), box, float(found["score"][0]) if "score" in found else None)
 
     def outputs(self, picture):
-        """Return what the graph says of a picture: a dict of arrays."""
+        """Run the graph on a picture. Return a dict from the name of each output to an array."""
         return dict(zip(self.names, self.session.run(self.names, {"photo": np.asarray(picture)[None]})))
 
 
 def check(model: Classifier, graph: GraphSquares, files: Iterable[Path]) -> tuple[int, float]:
-    """Compare the model and the graph on photos and their halves. Return the number of pictures and the largest gap.
+    """Compare the app's model and the graph on photos and their halves.
 
-    Raises `OfflineError` at the first photo for which they differ.
+    Returns the number of pictures, and the largest difference between two probabilities. Raises `OfflineError` at the
+    first photo for which the answers differ.
     """
     count, largest = 0, 0.0
     for file in files:
@@ -76,13 +77,13 @@ def check(model: Classifier, graph: GraphSquares, files: Iterable[Path]) -> tupl
 
 
 def halves(photo):
-    """Return the upper and the left half of a photo, since a graph can be right for one shape and wrong for others."""
+    """Return the upper and the left half of a photo. A graph may be right for one shape and wrong for others."""
     width, height = photo.size
     return photo.crop((0, 0, width, -(-height // 2))), photo.crop((0, 0, -(-width // 2), height))
 
 
 def compare(model, graph, photo):
-    """Return whether the model and the graph give the same verdict, and the largest difference of probabilities."""
+    """Return whether the app's model and the graph agree, and the largest difference between their probabilities."""
     [(probs, certainty, *_)], [answer] = model.ask([photo]), graph.ask([photo])
     theirs, ours = np.array(list(probs.values())), answer.probs.numpy()
     same = model.certainty(answer) == certainty and (certainty in (NONE, GROUP) or theirs.argmax() == ours.argmax())

@@ -1,4 +1,4 @@
-"""Download ONNX Runtime Web, which runs the graph in a browser. Its two files are kept in a cache."""
+"""Download the two files of ONNX Runtime Web, which runs the ONNX graph in a browser, and cache them."""
 
 import hashlib
 import os
@@ -20,12 +20,15 @@ FILES = {
 
 
 def folder() -> Path:
-    """Return the folder for the two files, in this user's cache."""
+    """Return the folder for ONNX Runtime Web in the user's cache."""
     return user_cache_path("bears") / f"onnxruntime-web-{VERSION}"
 
 
 def fetch_runtime() -> dict[str, bytes]:
-    """Return the contents of the files by name, from the cache or else from the network. Raises `OfflineError`."""
+    """Return ONNX Runtime Web's files as a dict from name to contents. Download them if they are not in the cache.
+
+    Raises `OfflineError`.
+    """
     check_writable(folder(), "XDG_CACHE_HOME")
     return {name: kept(folder() / name, digest) or fetch(name, digest) for name, digest in FILES.items()}
 
@@ -53,9 +56,6 @@ def fetch(name, digest):
 
 
 def own_machine(url):
-    """Return a set with the host and port of a mirror on this machine, which `Web` would refuse.
-
-    Otherwise return an empty tuple.
-    """
+    """Return the pairs of IP and port that `Web` must allow for `url`: one for a mirror on this machine, else none."""
     parts = urlsplit(url)
     return {("127.0.0.1", parts.port)} if parts.hostname == "127.0.0.1" else ()

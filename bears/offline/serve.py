@@ -18,7 +18,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 def serve(folder: Path, port: int) -> None:
-    """Serve the folder until Ctrl-C. Raises `OfflineError` if the port can't be used."""
+    """Serve a folder until you press Ctrl-C. Raises `OfflineError` if the port can't be used."""
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), partial(Quiet, directory=folder))
     except (OSError, OverflowError) as e:

@@ -1,4 +1,4 @@
-"""Make all files of the offline version: the front end, the graph, ONNX Runtime and the service worker."""
+"""Create all files of the offline version: the front end, the ONNX graph, ONNX Runtime and the service worker."""
 
 import base64
 import gzip
@@ -42,19 +42,19 @@ from bears.web.theme import theme_css
 from markdown_it import MarkdownIt
 
 ASSETS = WEB / "offline"
-# Files of the offline version: modules that the page loads, those of its worker, and others.
+# Files of the offline version: modules that the page loads, modules that its web worker loads, and others.
 PAGE = [*MODULES, *(f"offline/{name}.js" for name in ("backend", "model", "offline", "tabs", "words"))]
 WORKER = [f"offline/{name}.js" for name in ("heatmap", "photo", "pixels", "squares", "worker")]
 OTHERS = ["offline/start.js", "offline/offline.css"]
-# Limits of the app that bears/web/offline/photo.js uses, too.
+# Limits of the app for photos. bears/web/offline/photo.js gets the same limits.
 LIMITS = {name: getattr(photo, name) for name in ("MAX_MEGAPIXELS", "MAX_MEGAPIXELS_JPEG", "MAX_RATIO", "SIDE")}
 ICONS = {"icon-192.png": "192x192", "icon-512.png": "512x512", "icon-maskable.png": "512x512"}
 
 
 def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[str, bytes]:
-    """Return the files of the offline version by name; report each step with `say(sentence)`.
+    """Return the offline version as a dict from file name to contents. Report each step with `say(sentence)`.
 
-    Raises `OfflineError` if the graph and the model give different answers about the examples or `photos`.
+    Raises `OfflineError` if the ONNX graph and the model give different answers about the examples or `photos`.
     """
     facts, model, learn = read_facts(export), Classifier(export, trust, detect=False), open_export(export, trust)
     shape, examples = find_shape(learn), examples_to_send(export, facts)
@@ -86,31 +86,31 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
 
 
 def offered(examples):
-    """Return pairs of address and file for the photos in `examples`."""
+    """Return pairs of URL and file for the photos in `examples`, without the files about their licences."""
     return [(quote(name), file) for name, file in examples.items() if name.endswith(".jpg")]
 
 
 def predict(model, file):
-    """Classify the photo in `file` as `LearnerProcess.predict` does in the app."""
+    """Classify the photo in `file`, as `LearnerProcess.predict` does in the app."""
     image = photo.open_photo(file)
     [(probs, certainty, cam, *boxes, _)] = model.ask([image])
     return probs, certainty, draw_heatmap(image, cam, *boxes), model.limits
 
 
 def pack(**parts):
-    """Compress large files with gzip, since not every host does so. Hosts don't compress a `.bin` again."""
+    """Yield each name with its data, compressed with gzip, since some hosts don't compress files themselves."""
     for name, data in parts.items():
         yield name, gzip.compress(data, 9, mtime=0)
 
 
 def unpack(files: dict[str, bytes]) -> tuple[bytes, list[str]]:
-    """Return the graph in the files of an offline version, and the names of its outputs, as `export_graph` does."""
+    """Return the ONNX graph from the files of an offline version, and the names of its outputs."""
     engine = json.loads(files["model.json"])
     return gzip.decompress(files[engine["graph"]]), engine["outputs"]
 
 
 def named(name, data):
-    """Return a name that contains the hash of `data`, so that no cache delivers an older file."""
+    """Insert the hash of `data` into a file name, so that no cache delivers an older file."""
     stem, _, kind = name.partition(".")
     return f"{stem}-{hashlib.sha256(data).hexdigest()[:12]}.{kind}"
 
@@ -120,7 +120,7 @@ def as_json(what):
 
 
 def how_to_look(learn, shape, fitted):
-    """Return the facts that bears/web/offline/squares.js needs: sizes, thresholds, classes and the palette."""
+    """Return the settings for bears/web/offline/squares.js: sizes, thresholds, classes and the heatmap's colours."""
     rule = {name: (fitted or {}).get(name, default) for name, default in (("likely", LIKELY), ("groups", []))}
     numbers = {**shape, **rule, "classes": list(learn.dls.vocab), "ratio": MAX_RATIO}
     if fitted is not None:
@@ -130,7 +130,10 @@ def how_to_look(learn, shape, fitted):
 
 
 def words(classes, facts, limits):
-    """Return the verdicts of bears/model/wording.py for each class. Sure verdicts are split at the percentage."""
+    """Return the verdicts for each class and kind of answer (bears/model/wording.py).
+
+    A sure verdict is a pair: the words before the percentage, and those after it. The browser puts the number between.
+    """
     groups = Limits(groups=limits.groups)
 
     def says(label, certainty):
@@ -149,7 +152,8 @@ def words(classes, facts, limits):
 def page(learn, facts, examples, first, files):
     """Return index.html, with the tabs of the app.
 
-    `examples` are from `offered`. `first` is the answer that is shown first, or empty. start.js can reload `files`.
+    `examples` are from `offered`. `first` is the answer that is shown at the start, or empty. `files` are scripts and
+    styles. If the page can't start, start.js loads them again.
     """
     classes = list(learn.dls.vocab)
     known = {**facts, "classes": classes}
@@ -174,7 +178,7 @@ def page(learn, facts, examples, first, files):
 
 
 def with_colours(css):
-    """Return the app's style sheet with the variables of Gradio's theme that it uses, for light and dark mode."""
+    """Return the style sheet `css` with the variables of Gradio's theme that it uses, for light and dark mode."""
     light, dark = re.findall(r"\{(.*?)\}", theme_css(), re.S)[:2]
     light, dark = (dict(re.findall(r"(--[\w-]+):\s*([^;]+);", part)) for part in (light, dark))
     used, new = set(), set(re.findall(r"var\((--[\w-]+)", css + (ASSETS / "offline.css").read_text(encoding="utf-8")))
@@ -208,7 +212,7 @@ def manifest(facts):
 
 
 def service_worker(files):
-    """Return the service worker, which stores all `files` in the browser. Its version is a hash of them."""
+    """Return the service worker, which stores `files` in the browser. Its version is a hash of these files."""
     hashes = {quote(name): hashlib.sha256(data).hexdigest() for name, data in files.items() if not name.endswith(".md")}
     script = (ASSETS / "sw.js").read_text(encoding="utf-8")
     version = hashlib.sha256(as_json(hashes) + script.encode()).hexdigest()[:12]

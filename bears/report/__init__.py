@@ -1,1 +1,1 @@
-"""Compare visitors' photos with known ones, to find out whether they have drifted."""
+"""Find out whether visitors' photos differ from photos that you know (domain shift)."""

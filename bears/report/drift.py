@@ -1,4 +1,4 @@
-"""Compare how sure a model is about visitors' photos with how sure it is about known photos."""
+"""Compare a model's probabilities for visitors' photos with those for known photos."""
 
 import csv
 from collections import Counter
@@ -16,13 +16,13 @@ from bears.photos import list_photos
 from bears.text import read_table
 from scipy.stats import mannwhitneyu
 
-LEAST = 30  # answers that are needed on each side
+LEAST = 30  # answers that are needed about known photos, and about visitors' photos
 SMALL = 0.06  # how far `lower` must be from one half to count as drift: Cohen's small effect
 
 
 @dataclass
 class Answers:
-    """Count answers by step of probability, by kind, and by day."""
+    """Count answers by probability (in `STEPS` steps), by kind, and by day."""
 
     steps: np.ndarray = field(default_factory=lambda: np.zeros(STEPS, int))
     kinds: Counter = field(default_factory=Counter)
@@ -48,7 +48,7 @@ class Drift:
     lower: float  # in this share of pairs, the visitor's photo has a lower probability than the known one
     interval: tuple[float, float]  # the 95% interval of `lower`
     p: float  # of the Mann-Whitney test
-    enough: bool  # whether both sides have enough answers
+    enough: bool  # whether there are enough answers about known photos, and about visitors' photos
 
     @property
     def found(self) -> bool:
@@ -56,7 +56,10 @@ class Drift:
 
 
 def read_counts(log: Path, model: Path) -> Answers:
-    """Read an app's counts of the answers of `model`. Raises `DataError`."""
+    """Read from counts.csv (or the folder with it) how often the app gave each answer with `model`.
+
+    Raises `DataError`.
+    """
     log, answers = log / "counts.csv" if log.is_dir() else log, Answers()
     try:
         version = version_of(model)
@@ -95,7 +98,7 @@ def opened(files: Iterable[Path]):
 
 
 def compare(known: Answers, visitors: Answers) -> Drift:
-    """Compare the probabilities of both sides by the Mann-Whitney test, with the 95% interval of Hanley and McNeil."""
+    """Compare the probabilities of known and visitors' photos: Mann-Whitney test, 95% interval of Hanley and McNeil."""
     ours, theirs = (np.repeat(np.arange(STEPS), answers.steps) for answers in (known, visitors))
     n, m = len(ours), len(theirs)
     test = mannwhitneyu(ours, theirs, method="asymptotic") if len(set(ours) | set(theirs)) > 1 else None

@@ -1,4 +1,4 @@
-"""Describe in words and as an HTML page whether visitors' photos have drifted."""
+"""Describe whether visitors' photos have drifted, in sentences and on an HTML page."""
 
 from html import escape
 from string import Template
@@ -25,13 +25,13 @@ PAGE = Template("""<!doctype html>
 <main><h1>$title</h1><p class="effect">$effect</p><p>$advice</p>
 <div class="plot" role="img" aria-label="$effect">$bars</div>
 <div class="axis"><span>0%</span><span>how sure the likeliest class is</span><span>100%</span></div>
-<p>Grey: $known known photos. <b>Blue: $visitors answers to visitors.</b> Each bar is a share of its own photos.</p>
+<p>Grey: $known known photos. <b>Blue: $visitors answers to visitors.</b> The bars of each colour add up to 100%.</p>
 <h2>Day by day</h2><table><thead><tr><th>Day<th>Answers<th>Sure</thead><tbody>$days</tbody></table></main>
 """)
 
 
 def effect(found: Drift) -> str:
-    """Return a sentence with the size of the difference and its 95% interval."""
+    """Return a sentence with the size of the difference, its 95% interval and its p-value."""
     low, high = found.interval
     return (
         f"A visitor's photo gets a lower probability than a known one in {found.lower:.0%} of pairs"
@@ -48,15 +48,16 @@ def title(found: Drift) -> str:
 
 
 def advice(found: Drift) -> str:
-    """Return a sentence about what to do next."""
+    """Return advice on what to do next."""
     if not found.enough:
         return "Wait for more visitors, or choose a folder with more photos."
     if not found.found:
-        return "This is true for this model. It may be just as sure about things that it has never seen."
+        return "The model is about as sure of both. It may be just as sure about things that it has never seen."
     if found.lower < 0.5:
         return "The model is surer of visitors' photos. They may be easier, or of fewer kinds."
     return (
-        "The model is less sure of visitors' photos. Review what they let you keep, and train with it (docs/loop.md)."
+        "The model is less sure of visitors' photos. Review those that you may keep, and train with them"
+        " (docs/loop.md)."
     )
 
 
@@ -71,7 +72,7 @@ def say_days(visitors: Answers) -> list[str]:
 
 
 def create(found: Drift, known: Answers, visitors: Answers) -> str:
-    """Return the report as HTML that needs no other file."""
+    """Return the report as a single HTML page, with its styles included."""
     most = max((answers.steps / answers.total).max() for answers in (known, visitors))
     bars = "".join(
         "<div>"

@@ -1,7 +1,7 @@
-"""Watch a camera, a stream, a film or a folder of photos, and raise an alarm when it shows certain classes."""
+"""Watch a camera, a stream, a film or a folder of photos, and raise an alarm when one of your classes appears."""
 
 import os
 
-# Silence OpenCV and FFmpeg before cv2 is imported. The watch itself reports damaged frames and lost connections.
+# Silence OpenCV and FFmpeg before cv2 is imported. This package itself reports damaged files and lost connections.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -105,7 +105,7 @@ def share(text):
 
 
 def zone(text):
-    """Return the four fractions of a part of the picture such as 0,0,0.5,0.25."""
+    """Parse a part of the picture such as `0,0,0.5,0.25` into four fractions: left, top, width and height."""
     try:
         x, y, width, height = map(float, text.split(","))
     except ValueError:
@@ -123,7 +123,7 @@ def positive(text):
 
 
 def web_address(text):
-    """Return an http address. The error doesn't repeat a wrong one, since it may contain a password."""
+    """Return `text` if it is an http or https URL. The error message doesn't quote it, since it may have a password."""
     try:
         parts = urlsplit(text)
         parts.port, (parts.hostname or "").encode("idna")
@@ -135,7 +135,7 @@ def web_address(text):
 
 
 def clock(text):
-    """Return the minutes since midnight of a time such as 07:30."""
+    """Convert a time such as 07:30 to minutes since midnight."""
     try:
         time = datetime.strptime(text, "%H:%M")
     except ValueError:
@@ -149,7 +149,7 @@ def hours(text):
 
 
 def some_hours(text):
-    """Return the two times in a text such as 21:00-07:00. They must differ."""
+    """Convert hours such as 21:00-07:00 to two times, in minutes since midnight. The times must differ."""
     begin, end = hours(text)
     if begin == end:
         raise argparse.ArgumentTypeError(f"{text} has the same time twice; give hours like 21:00-07:00")
@@ -188,7 +188,7 @@ def run(args):
         facts = read_facts(args.model)
         model = Classifier(args.model, args.trust_model, detect=source.whole_only)
         if args.learn:
-            from bears.watch.learnt import learn  # here since it imports what cleaning needs, which takes seconds
+            from bears.watch.learnt import learn  # only here, since it imports bears.clean, which takes seconds
 
             learn(model, args.learn, source)
         rule = PHOTO if source.whole_only else Rule()
@@ -204,7 +204,7 @@ def run(args):
             only = f", only from {' to '.join(map(as_clock, args.hours))}" if args.hours else ""
             log(f"Watching {source.name} for {' or '.join(about['alarm'])}{only}. This is a demo, not a safety device.")
             frames = map(seen_in(args.hours), takewhile(not_yet(args.until), source.frames()))
-            timer = monotonic if source.live else None  # a film waits for the model, so its time is not measured
+            timer = monotonic if source.live else None  # a film waits for the model, so the model's speed has no effect
             settings = about["alarm"], rule, source.whole_only, timer, model.limits.groups, args.ignore
             for step in watch(frames, model, *settings):
                 folder = record.add(step)
@@ -215,23 +215,23 @@ def run(args):
 
 
 def which(labels, classes):
-    """Return the classes that raise the alarm: `labels`, or all classes. Raises `WatchError` for an unknown class."""
+    """Return the classes that raise the alarm: `labels` or, if there are none, all. Raises `WatchError` if unknown."""
     if unknown := set(labels or ()) - set(classes):
         raise WatchError(f"--alarm: there is no class {min(unknown)}. Choose from {', '.join(classes)}.")
     return labels or classes
 
 
 def not_yet(minute):
-    """Return a function that says for each frame whether to go on watching.
+    """Return a function that returns, for each frame, whether to continue watching.
 
-    If `minute` is given, stop at this minute of the day.
+    Watching stops at the time of day `minute` (minutes since midnight), or never if `minute` is None.
     """
     end = datetime.max if minute is None else next_time(minute, datetime.now())
     return lambda frame: datetime.now() < end
 
 
 def seen_in(hours):
-    """Return a function that removes the pictures of frames outside the hours. Without hours, it removes none."""
+    """Return a function that removes the picture of each frame outside of `hours`. If `hours` is None, it keeps all."""
 
     def see(frame):
         return Frame(frame.seconds, None) if hours and not is_within(datetime.now(), *hours) else frame
@@ -244,7 +244,7 @@ def as_clock(minute):
 
 
 def next_time(minute, now):
-    """Return the next date and time at which it is `minute` minutes after midnight."""
+    """Return the next date and time that is `minute` minutes after midnight."""
     end = now.replace(hour=minute // 60, minute=minute % 60, second=0, microsecond=0)
     return end if end > now else end + timedelta(days=1)
 

@@ -1,4 +1,4 @@
-"""Decide from the scores of tracks when to raise an alarm. docs/alarm.md specifies the rule.
+"""Decide when to raise an alarm, from the scores of tracks. docs/alarm.md specifies the rule.
 
 The median of a track's latest scores decides, so that a single wrong score can't raise an alarm.
 bears/web/alarm.js has the same rule for the Camera tab.
@@ -9,21 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-WEIGHTS = {"sure": 1, "group": 0.5, "unsure": 0.5, "none": 0}  # for the four kinds of answer of a model
+WEIGHTS = {"sure": 1, "group": 0.5, "unsure": 0.5, "none": 0}  # of the four kinds of answer in a score
 
 
 @dataclass(frozen=True)
 class Rule:
     """Hold the constants of the rule. Times are in seconds."""
 
-    threshold: float = 0.5  # a median from this value raises the alarm
-    stay: float = 0.5  # a median from this share of the threshold keeps a visit going
-    least: int = 3  # a track's median counts from this number of scores
-    latest: int = 5  # the median is of at most this many scores
+    threshold: float = 0.5  # a median of at least this raises the alarm
+    stay: float = 0.5  # a visit continues while a median is at least this share of the threshold
+    least: int = 3  # a median needs at least this many scores of a track
+    latest: int = 5  # a median uses at most this many scores of a track, the latest ones
     memory: float = 120  # scores older than this don't count
     cool_down: float = 60  # a visit ends after this time without a suspicious track
-    slow: float = 1  # the model is slow if a pass takes this long; a bear may leave before there are `least` scores
-    few: int = 2  # this many scores are enough then, if all of them are high
+    slow: float = 1  # if a pass takes this long, the model is slow, and a bear may leave before it has `least` scores
+    few: int = 2  # with a slow model, this many scores are enough if all of them are high
 
     @property
     def enough(self) -> float:
@@ -37,26 +37,26 @@ PHOTO = Rule(threshold=0.9, least=1, latest=1)  # for a folder: one photo is eno
 def score(probs: dict[str, float], certainty: str, alarm: Sequence[str], group: Sequence[str] = ()) -> float:
     """Return how sure the model is, from 0 to 1, that a picture shows one of the classes in `alarm`.
 
-    `probs` and `certainty` are from `Classifier.ask`. `group` has the classes of the answer "group". If all of them
-    raise an alarm, it doesn't matter which one it is, and the answer counts as a sure one.
+    `probs` and `certainty` are from `Classifier.ask`. If the answer is a group, such as "black or grizzly", `group` has
+    its classes. If all of these are in `alarm`, the answer counts like a sure one.
     """
     weight = 1 if group and set(group) <= set(alarm) else WEIGHTS[certainty]
     return weight * sum(probs[label] for label in alarm)
 
 
 class Alarm:
-    """Apply the rule to one camera. It remembers the scores of the tracks and the current visit."""
+    """Apply the rule of the alarm to one camera. Remember the scores of its tracks and the current visit."""
 
     def __init__(self, rule: Rule):
         self.rule, self.tracks, self.now = rule, {}, float("-inf")
-        self.visit = None  # when a suspicious track was last seen in the current visit, if there is one
+        self.visit = None  # the last time of a suspicious track in the current visit, or None between visits
         self.took = 0  # seconds that a pass takes at the moment
-        self.medians = {}  # by track, in the latest step
+        self.medians = {}  # of each track in the latest step
 
     def step(self, seconds: float, scores: Sequence[tuple] = (), took: float = 0) -> list[dict]:
-        """Return up to two events for new scores, given as pairs (track, score), at the time `seconds`.
+        """Add scores, pairs (track, score), at the time `seconds`. Return the events that follow, two at most.
 
-        `took` is how many seconds the model needed for each. An event is a dict with `event`, which is "end" or
+        `took` is how many seconds the model needed for each score. An event is a dict with `event`, which is "end" or
         "alarm", and `seconds`. An alarm also has the `track` and its `median`.
         """
         if seconds < self.now:
@@ -78,9 +78,9 @@ class Alarm:
         return events
 
     def median_of(self, track, score):
-        """Add a score to a track; return the median of its latest scores, or 0 if there are too few.
+        """Add a score to a track. Return the median of the track's latest scores, or 0 if there are too few.
 
-        If the model is slow, `few` scores are enough, and the lowest of them is returned.
+        If the model is slow and there are too few scores for a median, return the lowest of at least `few` scores.
         """
         history = self.tracks.setdefault(track, deque(maxlen=self.rule.latest))
         history.append((self.now, score))

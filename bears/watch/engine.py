@@ -1,4 +1,4 @@
-"""Watch frames: crop what moves, classify the crops, and apply the rule of the alarm to their scores."""
+"""Watch a camera's frames: crop what moves, classify the crops, and apply the rule of the alarm to their scores."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +19,9 @@ DEFAULT = Rule()
 
 
 class Frame(NamedTuple):
-    """Hold a frame and its time, or a time without a frame.
+    """Hold a frame's picture and its time. The picture is None if there is no frame at this time.
 
-    A frame is uint8 (h, w, 3), in OpenCV's order blue, green, red.
+    The picture is uint8 (h, w, 3), in OpenCV's order blue, green, red.
     """
 
     seconds: float
@@ -30,7 +30,7 @@ class Frame(NamedTuple):
 
 @dataclass
 class Look:
-    """Hold one pass: the model's answer about a crop of a track. `box` is left, top, right, bottom in the frame."""
+    """Hold one pass: the model's answer about a crop around a track. `box` is the crop: left, top, right, bottom."""
 
     track: int
     box: tuple[int, int, int, int]
@@ -38,13 +38,13 @@ class Look:
     probs: dict[str, float]
     certainty: str
     score: float
-    group: Sequence[str] = ()  # the classes of the answer "group"
+    group: Sequence[str] = ()  # the classes of the group, if the answer is a group
     took: float = 0  # seconds that the pass took
 
 
 @dataclass
 class Step:
-    """Hold a frame, the passes over it, and the events that followed (`Alarm.step`)."""
+    """Hold a frame, the passes over its crops, and the events that followed (`Alarm.step`)."""
 
     frame: Frame
     looks: list[Look] = field(default_factory=list)
@@ -64,9 +64,9 @@ def watch(
     """Yield a `Step` for each frame. `model` is a `Classifier`, and `alarm` has the classes that raise an alarm.
 
     With `whole_only`, each frame is a separate photo and is classified as a whole, without looking for movement.
-    `clock` returns the time in seconds. Leave it out if the frames wait for the model, for example in a film. `groups`
-    are the groups of classes in the model's `Limits`. Movement in the `zones` is ignored, and they are grey in the
-    whole frame.
+    `clock` returns the time in seconds, to measure the model's speed. Leave it out if the frames wait for the model, as
+    those of a film do. `groups` are the groups of classes in the model's `Limits`. Movement in `zones` is ignored.
+    When the whole frame is classified, its zones are grey.
     """
     watcher = Watcher(model, alarm, rule, whole_only, clock, groups, zones)
     for frame in frames:
@@ -74,7 +74,7 @@ def watch(
 
 
 class Watcher:
-    """Watch one camera, and remember what the next frame needs. Its memory doesn't grow."""
+    """Watch one camera. Remember its background, its tracks and the state of the alarm from frame to frame."""
 
     def __init__(self, model, alarm, rule, whole_only, clock=None, groups=(), zones=()):
         self.model, self.labels, self.rule, self.whole_only = model, alarm, rule, whole_only
@@ -96,19 +96,19 @@ class Watcher:
         return step
 
     def label(self, look):
-        """Return the name of the alarm: a class, or a group such as `black or grizzly`."""
+        """Return the name of the class that raised the alarm, or of its group, such as `black or grizzly`."""
         group = [label for label in look.group if label in self.labels]
         return either(group or [max(self.labels, key=look.probs.get)])
 
     def look(self, frame):
-        """Classify the tracks that `Schedule` chooses; return the passes, except those over an unchanged scene."""
+        """Classify the tracks that `Schedule` chooses. Return a `Look` for each, except an `old` one (see `Track`)."""
         seconds, picture = frame
         size = picture.shape[1], picture.shape[0]
         boxes = [] if self.whole_only else self.movement.boxes(picture, seconds)
         if seconds - self.whole.looked > OLD:  # the first frame, or the first after a gap
             self.whole.seen = seconds
         self.whole.box, self.whole.old = (0, 0, *size), seconds - self.whole.seen > OLD
-        self.whole.changed |= boxes is None  # the light has changed, or an animal is right before the camera
+        self.whole.changed |= boxes is None  # the light has changed, or an animal is close to the camera
         self.tracks.join(boxes or [], seconds)
         self.tracks.forget(seconds, self.is_seen)
         due = [self.whole] if self.whole_only else self.due(seconds)
@@ -138,9 +138,9 @@ class Watcher:
 
 
 def cut(box, size):
-    """Return the square around a box, cut off at the frame's edges: left, top, right, bottom.
+    """Return a square around a box, moved into the frame if it would be partly outside: left, top, right, bottom.
 
-    `box` is x, y, width, height, and `size` the frame's (width, height).
+    `box` is x, y, width and height. `size` is the frame's width and height.
     """
     side = round(max((1 + 2 * MARGIN) * max(box[2:]), SMALLEST * min(size)))
     edges = []

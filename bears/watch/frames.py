@@ -1,8 +1,8 @@
 """Read frames from a film, a camera, a stream, or a folder into which photos are written.
 
-Films, cameras and streams are read in a process of their own (`read_frames.py`). Cameras and streams always give the
-newest frame, with the time of its arrival. The time stamps of streams can't be used: they begin again with each
-connection, and those of MJPEG are not real.
+Films, cameras and streams are read in a separate process (`read_frames.py`). Cameras and streams always give the newest
+frame, with this computer's time. The time stamps in streams are no use: they start again with each connection, and
+MJPEG streams have none that are real.
 """
 
 import ipaddress
@@ -31,7 +31,7 @@ COMMAND = [sys.executable, "-m", "bears.watch.read_frames"]
 TIMEOUT = 10  # seconds for a stream to connect or to send its next frame
 MAX_PAUSE = 30  # seconds between two tries to connect
 PATIENCE = 2  # seconds to wait at the end for the thread that reads
-TICK = 1  # seconds without a picture after which a Frame without one is yielded, since the rule needs the time
+TICK = 1  # seconds; if no picture comes for so long, yield a Frame without one, since the alarm needs to know the time
 SETTLED = 0.5  # seconds without a change after which a photo is opened
 GIVEN_UP = 20  # seconds after which a photo that can't be opened is skipped
 AT_ONCE = 1000  # known photos that are checked for changes each time a folder is listed
@@ -40,7 +40,7 @@ SIDE = 720  # the least pixels of a photo's shorter side
 
 
 class Reader:
-    """Run the process that reads a source, and return its frames. The process ends when this program does."""
+    """Start the process that reads a source, and return the source's frames. The process ends with this program."""
 
     def __init__(self, source, every=0, live=True):
         env = {**os.environ, "MALLOC_ARENA_MAX": "2"}
@@ -53,7 +53,7 @@ class Reader:
             self.process.stdin.flush()
 
     def about(self):
-        """Return a dict: whether the source could be opened, and the size of its frames. Call this first."""
+        """Return a dict: `opened` (whether the source could be opened) and `size` (of a frame). Call this first."""
         try:
             return json.loads(self.process.stdout.readline())
         except ValueError:
@@ -63,7 +63,7 @@ class Reader:
         self.send(b"\n")
 
     def frame(self):
-        """Wait for the next frame and return its time in seconds and its picture, or None at the end."""
+        """Wait for the next frame. Return its time in seconds and its picture, or None at the end."""
         head = self.process.stdout.read(HEAD.size)
         if len(head) < HEAD.size:
             return None
@@ -81,13 +81,13 @@ class Reader:
 
 
 class Film:
-    """Read the frames of a video file as fast as they are wanted, with the film's own times."""
+    """Read the frames of a video file. Each frame has its time in the film, not the time of day."""
 
     live, whole_only = False, False
 
     def __init__(self, source, every):
         self.name = str(source)
-        # With the absolute path, since FFmpeg reads `a:b` as the protocol a.
+        # The path must be absolute, since FFmpeg takes the a in `a:b` for a protocol.
         self.reader = Reader(os.path.abspath(source), every, live=False)
         about = self.reader.about()
         if not about["opened"]:
@@ -152,7 +152,7 @@ class Live:
             pause = min(MAX_PAUSE, 2 * pause)
 
     def pictures(self):
-        """Yield the pictures of one connection."""
+        """Connect to the source, and yield its pictures until the connection ends."""
         with self.news:
             if self.ended.is_set():
                 return
@@ -180,7 +180,7 @@ class Live:
 
 
 class Folder:
-    """Read photos that arrive in a folder, each as soon as it is complete. Photos already there are skipped."""
+    """Read photos that arrive in a folder, each as soon as it is complete. Skip photos that are there at the start."""
 
     live, whole_only = True, True
 
@@ -202,7 +202,7 @@ class Folder:
             time.sleep(max(self.every, SHARE * took))
 
     def complete(self):
-        """Return the photos to open now, oldest first: new ones, and those that were overwritten."""
+        """Return the complete photos that are new or were overwritten, oldest first."""
         with suppress(DataError):  # the disk or network may come back
             if names := list_names(self.folder):  # a disk that was removed can leave an empty folder
                 self.photos = {name: self.photos.get(name) or Photo(name) for name in names}
@@ -216,7 +216,7 @@ class Folder:
 
 
 class Photo:
-    """Watch a file that may still grow, or be overwritten by a camera that uses one name for all photos."""
+    """Watch one photo's file. It may still grow, and some cameras overwrite the same file with each photo."""
 
     def __init__(self, file, done=False):
         self.file, self.done, self.state, self.since = file, False, None, time.monotonic()
@@ -224,7 +224,7 @@ class Photo:
         self.done = done
 
     def is_complete(self):
-        """Return whether the file is new or changed, and has stopped growing."""
+        """Return whether the file is new or changed, and is no longer growing."""
         try:
             status = os.stat(self.file)
         except OSError:  # deleted meanwhile
@@ -235,7 +235,7 @@ class Photo:
         return not self.done and time.monotonic() - self.since >= SETTLED
 
     def open(self):
-        """Return the picture, or None if it can't be opened. After GIVEN_UP seconds the file is skipped."""
+        """Return the picture, or None if it can't be opened. Skip the file after `GIVEN_UP` seconds of failures."""
         try:
             picture = cv2.cvtColor(np.asarray(open_photo(self.file, SIDE)), cv2.COLOR_RGB2BGR)
         except PhotoError as e:
@@ -256,7 +256,7 @@ def without_password(address):
     """Return the scheme, host and port of an address, without parts that may contain a password.
 
     Passwords can be before the host, in the path or in the query, and can contain `@`, `/`, `?` or `#`. If it is
-    unclear which part is the host, it is left out, too.
+    unclear which part is the host, return only the scheme.
     """
     if not (found := ADDRESS.match(address)):
         return address
@@ -275,7 +275,7 @@ def is_ip(host):
 
 
 def open_source(source: str, every: float) -> Film | Live | Folder:
-    """Open `source`: a number or device is a camera, an address a stream, anything else a folder or a film.
+    """Open a camera (a number or a device), a stream (a URL), a folder or a film.
 
     `every` is the number of seconds between two frames. Raises `WatchError`.
     """

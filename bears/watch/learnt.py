@@ -1,4 +1,4 @@
-"""Let a watch ignore things that look like the false alarms marked with `python3 -m bears clean`."""
+"""Raise no alarm for things that look like earlier false alarms, which were marked with `python3 -m bears clean`."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from bears.text import as_typed
 from bears.watch.frames import SIDE, Film, Folder, Live
 from bears.watch.notify import log
 
-MOST = 200  # pictures, the latest; the model takes a moment for each at the start
+MOST = 200  # pictures to learn from, the latest ones; each takes the model some time at the start
 
 
 def learn(model: Classifier, folder: Path, source: Film | Live | Folder) -> None:
-    """Let a model ignore things that look like the false alarms of `source` marked in a watch's folder.
+    """Let a model ignore things that look like the false alarms that were marked in `folder`, a watch's output.
 
-    For a film, the false alarms of all sources count, since the next film of a camera has another name. Raises
-    `WatchError`, `DataError` or `ExportError`.
+    Only false alarms of the same `source` count. If it is a film, those of all sources count, since each film of a
+    camera has another name. Raises `WatchError`, `DataError` or `ExportError`.
     """
     if not folder.is_dir():
         raise WatchError(f"There is no folder {folder}. Give --learn the folder of a watch.")

@@ -1,7 +1,7 @@
-"""Find what moves by comparing frames with a learned background, and join its boxes in all frames into tracks.
+"""Find what moves by comparing frames with a learned background, and follow each moving thing as a track.
 
-A shaking camera, changing light or a cloud don't make tracks. Grass in the wind does, but the schedule classifies it
-less and less often.
+A shaking camera, a change of light or a cloud makes no tracks. Grass in the wind makes tracks, but `Schedule` lets the
+model classify them less and less often.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from bears.watch.schedule import SELDOM
 from bears.watch.zones import mask_of
 
 WIDTH = 320  # pixels of the small frame in which movement is searched
-ADAPT = 120  # seconds in which the background follows a change; a thing that stands still joins it in a tenth of that
+ADAPT = 120  # seconds for the background to adapt to a change; a thing that stands still joins it in a tenth of that
 WARM_UP = 1 / 25  # the least learning rate during the first frames, when the background is still unknown
 PERSISTENT = 0.5  # if more of the frame changes at once, it is the light or the switch to infrared, not an animal
-SMALLEST = 0.0012  # the least area of a moving thing as a share of the frame: an animal of a twentieth of its height
+SMALLEST = 0.0012  # the least area of a moving thing, as a share of the frame: an animal a 20th as high as the frame
 MAX_BOXES = 8
-MAX_SHIFT = WIDTH / 16  # the most pixels of a camera's shake; more than that is another scene
+MAX_SHIFT = WIDTH / 16  # pixels; a larger shift is not the camera's shake, but another scene
 FITS = 0.8  # a shift counts as the camera's shake if it reduces the difference to this share
 SHADOW = 127  # MOG2's value for shadows
 STAY = 30  # seconds for which a track is kept after it stopped moving
@@ -28,10 +28,7 @@ MOVED = 0.5  # a track that moves or grows by this share of its longer side is c
 
 
 class Movement:
-    """Find the boxes in which something moves in a camera's frames: x, y, width, height in pixels.
-
-    Ignore the `zones`.
-    """
+    """Find the boxes (x, y, width, height in pixels) in which something moves in a camera's frames. Ignore `zones`."""
 
     def __init__(self, zones=()):
         self.zones = zones
@@ -52,16 +49,16 @@ class Movement:
         return [tuple(round(scale * side) for side in box) for box in boxes_of(mask)]
 
     def steady(self, small):
-        """Return a frame with the camera's shake removed by a shift."""
+        """Return a frame after a shift that removes the camera's shake."""
         grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
         if self.scene is None or self.scene.shape != grey.shape:
             self.scene, self.frames = grey, 0
             self.window = cv2.createHanningWindow(grey.shape[::-1], cv2.CV_32F)
             return small
-        (x, y), _ = cv2.phaseCorrelate(self.scene.copy(), grey.copy(), self.window)  # it changes its arguments
+        (x, y), _ = cv2.phaseCorrelate(self.scene.copy(), grey.copy(), self.window)  # OpenCV changes these arguments
         if 0.3 < max(abs(x), abs(y)) < MAX_SHIFT:
             moved = shift(grey, -x, -y)
-            # A large moving thing looks like a shift, too, so check that the shifted frame really fits better.
+            # A large moving thing looks like a shift, too. So check that the shifted frame fits the scene better.
             if unlike(moved, self.scene) < FITS * unlike(grey, self.scene):
                 grey, small = moved, shift(small, -x, -y)
         cv2.accumulateWeighted(grey, self.scene, 0.05)
@@ -84,12 +81,12 @@ def shift(picture, x, y):
 
 
 def unlike(a, b):
-    """Return the mean difference of two grey frames. Each pixel counts 16 at most, so a moving thing counts little."""
+    """Return the mean difference of two grey frames. A pixel counts at most 16, so moving things have little effect."""
     return np.minimum(cv2.absdiff(a, b), 16).mean()
 
 
 def boxes_of(mask):
-    """Return the boxes of the largest things in a mask. Parts that are close together count as one thing."""
+    """Return the boxes of the largest things in a mask. Parts that are close to each other count as one thing."""
     joined = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((13, 13), np.uint8))
     stats = cv2.connectedComponentsWithStats(joined)[2]
     things = sorted(stats[1:].tolist(), key=lambda stat: -stat[4])
@@ -98,7 +95,7 @@ def boxes_of(mask):
 
 @dataclass
 class Track:
-    """Hold one thing that moves or has moved: where and when it was seen, and what the model answered."""
+    """Hold one thing that moves or has moved: where and when it was last seen, and how the model classified it."""
 
     number: int
     box: tuple
@@ -116,13 +113,13 @@ class Track:
 
 
 class Tracks:
-    """Join boxes over frames into tracks. Numbers are never used again; 0 is for the whole frame."""
+    """Join the boxes of successive frames into tracks. Each track gets a new number. The whole frame has number 0."""
 
     def __init__(self):
         self.tracks, self.numbers, self.joined = [], count(1), 0
 
     def join(self, boxes, seconds):
-        """Continue each track with the nearest box if that is close enough. The other boxes begin new tracks."""
+        """Continue each track with the nearest box if it is close enough. All other boxes begin new tracks."""
         gap, self.joined = max(1, seconds - self.joined), seconds
         pairs = [(apart(t.box, box), i, j) for i, t in enumerate(self.tracks) for j, box in enumerate(boxes)]
         if gap > 1:  # the model is slow, so positions say little, and sizes must be similar
@@ -143,20 +140,23 @@ class Tracks:
         self.tracks += [Track(next(self.numbers), box, seconds, looked=seconds - SELDOM) for box in new]
 
     def forget(self, seconds, seen_now):
-        """Drop tracks that have stopped moving, after STAY seconds, or OLD seconds if `seen_now(track)` is true."""
+        """Drop tracks that have not moved for `STAY` seconds, or `OLD` seconds if `seen_now(track)` is true.
+
+        Keep at most `MAX_TRACKS` tracks.
+        """
         self.tracks = [t for t in self.tracks if 0 <= seconds - t.seen < (OLD if seen_now(t) else STAY)]
         self.tracks = sorted(self.tracks, key=lambda t: (t.score, t.seen))[-MAX_TRACKS:]
 
 
 def alike(a, b):
-    """Return whether the longer side of one box is at most twice the other box's."""
+    """Return whether two boxes have similar sizes: the longer side of one is at most twice that of the other."""
     return 0.5 <= max(a[2:]) / max(*b[2:], 1) <= 2
 
 
 def apart(a, b):
-    """Return the larger of two numbers: the distance of two boxes' centers, and their difference in size.
+    """Return how different two boxes are: the distance of their centres, or their difference in size if it is larger.
 
-    The unit is the longest side of both.
+    The unit is the longest side of the two boxes.
     """
     side = max(*a[2:], *b[2:], 1)
     x, y = ((p + size / 2 - q - other / 2) / side for p, size, q, other in zip(a[:2], a[2:], b[:2], b[2:]))

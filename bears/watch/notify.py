@@ -1,4 +1,4 @@
-"""Report events by a line, a webhook and a sound. None of them delays the watch."""
+"""Report events: log a line, call a webhook and play a sound. The watch doesn't wait for any of these."""
 
 import queue
 import shutil
@@ -17,9 +17,9 @@ from bears.download import GuardedAdapter
 from bears.model.wording import full_name
 from bears.text import as_typed, printable
 
-TIMEOUT = 5, 10  # seconds to connect to a webhook, and for the head of its answer
+TIMEOUT = 5, 10  # seconds to connect to a webhook, and for the headers of its response
 TRIES, PAUSE = 3, 2  # how often an event is sent; seconds before the second try, twice as many before the third
-WAITING = 20  # events that may wait for a slow webhook; of more, the oldest is dropped
+WAITING = 20  # events that may wait for a slow webhook; if there are more, the oldest is dropped
 PATIENCE = 5  # seconds to wait at the end for the last event to be sent
 PLAYERS = ["afplay"], ["paplay"], ["pw-play"], ["aplay", "-q"]  # of macOS, PulseAudio, PipeWire and ALSA
 MINUTE, HOUR = 60, 3600
@@ -30,7 +30,7 @@ def log(sentence):
 
 
 class Progress:
-    """Log how many frames per second are processed: first every minute, then less often, down to once an hour."""
+    """Log how many frames per second are processed, first after a minute, later only once an hour."""
 
     def __init__(self):
         self.frames = self.looks = self.alarms = 0
@@ -52,7 +52,7 @@ class Progress:
 
 
 class Notifier:
-    """Log each event and, outside of the quiet hours, send it to the webhook and play a sound."""
+    """Log each event. Outside of the quiet hours, also send it to the webhook, and play a sound for an alarm."""
 
     def __init__(self, webhook, sound, quiet_hours, about, subject):
         self.webhook, self.sound = webhook and Webhook(webhook), sound
@@ -84,13 +84,13 @@ def now():
 
 
 def is_within(time, begin, end):
-    """Return whether a time is between two minutes of the day. The range may cross midnight."""
+    """Return whether a time is between `begin` and `end`, in minutes since midnight. The range may cross midnight."""
     minute = 60 * time.hour + time.minute
     return begin <= minute < end if begin <= end else not end <= minute < begin
 
 
 class Webhook:
-    """Send events as JSON to a web address, from another thread."""
+    """Send events as JSON to a URL, in another thread."""
 
     def __init__(self, url):
         self.url, self.events, self.closed = url, queue.Queue(WAITING), False
@@ -118,7 +118,7 @@ class Webhook:
             self.events.task_done()
 
     def post(self, event):
-        """Send an event; return None, or why it failed. The answer's body is not read, since it may be endless."""
+        """Send an event. Return None, or why it failed. Don't read the response's body, since it may be endless."""
         try:
             with self.session.post(self.url, json=event, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
                 return None if 200 <= answer.status_code < 300 else f"status {answer.status_code}"
@@ -129,7 +129,7 @@ class Webhook:
         log(f"the webhook did not accept the event{why}: {event.get('event')}, {event.get('time')}")
 
     def close(self):
-        """Wait up to PATIENCE seconds for events that are being sent, and log how many are lost."""
+        """Wait up to `PATIENCE` seconds until all events are sent, and log how many are lost."""
         end = time.monotonic() + PATIENCE
         while self.events.unfinished_tasks and time.monotonic() < end:
             time.sleep(0.05)
@@ -139,7 +139,7 @@ class Webhook:
 
 
 def play_alarm():
-    """Ring the terminal's bell, and play two tones three times with a player of this system, if there is one."""
+    """Ring the terminal's bell. Also play two tones three times, if the system has a program that plays sound files."""
     print("\a", end="", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "alarm.wav"

@@ -1,8 +1,9 @@
-"""Read a film, a camera or a stream for the watch, in a process of its own: `python -m bears.watch.read_frames`.
+"""Read a film, a camera or a stream for `watch`, in a separate process: `python -m bears.watch.read_frames`.
 
-The first line on stdin is JSON and says what to read. Each byte after it asks for one frame. The first line on stdout
-is JSON, too. Each frame follows as a `HEAD` and its pixels. Damaged or hostile video can crash this process, hang it or
-use up its memory. The watch then starts another one.
+The first line on stdin is JSON and says what to read. Each byte after it requests one frame. The first line on stdout
+is JSON, too: whether the source could be opened, and the size of its frames. After it, each frame is a `HEAD` and the
+pixels. Damaged or hostile video can crash this process, hang it or use up its memory. For a camera or a stream, `watch`
+then starts a new process.
 """
 
 import faulthandler
@@ -23,17 +24,17 @@ from PIL import Image
 
 HEAD = struct.Struct("<dII")  # seconds, height and width of a frame
 MAX_MEMORY = 2_500_000_000  # bytes of address space; H.264 in 8K took 1.4 GB on two cores
-STUCK = 30  # seconds without a frame after which the process ends itself
+STUCK = 30  # seconds without a frame after which this process exits
 MAX_MEGAPIXELS = 50  # of a frame; an 8K camera has 33
 MAX_RATIO, MIN_SIDE = 20, 16  # longer side to shorter side; pixels that OpenCV needs to find movement
 MJPEG = cv2.VideoWriter_fourcc(*"MJPG")
 MAX_BAD = 100  # unusable frames in a row after which a stream is connected again
 LATE = 0.5  # seconds without a frame after which the next one begins a new piece of a stream
-TICK = 1  # the most seconds that a frame of a stream in pieces waits for its turn
+TICK = 1  # seconds; the longest time that a frame of an HLS stream waits for its turn
 
 
 def is_usable(width, height):
-    """Return whether frames of this size can be watched."""
+    """Return whether frames of this size are neither too small, too large nor too long for `watch`."""
     small, large = sorted((width, height))
     return small >= MIN_SIDE and large <= MAX_RATIO * small and small * large <= MAX_MEGAPIXELS * 10**6
 
@@ -49,7 +50,7 @@ def open_capture(source, timeout):
 
 
 def picture_of(capture, is_jpeg=False):
-    """Return the frame that was grabbed, (h, w, 3), or None if it is damaged or has an unusable size."""
+    """Return the frame that `capture.grab` received, (h, w, 3), or None if it is damaged or has an unusable size."""
     try:
         ok, picture = capture.retrieve()
         picture = decode(picture) if ok and is_jpeg else picture
@@ -69,7 +70,7 @@ def decode(jpeg):
 
 
 def film(capture, every, wanted):
-    """Yield frames of a film that are at least about `every` seconds apart, with the film's own times."""
+    """Yield frames of a film, each with its time in the film. They are about `every` seconds apart, or more."""
     rate, latest = capture.get(cv2.CAP_PROP_FPS) or 25, None
     for n in takewhile(lambda n: capture.grab(), count()):
         faulthandler.dump_traceback_later(STUCK, exit=True)
@@ -82,8 +83,9 @@ def film(capture, every, wanted):
 
 
 def live(capture, source, wanted):
-    """Yield the newest frame on request. All frames are received, so that no old ones wait."""
-    # FFmpeg must decode every frame, since most depend on earlier ones. JPEGs don't, so only wanted ones are decoded.
+    """Yield the newest frame on request. Receive all frames, so that old ones don't queue up."""
+    # FFmpeg must decode every frame, since most depend on earlier ones. JPEGs don't depend on each other, so only
+    # requested ones are decoded.
     is_stream = isinstance(source, str) and not source.startswith("/dev/")
     jpegs = is_stream and capture.get(cv2.CAP_PROP_FOURCC) == MJPEG and capture.set(cv2.CAP_PROP_FORMAT, -1)
     pieces = Pieces() if is_stream and re.search(r"\.m3u8?\b", source) else None
@@ -100,13 +102,13 @@ def live(capture, source, wanted):
 
 
 class Pieces:
-    """Slow down the frames of an HLS stream. They arrive in pieces, each with some seconds of video at once."""
+    """Spread the frames of an HLS stream over time. The stream comes in pieces, each with several seconds of video."""
 
     def __init__(self):
         self.begin, self.latest = float("-inf"), time.monotonic()  # when the stream began, by this machine's clock
 
     def early(self, seconds):
-        """Return how many seconds a new frame must wait for its turn. `seconds` is its time in the stream.
+        """Return how many seconds a new frame must wait for its turn. `seconds` is the frame's time in the stream.
 
         The frames of the first piece are old, so they don't wait. The first frame of a late piece doesn't wait either.
         """
@@ -119,7 +121,7 @@ class Pieces:
 
 
 def listen(wanted):
-    """Set `wanted` for each byte on stdin, and end the process when the watch has ended."""
+    """Set `wanted` for each byte on stdin. Exit when stdin is closed, since `watch` has ended then."""
     while sys.stdin.buffer.read1(1024):
         wanted.set()
     os._exit(0)
@@ -128,7 +130,7 @@ def listen(wanted):
 def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a decoder prints must not mix with the frames
+    os.dup2(2, 1)  # anything that a decoder prints must not get between the frames
     limit_memory(MAX_MEMORY)
     job, wanted = json.loads(sys.stdin.buffer.readline()), threading.Event()
     threading.Thread(target=listen, args=[wanted], daemon=True).start()

@@ -1,8 +1,8 @@
-"""Record a watch: all scores, and a folder for each alarm. The oldest are deleted when they take too much space.
+"""Record a watch: all scores, and a folder for each alarm. The oldest records are deleted to save space.
 
-`scores/` has files of JSON lines. The first line says what is watched and how. Each of the others is one pass of the
-model. `events/` has a folder for each alarm: the reason (event.json), the crops that decided, the frame with a box, and
-a clip.
+`scores/` has files of JSON lines. The first line of a file says what is watched and how. Each line after it is one pass
+of the model. `events/` has a folder for each alarm with the reason (event.json), the crops that were classified, the
+frame with a box, and a clip.
 """
 
 import errno
@@ -28,25 +28,25 @@ CLIP_WIDTH, CLIP_RATE = 480, 5  # the most pixels and frames per second
 COMPLAIN = 600  # seconds between two messages that the disk can't be written to
 NAME = "????-??-??T??-??-??.???"  # only files and folders with such names are deleted
 PART, PART_CLIP = ".part", "part.mp4"  # the end of an unfinished event's name, and the name of an unfinished clip
-STALE = 60  # seconds after which an unfinished one was left by a killed watch
+STALE = 60  # seconds; an unfinished event or clip that is older is from a watch that was killed
 GB = 10**9
 
 
 class Record:
-    """Write the folder of a watch. If the disk is full or removed, a message is logged and the watch goes on."""
+    """Write the output folder of a watch. If the disk is full or was removed, log a message and continue."""
 
     def __init__(self, folder: Path, max_gb: float, about: dict):
         self.folder, self.max_bytes, self.about = folder, max_gb * GB, about
         self.latest, self.memory = about["rule"]["latest"], about["rule"]["memory"]
         self.file, self.begun, self.complained = None, 0, float("-inf")
-        self.looks = {}  # for each track, its latest passes as in event.json, and their crops as JPEG
+        self.looks = {}  # for each track, its latest passes (as in event.json) with their crops as JPEG
         self.recent, self.clip, self.writer = deque(), None, None
         (folder / "scores").mkdir(parents=True, exist_ok=True)
         (folder / "events").mkdir(exist_ok=True)
         self.prune()
 
     def add(self, step) -> Path | None:
-        """Record a `Step`; return the folder of its alarm, if there is one."""
+        """Record a `Step`. Return the folder of its alarm, or None if it raised no alarm."""
         seconds, picture = step.frame
         new = [self.remember(seconds, look) for look in step.looks]
         if picture is not None and not self.about["whole_only"]:
@@ -60,7 +60,10 @@ class Record:
             return None
 
     def remember(self, seconds, look):
-        """Return the entry of a pass for the log and event.json. Keep it, and its crop if the score is above 0."""
+        """Return a pass as an entry for the file of scores and event.json. Also remember it for a later alarm.
+
+        If the score is above 0, remember the crop, too.
+        """
         entry = {"seconds": round(seconds, 3), "time": now(), "track": look.track, "score": round(look.score, 4)}
         entry |= {"certainty": look.certainty, "probs": {k: round(p, 4) for k, p in look.probs.items()}}
         entry |= {"box": list(look.box), "took": round(look.took, 3)} | ({"group": look.group} if look.group else {})
@@ -70,7 +73,7 @@ class Record:
         return entry
 
     def write_scores(self, entries):
-        """Append entries to the log, and close it after each step, so that a crash loses nothing."""
+        """Append entries to the current file of scores. Close the file each time, so that a crash loses nothing."""
         if not entries:
             return
         file, begun = self.file, self.begun
@@ -83,7 +86,7 @@ class Record:
         self.file, self.begun = file, begun
 
     def write_alarm(self, alarm, step):
-        """Write the folder of an event, whole or not at all. Its clip follows some seconds later."""
+        """Write the complete folder of an event, or nothing if the disk is full. Write its clip some seconds later."""
         folder = self.folder / "events" / unique_name()
         part = folder.with_name(folder.name + PART)
         try:
@@ -145,10 +148,10 @@ class Record:
     # The disk
 
     def prune(self, newest=None):
-        """Delete the oldest files of scores and folders of events until the rest is small enough.
+        """Delete the oldest events and files of scores until the rest takes at most `max_bytes`.
 
-        Keep the event `newest`, or else the latest one, and the current log. The files' own times decide, not the times
-        in their names, since the clock may have been wrong.
+        Keep the event `newest` (default: the latest) and the current file of scores. The time of a file's last change
+        decides how old it is, not the time in its name, since the clock may have been wrong.
         """
         for part in [*self.folder.glob(f"events/{NAME}{PART}"), *self.folder.glob(f"events/{NAME}/{PART_CLIP}")]:
             delete_old(part)
@@ -168,7 +171,7 @@ class Record:
 
 
 def by_age(paths):
-    """Return files and folders sorted by when they were last changed, oldest first."""
+    """Return files and folders sorted by the time of their last change, oldest first."""
     times = {}
     for path in paths:
         with suppress(OSError):  # deleted meanwhile
@@ -183,7 +186,7 @@ def delete(path):
 
 
 def delete_old(part):
-    """Delete an unfinished file or folder of a killed watch, but not one that another watch is writing now."""
+    """Delete an unfinished file or folder of a watch that was killed. Keep it if another watch may still write it."""
     with suppress(OSError):
         if time.time() - part.stat().st_mtime > STALE:
             delete(part)
@@ -202,12 +205,12 @@ def append(file, lines):
 
 
 def unique_name():
-    """Return the current time as a name that sorts by time."""
+    """Return the current time as a name. Such names sort by time."""
     return datetime.now().strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
 
 
 def size(path):
-    """Return the bytes of a file, or of all files in a folder."""
+    """Return the size in bytes of a file, or of all files in a folder."""
     total = 0
     for file in path.glob("*") if path.is_dir() else [path]:
         try:
@@ -218,7 +221,7 @@ def size(path):
 
 
 def why(alarm, scores, rule):
-    """Return a sentence about why the rule raised an alarm."""
+    """Return a sentence that says why the rule raised an alarm."""
     if rule["latest"] == 1:
         return f"The score of the photo, {alarm['median']:.2f}, is at least the threshold, {rule['threshold']:.2f}."
     values = ", ".join(f"{entry['score']:.2f}" for entry in scores)
@@ -237,14 +240,14 @@ def frame_with_box(picture, box):
 
 
 def write_clip(file, frames):
-    """Write pairs (seconds, JPEG) as a film that browsers can play. Write nothing if the disk is full."""
+    """Write pairs (seconds, JPEG) to a video file that browsers can play. Write nothing if the disk is full."""
     pictures = [cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for _, jpeg in frames]
     if len(pictures) < 2:
         return
     part = file.with_name(PART_CLIP)
     rate = min(25, max(0.5, (len(frames) - 1) / max(0.001, frames[-1][0] - frames[0][0])))
     height, width = pictures[0].shape[:2]
-    # With the absolute path, since FFmpeg reads `a:b` as the protocol a.
+    # The path must be absolute, since FFmpeg takes the a in `a:b` for a protocol.
     fourcc = cv2.VideoWriter_fourcc(*"vp09")
     writer = cv2.VideoWriter(os.path.abspath(part), cv2.CAP_FFMPEG, fourcc, rate, (width, height))
     for picture in pictures:
@@ -255,7 +258,7 @@ def write_clip(file, frames):
 
 
 def can_be_played(film):
-    """Return whether a film is complete, since OpenCV doesn't report a full disk."""
+    """Return whether a video file is complete. OpenCV doesn't report a full disk when it writes a file."""
     capture = cv2.VideoCapture(os.path.abspath(film), cv2.CAP_FFMPEG)
     shown, promised = sum(iter(capture.grab, False)), capture.get(cv2.CAP_PROP_FRAME_COUNT)
     capture.release()

@@ -1,4 +1,4 @@
-"""Apply the rule again to recorded scores: print why it raised an alarm or not, and what other settings would do."""
+"""Apply the rule of the alarm to recorded scores again, and print its decisions with the old or other settings."""
 
 import json
 import math
@@ -15,7 +15,10 @@ NEAREST = 5  # how many tracks with the highest medians are printed
 
 
 def replay(folder, labels=None, threshold=None):
-    """Print the rule's decisions for each watch in a folder. Without `labels` or `threshold`, use the watch's own."""
+    """Print the rule's decisions for each watch in a folder.
+
+    `labels` are the classes that raise an alarm. The watch's own settings are the default for `labels` and `threshold`.
+    """
     told = None
     for entry in read(folder):
         if "source" not in entry:
@@ -30,7 +33,7 @@ def replay(folder, labels=None, threshold=None):
 
 
 def read(folder):
-    """Yield the entries of all logs, beginning with the first head. Skip lines that were cut short.
+    """Yield the entries in all files of scores, from the first one that describes a watch. Skip incomplete lines.
 
     Raises `WatchError` for a line that isn't from `watch`.
     """
@@ -51,7 +54,7 @@ def read(folder):
 
 
 def lines_of(folder):
-    """Yield each line of all logs as (file, line number, line)."""
+    """Yield each line in all files of scores as (file, line number, line)."""
     for file in sorted(folder.glob("scores/*.jsonl")):
         if not file.is_file():
             raise WatchError(f"{file} is not a file. Delete it, then replay again.")
@@ -64,7 +67,7 @@ def lines_of(folder):
 
 
 def as_head(entry):
-    """Check the types in the first line of a log, and return its contents. Raises an error such as `TypeError`."""
+    """Check the types in an entry that describes a watch, and return it. Raises an error such as `TypeError`."""
     rule = {name: finite(entry["rule"].get(name, default)) for name, default in asdict(Rule()).items()}
     rule |= {name: int(rule[name]) for name in ("least", "latest")}
     if not 1 <= rule["latest"] <= 1000:
@@ -75,14 +78,11 @@ def as_head(entry):
 
 
 def as_look(entry):
-    """Check the types in the line of a log about a pass, and return its contents.
-
-    Raises an error such as `TypeError`.
-    """
+    """Check the types in an entry about a pass, and return it. Raises an error such as `TypeError`."""
     probs = {str(label): finite(prob) for label, prob in entry["probs"].items()}
     numbers = {"seconds": finite(entry["seconds"]), "took": finite(entry.get("took", 0)), "track": int(entry["track"])}
     words = {"time": str(entry["time"]), "certainty": entry["certainty"]}
-    score(probs, entry["certainty"], ())  # raises if there is no such certainty
+    score(probs, entry["certainty"], ())  # raises KeyError for an unknown certainty
     return {**numbers, **words, "probs": probs, "group": [str(label) for label in as_list(entry.get("group", []))]}
 
 
@@ -99,7 +99,7 @@ def as_list(value):
 
 
 class Replay:
-    """Replay one watch, pass by pass."""
+    """Replay one watch, one pass after another."""
 
     def __init__(self, about, labels, threshold):
         self.classes = set(about["classes"])
@@ -115,7 +115,7 @@ class Replay:
         print_line(f"{about['source']}, since {about['time']}: alarm for {' or '.join(labels)}, threshold {threshold}")
 
     def add(self, look):
-        """Collect the passes over one frame, which are one step of the rule."""
+        """Add a pass. When the next frame begins, apply the rule to all passes over the frame before it."""
         if self.classes - set(look["probs"]):
             raise WatchError(f"The record of {look['time']} has other classes than its watch, so it can't be replayed.")
         if self.step and look["seconds"] != self.step[0]["seconds"]:

@@ -1,17 +1,17 @@
-"""Choose which tracks the model classifies next. docs/alarm.md specifies how."""
+"""Choose which tracks the model classifies next. docs/alarm.md specifies the rules."""
 
 from collections import deque
 
-LOOK = 0.35  # the least seconds between two passes over a track; sooner, the picture is nearly the same
-SELDOM = 4  # the most seconds between two passes over a track that shows nothing, such as grass
-PATIENCE = 4  # how many passes may find nothing before a track gets fewer of them
+LOOK = 0.35  # the least seconds between two passes over a track; before that, the picture has hardly changed
+SELDOM = 4  # the most seconds between two passes over a track, even if it shows nothing, such as grass
+PATIENCE = 4  # after this many passes that found nothing, a track gets fewer passes
 WHOLE = 10  # seconds between two passes over the whole frame
 MOST = 4  # passes in `LOOK` seconds, over all tracks together
 WHOLE_FRAME = 0  # the number of its track
 
 
 class Schedule:
-    """Choose tracks in turn: the most suspicious one, then the one with the largest product of wait and size."""
+    """Alternate between the most suspicious track and the most urgent one. Urgency is waiting time times size."""
 
     def __init__(self):
         self.asked = deque(maxlen=MOST)  # the times of the latest passes
@@ -40,7 +40,7 @@ class Schedule:
 
 
 def is_due(track, seconds, enough):
-    """Return whether it is time for the next pass over a track. The more passes found nothing, the longer it waits."""
+    """Return whether it is time for a track's next pass. The more passes found nothing, the longer the track waits."""
     passed = abs(seconds - track.looked)
     if track.number == WHOLE_FRAME and (track.old or not (track.changed or track.score >= enough)):
         return passed >= WHOLE

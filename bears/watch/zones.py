@@ -1,4 +1,4 @@
-"""Ignore parts of a camera's picture. docs/alarm.md specifies which pixels these are, for other implementations."""
+"""Ignore parts of a camera's picture (zones). docs/alarm.md specifies how to convert a zone to pixels."""
 
 from collections.abc import Sequence
 from math import ceil, floor
@@ -6,18 +6,18 @@ from math import ceil, floor
 import numpy as np
 
 GREY = 128
-LEAST = 0.05  # of the picture, must be left to watch
+LEAST = 0.05  # the share of the picture that must be left to watch
 Zone = tuple[float, float, float, float]  # left, top, width and height in fractions of the picture
 
 
 def in_pixels(zone: Zone, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom in pixels. This box has each pixel that the zone touches."""
+    """Return a zone's left, top, right and bottom in pixels. This box contains every pixel that the zone touches."""
     x, y, w, h = zone
     return floor(x * width), floor(y * height), min(width, ceil((x + w) * width)), min(height, ceil((y + h) * height))
 
 
 def mask_of(zones: Sequence[Zone], width: int, height: int) -> np.ndarray:
-    """Return a mask (h, w) for a picture of that size. It is true for ignored pixels."""
+    """Return a mask (h, w) for a picture of this size. It is true for pixels to ignore."""
     mask = np.zeros((height, width), bool)
     for zone in zones:
         left, top, right, bottom = in_pixels(zone, width, height)
@@ -26,12 +26,12 @@ def mask_of(zones: Sequence[Zone], width: int, height: int) -> np.ndarray:
 
 
 def leave_enough(zones: Sequence[Zone]) -> bool:
-    """Return whether enough of the picture is left to watch."""
+    """Return whether the zones leave enough of the picture to watch."""
     return mask_of(zones, 100, 100).mean() <= 1 - LEAST
 
 
 def cover(picture: np.ndarray, zones: Sequence[Zone]) -> np.ndarray:
-    """Return a picture (h, w, 3) in which the zones are grey."""
+    """Return the picture (h, w, 3) with grey zones."""
     if not zones:
         return picture
     covered = picture.copy()
