@@ -51,7 +51,7 @@ def file_of(command):
 
 
 def parser_of(command):
-    """Return the parser of a command. Its program is stopped before its slow imports."""
+    """Return the argument parser of a command. Run its program, but only up to its slow imports."""
     with patch("bears.cli.begin", lambda parse_args: parse_args()), patch.object(ArgumentParser, "parse_args", stop):
         try:
             runpy.run_path(str(file_of(command)), run_name="__main__")
@@ -74,7 +74,7 @@ def row(action):
 
 
 def section(command):
-    """Return the part of the page about a command."""
+    """Return the section of docs/cli.md about a command."""
     parser = parser_of(command)
     actions = [action for action in parser._actions if action.dest != "help"]
     table = ["| option | what it does |", "| --- | --- |", *map(row, actions)]

@@ -1,4 +1,4 @@
-"""Take the pictures of README and the guides from the running app. Needs a chromium.
+"""Take the screenshots for README and the guides from the running app. This needs Chromium.
 
 python docs/pictures.py
 python docs/pictures.py --report my_model/reports/index.html    # pictures of a training report
@@ -26,17 +26,17 @@ PHONE_OFFLINE = {"viewport": {"width": 390, "height": 860}, "color_scheme": "lig
 
 
 def take(page, example, file):
-    """Classify an example, and save a screenshot at twice the pixels."""
+    """Classify an example, and save a screenshot of the answer."""
     page.get_by_label(f"Example: {example}").click()
     page.locator('[data-state="answered"]:not([data-first])').wait_for()
     page.mouse.move(0, 0)
     page.evaluate("document.activeElement.blur(), scrollTo(0, 0)")
-    page.wait_for_timeout(500)  # until colours have faded
+    page.wait_for_timeout(500)  # until colours have stopped fading
     page.screenshot(path=file, quality=85)
 
 
 def film(page, file):
-    """Film a photo and its heatmap, then a bear in front of the camera; take the alarm and its event, too."""
+    """Save an animation: a photo, its heatmap, and a bear in front of the camera. Save the alarm and its event, too."""
     frames = []
 
     def show(seconds):
@@ -71,13 +71,16 @@ def film(page, file):
 
 
 def start(*command):
-    """Start a command that serves a page; return its process and the page's address."""
+    """Start a command that serves a page. Return its process and the page's URL."""
     process = subprocess.Popen([sys.executable, "-u", "-m", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     return process, next(line.split()[-1] for line in process.stdout if re.search("is at http", line))
 
 
 def draw_digits(folder):
-    """Write a data set of handwritten digits, whose licence allows it, with one 8 among the 3s; return its folder."""
+    """Write photos of handwritten digits, with one 8 among the 3s, into a folder, and return it.
+
+    The licence of these digits allows pictures of them.
+    """
     digits, data = load_digits(), Path(folder) / "digits"
     for label, name in ((3, "three"), (5, "five"), (8, "eight")):
         (data / name).mkdir(parents=True)
@@ -88,14 +91,14 @@ def draw_digits(folder):
 
 
 def take_training(browser, folder):
-    """Take the review page and the report of a training on digits."""
+    """Take screenshots of the review page for digits, and of the report about training on them."""
     data = draw_digits(folder)
     process, url = start("bears.clean", str(data))
     page = browser.new_page(**WIDE)
     page.goto(url)
     page.locator("#review").wait_for(timeout=180_000)
     page.get_by_role("button", name=re.compile("^three")).click()
-    page.wait_for_timeout(1000)  # its photos load
+    page.wait_for_timeout(1000)  # until its photos have loaded
     page.screenshot(path=PICTURES / "review.jpg", quality=85)
     process.terminate()
     command = [sys.executable, ROOT / "train.py", "--data", data.name, "--out", "my_model"]
@@ -106,7 +109,7 @@ def take_training(browser, folder):
 
 
 def take_offline(browser, folder):
-    """Take the offline version on a phone without a network."""
+    """Take a screenshot of the offline version on a phone without a network."""
     process, url = start("bears.offline", "--out", f"{folder}/site", "--serve")
     page = browser.new_page(device_scale_factor=2, **PHONE_OFFLINE)
     page.goto(url)
@@ -119,7 +122,7 @@ def take_offline(browser, folder):
 
 
 def take_feedback(browser, folder):
-    """Take the form for feedback below an answer, for docs/loop.md."""
+    """Take a screenshot of the form for feedback below an answer, for docs/loop.md."""
     server = Server(Path(folder) / "log", "--feedback", f"{folder}/feedback")
     try:
         page = browser.new_page(device_scale_factor=2, **PHONE_OFFLINE)
@@ -127,17 +130,17 @@ def take_feedback(browser, folder):
         page.get_by_label("Example: Teddy bear").click()
         page.get_by_role("button", name="No", exact=True).click()
         page.locator(".feedback").evaluate("form => form.scrollIntoView({block: 'end'})")
-        page.wait_for_timeout(500)  # colours fade
+        page.wait_for_timeout(500)  # until colours have stopped fading
         page.screenshot(path=PICTURES / "feedback.jpg", quality=85)
     finally:
         server.close()
 
 
 def icons(browser):
-    """Draw the icons of the offline version for phones from the app's icon."""
+    """Draw the icons of the offline version for phones, from the app's icon."""
     svg, folder = (ROOT / "bears" / "web" / "icon.svg").read_text(), ROOT / "bears" / "web" / "offline"
     frame, ground, *drawn = svg.splitlines()
-    # A phone may cut its own shape out of this one, as far as a fifth of the radius from the edge.
+    # A phone may cut its own shape out of the maskable icon. It may remove up to a fifth of the radius at the edge.
     ground = ground.replace(' rx="14"', "")
     masked = "\n".join([frame, ground, '<g transform="translate(4.8 4.8) scale(.85)">', *drawn[:-1], "</g></svg>"])
     for name, size, picture in (("192", 192, svg), ("512", 512, svg), ("maskable", 512, masked)):
@@ -148,12 +151,12 @@ def icons(browser):
 
 
 def camera(folder):
-    """Return the option that makes Chromium's camera see a bear."""
+    """Return the option that makes Chromium's camera show a bear."""
     return f"--use-file-for-fake-video-capture={clip('grizzly', Path(folder) / 'bear.mjpeg')}"
 
 
 def take_report(browser, report):
-    """Take two figures of a training report, which show no photos."""
+    """Take pictures of two plots in a training report. The plots show no photos."""
     page = browser.new_page(device_scale_factor=2)
     page.goto(report.absolute().as_uri())
     for figure in ("confusion_matrix", "learning_curve"):

@@ -1,4 +1,4 @@
-// The script of the review page. gr.HTML runs it when page.html is in its `element`.
+// The script of the review page. gr.HTML runs it after it has put page.html into `element`.
 const PAGE = 12,
     AHEAD = 4 // photos on a page, and large photos that are loaded before they are chosen
 const DONE = {keep: "kept", "set aside": "set aside", move: "moved to "}
@@ -22,7 +22,7 @@ let taken = [] // a list of names for each key or click that Undo can take back
 let unsent = [],
     sending = false,
     offline = false
-let stale = null // the photo to show after everything is loaded again
+let stale = null // if everything must be loaded again: the photo to show after that
 
 const make = (tag, properties = {}, ...children) => {
     const node = Object.assign(document.createElement(tag), properties)
@@ -33,14 +33,14 @@ const address = (name, size) => `photo?size=${size}&name=${encodeURIComponent(na
 const file = name => name.split("/").pop()
 const count = (n, word) => `${n} ${word}${n == 1 ? "" : "s"}`
 const open = list => list.filter(photo => !photo.done)
-const reveal = id => part(id).scrollIntoView({block: "nearest"}) // on a phone it may be outside of the screen
+const reveal = id => part(id).scrollIntoView({block: "nearest"}) // on a phone, the part may be outside of the screen
 const say = text => (part("message").textContent = text)
 
 function decoded(text) {
     try {
         return decodeURIComponent(text)
     } catch {
-        return text // not an encoded name, such as the folder 100% in an address that was typed
+        return text // not an encoded name, for example if somebody has typed the folder 100% into the address
     }
 }
 
@@ -128,7 +128,7 @@ function select() {
 
 // The chosen photo
 
-// Page -1 has no photos. It is used if nothing looks wrong, so that keys do nothing until a photo is chosen.
+// Page -1 has no photos. It is shown if nothing looks wrong, so that keys do nothing until a photo is chosen.
 function turn(page) {
     at = Math.max(-1, Math.min(page, pages.length - 1))
     ticked.clear()
@@ -159,8 +159,8 @@ function nextPage(by) {
     return group[group.indexOf(pages[at]) + by]
 }
 
-// Choose the next photo on the page, or else the next page of the same group in any class. After the last one it stops,
-// so that keys typed ahead don't act on another group.
+// Choose the next photo on the page, or else the next page of the same group in any class. Stop after the last page of
+// the group, so that keys which somebody has already pressed don't change photos of another group.
 function goOn() {
     const page = pages[at],
         rest = open(page)
@@ -210,11 +210,11 @@ function undo() {
         unsent.push({action: "undo", name})
     }
     if (find(names[0])) choose(find(names[0]))
-    else stale = names[0] // a step from before this page was opened
+    else stale = names[0] // the step was done before this page was opened
     send()
 }
 
-// Send all new steps in one request at a time, in order. A step is kept until the server has answered.
+// Send all new steps in order, with one request at a time. Keep each step until the server has answered.
 async function send() {
     if (sending) return
     sending = true
@@ -340,7 +340,7 @@ function updateDesk() {
     for (const photo of open(next).slice(0, AHEAD)) wide.has(photo.name) || large(photo.name)
 }
 
-// Show what to do next when a group is done.
+// When all photos of a group are done, show what to do next.
 function updateEnd() {
     const group = pages[at]?.[0].group ?? "look wrong",
         left = open(photos),
@@ -367,7 +367,7 @@ function updateEnd() {
     part("others").hidden = !part("groups").children.length
 }
 
-// Keep an element for each large photo. Photos that were loaded ahead show at once, and never with another one's name.
+// Keep an element for each large photo. So a photo that was loaded ahead appears at once, and always with its own name.
 function large(name, alt = "") {
     const picture = wide.get(name) ?? make("img", {src: address(name, "large")})
     wide.delete(name)
@@ -424,7 +424,7 @@ document.addEventListener("keydown", event => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey || event.isComposing || !photos.length) return
     if (event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]")) return
     const digit = event.code.match(/^(?:Digit|Numpad)([1-9])$/)?.[1]
-    // On keyboards with other letters, the position of the key counts.
+    // On keyboards without Latin letters, use the position of the key.
     const key =
         event.key.length > 1
             ? event.key

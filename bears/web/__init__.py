@@ -1,1 +1,1 @@
-"""Hold the front end of both the app, which asks its server, and the offline version."""
+"""Hold the front end of the app and of the offline version."""

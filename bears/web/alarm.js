@@ -5,8 +5,8 @@ import {GROUP, NONE, SURE, UNSURE} from "./answer.js"
 export const RULE = {threshold: 0.5, stay: 0.5, least: 3, latest: 5, memory: 120, coolDown: 60, slow: 1, few: 2}
 const WEIGHTS = {[SURE]: 1, [GROUP]: 0.5, [UNSURE]: 0.5, [NONE]: 0}
 
-// Return how sure the model is, from 0 to 1, that a picture shows one of the classes in `alarm`. `group` has the classes
-// of the answer "group". If all of them raise an alarm, it doesn't matter which one it is.
+// Return how sure the model is, from 0 to 1, that a picture shows one of the classes in `alarm`. If the answer is a group,
+// `group` has its classes. If all of these are in `alarm`, the answer counts like a sure one.
 export const score = (probs, certainty, alarm, group = []) => {
     const weight = group.length && group.every(label => alarm.includes(label)) ? 1 : WEIGHTS[certainty]
     return weight * alarm.reduce((sum, label) => sum + probs[label], 0)
@@ -23,20 +23,21 @@ export class Alarm {
         this.rule = {...RULE, ...rule}
         this.now = -Infinity
         this.tracks = new Map() // by number: [time, score] pairs, oldest first
-        this.visit = null // when a suspicious track was last seen in the current visit, if there is one
+        this.visit = null // the last time of a suspicious track in the current visit, or null between visits
     }
 
-    // Return the score that keeps a visit going.
+    // Return the lowest score at which a track is suspicious and a visit continues.
     get enough() {
         return this.rule.stay * this.rule.threshold
     }
 
-    // Return the latest passes over a track, which are those that count.
+    // Return the latest passes over a track. Only these count.
     keep(looks) {
         return looks.slice(-this.rule.latest)
     }
 
-    // Return the events that follow from new scores, [track, score] pairs, at a time in seconds. `took` is the seconds of a pass.
+    // Add scores, [track, score] pairs, at the time `seconds`. Return the events that follow. `took` is how many seconds
+    // the model needed for each score.
     step(seconds, scores = [], took = 0) {
         const {threshold, memory, coolDown} = this.rule,
             events = []
@@ -59,8 +60,8 @@ export class Alarm {
         return events
     }
 
-    // Add a score to a track. Return the median of its latest scores, or 0 if there are too few. If the model is slow,
-    // `few` scores are enough, and the lowest of them is returned.
+    // Add a score to a track. Return the median of the track's latest scores, or 0 if there are too few. If the model is
+    // slow and there are too few scores for a median, return the lowest of at least `few` scores.
     median(track, score, took) {
         const {least, memory, slow, few} = this.rule
         const history = this.keep([...(this.tracks.get(track) ?? []), [this.now, score]])

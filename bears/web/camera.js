@@ -1,5 +1,5 @@
-// The camera tab: watch the browser's camera, classify what moves, and raise alarms by the rules of docs/alarm.md, which
-// are in alarm.js and schedule.js. motion.js finds what moves. `element` has camera.html.
+// The Camera tab: watch the browser's camera, classify what moves, and raise alarms. motion.js finds what moves. alarm.js
+// and schedule.js implement the rules of docs/alarm.md. `element` contains camera.html.
 
 import {Alarm, RULE, score} from "./alarm.js"
 import {largest} from "./answer.js"
@@ -15,13 +15,13 @@ import {timeOf, WatchState} from "./state.js"
 import {make, pause, Tab} from "./tab.js"
 import {Zones} from "./zones.js"
 
-const EVERY = 200 // milliseconds from picture to picture
+const EVERY = 200 // milliseconds between two pictures
 const MARGIN = 0.2 // around a box, as a share of its longer side
 const LEAST_SIDE = 0.2 // the least side of a crop, as a share of the picture's shorter side
 const SENT = 640 // pixels of the longer side of a crop that is sent
 const SENSITIVITY = {low: 0.7, medium: RULE.threshold, high: 0.3}
-const MINUTES = 5 // shown in the strip
-const LONG = 40 // characters from which a sentence is written smaller
+const MINUTES = 5 // of scores that the strip shows
+const LONG = 40 // characters; a longer sentence is shown in smaller letters
 const AGAIN = 5 // seconds until the next try if the camera or the server fails
 const TIMEOUT = 30 // seconds for an answer
 const WATCHING = "Watching…"
@@ -29,7 +29,7 @@ const PERMISSION = "Waiting for the camera. Please allow it if the browser asks.
 const NOT_WATCHING = "Not watching. Open this page again."
 const PAUSING = "Leave this page open. Watching starts by itself."
 const STILL_WATCHING = "🔴 Watching"
-const PROOF = 10 // seconds that a hidden page must have been watching before its title says so
+const PROOF = 10 // seconds for which a hidden page must have been watching before its title says "Watching"
 const LOCKS = "If the screen locks, watching stops. Switch off the automatic lock of this device."
 const CHOOSING = "Drag the frame over the part to ignore, or draw a new frame."
 const TOO_MUCH = "You can't ignore the whole picture. Leave a part of it to watch."
@@ -44,12 +44,13 @@ export class CameraTab extends Tab {
     siren = new Siren()
     stopping = null // the AbortController that stops watching
     lock = null // the wake lock of the screen
-    hidden = null // since when the page is hidden
+    hidden = null // the time since which the page has been hidden
     state = new WatchState()
     visitor = null // the arguments for wake() if a snooze ends before the visit
 
-    // `props` has the model's `classes`, those that raise an `alarm`, and sentences: `promise` says where pictures go,
-    // `checking` is shown before an alarm, `right` labels a correct alarm, and `misses` says what it doesn't notice.
+    // `props` has the model's `classes`, the classes that raise an `alarm`, and sentences: `promise` says where pictures
+    // are sent, `checking` is shown before an alarm, `right` is the label of a correct alarm, and `misses` says which
+    // animals the camera may miss.
     constructor(element, props, backend) {
         super(element, props, backend)
         this.video = this.find("video")
@@ -83,7 +84,7 @@ export class CameraTab extends Tab {
         })
         this.on("change", ".mute input", () => this.siren.stop())
         this.on("change", ".sensitivity", () => this.setSensitivity())
-        this.on("change", ".camera", () => stopCamera(this.video)) // run() then connects the chosen one
+        this.on("change", ".camera", () => stopCamera(this.video)) // then run() connects the chosen camera
         document.addEventListener("visibilitychange", () => this.stopping && this.changeVisibility())
     }
 
@@ -95,7 +96,8 @@ export class CameraTab extends Tab {
         }
     }
 
-    // Tick the items of the checklist that the browser knows: the charger, and whether the page can keep the screen on.
+    // Tick what the browser knows in the checklist: whether the device is charging, and whether the page can keep the
+    // screen on.
     async tickWhatIsKnown() {
         this.find(".awake").checked = "wakeLock" in navigator
         const battery = await navigator.getBattery?.().catch(() => null)
@@ -112,14 +114,15 @@ export class CameraTab extends Tab {
         now.classList.toggle("long", sentence.length > LONG)
     }
 
-    // Show a warning below the picture. `of` is `lock` (of the screen), `gap` (while the page was hidden) or `ignored`.
+    // Show a warning below the picture. `of` is its kind: `lock` (the screen may lock), `gap` (the page was hidden) or
+    // `ignored` (too much of the picture is ignored).
     note(of, sentence = "") {
         this.find(`.${of}`).textContent = sentence
     }
 
-    // Let somebody choose a part of the picture in which movement is ignored.
+    // Let the visitor choose a part of the picture in which to ignore movement.
     choosePart() {
-        if (!this.video.videoWidth) return // it is still to come
+        if (!this.video.videoWidth) return // there is no picture yet
         this.say(CHOOSING)
         this.note("ignored")
         this.element.dataset.choosing = ""
@@ -176,7 +179,7 @@ export class CameraTab extends Tab {
         this.visitor = null
         this.took = 0 // seconds that a pass takes at the moment
         this.latest = new Map() // the latest passes, by the number of their track
-        this.points = [] // in the strip: [seconds, score]
+        this.points = [] // what the strip shows: [seconds, score]
         Object.assign(this.whole, {looked: -Infinity, score: 0, nothing: 0, changed: false})
     }
 
@@ -199,7 +202,7 @@ export class CameraTab extends Tab {
         this.find(".start").focus()
     }
 
-    // Show the camera, the rear one unless another was chosen. Rejects if there is none.
+    // Show the chosen camera, or else the rear one. Rejects if there is no camera.
     async connect() {
         const chosen = this.find(".camera").value
         const which = chosen ? {deviceId: {exact: chosen}} : {facingMode: "environment"}
@@ -221,7 +224,7 @@ export class CameraTab extends Tab {
                 [track] = this.video.srcObject?.getVideoTracks() ?? []
             if (track?.readyState != "live") {
                 await this.reconnect()
-                if (signal.aborted) this.stop() // it was stopped meanwhile
+                if (signal.aborted) this.stop() // somebody pressed "Stop" meanwhile
                 continue
             }
             this.pauseOrGoOn()
@@ -233,8 +236,8 @@ export class CameraTab extends Tab {
         }
     }
 
-    // Pause outside the hours to watch, and start again without old scores when they begin. The camera stays on, because
-    // asking for it again may need a tap.
+    // Pause outside of the hours to watch. When the hours begin, start again without old scores. The camera stays on in
+    // the pause, because the browser may need a tap to start it again.
     pauseOrGoOn() {
         const until = this.hours.pauseUntil(new Date())
         if (until == this.state.pausing) return
@@ -257,8 +260,8 @@ export class CameraTab extends Tab {
         )
     }
 
-    // Find what moves, and classify the tracks that the schedule chooses. Ask for one answer at a time, so that a slow
-    // model never falls behind, and no visitor takes more than one place in the queue.
+    // Find what moves, and classify the tracks that the schedule chooses. Only one request is sent at a time. So a slow
+    // model never falls behind, and no visitor has more than one place in the queue.
     async turn(signal) {
         const seconds = performance.now() / 1000
         this.follow(seconds)
@@ -280,7 +283,7 @@ export class CameraTab extends Tab {
         }
     }
 
-    // Find what moves in the latest picture, and join it to the tracks.
+    // Find what moves in the latest picture, and update the tracks.
     follow(seconds) {
         const {whole, tracks, video} = this,
             {videoWidth: width, videoHeight: height} = video
@@ -293,9 +296,9 @@ export class CameraTab extends Tab {
         whole.changed ||= !boxes
     }
 
-    // Classify the tracks that are due. Return {track, at, picture, answer} for each.
+    // Classify the tracks in `due`. Return {track, at, picture, answer} for each.
     async look(due, seconds, signal) {
-        // Start all crops now, before the next picture comes.
+        // Start all crops now, so that they are from the same picture.
         const hidden = track => (track == this.whole ? this.zones.all : [])
         const looks = due.map(track => ({track, at: track.box, picture: cutOut(this.video, track.box, hidden(track))}))
         for (const look of looks) look.picture = await look.picture
@@ -340,7 +343,7 @@ export class CameraTab extends Tab {
         this.latest.set(track.number, this.alarm.keep([...(this.latest.get(track.number) ?? []), seen]))
     }
 
-    // Return the sentence for the status after an answer of the model.
+    // Return the sentence to show after an answer of the model.
     inWords({track, answer}) {
         const {threshold} = this.alarm.rule
         const suspicious = [this.whole, ...this.tracks.all].some(({score, old}) => score >= threshold && !old)
@@ -348,7 +351,7 @@ export class CameraTab extends Tab {
         return this.movement.dark && !track.score ? TOO_DARK : answer.verdict
     }
 
-    // Draw a frame around the track that the verdict is about, and keep the ignored parts in their places.
+    // Draw a frame around the track that the verdict is about. Put the ignored parts where they are in the picture.
     mark() {
         const video = contain(this.video, this.video.videoWidth, this.video.videoHeight)
         const box = this.find(".box")
@@ -376,7 +379,7 @@ export class CameraTab extends Tab {
     }
 
     wake(sentence, picture) {
-        if (!this.element.checkVisibility()) this.ownTab()?.click() // or the alarm would be behind the other tab
+        if (!this.element.checkVisibility()) this.ownTab()?.click() // or the Photo tab would hide the alarm
         this.find(".large").close() // the enlarged picture would cover the alarm
         this.find(".alarm").hidden = false
         this.find(".alarm p").textContent = sentence
@@ -396,7 +399,7 @@ export class CameraTab extends Tab {
         this.markTitle()
     }
 
-    // Stop the alarm. This visit raises no other.
+    // Stop the alarm. The current visit raises no other alarm.
     dismiss() {
         this.visitor = null
         this.quiet()
@@ -408,7 +411,7 @@ export class CameraTab extends Tab {
         this.dismiss()
     }
 
-    // Raise no alarm for some minutes. Events are still added to the list.
+    // Raise no alarm for some minutes, but still add events to the list.
     snooze(minutes) {
         this.state.snoozed = Date.now() + 60_000 * minutes
         this.quiet()
@@ -416,7 +419,7 @@ export class CameraTab extends Tab {
         this.find(".resume").focus()
     }
 
-    // Raise alarms again, at once if the latest visit still goes on.
+    // End a snooze. If the latest visit still goes on, raise an alarm at once.
     resume() {
         this.state.snoozed = 0
         if (this.visitor) this.wake(...this.visitor)
@@ -434,8 +437,8 @@ export class CameraTab extends Tab {
         this.markTitle()
     }
 
-    // Show an alarm in the title, which can be seen from other pages, and whether this hidden page is watching. If it is, its
-    // icon is a red dot.
+    // Show an alarm in the page's title, which can be seen from other pages. While the page is hidden, the title says
+    // whether it is watching. If it is, the page's icon is a red dot.
     markTitle() {
         this.title ??= document.title
         const alarm = this.find(".alarm p").textContent
@@ -466,7 +469,7 @@ export class CameraTab extends Tab {
         this.alarm.rule.threshold = SENSITIVITY[this.find(".sensitivity").value]
     }
 
-    // Return the button of this tab. It is found by position, since Gradio's buttons don't name their panels.
+    // Return the button that opens this tab. Find it by its position, since Gradio's buttons don't name their panels.
     ownTab() {
         const panel = this.element.closest("[role=tabpanel]"),
             all = panel?.parentElement
@@ -474,7 +477,7 @@ export class CameraTab extends Tab {
         return all?.querySelectorAll("[role=tab]")[at]
     }
 
-    // Keep the screen on, since a phone that is locked stops watching. The lock is lost whenever the page is hidden.
+    // Keep the screen on, since a locked phone stops watching. The browser ends this wake lock whenever the page is hidden.
     async stayAwake() {
         this.lock = await navigator.wakeLock?.request("screen").catch(() => null)
         if (!this.stopping) return this.lock?.release()
@@ -482,8 +485,8 @@ export class CameraTab extends Tab {
         this.lock?.addEventListener("release", () => this.stopping && this.note("lock", LOCKS))
     }
 
-    // Note that the page was hidden or shown again. Browsers give a hidden page few pictures or none, so its title warns
-    // meanwhile, and the page afterwards.
+    // React when the page is hidden or shown again. Browsers give a hidden page few pictures or none. So its title says
+    // this while it is hidden, and the page shows a warning afterwards.
     changeVisibility() {
         if (document.visibilityState == "hidden") {
             this.hidden = new Date()
@@ -504,14 +507,14 @@ export class CameraTab extends Tab {
     }
 }
 
-// Return the square around a box, cut off at the picture's edges: left, top, width, height.
+// Return a square around a box, moved into the picture if it would be partly outside: left, top, width, height.
 const square = ([left, top, width, height], ...size) => {
     const side = Math.max((1 + 2 * MARGIN) * Math.max(width, height), LEAST_SIDE * Math.min(...size))
     const [x, y] = [left + width / 2, top + height / 2].map((middle, k) => clamp(middle - side / 2, 0, size[k] - side))
     return [x, y, Math.min(side, size[0] - x), Math.min(side, size[1] - y)].map(Math.round)
 }
 
-// Return the part of a picture in a box as a JPEG. `hidden` are the ignored parts of a whole picture.
+// Return a square around a box of the picture as a JPEG. The parts in `hidden` become grey.
 const cutOut = (video, box, hidden) => {
     const part = square(box, video.videoWidth, video.videoHeight)
     return asJpeg(video, ...fit(SENT, part[2], part[3]), 0.9, part, hidden)

@@ -1,5 +1,5 @@
-// A picture to share, with the photo, the verdict, the heatmap and the app's address. It stays on this device until the
-// visitor shares it.
+// Draw a picture to share, with the photo, the verdict, the heatmap and the app's address. The picture stays on this
+// device until the visitor shares it.
 
 import {clamp, download} from "./pictures.js"
 
@@ -7,7 +7,7 @@ const WIDTH = 1080 // pixels
 const MARGIN = 48
 const FONT = "system-ui, sans-serif"
 
-// Return the picture as a PNG, a Blob. `photo` and `glow` are <img> elements; `glow` may be empty.
+// Return the picture as a PNG, a Blob. `photo` and `glow`, the heatmap, are <img> elements. `glow` may be empty.
 export const drawCard = async (photo, glow, verdict, address) => {
     const height = Math.round(WIDTH * clamp(photo.naturalHeight / photo.naturalWidth, 0.6, 1.25))
     const canvas = Object.assign(document.createElement("canvas"), {width: WIDTH, height: height + 230})
@@ -21,7 +21,7 @@ export const drawCard = async (photo, glow, verdict, address) => {
     return new Promise(done => canvas.toBlob(done, "image/png"))
 }
 
-// Share a picture if the device can, or else save and copy it. Return a sentence about what was done.
+// Share a picture if the device can. Otherwise save and copy it. Return a sentence about what was done.
 export const handOver = async (picture, title) => {
     const file = new File([picture], "photo-and-answer.png", {type: picture.type})
     if (navigator.canShare?.({files: [file]})) {
@@ -42,7 +42,7 @@ const copy = async picture => {
     }
 }
 
-// Fill a rectangle with the middle of a picture.
+// Fill a rectangle with the middle of a picture, and cut off the rest.
 const cover = (context, image, x, y, width, height) => {
     const {naturalWidth, naturalHeight} = image
     const scale = Math.max(width / naturalWidth, height / naturalHeight)
@@ -60,7 +60,7 @@ const inset = (context, glow, bottom) => {
     cover(context, glow, x, y, width, height)
 }
 
-// Write one line, in smaller letters if it is long.
+// Write a line of text. If it is too long, use smaller letters.
 const write = (context, text, y, size, colour) => {
     context.font = `600 ${size}px ${FONT}`
     const fits = Math.min(1, (WIDTH - 2 * MARGIN) / context.measureText(text).width)

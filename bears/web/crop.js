@@ -5,15 +5,15 @@ import {clamp, contain, place} from "./pictures.js"
 const FIRST = 0.6 // the side of a new or tapped part, as a share of the photo's shorter side
 const LEAST = 0.08 // the least side of a part, as a share of the photo's side
 const STEP = 0.03 // how far an arrow key moves the part, as a share of the photo's side
-const NEAR = 24 // pixels from a corner within which a finger drags it
+const NEAR = 24 // pixels; a finger drags a corner if it is closer than this
 
 const distance = ([a, b]) => Math.hypot(a.x - b.x, a.y - b.y)
 
 export class Crop {
     fingers = new Map() // the position of each pointer, by its id
 
-    // `box` shows the part of the photo in `image`, which may be a <video>. Both are in `frame`. Enter calls `ask`, and
-    // Escape calls `cancel`.
+    // `image` shows the photo. It may be a <video>. `box` shows the chosen part. Both are in `frame`. Enter calls `ask`,
+    // and Escape calls `cancel`.
     constructor(frame, image, box, {ask, cancel}) {
         Object.assign(this, {frame, image, box, ask, cancel})
         for (const [name, listener] of [
@@ -28,7 +28,7 @@ export class Crop {
         new ResizeObserver(() => this.active && this.draw()).observe(frame)
     }
 
-    // Begin with a part in the middle, or around a point of the window if it is given.
+    // Begin with a part around `at`, a point in the window, or else in the middle.
     start(at = null) {
         this.active = true
         this.fingers.clear()
@@ -40,7 +40,7 @@ export class Crop {
         this.active = false
     }
 
-    // Return left, top, width and height in pixels of the photo.
+    // Return the chosen part: left, top, width and height in pixels of the photo.
     pixels() {
         const [width, height] = this.size(),
             {x, y, w, h} = this.part
@@ -66,7 +66,7 @@ export class Crop {
         return {x: clamp(x, 0, 1), y: clamp(y, 0, 1)}
     }
 
-    // Return a part around a point that looks square.
+    // Return a part around a point, which looks square on the screen.
     around({x, y}) {
         const {width, height} = this.shown()
         const side = FIRST * Math.min(width, height)
@@ -89,7 +89,8 @@ export class Crop {
         this.draw()
     }
 
-    // Begin a drag: of a corner or the part if the finger is on it, or else of a new part. It may also become a tap.
+    // Begin to drag a corner or the part, if the finger is on one of them, or else to draw a new part. If the finger
+    // doesn't move, it is a tap.
     grab(event) {
         if (event.target.closest("button")) return
         event.preventDefault()
@@ -103,7 +104,7 @@ export class Crop {
         if (this.fingers.size == 2) this.begin.apart = distance([...this.fingers.values()])
     }
 
-    // Return the corner opposite to the one near the pointer, or null if none is near.
+    // If the pointer is near a corner, return the opposite corner. Otherwise return null.
     opposite({clientX, clientY}) {
         const box = this.box.getBoundingClientRect(),
             {x, y, w, h} = this.part

@@ -1,4 +1,4 @@
-// The list of alarms, kept in the browser's storage. The oldest are deleted when it is full.
+// The list of alarms, in the browser's storage. When the storage is full, the oldest alarms are deleted.
 
 import {percent} from "./answer.js"
 import {download, showBlob} from "./pictures.js"
@@ -6,7 +6,7 @@ import {make} from "./tab.js"
 import {zip} from "./zip.js"
 
 const MAX_EVENTS = 100
-const DISARM = 5 // seconds in which a second tap deletes
+const DISARM = 5 // seconds; a second tap within this time deletes
 const FALSE_ALARM = "False alarm",
     UNCLEAR = "Can't tell"
 
@@ -36,7 +36,7 @@ export class EventList {
             )
             this.events = (await done(this.store().getAll())).reverse()
         } catch {
-            // a private window, or a frame in another site: events are only kept while the page is open
+            // In a private window, or in a frame of another site, events are lost when the page is closed.
         }
         this.show()
     }
@@ -55,7 +55,7 @@ export class EventList {
             try {
                 return await done(this.store().put(event))
             } catch {
-                // the storage is full
+                // The storage is full.
                 if (oldest == event) return
                 await done(this.store().delete(oldest.at)).catch(() => null)
                 this.events.pop()
@@ -79,14 +79,14 @@ export class EventList {
     }
 
     createFigure({picture, verdict, score, earned}) {
-        // lazy, since each alarm rebuilds the list, and it is usually closed
+        // Load the picture lazily, since each alarm builds the list again, and the list is usually closed.
         const image = make("img", {loading: "lazy", alt: verdict})
         showBlob(image, picture)
         const button = make("button", {title: "Enlarge", onclick: () => this.enlarge(picture, verdict)}, image)
         return make("figure", {}, button, percent(score, earned))
     }
 
-    // Show a picture on the whole screen until Escape or a tap on "Close".
+    // Show a picture on the whole screen, until the visitor presses Escape or taps "Close".
     enlarge(picture, verdict) {
         const image = this.large.querySelector("img")
         showBlob(image, picture)
@@ -113,12 +113,12 @@ export class EventList {
         return button
     }
 
-    // Set the label of an event, or remove it if it is chosen again. The zip contains it.
+    // Set the label of an event. If the same label is chosen again, remove it. The zip contains the label.
     label(event, label, button) {
         if (event.label == label) delete event.label
         else event.label = label
         for (const other of button.parentElement.children) other.ariaPressed = String(other.textContent == event.label)
-        this.database && done(this.store().put(event)).catch(() => null) // the storage is full: it is kept while the page is open
+        this.database && done(this.store().put(event)).catch(() => null) // the storage may be full
     }
 
     clear() {
@@ -132,7 +132,7 @@ export class EventList {
     }
 }
 
-// Run `action` at the second tap on a button. The first tap shows the question for some seconds.
+// Run `action` at the second tap on a button. The first tap shows `question` for `DISARM` seconds.
 const atSecondTap = (button, question, action) => {
     const name = button.textContent
     let disarming
@@ -150,7 +150,7 @@ const atSecondTap = (button, question, action) => {
     })
 }
 
-// Return the files of an event in the zip, as [name, Blob].
+// Return the files of an event for the zip, as [name, Blob] pairs.
 const filesOf = ({looks, ...event}) => {
     const folder = event.at.replaceAll(":", "-"),
         scores = looks.map(({picture, ...look}) => look)
@@ -160,7 +160,7 @@ const filesOf = ({looks, ...event}) => {
     ]
 }
 
-// Return a Promise of the result of an IDBRequest.
+// Return a Promise that resolves to the result of an IDBRequest.
 const done = (request, prepare = () => null) =>
     new Promise((resolve, reject) => {
         prepare(request)

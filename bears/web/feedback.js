@@ -1,4 +1,4 @@
-// Ask "Is that right?" below an answer, if the host wants feedback. bears/app/feedback.py keeps it.
+// Ask "Is that right?" below an answer, if the host wants feedback. bears/app/feedback.py stores the feedback.
 
 import {shrink} from "./pictures.js"
 import {ask} from "./server.js"
@@ -6,11 +6,12 @@ import {isUnreachable, make} from "./tab.js"
 
 const FAILED = "Your feedback did not arrive."
 
-// Return a back end that does what `backend` does, and shows a form in the tab's `element` after each answer.
+// Return a copy of `backend` that also shows a form for feedback in the tab's `element` after each answer.
 export const withFeedback = (element, words, backend) => {
     const form = new Form(words)
     const predict = (file, ...rest) => {
-        // Only now, after the tab has found its own parts in the element. The style hides it until there is an answer.
+        // Add the form only now, after the tab has found its own parts in the element. The style sheet hides the form
+        // until there is an answer.
         if (!form.element.isConnected) element.querySelector(".feedback").replaceWith(form.element)
         form.offer(file)
         return backend.predict(file, ...rest)
@@ -19,8 +20,8 @@ export const withFeedback = (element, words, backend) => {
 }
 
 class Form {
-    // `labels` are what a photo may show instead. `yes` is the label for a right answer, `unknown` for "can't tell".
-    // `keeper` says who keeps the photo.
+    // `labels` are the other classes that a photo may show. `yes` is the label for a right answer, and `unknown` the label
+    // for "I don't know". `keeper` says who keeps the photo.
     constructor({labels, unknown, yes, keeper}) {
         const button = (text, action) => make("button", {type: "button", textContent: text, onclick: action})
         this.keep = make("input", {type: "checkbox"})
@@ -47,7 +48,7 @@ class Form {
         this.element = make("div", {className: "feedback"}, this.question, this.thanks, this.undo)
     }
 
-    // Ask about the answer to a photo. The box is never ticked at first, even if it was for another photo.
+    // Ask about the answer for a photo. At first, the box is never ticked, even if the visitor ticked it for another photo.
     offer(file) {
         this.file = file
         this.question.hidden = this.keep.checked = false
@@ -70,7 +71,7 @@ class Form {
         await this.tell(() => ask("undo_feedback", null, AbortSignal.timeout(60000), null, this.id))
     }
 
-    // Send feedback and show the app's reply, with Undo if possible. If it fails, the question stays.
+    // Send feedback, and show the app's reply, with "Undo" if possible. If sending fails, keep the question.
     async tell(send) {
         const {file} = this,
             pressed = [...this.element.querySelectorAll("button")]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 WEB = Path(__file__).parent
 ICON = WEB / "icon.svg"
-# The modules of both the app and the offline version. bears/app/front_end.py adds the app's own modules, and
-# bears/offline/site.py those of the offline version.
+# The modules that the app and the offline version share. bears/app/front_end.py and bears/offline/site.py add the
+# modules that only one of them has.
 MODULES = (
     "alarm.js",
     "answer.js",
@@ -29,10 +29,10 @@ MODULES = (
 
 
 def text_of(*names: str) -> str:
-    """Return the joined text of files in this folder."""
+    """Return the text of one or more files in this folder, joined."""
     return "\n".join((WEB / name).read_text(encoding="utf-8") for name in names)
 
 
 def style() -> str:
-    """Return the style sheet of the app and the offline version, which uses the theme's colours."""
+    """Return the style sheet of the app and the offline version. It uses the variables of Gradio's theme."""
     return text_of("page.css", "feedback.css", "camera.css")

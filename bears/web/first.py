@@ -1,4 +1,4 @@
-"""Choose the example that the app shows first, and answer for it."""
+"""Choose the example that the app shows at the start, and classify it."""
 
 from collections.abc import Callable, Iterable
 
@@ -11,11 +11,10 @@ LONGEST = 640  # pixels of the heatmap's longer side
 
 
 def answer_first(predict: Callable, examples: Iterable[tuple], facts: dict) -> dict:
-    """Return the answer that bears/web/page.js shows first.
+    """Return the answer that bears/web/page.js shows at the start, about the first example with a sure answer.
 
-    It is about the first example with a sure answer, or else about the last example. `examples` are pairs of an address
-    and a file. Without examples, the dict is empty. `predict` is the method of `LearnerProcess`. In the answer, `map`
-    is a JPEG or None.
+    If no answer is sure, it is about the last example. If there are no examples, return an empty dict. `predict` is the
+    method of `LearnerProcess`. `examples` are pairs of a URL and a file. In the answer, `map` is a JPEG or None.
     """
     answer = {}
     for address, file in examples:

@@ -7,7 +7,7 @@ const DARK = 35 // mean brightness, from 0 to 255
 const BLURRED = 20 // mean square of a Laplacian filter
 const SIDE = 256 // pixels of the longer side to which a photo is shrunk before brightness and blur are measured
 
-// Return a sentence about the worst flaw of an <img>, or an empty text.
+// Return a sentence about a flaw of an <img>, or an empty text. Size counts first, then darkness, then blur.
 export const findFlaw = image => {
     const {naturalWidth: width, naturalHeight: height} = image
     if (!width) return ""

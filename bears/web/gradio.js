@@ -1,5 +1,5 @@
-// Open both tabs in Gradio's page, with the server as their back end. On the app's own page, undo some of Gradio's
-// changes. On somebody else's page that shows the app, change nothing.
+// Open the two tabs in Gradio's page, with the server as their back end. On the app's own page, undo some of Gradio's
+// changes. On another website's page that shows the app, leave the page as it is.
 
 import {CameraTab} from "./camera.js"
 import {withFeedback} from "./feedback.js"
@@ -8,7 +8,7 @@ import * as server from "./server.js"
 
 const page = document.documentElement
 
-// `embed` is the element with which somebody else's page shows the app, or null.
+// `embed` is the element with which another website's page shows the app, or null.
 export const openTab = (element, props, embed) => {
     if (props.tab == "camera") return new CameraTab(element, props, server)
     if (embed) leaveAlone(embed)
@@ -19,7 +19,7 @@ export const openTab = (element, props, embed) => {
 
 const leaveAlone = embed => {
     embed.lang = "en"
-    // Gradio has set the page's language to the browser's. Only the page's source still has the right one.
+    // Gradio has changed the page's language to the browser's language. Read the right language from the page's source.
     fetch(location.href, {cache: "force-cache"})
         .then(sent => sent.text())
         .then(html => (page.lang = new DOMParser().parseFromString(html, "text/html").documentElement.lang))
@@ -33,9 +33,9 @@ const leaveAlone = embed => {
 }
 
 const makeOurs = () => {
-    // In Gradio 6.31, a ?view=api link only works after Gradio's button was clicked twice.
+    // In Gradio 6.31, a ?view=api link only works after two clicks on Gradio's button.
     if (location.search.includes("view=api")) [1, 2].forEach(() => document.querySelector(".show-api")?.click())
-    page.lang = "en" // Gradio sets the browser's language, but the words are English
+    page.lang = "en" // Gradio sets the browser's language, but the app's words are English
     new MutationObserver(() => page.lang == "en" || (page.lang = "en")).observe(page, {attributeFilter: ["lang"]})
     document.querySelector("#first")?.remove()
 }

@@ -1,17 +1,18 @@
-// The hours in which the camera is watched. `is_within` in bears/watch/notify.py is the same rule; docs/alarm_vectors.json
-// has cases for both.
+// The hours in which the camera is watched. `is_within` in bears/watch/notify.py has the same rule.
+// docs/alarm_vectors.json has test cases for both.
 
 import {keep, kept} from "./tab.js"
 
 const NAME = "hours to watch"
 
-// Return whether a time of day is between two others. Midnight may be between them. All are texts such as "07:30".
+// Return whether the time of day `now` is between `begin` and `end`. All are texts such as "07:30". The range may cross
+// midnight.
 export const isWithin = (now, begin, end) => (begin <= end ? begin <= now && now < end : !(end <= now && now < begin))
 
 export const clockOf = date => date.toTimeString().slice(0, 5)
 
 export class Hours {
-    // `element` has a checkbox, and two fields for times. This browser keeps what somebody sets.
+    // `element` has a checkbox, and two fields for times. The browser stores the settings.
     constructor(element) {
         const [only, begin, end] = element.querySelectorAll("input")
         Object.assign(this, {only, begin, end})
@@ -22,7 +23,7 @@ export class Hours {
         element.addEventListener("change", () => keep(NAME, {checked: only.checked, from: begin.value, to: end.value}))
     }
 
-    // Return the time until which nothing is watched, or "" if it is time to watch.
+    // If nothing is watched now, return the time at which watching starts. Otherwise return "".
     pauseUntil(date) {
         const [begin, end] = [this.begin.value, this.end.value]
         const limited = this.only.checked && begin && end && begin != end

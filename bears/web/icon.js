@@ -1,4 +1,4 @@
-// A red dot in the place of the page's icon, which people see from other pages.
+// Show a red dot instead of the page's icon, since the icon can be seen from other pages.
 
 import {make} from "./tab.js"
 
@@ -18,5 +18,5 @@ export const showDot = on => {
     if (link.href != href) link.href = href
 }
 
-// A page without such a link has its icon at this address.
+// A page without a link to an icon has its icon at /favicon.ico.
 const addLink = () => document.head.appendChild(make("link", {rel: "icon", href: "/favicon.ico"}))

@@ -1,9 +1,9 @@
 // Load the app's modules and open a tab. Gradio runs this text as a function for each gr.HTML of the app. `element` is
-// that of the tab, and `props` are the arguments of gr.HTML.
+// the tab's element, and `props` are the arguments of gr.HTML.
 
 const BROKEN = "This page could not start. Please check your connection, and reload it."
 
-// The element with which somebody else's page shows the app, or null. The modules come from the app's address.
+// The element with which another website's page shows the app, or null. The modules are loaded from the app's address.
 const embed = element.closest("gradio-app[src], gradio-app[space]")
 const space = embed
     ?.getAttribute("space")

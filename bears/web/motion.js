@@ -1,17 +1,17 @@
-// Find what moves in a camera's pictures by comparing them with a learned background, and join it over time into tracks.
-// It is simpler than bears/watch/motion.py, so that it is fast enough for a phone.
+// Find what moves in a camera's pictures by comparing them with a learned background, and follow each moving thing as a
+// track. This is simpler than bears/watch/motion.py, so that it is fast enough for a phone.
 
 import {SELDOM} from "./schedule.js"
 import {maskOf} from "./zones.js"
 
 const WIDTH = 160 // pixels of the small picture in which movement is searched
 const CELL = 4 // pixels of a cell's side; movement is found in cells
-const CHANGED = 5 // a cell has changed if this many of its pixels have
+const CHANGED = 5 // a cell has changed if at least this many of its pixels have changed
 const SMALLEST = 2 // cells of the smallest moving thing
 const NOISE = 12 // grey levels by which a still pixel may differ
-const ADAPT = 120 // seconds in which the background follows a change
+const ADAPT = 120 // seconds for the background to adapt to a change
 const RESTLESS = 20 // seconds in which the flicker of a pixel is learned, such as that of grass in the wind
-const WARM_UP = 10 // pictures at the start that are learned faster
+const WARM_UP = 10 // pictures at the start, from which the background is learned faster
 const WHOLE_PICTURE = 0.5 // if more of the picture changes at once, it is the light or the switch to infrared
 const DARK = 30 // grey level; a picture is too dark if this share of its pixels is darker:
 const BRIGHTEST = 0.95 // the other pixels may be bright, such as those of a lamp
@@ -30,7 +30,7 @@ export class Movement {
     dark = false // whether the latest picture is too dark
 
     // Return the boxes, [left, top, width, height] in pixels, in which something moves in a picture of `width` × `height`
-    // pixels. Return null if most of it has changed. Ignore the `zones`.
+    // pixels. Return null if most of the picture has changed. Ignore the parts in `zones`.
     boxes(picture, width, height, seconds, zones = []) {
         const small = Math.max(CELL, Math.round((WIDTH * height) / width))
         if (this.canvas.height != small || !this.pictures) {
@@ -48,7 +48,8 @@ export class Movement {
         return things(mask, Math.floor(WIDTH / CELL)).map(box => box.map(side => (side * CELL * width) / WIDTH))
     }
 
-    // Return how many pixels of each cell differ from the background, or null if most of what isn't `ignored` does.
+    // Return how many pixels of each cell differ from the background. Skip pixels that are `ignored`. Return null if most
+    // of the other pixels differ.
     changed(grey, height, seconds, ignored) {
         if (!this.pictures++) {
             Object.assign(this, {
@@ -65,7 +66,7 @@ export class Movement {
         const follow = Math.max(1 - Math.exp(-passed / ADAPT), warm),
             settle = Math.max(1 - Math.exp(-passed / RESTLESS), warm)
         this.seconds = seconds
-        const light = middle(grey.map((now, i) => now - mean[i])) // by how much a cloud has changed all of it
+        const light = middle(grey.map((now, i) => now - mean[i])) // how much brighter the whole picture is, as after a cloud
         const columns = Math.floor(WIDTH / CELL),
             cells = new Uint8Array(columns * Math.floor(height / CELL))
         let all = 0,
@@ -73,7 +74,7 @@ export class Movement {
         for (let y = 0, i = 0; y < height; y++)
             for (let x = 0; x < WIDTH; x++, i++) {
                 const now = grey[i] - light
-                let least = Infinity // compared with the pixels around, too, since the camera shakes
+                let least = Infinity // the least difference, also from neighbouring pixels, since the camera may shake
                 for (let v = Math.max(0, y - 1); v <= Math.min(height - 1, y + 1); v++)
                     for (let u = Math.max(0, x - 1); u <= Math.min(WIDTH - 1, x + 1); u++)
                         least = Math.min(least, Math.abs(now - mean[v * WIDTH + u]))
@@ -98,7 +99,8 @@ export class Movement {
 // Return the median.
 const middle = numbers => numbers.slice().sort()[numbers.length >> 1]
 
-// Return the boxes, in cells, of connected changed cells, the largest first. Gaps of one cell count as connected.
+// Return the boxes around connected changed cells, in cells, the largest first. Cells with a gap of one cell between them
+// count as connected.
 const things = (mask, columns) => {
     const rows = mask.length / columns,
         seen = new Uint8Array(mask.length),
@@ -132,9 +134,9 @@ const things = (mask, columns) => {
         .map(([, box]) => box)
 }
 
-// Join boxes over time into tracks. A track has a `number`, its `box`, its longer `side`, when it was last `seen` to
-// move, the time (`looked`), box (`lookedAt`) and `score` of its latest pass, and `nothing`, how many of its latest passes
-// had the score 0.
+// Join the boxes of successive pictures into tracks. A track has a `number`, a `box`, its longer `side`, and `seen`, the
+// time when it last moved. About its latest pass, it has the time (`looked`), the box (`lookedAt`) and the `score`.
+// `nothing` is how many of its latest passes had the score 0, in a row.
 export class Tracks {
     all = []
     last = 0
@@ -146,7 +148,8 @@ export class Tracks {
             if (distance >= 1 + Math.min(1, Math.max(0, seconds - track.seen)) || joined.has(track) || joined.has(box))
                 continue
             joined.add(track).add(box)
-            // An animal that stands still fades into the background, so a recognised one keeps its larger box.
+            // An animal that stands still fades into the background, so its box shrinks. If it was recognised, keep the
+            // larger box.
             Object.assign(track, {box: track.score && holds(track.box, box) ? track.box : box, seen: seconds})
             if (track.lookedAt && apart(track.box, track.lookedAt) > MOVED) track.nothing = 0
         }
@@ -156,7 +159,7 @@ export class Tracks {
         for (const track of this.all) track.side = Math.max(...track.box.slice(2))
     }
 
-    // Drop tracks that have stopped moving, after STAY seconds, or OLD seconds if their score is at least `enough`.
+    // Drop tracks that have not moved for STAY seconds, or for OLD seconds if their score is at least `enough`.
     forget(seconds, enough) {
         this.all = this.all
             .filter(({seen, score}) => seen <= seconds && seconds - seen < (score >= enough ? OLD : STAY))
@@ -167,8 +170,8 @@ export class Tracks {
 
 const holds = (a, b) => [0, 1].every(k => a[k] <= b[k] && a[k] + a[k + 2] >= b[k] + b[k + 2])
 
-// Return the larger of two numbers: the distance of two boxes' centers, and their difference in size. The unit is the
-// longest side.
+// Return how different two boxes are: the distance of their centres, or their difference in size if it is larger. The unit
+// is the longest side of the two boxes.
 const apart = (a, b) => {
     const longest = box => Math.max(box[2], box[3]),
         side = Math.max(longest(a), longest(b), 1)

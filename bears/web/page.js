@@ -1,4 +1,5 @@
-// The photo tab: take a photo from a file, camera, drop, paste or example, and show the answer. `element` has page.html.
+// The Photo tab: classify a photo, and show the answer. The photo may be a file, an example, from the camera, dropped or
+// pasted. `element` contains page.html.
 
 import {NONE, percent, UNSURE} from "./answer.js"
 import {drawCard, handOver} from "./card.js"
@@ -16,8 +17,8 @@ export class PhotoTab extends Tab {
     asking = new AbortController()
     touch = matchMedia("(pointer: coarse)").matches
 
-    // In `props`, `examples` are [path, name] pairs, and `none` is the verdict for a photo with none of the classes. Photos
-    // can be dropped on `ground`.
+    // `props` has `examples`, [path, name] pairs, and `none`, the verdict for a photo with none of the classes. Visitors
+    // can drop photos on `ground`.
     constructor(element, props, backend, ground = window) {
         super(element, props, backend)
         this.photo = this.find(".yours")
@@ -61,7 +62,7 @@ export class PhotoTab extends Tab {
         if (!hidden && backdrop.src != src) backdrop.src = src
     }
 
-    // Focus another button if the focused one was hidden. Otherwise the focus would jump to the top of the page.
+    // If the focused button is hidden now, focus another one. Otherwise the focus would jump to the top of the page.
     keepFocus() {
         if (document.activeElement.checkVisibility({visibilityProperty: true})) return
         const buttons = [".again", ".shoot", ".choose"].map(name => this.find(name))
@@ -79,7 +80,7 @@ export class PhotoTab extends Tab {
         Object.assign(this.find(".note"), {ariaLive: live, textContent: sentence})
     }
 
-    // Show an error. With `again`, offer to try the same photo again.
+    // Show an error. With `again`, also show a button to try the same photo again.
     refuse(sentence, again = false) {
         this.clear()
         this.find(".again").hidden = !again
@@ -100,7 +101,7 @@ export class PhotoTab extends Tab {
         this.explainWhy(true)
     }
 
-    // Remove the heatmap, the note and the first example.
+    // Remove the heatmap, the note, and the example that is shown at the start.
     clear() {
         if ("first" in this.element.dataset) showBlob(this.photo)
         delete this.element.dataset.first
@@ -108,7 +109,7 @@ export class PhotoTab extends Tab {
         this.note("")
     }
 
-    // Classify one file, or the photo at `address`, and cancel any earlier one.
+    // Classify `file`, or else the photo at `address`. Cancel an earlier photo that has no answer yet.
     async give(file, address, alt = "Your photo") {
         this.asking.abort()
         this.asking = new AbortController()
@@ -131,7 +132,7 @@ export class PhotoTab extends Tab {
         }
     }
 
-    // Show the seconds that it takes, without a screen reader reading them out.
+    // Show how many seconds the answer takes. Screen readers don't read the seconds out.
     countSeconds(signal) {
         let seconds = 0
         const timer = setInterval(() => {
@@ -175,8 +176,8 @@ export class PhotoTab extends Tab {
         this.glow.hidden = !on
     }
 
-    // If there are several animals, outline and number each, and say what it is. A `box` is left, top, right and bottom in
-    // fractions of the photo.
+    // If there are several animals, outline each of them with a number, and list what they are. A `box` is left, top,
+    // right and bottom in fractions of the photo.
     listAnimals(animals) {
         const outlines = animals.map(({box: [left, top, right, bottom]}, i) => {
             const outline = make("div", {}, make("span", {}, i + 1))
@@ -197,11 +198,11 @@ export class PhotoTab extends Tab {
         this.find(".take").hidden = !this.touch && !navigator.mediaDevices
         this.on("click", ".shoot", async () => {
             const {videoWidth, videoHeight} = this.video
-            if (videoWidth) this.give(await asJpeg(this.video, videoWidth, videoHeight, 0.95)) // else the camera has not started yet
+            if (videoWidth) this.give(await asJpeg(this.video, videoWidth, videoHeight, 0.95)) // else it has not started
         })
         this.on("change", "[type=file]", () => {
             if (this.input.files[0]) this.give(this.input.files[0])
-            this.input.value = "" // or choosing the same file again would not be a change
+            this.input.value = "" // or the browser would not report it if the same file is chosen again
         })
         this.on("click", ".all", () => {
             this.element.dataset.many = ""
@@ -216,7 +217,7 @@ export class PhotoTab extends Tab {
         this.on("click", ".cancel", () => this.leave())
     }
 
-    // Let the visitor choose a part of the photo to ask about.
+    // Let the visitor choose a part of the photo to classify.
     startCrop(at = null) {
         if (this.element.dataset.state != "answered" || !this.photo.naturalWidth) return
         this.said = this.verdict.textContent
@@ -232,7 +233,7 @@ export class PhotoTab extends Tab {
         this.give(await asJpeg(this.photo, part[2], part[3], 0.95, part))
     }
 
-    // Go back to the answer from a crop, or to the beginning from the camera.
+    // Leave the choice of a part and show the answer again, or leave the camera and show the start.
     leave() {
         if (this.element.dataset.state == "cropping") return this.leaveCrop()
         this.clear()
@@ -254,7 +255,7 @@ export class PhotoTab extends Tab {
         this.note(await handOver(card, document.title), "polite")
     }
 
-    // Open the phone's own camera app, which is better, or else a camera in this page.
+    // On a phone, open its camera app, which is better than a camera in this page. Otherwise, show the camera in this page.
     async takePhoto() {
         if (this.touch) {
             this.input.setAttribute("capture", "environment")
@@ -272,7 +273,7 @@ export class PhotoTab extends Tab {
 
     listenToDrops(ground) {
         const drag = event => {
-            event.preventDefault() // or dropping a file would leave this page
+            event.preventDefault() // or the browser would open a dropped file instead of this page
             this.element.dataset.dragged = ""
         }
         const leave = event => {
@@ -283,12 +284,12 @@ export class PhotoTab extends Tab {
             ground.addEventListener(name, listener, true)
     }
 
-    // Take what was dropped or pasted.
+    // Classify the file that was dropped or pasted.
     take(event, transfer) {
         if (!transfer || (event.type == "paste" && !transfer.files.length)) return
         event.preventDefault()
         delete this.element.dataset.dragged
-        if (!this.element.checkVisibility()) return // the camera tab is open
+        if (!this.element.checkVisibility()) return // the Camera tab is open
         if (transfer.files.length) return this.give(transfer.files[0])
         this.refuse("That was a link. Please save the photo itself, then drop the file here.")
     }
@@ -305,7 +306,7 @@ export class PhotoTab extends Tab {
         button.append(image, caption)
         button.ariaLabel = `Example: ${name}`
         caption.textContent = name
-        image.crossOrigin = "anonymous" // so that somebody else's page can fetch it, too
+        image.crossOrigin = "anonymous" // so that another website's page can fetch it, too
         image.fetchPriority = "low" // the visitor's own photo is more urgent
         image.src = address
         image.alt = ""

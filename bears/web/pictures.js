@@ -2,14 +2,14 @@
 
 export const LONG_SIDE = 1024 // pixels of the longer side of a photo that is sent or shown; phones' photos have about 4,000
 
-// Open a file upright, as an ImageBitmap, or return null if the browser can't, as for HEIC.
+// Open a photo's file upright, as an ImageBitmap. Return null if the browser can't open it, such as HEIC.
 export const openUpright = (file, options) =>
     createImageBitmap(file, {imageOrientation: "from-image", ...options}).catch(() => null)
 
-// Return the factor, at most 1, by which a picture shrinks to a longer side of `longest` pixels.
+// Return the factor, at most 1, that shrinks a picture's longer side to at most `longest` pixels.
 export const scaleTo = (longest, width, height) => Math.min(1, longest / Math.max(width, height))
 
-// Return the [width, height] of a picture shrunk to a longer side of `longest` pixels.
+// Return a picture's [width, height] after its longer side is shrunk to at most `longest` pixels.
 export const fit = (longest, width, height) =>
     [width, height].map(side => Math.max(1, Math.round(side * scaleTo(longest, width, height))))
 
@@ -25,8 +25,8 @@ export const drawOnWhite = (canvas, picture, part = [], options = {}) => {
     return context
 }
 
-// Return a picture, or a part of it, as a JPEG of this size, or null if the browser lacks memory. What is `covered`
-// becomes grey: rectangles {x, y, w, h} in fractions of the JPEG.
+// Return a picture, or a `part` of it, as a JPEG of this size. Return null if the browser has too little memory. The
+// rectangles in `covered`, {x, y, w, h} in fractions of the JPEG, become grey.
 export const asJpeg = (picture, width, height, quality, part, covered = []) => {
     const canvas = Object.assign(document.createElement("canvas"), {width, height})
     const context = drawOnWhite(canvas, picture, part)
@@ -35,7 +35,7 @@ export const asJpeg = (picture, width, height, quality, part, covered = []) => {
     return new Promise(done => canvas.toBlob(done, "image/jpeg", quality))
 }
 
-// Return a photo as a JPEG of at most LONG_SIDE pixels a side. A smaller file, or one that can't be opened, is returned
+// Return a photo as a JPEG of at most LONG_SIDE pixels a side. Return a smaller photo, or a file that can't be opened,
 // unchanged.
 export const shrink = async file => {
     const bitmap = await openUpright(file)
@@ -45,15 +45,15 @@ export const shrink = async file => {
     return small ?? file
 }
 
-// Show a Blob in an <img>, or clear it, and free the memory of its previous picture.
+// Show a Blob in an <img>, or clear the <img>. Free the memory of its previous picture.
 export const showBlob = (image, blob = null) => {
     URL.revokeObjectURL(image.src)
     if (blob) image.src = URL.createObjectURL(blob)
     else image.removeAttribute("src")
 }
 
-// Show a camera in a <video>: the rear one, or the one that `wanted` describes. Rejects if there is none or the visitor
-// doesn't allow it.
+// Show the camera that `wanted` describes (default: the rear one) in a <video>. Rejects if there is no camera, or if the
+// visitor doesn't allow it.
 export const startCamera = async (video, wanted = {facingMode: "environment"}) => {
     video.srcObject = await navigator.mediaDevices.getUserMedia({video: wanted})
 }
@@ -65,7 +65,7 @@ export const contain = ({clientWidth, clientHeight}, width, height) => {
     return {scale, left, top, width: scale * width, height: scale * height}
 }
 
-// Lay an element over a rectangle, in pixels of the element that it is in.
+// Place an element over a rectangle. The sides of the rectangle are in pixels of the parent element.
 export const place = (node, sides) => {
     for (const name of ["left", "top", "width", "height"]) node.style[name] = `${sides[name]}px`
 }

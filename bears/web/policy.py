@@ -3,13 +3,13 @@
 import secrets
 from contextvars import ContextVar
 
-# Gradio's HTML has inline scripts and styles, and gr.HTML makes functions of its template and of `js_on_load`.
+# Gradio's HTML has inline scripts and styles, and gr.HTML turns its template and `js_on_load` into functions.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
     "font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
 )
-NONCE = ContextVar("nonce", default="")  # of the inline scripts in the HTML that is being sent
+NONCE = ContextVar("nonce", default="")  # the nonce of the inline scripts in the HTML that is being sent
 
 
 def policy_for_this_page() -> str:

@@ -3,8 +3,8 @@
 import {largest} from "./answer.js"
 
 const LOOK = 0.35 // the least seconds between two passes over a track
-export const SELDOM = 4 // the most seconds between two passes over a track that shows nothing
-const PATIENCE = 4 // how many passes may find nothing before a track gets fewer of them
+export const SELDOM = 4 // the most seconds between two passes over a track
+const PATIENCE = 4 // after this many passes that found nothing, a track gets fewer passes
 const WHOLE = 10 // seconds between two passes over the whole picture
 const MOST = 4 // passes in LOOK seconds, over all tracks together
 export const WHOLE_TRACK = 0 // the number of the whole picture's track
@@ -14,7 +14,7 @@ export class Schedule {
     checked = false // whether the latest pass went to the most suspicious track
 
     // Return the tracks to classify now, in order. A track with a score of at least `enough` is suspicious. `took` is
-    // how many seconds a pass took lately.
+    // how many seconds a pass takes at the moment.
     next(tracks, seconds, enough, took = 0) {
         const free = MOST - this.asked.filter(asked => Math.abs(seconds - asked) < LOOK).length
         const room = Math.min(free, took ? Math.max(1, Math.floor(LOOK / took)) : MOST)
@@ -33,7 +33,7 @@ export class Schedule {
     }
 }
 
-// Return whether it is time for the next pass over a track. The more passes found nothing, the longer it waits.
+// Return whether it is time for a track's next pass. The more passes found nothing, the longer the track waits.
 const isDue = ({number, looked, score, nothing, changed, old}, seconds, enough) => {
     const passed = Math.abs(seconds - looked)
     if (number == WHOLE_TRACK && (old || !(changed || score >= enough))) return passed >= WHOLE

@@ -1,4 +1,4 @@
-// The back end of the app: call the server's API, as other programs do.
+// The back end of the app. It calls the server's API, which other programs can use, too.
 
 import {shrink} from "./pictures.js"
 import {pause} from "./tab.js"
@@ -11,14 +11,14 @@ const SESSION = Math.random().toString(36).slice(2) // tells visitors apart if t
 const STOPPED = "Something went wrong with this photo. Please try again."
 const BROKEN = "The server gave an unexpected answer. Please try again in a minute."
 const TOO_LARGE = "This photo is too large for the server. Please choose a smaller one."
-const PLAIN = [400, 408, 421, 429, 507] // the app answers uploads in plain text with these
+const PLAIN = [400, 408, 421, 429, 507] // statuses with which the app refuses an upload, with a sentence in plain text
 
-export const home = new URL("../../", import.meta.url) // the app's address, also if somebody else's page shows it
+export const home = new URL("../../", import.meta.url) // the app's address, even if another website's page shows the app
 const api = new URL("gradio_api", home).href
 
 export const address = home
 
-// Return the answer about the first example, or null if there is none.
+// Return the answer that is shown at the start, about an example, or null if there are no examples.
 export const first = async () => {
     const sent = await fetch(new URL("web/first", home))
     return sent.status == 200 ? sent.json() : null
@@ -28,8 +28,8 @@ export const first = async () => {
 export const addressOf = path => `${api}/file=${path.split("/").map(encodeURIComponent).join("/")}`
 
 // Return the answer about a photo. Throws an Error with a sentence, or a TypeError if the server can't be reached.
-// `wait(sentence)` is called when there is a reason to wait, and `wait()` when it is over. Without `wait`, a busy server
-// causes an Error.
+// If the visitor has to wait, `wait(sentence)` is called with the reason, and `wait()` when the wait is over. Without
+// `wait`, a busy server causes an Error.
 export const predict = async (file, signal, wait) => {
     const [{confidences, animals}, verdict, cam, certainty] = await ask("predict", await shrink(file), signal, wait)
     const rows = confidences.map(({label, confidence}) => [label, confidence])
@@ -49,7 +49,7 @@ const upload = async (photo, signal, wait) => {
     return {path, meta: {_type: "gradio.FileData"}}
 }
 
-// Return what a function of the API returns for a photo, if there is one, and the inputs in `more`.
+// Call the function `name` of the API with a photo, if there is one, and the inputs in `more`. Return its results.
 export const ask = async (name, photo, signal, wait, ...more) => {
     const data = [...(photo ? [await upload(photo, signal, wait)] : []), ...more],
         headers = {"Content-Type": "application/json"}
@@ -59,7 +59,7 @@ export const ask = async (name, photo, signal, wait, ...more) => {
     return await listen(`${url}/${question.event_id}`, signal, name == "predict" ? wait : null)
 }
 
-// Tell `wait` how many photos will be answered before this one.
+// Tell `wait` how many photos are before this one in the queue.
 const tellPlace = async (url, signal, wait) => {
     const sent = await fetch(new URL(`web/place/${url.split("/").pop()}`, home), {signal}).catch(() => null)
     const before = sent?.ok ? await sent.json() : 0
@@ -67,7 +67,7 @@ const tellPlace = async (url, signal, wait) => {
         wait(before ? `Looking… ${before} ${before == 1 ? "photo is" : "photos are"} before yours.` : "")
 }
 
-// Call `fetch`, and repeat it while the app is busy.
+// Call `fetch`. If there is a `wait`, repeat the call while the app is busy.
 const send = async (url, options, wait) => {
     for (;;) {
         const sent = await fetch(url, options)
@@ -80,7 +80,7 @@ const send = async (url, options, wait) => {
     }
 }
 
-// Read a response as JSON. Throws an Error with the app's sentence, or with BROKEN if it is not from the app.
+// Read a response as JSON. Throws an Error with the app's sentence, or with BROKEN if the response is not from the app.
 const read = async response => {
     const {ok, status, headers} = response,
         text = await response.text(),
@@ -101,7 +101,7 @@ const parse = text => {
     }
 }
 
-// Return an Error after which trying again may help.
+// Return an Error for a problem that may pass, so that trying again may help.
 const passing = sentence => Object.assign(Error(sentence), {passing: true})
 
 const listen = (url, signal, wait) =>

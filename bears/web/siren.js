@@ -1,4 +1,4 @@
-// Play a siren. Browsers only allow sound after a tap, which must call `prepare`.
+// Play a siren. Browsers only allow sound after a tap, so call `prepare` at a tap.
 
 const SECONDS = 60
 

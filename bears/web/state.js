@@ -1,6 +1,6 @@
 // Describe the state of the watch in a sentence, such as "Watching, all quiet for 42 min".
 
-const STALE = 45 // seconds without an answer about a new picture after which it is not watching
+const STALE = 45 // seconds; without an answer about a new picture for so long, the page is not watching
 
 export const timeOf = date => date.toLocaleTimeString([], {timeStyle: "short"})
 
@@ -9,9 +9,9 @@ const span = minutes => (minutes < 60 ? `${minutes} min` : `${Math.floor(minutes
 // All times are in milliseconds, as from Date.now().
 export class WatchState {
     answered = 0 // when the model last answered about a new picture
-    quiet = null // since when it has watched without a gap and nothing came
+    quiet = null // the start of the time without a gap or a visit, if there is one
     alarmed = null // when the alarm of the current visit was raised
-    snoozed = 0 // until when alarms are snoozed
+    snoozed = 0 // when the snooze ends, or 0
     pausing = "" // the time of day until which nothing is watched, such as "21:00"
     lost = false // whether the camera or the model has failed since the last answer
 
@@ -21,13 +21,13 @@ export class WatchState {
         else this.quiet ??= now
     }
 
-    // End the visit. Quiet minutes count from the next answer.
+    // End the visit. The quiet minutes start with the next answer.
     endVisit() {
         this.alarmed = null
         this.quiet = null
     }
 
-    // Note that the camera is gone or the model doesn't answer.
+    // Remember that there is no picture from the camera, or no answer from the model.
     lose() {
         this.lost = true
         this.quiet = null

@@ -1,5 +1,5 @@
-// Code that the photo tab and the camera tab share. Each has an `element`, and a back end that classifies: server.js in the
-// app, or offline/backend.js in the offline version.
+// Code that the Photo tab and the Camera tab share. Each tab has an `element`, and a back end that classifies photos:
+// server.js in the app, or offline/backend.js in the offline version.
 
 export const pause = seconds => new Promise(done => setTimeout(done, 1000 * seconds))
 
@@ -10,16 +10,16 @@ export const make = (tag, properties = {}, ...children) => {
     return node
 }
 
-// Keep a value in this browser until the next visit, if the browser allows it.
+// Store a value in this browser until the next visit, if the browser allows it.
 export const keep = (name, value) => {
     try {
         localStorage.setItem(name, JSON.stringify(value))
     } catch {
-        // a private window, or a frame of another site
+        // This can fail in a private window, or in a frame of another site.
     }
 }
 
-// Return the value that was kept under a name, or null.
+// Return the value that was stored under a name, or null.
 export const kept = name => {
     try {
         return JSON.parse(localStorage.getItem(name))
@@ -44,7 +44,7 @@ export class Tab {
         this.find(name).addEventListener(event, action)
     }
 
-    // Return the sentence about an Error of the back end.
+    // Return the sentence to show for an Error of the back end.
     explain(error) {
         return isUnreachable(error) ? this.backend.UNREACHABLE : error.message
     }

@@ -1,4 +1,4 @@
-"""Define the theme: Gradio's Soft theme, with contrast as WCAG 2.2 asks for (level AA)."""
+"""Define the theme: Gradio's Soft theme, with enough contrast for WCAG 2.2, level AA."""
 
 import gradio as gr
 
@@ -25,5 +25,5 @@ THEME = gr.themes.Soft(
 
 
 def theme_css() -> str:
-    """Return the theme's CSS as Gradio's server sends it. Gradio has no public function for that."""
+    """Return the theme's CSS as Gradio's server sends it. Gradio has no public function for this."""
     return THEME._get_theme_css()

@@ -1,4 +1,4 @@
-// Return a zip of [name, Blob] pairs, not compressed, since JPEGs can't get smaller. Names are ASCII.
+// Return a zip of [name, Blob] pairs. It is not compressed, since JPEGs would not get smaller. Names must be ASCII.
 // See https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
 export const zip = async files => {
     const bodies = [],
@@ -28,7 +28,7 @@ export const zip = async files => {
     return new Blob([...bodies, ...heads, end], {type: "application/zip"})
 }
 
-// Return the bytes of numbers, given as [bytes, number] pairs, the lowest byte first.
+// Return the bytes of numbers, the lowest byte first. Each number is given as a [number of bytes, number] pair.
 const fields = (...pairs) =>
     Uint8Array.from(pairs.flatMap(([size, number]) => Array.from({length: size}, (_, i) => (number >>> (8 * i)) & 255)))
 

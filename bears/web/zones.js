@@ -1,13 +1,14 @@
-// Parts of a camera's picture in which movement is ignored, as {x, y, w, h} in fractions of the picture. This browser
-// keeps them between visits. bears/watch/zones.py has the same rule; docs/alarm_vectors.json has cases for both.
+// Parts of a camera's picture in which movement is ignored, as {x, y, w, h} in fractions of the picture. The browser
+// stores them. bears/watch/zones.py has the same rule, and docs/alarm_vectors.json has test cases for both.
 
 import {keep, kept, make} from "./tab.js"
 
 const NAME = "ignored parts"
-const LEAST = 0.05 // of the picture, must be left to watch
+const LEAST = 0.05 // the share of the picture that must be left to watch
 const STOP = "Stop ignoring this part"
 
-// Return left, top, right and bottom in pixels of a picture of that size. This box has each pixel that the part touches.
+// Return a part's left, top, right and bottom in pixels of a picture of this size. This box contains every pixel that the
+// part touches.
 export const inPixels = ({x, y, w, h}, width, height) => [
     Math.floor(x * width),
     Math.floor(y * height),
@@ -15,7 +16,7 @@ export const inPixels = ({x, y, w, h}, width, height) => [
     Math.min(height, Math.ceil((y + h) * height)),
 ]
 
-// Return 1 for each ignored pixel of a picture of that size, row by row, and 0 for the others.
+// Return 1 for each ignored pixel of a picture of this size, row by row, and 0 for each other pixel.
 export const maskOf = (zones, width, height) => {
     const mask = new Uint8Array(width * height)
     for (const zone of zones) {
@@ -28,7 +29,7 @@ export const maskOf = (zones, width, height) => {
 export class Zones {
     all = kept(NAME) ?? []
 
-    // `element` lies over the picture, and gets a button for each part.
+    // `element` is on top of the picture, and gets a button for each part.
     constructor(element) {
         this.element = element
         this.show()
@@ -46,7 +47,7 @@ export class Zones {
         return button
     }
 
-    // Return whether there is enough of the picture left to watch; otherwise nothing changes.
+    // Add a part if enough of the picture is left to watch. Return whether it was added.
     add(zone) {
         const mask = maskOf([...this.all, zone], 100, 100)
         if (mask.filter(ignored => !ignored).length < LEAST * mask.length) return false
@@ -64,7 +65,7 @@ export class Zones {
         this.show()
     }
 
-    // Return whether the middle of a box [left, top, width, height] is ignored, in a picture of that size.
+    // Return whether the middle of a box, [left, top, width, height], is ignored in a picture of this size.
     hides([left, top, width, height], ...size) {
         const [u, v] = [(left + width / 2) / size[0], (top + height / 2) / size[1]]
         return this.all.some(({x, y, w, h}) => u >= x && u <= x + w && v >= y && v <= y + h)

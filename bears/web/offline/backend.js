@@ -1,16 +1,17 @@
-// The back end of the offline version, with the same exports as server.js. A worker runs the model, and nothing is sent.
+// The back end of the offline version, with the same exports as server.js. A web worker runs the model, and no photo is
+// sent to a server.
 
 import {listeners, look} from "./model.js"
 import {describe} from "./words.js"
 
 export const UNREACHABLE = "Can't load one of the page's files. Please check your connection and try again."
 
-const {classes, words, earned} = window.props // start.js has read them
+const {classes, words, earned} = window.props // start.js has read them from the page
 let map = null // the address of the latest heatmap
 
 export const address = new URL("./", document.baseURI)
 
-// Return the answer about the first example, which is part of the page, or null.
+// Return the answer that is shown at the start, about an example. It is in the page. Return null if there is none.
 export const first = async () => window.props.page.first ?? null
 
 // Return the address of a file of the page.

@@ -1,11 +1,12 @@
-// Draw an activation map over a photo, in the same way as bears/model/heatmap.py, where the colours come from.
+// Draw an activation map over a photo, in the same way and with the same colours as bears/model/heatmap.py.
 
 import {drawOnWhite, fit, LONG_SIDE, scaleTo} from "../pictures.js"
 import {BICUBIC, resize} from "./pixels.js"
 
 const LINE = 400 // as in bears/model/heatmap.py
 
-// Return the photo with the map as a JPEG, a Blob. `cam` is a square map, and `palette` has 256 colours of three bytes.
+// Return the photo with the map over it as a JPEG, a Blob. `cam` is a square map for the part `box` of the photo.
+// `palette` has 256 colours of three bytes.
 export const heatmap = async (photo, cam, box, palette) => {
     const scale = scaleTo(LONG_SIDE, photo.width, photo.height)
     const [left, top] = [box.left, box.top].map(n => Math.round(n * scale))
@@ -26,7 +27,7 @@ export const heatmap = async (photo, cam, box, palette) => {
     return canvas.convertToBlob({type: "image/jpeg", quality: 0.85})
 }
 
-// Draw a white line around a box and a black one inside it, so that one of them shows on any photo.
+// Draw a white line around a box, and a black line inside it, so that one of the two can be seen on any photo.
 const outline = (context, left, top, width, height) => {
     const {canvas} = context
     const line = Math.max(1, Math.floor(Math.max(canvas.width, canvas.height) / LINE))

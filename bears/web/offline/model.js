@@ -5,10 +5,10 @@ import {showBlob} from "../pictures.js"
 const STOPPED = "The model has stopped. Please reload this page."
 const MISSING = "The model can't be loaded. Please check your connection, and reload this page."
 
-const QUICK = 1000 // milliseconds from opening the page until "Loading the model" is shown
+const QUICK = 1000 // milliseconds; show "Loading the model" only if it takes longer
 
 const worker = new Worker(new URL("worker.js", import.meta.url), {type: "module"})
-const waiting = new Map() // by number: the functions that end each question's Promise
+const waiting = new Map() // by number: the functions that resolve or reject each question's Promise
 let last = 0
 let failed = null
 
@@ -31,11 +31,11 @@ export const ready = new Promise((done, reject) => {
         else question?.resolve(answer)
     })
     worker.addEventListener("error", async () => {
-        await window.fetchAgain() // so that reloading the page helps
+        await window.fetchAgain() // so that the page works after it is reloaded
         reject(fail(STOPPED))
     })
 })
-ready.catch(() => {}) // each question reports the error itself
+ready.catch(() => {}) // each question is rejected with the error, too
 
 // Functions that get a sentence while the model is loading, and an empty one when it has loaded.
 export const listeners = new Set()
@@ -53,12 +53,13 @@ const send = (question, moved = []) =>
         worker.postMessage({id: last, ...question}, moved)
     })
 
-// Return the answer about a file, {probs, certainty, map}. `map` is a heatmap, a Blob, or null if there is none or `draw`
-// is false. Rejects with an Error that has a sentence.
+// Return the answer about a file, {probs, certainty, map}. `map` is the heatmap, a Blob. It is null if there is no heatmap
+// or if `draw` is false. Rejects with an Error whose message is a sentence.
 export const look = async (file, draw = true) =>
     send({file, ...(draw && (await sides(file))), limits: window.props.limits, draw})
 
-// Return the answers, {probs, certainty}, about pictures that a canvas can draw. An ImageBitmap can't be used again.
+// Return the answers, {probs, certainty}, about pictures that a canvas can draw. If a picture is an ImageBitmap, it can't
+// be used again after this.
 export const ask = pictures => Promise.all(pictures.map(askOne))
 
 const askOne = async picture => {
@@ -66,7 +67,7 @@ const askOne = async picture => {
     return send({bitmap}, [bitmap])
 }
 
-// Return a photo's width and height, which a browser knows before it decodes it, or 0 if it can't open it.
+// Return a photo's width and height without decoding the photo. Both are 0 if the browser can't open it.
 const sides = async file => {
     const image = new Image()
     await new Promise(done => {

@@ -1,5 +1,5 @@
-// Start the offline version: open the app's two tabs with a worker as their back end, store the page for use without a
-// network, and offer to install it.
+// Start the offline version: open the app's two tabs with a web worker as their back end, store the page for use without
+// a network, and offer to install it.
 
 import {CameraTab} from "../camera.js"
 import {PhotoTab} from "../page.js"

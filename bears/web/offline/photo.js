@@ -1,10 +1,10 @@
-// Open a photo from a file, or throw an Error that says why not. `limits` are those of bears/model/photo.py:
+// Open a photo from a file, or throw an Error that says why it can't be opened. `limits` are from bears/model/photo.py:
 // MAX_MEGAPIXELS, MAX_MEGAPIXELS_JPEG, MAX_RATIO and SIDE.
 
 import {openUpright} from "../pictures.js"
 import {read, reduce} from "./pixels.js"
 
-const STRIP = 10 ** 6 // pixels that are read at once
+const STRIP = 10 ** 6 // pixels to read at a time
 
 const KINDS = "Please choose a JPEG, PNG, WebP, GIF, BMP or AVIF photo."
 const NO_PHOTO = `This file is not a photo that can be opened here. ${KINDS}`
@@ -25,7 +25,7 @@ export const openPhoto = async ({file, width = 0, height = 0, limits}) => {
     const megapixels = (width * height) / 10 ** 6
     if (megapixels > limit) throw Error(`This photo has more than ${limit} megapixels. Please choose a smaller copy.`)
     if (Math.max(width, height) > limits.MAX_RATIO * Math.min(width, height)) throw Error(THIN)
-    // Ignore its colour profile, as in training.
+    // Ignore the photo's colour profile, as in training.
     const bitmap = await openUpright(file, {colorSpaceConversion: "none"})
     if (bitmap) return shrink(bitmap, limits.SIDE, JPEG.test(bytes))
     if (megapixels > limits.MAX_MEGAPIXELS) throw Error(NO_ROOM)

@@ -1,9 +1,9 @@
-// Resize and reduce pixels exactly as Pillow does (src/libImaging/Resample.c and Reduce.c), to the last bit. A canvas
-// shrinks photos in other ways than those the network was trained on.
+// Resize and reduce pixels exactly as Pillow does (src/libImaging/Resample.c and Reduce.c), to the last bit. The network
+// was trained on photos that Pillow has shrunk, and a canvas shrinks photos differently.
 
 import {drawOnWhite} from "../pictures.js"
 
-const BITS = 22 // weights are whole numbers of 1 / 2^22
+const BITS = 22 // weights are whole multiples of 1 / 2^22
 
 export const BILINEAR = {support: 1, weight: x => Math.max(0, 1 - Math.abs(x))}
 export const BICUBIC = {
@@ -15,8 +15,8 @@ export const BICUBIC = {
     },
 }
 
-// Return which old pixels count for each new pixel of a row, and how much: from `first`, `count` of them, with `size`
-// weights for each new pixel.
+// Return which old pixels count for each new pixel of a row, and how much. The old pixels start at `first`, and there are
+// `count` of them. `weights` has room for `size` weights for each new pixel.
 const plan = (length, wanted, {support, weight}) => {
     const scale = length / wanted
     const stretch = Math.max(scale, 1)
@@ -39,8 +39,8 @@ const plan = (length, wanted, {support, weight}) => {
     return {first, count, weights, size}
 }
 
-// Resize along the rows or the columns: `lines` lines to `wanted` pixels each. In the source, two pixels are `step` and
-// two lines `jump` apart.
+// Resize along the rows or the columns: `lines` lines, each from `length` to `wanted` pixels. In `source`, two neighbouring
+// pixels are `step` bytes apart, and two neighbouring lines `jump` bytes. In `out`, it is `newStep` and `newJump`.
 const pass = (source, length, wanted, filter, lines, [step, jump], [newStep, newJump], channels, out) => {
     const {first, count, weights, size} = plan(length, wanted, filter)
     for (let line = 0; line < lines; line++)
@@ -54,8 +54,8 @@ const pass = (source, length, wanted, filter, lines, [step, jump], [newStep, new
     return out
 }
 
-// Resize the pixels of a picture from [width, height] to [newWidth, newHeight]. Each has `from` bytes, of which the first
-// `channels` are used.
+// Resize the pixels of a picture from [width, height] to [newWidth, newHeight]. Each old pixel has `from` bytes. Only the
+// first `channels` of them are used.
 export const resize = (pixels, from, channels, [width, height], [newWidth, newHeight], filter) => {
     const row = newWidth * channels
     const rows = new Uint8ClampedArray(height * row)
@@ -64,8 +64,7 @@ export const resize = (pixels, from, channels, [width, height], [newWidth, newHe
     return pass(rows, height, newHeight, filter, newWidth, [row, channels], [row, channels], channels, out)
 }
 
-// Shrink RGBA pixels to the averages of blocks of `factor` × `factor` pixels. Blocks at the right and lower edge may be
-// smaller.
+// Replace each block of `factor` × `factor` RGBA pixels by its average. Blocks at the right and lower edge may be smaller.
 export const reduce = ({data, width, height}, factor) => {
     const out = new ImageData(Math.ceil(width / factor), Math.ceil(height / factor))
     const sums = new Uint32Array(out.width * 4)
@@ -86,7 +85,7 @@ export const reduce = ({data, width, height}, factor) => {
     return out
 }
 
-// Return a part of a picture that a canvas can draw, as ImageData on white.
+// Return a part of a picture as ImageData. Transparent pixels become white.
 export const read = (picture, {left, top, width, height}) => {
     const canvas = new OffscreenCanvas(width, height)
     const context = drawOnWhite(canvas, picture, [left, top, width, height], {willReadFrequently: true})

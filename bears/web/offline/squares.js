@@ -1,5 +1,5 @@
-// Classify all squares of a photo as bears/model/squares.py does, and again enlarged if the answer is not sure.
-// bears/offline/site.py writes `facts` next to the graph. bears/offline/parity.py does the same as this file in Python.
+// Classify all squares of a photo, as bears/model/squares.py does. If the answer is not sure, enlarge the photo and
+// classify it again. bears/offline/site.py writes `facts`. bears/offline/parity.py does the same as this file in Python.
 
 import {GROUP, largest, NONE, SURE, UNSURE} from "../answer.js"
 import {heatmap} from "./heatmap.js"
@@ -18,9 +18,9 @@ export const cover = (n, side, stride) => {
     return [...new Set(starts)]
 }
 
-// Return the kind of answer, like `certainty` in bears/model/ood.py. tests/answers.json has cases for both.
+// Return the kind of answer, like `certainty` in bears/model/ood.py. tests/answers.json has test cases for both.
 export const certainty = ({threshold, sure, likely, groups}, probs, score) => {
-    if (score < threshold) return NONE // false if there is no threshold
+    if (score < threshold) return NONE // the comparison is false if there is no threshold
     if (score < sure) return UNSURE
     const top = largest(probs)
     if (probs[top] >= likely) return SURE
@@ -32,7 +32,7 @@ export const certainty = ({threshold, sure, likely, groups}, probs, score) => {
 export const isWorthAnother = ({hopeless, sure}, score) => score >= hopeless && score < sure
 
 export class Squares {
-    // `run` takes a picture, {pixels, width, height} in RGB, and returns the outputs of the graph.
+    // `run` runs the ONNX graph on a picture, {pixels, width, height} in RGB, and returns its outputs.
     constructor(run, facts) {
         Object.assign(this, {run, facts, cell: facts.size / facts.side})
     }
@@ -69,7 +69,8 @@ export class Squares {
         }
     }
 
-    // Return the part of a photo that is classified: all of it, but both ends of a photo longer than `ratio` are cut off.
+    // Return the part of a photo to classify. It is the whole photo, unless its longer side is more than `ratio` times as
+    // long as the other side. Then both ends are cut off.
     visible(width, height) {
         const {whole, ratio} = this.facts
         const side = Math.min(width, height)
@@ -78,7 +79,7 @@ export class Squares {
         return {left, top, width: width - 2 * left, height: height - 2 * top}
     }
 
-    // Return the [width, height] in pixels to which this part is resized, like `target` in bears/model/squares.py.
+    // Return the [width, height] in pixels to which the part `seen` is resized, like `target` in bears/model/squares.py.
     target(seen, size) {
         const cells = side => round((side * size) / Math.min(seen.width, seen.height) / this.cell)
         return [seen.width, seen.height].map(side => Math.max(size, cells(side) * this.cell))

@@ -1,5 +1,5 @@
-// Read the data that site.py has written into the page, and show why the page doesn't start. This is a plain script, since
-// most browsers only load modules from web addresses.
+// Read the data that site.py has written into the page. If the page doesn't start, show why. This is a plain script, not a
+// module, since most browsers only load modules from web addresses.
 
 const FOLDER =
     "Browsers only open this page from a web address, not from a folder. Put its folder on a web host," +
@@ -9,11 +9,11 @@ const BROKEN =
 
 window.props = JSON.parse(document.querySelector("#props").textContent)
 
-// Load all scripts and styles again from the host, and update the browser's cache with them.
+// Load all scripts and styles from the host again, and update the browser's cache.
 window.fetchAgain = () => Promise.allSettled(window.props.files.map(name => fetch(name, {cache: "reload"})))
 
 addEventListener("load", async () => {
-    const isFile = location.protocol == "file:" // some browsers load modules from files, but none loads the model
+    const isFile = location.protocol == "file:" // some browsers load modules from files, but no browser loads the model
     const panels = [...document.querySelectorAll("[role=tabpanel]")]
     if (!isFile && panels.every(panel => panel.querySelector("[data-state]"))) return
     for (const part of [...panels, document.querySelector("[role=tablist]")]) part.hidden = true

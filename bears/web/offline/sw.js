@@ -1,10 +1,10 @@
-// The service worker: store all files of the page, and serve them with or without a network. The model runs in another
-// worker. site.py writes VERSION, FILES (the SHA-256 of each) and CSP above this line.
+// The service worker: store all files of the page, and serve them with or without a network. It doesn't run the model
+// (see worker.js). site.py writes VERSION, FILES (with the SHA-256 of each file) and CSP above this line.
 
 const OURS = `offline ${self.registration.scope} ` // several pages may share a host; worker.js uses the same names
 const CACHE = OURS + VERSION
 const LARGE = `${OURS}large` // large files that the page has just loaded
-const STATE = `${OURS}state` // the version in use, `current`, and that for the next start, `next`
+const STATE = `${OURS}state` // `current` is the version in use, and `next` the version for the next start
 const TYPES = {
     html: "text/html; charset=utf-8",
     css: "text/css; charset=utf-8",
@@ -35,7 +35,7 @@ const sha256 = async data => {
     return [...new Uint8Array(digest)].map(byte => byte.toString(16).padStart(2, "0")).join("")
 }
 
-// Return a file that any version has stored, if its hash is still the same.
+// Return a file from any stored version that has the same file, with the same hash.
 const known = async (name, hash) => {
     for (const version of await versions()) {
         const response = await (await caches.open(version)).match(name)
@@ -43,8 +43,8 @@ const known = async (name, hash) => {
     }
 }
 
-// Return a file that the page has just loaded, or else from the network without the browser's cache. Throws an Error if it
-// is of another version, since the host may be in the middle of an update.
+// Return a file that the page has just loaded, or else load it from the network, without the browser's cache. Throws an
+// Error if the file is from another version, since the host may be in the middle of an update.
 const fetched = async (name, hash) => {
     const left = await caches.match(name, {cacheName: LARGE})
     const data = (left && (await checked(left, hash))) ?? (await checked(await fetch(name, {cache: "reload"}), hash))
@@ -66,7 +66,7 @@ const keep = async () => {
     await remember({next: VERSION})
 }
 
-// Store a new version. If a part of it fails, delete it all.
+// Store a new version. If any file fails, delete the whole version.
 const install = () =>
     keep().catch(async error => {
         await caches.delete(LARGE)
@@ -80,8 +80,8 @@ const activate = async () => {
     await self.clients.claim()
 }
 
-// Switch to a new version when the page is opened, unless it is open elsewhere, and delete the old one. A page that is in
-// use keeps its version until it is closed, even if the browser already runs a new version of this script.
+// When the page is opened, switch to a new version and delete the old one, unless the page is also open in another tab.
+// An open page keeps its version until it is closed, even if the browser already runs a new version of this script.
 const start = async request => {
     const {current, next} = await state()
     const open = await self.clients.matchAll({includeUncontrolled: true})
@@ -93,7 +93,7 @@ const start = async request => {
 
 const answer = async request => {
     const url = new URL(request.url)
-    if (url.origin != location.origin) return Response.error() // the page sends nothing elsewhere
+    if (url.origin != location.origin) return Response.error() // the page sends nothing to other hosts
     if (request.mode == "navigate") await start(request)
     if (url.pathname.endsWith("/")) url.pathname += "index.html"
     const cache = await caches.open(OURS + (await state()).current)

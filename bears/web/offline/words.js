@@ -1,9 +1,11 @@
-// Put an answer into words like bears/model/wording.py, which made `words`. tests/answers.json has cases for both.
+// Put an answer into words, like bears/model/wording.py. `words` are from there. tests/answers.json has test cases for
+// both files.
 
 import {GROUP, largest, NONE, percent, SURE, UNSURE} from "../answer.js"
 
-// Return the `verdict`, the classes of the `group` that it is about, and `rows`, the [label, probability] pairs to show.
-// `probs` are in the order of `classes`, and `earned` is the highest probability to show.
+// Return {verdict, group, rows}. `group` has the classes of the group, if the answer is a group. `rows` are the
+// [label, probability] pairs to show. `probs` are in the order of `classes`, and `earned` is the highest probability to
+// show.
 export const describe = ({classes, words, earned}, {probs, certainty}) => {
     const likeliest = classes[largest(probs)]
     const group = certainty == GROUP ? words.group[likeliest] : null

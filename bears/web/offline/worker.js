@@ -1,4 +1,4 @@
-// The worker that runs the model: open photos, run the network, and answer one question after another.
+// The web worker that runs the model: open photos, run the network, and answer one question after another.
 
 import * as ort from "../ort.js"
 import {NONE} from "../answer.js"
@@ -8,8 +8,8 @@ import {openPhoto} from "./photo.js"
 const OURS = `offline ${new URL("../", location).href} ` // as in sw.js
 const LARGE = `${OURS}large`
 
-// Load and unpack a large file. It is compressed already, since not every host compresses files. On the first visit, store
-// it for the service worker, which starts later, since it is too large for some browsers' caches.
+// Load and unpack a large file. The file is compressed, since not every host compresses files. On the first visit, also
+// store the file for the service worker, which starts later. Some browsers' caches are too small for the file.
 const unpack = async (name, cache, arrived) => {
     const response = await fetch(name, {cache})
     if (!response.ok) throw Error(name)
@@ -21,7 +21,7 @@ const unpack = async (name, cache, arrived) => {
     return data
 }
 
-// Both may fail: in a frame that may not store anything, without https, or if the storage is full.
+// Both functions may fail: in a frame that may not store anything, without https, or if the storage is full.
 const isFirst = () => attempt(async () => !(await caches.has(`${OURS}state`)))
 const leave = (name, response) => attempt(async () => (await caches.open(LARGE)).put(name, response))
 
@@ -46,7 +46,7 @@ const load = async cache => {
         [facts.graph, facts.runtime].map(name => unpack(`../${name}`, cache, arrived)),
     )
     facts.palette = Uint8Array.from(atob(facts.palette), c => c.charCodeAt(0))
-    ort.env.wasm.numThreads = 1 // more need special headers from the host, and gain nothing here
+    ort.env.wasm.numThreads = 1 // more threads need special headers from the host, and are not faster here
     ort.env.wasm.wasmBinary = wasm
     const session = await ort.InferenceSession.create(graph, {executionProviders: ["wasm"]})
     const run = async ({pixels, width, height}) => {
@@ -55,13 +55,13 @@ const load = async cache => {
         return Object.fromEntries(found.map(([name, tensor]) => [name, tensor.data]))
     }
     const {size} = facts
-    // Run it once, since the first run is slower, unless a question is already waiting.
+    // Run the network once now, since the first run is slower. Don't do this if a question is already waiting.
     if (!asked) await run({pixels: new Uint8Array(3 * size * size), width: size, height: size})
     return new Squares(run, facts)
 }
 
 let asked = false
-const loading = load("default").catch(() => load("reload")) // the browser's cache may have a wrong file
+const loading = load("default").catch(() => load("reload")) // try again, since the browser's cache may have a wrong file
 loading.then(
     () => postMessage({ready: true}),
     () => postMessage({unable: true}),
@@ -75,7 +75,7 @@ const answer = async question => {
         const map = question.draw && cam && certainty != NONE ? await squares.draw(photo, cam, box) : null
         return {probs, certainty, score, map}
     } finally {
-        photo.close?.() // a canvas has nothing to close
+        photo.close?.() // an ImageBitmap must be closed, but a canvas can't be
     }
 }
 
