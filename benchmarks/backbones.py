@@ -1,6 +1,6 @@
 """Compare backbones: train each with train.py on the same folds, and measure its errors and costs.
 
-    python benchmarks/backbones.py resnet18,tf_efficientnet_lite0 --data photos    # further options as for train.py
+    python benchmarks/backbones.py resnet18,tf_efficientnet_lite0 --data photos    # all other options are for train.py
 
 Prints a Markdown table, and exports nothing.
 """
@@ -49,7 +49,7 @@ def parse_args(argv=None):
 def compare(names, args):
     """Train every backbone on the same folds, and print a Markdown table.
 
-    A backbone that can't be downloaded is reported and skipped. Raises `WeightsError` if none is left.
+    If a backbone can't be downloaded, print this and skip it. Raises `WeightsError` if no backbone is left.
     """
     for arch in names:
         find_arch(arch)  # fail on an unknown name before the first training

@@ -1,10 +1,10 @@
-"""Count how many bears a model recognises on photos from cameras, and how often it mistakes other things for one.
+"""Count how many bears a model recognises in photos from cameras, and how often it mistakes other things for a bear.
 
     python benchmarks/cameras.py                           # the bears' model; prints the tables of docs/evaluation.md
     python benchmarks/cameras.py --model my_model/export.pkl --data DIR
-    python benchmarks/cameras.py --levels                       # what further passes and the detector cost and gain
+    python benchmarks/cameras.py --levels                       # what the second pass and the detector gain and cost
     python benchmarks/cameras.py --heatmaps                     # how often the heatmap's peak is on the animal
-    git worktree add ../old COMMIT                              # an older model, with the code of its time
+    git worktree add ../old COMMIT                              # to test an older model with its own code
     PYTHONPATH=../old python benchmarks/cameras.py --model ../old/export.pkl
 
 DIR contains:
@@ -13,8 +13,8 @@ DIR contains:
   `conditions` (day, dusk, night...), `camera_trap` (yes, no), `repo` (the source), and `note`, which may have a box
   around the animal.
 - `photos/not_bears`, photos of other things.
-- `photos/bears`, a folder per class. Every eighth photo is shown 400 pixels wide at the left of a grey picture of
-  1280 x 720 pixels. The bears' model was trained on these, but not in this form.
+- `photos/bears`, a folder per class. Every eighth photo is tested at the left of a grey picture of 1280 x 720 pixels,
+  400 pixels wide. The bears' model was trained on the same photos, but not in this form.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def parse_args(argv=None):
 
 
 def read_table(file):
-    """Return the rows of the table without those of clips. Raises `DataError`."""
+    """Return the rows of the table, without rows about clips. Raises `DataError`."""
     try:
         with open(file, newline="", encoding="utf-8") as f:
             rows = [row | {"file": file.parent / row["file"]} for row in csv.DictReader(f)]
@@ -64,7 +64,7 @@ def read_table(file):
 
 
 def answer(model, photo):
-    """Return which of `COLUMNS` a photo counts in."""
+    """Classify a photo. Return the one of `COLUMNS` in which its answer is counted."""
     [(probs, certainty, *_)] = model.ask([photo])
     if certainty in ("none", False):  # older models answer yes or no
         return "no bear"
@@ -74,7 +74,7 @@ def answer(model, photo):
 
 
 def ask_about_cameras(model, rows):
-    """Return a Counter of the answers for each group of camera photos, by its name."""
+    """Return a dict from each group of camera photos to a Counter of the model's answers."""
     groups = defaultdict(Counter)
     for row in rows:
         camera = "trail camera" if row["camera_trap"] == "yes" else "elsewhere"
@@ -87,7 +87,7 @@ def ask_about_cameras(model, rows):
 
 
 def ask_about_postcards(model, files):
-    """Return the same for search results at the left of a picture."""
+    """Return a dict as `ask_about_cameras` does, for search results at the left of a picture."""
     groups = defaultdict(Counter)
     for file in files:
         kind = "teddies" if file.parent.name == "teddy" else "real bears"
@@ -96,7 +96,7 @@ def ask_about_postcards(model, files):
 
 
 def at_left(photo):
-    """Return a photo at the left of an empty picture, like somebody who walks past a camera."""
+    """Return a photo at the left of an empty picture, as if it were walking past a camera."""
     scene = Image.new("RGB", SCREEN, GREY)
     small = photo.resize((WIDTH, round(WIDTH * photo.height / photo.width)))
     scene.paste(small, (0, (scene.height - small.height) // 2))
@@ -111,7 +111,7 @@ def print_row(name, said):
 
 
 def print_costs(model):
-    """Print the processor time of one pass over a square, one over a whole photo, and two, as ratios to the first."""
+    """Print the processor time of one and of two passes over a whole photo, relative to one pass over a square."""
     photo = open_photo(ROOT / "examples" / "grizzly.jpg")
     square = photo.resize((512, 512))
     looks = {
@@ -127,7 +127,7 @@ def print_costs(model):
 
 
 def print_levels(model, rows, others):
-    """Print how many photos are called a real bear, by number of passes or with the detector, and the cost at 16:9."""
+    """Print how many photos are classified as a real bear with one pass, two passes or the detector, and their cost."""
     from bears.model.detector import Detector  # not above: older models have no such thing
 
     before_trail_cameras, table = [row for row in rows if row["camera_trap"] == "yes"], []
@@ -153,7 +153,7 @@ def print_levels(model, rows, others):
 
 
 def print_boxes(model, rows):
-    """Print how many bears with a box from their source are found, in the whole photo and cropped by the box."""
+    """Print how many bears are found in the whole photo and in a crop, if the photo's source has a box for the bear."""
     from bears.predict.detections import around  # not above: older models have no such thing
 
     whole, cut = Counter(), Counter()
@@ -167,10 +167,10 @@ def print_boxes(model, rows):
 
 
 def print_heatmaps(model, rows):
-    """Print how often the peak of the heatmap is in the box of a bear, among photos that are not called empty.
+    """Print how often the heatmap's peak is in a bear's box. Skip photos that the model rejects.
 
-    Boxes are from the photo's source, or else all that the detector finds. "By chance" is the share of the square, or
-    of the crop, that the boxes cover.
+    The boxes are from the photo's source, or else all boxes that the detector finds. "By chance" is the share of the
+    square (or crop) that the boxes cover.
     """
     detector, found = model.squares.detector, defaultdict(list)
     for row in rows:
@@ -204,7 +204,7 @@ def peak_is_inside(cam, square, boxes):
 
 
 def filled(square, boxes, side=100):
-    """Return the share of a square that is in a box, counted at `side` x `side` places."""
+    """Return the share of a square that is in a box, estimated from `side` x `side` points."""
     left, top, right, bottom = square
     xs, ys = (np.linspace(start, end, side) for start, end in ((left, right), (top, bottom)))
     inside = [((xs >= b[0]) & (xs <= b[2])) * ((ys >= b[1]) & (ys <= b[3]))[:, None] for b in boxes]

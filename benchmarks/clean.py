@@ -1,4 +1,4 @@
-"""Count how many wrong photos `clean` finds, and how much it helps, on photos with a list of the wrong ones.
+"""Count how many known wrong photos `clean` finds, and how much the model improves without them.
 
 python benchmarks/clean.py --data photos --exclude bears/train/excluded.csv --negatives photos_of_other_things
 """
@@ -27,7 +27,7 @@ def parse_args():
 
 
 def print_places(ranking, listed, first=20):
-    """Print the place of each listed photo in its class, and how many of them are among the `first`."""
+    """Print the rank of each listed photo in its class, and how many listed photos are among the `first` ones."""
     places = {photo.name: (place, photo) for ranked in ranking.values() for place, photo in enumerate(ranked, 1)}
     for name, reason in listed.items():
         place, photo = places[name]
@@ -37,7 +37,7 @@ def print_places(ranking, listed, first=20):
 
 
 def errors_and_passes(files, features, targets, others):
-    """Return which photos are mistaken for another class (photos,), and how many other things for a class."""
+    """Return which photos are mistaken for another class (photos,), and how many photos of other things for a class."""
     probs, _, detector = predict_out_of_fold(files, features, targets)
     return probs.argmax(axis=1) != targets.numpy(), int((ood.score(detector, others) >= detector["threshold"]).sum())
 

@@ -1,11 +1,11 @@
-"""Count errors and rejected photos under six kinds of ImageNet-C's corruptions.
+"""Count errors and rejected photos after six kinds of corruption, as in ImageNet-C.
 
     python benchmarks/corruptions.py                  # the bears; prints the tables of docs/evaluation.md
     python benchmarks/corruptions.py --plain          # without degraded copies, and only the middle square
-    python benchmarks/corruptions.py --data photos    # your own; further options as for train.py
+    python benchmarks/corruptions.py --data photos    # your own; all other options are for train.py
 
-Every fourth photo is tested with a head, gallery and thresholds from all folds but its own. Strengths are those of
-Hendrycks and Dietterich (2019, https://arxiv.org/abs/1903.12261), at 256 pixels of the shorter side.
+Every fourth photo is tested, with a head, gallery and thresholds from the other folds. The strengths are from
+Hendrycks and Dietterich (2019, https://arxiv.org/abs/1903.12261). The shorter side of a photo has 256 pixels.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def parse_args(argv=None):
 
 
 def apps(files, groups, args):
-    """Yield, for each fold, the positions of its photos, and a Learner trained on all others with its squares."""
+    """Yield, for each fold, the positions of its photos, and the squares of a Learner trained on the other folds."""
     folds = split_into_folds(files, groups, args)
     dls = train.get_dls(files, IndexSplitter(folds[0][1]), item_tfms=Resize(input_size(args.arch)), bs=16)
     learn = vision_learner(dls, args.arch, pretrained=not args.no_pretrained, **LINEAR_HEAD)
@@ -139,7 +139,7 @@ def corrupted(photos):
 
 
 def print_table(title, counts, photos):
-    """Print shares of the photos as a Markdown table, a line for each kind."""
+    """Print shares of the photos as a Markdown table, with a line for each kind of corruption."""
     print(f"\n| {title}, of {photos} photos | 1 | 2 | 3 | 4 | 5 |\n" + "| --- " * 6 + "|")
     for kind in STRENGTHS:
         shares = [f"{counts[kind.__name__, severity] / photos:.1%}" for severity in range(1, 6)]

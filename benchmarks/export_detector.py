@@ -3,8 +3,8 @@
     .venv/bin/pip download --no-deps zamba==2.7.2    # only to read a file in it; it can't be installed here
     python benchmarks/export_detector.py zamba-2.7.2-py3-none-any.whl
 
-It is the network YOLOX-tiny (Ge et al. 2021, https://arxiv.org/abs/2107.08430) for inference. Layers have the names of
-Megvii's code, as in the file of weights.
+The network is YOLOX-tiny (Ge et al. 2021, https://arxiv.org/abs/2107.08430), for inference only. Its layers have the
+same names as in Megvii's code, because the file of weights uses these names.
 """
 
 import argparse
@@ -78,7 +78,7 @@ class SPPBottleneck(nn.Module):
 
 
 class Focus(nn.Module):
-    """Move every second pixel of every second row to channels of their own, four times as many."""
+    """Split a picture into four pictures with every second pixel of every second row, and stack their channels."""
 
     def __init__(self, outputs):
         super().__init__()
@@ -127,7 +127,7 @@ class FeaturePyramid(nn.Module):
 
 
 class Head(nn.Module):
-    """Compute a box (left, top, right, bottom in pixels) and a score of an animal for each cell of three maps."""
+    """Compute an animal's box (left, top, right, bottom in pixels) and its score for each cell of three maps."""
 
     def __init__(self, n=4 * WIDTH):
         super().__init__()
@@ -163,7 +163,7 @@ class YOLOX(nn.Module):
 
 
 def open_weights(wheel: Path) -> YOLOX:
-    """Return the network with the weights in the wheel. Exit if it is another wheel."""
+    """Return the network with the weights from the wheel. Exit if the wheel is not the expected file."""
     data = wheel.read_bytes()
     if hashlib.sha256(data).hexdigest() != WHEEL_SHA256:
         sys.exit(

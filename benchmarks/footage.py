@@ -1,18 +1,18 @@
-"""Make synthetic clips of a camp with known visitors from real scenes and real animals.
+"""Create synthetic clips of a camp, from real scenes and real animals. It is known what visits the camp, and when.
 
     python benchmarks/footage.py stand.mp4 --kind "bears by day" --number 3   # write one clip to watch (or .y4m)
     python benchmarks/footage.py sheet.png                                   # write a sheet of all outlines
 
-The scenes are real (photos of trail cameras, some with animals that never move). So are the animals, people and
-teddies, which are cut out along their outline by OpenCV's GrabCut (Rother et al. 2004). The movements are not real:
-cut-outs don't move their legs.
+The scenes are real photos of trail cameras. Some show animals that never move. The animals, people and teddies that
+visit are real, too. OpenCV's GrabCut (Rother et al. 2004) cuts them out of photos along their outline. The movements
+are not real: cut-outs don't move their legs.
 
 `footage.csv` lists the photos below DIR (`--data`): what each is for (`kind`), and the box around the animal (left,
-top, right, bottom, as shares of the picture; the whole picture if there is none). Bad outlines were left out after a
-check by eye, and so was a scene of wild boars, who would have stood there for hours. Without DIR, clips use `examples/`
-before a painted scene.
+top, right, bottom, as shares of the picture; the whole picture if there is none). Somebody has looked at all outlines,
+and bad ones were left out. A scene with wild boars was left out, too, since they would stand still for hours. Without
+DIR, the clips use `examples/` in front of a painted scene.
 
-The seed determines a clip. Frames are made when they are needed, always the same, and nothing is stored.
+The seed determines a clip. Frames are drawn when they are needed, always in the same way, and nothing is stored.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def read_table(data, table=TABLE):
 
 @dataclass(frozen=True, eq=False)
 class CutOut:
-    """Hold an animal without its background: BGR (h, w, 3), alpha (h, w), and the mean brightness of its photo."""
+    """Hold an animal without its background: BGR (h, w, 3), alpha (h, w), and the mean brightness of the photo."""
 
     bgr: np.ndarray
     alpha: np.ndarray
@@ -124,7 +124,7 @@ def outline(bgr, box, side=320):
 
 
 def largest(found, room):
-    """Return the largest part with small holes filled, or None if it is ragged, one of many, or too small."""
+    """Return the largest part of a mask, with small holes filled, or None if it is ragged, one of many or too small."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(found)
     if count < 2:
         return None
@@ -206,7 +206,7 @@ class Actor:
         return x - width / 2, foot - height, width, height, tilt, speed
 
     def seen(self, t):
-        """Return the share of its width that is in the picture."""
+        """Return the share of the cut-out's width that is in the picture at `t` seconds."""
         place = self.at(t)
         if place is None:
             return 0.0
@@ -214,7 +214,7 @@ class Actor:
         return max(0.0, min(WIDTH, left + width) - max(0, left)) / width
 
     def sprite(self, size, grey):
-        """Return premultiplied colours and alpha, at about the size (width, height)."""
+        """Return the cut-out's premultiplied colours and its alpha, at about the size (width, height)."""
         key = tuple(round(np.log(side) * 25) for side in size), grey
         if key not in self.cache:
             self.cache.clear()
@@ -230,7 +230,7 @@ class Actor:
         return self.cache[key]
 
     def draw(self, frame, t, beam=None):
-        """Paint it into a frame. At night, `beam` is the brightness of the lamp at each pixel, (HEIGHT, WIDTH)."""
+        """Paint the cut-out into a frame. At night, `beam` is the lamp's brightness at each pixel, (HEIGHT, WIDTH)."""
         place = self.at(t)
         if place is None:
             return
@@ -255,9 +255,10 @@ class Actor:
 
 
 def way(rng, start, height, pace=None, how=None):
-    """Return the path of a visit from `start` seconds (rows for `Actor.path`), and whether it comes from the right.
+    """Return the path of a visit (rows for `Actor.path`), and whether the animal comes from the right.
 
-    The animal is `height` pixels high when it comes. `how` is through, stops, nears or returns.
+    The visit begins at `start` seconds. The animal is `height` pixels high at the beginning. `how` is one of "through",
+    "stops", "nears" and "returns".
     """
     how = how or rng.choice(["through", "stops", "nears", "returns"])
     right = rng.random() < 0.5
@@ -286,7 +287,7 @@ def way(rng, start, height, pace=None, how=None):
 
 @dataclass
 class Visit:
-    """Hold a visitor's kind, and when its first part, half of it, and its last part can be seen, in seconds."""
+    """Hold a visitor's kind, and three times in seconds: when it begins to appear, is half visible, and is gone."""
 
     kind: str
     file: str
@@ -301,7 +302,7 @@ class Visit:
 
 @dataclass
 class Weather:
-    """Hold how a clip's scene changes by itself."""
+    """Hold how a clip's scene changes without any visitor."""
 
     night: bool = False
     wind: float = 0.0  # pixels by which leaves sway
@@ -313,7 +314,7 @@ class Weather:
 
 
 class Camera:
-    """Make frames of a still scene, in this order: wind, animals, shaking, light, rain, sensor noise."""
+    """Create frames from a still scene. Add wind, animals, shaking, light, rain and sensor noise, in this order."""
 
     def __init__(self, still, weather, seconds, rng):
         self.weather, self.rng = weather, rng
@@ -331,7 +332,7 @@ class Camera:
         self.shift = np.zeros(2)
 
     def infrared(self, still):
-        """Convert a scene at day to one in the light of the infrared lamp."""
+        """Convert a scene by day to the same scene in the light of an infrared lamp."""
         return np.uint8(np.clip(as_grey(still) * self.beam * 0.8, 0, 255))
 
     def is_night(self, t):
@@ -360,7 +361,10 @@ class Camera:
         return cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR) if night else frame
 
     def gain(self, t):
-        """Return the gain of the light: it drifts, clouds pass, and dusk is dark until the lamp dazzles at first."""
+        """Return the gain of the light.
+
+    It drifts, and clouds pass. Dusk is dark until the lamp goes on, which is too bright at first.
+    """
         gain = np.interp(t, *self.light)
         if self.weather.dusk is not None:
             before = self.weather.dusk - t
@@ -382,7 +386,7 @@ class Camera:
         return drops if dims == 2 else cv2.merge([drops] * 3)
 
     def grain(self, frame):
-        """Add noise, cut at random from one large plane, since drawing new numbers would take most of the time."""
+        """Add noise from a random place in one large plane, since drawing new random numbers would take too long."""
         y, x = self.rng.integers(0, 200, 2)
         more, less = (plane[y : y + HEIGHT, x : x + WIDTH] for plane in self.specks[frame.ndim == 3])
         return cv2.subtract(cv2.add(frame, more), less)
@@ -393,7 +397,10 @@ def as_grey(bgr):
 
 
 def leaves(still):
-    """Return how much each pixel sways, 0 to 1, at an eighth of the size: much texture, and not at the bottom."""
+    """Return how much each pixel sways in the wind, 0 to 1, at an eighth of the size.
+
+    Pixels with much texture sway most, and those at the bottom don't sway.
+    """
     edges = np.abs(cv2.Laplacian(as_grey(still), cv2.CV_32F, ksize=3))
     texture = cv2.resize(cv2.GaussianBlur(edges, (0, 0), 25), (WIDTH // 8, HEIGHT // 8), interpolation=cv2.INTER_AREA)
     texture = np.clip((texture - np.quantile(texture, 0.4)) / max(1e-6, np.ptp(texture) / 3), 0, 1)
@@ -401,7 +408,7 @@ def leaves(still):
 
 
 def light(rng, seconds, clouds):
-    """Return times, and the gain of the light at each."""
+    """Return times, and the gain of the light at each time."""
     times = np.arange(0, seconds + 2, 0.5)
     gain = 1 + 0.06 * np.sin(2 * np.pi * times / rng.uniform(60, 400) + rng.uniform(0, 6))
     if clouds:
@@ -436,7 +443,7 @@ def drops(rng):
 
 
 class Clip:
-    """Make a clip. `kind` is one of `CATEGORIES` or `BEARS`; `kind`, `number` and `seed` determine the clip."""
+    """Create a clip. `kind` is one of `CATEGORIES` or `BEARS`. `kind`, `number` and `seed` determine the clip."""
 
     def __init__(self, photos, kind, number, seed=0):
         self.photos, self.kind, self.number = photos, kind, number
@@ -452,7 +459,7 @@ class Clip:
         self.visits = [self.describe(actor) for actor in self.actors]
 
     def choose_weather(self):
-        """Draw the weather, for all kinds alike: mostly a light wind, sometimes rain, clouds or a shaking camera."""
+        """Choose random weather, in the same way for all kinds: wind, and sometimes rain, clouds or a shaking camera."""
         rng, n = self.rng, self.number
         night = self.kind == "bears by night" or (self.kind not in BEARS and n % 3 == 2)
         weather = Weather(night, noise=rng.uniform(5, 9) if night else rng.uniform(1.5, 4))
@@ -497,7 +504,7 @@ class Clip:
         return actor
 
     def bear(self):
-        """Let a bear come. Over the numbers, all sizes are used, and known and unknown bears equally often."""
+        """Let a bear come. Clips with successive numbers use all sizes, and known and unknown bears equally often."""
         rounds, least = divmod(self.number, len(HEIGHTS) - 1)
         height = np.exp(self.rng.uniform(*np.log(HEIGHTS[least : least + 2])))
         kind = KNOWN if rounds % 2 and KNOWN in self.photos else "bear"
@@ -519,7 +526,7 @@ class Clip:
             self.enter("animal", self.rng.uniform(0.1, 0.55), start)
 
     def teddies(self):
-        """Let people bring teddies. Half are carried past; the others are set down, and fetched later."""
+        """Let people bring teddies. Half of them are carried past. The others are set down, and fetched later."""
         for start in self.starts():
             height, pace, share = self.rng.uniform(0.4, 0.8), self.rng.uniform(0.25, 0.6), self.rng.uniform(0.25, 0.5)
             carried = self.rng.random() < 0.5
@@ -557,7 +564,7 @@ class Clip:
 
 
 def there_and_back(rng, path):
-    """Return a path that goes somewhere, away again, comes back after a while, and leaves."""
+    """Return a path with two visits: go to a place and away again, come back after a while, and leave."""
     (start, x0, y, height), (end, x1, *_) = path[0], path[-1]
     speed, x = abs(x1 - x0) / (end - start), WIDTH * rng.uniform(0.3, 0.7)
     rows, pause = [(start, x0)], rng.uniform(20, 50)
@@ -581,7 +588,7 @@ def write(file, frames):
 
 
 def sheet(photos, side=150, columns=12):
-    """Draw all outlines on magenta, numbered within their kinds. Blank ones were rejected."""
+    """Draw all outlines on magenta, numbered within their kinds. Leave rejected ones blank."""
     tiles = []
     for photo in photos:
         tile, what = np.full((side, side, 3), (255, 0, 255), np.uint8), cut_out(photo)

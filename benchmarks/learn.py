@@ -3,14 +3,14 @@
     python benchmarks/learn.py                     # the bears' model; prints the table of docs/evaluation.md
     python benchmarks/learn.py --strictness 0.8    # a model that mistakes more things for a class
 
-Each photo alone can raise an alarm, as with `watch FOLDER`. Each source of photos with two or more false alarms is a
-camera. The model learns from the first half of its false alarms, by file name, and is then asked about:
+A single photo can raise an alarm, as with `watch FOLDER`. Each source of photos with two or more false alarms counts as
+a camera. The model learns from the first half of a camera's false alarms, by file name. Then it classifies:
 
-- the same half again, but cropped and darker: the same thing comes back;
-- the other half: something else comes;
-- bears of the same source, and bears of all sources at each camera. Bears that the model was trained on are left out.
+- the same half again, cropped and darker, as if the same thing came back;
+- the other half, as if something else came;
+- bears of the same source, and bears of all sources. Bears that the model was trained on are left out.
 
-The shipped model raises few false alarms on these photos, so the table also makes it less strict.
+The shipped model raises few false alarms on these photos, so the table also has a less strict model.
 
 DIR is the same as for `strangers.py`.
 """
@@ -64,7 +64,7 @@ def parse_args(argv=None):
 
 
 def ask(model, data):
-    """Return a `Photo` for each photo of the tables."""
+    """Classify each photo of the tables, and return a `Photo` with the answer."""
     trained = trained_on()
     for row in read_photos(data):
         known = hashlib.sha256(row["file"].read_bytes()).hexdigest() in trained
@@ -79,14 +79,14 @@ def look(model, photo, row, known=False):
 
 
 def again(model, photo):
-    """Look at the same photo once more: a tenth is missing at the left and at the top, and it is darker."""
+    """Classify a photo again, darker and without a tenth at the left and at the top."""
     picture = open_photo(photo.row["file"], SIDE)
     cropped = picture.crop((picture.width // 10, picture.height // 10, *picture.size))
     return look(model, ImageEnhance.Brightness(cropped).enhance(0.7), photo.row)
 
 
 def halves(photos):
-    """Return for each source with two or more false alarms those to learn from, and those to ask about."""
+    """Return, for each source with two or more false alarms, those to learn from and those to test with."""
     by_source = defaultdict(list)
     for photo in sorted(photos, key=lambda photo: photo.row["file"].name):
         if photo.alarms and not photo.is_bear:
@@ -95,7 +95,7 @@ def halves(photos):
 
 
 def ask_cameras(model, photos):
-    """Return for each camera the features that it has learnt, and the alarms that it is asked about, by column."""
+    """Return, for each camera, the features that the model learns, and the alarms to test with, by column."""
     bears = [photo for photo in photos if photo.is_bear and photo.alarms and not photo.trained]
     for source, (learnt, others) in halves(photos).items():
         same = [photo for photo in (again(model, photo) for photo in learnt) if photo.alarms]
@@ -104,7 +104,7 @@ def ask_cameras(model, photos):
 
 
 def count(fitted, cameras, margin):
-    """Return how many alarms of each column there are before and after the cameras have learnt, as text."""
+    """Return, as text, the number of alarms in each column before and after the model has learned."""
     before, after = Counter(), Counter()
     for known, asked in cameras:
         for column, photos in asked.items():

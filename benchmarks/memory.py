@@ -3,8 +3,8 @@
     python benchmarks/memory.py --data photos --picture docs/pictures/memory.png    # the tables of docs/evaluation.md
     python benchmarks/memory.py --data photos --photos 100 --arch resnet18           # other options are for train.py
 
-No photo is used twice. Each is a random piece of one of yours, half as wide and high, turned and enlarged. The search
-for near-duplicates is also measured alone, on hashes of noise, up to 64 times as many. Needs Linux or macOS.
+No photo is used twice. Each is a random piece of one of your photos, half as wide and high, turned and enlarged. The
+search for near-duplicates is also measured alone, on up to 64 times as many random hashes. Needs Linux or macOS.
 """
 
 import argparse
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def write_pieces(files, folder, times):
-    """Fill `folder` with `times` different pieces of each of the `files`, in a folder for each class."""
+    """Fill `folder` with `times` different pieces of each of the `files`, with one subfolder per class."""
 
     def write_some(file):
         dice, photo = random.Random(str(file.name)), open_photo(file)
@@ -49,7 +49,7 @@ def write_pieces(files, folder, times):
 
 
 def train(folder, options):
-    """Run train.py; return the peak memory of the largest process (in the system's unit) and processor seconds."""
+    """Run train.py. Return the peak memory of the largest process (in the system's unit) and the processor seconds."""
     command = [sys.executable, ROOT / "train.py", "--data", folder / "photos", "--out", folder / "out", *options]
     with open(folder / "log", "w+") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
@@ -61,7 +61,7 @@ def train(folder, options):
 
 
 def measure(files, all_times, options):
-    """Return peak memory and processor seconds for each of `all_times`, as ratios to the first: lists of floats."""
+    """Return two lists: peak memory and processor seconds for each of `all_times`, relative to the first one."""
     figures = []
     for times in all_times:
         with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ def measure(files, all_times, options):
 
 
 def search(count):
-    """Search near-duplicates among hashes of noise; return peak memory in megabytes and processor seconds."""
+    """Search for near-duplicates among random hashes. Return peak memory in megabytes, and processor seconds."""
     hashes = np.random.default_rng(0).integers(0, 2**16, (2, count, 4), np.uint16)
     start = time.process_time()
     connect(*hashes, MAX_HASH_DISTANCE)

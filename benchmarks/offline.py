@@ -1,13 +1,13 @@
-"""Measure the speed and memory of the offline version in a browser, and compare it with the same network outside.
+"""Measure the speed and memory of the offline version in a browser, and compare it with the same network in Python.
 
-    python benchmarks/offline.py               # about three minutes; needs a chromium
-    python benchmarks/offline.py --watch 60    # the camera tab for 60 minutes: does its memory grow?
+    python benchmarks/offline.py               # about three minutes; needs Chromium
+    python benchmarks/offline.py --watch 60    # the Camera tab for 60 minutes: does its memory grow?
 
-A frame is timed through all steps: pixels, shrinking, the network and the verdict, on one thread each. The first answer
-is timed from opening the page, with a photo chosen as soon as possible. The host slows the line down. Memory is counted
-if the page's processes share it with no other process. Camera frames are counted separately, since a Chromium without a
-graphics card keeps them until it needs the memory. In front of the watched camera, a bear comes every one and a half
-minutes and stays for ten seconds, so that all parts of the tab are busy.
+The time of a frame includes all steps: pixels, shrinking, the network and the verdict. Each program uses one thread.
+The time of the first answer starts when the page is opened, and a photo is chosen as soon as possible. The host
+simulates a slow line. Only memory that the page's processes don't share with other processes is counted. Camera frames
+are counted separately, since Chromium without a graphics card keeps them until it needs the memory. With `--watch`, a
+bear comes every one and a half minutes and stays for ten seconds, so that all parts of the tab are busy.
 """
 
 import argparse
@@ -88,7 +88,7 @@ def outside(ask, photo):
 
 
 def frames(page, files):
-    """Return milliseconds per frame, the median of all rounds in which all programs take turns."""
+    """Return the milliseconds per frame of each program, the median of all rounds. The programs take turns."""
     learn, photo = open_export(ROOT / "export.pkl"), open_photo(TEDDY)
     graph, names = unpack(files)
     squares = GraphSquares(graph, names, find_shape(learn), learn.ood)
@@ -124,7 +124,10 @@ def seconds_to_answer(context, url):
 
 
 def memory(browser, kind=r"Private_\w+", process="renderer"):
-    """Return the MB that the browser's processes share with nobody, or another `kind` of /proc/PID/smaps_rollup."""
+    """Return the MB that the browser's processes share with no other process.
+
+    `kind` can select other lines of /proc/PID/smaps_rollup.
+    """
     protocol = browser.new_browser_cdp_session()
     processes = protocol.send("SystemInfo.getProcessInfo")["processInfo"]
     rollups = [Path(f"/proc/{p['id']}/smaps_rollup").read_text() for p in processes if p["type"] == process]

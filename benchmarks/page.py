@@ -1,8 +1,8 @@
-"""Measure the time from choosing a 12-megapixel photo to the verdict in a browser, for app.py and the usual app.
+"""Measure the time from choosing a 12-megapixel photo to the verdict in a browser, for app.py and the lesson's app.
 
-    python benchmarks/page.py    # about two minutes; needs a chromium
+    python benchmarks/page.py    # about two minutes; needs Chromium
 
-Both apps run on this machine, in one run. Chromium simulates a slow line. Prints seconds and their ratio.
+Both apps run on this machine, in one run. Chromium simulates a slow line. Prints the seconds of both and their ratio.
 """
 
 import statistics
@@ -38,7 +38,7 @@ def ask_usual(page, file):
 
 
 def seconds(browser, app, ask, file, line):
-    """Return the seconds of one visitor whose page has loaded. From then on, the line is as slow as `line`."""
+    """Return the seconds that a visitor waits for an answer after the page has loaded. `line` is the line's speed."""
     page = browser.new_page()
     page.goto(app.url)
     page.locator("input[type=file]").first.wait_for(state="attached")

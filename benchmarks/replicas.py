@@ -2,8 +2,8 @@
 
     python benchmarks/replicas.py    # two minutes; prints the lines of docs/deploy.md
 
-nginx always sends an address to the same app, as in docs/deploy.md. Both apps share the cores of one machine, so this
-shows what a second app costs, and not what it gains on a machine of its own.
+nginx always sends a client's address to the same app, as in docs/deploy.md. Both apps share the cores of one machine.
+So this shows what a second app costs, and not what it gains on a second machine.
 """
 
 import statistics
@@ -27,7 +27,7 @@ TRIES = 5  # until a visitor gives up
 
 
 class Visitor(HTTPAdapter):
-    """Ask from a separate address, as visitors do."""
+    """Send photos from a separate address, as a real visitor does."""
 
     def __init__(self, url, number):
         self.address, self.url = f"127.0.1.{number + 1}", f"{url}/gradio_api"
@@ -39,7 +39,7 @@ class Visitor(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs, source_address=(self.address, 0))
 
     def ask(self, photo):
-        """Upload a photo and read the answer; return whether there is one."""
+        """Upload a photo and read the answer. Return whether there is an answer."""
         sent = self.session.post(f"{self.url}/upload", files={"files": ("photo.jpg", photo)}, timeout=60)
         if not sent.ok:
             return False
@@ -51,7 +51,7 @@ class Visitor(HTTPAdapter):
         return "Grizzly bear" in answer.text
 
     def insist(self, photo):
-        """Ask until there is an answer; return the number of tries, or None."""
+        """Send a photo until there is an answer. Return the number of tries, or None after `TRIES` tries."""
         for number in range(TRIES):
             try:
                 if self.ask(photo):
@@ -76,7 +76,7 @@ class Replicas:
         self.visitors = [Visitor(self.proxy.url, i) for i in range(VISITORS)]
 
     def load(self, photo):
-        """Let all visitors send all of their photos; return the number of tries of each photo."""
+        """Let all visitors send all of their photos. Return the number of tries for each photo."""
         with ThreadPoolExecutor(VISITORS) as pool:
             return [
                 t

@@ -1,9 +1,9 @@
-"""Measure the speed of app.py as ratios to the usual app of the lesson and to Gradio's own limit, in one run.
+"""Measure the speed of app.py relative to the lesson's app and to an app without a model (Gradio's limit), in one run.
 
     python benchmarks/serve.py            # about five minutes; prints the table of docs/evaluation.md
     python benchmarks/serve.py --quick    # one round instead of five, to see that it works
 
-Every app runs as a process of its own and is called over plain HTTP: upload, call, stream.
+Every app runs as a separate process and is called over plain HTTP: upload, call, stream.
 """
 
 import argparse
@@ -75,7 +75,7 @@ class App:
         raise RuntimeError("the app did not start within a minute")
 
     def ask(self, photo):
-        """Upload a photo, ask for its verdict and read the stream to its end; return the seconds."""
+        """Upload a photo, request its verdict and read the stream to the end. Return the seconds that this took."""
         session = sessions.__dict__.setdefault("session", requests.Session())
         start = time.monotonic()
         [path] = session.post(f"{self.url}/gradio_api/upload", files={"files": ("photo.jpg", photo)}).json()
@@ -87,7 +87,7 @@ class App:
         return time.monotonic() - start
 
     def load(self, photo, clients, count):
-        """Return photos per second and the median seconds of an answer, for `clients` at the same time."""
+        """Return photos per second and the median seconds of an answer, with `clients` clients at the same time."""
         start = time.monotonic()
         with ThreadPoolExecutor(clients) as pool:
             seconds = list(pool.map(self.ask, [photo] * count))
@@ -99,11 +99,11 @@ class App:
         return [app, *(app.parent / pid for task in app.glob("task/*/children") for pid in task.read_text().split())]
 
     def peak_memory(self):
-        """Return the peak resident memory in bytes since the last call, of the app and all its processes."""
+        """Return the peak resident memory of the app and all its processes, in bytes, since the last call."""
         return sum(map(peak_memory, self.processes()))
 
     def cpu_seconds(self):
-        """Return the processor seconds so far, for each of PROCESSES."""
+        """Return the processor seconds so far for each of `PROCESSES`."""
         seconds = dict.fromkeys(PROCESSES, 0)
         for process in self.processes():
             command, ticks = (process / "cmdline").read_text(), (process / "stat").read_text().rsplit(")", 1)[1].split()
@@ -117,7 +117,7 @@ class App:
 
 
 def peak_memory(process):
-    """Return the peak resident memory in bytes of one process, by its folder in /proc, since the last call."""
+    """Return the peak resident memory in bytes of one process since the last call. `process` is its folder in /proc."""
     peak = int(re.search(r"VmHWM:\s+(\d+)", (process / "status").read_text())[1]) * 1024
     (process / "clear_refs").write_text("5")
     return peak
@@ -141,7 +141,7 @@ def phone_photo(width, height, bear=True):
 
 
 def measure(apps, photos, rounds):
-    """Return the figures of every app, the median of `rounds`. In each round, all apps get each load in turn."""
+    """Return the figures of every app, the median of `rounds`. In each round, the apps take turns with each load."""
     figures = {name: {"seconds to the page": app.page, "seconds to the first answer": app.answer} for name, app in apps}
     for _, app in apps:
         app.load(photos["12 MP"], 8, 16)  # warm up

@@ -2,7 +2,7 @@
 
     python benchmarks/shrunk.py ../shared/photos/bears ../shared/camp --every 5
 
-Each photo is first enlarged to the size of a phone's photo. Chromium then shrinks it as it does for visitors.
+Each photo is first enlarged to `LONG_SIDE` pixels, like a phone's photo. Then Chromium shrinks it, as for visitors.
 """
 
 import argparse

@@ -1,10 +1,10 @@
 """Measure the delay of an alarm if a pass takes 0.2 to 4 seconds. Prints the table of docs/alarm.md.
 
-    python benchmarks/slow_looks.py    # two minutes; needs a chromium
+    python benchmarks/slow_looks.py    # two minutes; needs Chromium
 
-A red animal walks into a scene in which many small things twitch, and stays. `bears/watch` and the scripts of the app
-are tested in simulated time. The model is replaced by a function of how red a picture is. A delay is counted from the
-first frame that shows any of the animal.
+A red animal walks into a scene in which many small things twitch, and stays there. `bears/watch` and the app's scripts
+are tested in simulated time. A function of how red a picture is replaces the model. A delay starts with the first frame
+that shows a part of the animal.
 """
 
 import sys
@@ -31,7 +31,7 @@ SPECKS = 14
 
 
 class Scene:
-    """Draw specks at fixed places, each of which twitches at about every other frame, and an animal."""
+    """Draw an animal, and specks at fixed places. Each speck twitches in about every second frame."""
 
     def __init__(self, number):
         self.rng = np.random.default_rng(number)
@@ -59,7 +59,7 @@ class Scene:
 
 
 class SlowModel:
-    """Replace the model: sure of a bear if much is red. Each pass moves a simulated clock."""
+    """Replace the model: be sure of a bear if much of the picture is red. Each pass moves a simulated clock forward."""
 
     def __init__(self, look):
         self.look, self.now = look, 0
@@ -73,7 +73,7 @@ class SlowModel:
 
 
 def delay_of_watcher(number, look):
-    """Return the seconds from the animal to the alarm of `python3 -m bears watch`, or None without one."""
+    """Return the seconds from the animal to the alarm of `python3 -m bears watch`, or None without an alarm."""
     scene, model = Scene(number), SlowModel(look)
     watcher = Watcher(model, ["bear"], Rule(), whole_only=False, clock=lambda: model.now)
     while model.now < END:
@@ -153,7 +153,7 @@ STAGE = """async scene => {
 
 
 def delay_in_browser(browser, number, look):
-    """Return the seconds from the animal to the alarm of the camera tab, or None without one."""
+    """Return the seconds from the animal to the alarm of the Camera tab, or None without an alarm."""
     scene, page = Scene(number), browser.new_page()
     frames = [{"specks": scene.specks(), "animal": scene.animal(EVERY * n)} for n in range(round(END / EVERY))]
     about = {"look": look, "every": EVERY, "end": END, "comes": COMES, "width": WIDTH, "height": HEIGHT}

@@ -1,12 +1,12 @@
-"""Test the app for minutes with many clients, good and hostile photos, while its processes are killed one by one.
+"""Test the app for some minutes with many clients, and good and hostile photos, while its processes are killed.
 
     python benchmarks/soak.py                           # ten minutes, eight clients
     python benchmarks/soak.py --minutes 1 --clients 2   # to see that it works
     python benchmarks/soak.py --watch                   # `watch` instead, with a camera that breaks
     python benchmarks/soak.py --proxy --clients 60      # behind nginx without clients' addresses, with pages left open
 
-Every answer is compared with the earlier answer about the same photo. Fails if one is wrong or lost, or if a process,
-a file or a descriptor is left over. Needs Linux.
+Every answer is compared with the first answer about the same photo. The test fails if an answer is wrong or lost, or if
+a process, a file or a descriptor is left over. Needs Linux.
 """
 
 import argparse
@@ -37,7 +37,7 @@ import hostile
 from helpers import Nginx
 
 KILL_EVERY = 20  # seconds
-DESCRIPTORS = 12  # so many more are not a leak, since more of the 40 threads may have a connection to the model
+DESCRIPTORS = 12  # this many more are not a leak, since more of the 40 threads may have a connection to the model
 AGAIN = ("send the photo again", "send it again")  # in answers after a process was killed
 WAIT = ("or for ten seconds", "try again in a minute")  # in answers when the queue is full
 
@@ -119,7 +119,7 @@ class App:
             return None
 
     def close(self):
-        """Stop the app; return how many processes and files are left."""
+        """Stop the app. Return how many processes and files are left."""
         others = descendants(self.process.pid)
         self.process.terminate()
         self.process.wait()
@@ -173,7 +173,7 @@ def kill_some(app, stop, killed):
 
 
 def visit(app, photos, bad, expected, end):
-    """Run one client until `end`; return a Counter of the kinds of answers."""
+    """Run one client until `end`. Return a Counter of the kinds of answers."""
     told, dice = Counter(), random.Random()
     page = requests.get(f"{app.url}/heartbeat/{dice.random()}", stream=True, timeout=60)  # stays open
     while time.monotonic() < end:
@@ -202,7 +202,7 @@ def visit(app, photos, bad, expected, end):
 
 
 def close(answer, expected):
-    """Return whether two answers are the same except for the last digits, which depend on the batch."""
+    """Return whether two answers are the same. The last digits may differ, since they depend on the batch."""
     if isinstance(answer, str) or answer[0] != expected[0]:
         return False
     return all(abs(answer[1][label] - prob) < 0.005 for label, prob in expected[1].items())
@@ -229,7 +229,7 @@ class Scene:
             self.bear = bear.resize((200 * bear.width // bear.height, 200))
 
     def jpeg(self):
-        """Return the picture of this moment."""
+        """Return the current picture of the scene as a JPEG."""
         picture, walked = self.meadow.copy(), (time.monotonic() - self.start) % PERIOD - (PERIOD - WALK)
         if walked >= 0:
             picture.paste(self.bear, (round(walked / WALK * (WIDTH - self.bear.width)), 100))
@@ -240,13 +240,13 @@ class Scene:
         return [(self.start + n * PERIOD - WALK, self.start + n * PERIOD) for n in range(1, 1000)]
 
     def is_calm(self):
-        """Return whether nothing may be killed now, which is so around every second bear."""
+        """Return whether nothing may be killed now. This is true around every second bear."""
         now = time.monotonic()
         return any(come - CALM < now < gone + LATE for come, gone in self.walks()[::2])
 
 
 class Camera(BaseHTTPRequestHandler):
-    """Stream the scene as MJPEG with some bad frames, and take the webhook's events as POST requests."""
+    """Stream the scene as MJPEG with some bad frames, and receive the webhook's events as POST requests."""
 
     def do_GET(self):
         self.send_response(200)
@@ -275,7 +275,7 @@ class Camera(BaseHTTPRequestHandler):
 
 
 class Watch:
-    """Run `bears watch` as a process, and start it again after a kill."""
+    """Run `bears watch` as a process, and start it again after it was killed."""
 
     def __init__(self, url, folder):
         self.kept, self.temporary, self.log = folder / "kept", folder / "temporary", folder / "log"
@@ -303,9 +303,9 @@ class Watch:
 
 
 def kill_watch(watch, scene, until, whole):
-    """Kill the process that reads the camera from time to time, and with `whole` the watch itself.
+    """From time to time, kill the process that reads the camera or, with `whole`, the watch itself.
 
-    Returns a list of (from, until, which) for each time that one of them was not running.
+    Returns a list of (from, until, which) for each time that a process was not running.
     """
     killed, due = [], time.monotonic()
     while time.monotonic() < until:
@@ -338,7 +338,7 @@ def is_whole(folder):
 
 
 def judge(watch, scene, until, killed, events):
-    """Count what was lost or wrong, a dict from name to number."""
+    """Count what was lost or wrong. Return a dict from name to number."""
     alarms = [(at, event["folder"]) for at, event in events if event["event"] == "alarm"]
     folders, told = list(watch.kept.glob("events/*")), {Path(folder).name for _, folder in alarms}
     came = [(come, gone) for come, gone in scene.walks() if gone + LATE < until]
@@ -360,9 +360,9 @@ def judge(watch, scene, until, killed, events):
 
 
 def soak_watch(minutes):
-    """Watch a bad camera for `minutes` while processes are killed, the watch itself only in the first half.
+    """Watch a bad camera for `minutes` while processes are killed. Kill the watch itself only in the first half.
 
-    Temporary files also count as left over, except the empty folder that torch always creates.
+    Temporary files count as left over, too, except the empty folder that torch always creates.
     """
     server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
     server.daemon_threads, server.block_on_close, server.scene, server.events = True, False, Scene(), []

@@ -1,12 +1,12 @@
-"""Count what a model calls a bear on photos of other people and cameras, and how often a sure answer is wrong.
+"""Count a model's answers about photos from other people and cameras, and how often a sure answer is wrong.
 
     python benchmarks/strangers.py                           # the bears' model; prints the table of docs/evaluation.md
     python benchmarks/strangers.py --model my_model/export.pkl --data DIR
 
 DIR contains two tables of the photos next to them, `life/life.csv` and `camp/camp.csv`. Both have the columns `file`,
-`label` (black, grizzly, teddy; bear for another or unknown species; other) and `repo`, the source. The first also has
-`what`, which says what a photo shows, and the second the `species` of bears. Photos that the bears' model was trained
-on are counted separately.
+`label` (black, grizzly, teddy; bear for another or unknown species; other) and `repo`, the source. `life.csv` also has
+the column `what`, which says what a photo shows. `camp.csv` has the column `species` for bears. Photos that the bears'
+model was trained on are counted separately.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def group_of(row, label, name):
 
 
 def ask_all(model, photos):
-    """Return a Counter of `COLUMNS` for each group of photos, by its name."""
+    """Return a dict from the name of each group of photos to a Counter of `COLUMNS`."""
     groups = defaultdict(Counter)
     for file, label, group in photos:
         [(probs, certainty, *_)] = model.ask([open_photo(file)])

@@ -1,16 +1,16 @@
 """Count how many bears `watch` misses, and its false alarms per hour, on synthetic and on real clips.
 
-    python benchmarks/watch.py                 # the tables of docs/evaluation.md, its curve, its picture; takes an hour
-    python benchmarks/watch.py --model export.pkl # the shipped model, which was trained on many of the animals shown
+    python benchmarks/watch.py                    # the tables, curve and picture of docs/evaluation.md; takes an hour
+    python benchmarks/watch.py --model export.pkl # the shipped model, which was trained on many of these animals
     python benchmarks/watch.py --costs            # only frames per second, share of a processor, and memory
     python benchmarks/watch.py --hours 0 --visits 0   # the tables again, from the recordings
     python benchmarks/watch.py --photos           # only single photos, as from a trail camera that writes to a folder
 
-The clips are those of `footage.py`, which says what is real in them. They go through the engine (`bears/watch`) in
-simulated time, at `FPS` frames a second, and the model's answers are recorded. The rule is then applied to the records
-with different thresholds. (The engine makes more passes over a track whose score was at least half of the usual
-threshold, so the records depend on that threshold.) A run that was stopped continues where it was. Without `--model`, a
-model is trained first with the shipped recipe, on photos that are not in the clips.
+The clips are from `footage.py`, which says what is real in them. `bears/watch` classifies them in simulated time, at
+`FPS` frames a second, and the model's answers are recorded. Then the rule of the alarm is applied to the records with
+different thresholds. (The records depend a little on the usual threshold, since a track gets more passes if its score
+is at least half of it.) If you stop a run, the next run continues it. Without `--model`, a model is trained first with
+the shipped recipe, on photos that are not in the clips.
 
 DIR is the same as for `cameras.py`.
 """
@@ -55,10 +55,10 @@ from footage import BEARS, CATEGORIES, CLIP, FPS, HEIGHTS, KNOWN
 from helpers import free_port
 
 ALARM = "black", "grizzly"
-SHARES = dict(zip(CATEGORIES, (0.6, 0.1, 0.1, 0.1, 0.1)))  # among the hours without a bear
+SHARES = dict(zip(CATEGORIES, (0.6, 0.1, 0.1, 0.1, 0.1)))  # of the hours without a bear
 HALVES = "Photos used to choose the threshold", "Photos used to check it"
 LATE = 2  # seconds after a bear has gone in which an alarm still counts for it
-LARGE = 0.15  # share of the picture's height from which the project's aim counts for a bear
+LARGE = 0.15  # share of the picture's height; the project's aim is about bears of at least this height
 THRESHOLDS = [round(0.02 * i, 2) for i in range(1, 50)]
 STRICTEST = replace(Rule(), threshold=THRESHOLDS[-1])
 FFMPEG = ["ffmpeg", "-loglevel", "quiet", "-re", "-f", "lavfi", "-i"]
@@ -85,7 +85,7 @@ def parse_args(argv=None):
 
 
 def train_without(photos, data, out):
-    """Train and export with the shipped recipe, without photos that are in the clips and their near-duplicates."""
+    """Train and export with the shipped recipe, without the photos in the clips and their near-duplicates."""
     if (out / "export.pkl").exists():
         return out / "export.pkl"
     files, _ = find_photos(data / "photos" / "bears", ROOT / "bears" / "train" / "excluded.csv")
@@ -102,7 +102,7 @@ def train_without(photos, data, out):
 
 
 def all_clips(photos, hours, visits):
-    """Return names and makers of the clips, mixed, so that the first hour has the same kinds as the last."""
+    """Return the names of all clips and the functions that create them, mixed, so that each hour has all kinds."""
     counts = {kind: math.ceil(share * hours * 3600 / CLIP) for kind, share in SHARES.items()}
     counts |= dict.fromkeys(BEARS, visits)
     for _, kind, number in sorted((i / count, kind, i) for kind, count in counts.items() for i in range(count)):
@@ -110,7 +110,7 @@ def all_clips(photos, hours, visits):
 
 
 def record(model, clips, file):
-    """Append the model's answers about each clip that is not in `file` yet."""
+    """Append the model's answers about each clip to `file`, except clips that it already has."""
     rows = read_records(file)
     there = {row["clip"] for row in rows}
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))  # without a line that was cut short
@@ -129,9 +129,9 @@ def open_watcher(model):
 
 
 def looks(model, frames, until_alarm=False):
-    """Return, for each frame with passes, its time, and the track, score, probabilities and certainty of each.
+    """Return each frame with passes: its time, and each pass's track, score, probabilities and certainty.
 
-    With `until_alarm`, stop where the rule has raised an alarm at every threshold, to save time.
+    With `until_alarm`, stop as soon as the rule has raised an alarm at every threshold, to save time.
     """
     watcher, strictest, rows = open_watcher(model), Alarm(STRICTEST), []
     for frame in frames:
@@ -167,7 +167,7 @@ def alarms(row, rule, kind=Alarm):
 
 
 def scores_of(kind, score, probs, certainty):
-    """Return what a kind of rule uses of a pass: its score, or log-likelihood ratios of a bear to other things."""
+    """Return what a kind of rule needs of a pass: its score, or log-likelihood ratios of a bear to other things."""
     if kind is Alarm:
         return score
     ratios = ratio(score, 1 - score), ratio(sum(probs[label] for label in ALARM), probs["teddy"])
@@ -175,7 +175,7 @@ def scores_of(kind, score, probs, certainty):
 
 
 class Cusum(Alarm):
-    """Use Page's sum of log-likelihood ratios over the latest scores instead of their median, for comparison."""
+    """For comparison, use Page's sum of log-likelihood ratios of the latest scores instead of their median."""
 
     def median_of(self, track, score):
         history = self.tracks.setdefault(track, deque(maxlen=self.rule.latest))
@@ -184,16 +184,16 @@ class Cusum(Alarm):
 
 
 class SCusum(Cusum):
-    """Use S-CuSum (arXiv 2405.00842): the bear must win against no bear and against a teddy."""
+    """For comparison, use S-CuSum (arXiv 2405.00842): a bear must be likelier than no bear, and than a teddy."""
 
 
 def ratio(a, b, most=3):
-    """Return the logarithm of a / b, limited to `most` in size, since very sure scores are often wrong."""
+    """Return the logarithm of a / b, from -most to `most`. It is limited since very sure scores are often wrong."""
     return float(np.clip(np.log((a + 1e-6) / (b + 1e-6)), -most, most))
 
 
 def delay(row, rule, kind=Alarm):
-    """Return the seconds from the first frame with any of the bear to the alarm, or None without one in time."""
+    """Return the seconds from the first frame with a part of the bear to the alarm, or None if it comes too late."""
     [visit] = row["visits"]
     times = [t for t in alarms(row, rule, kind) if visit["seen"] <= t <= visit["gone"] + LATE]
     return times[0] - visit["seen"] if times else None
@@ -206,12 +206,12 @@ def of_visits(rows, rule, kind=Alarm):
 
 
 def of_hours(rows, rule, kind=Alarm):
-    """Return the number of alarms, and the hours."""
+    """Return the number of alarms, and the number of hours."""
     return sum(len(alarms(row, rule, kind)) for row in rows), sum(row["seconds"] for row in rows) / 3600
 
 
 def share(k, n):
-    """Return a share with its 95% interval (Wilson), in words."""
+    """Return the share k / n with its 95% interval (Wilson), as text."""
     if n == 0:
         return "none"
     interval = binomtest(k, n).proportion_ci(method="wilson")
@@ -219,7 +219,7 @@ def share(k, n):
 
 
 def rate(k, hours):
-    """Return a rate per hour with its 95% interval (Poisson, or the rule of three for 0), in words."""
+    """Return a rate per hour with its 95% interval (Poisson, or the rule of three for 0), as text."""
     if not hours:
         return "none"
     if k == 0:
@@ -257,7 +257,7 @@ def print_tables(rows, rule):
 
 
 def print_rules(rows):
-    """Print the rule next to two others, each at the lowest threshold without more false alarms."""
+    """Compare the rule with two others, each at the lowest threshold that doesn't raise more false alarms."""
     calm = [row for row in rows if row["kind"] in CATEGORIES]
     most, _ = of_hours(calm, Rule())
     print(
@@ -340,7 +340,7 @@ def draw(points, chosen, file):
 def print_photos(model, data):
     """Print how many single photos raise an alarm at each threshold, for two halves of the sources.
 
-    One half is for choosing the threshold, the other for checking it.
+    The threshold is chosen on one half, and checked on the other.
     """
     groups = defaultdict(list)
     for row in read_photos(data):
@@ -368,7 +368,7 @@ def read_photos(data):
 
 
 def half(repo):
-    """Return in which half of the sources a photo is. All photos of a source are in the same half."""
+    """Return the half to which a source belongs. So all photos of a source are in the same half."""
     return HALVES[zlib.crc32(repo.encode()) % 2]
 
 
@@ -419,7 +419,7 @@ def print_costs(model, photos):
 
 
 def watch_stream(model, options, seconds=30):
-    """Watch a grey scene with noise that ffmpeg sends; return seconds, processor seconds, and frames."""
+    """Watch a stream from ffmpeg, a grey scene with noise. Return seconds, processor seconds, and frames."""
     url = f"http://127.0.0.1:{free_port()}/"
     scene = "color=gray:size=1280x720:rate=30,noise=alls=10:allf=t,boxblur=1"
     with subprocess.Popen([*FFMPEG, scene, *options.split(), "-listen", "1", url]) as sender:
@@ -437,7 +437,7 @@ def watch_stream(model, options, seconds=30):
 
 
 def processor_time(source):
-    """Return the processor seconds of this process and of the one that reads the source."""
+    """Return the processor seconds of this process and of the process that reads the source."""
     ticks = Path(f"/proc/{source.reader.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return time.process_time() + sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
