@@ -361,10 +361,10 @@ class Camera:
         return cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR) if night else frame
 
     def gain(self, t):
-        """Return the gain of the light.
+        """Return the gain of the light at `t` seconds.
 
-    It drifts, and clouds pass. Dusk is dark until the lamp goes on, which is too bright at first.
-    """
+        It drifts, and clouds pass. Dusk is dark until the lamp goes on, which is too bright at first.
+        """
         gain = np.interp(t, *self.light)
         if self.weather.dusk is not None:
             before = self.weather.dusk - t
@@ -459,7 +459,7 @@ class Clip:
         self.visits = [self.describe(actor) for actor in self.actors]
 
     def choose_weather(self):
-        """Choose random weather, in the same way for all kinds: wind, and sometimes rain, clouds or a shaking camera."""
+        """Choose random weather, in the same way for all kinds: wind, sometimes rain, clouds or a shaking camera."""
         rng, n = self.rng, self.number
         night = self.kind == "bears by night" or (self.kind not in BEARS and n % 3 == 2)
         weather = Weather(night, noise=rng.uniform(5, 9) if night else rng.uniform(1.5, 4))

@@ -303,7 +303,7 @@ class Watch:
 
 
 def kill_watch(watch, scene, until, whole):
-    """From time to time, kill the process that reads the camera or, with `whole`, the watch itself.
+    """Kill the process that reads the camera from time to time. With `whole`, also kill the watch itself.
 
     Returns a list of (from, until, which) for each time that a process was not running.
     """
