@@ -15,7 +15,7 @@ COLUMNS = ["file", "title", "creator", "license", "license_url", "source", "url"
 class Collection:
     """Store photos below `folder`, with a row for each photo in attribution.csv.
 
-    The row is written before the photo. If a run is interrupted in between, the next run removes the row.
+    A photo's row is written before the photo. If a run is interrupted between the two, the next run removes the row.
     Raises `DataError` if another program wrote attribution.csv.
     """
 
@@ -45,7 +45,7 @@ class Collection:
         return sum(Path(file).parent == Path(label) for file in self.rows)
 
     def has(self, key, label):
-        """Return whether any class has a photo with this URL or hash. If it isn't the class `label`, print a line."""
+        """Return whether any class has a photo with this URL or hash. If another class than `label` has it, say so."""
         place = self.places.get(key)
         if place and Path(place).parent.name != label:
             tqdm.write(printable(f"{place} also came up for {label}; keeping it where it is"))

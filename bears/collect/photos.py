@@ -16,7 +16,7 @@ ON_WINDOWS_A_DEVICE = r"(con|prn|aux|nul|com\d|lpt\d)"
 
 
 def class_folders(queries):
-    """Return a dict from class to query. A class is its query without special characters, and names its folder.
+    """Return a dict from class to query. The name of a class, and of its folder, is the query without punctuation.
 
     Raises `DataError` if two queries would get the same folder, or if a query can't be the name of a folder.
     """

@@ -104,7 +104,7 @@ def scale(comparison):
 
 
 def difference_of(comparison):
-    """Return how many more errors the new model makes per 1,000 photos; negative if it makes fewer."""
+    """Return the new model's errors per 1,000 photos minus the old model's."""
     return 1000 * (comparison.broken - comparison.fixed) / len(comparison.files)
 
 

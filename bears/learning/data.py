@@ -33,7 +33,7 @@ def find_photos(path: Path, exclude=None) -> tuple[list[Path], dict[str, str]]:
 
 
 def find_all_photos(folders: Sequence[Path | str], exclude=None) -> tuple[list[Path], dict[str, str]]:
-    """Find photos as `find_photos` does, in several folders. A class may have photos in more than one of them.
+    """Find photos as `find_photos` does, in several folders. A class may have photos in more than one folder.
 
     With several folders, each name in `dropped` starts with its folder.
     """
@@ -63,7 +63,7 @@ def those(folders: Sequence[Path | str]) -> str:
 
 
 def folder_of(file: Path, folders: Iterable[Path | str]) -> Path:
-    """Return the one of `folders` that contains a photo."""
+    """Return the folder, out of `folders`, that contains the photo `file`."""
     return next(folder for folder in map(Path, folders) if file.is_relative_to(folder))
 
 
@@ -96,9 +96,9 @@ def check_names(files):
 
 
 def is_ours(file, path):
-    """Return whether this project put the photo `file` below `path`, so that it is not for training.
+    """Return whether this project has put the photo `file` below `path`. Such photos are not for training.
 
-    Such photos are in a folder for set-aside or unreviewed photos, or in examples/ or reports/ next to an export.
+    They are in a folder for set-aside or unreviewed photos, or in examples/ or reports/ next to an export.
     """
     if OURS & set(file.relative_to(path).parts):
         return True
@@ -131,12 +131,12 @@ def print_slips(path, found, loose):
 
 
 def nested(folders):
-    """Find folders of photos inside other folders of photos. Return a dict from each to its outermost parent."""
+    """Find folders of photos in other folders of photos. Return a dict from each inner folder to the outermost one."""
     return {f: parent for f in folders for parent in f.parents if parent in folders}
 
 
 def find_others(path: Path) -> list[Path]:
-    """Return the photos of other things (negatives) below `path`. Raises `DataError` if none can be opened."""
+    """Return the photos of other things (negatives) below `path`. Raises `DataError` if no photo can be opened."""
     files = list_photos(path, tell=print_step) if Path(path).is_dir() else []
     unreadable = verify_photos(files)
     files = [f for f in files if f not in unreadable]
@@ -178,8 +178,8 @@ def verify_photos(files):
 def in_threads(function: Callable, files: Sequence) -> Iterator:
     """Yield `function(file)` for each file, in order, computed in threads.
 
-    Threads help since Pillow releases Python's global lock while it decodes. `ThreadPoolExecutor.map` would take a
-    kilobyte of memory for each photo.
+    Threads make this faster, since Pillow releases Python's global lock (GIL) while it decodes. The alternative
+    `ThreadPoolExecutor.map` would take a kilobyte of memory for each photo.
     """
     with ThreadPool() as pool:
         yield from pool.imap(function, files, chunksize=16)
@@ -236,8 +236,8 @@ def count_labels(files: list[Path]) -> dict[str, int]:
 def grouped_folds(files: list[Path], groups: np.ndarray, n_folds=5, seed=42) -> list[Split]:
     """Split `files` into folds with about the same share of each class. Near-duplicates stay in the same fold.
 
-    Returns a list of at most `n_folds` pairs (train_idx, valid_idx), arrays of positions in `files`. A class needs a
-    different photo for each fold, so there are fewer folds if a class has fewer. Raises `DataError`.
+    Returns a list of at most `n_folds` pairs (train_idx, valid_idx), arrays of positions in `files`. There are never
+    more folds than a class has different photos. Raises `DataError`.
     """
     labels = np.array([parent_label(f) for f in files])
     different = {label: len(np.unique(groups[labels == label])) for label in sorted(set(labels))}
@@ -278,5 +278,5 @@ def explain_lost_photos(files: list[Path]) -> Iterator[None]:
 
 
 def batch_size(bs: int, n_train: int) -> int:
-    """Return this process's share of a batch of `bs` photos, or of `n_train` photos if that is less."""
+    """Return how many photos of a batch this process trains on. A batch has `bs` photos, but at most `n_train`."""
     return distributed.batch_size(min(bs, n_train))

@@ -1,7 +1,7 @@
 """Degrade photos so that they look as if a camera took them at night, at dusk, or from far away.
 
 Most photos on the web are better than those of an outdoor camera. So the head is also trained on degraded copies of
-the training photos, and `bears.model.ood` also compares new photos with degraded copies.
+its training photos, and `bears.model.ood` also compares new photos with degraded copies.
 """
 
 import zlib
@@ -15,8 +15,8 @@ from PIL import Image, ImageFilter
 class Degrade(Transform):
     """Degrade a photo with one of the functions in `KINDS`.
 
-    The pixels and `version` decide which function is used, and how strongly. Versions 0, 1 and 2 of a photo use
-    different functions.
+    The photo's pixels and `version` decide which function is used, and how strong its effect is. Versions 0, 1 and 2 of
+    a photo use different functions.
     """
 
     order = 2  # after fastai's Resize, before ToTensor
@@ -53,7 +53,7 @@ def dark(photo, rng):
 def small(photo, rng):
     """Shrink a photo to between a third and two thirds, as if it was taken from far away.
 
-    A corner of the photo is enlarged and blurred to fill the background.
+    An enlarged corner of the photo, sometimes blurred, fills the rest of the picture.
     """
     w, h = photo.size
     cut_w, cut_h = int(w * rng.uniform(0.25, 0.4)), int(h * rng.uniform(0.2, 0.35))

@@ -65,7 +65,7 @@ def body_features(learn: Learner, files: Sequence[Path]) -> torch.Tensor:
 def fast_body(learn):
     """Return a copy of the network without the head's last layer, on the Learner's device.
 
-    The copy is in eval mode. So batch norm keeps its statistics, and a photo always gets the same features.
+    The copy is in eval mode, so batch norm keeps its statistics, and a photo always gets the same features.
     """
     body = deepcopy(nn.Sequential(learn.model[0], *learn.model[1][:-1])).to(learn.dls.device).eval()
     if learn.dls.device.type == "cpu":
@@ -75,7 +75,7 @@ def fast_body(learn):
 
 @distributed.split_between_processes
 def pooled_features(files, learn, body, augment=False, degrade=None):
-    """Return the features that `body`, from `fast_body`, computes for each photo, float32 (len(files), n).
+    """Return the features that `body` computes for each photo, float32 (len(files), n). `body` is from `fast_body`.
 
     `degrade` is an extra transform for the photos. `augment` applies the random transforms of training.
     """
@@ -105,7 +105,7 @@ def each_batch(batches, body):
 def prefetch(batches: Iterable) -> Iterator:
     """Yield batches, and prepare the next one in a thread meanwhile.
 
-    A thread helps since Pillow releases Python's global lock while it decodes.
+    The thread makes this faster, since Pillow releases Python's global lock (GIL) while it decodes.
     """
     batches = iter(batches)
     with ThreadPoolExecutor(1) as pool:

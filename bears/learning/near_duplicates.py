@@ -1,10 +1,10 @@
 """Find near-duplicates: photos that differ only in size, compression or colours, or that are mirrored.
 
 A group of near-duplicates must stay in one fold. Each photo gets a hash of 64 bits, and the hashes of near-duplicates
-differ in at most 10 bits. The search here doesn't compare all pairs of photos. The library faiss has such a search, but
-it takes 60 MB and lists every pair. Fifty thousand photos of the same scene would give more than a billion pairs.
+differ in at most 10 bits. The search for them doesn't compare all pairs of photos. The library faiss can also find such
+hashes, but it takes 60 MB and lists every pair. Fifty thousand photos of one scene would give a billion pairs.
 
-This module doesn't find crops of a photo. The review page finds them with another rule (bears/clean/checks.py).
+This module doesn't find crops of a photo. The review page has another rule for crops (bears/clean/checks.py).
 """
 
 from itertools import count
@@ -51,8 +51,8 @@ def list_near_duplicates(files: list[Path], groups: list[int]) -> list[list[str]
 class Bands:
     """Index `hashes`, uint16 (n, 4), to find all hashes that differ from a given one in at most `radius` bits.
 
-    Each hash has four bands of 16 bits. If two hashes differ in at most `radius` bits, then at least one band differs
-    in at most a quarter of `radius` bits. So `near` only compares hashes with such a band.
+    Each hash has four bands of 16 bits. If two hashes differ in at most `radius` bits, at least one of their bands
+    differs in at most `radius / 4` bits. So `near` only compares hashes that have a similar band.
     """
 
     def __init__(self, hashes, radius):
@@ -101,10 +101,10 @@ class Ungrouped:
 
 
 def connect(upright: np.ndarray, mirrored: np.ndarray, radius: int) -> np.ndarray:
-    """Return the number of each photo's group, an int array of shape (n,). Photos linked by neighbours form a group.
+    """Return the number of each photo's group, an int array of shape (n,). A photo is in the group of its neighbours.
 
-    Two photos are neighbours if their hashes differ in at most `radius` bits. One of the photos may be mirrored for
-    this. Each search skips photos that are already in a group, so large groups are fast, too.
+    Two photos are neighbours if their hashes differ in at most `radius` bits, with or without mirroring one of them.
+    Each search skips photos that are already in a group, so large groups are fast, too.
     """
     groups, numbers = np.empty(len(upright), int), count()
     ungrouped = Ungrouped(upright, mirrored, radius)

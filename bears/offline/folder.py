@@ -18,7 +18,7 @@ def check_folder(folder: Path) -> None:
 def write(files: dict[str, bytes], folder: Path) -> None:
     """Write `files`, a dict from name to contents, into a folder. Raises `OfflineError`.
 
-    Delete the files of an earlier offline version that the new one doesn't have, unless somebody has changed them.
+    Delete files of an earlier offline version that are not in `files`. Keep files that somebody has changed.
     """
     if not all(is_inside(folder, name) for name in files):
         raise OfflineError(f"{folder} has links to other folders. Choose a new folder with --out.")

@@ -1,7 +1,7 @@
 """Convert an export's network to an ONNX graph that classifies all squares of a photo at once.
 
-After the body, the graph also computes the pooling, the head, and the similarity to the training photos. The app does
-this with torch (bears/model/squares.py, bears/model/ood.py). The browser only has to choose the best square.
+The graph contains the body, the pooling, the head, and the similarity to the training photos. The app computes the last
+three with torch (bears/model/squares.py, bears/model/ood.py). The browser only has to choose the best square.
 """
 
 from copy import deepcopy
@@ -27,9 +27,9 @@ FAMILIES = ["tf_efficientnet_lite*", "resnet*", "mobilenetv3*"]
 class AllSquares(nn.Module):
     """Classify each square of a picture, uint8 (1, height, width, 3).
 
-    Returns a dict with `probs`, (squares, classes). Squares are one cell of the feature map apart, row by row. If the
-    Learner can reject photos, the dict also has `score`, (squares,). If its head is linear, the dict also has `cams`,
-    the activation maps of all classes, (classes, h, w).
+    Returns a dict with `probs`, (squares, classes). Neighbouring squares are one cell of the feature map apart, and the
+    order is row by row. If the Learner can reject photos, the dict also has `score`, (squares,). If the Learner's head
+    is linear, the dict also has `cams`, the activation maps of all classes, (classes, h, w).
     """
 
     def __init__(self, learn, side):
@@ -68,9 +68,9 @@ def use_same_padding(module: nn.Module) -> None:
 class SameConv(nn.Conv2d):
     """Convolve with TensorFlow's "same" padding (odd kernels, stride 2), without copying the pixels where possible.
 
-    For a side of even length, TensorFlow adds one more pixel at the end than at the start. The kernel here has a first
-    row and column of zeros, so that the same padding on both sides gives the same result. For a side of odd length,
-    TensorFlow pads both ends equally. Only in this case are the pixels copied, with one more pixel at the start.
+    For a side of even length, TensorFlow adds one more pixel at the end than at the start. This layer pads both ends
+    equally instead, and its kernel has an additional first row and column of zeros. The result is the same. For a side
+    of odd length, TensorFlow pads both ends equally. Then this layer copies the pixels, with one more at the start.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -93,10 +93,10 @@ def same_padding(conv: Conv2dSame) -> nn.Conv2d:
 
 
 def find_shape(learn: Learner) -> dict:
-    """Return the shape of a Learner's squares: `size` in pixels, and `side` in cells of the feature map.
+    """Return a dict with the size of a Learner's squares: `size` in pixels, and `side` in cells of the feature map.
 
-    `whole` says whether the Learner classifies all squares of a photo, or only the middle one. Raises `OfflineError`
-    if the offline version doesn't support the Learner.
+    The key `whole` says whether the Learner classifies all squares of a photo, or only the middle one. Raises
+    `OfflineError` if the offline version doesn't support the Learner.
     """
     arch = getattr(learn, "arch", None)
     name = getattr(arch, "__name__", arch)
@@ -139,9 +139,9 @@ def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
 
 
 def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph with its weights in half precision, except weights that this would change.
+    """Return the graph with its weights in half precision, except weights that would lose digits.
 
-    An export's weights already have half precision, so they don't change.
+    The weights of an export lose none, since an export is saved in half precision.
     """
     graph, casts = model.graph, []
     for tensor in graph.initializer:

@@ -1,4 +1,4 @@
-"""Check that the ONNX graph gives the same answers as the app. If it doesn't, no offline version is written."""
+"""Check that the ONNX graph gives the same answers as the app. If the answers differ, write no offline version."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -77,7 +77,7 @@ def check(model: Classifier, graph: GraphSquares, files: Iterable[Path]) -> tupl
 
 
 def halves(photo):
-    """Return the upper and the left half of a photo. A graph may be right for one shape and wrong for others."""
+    """Return the upper and the left half of a photo, to test the graph with photos of several shapes."""
     width, height = photo.size
     return photo.crop((0, 0, width, -(-height // 2))), photo.crop((0, 0, -(-width // 2), height))
 

@@ -25,7 +25,7 @@ def folder() -> Path:
 
 
 def fetch_runtime() -> dict[str, bytes]:
-    """Return ONNX Runtime Web's files as a dict from name to contents. Download them if they are not in the cache.
+    """Return ONNX Runtime Web's files as a dict from name to contents. Download files that are not in the cache.
 
     Raises `OfflineError`.
     """
@@ -56,6 +56,6 @@ def fetch(name, digest):
 
 
 def own_machine(url):
-    """Return the pairs of IP and port that `Web` must allow for `url`: one for a mirror on this machine, else none."""
+    """Return the addresses that `Web` must allow for `url`: one (IP, port) if it is on this machine, else none."""
     parts = urlsplit(url)
     return {("127.0.0.1", parts.port)} if parts.hostname == "127.0.0.1" else ()

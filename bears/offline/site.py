@@ -132,7 +132,7 @@ def how_to_look(learn, shape, fitted):
 def words(classes, facts, limits):
     """Return the verdicts for each class and kind of answer (bears/model/wording.py).
 
-    A sure verdict is a pair: the words before the percentage, and those after it. The browser puts the number between.
+    A sure verdict is a pair: the words before the percentage, and those after it. The browser inserts the percentage.
     """
     groups = Limits(groups=limits.groups)
 
@@ -152,8 +152,8 @@ def words(classes, facts, limits):
 def page(learn, facts, examples, first, files):
     """Return index.html, with the tabs of the app.
 
-    `examples` are from `offered`. `first` is the answer that is shown at the start, or empty. `files` are scripts and
-    styles. If the page can't start, start.js loads them again.
+    `examples` are from `offered`. `first` is the answer that is shown at the start, or empty. `files` are the scripts
+    and styles that start.js loads again if the page can't start.
     """
     classes = list(learn.dls.vocab)
     known = {**facts, "classes": classes}
@@ -212,7 +212,7 @@ def manifest(facts):
 
 
 def service_worker(files):
-    """Return the service worker, which stores `files` in the browser. Its version is a hash of these files."""
+    """Return the service worker, which stores `files` in the browser. A hash of all files is its version."""
     hashes = {quote(name): hashlib.sha256(data).hexdigest() for name, data in files.items() if not name.endswith(".md")}
     script = (ASSETS / "sw.js").read_text(encoding="utf-8")
     version = hashlib.sha256(as_json(hashes) + script.encode()).hexdigest()[:12]

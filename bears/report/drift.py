@@ -22,7 +22,7 @@ SMALL = 0.06  # how far `lower` must be from one half to count as drift: Cohen's
 
 @dataclass
 class Answers:
-    """Count answers by probability (in `STEPS` steps), by kind, and by day."""
+    """Count answers by probability (rounded down to a step of 1/`STEPS`), by kind, and by day."""
 
     steps: np.ndarray = field(default_factory=lambda: np.zeros(STEPS, int))
     kinds: Counter = field(default_factory=Counter)
@@ -56,7 +56,7 @@ class Drift:
 
 
 def read_counts(log: Path, model: Path) -> Answers:
-    """Read from counts.csv (or the folder with it) how often the app gave each answer with `model`.
+    """Read the counts of the app's answers with `model` from `log`, which is counts.csv or its folder.
 
     Raises `DataError`.
     """

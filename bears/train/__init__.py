@@ -1,1 +1,1 @@
-"""Help train.py: parse its options, download the photos, evaluate the model, and write the training report."""
+"""Do the steps of train.py: parse options, download photos, evaluate the model, and write the training report."""

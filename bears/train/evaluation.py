@@ -32,7 +32,7 @@ class Result:
 
 
 def split_into_folds(files: list[Path], groups: np.ndarray, args: Namespace) -> list[Split]:
-    """Split the photos into `args.folds` folds (`grouped_folds`). Print a note if only fewer are possible."""
+    """Split the photos into `args.folds` folds (`grouped_folds`). Print a note if there can't be so many folds."""
     folds = grouped_folds(files, groups, args.folds, args.seed)
     if len(folds) < args.folds:
         print(f"· only {len(folds)} folds, because one class has no more different photos; add more to it")
@@ -63,8 +63,8 @@ def evaluate_by_folds(
 ) -> Result:
     """Estimate the errors of a Learner whose head was trained on all photos, and calibrate this head.
 
-    Each of `heads` was trained without one fold, and is tested on that fold. The temperature fits the predictions of
-    `heads` (`fit_temperature`).
+    Each of `heads` was trained without one fold, and is tested on that fold. All predictions of `heads` together give
+    the temperature for the calibration (`fit_temperature`).
     """
     judged = np.sort(np.concatenate([valid for _, valid in folds]))
     logits, targets = out_of_fold(heads, folds), targets[judged]

@@ -26,7 +26,7 @@ def fit_detector(learn: Learner, features: Features, groups: np.ndarray, args: N
     """Fit the rule that rejects photos (`learn.ood`: the gallery and thresholds). Return each photo's score, (photos,).
 
     A photo's score is the highest score of its squares (`ood.score`). Each square is compared with the gallery, except
-    near-duplicates of its own photo. Also sets `features.judged` to the features of the squares with these scores.
+    near-duplicates of its own photo. Also sets `features.judged` to the features of the best square of each photo.
     """
     imagenet = imagenet_classifier(learn.arch, learn.pretrained and not body_was_trained(learn))
     labels = features.targets.numpy()
@@ -113,9 +113,9 @@ def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:
 def find_backgrounds(learn: Learner, wrong: list[tuple[Path, int]]) -> dict[Path, Image.Image]:
     """Find the misclassified photos in which the background counted most for the wrong class.
 
-    `wrong` has pairs of a photo and the number of the class that it was mistaken for. Returns a dict from each photo
-    found to its heatmap for this class. The heatmap outlines the animal with the highest detector score. Photos without
-    a detected animal are left out.
+    `wrong` has pairs of a photo and the number of the class that it was mistaken for. Returns a dict from each such
+    photo to its heatmap for the wrong class. The heatmap outlines the animal with the highest detector score. Photos
+    without a detected animal are left out.
     """
     animals = (getattr(learn, "ood", None) or {}).get("animals")
     squares = create_squares(as_in_app(learn)) if wrong and animals else None

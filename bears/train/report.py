@@ -112,7 +112,7 @@ def pictures() -> Iterator[None]:
 def svg(draw: Callable | None = None, *args, **kwargs) -> str:
     """Return the plot that `draw` makes (default: the current plot) as an SVG element.
 
-    Its black parts get the colour of the page's text.
+    Black parts of the plot get the colour of the page's text.
     """
     if draw:
         draw(*args, **kwargs)
@@ -126,8 +126,8 @@ def svg(draw: Callable | None = None, *args, **kwargs) -> str:
 def plot_trust(probs: Tensor, targets: Tensor, scores: np.ndarray, threshold: float, others=()) -> dict[str, str]:
     """Return two plots as SVG: the calibration of `probs` (photos, classes), and a histogram of `scores`.
 
-    `scores` (photos,) are of photos of the classes, and `others` (negatives,) of negatives, all from `ood.score`. A
-    photo is rejected if its score is below `threshold`.
+    `scores` (photos,) has the `ood.score` of each photo of the classes, and `others` (negatives,) that of each
+    negative. A photo is rejected if its score is below `threshold`.
     """
     confidence, guess = probs.max(dim=1)
     right = (guess == targets).float().numpy()
@@ -293,7 +293,7 @@ def explain_backgrounds(backgrounds, wrong):
 
 
 def show_remedy(args, result, wrong):
-    """Return advice on how to correct labels. It is empty if no photo was misclassified or rejected."""
+    """Return advice on how to correct labels, or "" if no photo was misclassified or rejected."""
     if not wrong and not result.turned_away:
         return ""
     advice = (
@@ -386,7 +386,7 @@ def show_confusion(interp):
 
 
 def cell(n, part, right):
-    """Return a cell of the confusion matrix. The larger its share of the row, the stronger its colour."""
+    """Return a cell of the confusion matrix. The larger a cell's share of its row, the stronger its colour."""
     if not n:
         return '<td class="n none">0'
     return f'<td class="n" style="--hue: var(--{"right" if right else "wrong"}); --share: {0.3 + 0.7 * part:.2f}">{n}'
@@ -435,7 +435,7 @@ def command(line):
 
 
 def show_rest(facts):
-    """Return the section with the excluded photos, the near-duplicates and all figures, folded until you click them."""
+    """Return the section with three lists that open with a click: excluded photos, near-duplicates and all figures."""
     counts = ", ".join(f"{n} {label}" for label, n in facts["counts"].items())
     left = "".join(f"<tr><td>{escape(f)}<td>{escape(why)}" for f, why in facts["dropped"].items())
     alike = "".join(f"<tr><td>{escape(', '.join(group))}" for group in facts["near_duplicates"])

@@ -25,9 +25,10 @@ WHAT_TO_DO = "Check your network and run the command again to continue, or use y
 
 
 def shipped_photos(table=PHOTOS, root=None, web=None) -> Path:
-    """Return a folder with the photos that `table` lists, one subfolder per class. Download those not in the cache.
+    """Return a folder with the photos that `table` lists, one subfolder per class.
 
-    The cache is in `root` (default: `bears` in fastai's data folder). Prints which photos can no longer be downloaded.
+    Photos that are not in the cache are downloaded. The cache is in `root`, by default the folder `bears` in fastai's
+    data folder. Prints which photos can no longer be downloaded.
     Raises `DataError` if the network fails in the first run, or if a class has fewer than two photos.
     """
     root = root or fastai_folder()
@@ -58,7 +59,7 @@ def fastai_folder():
 def read_cache(folder):
     """Return a dict from the SHA-256 of each original photo to the file of its small copy. Delete damaged copies.
 
-    The file name of a copy contains the SHA-256 of the original, and part of its own to detect damage.
+    The file name of a copy contains the original photo's SHA-256, and the start of the copy's own SHA-256.
     """
     cache = {}
     for file in folder.glob("*.jpg"):

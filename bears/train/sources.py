@@ -51,7 +51,7 @@ def read_sources(table):
 
 
 def own_sources(folder):
-    """Read a folder's attribution.csv as `read_sources` does. Return an empty dict if it is missing or unreadable."""
+    """Read a folder's attribution.csv as `read_sources` does. If the file can't be read, return an empty dict."""
     try:
         return read_sources(folder / "attribution.csv")
     except DataError:
@@ -73,8 +73,8 @@ def as_source(text):
 def split_by_source(sources: np.ndarray, groups: np.ndarray, targets: np.ndarray) -> dict[str, Split]:
     """Return a dict from each source to a split that tests on this source and trains on all others.
 
-    `valid_idx` has the source's photos. `train_idx` has all other photos, except near-duplicates of them. A source is
-    skipped if `train_idx` would lack a class.
+    `valid_idx` has the source's photos. `train_idx` has all other photos, except near-duplicates of the source's
+    photos. A source is skipped if `train_idx` would lack a class.
     """
     names, counts = np.unique(sources[sources != ""], return_counts=True)
     large = dict(zip(names, counts >= LEAST))
@@ -89,11 +89,11 @@ def split_by_source(sources: np.ndarray, groups: np.ndarray, targets: np.ndarray
 
 
 def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: Namespace) -> Result:
-    """Add the errors on unseen sources to a result, and calibrate the head with them, each source counting equally.
+    """Test the recipe on unseen sources, add the errors to a result, and calibrate the result's head.
 
     `fit(train_idx, valid_idx)` trains a head. `args.sources` is from `find_sources`. Without sources, the result stays
-    unchanged. Also stores two limits in `result.learn.ood`. An answer is sure if its probability is at least `likely`.
-    The app never shows a probability above `earned`.
+    unchanged. In the calibration, each source has the same weight. Also stores two limits in `result.learn.ood`. An
+    answer is sure if its probability is at least `likely`. The app never shows a probability above `earned`.
     """
     if args.sources is None or len(result.files) < len(groups):  # no sources, or only the first fold was tested
         return result
@@ -123,10 +123,10 @@ def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: 
 
 
 def choose_likely(judged: list[tuple[torch.Tensor, torch.Tensor]], max_wrong: float = MAX_WRONG) -> float:
-    """Return the probability from which an answer counts as sure.
+    """Return the lowest probability at which an answer can count as sure.
 
-    It is the lowest limit at which at most the share `max_wrong` of the sure answers is wrong in every source, or else
-    the highest of `CANDIDATES`. `judged` has a pair for each source: probabilities (photos, classes) and targets
+    The share of wrong answers among the sure ones must be at most `max_wrong` in every source. If no candidate is high
+    enough, return the highest one. `judged` has a pair for each source: probabilities (photos, classes) and targets
     (photos,).
     """
     answers = [(probs.amax(dim=1).numpy(), (probs.argmax(dim=1) != targets).numpy()) for probs, targets in judged]

@@ -2,7 +2,7 @@
 
 python3 -m bears watch 0                                   # a camera of this computer
 python3 -m bears watch rtsp://user:password@192.168.1.20/stream1 --sound --until 07:00
-python3 -m bears watch film.mp4 --out my_watch             # my_watch/events: why, with pictures and clips
+python3 -m bears watch film.mp4 --out my_watch             # save each alarm with pictures in my_watch/events
 python3 -m bears watch 0 --learn watched                   # no alarm for things like your false alarms
 python3 -m bears watch --replay my_watch --threshold 0.3   # which alarms another threshold would have raised
 
@@ -123,7 +123,7 @@ def positive(text):
 
 
 def web_address(text):
-    """Return `text` if it is an http or https URL. The error message doesn't quote it, since it may have a password."""
+    """Return `text` if it is an http or https URL. Don't quote `text` in an error, since it may have a password."""
     try:
         parts = urlsplit(text)
         parts.port, (parts.hostname or "").encode("idna")
@@ -215,23 +215,23 @@ def run(args):
 
 
 def which(labels, classes):
-    """Return the classes that raise the alarm: `labels` or, if there are none, all. Raises `WatchError` if unknown."""
+    """Return the classes that raise the alarm, by default all classes. Raises `WatchError` for an unknown class."""
     if unknown := set(labels or ()) - set(classes):
         raise WatchError(f"--alarm: there is no class {min(unknown)}. Choose from {', '.join(classes)}.")
     return labels or classes
 
 
 def not_yet(minute):
-    """Return a function that returns, for each frame, whether to continue watching.
+    """Return a function that tells, for each frame, whether to continue the watch.
 
-    Watching stops at the time of day `minute` (minutes since midnight), or never if `minute` is None.
+    The watch ends at the time of day `minute` (minutes since midnight), or never if `minute` is None.
     """
     end = datetime.max if minute is None else next_time(minute, datetime.now())
     return lambda frame: datetime.now() < end
 
 
 def seen_in(hours):
-    """Return a function that removes the picture of each frame outside of `hours`. If `hours` is None, it keeps all."""
+    """Return a function that removes the pictures of frames outside of `hours`. If `hours` is None, it removes none."""
 
     def see(frame):
         return Frame(frame.seconds, None) if hours and not is_within(datetime.now(), *hours) else frame

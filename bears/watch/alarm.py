@@ -1,6 +1,6 @@
 """Decide when to raise an alarm, from the scores of tracks. docs/alarm.md specifies the rule.
 
-The median of a track's latest scores decides, so that a single wrong score can't raise an alarm.
+The rule uses the median of a track's latest scores, so that a single wrong score can't raise an alarm.
 bears/web/alarm.js has the same rule for the Camera tab.
 """
 
@@ -38,7 +38,7 @@ def score(probs: dict[str, float], certainty: str, alarm: Sequence[str], group: 
     """Return how sure the model is, from 0 to 1, that a picture shows one of the classes in `alarm`.
 
     `probs` and `certainty` are from `Classifier.ask`. If the answer is a group, such as "black or grizzly", `group` has
-    its classes. If all of these are in `alarm`, the answer counts like a sure one.
+    its classes. If all classes of the group are in `alarm`, the answer counts like a sure one.
     """
     weight = 1 if group and set(group) <= set(alarm) else WEIGHTS[certainty]
     return weight * sum(probs[label] for label in alarm)
@@ -54,7 +54,7 @@ class Alarm:
         self.medians = {}  # of each track in the latest step
 
     def step(self, seconds: float, scores: Sequence[tuple] = (), took: float = 0) -> list[dict]:
-        """Add scores, pairs (track, score), at the time `seconds`. Return the events that follow, two at most.
+        """Add scores, pairs (track, score), at the time `seconds`. Return the resulting events, at most two.
 
         `took` is how many seconds the model needed for each score. An event is a dict with `event`, which is "end" or
         "alarm", and `seconds`. An alarm also has the `track` and its `median`.

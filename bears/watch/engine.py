@@ -44,7 +44,7 @@ class Look:
 
 @dataclass
 class Step:
-    """Hold a frame, the passes over its crops, and the events that followed (`Alarm.step`)."""
+    """Hold a frame, the model's passes over its crops, and the resulting events (`Alarm.step`)."""
 
     frame: Frame
     looks: list[Look] = field(default_factory=list)
@@ -64,9 +64,9 @@ def watch(
     """Yield a `Step` for each frame. `model` is a `Classifier`, and `alarm` has the classes that raise an alarm.
 
     With `whole_only`, each frame is a separate photo and is classified as a whole, without looking for movement.
-    `clock` returns the time in seconds, to measure the model's speed. Leave it out if the frames wait for the model, as
-    those of a film do. `groups` are the groups of classes in the model's `Limits`. Movement in `zones` is ignored.
-    When the whole frame is classified, its zones are grey.
+    `clock` returns the time in seconds, to measure the model's speed. Leave out `clock` if the frames wait for the
+    model, as those of a film do. `groups` are the groups of classes in the model's `Limits`. Movement in `zones` is
+    ignored. When the whole frame is classified, its zones are grey.
     """
     watcher = Watcher(model, alarm, rule, whole_only, clock, groups, zones)
     for frame in frames:
@@ -74,7 +74,7 @@ def watch(
 
 
 class Watcher:
-    """Watch one camera. Remember its background, its tracks and the state of the alarm from frame to frame."""
+    """Watch one camera. Remember the background, the tracks and the state of the alarm from frame to frame."""
 
     def __init__(self, model, alarm, rule, whole_only, clock=None, groups=(), zones=()):
         self.model, self.labels, self.rule, self.whole_only = model, alarm, rule, whole_only
@@ -101,7 +101,7 @@ class Watcher:
         return either(group or [max(self.labels, key=look.probs.get)])
 
     def look(self, frame):
-        """Classify the tracks that `Schedule` chooses. Return a `Look` for each, except an `old` one (see `Track`)."""
+        """Classify the tracks that `Schedule` chooses. Return a `Look` for each track that isn't `old` (`Track`)."""
         seconds, picture = frame
         size = picture.shape[1], picture.shape[0]
         boxes = [] if self.whole_only else self.movement.boxes(picture, seconds)
@@ -138,7 +138,7 @@ class Watcher:
 
 
 def cut(box, size):
-    """Return a square around a box, moved into the frame if it would be partly outside: left, top, right, bottom.
+    """Return a square around a box: left, top, right, bottom. Move it into the frame if a part would be outside.
 
     `box` is x, y, width and height. `size` is the frame's width and height.
     """

@@ -1,8 +1,8 @@
 """Read frames from a film, a camera, a stream, or a folder into which photos are written.
 
 Films, cameras and streams are read in a separate process (`read_frames.py`). Cameras and streams always give the newest
-frame, with this computer's time. The time stamps in streams are no use: they start again with each connection, and
-MJPEG streams have none that are real.
+frame, with this computer's time. The time stamps in streams can't be used. They start again with each connection, and
+those of MJPEG streams are not real.
 """
 
 import ipaddress
@@ -40,7 +40,7 @@ SIDE = 720  # the least pixels of a photo's shorter side
 
 
 class Reader:
-    """Start the process that reads a source, and return the source's frames. The process ends with this program."""
+    """Start a process that reads a source, and return the source's frames. It ends when this program ends."""
 
     def __init__(self, source, every=0, live=True):
         env = {**os.environ, "MALLOC_ARENA_MAX": "2"}
@@ -53,7 +53,7 @@ class Reader:
             self.process.stdin.flush()
 
     def about(self):
-        """Return a dict: `opened` (whether the source could be opened) and `size` (of a frame). Call this first."""
+        """Return whether the source could be opened (`opened`) and the `size` of its frames. Call this first."""
         try:
             return json.loads(self.process.stdout.readline())
         except ValueError:
@@ -216,7 +216,7 @@ class Folder:
 
 
 class Photo:
-    """Watch one photo's file. It may still grow, and some cameras overwrite the same file with each photo."""
+    """Watch the file of one photo. The file may still grow, and some cameras overwrite it with each photo."""
 
     def __init__(self, file, done=False):
         self.file, self.done, self.state, self.since = file, False, None, time.monotonic()

@@ -16,8 +16,8 @@ MOST = 200  # pictures to learn from, the latest ones; each takes the model some
 def learn(model: Classifier, folder: Path, source: Film | Live | Folder) -> None:
     """Let a model ignore things that look like the false alarms that were marked in `folder`, a watch's output.
 
-    Only false alarms of the same `source` count. If it is a film, those of all sources count, since each film of a
-    camera has another name. Raises `WatchError`, `DataError` or `ExportError`.
+    Only false alarms of the same `source` count. For a film, the false alarms of all sources count, since each film of
+    a camera has another name. Raises `WatchError`, `DataError` or `ExportError`.
     """
     if not folder.is_dir():
         raise WatchError(f"There is no folder {folder}. Give --learn the folder of a watch.")

@@ -81,7 +81,7 @@ def shift(picture, x, y):
 
 
 def unlike(a, b):
-    """Return the mean difference of two grey frames. A pixel counts at most 16, so moving things have little effect."""
+    """Return the mean difference of two grey frames. A pixel adds at most 16, so moving things have little effect."""
     return np.minimum(cv2.absdiff(a, b), 16).mean()
 
 
@@ -140,7 +140,7 @@ class Tracks:
         self.tracks += [Track(next(self.numbers), box, seconds, looked=seconds - SELDOM) for box in new]
 
     def forget(self, seconds, seen_now):
-        """Drop tracks that have not moved for `STAY` seconds, or `OLD` seconds if `seen_now(track)` is true.
+        """Drop tracks that have not moved for `STAY` seconds, or for `OLD` seconds if `seen_now(track)` is true.
 
         Keep at most `MAX_TRACKS` tracks.
         """
@@ -154,9 +154,9 @@ def alike(a, b):
 
 
 def apart(a, b):
-    """Return how different two boxes are: the distance of their centres, or their difference in size if it is larger.
+    """Return the distance of two boxes' centres, or their difference in size if that is larger.
 
-    The unit is the longest side of the two boxes.
+    Both are measured in units of the longest side of the two boxes.
     """
     side = max(*a[2:], *b[2:], 1)
     x, y = ((p + size / 2 - q - other / 2) / side for p, size, q, other in zip(a[:2], a[2:], b[:2], b[2:]))

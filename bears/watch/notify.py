@@ -1,4 +1,4 @@
-"""Report events: log a line, call a webhook and play a sound. The watch doesn't wait for any of these."""
+"""Report events: log a line, call a webhook and play a sound. None of these delays the watch."""
 
 import queue
 import shutil
@@ -52,7 +52,7 @@ class Progress:
 
 
 class Notifier:
-    """Log each event. Outside of the quiet hours, also send it to the webhook, and play a sound for an alarm."""
+    """Log each event. Outside of the quiet hours, also send the event to the webhook, and play a sound at an alarm."""
 
     def __init__(self, webhook, sound, quiet_hours, about, subject):
         self.webhook, self.sound = webhook and Webhook(webhook), sound
@@ -118,7 +118,7 @@ class Webhook:
             self.events.task_done()
 
     def post(self, event):
-        """Send an event. Return None, or why it failed. Don't read the response's body, since it may be endless."""
+        """Send an event. Return None, or why it failed. The response's body may be endless, so don't read it."""
         try:
             with self.session.post(self.url, json=event, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
                 return None if 200 <= answer.status_code < 300 else f"status {answer.status_code}"
@@ -129,7 +129,7 @@ class Webhook:
         log(f"the webhook did not accept the event{why}: {event.get('event')}, {event.get('time')}")
 
     def close(self):
-        """Wait up to `PATIENCE` seconds until all events are sent, and log how many are lost."""
+        """Wait up to `PATIENCE` seconds for all events to be sent, and log how many are lost."""
         end = time.monotonic() + PATIENCE
         while self.events.unfinished_tasks and time.monotonic() < end:
             time.sleep(0.05)

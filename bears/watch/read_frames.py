@@ -1,9 +1,9 @@
 """Read a film, a camera or a stream for `watch`, in a separate process: `python -m bears.watch.read_frames`.
 
-The first line on stdin is JSON and says what to read. Each byte after it requests one frame. The first line on stdout
-is JSON, too: whether the source could be opened, and the size of its frames. After it, each frame is a `HEAD` and the
-pixels. Damaged or hostile video can crash this process, hang it or use up its memory. For a camera or a stream, `watch`
-then starts a new process.
+The first line on stdin is JSON and says what to read. Each byte after this line requests one frame. The first line on
+stdout is JSON, too: whether the source could be opened, and the size of its frames. Then each frame follows as a `HEAD`
+and its pixels. Damaged or hostile video can crash this process, hang it or use up its memory. If this happens with a
+camera or a stream, `watch` starts a new process.
 """
 
 import faulthandler
@@ -70,7 +70,7 @@ def decode(jpeg):
 
 
 def film(capture, every, wanted):
-    """Yield frames of a film, each with its time in the film. They are about `every` seconds apart, or more."""
+    """Yield frames of a film, each with its time in the film. The frames are at least about `every` seconds apart."""
     rate, latest = capture.get(cv2.CAP_PROP_FPS) or 25, None
     for n in takewhile(lambda n: capture.grab(), count()):
         faulthandler.dump_traceback_later(STUCK, exit=True)
@@ -121,7 +121,7 @@ class Pieces:
 
 
 def listen(wanted):
-    """Set `wanted` for each byte on stdin. Exit when stdin is closed, since `watch` has ended then."""
+    """Set `wanted` for each byte on stdin. When stdin is closed, `watch` has ended, so end this process."""
     while sys.stdin.buffer.read1(1024):
         wanted.set()
     os._exit(0)

@@ -1,6 +1,6 @@
 """Record a watch: all scores, and a folder for each alarm. The oldest records are deleted to save space.
 
-`scores/` has files of JSON lines. The first line of a file says what is watched and how. Each line after it is one pass
+`scores/` has files of JSON lines. The first line of a file says what is watched and how. Each further line is one pass
 of the model. `events/` has a folder for each alarm with the reason (event.json), the crops that were classified, the
 frame with a box, and a clip.
 """
@@ -46,7 +46,7 @@ class Record:
         self.prune()
 
     def add(self, step) -> Path | None:
-        """Record a `Step`. Return the folder of its alarm, or None if it raised no alarm."""
+        """Record a `Step`. Return the folder of its alarm, or None without an alarm."""
         seconds, picture = step.frame
         new = [self.remember(seconds, look) for look in step.looks]
         if picture is not None and not self.about["whole_only"]:
@@ -60,9 +60,9 @@ class Record:
             return None
 
     def remember(self, seconds, look):
-        """Return a pass as an entry for the file of scores and event.json. Also remember it for a later alarm.
+        """Return an entry about a pass for the file of scores. Remember the entry for the event.json of a later alarm.
 
-        If the score is above 0, remember the crop, too.
+        If the pass's score is above 0, remember its crop, too.
         """
         entry = {"seconds": round(seconds, 3), "time": now(), "track": look.track, "score": round(look.score, 4)}
         entry |= {"certainty": look.certainty, "probs": {k: round(p, 4) for k, p in look.probs.items()}}
@@ -73,7 +73,7 @@ class Record:
         return entry
 
     def write_scores(self, entries):
-        """Append entries to the current file of scores. Close the file each time, so that a crash loses nothing."""
+        """Append entries to the current file of scores, and close the file, so that a crash loses nothing."""
         if not entries:
             return
         file, begun = self.file, self.begun
@@ -86,7 +86,7 @@ class Record:
         self.file, self.begun = file, begun
 
     def write_alarm(self, alarm, step):
-        """Write the complete folder of an event, or nothing if the disk is full. Write its clip some seconds later."""
+        """Write the folder of an event, or nothing if the disk is full. The event's clip follows some seconds later."""
         folder = self.folder / "events" / unique_name()
         part = folder.with_name(folder.name + PART)
         try:
@@ -150,8 +150,8 @@ class Record:
     def prune(self, newest=None):
         """Delete the oldest events and files of scores until the rest takes at most `max_bytes`.
 
-        Keep the event `newest` (default: the latest) and the current file of scores. The time of a file's last change
-        decides how old it is, not the time in its name, since the clock may have been wrong.
+        Keep the event `newest` (default: the latest) and the current file of scores. A file's age is the time since its
+        last change. The time in its name isn't used, since the clock may have been wrong.
         """
         for part in [*self.folder.glob(f"events/{NAME}{PART}"), *self.folder.glob(f"events/{NAME}/{PART_CLIP}")]:
             delete_old(part)
@@ -186,7 +186,7 @@ def delete(path):
 
 
 def delete_old(part):
-    """Delete an unfinished file or folder of a watch that was killed. Keep it if another watch may still write it."""
+    """Delete an unfinished file or folder if it is older than `STALE` seconds, so that no watch is still writing it."""
     with suppress(OSError):
         if time.time() - part.stat().st_mtime > STALE:
             delete(part)
@@ -205,7 +205,7 @@ def append(file, lines):
 
 
 def unique_name():
-    """Return the current time as a name. Such names sort by time."""
+    """Return the current time as a file name, so that sorting by name sorts by time."""
     return datetime.now().strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
 
 
@@ -258,7 +258,7 @@ def write_clip(file, frames):
 
 
 def can_be_played(film):
-    """Return whether a video file is complete. OpenCV doesn't report a full disk when it writes a file."""
+    """Return whether a video file is complete. It may not be, since OpenCV doesn't report a full disk."""
     capture = cv2.VideoCapture(os.path.abspath(film), cv2.CAP_FFMPEG)
     shown, promised = sum(iter(capture.grab, False)), capture.get(cv2.CAP_PROP_FRAME_COUNT)
     capture.release()

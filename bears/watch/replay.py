@@ -1,4 +1,4 @@
-"""Apply the rule of the alarm to recorded scores again, and print its decisions with the old or other settings."""
+"""Apply the rule of the alarm to recorded scores again, with the same or other settings, and print its decisions."""
 
 import json
 import math
@@ -17,7 +17,7 @@ NEAREST = 5  # how many tracks with the highest medians are printed
 def replay(folder, labels=None, threshold=None):
     """Print the rule's decisions for each watch in a folder.
 
-    `labels` are the classes that raise an alarm. The watch's own settings are the default for `labels` and `threshold`.
+    `labels` are the classes that raise an alarm. The recorded watch's own settings are the default.
     """
     told = None
     for entry in read(folder):
@@ -33,7 +33,7 @@ def replay(folder, labels=None, threshold=None):
 
 
 def read(folder):
-    """Yield the entries in all files of scores, from the first one that describes a watch. Skip incomplete lines.
+    """Yield the entries in all files of scores. Skip incomplete lines, and lines before the first head of a watch.
 
     Raises `WatchError` for a line that isn't from `watch`.
     """
@@ -115,7 +115,7 @@ class Replay:
         print_line(f"{about['source']}, since {about['time']}: alarm for {' or '.join(labels)}, threshold {threshold}")
 
     def add(self, look):
-        """Add a pass. When the next frame begins, apply the rule to all passes over the frame before it."""
+        """Add a pass. If it belongs to a new frame, first apply the rule to all passes over the frame before it."""
         if self.classes - set(look["probs"]):
             raise WatchError(f"The record of {look['time']} has other classes than its watch, so it can't be replayed.")
         if self.step and look["seconds"] != self.step[0]["seconds"]:

@@ -11,7 +11,7 @@ WHOLE_FRAME = 0  # the number of its track
 
 
 class Schedule:
-    """Alternate between the most suspicious track and the most urgent one. Urgency is waiting time times size."""
+    """Choose the most suspicious track and the most urgent track alternately. Urgency is waiting time times size."""
 
     def __init__(self):
         self.asked = deque(maxlen=MOST)  # the times of the latest passes

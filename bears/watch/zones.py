@@ -11,13 +11,13 @@ Zone = tuple[float, float, float, float]  # left, top, width and height in fract
 
 
 def in_pixels(zone: Zone, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return a zone's left, top, right and bottom in pixels. This box contains every pixel that the zone touches."""
+    """Return the box of a zone in pixels: left, top, right, bottom. It contains every pixel that the zone touches."""
     x, y, w, h = zone
     return floor(x * width), floor(y * height), min(width, ceil((x + w) * width)), min(height, ceil((y + h) * height))
 
 
 def mask_of(zones: Sequence[Zone], width: int, height: int) -> np.ndarray:
-    """Return a mask (h, w) for a picture of this size. It is true for pixels to ignore."""
+    """Return a mask (h, w) for a picture of this size, with True for pixels to ignore."""
     mask = np.zeros((height, width), bool)
     for zone in zones:
         left, top, right, bottom = in_pixels(zone, width, height)

@@ -13,8 +13,9 @@ LONGEST = 640  # pixels of the heatmap's longer side
 def answer_first(predict: Callable, examples: Iterable[tuple], facts: dict) -> dict:
     """Return the answer that bears/web/page.js shows at the start, about the first example with a sure answer.
 
-    If no answer is sure, it is about the last example. If there are no examples, return an empty dict. `predict` is the
-    method of `LearnerProcess`. `examples` are pairs of a URL and a file. In the answer, `map` is a JPEG or None.
+    If no answer is sure, return the answer about the last example. If there are no examples, return an empty dict.
+    `predict` is the method of `LearnerProcess`. `examples` are pairs of a URL and a file. In the answer, `map` is a
+    JPEG or None.
     """
     answer = {}
     for address, file in examples:
