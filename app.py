@@ -50,9 +50,9 @@ from bears.model.metadata import read_facts
 
 
 def create_demo(model, trust=False, strictness=1.0, place=None):
-    """Return a `gr.Blocks` that serves the model in the file `model`.
+    """Return the app for the model file `model`, as a `gr.Blocks`.
 
-    If `trust` is true, also open a pickle that can run code. `place` is the folder or data set for feedback, or None.
+    If `trust` is true, also open a model that can run code. `place` is the folder or data set for feedback, or None.
     """
     facts = read_facts(model)
     says = wording.invitation(facts)
@@ -84,7 +84,7 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
         return (wording.shown_probs(probs, certainty, limits), each), verdict, heatmap, certainty
 
     def classify_frame(photo):
-        """Classify one camera frame. Skip the heatmap and the log line, since several frames arrive each second."""
+        """Classify one camera frame. Several frames arrive each second, so skip the heatmap and the log line."""
         probs, certainty, _, limits, _ = ask(photo, explain=False)
         return wording.frame_answer(probs, certainty, facts, limits)
 
@@ -111,7 +111,7 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
 
 
 def serve(demo, args):
-    """Start the server, then load the model. Photos sent before the model is loaded wait. Raises `ExportError`."""
+    """Start the server, then load the model. Photos wait until the model is loaded. Raises `ExportError`."""
     end_in_order(STOP_SIGNALS)
     demo.learn.start()
     try:

@@ -84,7 +84,7 @@ def get_dls(files, splitter, item_tfms, batch_tfms=None, bs=64):
 
 
 def train_lesson(files, groups, args):
-    """Train as the lesson does, and return the `Result` on its validation photos, or with --folds on all photos."""
+    """Train like the lesson. Return the `Result` for the validation photos, or with --folds for all photos."""
     if args.lesson == "lecture":  # the lecture adds augmentation a week later
         item_tfms, batch_tfms, valid_pct = Resize(128), None, 0.3
     else:
@@ -110,7 +110,7 @@ def fine_tune(learn):
 
 
 def train_default(files, groups, args):
-    """For each fold, train a head on the other folds and test it. Then train the exported head on all photos."""
+    """Test each fold with a head trained on the other folds. Then train the exported head on all photos."""
     folds = split_into_folds(files, groups, args)
     dls = get_dls(files, IndexSplitter(folds[0][1]), item_tfms=Resize(input_size(args.arch)), bs=16)
     # LINEAR_HEAD: fastai's options for a head of average pooling and one linear layer.

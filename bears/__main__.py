@@ -1,4 +1,4 @@
-"""Run a command in the virtual environment `.venv`. The first run creates it. You only need Python.
+"""Run a command in a virtual environment. The first run creates the environment in `.venv`. You only need Python.
 
 python3 -m bears app         # serve the model as a web app; add options at the end: python3 -m bears app --share
 python3 -m bears collect     # download photos of your own classes
@@ -15,7 +15,8 @@ python3 -m bears licences    # write docs/licences.md, the list of all licences
 python3 -m bears test        # run the tests
 python3 -m bears --version   # print the version
 
-After `pip install .`, type `bears app` instead. It runs in the environment into which pip installed it.
+After `pip install .`, you can type `bears app` instead of `python3 -m bears app`. The command `bears` runs in the
+environment in which pip installed it.
 """
 
 from bears import __version__
@@ -85,7 +86,7 @@ def fingerprint():
 
 
 def works(*command):
-    """Return whether a program in `.venv` runs. An upgrade of the system's Python may have broken it."""
+    """Return whether a program in `.venv` runs. An upgrade of the system's Python can break `.venv`."""
     try:
         return call(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
     except OSError:
@@ -93,7 +94,7 @@ def works(*command):
 
 
 def call(*command, **kwargs):
-    """Call `subprocess.run` in a new session. Ctrl-C then only reaches this process, which ends its child."""
+    """Call `subprocess.run` in a new session, so that Ctrl-C only reaches this process, which ends the program."""
     return subprocess.run(command, start_new_session=True, **kwargs)
 
 
@@ -145,7 +146,7 @@ def install(requirements):
 
 
 def has_torch(env):
-    """Return whether PyTorch's own package index answers and has the locked versions. `env` are uv's variables."""
+    """Return whether PyTorch's package index has the versions in requirements.lock. `env` has uv's variables."""
     timeouts = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": str(INDEX_TIMEOUT)}
     command = [*UV, "install", *INTO, "--dry-run", "--reinstall", "--no-deps", "torch", "torchvision"]
     try:
@@ -157,7 +158,7 @@ def has_torch(env):
 def pip_settings():
     """Return pip's settings for mirrors and proxies as environment variables for uv.
 
-    Another variable makes uv trust the system's certificates.
+    The variable `UV_SYSTEM_CERTS` makes uv trust the system's certificates.
     """
     told = call(PYTHON, "-m", "pip", "config", "list", stdout=subprocess.PIPE, text=True).stdout
     # pip lists environment variables first. Reversed, they replace the values of configuration files.
@@ -176,7 +177,7 @@ def version():
 
 
 def installed():
-    """Start the command `bears`, if pip has installed this package."""
+    """Run the command `bears`, which exists after `pip install .`."""
     begin()
     main(sys.argv[1:], here=True)
 
@@ -211,7 +212,7 @@ def start_here(name, *args):
 
 
 def start(name, *args):
-    """Run a command in `.venv`. Install the packages that it needs first."""
+    """Run a command in `.venv`, after installing the packages that the command needs."""
     requirements, command = COMMANDS[name]
     if not is_set_up(requirements):
         ask([*command, *args])
@@ -225,14 +226,14 @@ def start(name, *args):
 
 
 def ask(command):
-    """Let a program check its options or print its help, before packages are installed for minutes."""
+    """Let a program check its options or print its help before installing packages, which takes minutes."""
     code = call(sys.executable, *command, cwd=ROOT, env={**os.environ, ONLY_OPTIONS: "1"}).returncode
     if code != ACCEPTED:
         sys.exit(code)
 
 
 def run(command, folder=ROOT):
-    """Replace this process with the program. Windows can't do that, so wait for the program there."""
+    """Replace this process with the program. On Windows, start the program and wait for it."""
     if sys.platform != "win32":
         os.chdir(folder or ".")
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the program unblocks Ctrl-C in `begin`

@@ -47,7 +47,7 @@ def begin(parse_args=None) -> None:
 
 @contextmanager
 def one_at_a_time(file: str, waiting: str = "") -> Iterator[None]:
-    """Lock a file during the `with` block. If another process has locked it, print `waiting` and wait."""
+    """Lock a file during the `with` block. If another process has locked the file, print `waiting` and wait."""
     with open(file, "rb") as lock:
         with suppress(OSError):  # some network drives can't lock
             wait_for(lock, waiting)
@@ -55,7 +55,7 @@ def one_at_a_time(file: str, waiting: str = "") -> Iterator[None]:
 
 
 def wait_for(lock: IO, waiting: str) -> None:
-    """Lock an open file. If another process has locked it, print `waiting` and wait. On Windows, do nothing."""
+    """Lock an open file. If another process has locked the file, print `waiting` and wait. On Windows, do nothing."""
     if not fcntl:
         return
     try:
@@ -103,7 +103,7 @@ def add_trust(parser: argparse.ArgumentParser, where="this computer") -> None:
 
 
 def parse_silently(parse_args):
-    """Parse the options without printing. Exit after --help. Ignore errors, which the first process reports."""
+    """Parse the options without printing. Exit after --help. Ignore wrong options, since process 0 reports them."""
     try:
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
             parse_args()
@@ -113,7 +113,7 @@ def parse_silently(parse_args):
 
 
 def end_at_once(signum, frame):
-    """Exit on Ctrl-C during imports. A `KeyboardInterrupt` could turn into another exception there."""
+    """Exit on Ctrl-C during imports. The importing code could turn a `KeyboardInterrupt` into another exception."""
     delete_private()
     os._exit(128 + signum)
 
@@ -129,7 +129,7 @@ def end_in_order(stops=()) -> None:
 def ends_in_words(program: str, kept="") -> Iterator[None]:
     """Exit with a sentence, not a traceback, after a `BearsError` or Ctrl-C in the `with` block.
 
-    The sentence starts with `program`. After Ctrl-C it ends with `kept`, which says what was kept.
+    The printed sentence starts with the name `program`. After Ctrl-C, it ends with the text `kept`.
     """
     try:
         end_in_order()
@@ -170,7 +170,7 @@ def no_page(e: Exception) -> str:
 def prepare_gradio(program="app.py") -> None:
     """Set the environment variables that Gradio reads when it is imported.
 
-    Values that a host has set stay, except for `GRADIO_TEMP_DIR`.
+    Keep the variables that are set already, except for `GRADIO_TEMP_DIR`.
     """
     try:
         os.environ["GRADIO_TEMP_DIR"] = private_folder()
@@ -187,9 +187,9 @@ def prepare_gradio(program="app.py") -> None:
 
 
 def private_folder():
-    """Create a folder for visitors' photos that only this user can read. It is deleted when the program ends.
+    """Create a folder for visitors' photos that only this user can read. Delete the folder when the program ends.
 
-    If a host has set `GRADIO_TEMP_DIR`, the new folder is inside that folder. Gradio's default is one folder for all
+    If `GRADIO_TEMP_DIR` is set, create the new folder inside that folder. Gradio's default folder is the same for all
     users of a machine, but only the first user may write to it.
     """
     import tempfile  # here, since Ctrl-C shows a traceback until `begin` has run
@@ -206,7 +206,7 @@ def private_folder():
 
 
 def hold(folder):
-    """Lock a folder until this process ends, even by a crash. Return a file descriptor, or None without a lock."""
+    """Lock a folder until this process ends. Return a file descriptor, or None if the folder can't be locked."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:  # deleted, or on Windows, where folders can't be opened

@@ -1,6 +1,6 @@
 """Train one model in several processes (`accelerate launch train.py …`) with fastai's distributed training.
 
-Without `accelerate launch` there is one process. Then this module has no effect, and doesn't import accelerate.
+Without `accelerate launch` there is only one process, so this module has no effect and doesn't import accelerate.
 """
 
 import os
@@ -25,8 +25,8 @@ GRACE_PERIOD = 5  # seconds that a failed process waits, so that process 0 can p
 def processes() -> Iterator[None]:
     """Connect the processes of `accelerate launch` during the `with` block. Only process 0 prints.
 
-    If another process fails, it waits `GRACE_PERIOD` seconds before it prints the error. Usually process 0 fails in the
-    same way and prints the error first. The launcher then ends all processes, so the error is printed once.
+    If any process except 0 fails, it waits `GRACE_PERIOD` seconds before it prints the error. Usually process 0 fails
+    in the same way and prints the error first. The launcher then ends all processes, so the error is printed once.
     """
     init_processes()
     try:
@@ -66,7 +66,7 @@ def init_processes():
 
 
 def broadcast(self, idxs, rank):
-    """Return the order of photos that process `rank` chose. This replaces fastai's method, which needs GPUs."""
+    """Return the order of photos that process `rank` chose. fastai's own method for this needs GPUs."""
     box = [idxs]
     torch.distributed.broadcast_object_list(box, rank)
     return box[0]
@@ -86,7 +86,7 @@ def training(learn):
 
 
 def batch_size(bs: int) -> int:
-    """Return the batch size of each process if they share a batch of `bs` photos. Batch norm needs at least 2."""
+    """Return the batch size of each process if all share a batch of `bs` photos: at least 2, as batch norm needs."""
     return max(2, bs // WORLD_SIZE)
 
 

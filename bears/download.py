@@ -1,7 +1,8 @@
 """Download search results and photos from the web, with limits on seconds, bytes and pixels.
 
-No address, redirect or name server can make it read from your own network (server-side request forgery, SSRF). Each
-new connection is closed if its IP address is not public. If a proxy is set (`HTTPS_PROXY`), the proxy must check this.
+No address, redirect or name server can make a download read from your own network (server-side request forgery, SSRF).
+Each new connection is closed if its IP address is not public. If you set a proxy (`HTTPS_PROXY`), the proxy must check
+IP addresses itself.
 """
 
 import contextlib
@@ -32,11 +33,11 @@ USER_AGENT = f"bears-lesson-2/1.0 (https://course.fast.ai/Lessons/lesson2.html) 
 
 
 def fetch_photos(web: "Web", wanted: Iterable[dict], shrink: Callable, patience=60) -> Iterator[tuple]:
-    """Download several photos at a time. Yield a pair for each dict of `wanted`, in the same order.
+    """Download several photos at a time. Yield each dict of `wanted`, with the result or error of `fetch_photo`.
 
-    Each dict has a `url` and, if it is known, the `sha256` of the file. A pair is the dict, and either the result of
-    `fetch_photo` or its `DownloadError`. `shrink` converts the bytes of a file to the bytes of a small photo, or raises
-    `PhotoError`. `patience` is how many seconds to wait for a busy server.
+    A dict of `wanted` has the `url` of a file and, if it is known, the `sha256`. They are yielded in order. `shrink`
+    converts the bytes of a file to the bytes of a small photo, or raises `PhotoError`. `patience` is how many seconds
+    to wait for a busy server.
     """
 
     def attempt(item):
@@ -56,7 +57,7 @@ def fetch_photos(web: "Web", wanted: Iterable[dict], shrink: Callable, patience=
 
 
 def fetch_photo(web, url, shrink, sha256=None, patience=60):
-    """Download the file at `url`. Return its SHA-256, and the bytes of the small photo that `shrink` returns.
+    """Download the file at `url`. Return the file's SHA-256, and the bytes of the small photo that `shrink` makes.
 
     Raises `DownloadError` if the download fails, the file's SHA-256 is not `sha256`, or the file is not a photo.
     """
@@ -71,9 +72,9 @@ def fetch_photo(web, url, shrink, sha256=None, patience=60):
 
 
 class Web(requests.Session):
-    """Download files from public addresses only, or from a pair (IP address, port) in `allowed`.
+    """Download files only from public IP addresses, and from each pair (IP address, port) in `allowed`.
 
-    A download may take `seconds` in total. `pauses` are the seconds before the second, third and fourth try.
+    A download may take `seconds` in total. `pauses` are the seconds to wait before the second, third and fourth try.
     """
 
     timeout = (10, 10)  # seconds to connect, and to wait for more bytes
@@ -92,10 +93,10 @@ class Web(requests.Session):
         super().close()
 
     def fetch(self, url: str, params=None, patience=60) -> bytes:
-        """Return the bytes of the file at `url`, up to `MAX_BYTES`. Several threads may call this at once.
+        """Return the bytes of the file at `url`, up to `MAX_BYTES`. Several threads may call this method at once.
 
-        If the server doesn't answer, try again. If it says how long to wait, all threads wait, up to `patience`
-        seconds. Raises `DownloadError`, or `TryLater` if the last try fails, too.
+        If the server doesn't answer, try again. If a server says how long to wait, all threads wait for it, up to
+        `patience` seconds. Raises `DownloadError`, or `TryLater` if the last try fails, too.
         """
         left = patience
         for pause in self.pauses:
@@ -139,7 +140,7 @@ class Web(requests.Session):
     def agree(self, host, busy, patience):
         """Return how many seconds to wait for a busy host. All threads share one pause, which is printed once.
 
-        Raises `busy` if the pauses for this host would add up to more than `patience` seconds.
+        Raises the error `busy` if the pauses for a host would add up to more than `patience` seconds.
         """
         with self.agreeing:
             now, (end, waited) = time.monotonic(), self.pauses_of.get(host, (0, 0))
@@ -156,7 +157,7 @@ class Web(requests.Session):
 def seconds_to_wait(resp):
     """Return how many seconds a busy server asks to wait in its Retry-After header, a number or a date.
 
-    Without the header, return `TOO_MANY` for status 429, and None for other statuses.
+    Without a Retry-After header, return `TOO_MANY` for status 429, and None for other statuses.
     """
     try:
         seconds = Retry().get_retry_after(resp.raw)
@@ -166,9 +167,9 @@ def seconds_to_wait(resp):
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Let `requests` connect to public addresses only, or to a pair (IP address, port) in `allowed`.
+    """Let `requests` connect only to public IP addresses, and to each pair (IP address, port) in `allowed`.
 
-    If `allowed` is None, let it connect to any address. The headers of a response must arrive within `seconds`. Up to
+    If `allowed` is None, allow all addresses. The headers of a response must arrive within `seconds`. Up to
     `connections` connections to each server stay open.
     """
 

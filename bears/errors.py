@@ -2,13 +2,14 @@
 
 
 class BearsError(Exception):
-    """Report an expected error, such as a missing file. Programs print its message without a traceback."""
+    """Report an expected error, such as a missing file. Programs print only the message, without a traceback."""
 
 
 class PhotoError(BearsError):
     """Report a photo that can't be used.
 
-    `reason` says why, without a full stop. `hint` is a sentence that tells a visitor of the app what to do.
+    `reason` says why the photo can't be used, without a full stop. `hint` is a sentence that tells a visitor of the app
+    what to do.
     """
 
     def __init__(self, reason, hint=""):
@@ -66,7 +67,7 @@ class DownloadError(BearsError):
 
 
 class TryLater(DownloadError):
-    """Report a server that is busy or doesn't answer. `wait` is how many seconds it asks you to wait, or None."""
+    """Report a server that is busy or doesn't answer. `wait` is how many seconds the server asks for, or None."""
 
     def __init__(self, message, wait=None):
         super().__init__(message)

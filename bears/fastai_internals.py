@@ -1,6 +1,6 @@
 """Use private names of fastai, which a new version may change.
 
-tests/test_private_names.py fails if a version of fastai doesn't have all of these names.
+tests/test_private_names.py fails if a version of fastai doesn't have one of these private names.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from fasttransform import Transform
 
 
 def set_batch_types(dl: TfmdDL, n_inp: int, *types: type) -> None:
-    """Set the number of inputs of a batch, and their types. Otherwise fastai would load photos to find them out."""
+    """Set the number of inputs of a batch, and the types in a batch. Otherwise, fastai loads photos to find both."""
     dl._n_inp, dl._types = n_inp, {tuple: list(types)}
 
 

@@ -19,7 +19,7 @@ MODEL = HOME / "export.pkl"
 
 
 def export_file(name: str) -> Path:
-    """Return the path of an export: `name` itself or, if `name` is a folder, `export.pkl` in it."""
+    """Return the path of an export. If `name` is a folder, return the path of export.pkl in this folder."""
     return Path(name, "export.pkl") if os.path.isdir(name) else Path(name)
 
 
@@ -36,7 +36,7 @@ def version_of(model: Path) -> str:
 def check_writable(folder: Path, option="--out") -> None:
     """Create a folder and check that files can be written to it, before hours of work.
 
-    Raises `ExportError`. Its message names `option`, the command's option for choosing another folder.
+    Raises `ExportError`. The error message tells the user to choose another folder with the option `option`.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -49,14 +49,14 @@ def check_writable(folder: Path, option="--out") -> None:
 
 
 def write_whole(file: Path, data: bytes) -> None:
-    """Write `data` to a temporary file and move it to `file`, so `file` is never incomplete. Raises `ExportError`."""
+    """Write bytes to a temporary file and rename it, so that `file` is never incomplete. Raises `ExportError`."""
     with whole(file) as part:
         part.write(data)
 
 
 @contextmanager
 def whole(file: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file for writing bytes. After the `with` block, move it to `file`. Raises `ExportError`."""
+    """Open a temporary file for writing bytes, and rename it to `file` after the `with` block. Raises `ExportError`."""
     # The random name and the mode "x" ensure that no file or link of the user is overwritten.
     part = Path(file).with_name(f".{uuid4().hex}.part")
     try:

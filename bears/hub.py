@@ -16,7 +16,7 @@ def check_repo(name: str) -> None:
 
 
 def data_set(place: str) -> str:
-    """Return USER/NAME from `hf://datasets/USER/NAME`. Raises `ExportError` if `place` is anything else."""
+    """Return USER/NAME from `hf://datasets/USER/NAME`. Raises `ExportError` if `place` is not a data set."""
     from huggingface_hub.errors import HFValidationError
 
     name = place.removeprefix(DATA_SETS) if place.startswith(DATA_SETS) else ""

@@ -35,7 +35,7 @@ def list_photos(folder: Path, tell: Callable[[str], None] | None = None) -> list
 
 
 def list_names(folder: Path, tell: Callable[[str], None] | None = None) -> list[str]:
-    """Return the result of `list_photos` as strings. For 100,000 photos, Path objects would double the time."""
+    """Return the result of `list_photos` as strings. Path objects for 100,000 photos would take twice as long."""
     system = []
     photos = sorted(find(Path(folder), system), key=lambda name: name.split(os.sep))
     count = len(list(islice((photo for place in system for photo in find_readable(place)), COUNTED))) if tell else 0
@@ -47,7 +47,7 @@ def list_names(folder: Path, tell: Callable[[str], None] | None = None) -> list[
 
 
 def find(folder: Path, system: list[Path]) -> Iterator[str]:
-    """Yield the photos in a folder and its subfolders. Skip `SYSTEM_FOLDERS`, and add their paths to `system`."""
+    """Yield the photos in a folder and its subfolders. Skip `SYSTEM_FOLDERS`, but list their paths in `system`."""
     folders, links, searched = [folder], [], set()
     while folders or links:  # follow links last, so that a photo is listed by its real path if possible
         place = folders.pop() if folders else links.pop(0)
@@ -65,7 +65,7 @@ def find(folder: Path, system: list[Path]) -> Iterator[str]:
 
 
 def visible_entries(folder):
-    """Return the entries of a folder that are not hidden, sorted by name. Raises `DataError` if it can't be read."""
+    """Return the entries of a folder that aren't hidden, sorted by name. If it can't be read, raise `DataError`."""
     try:
         with os.scandir(folder) as entries:
             return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)

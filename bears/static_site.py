@@ -57,7 +57,7 @@ def find_site(export: Path, folder: Path = SITE) -> dict[str, Path]:
 
 
 def routes(export: Path) -> list[Mount]:
-    """Return a route that serves the offline version of `export`. The list is empty if none is built."""
+    """Return a list with the route of the offline version of `export`, or an empty list if you haven't built it."""
     files = find_site(export)
     return [Mount("/offline", OfflineVersion(SITE, files))] if files else []
 

@@ -21,12 +21,12 @@ def printable(text: str) -> str:
 
 
 def print_line(text: str) -> None:
-    """Print a line at once. Its names of files and classes may contain any character."""
+    """Print a line at once, with escapes for characters that a terminal doesn't show."""
     print(printable(text), flush=True)
 
 
 def as_typed(path: Path | str) -> str:
-    """Quote a path for a command line in bash, or in a Windows shell if this is Windows."""
+    """Quote a path so that you can paste it into a command: in bash, or on Windows in its shells."""
     text = f"./{path}" if str(path).startswith("-") else str(path)
     if os.name == "nt":
         return subprocess.list2cmdline([text])
@@ -55,7 +55,7 @@ def from_cells(row: Mapping) -> dict:
 
 
 def read_table(file: Path) -> list[dict]:
-    """Return the rows of a CSV file. Raises `OSError`, `csv.Error`, and `ValueError` if it is not UTF-8."""
+    """Return the rows of a CSV file. Raises `OSError`, `csv.Error`, or `ValueError` if the file is not UTF-8."""
     with open(file, newline="", encoding="utf-8-sig") as f:  # Excel writes a byte order mark
         return list(map(from_cells, csv.DictReader(f)))
 

@@ -19,7 +19,7 @@ as_content = GradioMCPServer.postprocess_output_data
 
 
 def ask_for_data(server, schema):
-    """Replace Gradio's `simplify_filedata_schema`. The new schema says which kinds of addresses the app opens."""
+    """Replace Gradio's `simplify_filedata_schema`, so that the schema says which addresses of photos the app opens."""
     simple, positions = as_schema(server, schema)
     for photo in simple["properties"].values():
         photo["format"] = FORMAT

@@ -24,8 +24,8 @@ MAX_BATCH = 4  # a larger batch is no faster on two cores and takes more memory
 class Predictor:
     """Classify photos in batches. Any number of threads may call `predict`.
 
-    Only one thread uses the model. Its next batch is all photos that are waiting, up to `MAX_BATCH`. A single photo
-    never waits until a batch is full. Photos that arrive before the model is loaded wait for it.
+    Only one thread uses the model. A batch has all photos that are waiting, up to `MAX_BATCH`. A single photo never
+    waits for others to fill a batch. All photos wait until the model is loaded.
     """
 
     def __init__(self, file, trust=False, strictness=1.0):
@@ -77,7 +77,7 @@ class Predictor:
 
 
 def answer_all(answers, model, photos):
-    """Classify photos and set the results of the Futures `answers`. If the model fails, set its exception."""
+    """Classify photos and put the results into the Futures `answers`. If the model fails, put its exception there."""
     try:
         for answer, result in zip(answers, model.ask(photos), strict=True):
             answer.set_result(result)

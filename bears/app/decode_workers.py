@@ -1,6 +1,7 @@
 """Open photos in worker processes, which don't import torch and can be stopped at any time.
 
-A hostile photo can crash a decoder, or take much time or memory. In a worker, it only blocks one core for seconds.
+A hostile photo can crash a decoder, or take much time or memory. In a worker process, such a photo only blocks one core
+for a few seconds.
 """
 
 import contextlib
@@ -58,12 +59,12 @@ class DecodeWorkers:
 
 
 class DecodeWorker:
-    """Run one worker process. If it has ended, `start` starts it again."""
+    """Run one worker process. The method `start` starts the process again if it has ended."""
 
     process = None
 
     def start(self):
-        """Start the process if it isn't running. Raises `OSError` if that fails."""
+        """Start the process if it isn't running. Raises `OSError` if the process can't start."""
         if self.process and self.process.poll() is not None:
             self.close()
         if not self.process:
@@ -84,7 +85,7 @@ class DecodeWorker:
         raise PhotoError("Opening this photo failed", "Please send it again, or a smaller copy.")
 
     def ask(self, file, options):
-        """Return the worker's answer, a dict and the pixels. The dict is empty if the process has ended."""
+        """Return the worker's answer, a dict and the pixels. The dict is empty if the worker has ended."""
         try:
             self.process.stdin.write(json.dumps([str(file), options]).encode() + b"\n")
             self.process.stdin.flush()
@@ -95,7 +96,7 @@ class DecodeWorker:
         return head, self.process.stdout.read(3 * width * height)
 
     def close(self):
-        """Stop the process, if there is one."""
+        """Stop the worker process if it is running."""
         if self.process:
             with contextlib.suppress(OSError), self.process as process:
                 process.kill()

@@ -2,7 +2,7 @@
 
 `counts.csv` says how often the app gave each answer (bears/app/counts.py). `answers.csv` has one row per feedback,
 without photos or IP addresses. `unreviewed` has visitors' photos in one folder per label, and a metadata.csv. Training
-refuses `unreviewed` until the host has reviewed it with `python3 -m bears clean`.
+refuses the photos in `unreviewed` until you have reviewed them with `python3 -m bears clean`.
 """
 
 import csv
@@ -44,9 +44,9 @@ NO_ROOM = "Thank you. There was no space to keep your feedback."
 
 
 def create_feedback(place: str | None, model: Path, facts: dict) -> "Feedback | NoFeedback":
-    """Return a `Feedback` that stores feedback in `place`, the value of --feedback. If it is None, return `NoFeedback`.
+    """Return a `Feedback` that stores feedback in `place`, or a `NoFeedback` if `place` is None.
 
-    If feedback can't be stored there, exit with a sentence that says why.
+    `place` is the value of the option --feedback. If feedback can't be stored in `place`, exit with a message.
     """
     if not place:
         return NoFeedback()
@@ -154,12 +154,12 @@ class Feedback(NoFeedback):
         }
 
     def has_room(self):
-        """Return whether one more photo may be stored: `MAX_PHOTOS` isn't reached, and enough of the disk is free."""
+        """Return whether one more photo may be stored, by the limit `MAX_PHOTOS` and the free space on the disk."""
         free = shutil.disk_usage(self.folder).free
         return free > RESERVE and len(list_photos(self.folder / UNREVIEWED)) < MAX_PHOTOS
 
     def write(self, row, photo):
-        """Add a feedback's `row` to answers.csv. If it has a photo, write the photo and add it to metadata.csv.
+        """Add `row` to answers.csv. If `photo` is not None, write the photo and add a row to metadata.csv.
 
         Raises `OSError` or `ExportError`.
         """
@@ -175,7 +175,7 @@ class Feedback(NoFeedback):
         append(answers, ANSWERS, row)
 
     def undo(self, name):
-        """Delete the feedback with the id `name`, which only its visitor knows. Return a dict as `give` does."""
+        """Delete the feedback with the id `name`, which only the visitor knows. Return a dict like that of `give`."""
         forgotten = isinstance(name, str) and len(name) == 32 and name.isalnum() and self.forget(name)
         says = "Taken back: nothing of it is kept." if forgotten else "There is nothing to take back."
         return {"id": None, "kept": False, "says": says}
@@ -213,7 +213,7 @@ def make_private(folder):
 
 
 def check_labels(classes):
-    """Return the classes as a list. Raises `ExportError` if there are none, or if a class can't name a folder."""
+    """Return the classes as a list. Raises `ExportError` if a class can't name a folder, or if there is no class."""
     for label in classes:
         if label in ("", ".", "..") or Path(label).name != label or "\\" in label or "\0" in label:
             raise ExportError(
@@ -225,7 +225,7 @@ def check_labels(classes):
 
 
 def append(file, columns, row):
-    """Add a row to a CSV file. If that fails, remove what was written of the row. Raises `OSError`."""
+    """Add a row to a CSV file. If writing fails, remove the incomplete row and raise `OSError`."""
     size = file.stat().st_size if file.exists() else 0
     try:
         with file.open("a", newline="", encoding="utf-8") as f:
@@ -239,7 +239,7 @@ def append(file, columns, row):
 
 
 def drop(file, columns, unwanted):
-    """Remove the rows of a CSV file for which `unwanted(row)` is true. Return whether any were removed."""
+    """Remove the rows of a CSV file for which `unwanted(row)` is true. Return whether any row was removed."""
     if not file.is_file():
         return False
     rows = read_table(file)
@@ -250,7 +250,7 @@ def drop(file, columns, unwanted):
 
 
 def visitor(request):
-    """Return a request's sender as a pair: the IP address, and behind a proxy also the session, else an empty text."""
+    """Return a request's sender, a pair (IP address, session). The session is empty unless a proxy is in between."""
     scope = request.request.scope if request and request.request else {}
     return scope.get("asker") or (address(scope), "")
 
@@ -258,14 +258,14 @@ def visitor(request):
 class Visitors:
     """Count the feedback of the last hour and the stored photos, per visitor and per IP address, in memory only.
 
-    Usually each IP address is a visitor. Behind a proxy that hides its clients' IP addresses, each session is one.
+    Usually each IP address is a visitor. Behind a proxy that hides IP addresses, each session is a visitor.
     """
 
     def __init__(self):
         self.times, self.kept, self.lock = {}, {}, threading.Lock()
 
     def may_speak(self, who, session=""):
-        """Return whether a visitor may give feedback now. If so, count one more feedback."""
+        """Return whether a visitor may give feedback now. If the answer is yes, count this feedback."""
         limits = {(who, session): PER_HOUR, (who,): PER_HOUR_OF_A_PROXY, (): ALL_PER_HOUR}
         now = time.monotonic()
         with self.lock:
@@ -292,7 +292,7 @@ class Visitors:
 
 
 def remember(memory, key, new):
-    """Return the value of a key, and move the key to the end of the dict. If it is missing, add it with `new`."""
+    """Return the value of a key, and move the key to the end of the dict. A missing key gets the value `new`."""
     memory[key] = memory.pop(key, new)
     return memory[key]
 

@@ -35,7 +35,7 @@ class Uploads:
         threading.Thread(target=self.connect, daemon=True).start()
 
     def connect(self):
-        """Start a `CommitScheduler`. Try again every minute until the Hub can be reached."""
+        """Start the `CommitScheduler`. If the Hub can't be reached, try again every minute."""
         from huggingface_hub import CommitScheduler
 
         where = {"repo_id": self.name, "repo_type": "dataset", "folder_path": self.folder, "path_in_repo": self.run}
@@ -47,7 +47,7 @@ class Uploads:
                 time.sleep(AGAIN)
 
     def push(self, seconds=60):
-        """Commit new files now. Return whether this succeeded within `seconds`."""
+        """Commit new files now. Return whether the commit succeeded within `seconds`."""
         if not self.scheduler:
             return False
         try:
@@ -69,7 +69,7 @@ class Uploads:
             self.scheduler.api.delete_file(path, repo_id=self.name, repo_type="dataset")
 
     def close(self):
-        """Commit new files before the app ends. If that fails or takes too long, print where the files are."""
+        """Commit new files before the app ends. If the commit fails or takes too long, print where the files are."""
         if self.push(AT_THE_END):
             shutil.rmtree(self.folder, ignore_errors=True)
         else:

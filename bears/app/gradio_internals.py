@@ -17,7 +17,7 @@ def queue_of(blocks):
 
 
 def unanswered(queue):
-    """Return the events that Gradio's queue hasn't answered yet. `len(queue)` leaves out those that are running."""
+    """Return the events that Gradio's queue hasn't answered yet. `len(queue)` doesn't count events that are running."""
     waiting = queue.pending_event_ids_session
     events = list(queue.event_ids_to_events.values())
     return [event for event in events if event._id in waiting.get(event.session_hash, ())]
@@ -60,8 +60,8 @@ def forget(queue, most):
 def find_caller():
     """Return a function without arguments that says whether the client of the current event has hung up.
 
-    Gradio only knows this for events in its queue. For other calls, and for clients that never listen for their answer,
-    the function returns False.
+    Gradio only notices this for events in its queue. For other API calls, and for clients that never listen for their
+    answer, the function returns False.
     """
     blocks, event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
     event = queue_of(blocks).event_ids_to_events.get(event_id) if blocks else None
@@ -84,7 +84,7 @@ def parse_uploads_with(parser: type[UploadParser]) -> None:
 
 
 def download_with(download: Callable) -> None:
-    """Replace the function that downloads photos from web addresses, since Gradio can't turn this off."""
+    """Replace Gradio's function that downloads photos from web addresses, since no option turns it off."""
     processing_utils.async_ssrf_protected_download = download
 
 
@@ -94,7 +94,7 @@ def open_tunnel(demo):
 
 
 def close_tunnels():
-    """End the programs of all tunnels. Gradio itself only does this when Python exits normally."""
+    """End the programs of all tunnels. Gradio only ends them itself when Python exits normally."""
     for tunnel in tunneling.CURRENT_TUNNELS:
         tunnel.kill()
 

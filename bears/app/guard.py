@@ -78,8 +78,8 @@ class Refused(Exception):
 class Guard:
     """Check every request before Gradio gets it, as ASGI middleware. Methods raise `Refused`.
 
-    `store` counts the space that uploads take. An upload may have `max_file_size` bytes. If `hosts` isn't empty, the
-    Host header of a request must be one of these names. If `forwarded` is true, the app is behind a proxy, and the
+    `store` counts the space that uploads take. An upload may have up to `max_file_size` bytes. If `hosts` isn't empty,
+    a request's Host header must be one of these names. If `forwarded` is true, the app is behind a proxy, and the
     proxy's x-forwarded headers are used.
     """
 
@@ -120,7 +120,7 @@ class Guard:
             await self.refuse(Refused(507, NO_ROOM, retry_after=60), path)(scope, receive, guarded_send)
 
     def refuse(self, error, path):
-        """Return the response to a rejected request. Log at most `LINES` of them per second, to save disk space."""
+        """Return the response to a rejected request. Log up to `LINES` rejected requests per second."""
         if error.logged and time.monotonic() - self.lines[0] > 1:
             self.lines.append(time.monotonic())
             print(f"{time.strftime('%X')} {error.status} for {path[:80]!r}: {error}", flush=True)
@@ -167,7 +167,7 @@ class Guard:
                 await self.app(scope, replay(body, receive), send)
 
     def take(self, size):
-        """Reserve space for `size` bytes that are about to be stored. Raises `Refused` if there is none."""
+        """Reserve space for `size` bytes that are about to be stored. Raises `Refused` if there isn't enough space."""
         if not self.store.take(size):
             raise Refused(507, NO_ROOM, retry_after=60)
 
@@ -194,7 +194,7 @@ class Guard:
 
     @contextlib.asynccontextmanager
     async def read(self, scope, receive, limit, seconds):
-        """Read a whole body as bytes. Raises `Refused` if it is too long, too slow, or memory has no space for it."""
+        """Read a request's body as bytes. Raises `Refused` if the body is too long or slow, or if memory is short."""
         sentence = f"This request can have at most {limit:,} bytes. Please upload photos instead."
         check_length(scope, limit, sentence)
         body, more, deadline = bytearray(), True, anyio.current_time() + seconds
@@ -218,7 +218,7 @@ class Guard:
     def place(self, scope, client, session):
         """Let a call join the queue. Raises `Refused` if the queue is full, or if the client has too many calls in it.
 
-        Many people may share a proxy. So clients behind a proxy have one limit per session. Their calls without a
+        Many people may share a proxy, so each session behind a proxy has its own limit. Calls through a proxy without a
         session share one limit, plus one call for each open tab.
         """
         queue, proxied = queue_of(scope["app"].get_blocks()), is_proxy(scope["client"])
@@ -250,7 +250,7 @@ def counted(counter, client):
 
 
 def address(scope):
-    """Return the sender's IP address. For IPv6, return the /64 network, since one person usually has all of it."""
+    """Return a request's IP address. For IPv6, return the /64 network, since one person usually has all of it."""
     host = (scope.get("client") or ("",))[0]
     try:
         ip = ipaddress.ip_address(host)
@@ -264,7 +264,7 @@ def is_heartbeat(path):
 
 
 def session_of(scope, question):
-    """Return the session's name from the JSON of a call, or from the URL. Without a session, return an empty text."""
+    """Return the session's name from the JSON of a call, or else from the URL. It is empty if both have none."""
     [name, *_] = parse_qs(scope["query_string"].decode("latin-1")).get("session", [""])
     return question.get("session_hash") or name[:MAX_NAME]
 
@@ -283,7 +283,7 @@ def check_length(scope, limit, sentence):
 
 
 async def in_time(receive, deadline):
-    """Return the result of `receive()`. Raises `Refused` after the `deadline`, a time of anyio's clock."""
+    """Return the result of `receive()`. Raises `Refused` at the `deadline`, a time of anyio's clock."""
     try:
         with anyio.fail_after(max(0, deadline - anyio.current_time())):
             return await receive()
@@ -316,7 +316,7 @@ def check_names(scope, path):
 
 
 def check_question(body):
-    """Return the JSON object in `body` as a dict. Reject anything else, and names that are too long."""
+    """Return the JSON object in `body` as a dict. Reject any other body, and names that are too long."""
     try:
         question = orjson.loads(body)
         orjson.dumps(question)  # raises an error if it is nested too deeply for Python
@@ -352,7 +352,7 @@ def check_function(blocks, path, question):
 
 
 def protected(demo: gr.Blocks, host: str, share: bool, root_path: str | None) -> dict:
-    """Return keyword arguments for `demo.launch`, which then uses the `Guard` and returns at once.
+    """Return keyword arguments that make `demo.launch` use the `Guard` and return at once.
 
     `host` is the address to listen on. `root_path` is the address or path under which a proxy serves the app.
     """

@@ -17,7 +17,7 @@ THIS_MACHINE = "127.0.0.1,::1"
 
 
 def find_host():
-    """Return the name of the hosting service that runs this app, or None. Environment variables tell which it is."""
+    """Return the name of the hosting service that runs this app, or None. Each service sets known variables."""
     if os.getenv("SYSTEM") == "spaces":
         return "a Hugging Face Space"
     if any(name.startswith("BINDER_") for name in os.environ):
@@ -38,7 +38,7 @@ def behind_proxy(share: bool, root_path: str | None) -> str | None:
 def local_names(host: str) -> set[str]:
     """Return the host names that requests may use if only this machine can reach `host`, else an empty set.
 
-    A request with any other host name comes from a website that tries to read the app (DNS rebinding).
+    If a request to a local app has another host name, a website is trying to read the app (DNS rebinding).
     """
     host = host.strip("[]")
     try:
@@ -49,10 +49,10 @@ def local_names(host: str) -> set[str]:
 
 
 def check_address(host: str, port: int) -> str:
-    """Check that the app can listen at a host and a port (0: any), and return the host as Gradio expects it.
+    """Check that the app can listen on a host and a port (0 means any port). Return the host as Gradio expects it.
 
-    An IPv6 address gets brackets. Raises an `OSError` without `errno` if the app can't listen there. Without this
-    check, Gradio would try a hundred ports, which takes minutes.
+    IPv6 addresses are returned in brackets. Raises an `OSError` without `errno` if the app can't listen on the port.
+    Without this check, Gradio would try a hundred ports, which takes minutes.
     """
     host = host.strip("[]")
     six = ":" in host

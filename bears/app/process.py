@@ -58,7 +58,7 @@ class LearnerProcess:
             return self.latest
 
     def start_again(self):
-        """Start the model's process again whenever it ends, until `close` is called. This runs in its own thread."""
+        """Start the model's process again whenever it ends, until `close` is called. A thread runs this method."""
         while not self.closed:
             ended = self.latest
             ended.process.wait()
@@ -114,7 +114,7 @@ def in_fractions(box: tuple, size: tuple) -> list[float]:
 
 
 class Started:
-    """Start the model's process and call the `Predictor` in it. Raises `ExportError` if it can't start."""
+    """Start the model's process and call the `Predictor` in it. Raises `ExportError` if the process can't start."""
 
     def __init__(self, file, trust, strictness):
         if not file.is_file():
@@ -134,13 +134,13 @@ class Started:
             raise ExportError("Couldn't start the model. See above for the reason, if there is one.") from None
 
     def load(self):
-        """Call `Predictor.load` in the process. If that takes too long, kill the process."""
+        """Call `Predictor.load` in the model's process, and kill the process if the call takes too long."""
         if self.limits is None:
             with end_after(LOADING, self.process):
                 self.limits = self.predictor.load()
 
     def predict(self, photo):
-        """Call `Predictor.predict` in the process. If that takes too long, kill the process."""
+        """Call `Predictor.predict` in the model's process, and kill the process if the call takes too long."""
         self.load()
         with end_after(ANSWERING, self.process):
             return self.predictor.predict(photo)

@@ -1,8 +1,8 @@
 """Accept photos only as uploads, and delete them after an hour.
 
-Without these checks, callers of the API could make the app open any image on this machine by its path, a `data:`
-address of any length, or a web address. AI assistants (MCP) may send `data:` addresses, which Gradio saves as uploads.
-bears/model/photo.py limits the number of pixels.
+Otherwise, callers of the API could make the app open any image on this machine, a long `data:` address, or a web
+address. AI assistants (MCP) may send `data:` addresses, since Gradio saves these as uploads. bears/model/photo.py
+limits the number of pixels.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ NO_PHOTO = f"This file is not a photo that can be opened here. {HINT}"
 class Store:
     """Limit the size of the folder where Gradio keeps photos and heatmaps, and delete old files from it.
 
-    `listed` are sets in which Gradio remembers the paths of these files. `sweep` removes deleted files from the sets.
+    `listed` are sets in which Gradio stores the paths of these files. `sweep` also removes old paths from `listed`.
     """
 
     def __init__(self, folder, listed=()):
@@ -46,14 +46,14 @@ class Store:
         return sorted(files_in(self.folder), key=lambda pair: pair[1].st_mtime)
 
     def others(self):
-        """Return how many bytes the photos of your other apps take. Delete photos of apps that were killed."""
+        """Return how many bytes the photos of this user's other apps take. Delete photos of apps that were killed."""
         parent = self.folder.parent
         delete_abandoned(parent)
         others = [folder for folder in private_folders(parent) if folder != str(self.folder)]
         return sum(max(LEAST, stat.st_size) for folder in others for _, stat in files_in(folder))
 
     def take(self, size):
-        """Count `size` bytes that are about to be written. Return whether there is space for them."""
+        """Count `size` bytes that are about to be written, and return whether there is space for these bytes."""
         self.held += size
         return self.held <= MAX_HELD and shutil.disk_usage(self.folder).free >= size + RESERVE
 
@@ -129,7 +129,7 @@ class PhotoParser(UploadParser):
 
 
 def received(photo: dict) -> str:
-    """Return the path of an uploaded photo from Gradio's `ImageData`. Raises `gr.Error` if it isn't an upload."""
+    """Return the path of an uploaded photo from Gradio's `ImageData`. Raises `gr.Error` for any other file."""
     path, folder = photo.get("path") or "", os.path.realpath(utils.get_upload_folder())
     if shutil.disk_usage(folder).free < RESERVE / 2:  # the heatmap needs space in this folder
         raise gr.Error(NO_ROOM, print_exception=False)
@@ -148,9 +148,9 @@ def only_uploads(component: gr.Image) -> gr.Image:
 
 
 async def refuse_links(url, cache_dir):
-    """Replace Gradio's download of photos from web addresses. Raises `gr.Error`, since they are not opened.
+    """Replace Gradio's download of photos from web addresses, and raise `gr.Error` instead.
 
-    MCP clients send the web address of their upload on this server. For such an address, return the upload's path.
+    MCP clients send the web address of their upload on this server. For the address of an upload, return its path.
     """
     _, route, path = url.partition("/gradio_api/file=")
     if route:

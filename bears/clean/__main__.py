@@ -98,7 +98,7 @@ def print_next_commands(args):
 
 
 def serve(review):
-    """Start the review page and return its `gr.Blocks`. Only this machine can open it, since it can move files."""
+    """Start the review page and return its `gr.Blocks`. Only this machine can open the page, since it moves files."""
     page, wanted = create_page(review)
     begin()  # or Ctrl-C would show a traceback while Gradio starts its threads
     try:
@@ -121,10 +121,10 @@ def serve(review):
 
 
 def kind_of(folder):
-    """Return `Decisions` or its subclass for a kind of folder, and the function that ranks the photos in it.
+    """Return the class that handles decisions about a folder, and the function that ranks the folder's photos.
 
-    The kinds are training photos, visitors' feedback and alarms. Training photos must be scored first, so their
-    function is None.
+    Both depend on whether the folder has training photos, visitors' feedback or alarms. For training photos, the
+    function is None, since these must be scored first.
     """
     if find_tables(folder):
         return Reviewed, rank_feedback

@@ -1,6 +1,6 @@
 """Check photos for likely mistakes. To add a check, such as for blurred photos, add a function to `CHECKS`.
 
-A check takes the `Photos` of a folder and returns a `Finding` about all of them.
+A check is a function that takes the `Photos` of a folder and returns a `Finding`.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ UNLIKE = 0.5  # photos with a lower likeness are called unlike the others, but a
 
 @dataclass
 class Photos:
-    """Hold the photos of a folder and their predictions, by heads that were not trained on them."""
+    """Hold the photos of a folder and their predictions. No photo is predicted by a head that was trained on it."""
 
     files: list[Path]  # open them with bears.model.photo.open_photo
     names: list[str]  # paths below the folder, `class/file`
@@ -46,7 +46,7 @@ class Finding:
 
 
 def near_duplicate(photos: Photos) -> Finding:
-    """Find photos that are near-duplicates of a better photo. They do little harm, so they score 0.25, not 0."""
+    """Find near-duplicates of better photos. Near-duplicates do little harm, so they get the score 0.25, not 0."""
     found = np.isin(np.arange(len(photos.files)), list(photos.near_duplicates))
     says = [""] * len(found)
     for i, better in photos.near_duplicates.items():
@@ -89,9 +89,8 @@ def find_near_duplicates(features: torch.Tensor, quality: np.ndarray) -> dict[in
     `features` is (photos, n). The better of two photos is the one with the higher `quality`, (photos,). Two photos are
     near-duplicates if they are much closer to each other than photos usually are, as in cleanlab's Datalab.
 
-    `bears.learning.near_duplicates` uses perceptual hashes instead, to keep near-duplicates in one fold. Nobody checks
-    its groups, so it must not join different photos. Hashes miss crops and photo series. Features find these, and here
-    a person checks each pair.
+    Training finds near-duplicates by perceptual hashes instead (bears/learning/near_duplicates.py). Hashes miss crops
+    and series of photos, but rarely join different photos. Here a person checks each pair, so mistakes do no harm.
     """
     neighbours = NearestNeighbors(n_neighbors=min(5, len(quality) - 1), metric="cosine")
     distances, nearest = neighbours.fit(features).kneighbors()

@@ -1,4 +1,4 @@
-"""Keep photos, move them to another class, set them aside, or undo such a step. Log each step in a CSV file.
+"""Keep photos, move them to another class, set them aside, or undo a step. Log each step in a CSV file.
 
 No photo is deleted or overwritten. Nothing outside the folder is changed.
 """
@@ -38,7 +38,7 @@ class Decisions:
     def move(self, name, label):
         """Move a photo to the folder of the class `label`.
 
-        That folder is next to the photo's class folder. If it only exists at the top of `folder`, use that one.
+        The class folder next to the photo's own folder is preferred to a class folder at the top of `folder`.
         """
         beside = Path(name).parent.parent
         nested = not (self.folder / beside / label).is_dir() and (self.folder / label).is_dir()
@@ -50,7 +50,7 @@ class Decisions:
         self.take("set aside", name, f"{SET_ASIDE}/{name}")
 
     def undo(self, name=None):
-        """Undo the latest step. If `name` is given, undo the latest step of the photo that had this name before it.
+        """Undo the latest step. If `name` is given, undo the latest step of the photo that was called `name` before.
 
         Returns the undone step, or None if there is nothing to undo.
         """
@@ -79,7 +79,7 @@ class Decisions:
             return []
 
     def take(self, action, name, goal):
-        """Log a step, then move the photo from `name` to `goal`. In this order, the log never misses a move."""
+        """Log a step, then move the photo from `name` to `goal`. Logging first ensures that the log has all moves."""
         source, target = self.inside(name), self.inside(goal)
         with self.locked():
             if not source.is_file():
@@ -111,7 +111,7 @@ class Decisions:
             yield
 
     def inside(self, name):
-        """Return the path of the file `name`. Raises `DataError` if it is outside the folder."""
+        """Return the path of the file `name`. Raises `DataError` if the file is outside the folder."""
         path = self.folder / name
         if not path.resolve().is_relative_to(self.folder):
             raise DataError(f"{name} is outside of {self.folder}. Only photos inside of it are moved.")
@@ -129,7 +129,7 @@ class Decisions:
 
 
 def free_name(path):
-    """Return `path`. If this file exists already, add `-2`, `-3` and so on to its name."""
+    """Return `path`. If a file exists there, add `-2`, `-3` and so on to the name."""
     n, free = 1, path
     while os.path.lexists(free):  # counts broken links, too
         n += 1

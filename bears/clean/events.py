@@ -24,7 +24,7 @@ def find_events(folder: Path) -> list[Path]:
 def rank_events(folder: Path) -> dict[str, list[RankedPhoto]]:
     """Return a dict from each class that raised an alarm to the photos of its alarms.
 
-    The dict also has the keys `false alarm` and `can't tell`, without photos, since the review page offers all keys.
+    The dict also has the keys `false alarm` and `can't tell`, without photos. The review page offers all keys.
     """
     photos = [photo for file in find_events(folder) if (photo := describe(file, folder))]
     labels = [*sorted({photo.label for photo in photos}), FALSE_ALARM, UNCLEAR]
@@ -42,7 +42,7 @@ def find_false_alarms(folder: Path, source: str | None = None) -> list[Path]:
 
 
 def pictures_of(file, source):
-    """Return the pictures of an alarm. If `source` is given and the alarm has another source, return none."""
+    """Return the pictures of an alarm, or an empty list if the alarm is from another source than `source`."""
     with in_words(file):
         event = json.loads(file.read_text(encoding="utf-8"))
         return [picture for _, picture in looks_of(event, file) if source in (None, event["source"])]
@@ -64,7 +64,7 @@ def in_words(file):
 
 
 def describe(file, folder):
-    """Return a `RankedPhoto` with the alarm's best picture, or None if there is no picture. Raises `DataError`."""
+    """Return the alarm's picture with the highest score, or None if there is no picture. Raises `DataError`."""
     with in_words(file):
         looks = looks_of(json.loads(file.read_text(encoding="utf-8")), file)
         if not looks:

@@ -1,7 +1,7 @@
-"""Review the photos that visitors sent to the app (`app --feedback`). Disagreements with the model come first.
+"""Review the photos that visitors sent to the app (`app --feedback`).
 
 If you confirm a photo, it moves from `unreviewed` to the folder of its class in `reviewed`. A photo of none of the
-classes moves to `negatives`. Training only uses `reviewed` and `negatives`.
+classes moves to `negatives`. Training only uses the photos in `reviewed` and `negatives`.
 """
 
 import csv
@@ -18,7 +18,7 @@ REVIEWED, NEGATIVES = "reviewed", "negatives"
 
 
 def find_tables(folder: Path) -> list[Path]:
-    """Return the metadata.csv files in a feedback folder. A local app has one. A Space has one for each run."""
+    """Return the metadata.csv files in a feedback folder: one of a local app, or one for each run of a Space."""
     return sorted([*folder.glob(f"{UNREVIEWED}/metadata.csv"), *folder.glob(f"*/{UNREVIEWED}/metadata.csv")])
 
 
@@ -41,7 +41,7 @@ def label_of(row):
 
 
 def rank_feedback(folder: Path) -> dict[str, list[RankedPhoto]]:
-    """Rank visitors' photos. Disagreements between visitor and model come first, starting with sure answers.
+    """Rank visitors' photos. Photos about which the visitor and the model disagree come first.
 
     Returns a dict from each class, and from `none of these`, to its photos.
     """

@@ -1,6 +1,6 @@
 """Serve the review page. The browser gets a list of photos, requests each photo, and sends your decisions.
 
-page.js shows each decision at once, and sends it with the name of its photo. So you can press keys fast.
+page.js shows each decision at once, and sends it with the name of the photo. So no key press is lost if you type fast.
 """
 
 from pathlib import Path
@@ -33,10 +33,10 @@ STEPS = TypeAdapter(list[Step])
 
 
 class Review:
-    """Hold the photos to review, in the order of `rank_folder`. Skip photos that have a decision.
+    """Hold the photos to review, in the order of `rank_folder`. Skip photos that already have a decision.
 
-    While the photos are being scored, `ranking` is None. `read` then has the number of photos read so far, and the
-    total. `train_command` is the command to show when all photos are reviewed.
+    While the photos are being scored, `ranking` is None. `read` has the number of photos read so far, and of all
+    photos. `train_command` is the command to show when all photos are reviewed.
     """
 
     def __init__(self, decisions, ranking=None, train_command=""):

@@ -1,8 +1,8 @@
 """Rank the photos of a folder by how likely they are in the wrong class, with the checks in bears/clean/checks.py.
 
-The lesson's `ImageClassifierCleaner` sorts by the loss of a model that was trained on the same photos. Here, each photo
-is scored by a head that was not trained on it. `bears.model.ood` also scores it, since a head is often very sure about
-photos that show none of the classes.
+The lesson's `ImageClassifierCleaner` sorts photos by the loss of a model that was trained on them. Here, each photo is
+scored by a head that was not trained on it. `bears.model.ood` also scores each photo, since a head is often very sure
+about photos that show none of the classes.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class RankedPhoto(NamedTuple):
 
     @property
     def group(self) -> str:
-        """Return the group on the review page: `look wrong`, `near-duplicates` or `look right`."""
+        """Return the photo's group on the review page, such as `look wrong` or `near-duplicates`."""
         if self.found_by - {NEAR_DUPLICATE}:
             return "look wrong"
         return "near-duplicates" if self.found_by else "look right"
@@ -60,10 +60,10 @@ class RankedPhoto(NamedTuple):
 def rank_folder(
     folder, exclude=None, seed=42, progress: Callable[[int, int], None] | None = None
 ) -> tuple[dict[str, list[RankedPhoto]], dict[str, str]]:
-    """Rank the photos in `folder`, which has one subfolder per class, by how likely they are mistakes.
+    """Rank the photos in `folder`, which has one subfolder per class. The likeliest mistakes come first.
 
     `progress(read, total)` is called after each photo is read.
-    Returns a dict from each class to its photos, the likeliest mistakes first, and the `dropped` of `find_photos`.
+    Returns a dict from each class to its ranked photos, and the dict `dropped` of `find_photos`.
     Raises `DataError` if a model can't be trained on the folder.
     """
     files, dropped = find_photos(folder, exclude)

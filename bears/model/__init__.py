@@ -1,1 +1,1 @@
-"""Open a model and classify photos with it. Modules in this folder import no command and no server."""
+"""Open a model and classify photos with it. Modules in this folder don't import commands or the app."""

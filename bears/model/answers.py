@@ -12,7 +12,7 @@ STEPS = 20  # probabilities are counted in steps of 1/20; the lower end names th
 
 
 class Limits(NamedTuple):
-    """Hold the limits of a model's answers. It is a tuple, so it can be sent to another process."""
+    """Hold the limits of a model's answers, in a tuple that can be sent to another process."""
 
     earned: float = 1  # the highest probability to show: how often sure answers were right when train.py tested them
     groups: Sequence[Sequence[str]] = ()  # classes that are hard to tell apart

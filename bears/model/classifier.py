@@ -29,8 +29,8 @@ class Classifier:
     """Classify one or several photos at once with an export. Use each `Classifier` in one thread only (fastai #3385).
 
     If `detect` is true and the classes are animals, also classify the animals that the detector finds
-    (`create_squares`). `strictness` multiplies the thresholds for "none of the classes" (`ood.stricter`). ONNX Runtime
-    uses `threads` threads. Raises `ExportError`.
+    (`create_squares`). `strictness` multiplies the thresholds for "none of the classes" (`ood.stricter`). `threads` is
+    the number of threads for ONNX Runtime. Raises `ExportError`.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class Classifier:
         self.try_out(file, detect, threads)
 
     def be_stricter(self, file: Path, strictness: float) -> None:
-        """Multiply the thresholds of "none of the classes". Raises `ExportError` if the export has none."""
+        """Multiply the thresholds of "none of the classes". Raises `ExportError` if the export has no thresholds."""
         if not (fitted := getattr(self.learn, "ood", None)):
             raise ExportError(f"{file} never says that a photo shows none of its classes. Leave out --strictness.")
         self.learn.ood = ood.stricter(fitted, strictness)
 
     def try_out(self, file: Path, detect: bool, threads: int) -> None:
-        """Classify a blank photo. Raises `ExportError` if that fails, since a file may contain a broken network."""
+        """Classify a blank photo. Raises `ExportError` if the network in the file can't classify it."""
         try:
             self.explains, self.limits = has_linear_head(self.learn), limits_of(self.learn)
             self.squares = create_squares(self.learn, detect, threads)
@@ -81,7 +81,7 @@ class Classifier:
         `map` is the activation map of the top class, (h, w), or None if the head is not linear. `square` is the part of
         the image that was classified: left, top, right, bottom in pixels. `animal` is the box of the detected animal in
         this square, or None if the answer is not about a detected animal. `all` has a tuple (box, probs, certainty) for
-        each detected animal that shows a class, starting with `animal`. With fewer than two such animals it is empty.
+        each detected animal that shows a class, starting with `animal`. If there is only one, `all` is empty.
         """
         torch.set_num_threads(self.threads)
         return [
@@ -90,7 +90,7 @@ class Classifier:
         ]
 
     def learn_false_alarms(self, photos: Iterable[Image.Image]) -> None:
-        """Learn false alarms: from now on, answer `NONE` for photos that resemble them more than training photos.
+        """Learn known false alarms, so that the answer is `NONE` for photos that resemble one of these `photos`.
 
         Raises `ExportError` if the export has no gallery of training photos.
         """
@@ -113,7 +113,7 @@ class Classifier:
         return [(answer.animal, self.probs(answer), self.certainty(answer)) for answer in animals]
 
     def certainty(self, answer: Answer) -> str:
-        """Return the kind of answer, as `ood.certainty` does. For a photo like a known false alarm, it is `NONE`."""
+        """Return the kind of answer, chosen by `ood.certainty`. For photos like a known false alarm, return `NONE`."""
         if self.false_alarms is not None and ood.shows_known(self.learn.ood, self.features(answer), self.false_alarms):
             return NONE
         return ood.certainty(getattr(self.learn, "ood", None), answer.probs.tolist(), answer.score)

@@ -1,8 +1,9 @@
 """Describe an export in JSON, so that `open_export` can build the Learner without running a pickle.
 
-A pickle is a program, and no filter makes it safe. So the zip file that `torch.save` writes gets one more record, the
-JSON `DESCRIPTION`. It has the classes, and the names of the backbone, layers and transforms in torch, torchvision, timm
-and fastai. For each tensor, it names the record with the tensor's bytes. The class `Description` limits the contents.
+A pickle is a program, and no filter makes it safe. So an export, the zip file that `torch.save` writes, also contains a
+JSON record. This JSON has the classes, and the names of the backbone, layers and transforms in torch, torchvision, timm
+and fastai. For each tensor, the JSON names the record of the zip file with the tensor's bytes. The class `Description`
+says what the JSON may contain.
 """
 
 import io
@@ -107,7 +108,7 @@ class Strict(BaseModel):
 
 
 def one_of(parts: Parts) -> Any:
-    """Return the pydantic type for a list of transforms or layers. Each is a dict with its `name` and arguments."""
+    """Return the pydantic type for a list of transforms or layers, each a dict with its `name` and arguments."""
     kinds = [
         create_model(
             cls.__name__, __base__=Strict, name=(Literal[full_name(cls)], ...), **{k: (v, ...) for k, v in args.items()}
@@ -154,7 +155,7 @@ class Description(Strict):
 
     @model_validator(mode="after")
     def check_answers(self) -> "Description":
-        """Reject invalid groups and probabilities in `ood`. The function `ood.certainty` explains these keys."""
+        """Reject invalid groups and probabilities in the dict `ood`. The function `ood.certainty` explains its keys."""
         fitted: dict[str, Any] = dict(self.ood or {})
         groups = fitted.pop("groups", [])
         assert isinstance(groups, list) and list not in map(type, fitted.values()), "only groups are lists"
@@ -173,7 +174,7 @@ class Indescribable(BearsError):
 
 
 def describe(learn: Learner, data: bytes) -> Description:
-    """Return the `Description` of a Learner that `for_inference` made. `data` is the zip file with its tensors.
+    """Return the `Description` of a Learner that `for_inference` made. `data` is the zip file with the tensors.
 
     Raises `Indescribable`.
     """
@@ -199,7 +200,7 @@ def describe(learn: Learner, data: bytes) -> Description:
 
 
 def describe_part(part: Any, known: Parts) -> dict[str, Any]:
-    """Return the name and arguments of a transform or layer. Raises `Indescribable` if its class isn't in `known`."""
+    """Return the name and arguments of a transform or layer. Raises `Indescribable` for a class not in `known`."""
     cls = augment.AffineCoordTfm if isinstance(part, augment.AffineCoordTfm) else type(part)
     if cls not in known:
         raise Indescribable(f"{cls.__name__}")
@@ -221,7 +222,7 @@ def plain(value: Any) -> Any:
 
 
 def tensors_of(model: nn.Module, fitted: dict | None) -> dict[str, torch.Tensor]:
-    """Return all tensors of an export, as a dict by name. Floats have half precision, as in the file."""
+    """Return all tensors of an export, as a dict by name. Convert floats to half precision, as in the file."""
     tensors = {f"model.{name}": t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
     return tensors | {f"ood.{name}": t for name, t in (fitted or {}).items() if isinstance(t, torch.Tensor)}
 
@@ -297,7 +298,7 @@ def with_prefix(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, Any]
 
 
 def outline(description: Description) -> nn.Sequential:
-    """Return the described network. If possible, allocate no memory for its weights."""
+    """Return the described network, if possible without allocating memory for its weights."""
     try:
         with torch.device("meta"):
             return create_network(description)

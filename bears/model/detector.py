@@ -1,7 +1,8 @@
 """Find animals in a photo with a small network that was trained on photos from trail cameras.
 
 The network is MegadetectorLite, which DrivenData distilled from MegaDetector (YOLOX-tiny, 5 million parameters, one
-class: animal). bears/model/detector.md has its source and licence. benchmarks/export_detector.py wrote its ONNX file.
+class: animal). bears/model/detector.md has the source and licence of the network. benchmarks/export_detector.py wrote
+the ONNX file.
 """
 
 import gzip
@@ -47,7 +48,7 @@ class Detector:
 
 
 def read(file: Path) -> bytes:
-    """Return the network as ONNX bytes. Raises `DetectorError` if the file is missing or has other contents."""
+    """Return the network as ONNX bytes. Raises `DetectorError` if the file is missing, or is not the right one."""
     try:
         data = file.read_bytes()
     except OSError as e:

@@ -1,7 +1,7 @@
 """Write a Learner to an `export.pkl` that opens on any system, and open exports.
 
 fastai's `learn.export` stores Python bytecode, which crashes other Python versions, and paths, which Windows can't
-open. This module stores neither. It uses the standard library's pickle, and stores weights in half precision.
+open. This module stores neither. It uses Python's own pickle module, and stores weights in half precision.
 """
 
 import io
@@ -45,7 +45,7 @@ def export(learn: Learner, file: Path) -> None:
 
     The file contains a description (bears/model/description.py), so `open_export` can open it without running a pickle.
     If a network has custom layers, it can't be described, and a warning is printed. Raises `ExportError` if `file`
-    can't be written. In that case, an earlier file with the same name is unchanged.
+    can't be written, and then keeps an earlier file with the same name.
     """
     data = as_bytes(lean := for_inference(learn))
     try:
@@ -99,8 +99,8 @@ def is_augmentation(tfm: Any) -> bool:
 def export_examples(interp: interpret.Interpretation, folder: Path) -> None:
     """Save an example photo of each class as `folder/LABEL.jpg`, unless that file exists.
 
-    The example is the photo of the class with the smallest loss in `interp`. It is saved upright and without metadata,
-    such as the place where it was taken.
+    The example is the photo of the class with the smallest loss in `interp`. Photos are saved upright and without
+    metadata, such as the place where a photo was taken.
     """
     check_writable(folder)
     _, _, files = interp.top_losses(largest=False, items=True)
@@ -122,8 +122,8 @@ def without_traces(tl: Any) -> None:
 def open_export(file: Path, trust: bool = False) -> Learner:
     """Return the Learner in `file`, on the CPU, ready for `predict` and without a progress bar.
 
-    If the function `export` wrote the file, build the Learner from the description in it, without running any code in
-    the file. Other fastai exports only open if `trust` is true, since a pickle can run any code. Raises `ExportError`.
+    If train.py wrote the file, build the Learner from the description in the file, without running any code in it.
+    Other fastai exports only open if `trust` is true, since a pickle can run any code. Raises `ExportError`.
     """
     try:
         learn = load_pickle(file) if trust else open_described(file)
@@ -172,7 +172,7 @@ def make_labels_text(learn: Learner) -> None:
 
 
 def load_pickle(file: Path) -> Learner:
-    """Call fastai's `load_learner` without its warning about pickles. Only call this for files that you trust."""
+    """Call fastai's `load_learner` without its warning about pickles. Only load files that you trust."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return load_learner(file, pickle_module=pickle)

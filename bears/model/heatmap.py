@@ -1,7 +1,7 @@
 """Show which parts of a photo counted most, as a class activation map.
 
-See Zhou et al. 2016, https://arxiv.org/abs/1512.04150. With a linear head on average-pooled features the map is exact:
-its mean is the logit of the class, without the bias.
+See Zhou et al. 2016, https://arxiv.org/abs/1512.04150. If the head is linear and its features are average-pooled, the
+mean of the map is exactly the logit of the class, without the bias.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def activation_map(fmap: "Tensor", linear: "nn.Linear", label: "int | Tensor") -
 
 
 def find_peak(cam: np.ndarray, box: tuple) -> tuple[float, float]:
-    """Return x and y of the middle of the brightest cell, in pixels. The map `cam` covers the square `box`."""
+    """Return x and y of the middle of the brightest cell of `cam`, in pixels. `box` is the square that `cam` covers."""
     row, column = np.unravel_index(cam.argmax(), cam.shape)
     left, top, right, bottom = box
     x, y = (column + 0.5) / cam.shape[1], (row + 0.5) / cam.shape[0]
@@ -43,7 +43,7 @@ def draw_heatmap(
 ) -> Image.Image | None:
     """Return a copy of an RGB photo with the activation map `cam` over its square `box`, or None if `cam` is None.
 
-    Brighter areas counted more. Outline the box `animal` if it is given, or else the square.
+    Brighter areas counted more. If the box `animal` is given, outline it. Otherwise, outline the square.
     """
     if cam is None:
         return None
@@ -58,7 +58,7 @@ def draw_heatmap(
 
 
 def outline(photo: Image.Image, box: tuple) -> Image.Image:
-    """Draw a white line around a box, and a black line inside it, so that one is visible on any photo."""
+    """Draw a white line around a box and a black line inside it. At least one line is visible on any photo."""
     left, top, right, bottom = box
     width, draw = max(1, max(photo.size) // LINE), ImageDraw.Draw(photo)
     for colour, lines in (("black", 2), ("white", 1)):

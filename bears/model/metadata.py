@@ -16,7 +16,7 @@ def read_facts(model: Path) -> dict:
 
 
 def public(facts: dict) -> dict:
-    """Return the facts that may be published. Leave out names of photos, and remarks about photos."""
+    """Return the facts that may be published. Leave out the names of photos and remarks about photos."""
     return {name: figures(facts[name]) if name in FIGURES else facts[name] for name in PUBLIC if name in facts}
 
 
@@ -27,7 +27,7 @@ def figures(value: dict) -> dict:
 
 
 def too_uncertain(estimate: dict) -> bool:
-    """Return whether an error rate was measured on too few photos, so its 95% interval is wider than 0.3.
+    """Return whether an error rate was measured on too few photos: whether its 95% interval is wider than 0.3.
 
     `estimate` is a result of `error_summary` in bears/learning/metrics.py.
     """
@@ -45,7 +45,7 @@ def errors(estimate: dict) -> str:
 
 
 def estimate(facts: dict) -> dict:
-    """Return the best error estimate in export.json: by source, else from cross-validation, else from validation."""
+    """Return the best error estimate in export.json: across sources, else cross-validation, else validation."""
     return facts.get("by_source") or facts.get("cross_validation") or facts["validation"]
 
 
@@ -61,6 +61,6 @@ def error_sentence(facts: dict) -> str:
 
 
 def when_sure(facts: dict) -> str:
-    """Return a sentence with the number of wrong sure answers on photos from new sources, or an empty text."""
+    """Return a sentence about how many "sure" answers were wrong on photos from new sources, or an empty text."""
     sure = facts.get("when_sure")
     return f" Among {sure['photos']} answers that it called sure, {sure['errors']} were wrong." if sure else ""

@@ -1,15 +1,16 @@
 """Decide whether a photo shows any of the classes (out-of-distribution detection).
 
-Softmax can't decide this, since its outputs always add up to 1. So each photo gets a score, the product of two numbers.
-The first is the mean cosine similarity to the five most similar training photos (Sun et al. 2022,
-https://arxiv.org/abs/2204.06507). The second comes from the classifier of ImageNet that the body was trained with. It
-is the probability of the training photos' own categories against similar categories. Without the second number, a panda
-would count as a bear.
+Softmax can't decide this, since its outputs always add up to 1. So each photo gets a score, the product of two factors:
 
-Photos from the web are sharp and well lit. A score fitted to them alone would reject photos taken at night. So half of
-the gallery are degraded copies of training photos (bears/learning/degrade.py). The thresholds are quantiles of the
-copies' scores (split conformal prediction, Vovk et al. 2005). With a quantile of 6%, about 6% of photos as bad as the
-copies are rejected, and fewer of better photos.
+1. The mean cosine similarity to the five most similar training photos (Sun et al. 2022,
+   https://arxiv.org/abs/2204.06507).
+2. The probability that the classifier of ImageNet sees a category of the training photos, and not a similar category.
+   Without this factor, a panda would count as a bear.
+
+Photos from the web are sharp and well lit. A threshold fitted to web photos alone would reject photos taken at night.
+So degraded copies of the training photos (bears/learning/degrade.py) are half of the gallery, the photos to compare
+with. The thresholds are quantiles of the copies' scores (split conformal prediction, Vovk et al. 2005). With a quantile
+of 6%, about 6% of photos as bad as the copies are rejected, and fewer of better photos.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,10 +44,10 @@ def fit(
     seed: int = 42,
     copies: Sequence[Tensor] = (),
 ) -> tuple[dict, ndarray]:
-    """Choose the gallery and the thresholds. Return a dict with both, and the near-duplicate groups of the gallery.
+    """Choose the gallery and the thresholds. Return them in a dict, and the near-duplicate group of each gallery photo.
 
     The dict has everything that `score` needs, as half-precision tensors and floats. `features` has the shape
-    (photos, n). `labels` has the class of each photo, and `groups` its number from `group_near_duplicates`, both
+    (photos, n). `labels` has the class of each photo, and `groups` the number of its near-duplicate group, both
     (photos,). `classifier` is the (weight, bias) of the ImageNet classifier on the same features, if the body has one.
     `copies` has a tensor (photos, n) for each kind of degraded copy, with the features of the copies.
     """
@@ -73,7 +74,7 @@ def fit(
 def sample_gallery(labels: ndarray, seed: int, size: int = GALLERY) -> ndarray:
     """Draw about `size` photos at random, the same number from each class. Return their positions, sorted.
 
-    Draw at least `NEIGHBOURS` + 1 photos of a class if it has so many. A photo is compared with `NEIGHBOURS` photos.
+    A photo is compared with `NEIGHBOURS` others, so draw at least one more than that from each class, if it has enough.
     """
     if len(labels) <= size:
         return np.arange(len(labels))
@@ -87,9 +88,9 @@ def own_and_rivals(
 ) -> dict:
     """Return the weights of the ImageNet classifier for the own categories of the training photos and their rivals.
 
-    Own categories are those that the classifier often sees in the training photos. Rivals are the most similar other
-    categories. The dict is empty if there are no own categories, or if too many training photos look like a rival. For
-    example, a few dozen photos of dogs don't show all breeds, so the missing breeds would be rivals.
+    Own categories are those that the classifier often sees in the training photos. Rivals are the other categories that
+    are most similar to these. The dict is empty if there are no own categories, or if too many training photos look
+    like a rival. For example, a few dozen photos of dogs don't show all breeds, so the missing breeds would be rivals.
     """
     guesses = (features @ weight.T + bias).argmax(dim=1).numpy()
     own = {c for label in set(labels) for c in frequent_categories(guesses[labels == label], groups[labels == label])}
@@ -105,7 +106,7 @@ def own_and_rivals(
 
 
 def frequent_categories(guesses: ndarray, groups: ndarray) -> Iterator[int]:
-    """Yield ImageNet's categories that are ranked first for at least 3% of a class and three different photos."""
+    """Yield the categories of ImageNet that are ranked first for at least 3% of a class, and at least three photos."""
     for c in set(guesses.tolist()):
         photos = guesses == c
         if photos.mean() >= 0.03 and len(set(groups[photos])) >= 3:
@@ -113,7 +114,7 @@ def frequent_categories(guesses: ndarray, groups: ndarray) -> Iterator[int]:
 
 
 def score(detector: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
-    """Return a score for each photo, float32 (photos,): from 0, unlike the training photos, to 1, identical to them.
+    """Return a score for each photo, float32 (photos,), from 0 (unlike the training photos) to 1 (identical to them).
 
     `allowed`, bool (photos, gallery), says which photos of the gallery each photo may be compared with.
     """
@@ -129,7 +130,7 @@ def likeness(detector: dict, features: Tensor, allowed: Tensor | None = None) ->
 
 
 def shows_known(detector: dict, features: Tensor, known: Tensor, margin: float = MARGIN) -> Tensor:
-    """Return whether each photo resembles a `known` photo more than the training photos, by `margin`, (photos,)."""
+    """Return whether each photo resembles a photo in `known` more than the training photos, by `margin`, (photos,)."""
     nearest = (normalize(features) @ normalize(known).T).amax(dim=1)
     return nearest > likeness(detector, features) + margin
 
@@ -138,9 +139,10 @@ def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) 
     """Return the kind of answer for one photo: `NONE`, `UNSURE`, `GROUP` (one of several similar classes) or `SURE`.
 
     `probs` has the probability of each class. `score` is the result of the function `score`, or None for a model
-    without a gallery. `fitted` is the dict that `fit` returned, or None. It may have `likely`, the probability that a
-    sure answer needs, and `groups`, lists of class numbers. bears/web/offline/squares.js has the same rule in
-    JavaScript. tests/answers.json has test cases for both.
+    without a gallery. `fitted` is the dict that `fit` returned, or None. It may have two more keys: `likely`, the
+    probability that a sure answer needs, and `groups`, lists of class numbers.
+
+    bears/web/offline/squares.js has the same rule in JavaScript. tests/answers.json has test cases for both languages.
     """
     fitted = fitted or {}
     if score is not None and shows_none(fitted, score):
@@ -155,7 +157,7 @@ def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) 
 
 
 def stricter(fitted: dict, strictness: float) -> dict:
-    """Return `fitted` with both thresholds multiplied by `strictness`. If it is above 1, more photos are rejected."""
+    """Return `fitted` with both thresholds multiplied by `strictness`. Values above 1 reject more photos."""
     return fitted | {name: strictness * fitted[name] for name in ("threshold", "sure")}
 
 
@@ -180,7 +182,7 @@ def may_show_none(detector: dict, score: Any) -> Any:
 def own_share(detector: dict, features: Tensor) -> Tensor:
     """Return the probability that the ImageNet classifier sees an own category of the classes, not a rival, (photos,).
 
-    If the classes have no own categories, it is 1.
+    The probability is 1 if the classes have no own categories (`own_and_rivals`).
     """
     if "own" not in detector:
         return features.new_ones(features.shape[0])

@@ -1,6 +1,6 @@
 """Make a network faster on a CPU by running its body in ONNX Runtime. benchmarks/serve.py measures the gain.
 
-Training computes features in the same way.
+Training also computes features with ONNX Runtime.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ class NotConvertedError(Exception):
 
 
 def speed_up(model: nn.Sequential, threads: int = THREADS) -> None:
-    """Make a model (body and head, in eval mode) faster. Change it in place; its answers stay the same."""
+    """Make a model (body and head, in eval mode) faster, without changing its answers. Change the model in place."""
     fuse(model[0])
     try:
         model[0] = FastBody(model[0], threads)
@@ -78,7 +78,7 @@ class Tracer(fx.Tracer):
 
 
 def convert(step: fx.Node, body: nn.Module, weights: list[TensorProto]) -> Any:
-    """Convert a traced step to an ONNX node. Add its weights to the list `weights`. Raises `NotConvertedError`."""
+    """Convert a traced step to an ONNX node, and add the step's weights to `weights`. Raises `NotConvertedError`."""
     inputs = [arg.name for arg in step.args if isinstance(arg, fx.Node)]
     if step.op == "output":
         return helper.make_node("Identity", inputs, ["fmaps"])
@@ -151,7 +151,7 @@ def one_thread() -> Iterator[None]:
 
 
 def keep_memory() -> None:
-    """Let glibc keep freed memory for the next batch. Otherwise, 10% of the time is spent on allocating it again."""
+    """Let glibc keep freed memory for the next batch. Allocating memory for each batch takes 10% of the time."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc and hasattr(libc, "mallopt"):
         gc.collect()

@@ -1,7 +1,7 @@
 """Open photos safely. The app, training and all commands open every photo with this module.
 
 Gradio's image component and `PIL.Image.open` show some photos sideways or too bright, and unpack small files to
-gigabytes. So Gradio never opens an uploaded file. It only gets photos that this module has decoded.
+gigabytes. So neither opens an uploaded file. Gradio only gets photos that this module has decoded.
 
 Most bad files are rejected before they are decoded. The app decodes all other files in worker processes, which it can
 stop at any time (bears/app/decode_workers.py).
@@ -71,9 +71,9 @@ def open_photo(
 
     Returns a PIL image in mode RGB. Transparent areas are white. The shorter side has at least `side` pixels and less
     than twice as many, but small photos keep their size. The image has at most MAX_RATIO * `side`² pixels, so that
-    panoramas don't take more memory. If `long_side` is given, the longer side needs no more pixels than that, so the
-    shorter side of a panorama may have fewer than `side`. `in_turn` returns a context manager, such as a lock, in which
-    a large photo is decoded.
+    panoramas don't take more memory. If `long_side` is given, the longer side doesn't need more pixels, so the shorter
+    side of a panorama may have fewer than `side`. `in_turn` returns a context manager, such as a lock. Large photos are
+    decoded in it.
     Raises `PhotoError` if the file is not a photo, is damaged, has too many pixels, can't be read, or takes too much
     memory.
     """
@@ -109,7 +109,7 @@ def open_file(file: Path | BinaryIO) -> Any:
 
 
 def check_tables(fp: BinaryIO) -> BinaryIO:
-    """Return the file object that Pillow should read. Raises `PhotoError` if its metadata would take Pillow seconds."""
+    """Return the file object that Pillow should read. Raises `PhotoError` if its metadata takes too long to read."""
     fp.seek(0)
     head = fp.read(16)
     if head.startswith(PNG_SIGNATURE):
@@ -176,7 +176,7 @@ def jpeg_scans(data: bytes) -> Iterator[int]:
 
 
 def begins_a_photo(data: bytes) -> bool:
-    """Return whether a file may have one of the FORMATS. `data` has its first 16 bytes, or all if it has fewer."""
+    """Return whether a file may have one of the FORMATS. `data` has the first 16 bytes, or all of a shorter file."""
     Image.init()
     return any(Image.OPEN[name][1](data[:16]) is True for name in FORMATS)
 
@@ -194,7 +194,7 @@ def check_size(im: Image.Image, fp: BinaryIO) -> None:
 
 
 def is_large(im: Image.Image, fp: BinaryIO) -> bool:
-    """Return whether decoding an image may take hundreds of megabytes. It takes up to 20 bytes per pixel."""
+    """Return whether decoding an image may take hundreds of megabytes. Decoders need up to 20 bytes per pixel."""
     if im.format == "AVIF":  # the size in its header may be wrong, and its decoder doesn't check that (HEIC's does)
         return True
     return im.width * im.height > LARGE * 10**6 and not (im.format in ("JPEG", "MPO") and is_decoded_in_rows(im, fp))
@@ -236,7 +236,7 @@ def load(im: Any) -> Image.Image:
 
 
 def orientation(im: Image.Image) -> int | None:
-    """Return the orientation in a photo's EXIF data, from 1 to 8, or None if it is missing or can't be read."""
+    """Return the orientation in a photo's EXIF data, from 1 to 8. If it can't be read, return None."""
     with contextlib.suppress(Exception):  # damaged EXIF can raise anything
         return int(im.getexif().get(ExifTags.Base.Orientation))
     return None

@@ -1,4 +1,4 @@
-"""Run networks with ONNX Runtime. On a CPU, its convolutions take half as long as torch's."""
+"""Run networks with ONNX Runtime. On a CPU, its convolutions take half as long as those of torch."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Classify all squares that cover a photo. This takes little more time than one pass of the network.
+"""Classify all squares that cover a photo, with one pass of the network.
 
 fastai's `Resize` crops to the middle square, so a bear at the edge is cut off. The body is convolutional, so one pass
 over the whole photo gives a feature map of all its squares. The features of each square are pooled from its part of
@@ -111,8 +111,8 @@ def visible(size: tuple[int, int]) -> Box:
 def cover(n: int, side: int, stride: int | None = None) -> list[int]:
     """Cover a row of `n` cells with as few evenly spaced squares as possible. Return the first cell of each square.
 
-    A square is `side` cells wide. If `stride` is given, squares start at most `stride` cells apart. Otherwise, the
-    number of squares is odd, so that one is in the middle.
+    A square is `side` cells wide. If `stride` is given, squares start at most `stride` cells apart. Without a `stride`,
+    the number of squares is odd, so that one square is in the middle.
     """
     if stride:
         count = -(-(n - side) // stride) + 1
@@ -123,13 +123,13 @@ def cover(n: int, side: int, stride: int | None = None) -> list[int]:
 
 
 def find_corners(shape: Sequence[int], side: int, stride: int | None = None) -> list[tuple[int, int]]:
-    """Return the (top, left) cell of each square that covers a map of this shape (see `cover`), row by row."""
+    """Return the (top, left) cell of each square that is needed to cover a feature map (see `cover`), row by row."""
     tops, lefts = (cover(n, side, stride) for n in shape)
     return [(y, x) for y in tops for x in lefts]
 
 
 def cut(fmaps: torch.Tensor, side: int, stride: int | None = None) -> tuple[list, list[torch.Tensor]]:
-    """Cut maps (photos, n, h, w) into squares that cover them. Return the squares' (top, left) cells and the parts."""
+    """Cut feature maps (photos, n, h, w) into squares. Return the squares' (top, left) cells, and the squares."""
     corners = find_corners(fmaps.shape[-2:], side, stride)
     return corners, [fmaps[..., y : y + side, x : x + side] for y, x in corners]
 
@@ -186,7 +186,7 @@ class WholePhotos:
     """Classify whole photos in one or two passes of a network. Subclasses define `run`, which makes one pass.
 
     If the score of the first pass is low, the second pass classifies crops of the animals that the detector finds.
-    Without a detector, it classifies the enlarged photo, unless the score is so low that this never helped.
+    Without a detector, the second pass classifies the enlarged photo. It is skipped if the first score is very low.
     """
 
     closer = (CLOSER,)  # the enlargement of the photo in each further pass; benchmarks/cameras.py measures more passes
@@ -196,7 +196,7 @@ class WholePhotos:
         self.fitted, self.grid = fitted, grid
 
     def run(self, photos: list[Image.Image], size: int, stride: int | None = None) -> list[Answer]:
-        """Resize the shorter side of photos to `size` pixels. Return the answer for each photo's best square."""
+        """Resize photos to a shorter side of `size` pixels. Return the answer for the best square of each photo."""
         raise NotImplementedError
 
     def ask(self, photos: list[Image.Image]) -> list[Answer]:
@@ -204,7 +204,7 @@ class WholePhotos:
         return self.ask_about_animals(photos, answers) if self.detector else self.ask_closer(photos, answers)
 
     def ask_about_animals(self, photos: list[Image.Image], answers: list[Answer]) -> list[Answer]:
-        """Replace an answer that isn't sure with the answer about a detected animal, if that has a higher score."""
+        """Replace each unsure answer with the answer about a detected animal, if the animal has a higher score."""
         answers = [replace(answer, score=answer.score - LESS) for answer in answers]
         unsure = [i for i, answer in enumerate(answers) if ood.may_show_none(self.fitted, answer.score)]
         boxes = [(i, box) for i in unsure for box in self.find_animals(photos[i])]
@@ -227,7 +227,7 @@ class WholePhotos:
         return [] if ood.shows_none(self.fitted, first.score) else show
 
     def find_animals(self, photo: Image.Image) -> list[Sequence[float]]:
-        """Return the box with the highest detector score, then the boxes of other animals with a score of `CLEAR`."""
+        """Return the box with the highest detector score, then boxes of other animals that score `CLEAR` or more."""
         chosen: list[Sequence[float]] = []
         for box, score in zip(*self.detector.find_animals(photo)):
             if not chosen or (score >= CLEAR and max(shared(box, other) for other in chosen) < SHARED):
@@ -292,7 +292,7 @@ def load_batch(learn: Learner, photos: list[Image.Image], after_item: list | Non
 def around(box: Sequence[float], size: tuple[int, int], margin: float) -> Box:
     """Return the square around a box, inside a photo of this (width, height).
 
-    `margin` is added on all sides, as a share of the box's longer side.
+    `margin` is the space on all sides of the box, as a share of the box's longer side.
     """
     side = max(1, min(round((1 + 2 * margin) * max(box[2] - box[0], box[3] - box[1])), *size))
     starts = [(start + end - side) / 2 for start, end in (box[::2], box[1::2])]
@@ -345,12 +345,12 @@ def middle(size: tuple[int, int]) -> Box:
 
 
 def has_linear_head(learn: Learner) -> bool:
-    """Return whether the head is average pooling and one linear layer, so that it can be applied to any square."""
+    """Return whether the head is only average pooling and a linear layer, so that it works for any square."""
     return [type(layer).__name__ for layer in learn.model[1]] == ["AdaptiveAvgPool2d", "Flatten", "Linear"]
 
 
 def plain_size(learn: Learner) -> int | None:
-    """Return the side in pixels of the square to which a Learner crops photos. With other transforms, return None."""
+    """Return the side in pixels of the square to which a Learner crops photos, or None if it does something else."""
     tfms = [tfm for tfm in learn.dls.valid.after_item.fs if not isinstance(tfm, ToTensor)]
     if [type(tfm) for tfm in tfms] != [Resize] or tfms[0].method != ResizeMethod.Crop:
         return None
@@ -367,9 +367,9 @@ def cells(learn: Learner, size: int) -> int:
 
 
 def find_grid(learn: Learner) -> Grid | None:
-    """Return the `Grid` of a Learner, or None if it can't classify all squares of a photo.
+    """Return the `Grid` of a Learner, or None if the Learner can't classify all squares of a photo.
 
-    A Learner needs a convolutional body, a linear head, and a plain crop to a square as its only transform.
+    To do that, it needs a convolutional body, a linear head, and a plain crop to a square as its only transform.
     """
     if has_linear_head(learn) and (size := plain_size(learn)):
         side = cells(learn, size)

@@ -115,7 +115,7 @@ def log_line(verdict: str, start: float) -> str:
 def none_of(labels: Sequence[str]) -> str:
     """Return the verdict for a photo that shows none of the classes, such as `No disc or square here`.
 
-    For many classes it is `None of them`.
+    If there are many classes, the verdict is `None of them`.
     """
     return "None of them" if len(labels) > MANY else f"No {either(labels)} here"
 
@@ -187,8 +187,8 @@ def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
 def find_examples(model: Path, facts: dict) -> list[Path]:
     """Return the photos in `examples/` next to the export that are named after a class or `none`, as sorted Paths.
 
-    If `examples/` has a README.md, the photos that it lists belong to one model. A model without all of their classes
-    gets none of these photos.
+    If `examples/` has a README.md, the photos that it lists belong to one model. They are left out if the model doesn't
+    have all of their classes.
     """
     folder, classes = model.parent / "examples", set(facts.get("classes", ()))
     listed = listed_examples(folder)
@@ -208,7 +208,7 @@ def listed_examples(folder: Path) -> set[str]:
 def examples_to_send(model: Path, facts: dict) -> dict[str, Path]:
     """Return the example files to publish, as a dict from path on the site to local Path.
 
-    For the shipped examples it includes README.md, which states their licence.
+    The shipped examples include README.md, which states their licence.
     """
     photos = find_examples(model, facts)
     ours = (model.parent / "examples").resolve() == EXAMPLES

@@ -1,4 +1,4 @@
-"""Classify all photos in a folder and write a table (CSV). Or label each animal and write MegaDetector's JSON format.
+"""Classify all photos in a folder and write a table (CSV), or label each animal and write MegaDetector's JSON format.
 
 python3 -m bears predict my_photos                                       # writes predictions.csv
 python3 -m bears predict my_photos --model my_model/export.pkl           # your own classes

@@ -74,7 +74,7 @@ class Detections:
         return [[classifications(probs, certainty, limits.groups) for probs, certainty, *_ in answers]]
 
     def write(self, to, rows, model, file):
-        """Write MegaDetector's JSON with classifications added. Return how many photos could not be opened."""
+        """Write MegaDetector's JSON with classifications added. Return the number of photos that couldn't be opened."""
         for detection in (d for image in self.doc["images"] for d in image.get("detections") or []):
             detection.pop("classifications", None)  # written by another classifier
         failures = {}
@@ -93,7 +93,7 @@ class Detections:
 
 
 class FoundAnimals(Photos):
-    """Find the animals in a folder's photos, or in one photo, and classify them. `keys` are the photos' names."""
+    """Find and classify the animals in a folder's photos, or in one photo. `keys` are the photos' names."""
 
     detect, about = False, {"detector": detector.SHA256}
 
@@ -116,7 +116,7 @@ class FoundAnimals(Photos):
         return [[[*one, named] for one, named in zip(found.animals, pairs)]]
 
     def write(self, to, rows, model, file):
-        """Write a file in MegaDetector's format. Return how many photos could not be opened."""
+        """Write a file in MegaDetector's format. Return the number of photos that couldn't be opened."""
         images = [as_image(name, found) for name, found in rows]
         info = {"format_version": "1.5", "detector": "MegadetectorLite of zamba 2.7.2"}
         doc = {"info": info, "detection_categories": {"1": "animal", "2": "person", "3": "vehicle"}, "images": images}
@@ -150,7 +150,7 @@ def as_image(name, found):
 
 
 def cut_out(file, boxes, are_gone):
-    """Return an iterator with a crop for each box. If possible, a crop's shorter side has `SIDE` pixels or more."""
+    """Return an iterator with a crop for each box, with a shorter side of at least `SIDE` pixels if possible."""
     smallest = max(0.001, min(max(box[2:]) for box in boxes))
     photo = open_or_stop(file, math.ceil(SIDE / smallest), are_gone)
     pictures = (shrink(photo.crop(around(box, photo.size)), SIDE) for box in boxes)
@@ -168,7 +168,7 @@ def write_named(to, doc, model, file):
 
 
 def animal_categories(file, doc):
-    """Return the keys of the category "animal" (or "Animal") as text. Raises `PredictError` if there is none."""
+    """Return the keys of the category "animal" or "Animal". Raises `PredictError` if there is no such category."""
     names = {str(key): str(name) for key, name in doc["detection_categories"].items()}
     if animal := {key for key, name in names.items() if name.strip().lower() == "animal"}:
         return animal
@@ -198,7 +198,7 @@ def read_detections(file):
 
 
 def read_text(file):
-    """Return the text of a JSON file. Names in it may not be UTF-8. Raises `PredictError` if the file is too large."""
+    """Return the text of a JSON file, with names that may not be UTF-8. Raises `PredictError` if it is too large."""
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):
             raise PredictError(f"{file} is not a file. Give the JSON that MegaDetector wrote.")
@@ -217,7 +217,7 @@ def read_text(file):
 def around(box: Sequence[float], size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Return the square around a box, cut off at the photo's edges: left, top, right, bottom in pixels.
 
-    A box is x, y, width and height as shares of the upright photo, since MegaDetector turns photos by their EXIF data.
+    A box is x, y, width and height as shares of the upright photo. MegaDetector, too, turns photos by their EXIF data.
     """
     x, y, width, height = (part * side for part, side in zip(box, 2 * size))
     half = (0.5 + MARGIN) * max(width, height)
@@ -228,7 +228,7 @@ def around(box: Sequence[float], size: tuple[int, int]) -> tuple[int, int, int, 
 
 
 def categories(classes, facts, groups):
-    """Return all labels for animals: each class, each class after the word `possible`, `other animal`, each group."""
+    """Return all labels for animals: classes (`fox`), possible classes (`possible fox`), `other animal`, groups."""
     possible = [f"possible {label}" for label in classes]
     return [*classes, *possible, "other animal", *(group_name(group, facts) for group in groups)]
 

@@ -1,8 +1,8 @@
 """Save results next to the output file during a run, so that you can continue an interrupted run.
 
-Each process of each run writes its own file, such as `predictions.csv.1.part`. The first line of a file describes the
-run. Every other line is a photo's result in JSON, and begins with the photo's key. The lines are sorted by key, so that
-merging the files needs little memory.
+Each process of each run writes its own file, such as `predictions.csv.1.part`. The first line of such a file describes
+the run. Each other line is the result for one photo in JSON, and begins with the photo's key. Lines are sorted by key,
+so that merging the files needs little memory.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ KEPT = "Finished photos are kept; run the same command again to continue."
 
 
 def digest(file):
-    """Return the first half of a file's SHA-256 in hex. Raises `PredictError` if it can't be read."""
+    """Return the first half of a file's SHA-256 in hex. Raises `PredictError` if the file can't be read."""
     sha256 = hashlib.sha256()
     try:
         with open(file, "rb") as f:
@@ -35,7 +35,7 @@ def digest(file):
 class Journal:
     """Save the rows for the output file `to`. A row is a list that begins with its key.
 
-    `about` describes the run. Raises `PredictError` if a saved file is from a run with another description.
+    `about` describes the run. Raises `PredictError` if saved rows are from a run with another description.
     """
 
     def __init__(self, to, about):
@@ -60,7 +60,7 @@ class Journal:
                     yield json.loads(line)
 
     def rows(self):
-        """Return an iterator of all rows, sorted by key. Each key comes once, even if two runs have saved it."""
+        """Return an iterator of all saved rows, sorted by key. If two runs have saved a key, only one row is used."""
         rows = heapq.merge(*map(self.read, self.parts()), key=itemgetter(0))
         return (next(same) for _, same in groupby(rows, itemgetter(0)))
 

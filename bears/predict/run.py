@@ -17,7 +17,7 @@ EVERY = 60  # seconds between two progress lines; the first lines come sooner
 
 
 def opened(keys, open_key):
-    """Open photos ahead of the model. Yield each key with the result of `open_key(key)`, or with its `PhotoError`."""
+    """Open photos in other threads. Yield each key with the result of `open_key(key)`, or with its `PhotoError`."""
     with ThreadPoolExecutor(OPENERS) as pool:
         waiting = deque()
         for key in keys:
@@ -61,7 +61,7 @@ def ask_all(keys, total, task, model, file, journal):
 
 
 class Progress:
-    """Print the progress of all processes, estimated from the progress of this one."""
+    """Print the progress of all processes, estimated from the progress of this process."""
 
     def __init__(self, total, unit):
         self.total, self.unit = total, unit

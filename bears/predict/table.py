@@ -39,7 +39,7 @@ class Photos:
         return verdict, status, *(round(prob, 4) for prob in probs.values())
 
     def write(self, to, rows, model, file):
-        """Write the table. Return how many photos could not be opened."""
+        """Write the table. Return the number of photos that couldn't be opened."""
         classes, failed = list(model.learn.dls.vocab), 0
         # Excel only recognizes UTF-8 by a byte order mark. Names that are not UTF-8 are written byte for byte.
         with whole(to) as part, TextIOWrapper(part, "utf-8-sig", "surrogateescape", newline="") as table:
@@ -52,7 +52,7 @@ class Photos:
 
 
 def complete(row, classes):
-    """Return the cells of a row. If a row has two values, they are a photo's name and why it could not be opened."""
+    """Return the cells of a row. A `row` of two values has a photo's name, and why the photo couldn't be opened."""
     name, *rest = row
     return [*row, ""] if len(row) > 2 else [name, "", "error", *[""] * classes, *rest]
 
@@ -60,8 +60,8 @@ def complete(row, classes):
 def open_or_stop(photo: Path, side: int, are_gone: Callable[[], bool]) -> Image.Image:
     """Open a photo with `open_photo`. Raises `PredictError` if the photo is gone and `are_gone()` returns true.
 
-    `are_gone()` says whether all other photos are gone, too, for example with a memory card. Without this check, the
-    table would get an error for each photo on the card.
+    `are_gone()` says whether all other photos are gone, too, for example because a memory card was removed. Otherwise,
+    the table would get an error for each photo on the card.
     """
     try:
         if not os.path.isfile(photo):  # gone, or a pipe, which may be endless
