@@ -13,6 +13,6 @@ c.ServerProxy.servers = {
             "GRADIO_SERVER_PORT": "{port}",
         },
         "timeout": 120,  # seconds until the app must have started, on one core
-        "launcher_entry": {"title": "The page"},
+        "launcher_entry": {"title": "The app"},
     }
 }

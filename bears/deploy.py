@@ -33,7 +33,9 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("deploy", __doc__)
     parser.add_argument("space", metavar="USER/NAME", help="name of the Space; it is created if it doesn't exist")
     add_model(parser, "the Space")
-    parser.add_argument("--hardware", help="hardware for a new Space, such as zero-a10g (default: the Hub decides)")
+    parser.add_argument(
+        "--hardware", help="hardware for a new Gradio Space, such as zero-a10g (default: the Hub decides)"
+    )
     test = "folder of test photos, one subfolder per class; send nothing if the Space's model is better on them"
     parser.add_argument("--test", metavar="DIR", type=Path, help=test)
     feedback = "private data set for visitors' feedback: hf://datasets/USER/NAME (docs/deploy.md)"

@@ -66,7 +66,7 @@ def test_disagreements_come_first_and_the_model_that_was_surest_before_others(fe
     assert [photo.group for photo in ranking["disc"]] == ["look wrong", "look right"]
     first = ranking["disc"][0]
     assert first.opinion == "the visitor says disc, the model square, 60%" and first.suggestion == ("", "")
-    assert sum_up(review_of(feedback)).startswith("5 photos to review: 3 are called something else by visitor")
+    assert sum_up(review_of(feedback)).startswith("5 photos to review: 3 get different answers from visitor")
 
 
 def test_what_is_confirmed_is_sorted_and_each_step_can_be_taken_back(feedback):

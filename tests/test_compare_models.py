@@ -51,8 +51,12 @@ def test_so_many_photos_as_are_said_to_be_needed_can_tell():
     [
         ((30, 2, 168), "The new model is better", "makes 140 fewer errors per 1,000 photos (95% interval: "),
         ((2, 30, 168), "The new model is worse", "makes 140 more errors per 1,000 photos (95% interval: "),
-        ((4, 1, 115), "120 photos cannot tell: about 600 would", "makes 25 fewer errors per 1,000 photos"),
-        ((0, 0, 120), "120 photos cannot tell: about 700 would", "makes as many errors (95% interval: 30 fewer to 30"),
+        ((4, 1, 115), "120 photos are not enough: about 600 would be", "makes 25 fewer errors per 1,000 photos"),
+        (
+            (0, 0, 120),
+            "120 photos are not enough: about 700 would be",
+            "makes as many errors (95% interval: 30 fewer to 30",
+        ),
     ],
 )
 def test_the_verdict_is_in_words_and_the_size_of_the_effect_comes_with_it(counts, title, effect):
@@ -120,7 +124,7 @@ def test_a_worse_model_is_found_and_the_photos_are_in_the_report(shapes, shapes_
 @pytest.mark.slow
 def test_a_model_against_itself_cannot_be_told(shapes, shapes_model, tmp_path, capsys):
     out = tmp_path / "comparison.html"
-    assert "32 photos cannot tell" in compare(
+    assert "32 photos are not enough" in compare(
         capsys, shapes_model, shapes_model, shapes, "--out", out, "--fail-if-worse"
     )
 

@@ -112,7 +112,7 @@ def test_a_no_says_what_is_wrong_with_the_photo(open_tab, tmp_path, change, flaw
     page = open_tab(answer={**ANSWER, "certainty": "none"})
     give(page, tmp_path / "photo.png")
     assert page.inner_text(".verdict") == "I don't see a bear"
-    assert page.inner_text(".note") == f"{flaw} Is there one? Tap it in the photo to ask about that part only.".strip()
+    assert page.inner_text(".note") == f"{flaw} To ask about a part of the photo only, tap that part.".strip()
 
 
 def test_each_of_several_animals_is_outlined_and_named(open_tab):

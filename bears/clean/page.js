@@ -304,7 +304,9 @@ function updateDesk() {
             ? some.slice(0, 6).map(photo => make("img", {src: address(photo.name, "small"), alt: ""}))
             : [
                   large(one.name, "The chosen photo"),
-                  ...(one.nearDuplicate ? [large(one.nearDuplicate, "The photo that it is nearly the same as")] : []),
+                  ...(one.nearDuplicate
+                      ? [large(one.nearDuplicate, "The better photo, of which this is a near-duplicate")]
+                      : []),
               ]),
     )
     part("opinion").replaceChildren(

@@ -27,7 +27,7 @@ from fastai.learner import Learner
 from fastai.vision.augment import Resize
 from fastai.vision.data import ImageBlock
 
-DISAGREE = "are called something else by visitor and model"  # for visitors' photos (feedback.py)
+DISAGREE = "get different answers from visitor and model"  # for visitors' photos (feedback.py)
 MAY_BE_FALSE = "may be false alarms"  # for the alarms of `watch` (events.py)
 
 

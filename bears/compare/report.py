@@ -23,7 +23,7 @@ TITLES = {"better": "The new model is better", "worse": "The new model is worse"
 def title(comparison: Comparison) -> str:
     """Return the verdict as a title: which model is better, or how many photos are needed to tell."""
     known = TITLES.get(comparison.verdict)
-    return known or f"{photos(len(comparison.files))} cannot tell: about {comparison.needed:,} would"
+    return known or f"{photos(len(comparison.files))} are not enough: about {comparison.needed:,} would be"
 
 
 def effect(comparison: Comparison) -> str:
@@ -44,10 +44,10 @@ def advice(comparison: Comparison) -> str:
     if comparison.verdict == "better":
         return "You can replace the old model with it."
     if comparison.verdict == "worse":
-        return "Keep the old model. The photos below show the new one's errors."
+        return "Keep the old model. The photos below show the errors of the new one."
     if comparison.fixed == comparison.broken:
-        return "Both make the same number of errors. That many photos would show a difference of 10 errors per 1,000."
-    return "With that many, four of five tests would show a difference of this size. Keep the old model for now."
+        return "Both make equally many errors. That many photos would show a difference of 10 errors per 1,000."
+    return "With that many, four of five tests would show such a difference. Keep the old model for now."
 
 
 def photos(number):

@@ -52,11 +52,11 @@ def estimate(facts: dict) -> dict:
 def error_sentence(facts: dict) -> str:
     """Return sentences about how the model was tested and how often it was wrong."""
     if "by_source" in facts:
-        asked = "Models trained the same way, tested on photos from sources that they had not seen,"
+        asked = "On photos from sources that they had not seen, models trained in the same way"
     elif "cross_validation" in facts:
-        asked = "Models trained the same way, tested on photos that they had not seen,"
+        asked = "On photos that they had not seen, models trained in the same way"
     else:
-        asked = "Tested on photos that it had not seen, it"
+        asked = "On photos that it had not seen, this model"
     return f"{asked} {errors(estimate(facts))}{when_sure(facts)}"
 
 

@@ -13,7 +13,7 @@ from bears.text import printable
 
 PROMISE = "When something moves, pictures of it are sent to this site's server and deleted within an hour."
 ALONE = "Your photos never leave this device."  # in the offline version
-WATCHED_ALONE = "Pictures from your camera never leave this device. It needs no network."
+WATCHED_ALONE = "Pictures from your camera never leave this device. No network is needed."
 EXAMPLES = HOME / "examples"  # examples of the shipped model; their licence differs from the code's
 MANY = 5  # the most classes that a sentence names
 PRIVACY = "Your photo is only used to answer you, and deleted within an hour. There is also [an API](?view=api)."

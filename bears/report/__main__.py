@@ -37,7 +37,7 @@ def run(args):
     write_whole(args.out, page.create(found, known, visitors).encode())
     for line in (*page.say_days(visitors), page.effect(found), page.verdict(found)):
         print_line(line)
-    print_line(f"The same with pictures: {as_typed(args.out)}")
+    print_line(f"The report, with plots: {as_typed(args.out)}")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -46,12 +46,12 @@ STYLE = {
 NO_NOTES = dict.fromkeys(["Creator", "Date", "Format", "Type"])
 PICTURES = {
     "calibration": (
-        "Do its probabilities mean what they say?",
-        "On the dotted line they do: of all answers with a probability of 80%, four in five are right. On average,"
+        "Are the probabilities right?",
+        "On the dotted line they are: of all answers with a probability of 80%, four in five are right. On average,"
         " the probabilities are off by {calibration_error:.1%} (expected calibration error).",
     ),
     "scores": (
-        "How it tells that a photo shows none of the classes",
+        "How the model tells that a photo shows none of the classes",
         "The model compares a photo with the training photos. For this plot, each training photo was compared with the"
         " others, without itself.",
     ),
@@ -65,9 +65,12 @@ PICTURES = {
         "The photos with the highest loss, drawn by `plot_top_losses`. Above each: the prediction, the actual class,"
         " the loss, and the probability of the prediction.",
     ),
-    "batch": ("Some of the photos as the network sees them", "Each with its class, which is the name of its folder."),
+    "batch": (
+        "Some of the photos as the network sees them",
+        "Above each photo is its class, which is the name of its folder.",
+    ),
 }
-COLUMNS = {"photos": "Photos", "errors": "Wrong", "sure": "Called sure", "sure_wrong": "Wrong of these"}
+COLUMNS = {"photos": "Photos", "errors": "Wrong", "sure": "Called sure", "sure_wrong": "Sure and wrong"}
 CLEAN = "http://127.0.0.1:7860/"  # the review page, if its port is free
 BESIDE = "; it looked next to the animal"
 RISE = 1.1  # a loss has risen if it ends above this multiple of its lowest value
@@ -208,8 +211,8 @@ def reason(facts):
     lines = [f'<p class="interval">{interval(estimate(facts))}</p>']
     if "by_source" in facts:
         lines.append(
-            "<p><b>Why you can trust this figure:</b> each source was left out once, to test a model that had seen none"
-            f" of its photos.{when_sure(facts)} On photos like yours (folds): {summary.share_of_errors(cv)}.</p>"
+            "<p><b>Why you can trust this figure:</b> each source was left out once, to test a model that had not seen"
+            f" any of its photos.{when_sure(facts)} On photos like yours (folds): {summary.share_of_errors(cv)}.</p>"
             + show_sources(facts["by_source"])
         )
     elif cv:

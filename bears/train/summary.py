@@ -90,7 +90,10 @@ def print_summary(facts: dict, args: Namespace) -> None:
         print(f"{sure}; it was not sure about {verdicts['not_sure']}.")
         print(f"This holds for photos like yours. {ELSEWHERE}")
         if group := verdicts.get("group"):
-            print(f"For {group['photos']} it could only name the group; {group['errors']} of these were wrong.")
+            print(
+                f"For {group['photos']} photos it could only name the group."
+                f" {group['errors']} of these answers were wrong."
+            )
     if others := facts.get("none_of_them", {}).get("others"):
         print(
             f"Among {others['photos']} photos of other things, {others['errors']} were mistaken for one of the classes."

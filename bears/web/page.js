@@ -10,8 +10,8 @@ import {make, Tab} from "./tab.js"
 
 const SHOWN = 5 // classes
 const LOOKING = "Looking…"
-const CLOSER = "Is there one? Tap it in the photo to ask about that part only."
-const CROPPING = "Drag the frame to the part that you mean, or draw a new one."
+const CLOSER = "To ask about a part of the photo only, tap that part."
+const CROPPING = "Drag the frame to the part to ask about, or draw a new frame."
 
 export class PhotoTab extends Tab {
     asking = new AbortController()
