@@ -52,7 +52,7 @@ def advice(found: Drift) -> str:
     if not found.enough:
         return "Wait for more visitors, or choose a folder with more photos."
     if not found.found:
-        return "The model is equally sure about both. But it may be just as sure about things that it has never seen."
+        return "The model is about as sure about both. But it may be just as sure about things that it has never seen."
     if found.lower < 0.5:
         return "The model is more sure about visitors' photos. They may be easier, or less varied."
     return (
