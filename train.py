@@ -166,7 +166,7 @@ def save_model(learn, interp, facts, out):
 def run(args):
     start = time.monotonic()
     check_writable(args.out)
-    find_arch(args.arch)  # refuse an unknown backbone before the photos are read
+    find_arch(args.arch)  # reject an unknown backbone before the photos are read
     set_seed(args.seed, reproducible=True)
     files, groups, photo_facts = distributed.from_rank0(get_photos, args)
     args.sources = distributed.from_rank0(find_sources, files, args)

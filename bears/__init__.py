@@ -8,7 +8,7 @@ __version__ = "0.2.0"
 # torch 2.14 warns at every import of fastai, since two of fastai's activations use a deprecated function.
 warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=FutureWarning)
 
-# Stop ONNX Runtime (1.29 and newer) from sending usage data. It would begin when it is imported.
+# Stop ONNX Runtime (1.29 and newer) from sending usage data as soon as it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 ARCH = "tf_efficientnet_lite0"  # the default backbone; here, since reading it from this module doesn't import torch

@@ -217,7 +217,7 @@ def start(name, *args):
     if not is_set_up(requirements):
         ask([*command, *args])
         try:
-            with one_at_a_time(__file__, f"Waiting for another command, which sets up {VENV}"):
+            with one_at_a_time(__file__, f"Waiting for another command that is setting up {VENV}"):
                 is_set_up(requirements) or set_up(requirements)
         except (OSError, ValueError, subprocess.CalledProcessError) as e:
             remedy = f"delete it if it exists, check disk space and permissions, {AGAIN}"

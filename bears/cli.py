@@ -37,7 +37,7 @@ def begin(parse_args=None) -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not if Ctrl-C is ignored
         signal.signal(signal.SIGINT, end_at_once)
-    if hasattr(signal, "pthread_sigmask"):  # the launcher has blocked Ctrl-C until here
+    if hasattr(signal, "pthread_sigmask"):  # `python3 -m bears` has blocked Ctrl-C until here
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     if parse_args:
         (parse_args if os.getenv("RANK", "0") == "0" else partial(parse_silently, parse_args))()

@@ -94,4 +94,4 @@ def runtime():
 
 if __name__ == "__main__":
     write_whole(PAGE, page().encode())
-    print(f"{PAGE} is written")
+    print(f"Wrote {PAGE}")

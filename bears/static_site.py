@@ -29,7 +29,7 @@ def files_of(folder: Path) -> dict[str, str]:
         listed = json.loads(LIST.search((folder / "sw.js").read_bytes())[1])
         found = {unquote(name): digest for name, digest in listed.items()}
         return found if all(is_inside(folder, name) for name in found) else {}
-    except (OSError, TypeError, ValueError, RuntimeError):  # for example links in a circle
+    except (OSError, TypeError, ValueError, RuntimeError):  # for example, links in a circle
         return {}
 
 

@@ -47,7 +47,7 @@ def test_what_is_said_of_an_alarm_is_noted_and_moves_nothing(watched):
     review.take(Step(action="keep", name=name(2)))
     said = {step["from"]: step["action"] for step in alarms.steps()}
     assert said == {name(1): FALSE_ALARM, name(2): "keep"} and not review.waiting("square")
-    assert sum_up_steps([], alarms.steps()) == "You have called 1 alarms right and 1 false."
+    assert sum_up_steps([], alarms.steps()) == "Alarms that you marked as right: 1, as false: 1."
     assert sorted(watched.glob("events/**/*")) == before
     review.take(Step(action="undo", name=name(1)))
     review.take(Step(action="set aside", name=name(1)))

@@ -406,7 +406,7 @@ def test_the_folder_that_megadetector_searched_must_be_there(shapes, tmp_path):
     (tmp_path / "md.json").write_text(json.dumps(found_in(["1.jpg"])))
     with pytest.raises(PredictError) as e:
         Detections(tmp_path / "md.json", tmp_path / "card")
-    assert str(e.value) == f"There is no folder {tmp_path}/card. Give the one that MegaDetector searched."
+    assert str(e.value) == f"There is no folder {tmp_path}/card. Give the folder that MegaDetector searched."
     with pytest.raises(PredictError) as e:
         Detections(tmp_path / "md.json", tmp_path)
     assert str(e.value) == (

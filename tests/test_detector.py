@@ -175,7 +175,7 @@ def test_an_export_whose_classes_are_no_animals_has_no_detector(animals):
 def test_without_the_file_the_app_answers_as_without_a_detector(animals, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(squares, "Detector", lambda threads: Detector(tmp_path / "gone", threads))
     model = Classifier(animals)
-    assert capsys.readouterr().out.count("Small animals are found less often: ") == 1
+    assert capsys.readouterr().out.count("small animals are found less often: ") == 1
     [(probs, certainty, *_)] = model.ask([open_photo(GRIZZLY)])
     assert model.squares.detector is None and certainty == SURE and max(probs, key=probs.get) == "grizzly"
 

@@ -191,7 +191,7 @@ def test_a_small_animal_has_the_pixels_that_the_photo_has(scene):
         ([".", "--detections", "none.json"], "none.json can't be read (No such file or directory). Give the JSON"),
         ([".", "--detections", "mine.csv"], "mine.csv is not in MegaDetector's format"),
         ([".", "--detections", "list.json"], "list.json is not in MegaDetector's format"),
-        (["photo.jpg", "--detections", "list.json"], "There is no folder photo.jpg. Give the one that MegaDetector"),
+        (["photo.jpg", "--detections", "list.json"], "There is no folder photo.jpg. Give the folder that MegaDetector"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(args, said, tmp_path, monkeypatch):

@@ -511,8 +511,8 @@ def test_two_photos_per_class_are_enough(shapes, tmp_path, capsys):
     facts = run_training("--data", tmp_path / "data", "--out", tmp_path)
     out = capsys.readouterr().out
     assert "only 2 folds" in out and facts["cross_validation"]["photos"] == 4
-    assert "of 4 wrong, too few to mean anything" in out and "0.0%" not in out
-    assert "too few to mean anything" in (tmp_path / "reports" / "index.html").read_text()
+    assert "of 4 wrong, too few photos to mean anything" in out and "0.0%" not in out
+    assert "too few photos to mean anything" in (tmp_path / "reports" / "index.html").read_text()
 
 
 def test_unreadable_list_of_photos_to_leave_out(shapes, tmp_path):

@@ -103,7 +103,7 @@ def serve(pipe, file, trust, strictness, key):
         print(json.dumps([server.address, get_temp_dir()]), file=pipe)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.read()  # returns when the main process has ended
-    shutil.rmtree(get_temp_dir(), ignore_errors=True)  # the socket is in it
+    shutil.rmtree(get_temp_dir(), ignore_errors=True)  # this folder has the socket
     os._exit(0)  # at once, even if the model is busy
 
 

@@ -109,7 +109,7 @@ class Feedback(NoFeedback):
 
         says = f"Say what a photo shows: {YES} if the answer was right, or one of {', '.join(self.words()['labels'])}"
         label.submit(feedback, [photo, label, keep], given, api_name="feedback", api_description=says, preprocess=False)
-        undo = {"api_name": "undo_feedback", "api_description": "Take feedback back, by its id.", "preprocess": False}
+        undo = {"api_name": "undo_feedback", "api_description": "Delete your feedback, by its id.", "preprocess": False}
         label.change(self.undo, label, given, **undo)
 
     def give(self, learn, file, label, keep, who, session=""):

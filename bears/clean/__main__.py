@@ -24,9 +24,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         action="store_true",
         help=f"print the {LISTED} likeliest mistakes of each class, and don't open the review page",
     )
-    parser.add_argument(
-        "--exclude", metavar="CSV", help="photos to skip: a file with columns file and reason, as for train"
-    )
+    parser.add_argument("--exclude", metavar="CSV", help="photos to leave out: a file with columns file and reason")
     return parser.parse_args(argv)
 
 
@@ -70,7 +68,7 @@ def sum_up_steps(before, after):
     if not done:
         return "You made no new decisions."
     if done[FALSE_ALARM]:
-        return f"You have called {done['keep']} alarms right and {done[FALSE_ALARM]} false."
+        return f"Alarms that you marked as right: {done['keep']}, as false: {done[FALSE_ALARM]}."
     return (
         f"You have kept {done['keep']}, moved {done['move']} and set aside {done['set aside']}."
         " You can undo each step on the review page, today or later."

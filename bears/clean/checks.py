@@ -21,7 +21,7 @@ class Photos:
     """Hold the photos of a folder and their predictions. No photo is predicted by a head that was trained on it."""
 
     files: list[Path]  # open them with bears.model.photo.open_photo
-    names: list[str]  # paths below the folder, `class/file`
+    names: list[str]  # paths in the folder, `class/file`
     vocab: list[str]  # the classes
     labels: list[str]  # the class of each photo, from its folder
     guesses: list[str]  # the predicted class of each photo

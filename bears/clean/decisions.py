@@ -85,7 +85,7 @@ class Decisions:
             if not source.is_file():
                 raise DataError(f"{name} has been moved. Reload the page.")
             if source.is_symlink():
-                raise DataError(f"{name} is a link to another file. Only photos themselves are moved.")
+                raise DataError(f"{name} is a link to another file. Only real files can be moved.")
             if target != source:
                 target = free_name(target)
             try:

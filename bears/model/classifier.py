@@ -40,7 +40,7 @@ class Classifier:
         self.learn = open_export(file, trust)
         if not (isinstance(self.learn.model, nn.Sequential) and len(self.learn.model) == 2):
             raise ExportError(
-                f"{file} is no image classifier of vision_learner: it has no body and head. Train one with train.py."
+                f"{file} is not a classifier of vision_learner: it has no body and head. Train one with train.py."
             )
         if fitted := getattr(self.learn, "ood", None):
             self.learn.ood = ood.in_single_precision(fitted)

@@ -115,7 +115,7 @@ def describe(layer: nn.Module) -> tuple[str, list[torch.Tensor], dict]:
 
 
 def padding(conv: nn.Conv2d) -> dict:
-    if isinstance(conv, Conv2dSame):  # as TensorFlow pads
+    if isinstance(conv, Conv2dSame):  # pads like TensorFlow
         return {"auto_pad": "SAME_UPPER"}
     if isinstance(conv.padding, str):
         raise NotConvertedError(conv.padding)

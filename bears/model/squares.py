@@ -178,7 +178,7 @@ def create_squares(learn: Learner, detect: bool = True, threads: int = THREADS) 
         try:
             squares.detector = Detector(threads=threads)
         except DetectorError as e:
-            print_line(f"· Small animals are found less often: {e}")
+            print_line(f"· The animal detector is off, so small animals are found less often: {e}")
     return squares
 
 
@@ -190,7 +190,7 @@ class WholePhotos:
     """
 
     closer = (CLOSER,)  # the enlargement of the photo in each further pass; benchmarks/cameras.py measures more passes
-    detector: Any = None  # or a `Detector`
+    detector: Any = None  # None or a `Detector`
 
     def __init__(self, fitted: dict, grid: Grid) -> None:
         self.fitted, self.grid = fitted, grid

@@ -43,7 +43,7 @@ class Detections:
 
     def __init__(self, file, folder):
         if not folder.is_dir():
-            raise PredictError(f"There is no folder {folder}. Give the one that MegaDetector searched.")
+            raise PredictError(f"There is no folder {folder}. Give the folder that MegaDetector searched.")
         self.folder, self.doc, self.about = folder, read_detections(file), {"detections": digest(file)}
         self.animal = animal_categories(file, self.doc)
         self.keys = [i for i in range(len(self.doc["images"])) if self.animals(i)]
