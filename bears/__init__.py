@@ -1,4 +1,4 @@
-"""Contain the code of all commands. `python3 -m bears COMMAND` runs a command."""
+"""Contain the code of all commands, which `python3 -m bears COMMAND` runs."""
 
 import os
 import warnings

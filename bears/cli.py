@@ -129,7 +129,7 @@ def end_in_order(stops=()) -> None:
 def ends_in_words(program: str, kept="") -> Iterator[None]:
     """Exit with a sentence, not a traceback, after a `BearsError` or Ctrl-C in the `with` block.
 
-    The printed sentence starts with the name `program`. After Ctrl-C, it ends with the text `kept`.
+    The printed sentence starts with the name `program`. After Ctrl-C, the sentence ends with the text `kept`.
     """
     try:
         end_in_order()

@@ -25,8 +25,8 @@ GRACE_PERIOD = 5  # seconds that a failed process waits, so that process 0 can p
 def processes() -> Iterator[None]:
     """Connect the processes of `accelerate launch` during the `with` block. Only process 0 prints.
 
-    If any process except 0 fails, it waits `GRACE_PERIOD` seconds before it prints the error. Usually process 0 fails
-    in the same way and prints the error first. The launcher then ends all processes, so the error is printed once.
+    If a process other than 0 fails, it waits `GRACE_PERIOD` seconds before it prints the error. Usually process 0 fails
+    with the same error and prints it first. Then `accelerate launch` ends all processes, so the error is printed once.
     """
     init_processes()
     try:
@@ -86,7 +86,7 @@ def training(learn):
 
 
 def batch_size(bs: int) -> int:
-    """Return the batch size of each process if all share a batch of `bs` photos: at least 2, as batch norm needs."""
+    """Return the batch size per process for a total batch of `bs` photos. Batch norm needs at least two per process."""
     return max(2, bs // WORLD_SIZE)
 
 

@@ -35,9 +35,9 @@ USER_AGENT = f"bears-lesson-2/1.0 (https://course.fast.ai/Lessons/lesson2.html) 
 def fetch_photos(web: "Web", wanted: Iterable[dict], shrink: Callable, patience=60) -> Iterator[tuple]:
     """Download several photos at a time. Yield each dict of `wanted`, with the result or error of `fetch_photo`.
 
-    A dict of `wanted` has the `url` of a file and, if it is known, the `sha256`. They are yielded in order. `shrink`
-    converts the bytes of a file to the bytes of a small photo, or raises `PhotoError`. `patience` is how many seconds
-    to wait for a busy server.
+    A dict of `wanted` has the `url` of a file and, if it is known, the `sha256`. The dicts are yielded in order.
+    `shrink` converts the bytes of a file to the bytes of a small photo, or raises `PhotoError`. `patience` is how many
+    seconds to wait for a busy server.
     """
 
     def attempt(item):

@@ -1,4 +1,4 @@
-"""Define the errors that programs report in a sentence. Each message says what happened and what to do."""
+"""Define the expected errors of all programs. Each error message says what happened and what to do."""
 
 
 class BearsError(Exception):

@@ -10,7 +10,7 @@ from fasttransform import Transform
 
 
 def set_batch_types(dl: TfmdDL, n_inp: int, *types: type) -> None:
-    """Set the number of inputs of a batch, and the types in a batch. Otherwise, fastai loads photos to find both."""
+    """Set the number of inputs and the types of a batch, so that fastai doesn't load photos to find these."""
     dl._n_inp, dl._types = n_inp, {tuple: list(types)}
 
 

@@ -218,7 +218,7 @@ class Guard:
     def place(self, scope, client, session):
         """Let a call join the queue. Raises `Refused` if the queue is full, or if the client has too many calls in it.
 
-        Many people may share a proxy, so each session behind a proxy has its own limit. Calls through a proxy without a
+        Many people may share a proxy, so each session behind a proxy has its own limit. Behind a proxy, calls without a
         session share one limit, plus one call for each open tab.
         """
         queue, proxied = queue_of(scope["app"].get_blocks()), is_proxy(scope["client"])
@@ -264,7 +264,7 @@ def is_heartbeat(path):
 
 
 def session_of(scope, question):
-    """Return the session's name from the JSON of a call, or else from the URL. It is empty if both have none."""
+    """Return the session's name from the JSON of a call or from its URL. If both have no name, return an empty text."""
     [name, *_] = parse_qs(scope["query_string"].decode("latin-1")).get("session", [""])
     return question.get("session_hash") or name[:MAX_NAME]
 
@@ -316,7 +316,7 @@ def check_names(scope, path):
 
 
 def check_question(body):
-    """Return the JSON object in `body` as a dict. Reject any other body, and names that are too long."""
+    """Return the JSON object in `body` as a dict. Reject a body that isn't an object, or that has too long names."""
     try:
         question = orjson.loads(body)
         orjson.dumps(question)  # raises an error if it is nested too deeply for Python

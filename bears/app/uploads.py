@@ -1,7 +1,7 @@
 """Accept photos only as uploads, and delete them after an hour.
 
-Otherwise, callers of the API could make the app open any image on this machine, a long `data:` address, or a web
-address. AI assistants (MCP) may send `data:` addresses, since Gradio saves these as uploads. bears/model/photo.py
+Without this check, callers of the API could make the app open any image on this machine, a long `data:` address, or a
+web address. AI assistants (MCP) may send `data:` addresses, since Gradio saves these as uploads. bears/model/photo.py
 limits the number of pixels.
 """
 

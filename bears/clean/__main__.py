@@ -121,8 +121,8 @@ def serve(review):
 def kind_of(folder):
     """Return the class that handles decisions about a folder, and the function that ranks the folder's photos.
 
-    Both depend on whether the folder has training photos, visitors' feedback or alarms. For training photos, the
-    function is None, since these must be scored first.
+    There is a class for training photos, for visitors' feedback and for alarms. For training photos, the function is
+    None, since training photos must be scored first.
     """
     if find_tables(folder):
         return Reviewed, rank_feedback

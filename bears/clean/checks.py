@@ -90,7 +90,8 @@ def find_near_duplicates(features: torch.Tensor, quality: np.ndarray) -> dict[in
     near-duplicates if they are much closer to each other than photos usually are, as in cleanlab's Datalab.
 
     Training finds near-duplicates by perceptual hashes instead (bears/learning/near_duplicates.py). Hashes miss crops
-    and series of photos, but rarely join different photos. Here a person checks each pair, so mistakes do no harm.
+    and series of photos, but rarely join different photos. On the review page a person checks each pair, so mistakes do
+    no harm.
     """
     neighbours = NearestNeighbors(n_neighbors=min(5, len(quality) - 1), metric="cosine")
     distances, nearest = neighbours.fit(features).kneighbors()

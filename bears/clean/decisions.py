@@ -129,7 +129,7 @@ class Decisions:
 
 
 def free_name(path):
-    """Return `path`. If a file exists there, add `-2`, `-3` and so on to the name."""
+    """Return `path`. If the file `path` exists, add `-2`, `-3` and so on to its name."""
     n, free = 1, path
     while os.path.lexists(free):  # counts broken links, too
         n += 1

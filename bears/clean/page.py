@@ -1,6 +1,6 @@
 """Serve the review page. The browser gets a list of photos, requests each photo, and sends your decisions.
 
-page.js shows each decision at once, and sends it with the name of the photo. So no key press is lost if you type fast.
+page.js shows each decision at once, and sends it with the name of the photo, so that you can type fast.
 """
 
 from pathlib import Path

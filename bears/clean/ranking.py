@@ -1,8 +1,8 @@
 """Rank the photos of a folder by how likely they are in the wrong class, with the checks in bears/clean/checks.py.
 
-The lesson's `ImageClassifierCleaner` sorts photos by the loss of a model that was trained on them. Here, each photo is
-scored by a head that was not trained on it. `bears.model.ood` also scores each photo, since a head is often very sure
-about photos that show none of the classes.
+The lesson's `ImageClassifierCleaner` sorts photos by the loss of a model that was trained on them. In this module, each
+photo is scored by a head that was not trained on it. `bears.model.ood` also scores each photo, since a head is often
+very sure about photos that show none of the classes.
 """
 
 from collections.abc import Callable

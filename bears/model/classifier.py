@@ -59,7 +59,7 @@ class Classifier:
         self.learn.ood = ood.stricter(fitted, strictness)
 
     def try_out(self, file: Path, detect: bool, threads: int) -> None:
-        """Classify a blank photo. Raises `ExportError` if the network in the file can't classify it."""
+        """Classify a blank photo. Raises `ExportError` if the network in the file fails."""
         try:
             self.explains, self.limits = has_linear_head(self.learn), limits_of(self.learn)
             self.squares = create_squares(self.learn, detect, threads)
@@ -81,7 +81,7 @@ class Classifier:
         `map` is the activation map of the top class, (h, w), or None if the head is not linear. `square` is the part of
         the image that was classified: left, top, right, bottom in pixels. `animal` is the box of the detected animal in
         this square, or None if the answer is not about a detected animal. `all` has a tuple (box, probs, certainty) for
-        each detected animal that shows a class, starting with `animal`. If there is only one, `all` is empty.
+        each detected animal that shows a class, starting with `animal`. With only one such animal, `all` is empty.
         """
         torch.set_num_threads(self.threads)
         return [

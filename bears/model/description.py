@@ -3,7 +3,7 @@
 A pickle is a program, and no filter makes it safe. So an export, the zip file that `torch.save` writes, also contains a
 JSON record. This JSON has the classes, and the names of the backbone, layers and transforms in torch, torchvision, timm
 and fastai. For each tensor, the JSON names the record of the zip file with the tensor's bytes. The class `Description`
-says what the JSON may contain.
+says what this JSON may contain.
 """
 
 import io
@@ -155,7 +155,7 @@ class Description(Strict):
 
     @model_validator(mode="after")
     def check_answers(self) -> "Description":
-        """Reject invalid groups and probabilities in the dict `ood`. The function `ood.certainty` explains its keys."""
+        """Reject invalid groups and probabilities in the dict `ood`, whose keys `ood.certainty` explains."""
         fitted: dict[str, Any] = dict(self.ood or {})
         groups = fitted.pop("groups", [])
         assert isinstance(groups, list) and list not in map(type, fitted.values()), "only groups are lists"

@@ -1,7 +1,7 @@
-"""Write a Learner to an `export.pkl` that opens on any system, and open exports.
+"""Write a Learner to a file `export.pkl` that opens on any system, and open such files.
 
 fastai's `learn.export` stores Python bytecode, which crashes other Python versions, and paths, which Windows can't
-open. This module stores neither. It uses Python's own pickle module, and stores weights in half precision.
+open. This module avoids both, and stores weights in half precision.
 """
 
 import io

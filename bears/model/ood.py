@@ -1,16 +1,15 @@
 """Decide whether a photo shows any of the classes (out-of-distribution detection).
 
-Softmax can't decide this, since its outputs always add up to 1. So each photo gets a score, the product of two factors:
-
-1. The mean cosine similarity to the five most similar training photos (Sun et al. 2022,
-   https://arxiv.org/abs/2204.06507).
-2. The probability that the classifier of ImageNet sees a category of the training photos, and not a similar category.
-   Without this factor, a panda would count as a bear.
+Softmax can't decide this, since its outputs always add up to 1. So each photo gets a score, the product of two factors.
+The first factor is the mean cosine similarity to the five most similar training photos (Sun et al. 2022,
+https://arxiv.org/abs/2204.06507). The second factor is the probability that ImageNet's classifier sees a category of
+the training photos, and not a similar category. Without the second factor, a panda would count as a bear.
 
 Photos from the web are sharp and well lit. A threshold fitted to web photos alone would reject photos taken at night.
-So degraded copies of the training photos (bears/learning/degrade.py) are half of the gallery, the photos to compare
-with. The thresholds are quantiles of the copies' scores (split conformal prediction, Vovk et al. 2005). With a quantile
-of 6%, about 6% of photos as bad as the copies are rejected, and fewer of better photos.
+So training also uses degraded copies of its photos (bears/learning/degrade.py). A new photo is compared with a gallery
+of training photos and copies, half of each. The thresholds are quantiles of the copies' scores (split conformal
+prediction, Vovk et al. 2005). For example, the 6% quantile rejects about 6% of photos that are as bad as the copies,
+and fewer of better photos.
 """
 
 from collections.abc import Iterator, Sequence
@@ -74,7 +73,8 @@ def fit(
 def sample_gallery(labels: ndarray, seed: int, size: int = GALLERY) -> ndarray:
     """Draw about `size` photos at random, the same number from each class. Return their positions, sorted.
 
-    A photo is compared with `NEIGHBOURS` others, so draw at least one more than that from each class, if it has enough.
+    If a class has enough photos, draw more than `NEIGHBOURS` of them, since each photo is compared with `NEIGHBOURS`
+    other photos.
     """
     if len(labels) <= size:
         return np.arange(len(labels))
@@ -86,11 +86,12 @@ def sample_gallery(labels: ndarray, seed: int, size: int = GALLERY) -> ndarray:
 def own_and_rivals(
     features: Tensor, labels: ndarray, groups: ndarray, weight: Tensor, bias: Tensor, rivals: int
 ) -> dict:
-    """Return the weights of the ImageNet classifier for the own categories of the training photos and their rivals.
+    """Return the weights of ImageNet's classifier for the "own" categories of the training photos and for "rivals".
 
-    Own categories are those that the classifier often sees in the training photos. Rivals are the other categories that
-    are most similar to these. The dict is empty if there are no own categories, or if too many training photos look
-    like a rival. For example, a few dozen photos of dogs don't show all breeds, so the missing breeds would be rivals.
+    Own categories are categories that the classifier often sees in the training photos. Rivals are the categories that
+    are most similar to the own categories. The dict is empty if there are no own categories, or if too many training
+    photos look like a rival. For example, a few dozen photos of dogs don't show all breeds, so the missing breeds would
+    be rivals.
     """
     guesses = (features @ weight.T + bias).argmax(dim=1).numpy()
     own = {c for label in set(labels) for c in frequent_categories(guesses[labels == label], groups[labels == label])}
@@ -136,10 +137,10 @@ def shows_known(detector: dict, features: Tensor, known: Tensor, margin: float =
 
 
 def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) -> str:
-    """Return the kind of answer for one photo: `NONE`, `UNSURE`, `GROUP` (one of several similar classes) or `SURE`.
+    """Return `NONE`, `UNSURE`, `GROUP` (one of several similar classes) or `SURE` as the kind of answer for a photo.
 
     `probs` has the probability of each class. `score` is the result of the function `score`, or None for a model
-    without a gallery. `fitted` is the dict that `fit` returned, or None. It may have two more keys: `likely`, the
+    without a gallery. `fitted` is the dict that `fit` returned, or None. Two of its keys are optional: `likely`, the
     probability that a sure answer needs, and `groups`, lists of class numbers.
 
     bears/web/offline/squares.js has the same rule in JavaScript. tests/answers.json has test cases for both languages.
@@ -180,9 +181,9 @@ def may_show_none(detector: dict, score: Any) -> Any:
 
 
 def own_share(detector: dict, features: Tensor) -> Tensor:
-    """Return the probability that the ImageNet classifier sees an own category of the classes, not a rival, (photos,).
+    """Return the probability that ImageNet's classifier sees an own category and not a rival, (photos,).
 
-    The probability is 1 if the classes have no own categories (`own_and_rivals`).
+    The function `own_and_rivals` explains both. The probability is 1 if there are no own categories.
     """
     if "own" not in detector:
         return features.new_ones(features.shape[0])

@@ -71,7 +71,7 @@ def as_onnx(body: nn.Module) -> bytes:
 
 
 class Tracer(fx.Tracer):
-    """Trace a network down to torch's layers and timm's convolution."""
+    """Trace a network into steps. Each layer of torch, and each convolution of timm, is one step."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, Conv2dSame) or super().is_leaf_module(m, module_qualified_name)

@@ -1,7 +1,7 @@
 """Open photos safely. The app, training and all commands open every photo with this module.
 
 Gradio's image component and `PIL.Image.open` show some photos sideways or too bright, and unpack small files to
-gigabytes. So neither opens an uploaded file. Gradio only gets photos that this module has decoded.
+gigabytes. So uploaded files are only opened by this module. Gradio only gets photos that this module has decoded.
 
 Most bad files are rejected before they are decoded. The app decodes all other files in worker processes, which it can
 stop at any time (bears/app/decode_workers.py).
@@ -71,9 +71,8 @@ def open_photo(
 
     Returns a PIL image in mode RGB. Transparent areas are white. The shorter side has at least `side` pixels and less
     than twice as many, but small photos keep their size. The image has at most MAX_RATIO * `side`² pixels, so that
-    panoramas don't take more memory. If `long_side` is given, the longer side doesn't need more pixels, so the shorter
-    side of a panorama may have fewer than `side`. `in_turn` returns a context manager, such as a lock. Large photos are
-    decoded in it.
+    panoramas don't take more memory. If `long_side` is given, a panorama may be smaller, with a longer side of at least
+    `long_side` pixels. Large photos are decoded in the context manager that `in_turn` returns, such as a lock.
     Raises `PhotoError` if the file is not a photo, is damaged, has too many pixels, can't be read, or takes too much
     memory.
     """
@@ -299,7 +298,7 @@ def as_address(jpeg: bytes) -> str:
 
 
 def thumbnail(photo: Path | Image.Image) -> str:
-    """Return a JPEG thumbnail of a photo, an image or a path, as a `data:` address. Raises `PhotoError`."""
+    """Return a JPEG thumbnail as a `data:` address. `photo` is an image or a path. Raises `PhotoError`."""
     im = photo if isinstance(photo, Image.Image) else open_photo(photo, side=THUMBNAIL // 2)
     im.thumbnail((THUMBNAIL, THUMBNAIL))
     return as_address(as_jpeg(im, quality=80))

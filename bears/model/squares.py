@@ -186,7 +186,7 @@ class WholePhotos:
     """Classify whole photos in one or two passes of a network. Subclasses define `run`, which makes one pass.
 
     If the score of the first pass is low, the second pass classifies crops of the animals that the detector finds.
-    Without a detector, the second pass classifies the enlarged photo. It is skipped if the first score is very low.
+    Without a detector, the second pass classifies the enlarged photo, or is skipped if the first score is very low.
     """
 
     closer = (CLOSER,)  # the enlargement of the photo in each further pass; benchmarks/cameras.py measures more passes
@@ -369,7 +369,7 @@ def cells(learn: Learner, size: int) -> int:
 def find_grid(learn: Learner) -> Grid | None:
     """Return the `Grid` of a Learner, or None if the Learner can't classify all squares of a photo.
 
-    To do that, it needs a convolutional body, a linear head, and a plain crop to a square as its only transform.
+    The Learner needs a convolutional body, a linear head, and a plain crop to a square as its only transform.
     """
     if has_linear_head(learn) and (size := plain_size(learn)):
         side = cells(learn, size)

@@ -187,8 +187,8 @@ def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
 def find_examples(model: Path, facts: dict) -> list[Path]:
     """Return the photos in `examples/` next to the export that are named after a class or `none`, as sorted Paths.
 
-    If `examples/` has a README.md, the photos that it lists belong to one model. They are left out if the model doesn't
-    have all of their classes.
+    If `examples/` has a README.md, the photos that it lists belong to one model. Leave out these photos if the model
+    doesn't have all of their classes.
     """
     folder, classes = model.parent / "examples", set(facts.get("classes", ()))
     listed = listed_examples(folder)

@@ -36,7 +36,7 @@ MAX_MEGABYTES, MAX_VALUES = 400, 30_000_000  # of a JSON file; that is about a m
 class Detections:
     """Classify the animals that MegaDetector found in the photos of a folder. Raises `PredictError`.
 
-    `keys` are the positions of photos in MegaDetector's JSON file.
+    The attribute `keys` has the positions of photos in MegaDetector's JSON file.
     """
 
     unit, detect = "photos with animals", False
@@ -93,7 +93,7 @@ class Detections:
 
 
 class FoundAnimals(Photos):
-    """Find and classify the animals in a folder's photos, or in one photo. `keys` are the photos' names."""
+    """Find and classify the animals in a folder's photos, or in one photo. The attribute `keys` has photo names."""
 
     detect, about = False, {"detector": detector.SHA256}
 
@@ -198,7 +198,7 @@ def read_detections(file):
 
 
 def read_text(file):
-    """Return the text of a JSON file, with names that may not be UTF-8. Raises `PredictError` if it is too large."""
+    """Return the text of a JSON file. File names in it may not be UTF-8. Raises `PredictError` for a large file."""
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):
             raise PredictError(f"{file} is not a file. Give the JSON that MegaDetector wrote.")

@@ -18,7 +18,7 @@ from PIL import Image
 
 
 class Photos:
-    """Classify all photos in a folder, or one photo. `keys` are the photos' names. Raises `PredictError`."""
+    """Classify all photos in a folder, or one photo. The attribute `keys` has photo names. Raises `PredictError`."""
 
     unit, about = "photos", {}
     detect = True  # whether the model uses its detector; false in subclasses that crop animals
@@ -60,8 +60,8 @@ def complete(row, classes):
 def open_or_stop(photo: Path, side: int, are_gone: Callable[[], bool]) -> Image.Image:
     """Open a photo with `open_photo`. Raises `PredictError` if the photo is gone and `are_gone()` returns true.
 
-    `are_gone()` says whether all other photos are gone, too, for example because a memory card was removed. Otherwise,
-    the table would get an error for each photo on the card.
+    `are_gone()` says whether all other photos are gone, too. So removing a memory card stops the run, instead of adding
+    an error for each photo on the card.
     """
     try:
         if not os.path.isfile(photo):  # gone, or a pipe, which may be endless
