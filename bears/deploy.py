@@ -226,7 +226,7 @@ def send(space, files, hardware, trust=False, sdk="gradio", feedback=None):
 def left_over(hub, space, files):
     """Return the paths on the Space that an earlier run of this command sent and that are not in `files`.
 
-    Leave out files that somebody else has changed, so that their last commit has another message. Leave out
+    Leave out files whose last commit has another message, because somebody else has changed these files. Leave out
     `.gitattributes`, too, since the Hub writes it.
     """
     there = hub.list_repo_tree(space, recursive=True, expand=True, repo_type="space")

@@ -86,7 +86,7 @@ def training(learn):
 
 
 def batch_size(bs: int) -> int:
-    """Return the batch size per process for a total batch of `bs` photos. Batch norm needs at least two per process."""
+    """Return the batch size per process for a total batch of `bs` photos. Batch norm needs at least two photos."""
     return max(2, bs // WORLD_SIZE)
 
 
@@ -126,7 +126,7 @@ def together(fit: Callable) -> Callable:
 
 
 def split_between_processes(func):
-    """Decorate `func(files)` so that each process calls it with some of the files, and all return the full result.
+    """Decorate `func(files)`: each process calls it with some of the files, and all processes get the full result.
 
     `func` must return a tensor or a list with one row per file.
     """

@@ -35,7 +35,7 @@ def list_photos(folder: Path, tell: Callable[[str], None] | None = None) -> list
 
 
 def list_names(folder: Path, tell: Callable[[str], None] | None = None) -> list[str]:
-    """Return the result of `list_photos` as strings. Path objects for 100,000 photos would take twice as long."""
+    """Return the result of `list_photos` as strings, since 100,000 Path objects would take twice as long."""
     system = []
     photos = sorted(find(Path(folder), system), key=lambda name: name.split(os.sep))
     count = len(list(islice((photo for place in system for photo in find_readable(place)), COUNTED))) if tell else 0
@@ -65,7 +65,7 @@ def find(folder: Path, system: list[Path]) -> Iterator[str]:
 
 
 def visible_entries(folder):
-    """Return the entries of a folder that aren't hidden, sorted by name. If it can't be read, raise `DataError`."""
+    """Return the entries of a folder that aren't hidden, sorted. Raises `DataError` if the folder can't be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)

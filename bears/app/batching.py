@@ -77,7 +77,7 @@ class Predictor:
 
 
 def answer_all(answers, model, photos):
-    """Classify photos and put the results into the Futures `answers`. If the model fails, put the exception in them."""
+    """Classify photos and put the results into the Futures `answers`, or the exception if the model fails."""
     try:
         for answer, result in zip(answers, model.ask(photos), strict=True):
             answer.set_result(result)

@@ -1,6 +1,6 @@
 """Limit the number of open connections, and the time in which a client must send a request's headers.
 
-uvicorn limits neither (https://github.com/Kludex/uvicorn/issues/157). Middleware can't limit them, since it only gets a
+uvicorn limits neither (https://github.com/Kludex/uvicorn/issues/157). Middleware is too late, since it only gets a
 request after all headers have arrived. Gradio's `launch` can't set uvicorn's option `http`. So this module replaces
 uvicorn's default protocol. The module uses private names of uvicorn, which tests/test_private_names.py checks.
 """
@@ -58,7 +58,7 @@ class Connection(AutoHTTPProtocol):
         super().connection_lost(exc)
 
     def check(self):
-        """Close the connection if a request's headers are late. If they aren't late yet, check again later."""
+        """Close the connection if a request's headers are late. If the headers aren't late yet, check again later."""
         waits = self.cycle is None or self.cycle.response_complete
         left = self.waiting_since + HEAD_SECONDS - self.loop.time() if waits else HEAD_SECONDS
         if left <= 0:

@@ -154,7 +154,7 @@ class Feedback(NoFeedback):
         }
 
     def has_room(self):
-        """Return whether one more photo may be stored, by the limit `MAX_PHOTOS` and the free space on the disk."""
+        """Return whether one more photo may be stored: fewer than `MAX_PHOTOS` are there, and the disk has space."""
         free = shutil.disk_usage(self.folder).free
         return free > RESERVE and len(list_photos(self.folder / UNREVIEWED)) < MAX_PHOTOS
 
@@ -175,7 +175,7 @@ class Feedback(NoFeedback):
         append(answers, ANSWERS, row)
 
     def undo(self, name):
-        """Delete the feedback with the id `name`, which only the visitor knows. Return a dict like that of `give`."""
+        """Delete the feedback with the id `name`, which only the visitor knows, and return a dict as `give` does."""
         forgotten = isinstance(name, str) and len(name) == 32 and name.isalnum() and self.forget(name)
         says = "Taken back: nothing of it is kept." if forgotten else "There is nothing to take back."
         return {"id": None, "kept": False, "says": says}
@@ -250,7 +250,7 @@ def drop(file, columns, unwanted):
 
 
 def visitor(request):
-    """Return a request's sender, a pair (IP address, session). The session is empty unless a proxy is in between."""
+    """Return a request's sender, a pair (IP address, session). The session is empty unless a proxy sent the request."""
     scope = request.request.scope if request and request.request else {}
     return scope.get("asker") or (address(scope), "")
 
@@ -265,7 +265,7 @@ class Visitors:
         self.times, self.kept, self.lock = {}, {}, threading.Lock()
 
     def may_speak(self, who, session=""):
-        """Return whether a visitor may give feedback now. If the answer is yes, count this feedback."""
+        """Return whether a visitor may give feedback now. If the visitor may, count this feedback."""
         limits = {(who, session): PER_HOUR, (who,): PER_HOUR_OF_A_PROXY, (): ALL_PER_HOUR}
         now = time.monotonic()
         with self.lock:

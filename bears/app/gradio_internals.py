@@ -60,8 +60,8 @@ def forget(queue, most):
 def find_caller():
     """Return a function without arguments that says whether the client of the current event has hung up.
 
-    Gradio only notices this for events in its queue. For other API calls, and for clients that never listen for their
-    answer, the function returns False.
+    Gradio only notices that a client has hung up if the event is in its queue. For other API calls, and for clients
+    that never listen for their answer, the function returns False.
     """
     blocks, event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
     event = queue_of(blocks).event_ids_to_events.get(event_id) if blocks else None
@@ -94,7 +94,7 @@ def open_tunnel(demo):
 
 
 def close_tunnels():
-    """End the programs of all tunnels. Gradio only ends them itself when Python exits normally."""
+    """End the programs of all tunnels. Gradio itself only ends these programs when Python exits normally."""
     for tunnel in tunneling.CURRENT_TUNNELS:
         tunnel.kill()
 

@@ -1,6 +1,6 @@
 """Reject requests that no visitor needs, and requests that are too large, too slow or too many.
 
-`Guard` is an ASGI middleware, so that it checks a request before Gradio sees it or reads its body.
+`Guard` is an ASGI middleware, so it checks a request before Gradio sees it or reads its body.
 """
 
 import contextlib
@@ -250,7 +250,7 @@ def counted(counter, client):
 
 
 def address(scope):
-    """Return a request's IP address. For IPv6, return the /64 network, since one person usually has all of it."""
+    """Return the IP address of a client. For IPv6, return the /64 network, since one person usually has all of it."""
     host = (scope.get("client") or ("",))[0]
     try:
         ip = ipaddress.ip_address(host)
@@ -264,7 +264,7 @@ def is_heartbeat(path):
 
 
 def session_of(scope, question):
-    """Return the session's name from the JSON of a call or from its URL. If both have no name, return an empty text."""
+    """Return the session's name in the JSON or URL of a call, or an empty text if neither has one."""
     [name, *_] = parse_qs(scope["query_string"].decode("latin-1")).get("session", [""])
     return question.get("session_hash") or name[:MAX_NAME]
 
@@ -283,7 +283,7 @@ def check_length(scope, limit, sentence):
 
 
 async def in_time(receive, deadline):
-    """Return the result of `receive()`. Raises `Refused` at the `deadline`, a time of anyio's clock."""
+    """Return the result of `receive()`. Raises `Refused` if there is none by `deadline`, a time on anyio's clock."""
     try:
         with anyio.fail_after(max(0, deadline - anyio.current_time())):
             return await receive()
@@ -316,7 +316,7 @@ def check_names(scope, path):
 
 
 def check_question(body):
-    """Return the JSON object in `body` as a dict. Reject a body that isn't an object, or that has too long names."""
+    """Return the JSON object in `body` as a dict. Reject other kinds of JSON, and names that are too long."""
     try:
         question = orjson.loads(body)
         orjson.dumps(question)  # raises an error if it is nested too deeply for Python

@@ -17,7 +17,7 @@ THIS_MACHINE = "127.0.0.1,::1"
 
 
 def find_host():
-    """Return the name of the hosting service that runs this app, or None. Services set known environment variables."""
+    """Return the name of the hosting service that runs this app, as its environment variables show, or None."""
     if os.getenv("SYSTEM") == "spaces":
         return "a Hugging Face Space"
     if any(name.startswith("BINDER_") for name in os.environ):

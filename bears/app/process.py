@@ -58,7 +58,7 @@ class LearnerProcess:
             return self.latest
 
     def start_again(self):
-        """Start the model's process again whenever it ends, until `close` is called. A thread runs this method."""
+        """Start the model's process again whenever it ends, until `close` is called. Another thread runs this."""
         while not self.closed:
             ended = self.latest
             ended.process.wait()

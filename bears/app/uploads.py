@@ -150,7 +150,7 @@ def only_uploads(component: gr.Image) -> gr.Image:
 async def refuse_links(url, cache_dir):
     """Replace Gradio's download of photos from web addresses, and raise `gr.Error` instead.
 
-    MCP clients send the web address of their upload on this server. For the address of an upload, return its path.
+    MCP clients send the web address of their upload on this server. For such an address, return the upload's path.
     """
     _, route, path = url.partition("/gradio_api/file=")
     if route:

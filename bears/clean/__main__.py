@@ -119,10 +119,10 @@ def serve(review):
 
 
 def kind_of(folder):
-    """Return the class that handles decisions about a folder, and the function that ranks the folder's photos.
+    """Return the Python class for decisions about a folder, and the function that ranks the folder's photos.
 
-    There is a class for training photos, for visitors' feedback and for alarms. For training photos, the function is
-    None, since training photos must be scored first.
+    `Decisions` is for training photos, `Reviewed` for visitors' feedback, and `Alarms` for alarms. For training photos,
+    the function is None, since training photos must be scored first.
     """
     if find_tables(folder):
         return Reviewed, rank_feedback

@@ -50,7 +50,7 @@ class Decisions:
         self.take("set aside", name, f"{SET_ASIDE}/{name}")
 
     def undo(self, name=None):
-        """Undo the latest step. If `name` is given, undo the latest step of the photo that was called `name` before.
+        """Undo the latest step. If `name` is given, undo the latest step of the photo that was called `name` before it.
 
         Returns the undone step, or None if there is nothing to undo.
         """

@@ -23,7 +23,7 @@ def find_tables(folder: Path) -> list[Path]:
 
 
 def read_rows(folder: Path) -> dict[str, dict]:
-    """Return a dict from the path of each photo that waits for review to its table row. Raises `DataError`."""
+    """Return the table rows of the photos that wait for review, as a dict by photo path. Raises `DataError`."""
     rows = {}
     for table in find_tables(folder):
         try:

@@ -35,7 +35,7 @@ STEPS = TypeAdapter(list[Step])
 class Review:
     """Hold the photos to review, in the order of `rank_folder`. Skip photos that already have a decision.
 
-    While the photos are being scored, `ranking` is None. `read` has the number of photos read so far, and of all
+    While the photos are being scored, `ranking` is None. `read` has two numbers: the photos read so far, and all
     photos. `train_command` is the command to show when all photos are reviewed.
     """
 
@@ -127,7 +127,7 @@ def create_routes(review):
 
 
 def create_page(review):
-    """Return the page for a `Review`, a `gr.Blocks`, and the keyword arguments for the `launch` of the page."""
+    """Return the `gr.Blocks` of the review page, and keyword arguments for its `launch`."""
     with gr.Blocks(title=TITLE) as page:
         gr.HTML(html_template=HTML, js_on_load=JS, apply_default_css=False)
     return page, {"css": CSS, "app_kwargs": {"routes": create_routes(review), "middleware": [Middleware(Guard)]}}

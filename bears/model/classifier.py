@@ -75,13 +75,13 @@ class Classifier:
             )
 
     def ask(self, photos: list[Image.Image]) -> list[tuple]:
-        """Classify RGB PIL images. Return a tuple (probs, certainty, map, square, animal, all) for each.
+        """Classify RGB PIL images. Return a tuple (probs, certainty, map, square, animal, all) for each image.
 
         `probs` is a dict from class to probability. `certainty` is the kind of answer, as in bears/model/answers.py.
         `map` is the activation map of the top class, (h, w), or None if the head is not linear. `square` is the part of
         the image that was classified: left, top, right, bottom in pixels. `animal` is the box of the detected animal in
         this square, or None if the answer is not about a detected animal. `all` has a tuple (box, probs, certainty) for
-        each detected animal that shows a class, starting with `animal`. With only one such animal, `all` is empty.
+        each detected animal that shows a class, starting with `animal`. If there is no second one, `all` is empty.
         """
         torch.set_num_threads(self.threads)
         return [

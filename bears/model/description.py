@@ -1,9 +1,9 @@
 """Describe an export in JSON, so that `open_export` can build the Learner without running a pickle.
 
 A pickle is a program, and no filter makes it safe. So an export, the zip file that `torch.save` writes, also contains a
-JSON record. This JSON has the classes, and the names of the backbone, layers and transforms in torch, torchvision, timm
-and fastai. For each tensor, the JSON names the record of the zip file with the tensor's bytes. The class `Description`
-says what this JSON may contain.
+JSON record. The JSON has the classes, and the names of the backbone, layers and transforms in torch, torchvision, timm
+and fastai. For each tensor, it says which record of the zip file has the tensor's bytes. The class `Description` says
+what the JSON may contain.
 """
 
 import io

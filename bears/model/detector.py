@@ -48,7 +48,7 @@ class Detector:
 
 
 def read(file: Path) -> bytes:
-    """Return the network as ONNX bytes. Raises `DetectorError` if the file is missing, or is not the right one."""
+    """Return the network as ONNX bytes. Raises `DetectorError` if the file is missing, or has another SHA-256."""
     try:
         data = file.read_bytes()
     except OSError as e:

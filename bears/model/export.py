@@ -1,7 +1,7 @@
 """Write a Learner to a file `export.pkl` that opens on any system, and open such files.
 
 fastai's `learn.export` stores Python bytecode, which crashes other Python versions, and paths, which Windows can't
-open. This module avoids both, and stores weights in half precision.
+open. This module stores no bytecode and no paths, and stores weights in half precision.
 """
 
 import io
@@ -31,7 +31,7 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 class HalfPrecision:
-    """Pickle a model in half precision. Unpickling calls torch's `Module.float`, and no code of this project."""
+    """Pickle a model in half precision. Unpickling needs torch's `Module.float`, but no code of this project."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.model = model
@@ -45,7 +45,7 @@ def export(learn: Learner, file: Path) -> None:
 
     The file contains a description (bears/model/description.py), so `open_export` can open it without running a pickle.
     If a network has custom layers, it can't be described, and a warning is printed. Raises `ExportError` if `file`
-    can't be written, and then keeps an earlier file with the same name.
+    can't be written. An earlier file with the same name then stays unchanged.
     """
     data = as_bytes(lean := for_inference(learn))
     try:

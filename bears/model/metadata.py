@@ -27,7 +27,7 @@ def figures(value: dict) -> dict:
 
 
 def too_uncertain(estimate: dict) -> bool:
-    """Return whether an error rate was measured on too few photos: whether its 95% interval is wider than 0.3.
+    """Return whether an error rate has a 95% interval wider than 0.3, since it was measured on too few photos.
 
     `estimate` is a result of `error_summary` in bears/learning/metrics.py.
     """
@@ -36,7 +36,7 @@ def too_uncertain(estimate: dict) -> bool:
 
 
 def errors(estimate: dict) -> str:
-    """Describe an `error_summary` in words: `got 3 of 200 wrong: an error rate of 1.5%. On similar photos, ...`."""
+    """Describe an `error_summary` in words, such as `got 3 of 200 wrong: an error rate of 1.5%`."""
     cases = f"got {estimate['errors']} of {estimate['photos']} wrong"
     if too_uncertain(estimate):
         return f"{cases}, too few photos to mean anything."

@@ -6,7 +6,7 @@ https://arxiv.org/abs/2204.06507). The second factor is the probability that Ima
 the training photos, and not a similar category. Without the second factor, a panda would count as a bear.
 
 Photos from the web are sharp and well lit. A threshold fitted to web photos alone would reject photos taken at night.
-So training also uses degraded copies of its photos (bears/learning/degrade.py). A new photo is compared with a gallery
+So train.py also uses degraded copies of the photos (bears/learning/degrade.py). A new photo is compared with a gallery
 of training photos and copies, half of each. The thresholds are quantiles of the copies' scores (split conformal
 prediction, Vovk et al. 2005). For example, the 6% quantile rejects about 6% of photos that are as bad as the copies,
 and fewer of better photos.
@@ -43,8 +43,9 @@ def fit(
     seed: int = 42,
     copies: Sequence[Tensor] = (),
 ) -> tuple[dict, ndarray]:
-    """Choose the gallery and the thresholds. Return them in a dict, and the near-duplicate group of each gallery photo.
+    """Choose the gallery and the thresholds, and return both in a dict.
 
+    The second result is the near-duplicate group of each gallery photo.
     The dict has everything that `score` needs, as half-precision tensors and floats. `features` has the shape
     (photos, n). `labels` has the class of each photo, and `groups` the number of its near-duplicate group, both
     (photos,). `classifier` is the (weight, bias) of the ImageNet classifier on the same features, if the body has one.
@@ -131,7 +132,7 @@ def likeness(detector: dict, features: Tensor, allowed: Tensor | None = None) ->
 
 
 def shows_known(detector: dict, features: Tensor, known: Tensor, margin: float = MARGIN) -> Tensor:
-    """Return whether each photo resembles a photo in `known` more than the training photos, by `margin`, (photos,)."""
+    """Return, for each photo, whether it is more similar (by `margin`) to a `known` photo than to training photos."""
     nearest = (normalize(features) @ normalize(known).T).amax(dim=1)
     return nearest > likeness(detector, features) + margin
 
@@ -140,8 +141,8 @@ def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) 
     """Return `NONE`, `UNSURE`, `GROUP` (one of several similar classes) or `SURE` as the kind of answer for a photo.
 
     `probs` has the probability of each class. `score` is the result of the function `score`, or None for a model
-    without a gallery. `fitted` is the dict that `fit` returned, or None. Two of its keys are optional: `likely`, the
-    probability that a sure answer needs, and `groups`, lists of class numbers.
+    without a gallery. `fitted` is the dict that `fit` returned, or None. In `fitted`, two keys are optional. `likely`
+    is the probability that a sure answer needs, and `groups` has lists of class numbers.
 
     bears/web/offline/squares.js has the same rule in JavaScript. tests/answers.json has test cases for both languages.
     """
@@ -183,7 +184,7 @@ def may_show_none(detector: dict, score: Any) -> Any:
 def own_share(detector: dict, features: Tensor) -> Tensor:
     """Return the probability that ImageNet's classifier sees an own category and not a rival, (photos,).
 
-    The function `own_and_rivals` explains both. The probability is 1 if there are no own categories.
+    The function `own_and_rivals` explains own categories and rivals. Without own categories, the probability is 1.
     """
     if "own" not in detector:
         return features.new_ones(features.shape[0])

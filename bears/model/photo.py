@@ -1,7 +1,7 @@
 """Open photos safely. The app, training and all commands open every photo with this module.
 
 Gradio's image component and `PIL.Image.open` show some photos sideways or too bright, and unpack small files to
-gigabytes. So uploaded files are only opened by this module. Gradio only gets photos that this module has decoded.
+gigabytes. So only this module opens uploaded files. Gradio only gets photos that this module has decoded.
 
 Most bad files are rejected before they are decoded. The app decodes all other files in worker processes, which it can
 stop at any time (bears/app/decode_workers.py).
@@ -235,7 +235,7 @@ def load(im: Any) -> Image.Image:
 
 
 def orientation(im: Image.Image) -> int | None:
-    """Return the orientation in a photo's EXIF data, from 1 to 8. If it can't be read, return None."""
+    """Return the orientation in a photo's EXIF data, from 1 to 8, or None if there is no readable value."""
     with contextlib.suppress(Exception):  # damaged EXIF can raise anything
         return int(im.getexif().get(ExifTags.Base.Orientation))
     return None
@@ -257,7 +257,7 @@ def to_rgb(im: Image.Image) -> Image.Image:
 
 
 def to_8_bits(pixels: np.ndarray) -> np.ndarray:
-    """Scale one channel of integers or floats to uint8. White is 1 (floats only), 255, 65535 or the brightest value."""
+    """Scale one channel of integers or floats to uint8. White is 1 (only for floats), 255, 65535 or the maximum."""
     real = np.issubdtype(pixels.dtype, np.floating)
     pixels = np.nan_to_num(pixels.astype(np.float32), posinf=np.inf)
     top = pixels.max(initial=0, where=np.isfinite(pixels))

@@ -1,4 +1,4 @@
-"""Run networks with ONNX Runtime. On a CPU, its convolutions take half as long as those of torch."""
+"""Run networks with ONNX Runtime. On a CPU, ONNX Runtime's convolutions take half as long as torch's."""
 
 from typing import Any
 

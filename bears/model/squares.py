@@ -129,7 +129,7 @@ def find_corners(shape: Sequence[int], side: int, stride: int | None = None) -> 
 
 
 def cut(fmaps: torch.Tensor, side: int, stride: int | None = None) -> tuple[list, list[torch.Tensor]]:
-    """Cut feature maps (photos, n, h, w) into squares. Return the squares' (top, left) cells, and the squares."""
+    """Cut feature maps (photos, n, h, w) into squares. Return each square's (top, left) cell, and the cut squares."""
     corners = find_corners(fmaps.shape[-2:], side, stride)
     return corners, [fmaps[..., y : y + side, x : x + side] for y, x in corners]
 
@@ -350,7 +350,7 @@ def has_linear_head(learn: Learner) -> bool:
 
 
 def plain_size(learn: Learner) -> int | None:
-    """Return the side in pixels of the square to which a Learner crops photos, or None if it does something else."""
+    """Return the side in pixels of the square to which a Learner crops photos, or None for other transforms."""
     tfms = [tfm for tfm in learn.dls.valid.after_item.fs if not isinstance(tfm, ToTensor)]
     if [type(tfm) for tfm in tfms] != [Resize] or tfms[0].method != ResizeMethod.Crop:
         return None

@@ -153,7 +153,7 @@ def camera_words(facts: dict, promise: str = PROMISE) -> dict:
 
 
 def example_name(file: Path, facts: dict) -> str:
-    """Return the caption of an example: `Teddy bear` for `teddy.jpg`, `No bear` for `none.jpg`."""
+    """Return the caption of an example, such as `Teddy bear` for `teddy.jpg` or `No bear` for `none.jpg`."""
     subject = facts.get("subject")
     if file.stem == "none" and "none" not in facts.get("classes", ()):
         return f"No {subject or 'such thing'}"

@@ -198,7 +198,7 @@ def read_detections(file):
 
 
 def read_text(file):
-    """Return the text of a JSON file. File names in it may not be UTF-8. Raises `PredictError` for a large file."""
+    """Return the text of a JSON file, even if names in it aren't UTF-8. Raises `PredictError` for a huge file."""
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):
             raise PredictError(f"{file} is not a file. Give the JSON that MegaDetector wrote.")

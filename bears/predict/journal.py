@@ -1,8 +1,8 @@
 """Save results next to the output file during a run, so that you can continue an interrupted run.
 
 Each process of each run writes its own file, such as `predictions.csv.1.part`. The first line of such a file describes
-the run. Each other line is the result for one photo in JSON, and begins with the photo's key. Lines are sorted by key,
-so that merging the files needs little memory.
+the run. The other lines have one result each, in JSON, which begins with the photo's key. Lines are sorted by key, so
+that merging the files needs little memory.
 """
 
 import hashlib
