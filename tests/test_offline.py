@@ -85,7 +85,7 @@ def kept(page):
 @pytest.mark.slow
 def test_the_command_says_what_it_has_compared_and_made(offline):
     folder, said = offline
-    assert "They agree on all 12" in said and f"files to {folder}" in said
+    assert "The answers agree on all 12" in said and f"files to {folder}" in said
     assert sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) < 13_000_000
     assert not [f for f in folder.rglob("*") if f.suffix in (".pkl", ".onnx", ".wasm", ".part")]
 

@@ -231,10 +231,8 @@ def test_photos_that_it_got_wrong_are_shown_by_pairs_of_classes_and_where_it_loo
     shown = show_wrong(Namespace(data=[shapes], exclude=None), result, interp, background)
     titles = ["disc, mistaken for square: 2", "square, mistaken for ring: 1", "ring, mistaken for square: 1"]
     assert re.findall("<h3>(.*?)</h3>", shown) == titles
-    assert shown.count("it looked next to the animal") == 1 and "to blame for 1 of these 4:" in shown
-    assert re.search(
-        "ring, mistaken for square, 70% sure; it looked next to the animal</b><code>.*square/01.jpg", shown
-    )
+    assert shown.count("; the background counted most<") == 1 and "to blame for 1 of these 4:" in shown
+    assert re.search("ring, mistaken for square, 70% sure; the background counted most</b><code>.*square/01.jpg", shown)
     pictures = re.findall('base64,(.*?)"', shown)
     assert Image.open(io.BytesIO(base64.b64decode(pictures[-1]))).size == (60, 40)
     assert "to blame" not in show_wrong(Namespace(data=[shapes], exclude=None), result, interp)
@@ -243,19 +241,19 @@ def test_photos_that_it_got_wrong_are_shown_by_pairs_of_classes_and_where_it_loo
 @pytest.mark.parametrize(
     ("held_out", "said"),
     [
-        ([0.9, 0.3, 0.2], "held out (valid), it falls from 0.90 to 0.20."),
-        ([0.9, 0.2, 0.3], "it falls from 0.90 to 0.20, then rises to 0.30. A loss that rises on these is a sign"),
-        ([0.2, 0.3, 0.9], "it rises from 0.20 to 0.90. A loss that rises on these is a sign of overfitting"),
+        ([0.9, 0.3, 0.2], "On the validation photos, it falls from 0.90 to 0.20."),
+        ([0.9, 0.2, 0.3], "it falls from 0.90 to 0.20, then rises to 0.30. A validation loss that rises is a sign"),
+        ([0.2, 0.3, 0.9], "it rises from 0.20 to 0.90. A validation loss that rises is a sign of overfitting"),
         ([0.5, 0.52], "it stays at about 0.52."),
         ([0.5], "it stays at about 0.50."),
         ([0.5, float("nan")], "it is not a number at some point: lower the learning rate."),
-        ([None, None], "On the photos that it learns from, the loss falls from 1.20 to 0.10."),
+        ([None, None], "On the training photos, the loss falls from 1.20 to 0.10."),
     ],
 )
 def test_the_report_says_how_the_losses_went(held_out, said):
     names, values = ["epoch", "train_loss", "valid_loss", "time"], [[0.1, loss] for loss in held_out]
     told = describe_loss(SimpleNamespace(metric_names=names, losses=[1.2, 0.4, 0.1], values=values))
-    assert told.startswith("On the photos that it learns from, the loss falls from 1.20 to 0.10.") and said in told
+    assert told.startswith("On the training photos, the loss falls from 1.20 to 0.10.") and said in told
 
 
 @pytest.mark.slow

@@ -402,7 +402,7 @@ def test_fewer_folds_than_were_asked_for_are_said(capsys):
         assert all(map(np.array_equal, mine, other))
     args.folds = 5
     assert len(evaluation.split_into_folds(files, np.arange(6), args)) == 3
-    assert capsys.readouterr().out.startswith("· only 3 folds, because one class has no more different photos")
+    assert capsys.readouterr().out.startswith("· only 3 folds, because a class has only 3 different photos")
 
 
 def test_temperature_undoes_overconfidence():

@@ -48,7 +48,7 @@ class Collection:
         """Return whether any class has a photo with this URL or hash. If another class than `label` has it, say so."""
         place = self.places.get(key)
         if place and Path(place).parent.name != label:
-            tqdm.write(printable(f"{place} also came up for {label}; keeping it where it is"))
+            tqdm.write(printable(f"{place} also came up for {label}; it stays where it is"))
         return place is not None
 
     def keep(self, label, result, sha256, jpeg):

@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
         files = build(args.model, args.trust_model, photos, lambda words: print(words, flush=True))
         write(files, args.out)
         size = sum(map(len, files.values()))
-        print_line(f"Wrote {len(files)} files to {args.out} ({size / 1e6:.1f} MB, the whole download of a visitor).")
+        print_line(f"Wrote {len(files)} files to {args.out} ({size / 1e6:.1f} MB, all that a visitor downloads).")
         if args.serve:
             end_in_order(STOP_SIGNALS)
             serve(args.out, args.port)

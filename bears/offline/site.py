@@ -66,7 +66,7 @@ def build(export: Path, trust: bool, photos: list[Path], say: Callable) -> dict[
     asked = [file for _, file in shown] + photos
     say(f"Comparing the exported model with the original on {len(asked)} photos…")
     count, apart = check(model, GraphSquares(graph, names, shape, fitted), asked)
-    say(f"They agree on all {count} images (whole photos and halves). Largest difference in probability: {apart:.0e}.")
+    say(f"The answers agree on all {count} images (photos and halves). Largest difference in probability: {apart:.0e}.")
     files = {name: (WEB / name).read_bytes() for name in (*PAGE, *WORKER, *OTHERS)}
     files |= {name: (ASSETS / name).read_bytes() for name in ICONS}
     files |= {name: file.read_bytes() for name, file in examples.items()}

@@ -35,7 +35,9 @@ def split_into_folds(files: list[Path], groups: np.ndarray, args: Namespace) -> 
     """Split the photos into `args.folds` folds (`grouped_folds`). Print a note if there can't be so many folds."""
     folds = grouped_folds(files, groups, args.folds, args.seed)
     if len(folds) < args.folds:
-        print(f"· only {len(folds)} folds, because one class has no more different photos; add more to it")
+        print(
+            f"· only {len(folds)} folds, because a class has only {len(folds)} different photos; add more photos to it"
+        )
     return folds
 
 

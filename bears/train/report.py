@@ -72,7 +72,7 @@ PICTURES = {
 }
 COLUMNS = {"photos": "Photos", "errors": "Wrong", "sure": "Called sure", "sure_wrong": "Sure and wrong"}
 CLEAN = "http://127.0.0.1:7860/"  # the review page, if its port is free
-BESIDE = "; it looked next to the animal"
+BESIDE = "; the background counted most"
 RISE = 1.1  # a loss has risen if it ends above this multiple of its lowest value
 MANY, LONG = 8, 20  # with so many classes, or letters in a class's name, the matrix prints the names vertically
 
@@ -199,7 +199,7 @@ def headline(estimate: dict, which: str) -> str:
     `which` ends the headline, such as `like yours`.
     """
     if too_uncertain(estimate):
-        return "Too few photos to say how often it errs"
+        return "Too few photos to estimate the error rate"
     if not estimate["errors"]:
         return f"Expect fewer than {estimate['interval_95'][1]:.1%} errors on photos {which}"
     return f"Expect {estimate['error_rate']:.1%} errors on photos {which}"
@@ -343,7 +343,7 @@ def show_turned_away(args, result):
     """Return the section with the training photos that the app would reject as none of the classes."""
     if not (files := result.turned_away):
         return ""
-    note = "<p>These don't resemble your other photos. If one is correct, add more like it.</p>"
+    note = "<p>These photos don't resemble your other photos. If one of them is correct, add more like it.</p>"
     captions = [f"{f.parent.name}, rejected" for f in files]
     title = f"<h2>Your photos rejected as none of the classes: {len(files)}</h2>"
     return title + note + thumbnails(files, links(files, args), captions)
@@ -405,12 +405,12 @@ def describe_loss(recorder) -> str:
     held_out = [row[column] for row in recorder.values if row[column] is not None]
     if not len(recorder.losses):  # no batch was trained on
         return ""
-    said = f"On the photos that it learns from, the loss {describe_course(recorder.losses)}."
+    said = f"On the training photos, the loss {describe_course(recorder.losses)}."
     if not held_out:
         return said
-    said += f" On the photos held out (valid), it {describe_course(held_out)}."
+    said += f" On the validation photos, it {describe_course(held_out)}."
     if min(held_out) * RISE < held_out[-1]:
-        said += " A loss that rises on these is a sign of overfitting: try fewer epochs, or more photos."
+        said += " A validation loss that rises is a sign of overfitting: try fewer epochs, or more photos."
     return said
 
 

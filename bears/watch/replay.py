@@ -145,7 +145,7 @@ class Replay:
 
     def words(self, event):
         if event["event"] == "end":
-            return "over"
+            return "visit ended"
         history = self.alarm.tracks[event["track"]]
         which = "median" if len(history) >= self.alarm.rule.least else "lower one"
         return f"ALARM, track {event['track']}: {event['median']:.2f} is the {which} of {self.scores(event['track'])}"
