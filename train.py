@@ -2,7 +2,7 @@
 
     python3 -m bears train                          # train the shipped model again; writes export.pkl and reports/
     python3 -m bears train --data photos            # train on your own photos: one folder per class
-    python3 -m bears train --data photos --lesson   # exactly as in the lesson: ResNet-18, fine_tune(4)
+    python3 -m bears train --data photos --lesson   # exactly as in the lesson (ResNet-18, fine_tune(4))
     .venv/bin/accelerate launch train.py --data photos   # on several GPUs at once
 
 The lesson: https://course.fast.ai/Lessons/lesson2.html

@@ -1,6 +1,6 @@
 """Put the app and its model on a Hugging Face Space, or update the Space.
 
-python3 -m bears deploy USER/NAME                          # needs a token: `.venv/bin/hf auth login`, or HF_TOKEN
+python3 -m bears deploy USER/NAME                          # needs a token (`.venv/bin/hf auth login` or HF_TOKEN)
 python3 -m bears deploy USER/NAME --dry-run                # lists what would be sent, and sends nothing
 python3 -m bears deploy USER/NAME --model my/export.pkl    # your own classes
 python3 -m bears deploy USER/NAME --hardware zero-a10g     # ZeroGPU, the only hardware for a free account

@@ -36,8 +36,8 @@ def fetch_photos(web: "Web", wanted: Iterable[dict], shrink: Callable, patience=
     """Download several photos at a time. Yield each dict of `wanted`, with the result or error of `fetch_photo`.
 
     A dict of `wanted` has the `url` of a file and, if it is known, the `sha256`. The dicts are yielded in order.
-    `shrink` converts the bytes of a file to the bytes of a small photo, or raises `PhotoError`. `patience` is how many
-    seconds to wait for a busy server.
+    `shrink` converts the bytes of a file to the bytes of a small photo, or raises `PhotoError`. `patience` is how long
+    to wait for a busy server, in seconds.
     """
 
     def attempt(item):

@@ -1,7 +1,7 @@
 """Use private names of Gradio (queue, downloads, uploads, tunnels), which a new version may change.
 
-bears/app/index.py (HTML), bears/app/assistant.py (MCP) and bears/web/theme.py use other private names of Gradio.
-tests/test_private_names.py fails if a version of Gradio doesn't have all of these names.
+Other private names of Gradio are in bears/app/index.py (HTML), bears/app/assistant.py (MCP) and bears/web/theme.py.
+The test tests/test_private_names.py fails if a version of Gradio doesn't have one of the names.
 """
 
 from collections.abc import Callable

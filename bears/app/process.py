@@ -168,7 +168,7 @@ class Started:
 
 
 def forget_connections(address):
-    """Close all threads' connections to an address. multiprocessing would keep them until the program ends."""
+    """Close all threads' connections to an address, since multiprocessing keeps them until the program ends."""
     BaseProxy._address_to_local.pop(address, None)
 
 

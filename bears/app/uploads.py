@@ -1,8 +1,8 @@
 """Accept photos only as uploads, and delete them after an hour.
 
 Without this check, callers of the API could make the app open any image on this machine, a long `data:` address, or a
-web address. AI assistants (MCP) may send `data:` addresses, since Gradio saves these as uploads. bears/model/photo.py
-limits the number of pixels.
+web address. AI assistants (MCP) may send `data:` addresses, since Gradio saves these as uploads. The module
+bears/model/photo.py limits the number of pixels.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Find animals in a photo with a small network that was trained on photos from trail cameras.
 
 The network is MegadetectorLite, which DrivenData distilled from MegaDetector (YOLOX-tiny, 5 million parameters, one
-class: animal). bears/model/detector.md has the source and licence of the network. benchmarks/export_detector.py wrote
+class: animal). Its source and licence are in bears/model/detector.md. The script benchmarks/export_detector.py wrote
 the ONNX file.
 """
 

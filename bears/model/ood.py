@@ -8,8 +8,8 @@ the training photos, and not a similar category. Without the second factor, a pa
 Photos from the web are sharp and well lit. A threshold fitted to web photos alone would reject photos taken at night.
 So train.py also uses degraded copies of the photos (bears/learning/degrade.py). A new photo is compared with a gallery
 of training photos and copies, half of each. The thresholds are quantiles of the copies' scores (split conformal
-prediction, Vovk et al. 2005). For example, the 6% quantile rejects about 6% of photos that are as bad as the copies,
-and fewer of better photos.
+prediction, Vovk et al. 2005). For example, the 6% quantile rejects about 6% of photos that are as bad as the copies.
+Good photos are rejected less often.
 """
 
 from collections.abc import Iterator, Sequence
@@ -144,7 +144,7 @@ def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) 
     without a gallery. `fitted` is the dict that `fit` returned, or None. In `fitted`, two keys are optional. `likely`
     is the probability that a sure answer needs, and `groups` has lists of class numbers.
 
-    bears/web/offline/squares.js has the same rule in JavaScript. tests/answers.json has test cases for both languages.
+    The same rule in JavaScript is in bears/web/offline/squares.js. Both are tested with tests/answers.json.
     """
     fitted = fitted or {}
     if score is not None and shows_none(fitted, score):

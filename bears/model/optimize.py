@@ -1,4 +1,4 @@
-"""Make a network faster on a CPU by running its body in ONNX Runtime. benchmarks/serve.py measures the gain.
+"""Make a network faster on a CPU by running its body in ONNX Runtime. The script benchmarks/serve.py measures the gain.
 
 Training also computes features with ONNX Runtime.
 """
@@ -55,7 +55,7 @@ class FastBody(nn.Module):
 def as_onnx(body: nn.Module) -> bytes:
     """Convert a body to the bytes of an ONNX file, for pictures of any size. Raises `NotConvertedError`.
 
-    torch's own exporter would take ten seconds at each start.
+    This function replaces torch's exporter, which takes ten seconds at each start.
     """
     try:
         start, *steps = Tracer().trace(body).nodes
