@@ -144,7 +144,7 @@ def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) 
     without a gallery. `fitted` is the dict that `fit` returned, or None. In `fitted`, two keys are optional. `likely`
     is the probability that a sure answer needs, and `groups` has lists of class numbers.
 
-    The same rule in JavaScript is in bears/web/offline/squares.js. Both are tested with tests/answers.json.
+    The same rule in JavaScript is in bears/web/offline/squares.js. tests/answers.json has the test cases.
     """
     fitted = fitted or {}
     if score is not None and shows_none(fitted, score):
