@@ -100,11 +100,11 @@ def test_a_yes_confirms_what_was_said_but_no_class_of_a_group(feedback, give, ce
 def test_feedback_can_be_taken_back_by_who_has_given_it(feedback, give):
     first, second = give(), give("square")
     for wrong in ("", "0" * 32, "../" + second["id"][3:], "*" * 32, None, 7, ["a"]):
-        assert "nothing to take back" in feedback.undo(wrong)["says"]
-    assert "Taken back" in feedback.undo(first["id"])["says"]
+        assert "nothing to undo" in feedback.undo(wrong)["says"]
+    assert "Undone" in feedback.undo(first["id"])["says"]
     assert photos(feedback.folder) == [f"unreviewed/square/{second['id']}.jpg"]
     assert len(rows(feedback.folder / "answers.csv")) == len(rows(feedback.folder / "unreviewed" / "metadata.csv")) == 1
-    assert "nothing to take back" in feedback.undo(first["id"])["says"]
+    assert "nothing to undo" in feedback.undo(first["id"])["says"]
 
 
 def test_feedback_can_be_taken_back_after_a_spreadsheet_has_saved_the_tables(feedback, give):
@@ -112,7 +112,7 @@ def test_feedback_can_be_taken_back_after_a_spreadsheet_has_saved_the_tables(fee
     tables = feedback.folder / "answers.csv", feedback.folder / "unreviewed" / "metadata.csv"
     for table in tables:
         table.write_bytes(codecs.BOM_UTF8 + table.read_bytes())
-    assert "Taken back" in feedback.undo(first["id"])["says"]
+    assert "Undone" in feedback.undo(first["id"])["says"]
     for table in tables:
         [left] = rows(table)
         assert second["id"] in left.values() or left["file_name"] == f"square/{second['id']}.jpg"
@@ -124,7 +124,7 @@ def test_feedback_can_be_taken_back_after_the_host_has_reviewed_it(feedback, giv
     reviewed = feedback.folder / "reviewed" / "disc" / kept.name
     reviewed.parent.mkdir(parents=True)
     kept.rename(reviewed)
-    assert "Taken back" in feedback.undo(given["id"])["says"]
+    assert "Undone" in feedback.undo(given["id"])["says"]
     assert photos(feedback.folder) == [] == rows(feedback.folder / "unreviewed" / "metadata.csv")
 
 
@@ -299,7 +299,7 @@ def test_programs_can_give_feedback_and_take_it_back(app, folder):
     kept = folder / "kept" / "unreviewed" / "grizzly" / f"{said['id']}.jpg"
     for name in (kept, os.path.relpath(kept)):  # it can't be downloaded
         assert requests.get(f"{app.url}/gradio_api/file={name}", timeout=30).status_code in (403, 404)
-    assert "Taken back" in client.predict(said["id"], api_name="/undo_feedback")["says"]
+    assert "Undone" in client.predict(said["id"], api_name="/undo_feedback")["says"]
     client.close()
     assert photos(folder / "kept") == []
 

@@ -65,7 +65,7 @@ def give_feedback(browser, server, photo):
     assert not serious_findings(page)
     page.get_by_role("button", name="disc", exact=True).click()
     page.get_by_role("button", name="Undo").click()  # a slip
-    page.get_by_text("Taken back: nothing of it is kept.").wait_for()
+    page.get_by_text("Undone: your feedback is deleted.").wait_for()
     page.set_input_files(FILE, photo)
     page.get_by_role("button", name="No", exact=True).click()
     assert not box.is_checked(), "permission is for one photo"

@@ -556,7 +556,7 @@ def test_it_watches_in_its_hours_only_and_begins_by_itself(alone):
 
 def test_the_checklist_ticks_what_the_browser_knows(alone):
     items = alone.locator(".checklist label").all_inner_texts()
-    assert items == ["Plugged in", "Screen stays on", "Sound tested", "In a window or outside"]
+    assert items == ["Plugged in", "Screen stays on", "Sound tested", "Placed in a window or outside"]
     assert not alone.is_checked(".awake")  # there is no wakeLock in such a page
     assert alone.locator(".checklist").is_visible() and not serious_findings(alone)
 

@@ -177,7 +177,7 @@ class Feedback(NoFeedback):
     def undo(self, name):
         """Delete the feedback with the id `name`, which only the visitor knows, and return a dict as `give` does."""
         forgotten = isinstance(name, str) and len(name) == 32 and name.isalnum() and self.forget(name)
-        says = "Taken back: nothing of it is kept." if forgotten else "There is nothing to take back."
+        says = "Undone: your feedback is deleted." if forgotten else "There is nothing to undo."
         return {"id": None, "kept": False, "says": says}
 
     def forget(self, name):
