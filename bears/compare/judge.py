@@ -42,7 +42,7 @@ class Comparison:
 
     @cached_property
     def differing(self) -> list[int]:
-        """Return the positions of photos that only one model gets wrong. The new model's errors come first."""
+        """Return the positions of photos that only one model gets wrong, first those that the new model gets wrong."""
         wrong = [(bool(a.error), bool(b.error)) for a, b in zip(self.old, self.new)]
         return sorted((i for i, (a, b) in enumerate(wrong) if a != b), key=lambda i: wrong[i][0])
 

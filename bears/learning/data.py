@@ -96,9 +96,10 @@ def check_names(files):
 
 
 def is_ours(file, path):
-    """Return whether this project has put the photo `file` below `path`. Such photos are not for training.
+    """Return whether this project has put the photo `file` below `path`, so that it is not for training.
 
-    They are in a folder for set-aside or unreviewed photos, or in examples/ or reports/ next to an export.
+    This project puts photos into folders for set-aside or unreviewed photos, and into examples/ and reports/ next to an
+    export.
     """
     if OURS & set(file.relative_to(path).parts):
         return True
@@ -178,7 +179,7 @@ def verify_photos(files):
 def in_threads(function: Callable, files: Sequence) -> Iterator:
     """Yield `function(file)` for each file, in order, computed in threads.
 
-    Threads make this faster, since Pillow releases Python's global lock (GIL) while it decodes. The alternative
+    Threads open photos faster, since Pillow releases Python's global lock (GIL) while it decodes. The alternative
     `ThreadPoolExecutor.map` would take a kilobyte of memory for each photo.
     """
     with ThreadPool() as pool:
@@ -215,7 +216,7 @@ def check_labels(groups: dict[str, list[str]], alarm: list[str] | None, files: l
 
 
 def advice_on_small_class(roots, label, count, folders):
-    """Return advice about a class with fewer than two photos. Often, its folder was not meant to be a class."""
+    """Return advice about a class with fewer than two photos. The folder of such a class is often there by mistake."""
     has = f"{count} readable photo{'s' * (count != 1)}"
     for folder, parent in nested(folders).items():
         if folder.name == label:

@@ -1,7 +1,7 @@
 """Degrade photos so that they look as if a camera took them at night, at dusk, or from far away.
 
-Most photos on the web are better than those of an outdoor camera. So the head is also trained on degraded copies of
-its training photos, and `bears.model.ood` also compares new photos with degraded copies.
+Most photos on the web are better than those of an outdoor camera. The head is therefore trained on photos and on
+degraded copies of them. `bears.model.ood` compares a new photo with training photos and with degraded copies.
 """
 
 import zlib

@@ -105,7 +105,7 @@ def each_batch(batches, body):
 def prefetch(batches: Iterable) -> Iterator:
     """Yield batches, and prepare the next one in a thread meanwhile.
 
-    The thread makes this faster, since Pillow releases Python's global lock (GIL) while it decodes.
+    The thread saves time, since Pillow releases Python's global lock (GIL) while it decodes.
     """
     batches = iter(batches)
     with ThreadPoolExecutor(1) as pool:

@@ -1,7 +1,7 @@
 """Create the network: fastai's `vision_learner` with a frozen ImageNet body.
 
 A few hundred photos are too few to retrain the whole network. With `fine_tune`, the body forgets much of what it
-learned from ImageNet, mainly because batch norm changes its statistics. So by default, only the head is trained.
+learned from ImageNet, mainly because batch norm changes its statistics. Therefore, only the head is trained by default.
 """
 
 import sys
@@ -35,7 +35,7 @@ def no_progress_bar_in_logs() -> None:
 def vision_learner(dls: DataLoaders, arch: str = ARCH, pretrained=True, metrics=error_rate, **kwargs) -> Learner:
     """Return fastai's `vision_learner` for the torchvision or timm backbone with the name `arch`. Pass on `kwargs`.
 
-    The weights of `tf_efficientnet_lite0` are in an installed Python package. All other weights are downloaded.
+    The weights of `tf_efficientnet_lite0` are in an installed Python package. Those of other backbones are downloaded.
     Raises `WeightsError` if there is no such backbone or its weights can't be downloaded, and `DataError` if `dls`
     gives a photo several labels.
     """

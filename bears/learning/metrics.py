@@ -39,9 +39,8 @@ def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]
     """Return the 95% interval of the new model's error rate minus the old model's, as two fractions.
 
     Only the old model is wrong on `fixed` of the `photos`, and only the new model on `broken`. The result combines two
-    exact intervals (Clopper and Pearson 1934). The first is for the share of photos on which exactly one model is
-    wrong. The second is for the new model's share of these errors. So the result excludes 0 exactly if McNemar's test
-    is significant. The result is valid for few photos, too.
+    exact intervals (Clopper and Pearson 1934): how often exactly one model is wrong, and how often this is the new one.
+    So the result excludes 0 exactly if McNemar's test is significant, and it is valid even for few photos.
     """
     differ = fixed + broken
     share = binomtest(differ, photos).proportion_ci(method="exact")
@@ -53,8 +52,9 @@ def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]
 def photos_needed(fixed: int, broken: int, photos: int) -> int:
     """Estimate how many test photos are needed to tell which of two models is better.
 
-    The estimate assumes that the error rates stay the same. With that many photos, four of five comparisons find the
-    better model (power 0.8). If both models make equally many errors, the estimate is for a difference of `SMALLEST`.
+    The estimate assumes that the error rates stay the same. With the estimated number of photos, four of five
+    comparisons find the better model (power 0.8). If both models make equally many errors, the estimate is for a
+    difference of `SMALLEST`.
     """
     share = max(fixed + broken, 1) / photos
     difference = abs(fixed - broken) / photos or SMALLEST

@@ -1,8 +1,9 @@
 """Find near-duplicates: photos that differ only in size, compression or colours, or that are mirrored.
 
 A group of near-duplicates must stay in one fold. Each photo gets a hash of 64 bits, and the hashes of near-duplicates
-differ in at most 10 bits. The search for them doesn't compare all pairs of photos. The library faiss can also find such
-hashes, but it takes 60 MB and lists every pair. Fifty thousand photos of one scene would give a billion pairs.
+differ in at most 10 bits. The search for near-duplicates doesn't compare all pairs of photos. The library faiss is not
+used, since it takes 60 MB and lists every pair of near-duplicates. Fifty thousand photos of one scene would give a
+billion pairs.
 
 This module doesn't find crops of a photo. The review page has another rule for crops (bears/clean/checks.py).
 """
@@ -52,7 +53,7 @@ class Bands:
     """Index `hashes`, uint16 (n, 4), to find all hashes that differ from a given one in at most `radius` bits.
 
     Each hash has four bands of 16 bits. If two hashes differ in at most `radius` bits, at least one of their bands
-    differs in at most `radius / 4` bits. So `near` only compares hashes that have a similar band.
+    differs in at most `radius / 4` bits. The method `near` only compares hashes with a similar band.
     """
 
     def __init__(self, hashes, radius):
@@ -88,7 +89,7 @@ class Ungrouped:
         self.bands = [Bands(hashes[self.left], self.radius) for hashes in (self.upright, self.mirrored)]
 
     def take(self, i):
-        """Remove photo `i` and its ungrouped neighbours (see `connect`). Return the positions of these neighbours."""
+        """Remove photo `i` and its ungrouped neighbours (see `connect`). Return the neighbours' positions."""
         self.free[i] = False
         if 2 * np.count_nonzero(self.free) < len(self.left):
             self.index()

@@ -1,7 +1,8 @@
 """Convert an export's network to an ONNX graph that classifies all squares of a photo at once.
 
-The graph contains the body, the pooling, the head, and the similarity to the training photos. The app computes the last
-three with torch (bears/model/squares.py, bears/model/ood.py). The browser only has to choose the best square.
+The graph contains the body, the pooling, the head, and the similarity to the training photos. In the app, torch
+computes everything after the body (bears/model/squares.py, bears/model/ood.py). The browser only has to choose the
+best square.
 """
 
 from copy import deepcopy
@@ -68,9 +69,9 @@ def use_same_padding(module: nn.Module) -> None:
 class SameConv(nn.Conv2d):
     """Convolve with TensorFlow's "same" padding (odd kernels, stride 2), without copying the pixels where possible.
 
-    For a side of even length, TensorFlow adds one more pixel at the end than at the start. This layer pads both ends
-    equally instead, and its kernel has an additional first row and column of zeros. The result is the same. For a side
-    of odd length, TensorFlow pads both ends equally. Then this layer copies the pixels, with one more at the start.
+    For a side of even length, TensorFlow adds one more pixel at the end than at the start. This layer gives the same
+    result with equal padding, since its kernel has an additional first row and column of zeros. For a side of odd
+    length, TensorFlow pads both ends equally. In this case, the layer copies the pixels and adds one at the start.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -141,7 +142,7 @@ def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
 def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the graph with its weights in half precision, except weights that would lose digits.
 
-    The weights of an export lose none, since an export is saved in half precision.
+    An export's weights lose no digits, since an export is saved in half precision.
     """
     graph, casts = model.graph, []
     for tensor in graph.initializer:

@@ -212,7 +212,7 @@ def manifest(facts):
 
 
 def service_worker(files):
-    """Return the service worker, which stores `files` in the browser. A hash of all files is its version."""
+    """Return the service worker, which stores `files` in the browser. The worker's version is a hash of `files`."""
     hashes = {quote(name): hashlib.sha256(data).hexdigest() for name, data in files.items() if not name.endswith(".md")}
     script = (ASSETS / "sw.js").read_text(encoding="utf-8")
     version = hashlib.sha256(as_json(hashes) + script.encode()).hexdigest()[:12]

@@ -98,7 +98,7 @@ def opened(files: Iterable[Path]):
 
 
 def compare(known: Answers, visitors: Answers) -> Drift:
-    """Compare the probabilities of known and visitors' photos: Mann-Whitney test, 95% interval of Hanley and McNeil."""
+    """Compare the probabilities of known and visitors' photos by a Mann-Whitney test, with Hanley-McNeil intervals."""
     ours, theirs = (np.repeat(np.arange(STEPS), answers.steps) for answers in (known, visitors))
     n, m = len(ours), len(theirs)
     test = mannwhitneyu(ours, theirs, method="asymptotic") if len(set(ours) | set(theirs)) > 1 else None

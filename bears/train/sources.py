@@ -125,9 +125,9 @@ def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: 
 def choose_likely(judged: list[tuple[torch.Tensor, torch.Tensor]], max_wrong: float = MAX_WRONG) -> float:
     """Return the lowest probability at which an answer can count as sure.
 
-    The share of wrong answers among the sure ones must be at most `max_wrong` in every source. If no candidate is high
-    enough, return the highest one. `judged` has a pair for each source: probabilities (photos, classes) and targets
-    (photos,).
+    In every source, the share of wrong answers among the sure ones must be at most `max_wrong`. If no probability in
+    `CANDIDATES` is high enough, return the highest. `judged` has a pair for each source: probabilities (photos,
+    classes) and targets (photos,).
     """
     answers = [(probs.amax(dim=1).numpy(), (probs.argmax(dim=1) != targets).numpy()) for probs, targets in judged]
     good = (c for c in CANDIDATES if all(wrong[p >= c].sum() <= max_wrong * (p >= c).sum() for p, wrong in answers))

@@ -138,7 +138,7 @@ class Watcher:
 
 
 def cut(box, size):
-    """Return a square around a box: left, top, right, bottom. Move it into the frame if a part would be outside.
+    """Return a square around a box: left, top, right, bottom. A square that is partly outside is moved into the frame.
 
     `box` is x, y, width and height. `size` is the frame's width and height.
     """

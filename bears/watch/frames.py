@@ -1,7 +1,7 @@
 """Read frames from a film, a camera, a stream, or a folder into which photos are written.
 
 Films, cameras and streams are read in a separate process (`read_frames.py`). Cameras and streams always give the newest
-frame, with this computer's time. The time stamps in streams can't be used. They start again with each connection, and
+frame, with this computer's time. The time stamps in streams can't be used: they start again with each connection, and
 those of MJPEG streams are not real.
 """
 
@@ -40,7 +40,7 @@ SIDE = 720  # the least pixels of a photo's shorter side
 
 
 class Reader:
-    """Start a process that reads a source, and return the source's frames. It ends when this program ends."""
+    """Start a process that reads a source, and return the source's frames. The process ends with this program."""
 
     def __init__(self, source, every=0, live=True):
         env = {**os.environ, "MALLOC_ARENA_MAX": "2"}

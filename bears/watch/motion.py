@@ -36,7 +36,7 @@ class Movement:
         self.frames, self.now, self.scene = 0, None, None
 
     def boxes(self, picture, seconds):
-        """Return the boxes in which something moves in a frame (h, w, 3), or None if most of it has changed."""
+        """Return the boxes in which something moves in a frame (h, w, 3), or None if most of the frame has changed."""
         height, width = picture.shape[:2]
         small = cv2.resize(picture, (WIDTH, max(1, round(WIDTH * height / width))), interpolation=cv2.INTER_AREA)
         mask = self.mask(self.steady(cv2.GaussianBlur(small, (3, 3), 0)), seconds)
@@ -156,7 +156,7 @@ def alike(a, b):
 def apart(a, b):
     """Return the distance of two boxes' centres, or their difference in size if that is larger.
 
-    Both are measured in units of the longest side of the two boxes.
+    The unit of the result is the longest side of the two boxes.
     """
     side = max(*a[2:], *b[2:], 1)
     x, y = ((p + size / 2 - q - other / 2) / side for p, size, q, other in zip(a[:2], a[2:], b[:2], b[2:]))

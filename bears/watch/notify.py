@@ -1,4 +1,4 @@
-"""Report events: log a line, call a webhook and play a sound. None of these delays the watch."""
+"""Report events: log a line, call a webhook and play a sound. A slow webhook or sound never delays the watch."""
 
 import queue
 import shutil

@@ -1,9 +1,9 @@
 """Read a film, a camera or a stream for `watch`, in a separate process: `python -m bears.watch.read_frames`.
 
-The first line on stdin is JSON and says what to read. Each byte after this line requests one frame. The first line on
-stdout is JSON, too: whether the source could be opened, and the size of its frames. Then each frame follows as a `HEAD`
-and its pixels. Damaged or hostile video can crash this process, hang it or use up its memory. If this happens with a
-camera or a stream, `watch` starts a new process.
+The first line on stdin is JSON and says what to read. Each further byte on stdin requests one frame. The first line on
+stdout is JSON and says whether the source could be opened, and how large its frames are. After this line, each frame is
+a `HEAD` and its pixels. Damaged or hostile video can crash this process, hang it or use up its memory. After a crash,
+`watch` starts a new process for a camera or a stream.
 """
 
 import faulthandler
@@ -102,7 +102,7 @@ def live(capture, source, wanted):
 
 
 class Pieces:
-    """Spread the frames of an HLS stream over time. The stream comes in pieces, each with several seconds of video."""
+    """Spread the frames of an HLS stream over time. HLS sends pieces, each with several seconds of video."""
 
     def __init__(self):
         self.begin, self.latest = float("-inf"), time.monotonic()  # when the stream began, by this machine's clock
@@ -110,7 +110,8 @@ class Pieces:
     def early(self, seconds):
         """Return how many seconds a new frame must wait for its turn. `seconds` is the frame's time in the stream.
 
-        The frames of the first piece are old, so they don't wait. The first frame of a late piece doesn't wait either.
+        The frames of a stream's first piece are already late, so they don't wait. The first frame of a late piece
+        doesn't wait either.
         """
         now = time.monotonic()
         early = max(0, self.begin + seconds - now)

@@ -1,8 +1,8 @@
 """Record a watch: all scores, and a folder for each alarm. The oldest records are deleted to save space.
 
-`scores/` has files of JSON lines. The first line of a file says what is watched and how. Each further line is one pass
-of the model. `events/` has a folder for each alarm with the reason (event.json), the crops that were classified, the
-frame with a box, and a clip.
+`scores/` has files of JSON lines: first a description of the watch, then a line for each pass of the model. `events/`
+has a folder for each alarm with the reason (event.json), the crops that were classified, the frame with a box, and a
+clip.
 """
 
 import errno
@@ -151,7 +151,7 @@ class Record:
         """Delete the oldest events and files of scores until the rest takes at most `max_bytes`.
 
         Keep the event `newest` (default: the latest) and the current file of scores. A file's age is the time since its
-        last change. The time in its name isn't used, since the clock may have been wrong.
+        last change. The time in a file's name isn't used, since the clock may have been wrong.
         """
         for part in [*self.folder.glob(f"events/{NAME}{PART}"), *self.folder.glob(f"events/{NAME}/{PART_CLIP}")]:
             delete_old(part)
@@ -240,7 +240,7 @@ def frame_with_box(picture, box):
 
 
 def write_clip(file, frames):
-    """Write pairs (seconds, JPEG) to a video file that browsers can play. Write nothing if the disk is full."""
+    """Write pairs (seconds, JPEG) to a video file that browsers can play. If the disk is full, write no file."""
     pictures = [cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for _, jpeg in frames]
     if len(pictures) < 2:
         return
@@ -258,7 +258,7 @@ def write_clip(file, frames):
 
 
 def can_be_played(film):
-    """Return whether a video file is complete. It may not be, since OpenCV doesn't report a full disk."""
+    """Check that a video file is complete, since OpenCV doesn't report a full disk."""
     capture = cv2.VideoCapture(os.path.abspath(film), cv2.CAP_FFMPEG)
     shown, promised = sum(iter(capture.grab, False)), capture.get(cv2.CAP_PROP_FRAME_COUNT)
     capture.release()

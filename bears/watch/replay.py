@@ -115,7 +115,7 @@ class Replay:
         print_line(f"{about['source']}, since {about['time']}: alarm for {' or '.join(labels)}, threshold {threshold}")
 
     def add(self, look):
-        """Add a pass. If it belongs to a new frame, first apply the rule to all passes over the frame before it."""
+        """Add a pass. At the first pass over a new frame, apply the rule to all passes over the frame before."""
         if self.classes - set(look["probs"]):
             raise WatchError(f"The record of {look['time']} has other classes than its watch, so it can't be replayed.")
         if self.step and look["seconds"] != self.step[0]["seconds"]:

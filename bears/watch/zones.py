@@ -11,7 +11,7 @@ Zone = tuple[float, float, float, float]  # left, top, width and height in fract
 
 
 def in_pixels(zone: Zone, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return the box of a zone in pixels: left, top, right, bottom. It contains every pixel that the zone touches."""
+    """Return the box of a zone in pixels: left, top, right, bottom. The box has every pixel that the zone touches."""
     x, y, w, h = zone
     return floor(x * width), floor(y * height), min(width, ceil((x + w) * width)), min(height, ceil((y + h) * height))
 

@@ -34,5 +34,5 @@ def text_of(*names: str) -> str:
 
 
 def style() -> str:
-    """Return the style sheet of the app and the offline version. It uses the variables of Gradio's theme."""
+    """Return the style sheet of the app and the offline version. The styles use the variables of Gradio's theme."""
     return text_of("page.css", "feedback.css", "camera.css")

@@ -1,4 +1,4 @@
-"""Define the theme: Gradio's Soft theme, with enough contrast for WCAG 2.2, level AA."""
+"""Define the theme: Gradio's Soft theme, with the contrast that WCAG 2.2 requires at level AA."""
 
 import gradio as gr
 
