@@ -68,8 +68,8 @@ def evaluate_by_folds(
 ) -> Result:
     """Estimate the errors of a Learner whose head was trained on all photos, and calibrate this head.
 
-    Each of `heads` was trained without one fold, and is tested on that fold. All predictions of `heads` together give
-    the temperature for the calibration (`fit_temperature`).
+    Each of `heads` was trained without one fold, and is tested on that fold. The temperature for the calibration is
+    fitted to the predictions of `heads` (`fit_temperature`).
     """
     judged = np.sort(np.concatenate([valid for _, valid in folds]))
     logits, targets = out_of_fold(heads, folds), targets[judged]

@@ -129,8 +129,8 @@ def svg(draw: Callable | None = None, *args, **kwargs) -> str:
 def plot_trust(probs: Tensor, targets: Tensor, scores: np.ndarray, threshold: float, others=()) -> dict[str, str]:
     """Return two plots as SVG: the calibration of `probs` (photos, classes), and a histogram of `scores`.
 
-    `scores` (photos,) has the `ood.score` of each photo of the classes, and `others` (negatives,) that of each
-    negative. A photo is rejected if its score is below `threshold`.
+    `scores` are from `ood.score` for photos of the classes, and `others` for photos of other things, both (photos,).
+    A photo is rejected if its score is below `threshold`.
     """
     confidence, guess = probs.max(dim=1)
     right = (guess == targets).float().numpy()
@@ -233,7 +233,7 @@ def reason(facts):
 
 
 def show_sources(by_source):
-    """Return a table of the sources, the one with the highest error rate first."""
+    """Return a table of the sources, sorted by error rate, the highest first."""
     rows = sorted(by_source["sources"].items(), key=lambda row: -row[1]["errors"] / row[1]["photos"])
     body = "".join(
         f'<tr><th scope="row">{escape(name)}' + "".join(f"<td>{row[column]}" for column in COLUMNS)
@@ -415,7 +415,7 @@ def describe_loss(recorder) -> str:
 
 
 def describe_course(losses: Iterable[float]) -> str:
-    """Return words for the course of the losses, such as `falls from 1.10 to 0.05`."""
+    """Describe how the losses change, such as `falls from 1.10 to 0.05`."""
     first, *_, last = values = [float(loss) for loss in losses] * (1 if len(losses) > 1 else 2)
     lowest = min(values)
     if not np.isfinite(values).all():

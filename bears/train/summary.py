@@ -24,7 +24,7 @@ PACKAGES = ("torch", "torchvision", "fastai", "timm", "pillow")
 
 
 def describe_photos(files: list[Path], dropped: dict[str, str], groups: np.ndarray, args: Namespace) -> dict:
-    """Print and return the facts about the photos: counts, excluded ones and near-duplicates."""
+    """Print and return the facts about the photos: their number, excluded photos and near-duplicates."""
     facts = {"counts": count_labels(files), "dropped": dropped, "near_duplicates": list_near_duplicates(files, groups)}
     print_step(f"{len(files)} photos: " + ", ".join(f"{n} {label}" for label, n in facts["counts"].items()))
     for name, reason in dropped.items():

@@ -54,7 +54,7 @@ class Alarm:
         self.medians = {}  # of each track in the latest step
 
     def step(self, seconds: float, scores: Sequence[tuple] = (), took: float = 0) -> list[dict]:
-        """Add scores, pairs (track, score), at the time `seconds`. Return the resulting events, at most two.
+        """Add scores, as pairs (track, score), at the time `seconds`. Return the resulting events, at most two.
 
         `took` is how many seconds the model needed for each score. An event is a dict with `event`, which is "end" or
         "alarm", and `seconds`. An alarm also has the `track` and its `median`.
