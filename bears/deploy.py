@@ -71,8 +71,8 @@ FILES += ["bears/model/*.py", *DETECTOR, *WEB]
 THEIR_PHOTOS = HOME / "bears" / "train" / "photos.csv"  # the photos that the shipped model was trained on
 ABOUT_THE_BEARS = ["MODEL_CARD.md", *(f"docs/pictures/*.{kind}" for kind in ("jpg", "png", "svg", "webp"))]
 THEIR_LICENCE = (
-    "The photos in `examples/` are under the GNU General Public License, version 2, not under that of the app:"
-    " see [their README](examples/README.md)."
+    "The photos in `examples/` are not under the licence of the app. Three are under the GNU General Public License,"
+    " version 2 or later: see [their README](examples/README.md)."
 )
 COMMIT_MESSAGE = "python3 -m bears deploy"  # `left_over` finds the files of an earlier run by this message
 TOKEN = "No Hugging Face token found. Create one with write access at https://huggingface.co/settings/tokens,"

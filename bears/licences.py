@@ -27,10 +27,17 @@ that `python3 -m bears` installs are not part of the repository. Each has its ow
 """
 # For each group of files, as patterns: the description, the authors and the licence. Each binary file is in one row.
 ROWS = {
-    "examples/*.jpg": (
-        "example photos",
-        "Bill Kendrick and contributors, for [Tux Paint's stamps](https://tuxpaint.org/stamps/). We changed them",
-        "[GPL 2](https://www.gnu.org/licenses/gpl-2.0.html) ([details](../examples/README.md))",
+    "examples/black.jpg examples/grizzly.jpg examples/teddy.jpg": (
+        "example photos of bears and a teddy bear",
+        "Bill Kendrick and contributors, for [Tux Paint's stamps](https://tuxpaint.org/stamps/). The meadow: Aitzol"
+        " Berasategi. The boards: Jean-François Fortin Tam. We put them together",
+        "[GPL 2](https://www.gnu.org/licenses/gpl-2.0.html) or later. The meadow:"
+        " [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/) ([details](../examples/README.md))",
+    ),
+    "examples/none.jpg": (
+        "example photo of a moose",
+        "Ryan Hagerty ([source](https://commons.wikimedia.org/wiki/File:Male_Moose.jpg)). We made it smaller",
+        "public domain",
     ),
     "export.pkl": (
         "weights of the body ({arch})",
@@ -43,7 +50,7 @@ ROWS = {
     " docs/pictures/event.jpg docs/pictures/tour.webp": (
         "screenshots that show the example photos",
         "this project. The photos are those above",
-        f"{APACHE}. The photos: GPL 2",
+        f"{APACHE}. The photos: as above",
     ),
     "docs/pictures/review.jpg docs/pictures/report.jpg": (
         "screenshots that show handwritten digits",

@@ -121,7 +121,7 @@ def test_only_a_photo_that_may_show_a_class_is_looked_at_a_second_time(model):
     sides, run_batch = [], model.squares.run_batch
     model.squares.run_batch = lambda photos, size, stride: sides.append(size) or run_batch(photos, size, stride)
     hopeless, unsure = Image.new("RGB", (640, 480), "grey"), Image.new("RGB", (640, 480), "grey")
-    unsure.paste(open_photo(GRIZZLY).resize((110, 95)), (300, 200))
+    unsure.paste(open_photo(GRIZZLY).resize((103, 89)), (300, 200))
     try:
         for photo, looked_at in ((open_photo(GRIZZLY), [256]), (hopeless, [256]), (unsure, [256, 448])):
             model.ask([photo])
@@ -169,7 +169,7 @@ def test_squares_that_overlap_find_what_lies_between_the_others():
 def test_the_squares_of_the_second_look_overlap_by_half(model):
     strides, run = [], model.squares.run
     unsure = Image.new("RGB", (640, 480), "grey")
-    unsure.paste(open_photo(GRIZZLY).resize((110, 95)), (300, 200))
+    unsure.paste(open_photo(GRIZZLY).resize((103, 89)), (300, 200))
     model.squares.run = lambda photos, size, stride=None: strides.append(stride) or run(photos, size, stride)
     try:
         model.ask([unsure])
@@ -437,7 +437,7 @@ def test_the_same_photo_always_gets_the_same_copy_and_another_in_another_version
 
 def test_a_second_pass_leaves_nothing_behind_for_the_next_photo(model):
     photo, unsure = open_photo(GRIZZLY), Image.new("RGB", (640, 480), "grey")
-    unsure.paste(photo.resize((110, 95)), (300, 200))
+    unsure.paste(photo.resize((103, 89)), (300, 200))
     before = model.learn.predict(photo)[2]
     model.ask([unsure])
     assert torch.equal(model.learn.predict(photo)[2], before)
