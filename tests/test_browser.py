@@ -93,7 +93,7 @@ def test_what_is_no_bear_has_no_map_and_a_list_that_says_so(open_page):
     page = open_page()
     page.get_by_label("Example: No bear").click()
     answered(page, "I don't see a bear")
-    assert page.get_by_text("Tap it in the photo").is_visible()
+    assert page.get_by_text("To ask about a part of the photo only").is_visible()
     assert page.get_by_text("If it had to be one of these:").is_visible()
     assert not page.get_by_role("button", name="Why?").is_visible()
     assert not serious_findings(page)

@@ -93,7 +93,7 @@ def test_a_body_that_was_unfrozen_is_judged_by_photos_that_it_never_saw(edited, 
     facts = facts_after(train, shapes, tmp_path / "out", *TINY)
     assert facts["cross_validation"]["folds"] == 1
     assert facts["cross_validation"]["photos"] == 32 - len(seen)
-    assert "only the first fold counts" in capsys.readouterr().out
+    assert "only the first fold is tested" in capsys.readouterr().out
 
 
 def test_several_labels_for_a_photo_are_refused_in_one_sentence(edited, shapes, tmp_path):
