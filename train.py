@@ -93,17 +93,13 @@ def train_lesson(files, groups, args):
     def fit(splitter):
         dls = get_dls(files, splitter, item_tfms, batch_tfms)
         learn = vision_learner(dls, args.arch, metrics=error_rate, pretrained=not args.no_pretrained)
-        fine_tune(learn)
+        with distributed.training(learn):
+            learn.fine_tune(4)
         return learn
 
     learn = fit(RandomSplitter(valid_pct, seed=42))
     folds = split_into_folds(files, groups, args) if args.folds else []
     return evaluate_by_validation(learn, lambda valid: fit(IndexSplitter(valid)), folds)
-
-
-@distributed.together
-def fine_tune(learn):
-    learn.fine_tune(4)
 
 
 # By default: vision_learner, and a head trained on features that are computed once.

@@ -6,7 +6,7 @@ Without `accelerate launch` there is only one process, so this module has no eff
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import wraps
@@ -85,11 +85,6 @@ def training(learn):
         yield
 
 
-def batch_size(bs: int) -> int:
-    """Return the batch size per process for a total batch of `bs` photos. Batch norm needs at least two photos."""
-    return max(2, bs // WORLD_SIZE)
-
-
 def from_rank0(func: Callable, *args) -> Any:
     """Call `func(*args)` in process 0 only, and return its result in all processes."""
     result = [None if RANK else func(*args)]
@@ -104,25 +99,26 @@ def rank0_first(func):
     @wraps(func)
     def one_after_the_other(*args, **kwargs):
         if RANK:
-            torch.distributed.barrier()
+            wait_for_all()
         try:
             return func(*args, **kwargs)
         finally:
-            if WORLD_SIZE > 1 and not RANK:
-                torch.distributed.barrier()
+            if not RANK:
+                wait_for_all()
 
     return one_after_the_other
 
 
-def together(fit: Callable) -> Callable:
-    """Decorate `fit(learn)` so that all processes train the Learner `learn` together."""
+def part_of(items: Sequence) -> Sequence:
+    """Return this process's part of the items. Together, the parts of all processes are the whole."""
+    start, stop = np.linspace(0, len(items), WORLD_SIZE + 1).astype(int)[RANK : RANK + 2]
+    return items[start:stop]
 
-    @wraps(fit)
-    def fit_together(learn, *args, **kwargs):
-        with training(learn):
-            return fit(learn, *args, **kwargs)
 
-    return fit_together
+def wait_for_all() -> None:
+    """Wait until all processes have called this function."""
+    if WORLD_SIZE > 1:
+        torch.distributed.barrier()
 
 
 def split_between_processes(func):
@@ -135,9 +131,8 @@ def split_between_processes(func):
     def compute_together(files, *args, **kwargs):
         if WORLD_SIZE == 1:
             return func(files, *args, **kwargs)
-        start, stop = np.linspace(0, len(files), WORLD_SIZE + 1).astype(int)[RANK : RANK + 2]
-        parts = [None] * WORLD_SIZE
-        part = func(files[start:stop], *args, **kwargs) if start < stop else None
+        parts, mine = [None] * WORLD_SIZE, part_of(files)
+        part = func(mine, *args, **kwargs) if len(mine) else None
         torch.distributed.all_gather_object(parts, part)
         parts = [part for part in parts if part is not None]
         return torch.cat(parts) if torch.is_tensor(parts[0]) else [row for part in parts for row in part]

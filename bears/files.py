@@ -29,7 +29,7 @@ def fingerprint(file: Path) -> str:
 
 
 def version_of(model: Path) -> str:
-    """Return a short id of an export, for the tables of answers and feedback."""
+    """Return a short id of an export, for files with its answers."""
     return fingerprint(model)[:12]
 
 

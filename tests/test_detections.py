@@ -1,6 +1,5 @@
 """Test the files of `python3 -m bears predict` without a model: MegaDetector's JSON and the journal."""
 
-import hashlib
 import json
 import math
 import os
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from bears import __version__
 from bears.errors import DataError, PhotoError, PredictError
+from bears.files import fingerprint, version_of
 from bears.model.answers import GROUP, NO_LIMITS, NONE, SURE, UNSURE, Limits
 from bears.predict import detections
 from bears.predict.detections import (
@@ -25,7 +25,7 @@ from bears.predict.detections import (
     categories,
     classifications,
 )
-from bears.predict.journal import Journal, digest
+from bears.predict.journal import Journal
 from bears.predict.run import BATCH, ask_all
 from bears.predict.table import Photos
 from PIL import Image
@@ -254,7 +254,7 @@ def test_what_megadetector_wrote_stays_and_its_animals_get_names(shapes, tmp_pat
     del images[0]["detections"][1]["classifications"]
     images[0]["detections"][0]["classifications"], images[0]["detections"][3]["classifications"] = rows[0][1]
     images[2]["detections"][0]["classifications"] = [["0", 0.8]]
-    expected["info"]["classifier"] = f"bears {__version__}, export.pkl {digest(export[1])}"
+    expected["info"]["classifier"] = f"bears {__version__}, export.pkl {version_of(export[1])}"
     written = json.loads((tmp_path / "out.json").read_text("ascii"))
     names = written.pop("classification_categories")
     assert written == {k: v for k, v in expected.items() if k != "classification_categories"}
@@ -272,7 +272,7 @@ def test_the_names_that_windows_wrote_are_paths_too(shapes, tmp_path):
     (tmp_path / "DCIM").mkdir()
     task = write_json(tmp_path, shapes, found_in(["DCIM\\1.jpg", "DCIM/1.jpg"]), "DCIM/1.jpg")
     assert [task.photo(i) for i in (0, 1)] == [tmp_path / "DCIM" / "1.jpg"] * 2
-    assert task.about == {"detections": digest(tmp_path / "md.json")}
+    assert task.about == {"detections": fingerprint(tmp_path / "md.json")}
 
 
 def test_the_answers_of_a_photo_are_kept_as_pairs_for_each_animal(shapes, tmp_path):
@@ -310,7 +310,7 @@ def test_animals_that_the_detector_finds_are_cut_out_and_written(shapes, tmp_pat
     assert doc["info"] == {
         "format_version": "1.5",
         "detector": "MegadetectorLite of zamba 2.7.2",
-        "classifier": f"bears {__version__}, export.pkl {digest(export[1])}",
+        "classifier": f"bears {__version__}, export.pkl {version_of(export[1])}",
     }
     assert doc["detection_categories"] == {"1": "animal", "2": "person", "3": "vehicle"}
 
@@ -453,12 +453,3 @@ def test_a_journal_has_a_line_for_the_run_and_one_for_each_row_and_its_parts_mer
     assert [row[0] for row in journal.rows()] == ["b", "c", "d"]
     journal.delete()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_digest_is_half_of_the_sha_256_of_all_of_a_file(tmp_path):
-    data = bytes(2**20) + b"end"
-    (tmp_path / "file").write_bytes(data)
-    assert digest(tmp_path / "file") == hashlib.sha256(data).hexdigest()[:32]
-    with pytest.raises(PredictError) as e:
-        digest(tmp_path / "gone")
-    assert str(e.value) == f"{tmp_path}/gone can't be read (No such file or directory). Choose another file."

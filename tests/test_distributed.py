@@ -18,6 +18,7 @@ SCRIPT = """
 import json, os, sys
 import torch
 from bears import distributed
+from bears.learning.data import batch_size
 from fastai.data.core import DataLoaders, TfmdDL
 from fastai.learner import Callback, Learner
 from fastai.losses import MSELossFlat
@@ -32,7 +33,7 @@ with distributed.processes():
     split = distributed.split_between_processes
     shares = split(lambda files: torch.tensor([[f, distributed.RANK] for f in files]))(range(5))
     items = [(torch.tensor([float(i)]), torch.tensor([2.0 * i + 1])) for i in range(16)]
-    dls = DataLoaders(*[TfmdDL(items, bs=distributed.batch_size(16), num_workers=0) for _ in range(2)])
+    dls = DataLoaders(*[TfmdDL(items, bs=batch_size(16, 16), num_workers=0) for _ in range(2)])
     torch.manual_seed(0)
     learn = Learner(dls, torch.nn.Linear(1, 1), loss_func=MSELossFlat(), cbs=Count())
     with distributed.training(learn):

@@ -163,7 +163,7 @@ def test_two_processes_write_what_one_does(folder, tmp_path):
 
 
 def test_machines_that_do_not_share_a_disk_are_told_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(predict.distributed, "split_between_processes", lambda func: lambda *args: [])
+    monkeypatch.setattr(predict.distributed, "part_of", lambda todo: [])
     with pytest.raises(SystemExit, match=r"1 of 1 photos are missing next to .* on a disk that all machines share"):
         predict.main([str(ROOT / "examples" / "teddy.jpg"), "--out", str(tmp_path / "table.csv")])
     assert not (tmp_path / "table.csv").exists()

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bears.errors import DataError, ExportError, PhotoError
+from bears.errors import DataError, ExportError
 from bears.learning.data import check_folder, in_threads
 from bears.learning.metrics import paired_interval, photos_needed
 from bears.model.answers import NONE, UNSURE, Limits, find_group, likeliest
 from bears.model.classifier import Classifier
 from bears.model.metadata import read_facts
-from bears.model.photo import open_photo
+from bears.model.photo import open_or_none
 from bears.model.wording import headline
 from bears.photos import list_photos
 from bears.text import print_line
@@ -108,13 +108,6 @@ def ask(models: list["Model"], labels: dict[Path, str]) -> Iterator[tuple]:
         opened = [(f, photo) for f, photo in zip(some, in_threads(open_or_none, some)) if photo]
         answers = [model.answer([p for _, p in opened], [labels[f] for f, _ in opened]) for model in models]
         yield from zip([f for f, _ in opened], *answers)
-
-
-def open_or_none(file):
-    try:
-        return open_photo(file)
-    except PhotoError:
-        return None
 
 
 class Model:

@@ -2,13 +2,12 @@
 
 from argparse import Namespace
 from html import escape
-from pathlib import Path
-from string import Template
 
 from bears.compare.judge import FALSE_NO, FALSE_YES, WRONG_CLASS, Comparison, count
 from bears.model.photo import thumbnail
+from bears.report_page import read_template
 
-PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+PAGE = read_template(__file__)
 ROWS = {
     "errors": "Errors",
     FALSE_YES: "False “yes”: names a class, but the photo shows none",

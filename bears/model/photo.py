@@ -99,6 +99,14 @@ def open_photo(
         raise PhotoError("This photo is damaged or incomplete", "Please save it again or send another one.") from None
 
 
+def open_or_none(file: Path | BinaryIO) -> Image.Image | None:
+    """Return what `open_photo` does, or None for a file that it can't open."""
+    try:
+        return open_photo(file)
+    except PhotoError:
+        return None
+
+
 def open_file(file: Path | BinaryIO) -> Any:
     """Return a context manager that opens a path for reading.
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bears.errors import OfflineError, PhotoError
+from bears.errors import OfflineError
 from bears.model.answers import GROUP, NONE
 from bears.model.classifier import Classifier
-from bears.model.photo import open_photo
+from bears.model.photo import open_or_none
 from bears.model.runtime import open_network
 from bears.model.squares import Answer, Grid, WholePhotos, find_corners, middle
 from PIL import Image
@@ -61,9 +61,7 @@ def check(model: Classifier, graph: GraphSquares, files: Iterable[Path]) -> tupl
     """
     count, largest = 0, 0.0
     for file in files:
-        try:
-            photo = open_photo(file)
-        except PhotoError:
+        if (photo := open_or_none(file)) is None:
             continue
         for part in (photo, *halves(photo)):
             same, apart = compare(model, graph, part)

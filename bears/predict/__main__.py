@@ -54,13 +54,13 @@ if "LOCAL_WORLD_SIZE" in os.environ:  # several processes share the cores; jobli
     cores = (os.cpu_count() or 1) // int(os.environ["LOCAL_WORLD_SIZE"])
     os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(max(1, cores)))
 
-from bears import distributed
+from bears import __version__, distributed
 from bears.errors import PredictError
-from bears.files import check_writable
+from bears.files import check_writable, fingerprint
 from bears.model.classifier import Classifier
 from bears.model.runtime import CORES
 from bears.predict.detections import Detections, FoundAnimals
-from bears.predict.journal import Journal, digest
+from bears.predict.journal import Journal
 from bears.predict.run import ask_all
 from bears.predict.table import Photos
 from bears.text import as_typed
@@ -78,14 +78,14 @@ def run(args):
     task = choose_task(args)
     check_writable(args.out.parent)
     model = Classifier(args.model, args.trust_model, task.detect, args.strictness, threads=CORES)
-    journal = Journal(
-        args.out, {"model": digest(args.model), "strictness": args.strictness, "photos": str(args.photos), **task.about}
-    )
+    about = {"version": __version__, "model": fingerprint(args.model), "strictness": args.strictness}
+    journal = Journal(args.out, {**about, "photos": str(args.photos), **task.about})
     todo = distributed.from_rank0(journal.remaining, task.keys)
     if len(todo) < len(task.keys):
         print(f"Continuing: {len(task.keys) - len(todo):,} of {len(task.keys):,} {task.unit} are done", flush=True)
-    if todo:
-        distributed.split_between_processes(ask_all)(todo, len(todo), task, model, args.model, journal)
+    if part := distributed.part_of(todo):
+        ask_all(part, len(todo), task, model, args.model, journal)
+    distributed.wait_for_all()
     if not distributed.RANK:
         if missing := journal.remaining(task.keys):
             raise PredictError(

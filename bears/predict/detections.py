@@ -15,13 +15,12 @@ from itertools import chain, islice
 import numpy as np
 from bears import __version__
 from bears.errors import PredictError
-from bears.files import whole
+from bears.files import fingerprint, version_of, whole
 from bears.model import detector
 from bears.model.answers import GROUP, NONE, SURE, find_group
 from bears.model.metadata import read_facts
 from bears.model.photo import SIDE, shrink
 from bears.model.wording import group_name
-from bears.predict.journal import digest
 from bears.predict.table import Photos, is_empty, open_or_stop
 from bears.text import print_line
 from PIL import Image
@@ -44,7 +43,7 @@ class Detections:
     def __init__(self, file, folder):
         if not folder.is_dir():
             raise PredictError(f"There is no folder {folder}. Give the folder that MegaDetector searched.")
-        self.folder, self.doc, self.about = folder, read_detections(file), {"detections": digest(file)}
+        self.folder, self.doc, self.about = folder, read_detections(file), {"detections": fingerprint(file)}
         self.animal = animal_categories(file, self.doc)
         self.keys = [i for i in range(len(self.doc["images"])) if self.animals(i)]
         if self.keys and self.are_gone():
@@ -162,7 +161,7 @@ def write_named(to, doc, model, file):
     doc["classification_categories"] = dict(
         enumerate(categories(model.learn.dls.vocab, read_facts(file), model.limits.groups))
     )
-    doc["info"]["classifier"] = f"bears {__version__}, {file.name} {digest(file)}"
+    doc["info"]["classifier"] = f"bears {__version__}, {file.name} {version_of(file)}"
     with whole(to) as part, TextIOWrapper(part, "ascii") as text:
         json.dump(doc, text, indent=1)
 

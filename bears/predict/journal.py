@@ -5,7 +5,6 @@ the run. The other lines have one result each, in JSON, which begins with the ph
 that merging the files needs little memory.
 """
 
-import hashlib
 import heapq
 import json
 import os
@@ -18,18 +17,6 @@ from pathlib import Path
 from bears.errors import PredictError
 
 KEPT = "Finished photos are kept; run the same command again to continue."
-
-
-def digest(file):
-    """Return the first half of a file's SHA-256 in hex. Raises `PredictError` if the file can't be read."""
-    sha256 = hashlib.sha256()
-    try:
-        with open(file, "rb") as f:
-            while piece := f.read(2**20):
-                sha256.update(piece)
-        return sha256.hexdigest()[:32]
-    except OSError as e:
-        raise PredictError(f"{file} can't be read ({e.strerror}). Choose another file.") from None
 
 
 class Journal:

@@ -44,8 +44,7 @@ def batches(pictures):
 def ask_all(keys, total, task, model, file, journal):
     """Classify the photo of each key, and add its row to the journal.
 
-    `total` is the number of keys of all processes. `file` is the export of `model`. Returns an empty list, which
-    `split_between_processes` needs.
+    `total` is the number of keys of all processes. `file` is the export of `model`.
     """
     facts, progress = read_facts(file), Progress(total, task.unit)
     with journal.appending() as append:
@@ -57,7 +56,6 @@ def ask_all(keys, total, task, model, file, journal):
                 append(key, *task.row(pictures, answers, facts, model.limits))
             progress.count()
     progress.print()
-    return []
 
 
 class Progress:

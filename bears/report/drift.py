@@ -2,16 +2,15 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from bears.errors import DataError, ExportError, PhotoError
+from bears.errors import DataError, ExportError
 from bears.files import version_of
 from bears.model.answers import STEPS, SURE
 from bears.model.classifier import Classifier
-from bears.model.photo import open_photo
+from bears.model.photo import open_or_none
 from bears.photos import list_photos
 from bears.text import read_table
 from scipy.stats import mannwhitneyu
@@ -81,20 +80,12 @@ def ask(model: Path, photos: Path) -> Answers:
     if not model.is_file():
         raise ExportError(f"There is no model {model}. Choose another with --model.")
     classifier, answers = Classifier(model), Answers()
-    for photo in opened(list_photos(photos) if photos.is_dir() else []):
+    for photo in filter(None, map(open_or_none, list_photos(photos) if photos.is_dir() else [])):
         [(probs, certainty, *_)] = classifier.ask([photo])
         answers.add(max(probs.values()), certainty)
     if not answers.total:
         raise DataError(f"There are no photos in {photos}. Give a folder of photos that the model was made for.")
     return answers
-
-
-def opened(files: Iterable[Path]):
-    for file in files:
-        try:
-            yield open_photo(file)
-        except PhotoError:
-            continue
 
 
 def compare(known: Answers, visitors: Answers) -> Drift:

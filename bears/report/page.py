@@ -1,33 +1,12 @@
 """Describe whether visitors' photos have drifted, in sentences and on an HTML page."""
 
 from html import escape
-from string import Template
 
 from bears.model.answers import STEPS
 from bears.report.drift import LEAST, Answers, Drift
+from bears.report_page import read_template
 
-PAGE = Template("""<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>$title</title>
-<style>
-  :root {color-scheme: light dark}
-  body {font: 1rem/1.5 system-ui, sans-serif; max-width: 44rem; margin: 0 auto; padding: 1.5rem 1rem 4rem}
-  h1 {font-size: clamp(1.75rem, 5vw, 2.5rem); line-height: 1.15; text-wrap: balance}
-  .effect {font-size: 1.25rem}
-  .plot {display: flex; align-items: end; gap: 2px; height: 12rem; border-bottom: 1px solid; margin-top: 1.5rem}
-  .plot div {flex: 1; display: flex; align-items: end; height: 100%}
-  .plot i {flex: 1; background: #8b949e} .plot i + i {background: #2f81d6}
-  .axis {display: flex; justify-content: space-between; font-size: .875rem}
-  b {color: #2f81d6}
-  table {border-collapse: collapse; font-variant-numeric: tabular-nums}
-  :is(td, th) {padding: .25rem 1.25rem .25rem 0; text-align: end; font-weight: 400} th:first-child {text-align: start}
-</style>
-<main><h1>$title</h1><p class="effect">$effect</p><p>$advice</p>
-<div class="plot" role="img" aria-label="$effect">$bars</div>
-<div class="axis"><span>0%</span><span>how sure the likeliest class is</span><span>100%</span></div>
-<p>Grey: $known known photos. <b>Blue: $visitors answers to visitors.</b> The bars of each colour add up to 100%.</p>
-<h2>Day by day</h2><table><thead><tr><th>Day<th>Answers<th>Sure</thead><tbody>$days</tbody></table></main>
-""")
+PAGE = read_template(__file__)
 
 
 def effect(found: Drift) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from string import Template
 from urllib.parse import quote
 
 import matplotlib
@@ -18,6 +17,7 @@ from bears.files import check_writable, write_whole
 from bears.learning.data import folder_of
 from bears.model.metadata import errors, estimate, too_uncertain, when_sure
 from bears.model.photo import thumbnail
+from bears.report_page import read_template
 from bears.train import summary
 from bears.train.evaluation import Result
 from bears.train.ood_eval import find_backgrounds
@@ -33,7 +33,7 @@ from matplotlib import pyplot as plt
 
 plt.rcParams["text.parse_math"] = False  # the name of a class may have $ or % in it
 
-PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+PAGE = read_template(__file__)
 # Plots are transparent and black. The function `svg` replaces black with the colour of the page's text.
 # "svg.fonttype" keeps text as text, so that it has the page's font.
 STYLE = {
@@ -208,7 +208,7 @@ def headline(estimate: dict, which: str) -> str:
 def reason(facts):
     """Return the paragraphs below the headline: the 95% interval, and how far to trust the error rate."""
     cv, validation = facts.get("cross_validation"), facts.get("validation")
-    lines = [f'<p class="interval">{interval(estimate(facts))}</p>']
+    lines = [f'<p class="effect">{interval(estimate(facts))}</p>']
     if "by_source" in facts:
         lines.append(
             "<p><b>Why you can trust this figure:</b> each source was left out once, to test a model that had not seen"
@@ -240,7 +240,7 @@ def show_sources(by_source):
         for name, row in rows
     )
     head = "".join(f'<th scope="col">{title}' for title in ("Source", *COLUMNS.values()))
-    table = f'<table class="sources"><thead><tr>{head}</thead><tbody>{body}</tbody></table>'
+    table = f"<table><thead><tr>{head}</thead><tbody>{body}</tbody></table>"
     return f'<div class="wide" tabindex="0" role="region" aria-label="Errors by source">{table}</div>'
 
 
