@@ -141,8 +141,6 @@ def test_an_address_of_another_machine_ends_in_one_sentence_at_once(host):
     assert line.startswith("app.py: This port or address can't be used")
 
 
-@pytest.mark.slow
 def test_a_folder_stands_for_the_export_in_it():
-    code = f"import app; print(app.parse_args(['--model', {str(ROOT)!r}]).model)"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == str(ROOT / "export.pkl")
+    cli.add_model(parser := cli.command_parser("app", ""))
+    assert parser.parse_args(["--model", str(ROOT)]).model == ROOT / "export.pkl"

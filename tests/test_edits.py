@@ -53,9 +53,9 @@ def test_augmentation_in_the_default_recipe_is_done(edited, shapes, tmp_path, ca
 
 def test_another_backbone(edited, shapes, tmp_path):
     train = edited(
-        "args.arch, metrics=error_rate, pretrained=not args.no_pretrained, **", '"resnet34", pretrained=False, **'
+        "args.arch, metrics=error_rate, pretrained=not args.no_pretrained, **", '"resnet18", pretrained=False, **'
     )
-    assert facts_after(train, shapes, tmp_path / "out", "--folds", "2")["arch"] == "resnet34"
+    assert facts_after(train, shapes, tmp_path / "out", "--folds", "2")["arch"] == "resnet18"
 
 
 def epochs(train):

@@ -140,7 +140,7 @@ def test_confusion_matrix_and_losses_are_those_of_fastai(shapes):
 @pytest.mark.slow
 def test_memory_stays_flat_as_the_folder_grows(shapes):
     command = [sys.executable, ROOT / "benchmarks" / "memory.py", "--data", shapes, "--times", "4", "16"]
-    command += ["--arch", "test_resnet", "--no-pretrained"]
+    command += ["--arch", "test_resnet", "--no-pretrained", "--folds", "2"]
     tables = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n\n")
     rows, searches = (
         [[float(cell.replace(",", "")) for cell in line.strip("| ").split("|")] for line in table.splitlines()[2:]]

@@ -13,6 +13,7 @@ from bears.model.answers import NONE, UNSURE, Limits, find_group, likeliest
 from bears.model.classifier import Classifier
 from bears.model.metadata import read_facts
 from bears.model.photo import open_or_none
+from bears.model.runtime import CORES
 from bears.model.wording import headline
 from bears.photos import list_photos
 from bears.text import print_line
@@ -116,7 +117,7 @@ class Model:
     def __init__(self, file, trust):
         if not file.is_file():
             raise ExportError(f"There is no model {file}. Give the export.pkl that train.py wrote.")
-        self.classifier, self.facts = Classifier(file, trust), read_facts(file)
+        self.classifier, self.facts = Classifier(file, trust, threads=CORES), read_facts(file)
         self.vocab = list(self.classifier.learn.dls.vocab)
 
     def answer(self, photos, labels):

@@ -11,6 +11,7 @@ from bears.files import version_of
 from bears.model.answers import STEPS, SURE
 from bears.model.classifier import Classifier
 from bears.model.photo import open_or_none
+from bears.model.runtime import CORES
 from bears.photos import list_photos
 from bears.text import read_table
 from scipy.stats import mannwhitneyu
@@ -79,7 +80,7 @@ def ask(model: Path, photos: Path) -> Answers:
     """Classify all photos in a folder, and count the answers. Raises `BearsError`."""
     if not model.is_file():
         raise ExportError(f"There is no model {model}. Choose another with --model.")
-    classifier, answers = Classifier(model), Answers()
+    classifier, answers = Classifier(model, threads=CORES), Answers()
     for photo in filter(None, map(open_or_none, list_photos(photos) if photos.is_dir() else [])):
         [(probs, certainty, *_)] = classifier.ask([photo])
         answers.add(max(probs.values()), certainty)

@@ -15,6 +15,7 @@ from bears.model.answers import GROUP, SURE
 from bears.model.heatmap import activation_map, draw_heatmap, find_peak, is_inside
 from bears.model.optimize import speed_up
 from bears.model.photo import open_photo
+from bears.model.runtime import CORES
 from bears.model.squares import Answer, LearnerSquares, as_pixels, create_squares
 from bears.train.evaluation import Result
 from fastai.learner import Learner
@@ -105,7 +106,7 @@ def find_passed(learn: Learner, files: list[Path], answers: list[Answer]) -> lis
 def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:
     """Yield the answer that the app would give for each photo. The Learner is not changed."""
     copy = as_in_app(learn)
-    squares = create_squares(copy)
+    squares = create_squares(copy, threads=CORES)
     for file in progress_bar(files):
         yield from squares.ask([open_photo(file)])
 
@@ -118,7 +119,7 @@ def find_backgrounds(learn: Learner, wrong: list[tuple[Path, int]]) -> dict[Path
     without a detected animal are left out.
     """
     animals = (getattr(learn, "ood", None) or {}).get("animals")
-    squares = create_squares(as_in_app(learn)) if wrong and animals else None
+    squares = create_squares(as_in_app(learn), threads=CORES) if wrong and animals else None
     if squares is None or not squares.detector:
         return {}
     return {f: heatmap for f, label in progress_bar(wrong) if (heatmap := draw_background(squares, f, label))}
@@ -143,5 +144,5 @@ def as_in_app(learn: Learner) -> Learner:
     copy = Learner(learn.dls.new_empty(), deepcopy(learn.model).cpu(), loss_func=learn.loss_func)
     copy.dls.cpu()
     copy.ood = learn.ood
-    speed_up(copy.model.eval())
+    speed_up(copy.model.eval(), CORES)
     return copy
