@@ -72,6 +72,7 @@ def fast_body(learn):
 
 
 @distributed.split_between_processes
+@torch.no_grad()
 def pooled_features(files, learn, body, augment=False):
     """Return the features that `body` computes for each photo, float32 (len(files), n). `body` is from `fast_body`.
 
@@ -83,6 +84,7 @@ def pooled_features(files, learn, body, augment=False):
 
 
 @distributed.split_between_processes
+@torch.no_grad()
 def features_of_views(files, learn, body, grid):
     """Open each photo once. Return a list of the features of its squares, (squares, n), and copies, (COPIES, n).
 
@@ -109,7 +111,6 @@ class Views(Transform):
         return tuple(pipeline(photo) for pipeline in self.pipelines)
 
 
-@torch.no_grad()
 def each_batch(batches):
     """Yield the tensor of each batch, or the tuple of its tensors, with a progress bar."""
     for (x,) in progress_bar(prefetch(batches), len(batches)):
