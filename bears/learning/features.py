@@ -86,9 +86,10 @@ def pooled_features(files, learn, body, augment=False):
 @distributed.split_between_processes
 @torch.no_grad()
 def features_of_views(files, learn, body, grid):
-    """Open each photo once. Return a list of the features of its squares, (squares, n), and copies, (COPIES, n).
+    """Return two float32 tensors per photo: features of its squares, (squares, n), and of its copies, (COPIES, n).
 
-    `grid` is from `find_grid`. If it is None, the only square is what the DataBlock's transforms make of the photo.
+    Each photo is opened only once. `grid` is from `find_grid`. If it is None, the DataBlock's transforms make the only
+    square.
     """
     batches, rows = learn.dls.test_dl(files, bs=1, num_workers=0), []
     tfms = batches.after_item.fs
@@ -102,7 +103,7 @@ def features_of_views(files, learn, body, grid):
 
 
 class Views(Transform):
-    """Make a tuple of a photo: what each of several pipelines of transforms makes of it."""
+    """Apply several pipelines of transforms to the same photo, and return a tuple of their results."""
 
     def __init__(self, *pipelines):
         self.pipelines = [Pipeline(tfms, split_idx=1) for tfms in pipelines]  # as for validation
