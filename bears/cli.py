@@ -1,7 +1,6 @@
-"""Parse the options of commands, handle Ctrl-C, and delete visitors' photos when a program ends."""
+"""Parse the options of commands, handle Ctrl-C, and start other processes."""
 
 import argparse
-import atexit
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from typing import IO
 
 from bears.errors import BearsError
 from bears.files import MODEL, export_file
+from bears.private_photos import delete_private, private_folder
 from bears.text import printable
 
 try:
@@ -23,8 +23,6 @@ except ImportError:  # Windows
     fcntl = None
 
 STOP_SIGNALS = [s for s in signal.Signals if s.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
-PRIVATE = []  # folders to delete at the end
-MARK = "photos-of-visitors"  # an empty folder inside each private folder; shows that this project created the folder
 # Before `python3 -m bears` installs packages, it starts the program with the variable ONLY_OPTIONS. The program only
 # checks its options, and exits with the status ACCEPTED if they are right.
 ONLY_OPTIONS, ACCEPTED = "BEARS_ONLY_OPTIONS", 100
@@ -184,72 +182,6 @@ def prepare_gradio(program="app.py") -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
     # If Jupyter has installed this package, Gradio imports it, which takes 50% longer. The app doesn't need it.
     sys.modules.setdefault("rfc3987_syntax", None)
-
-
-def private_folder():
-    """Create a folder for visitors' photos that only this user can read. Delete the folder when the program ends.
-
-    If `GRADIO_TEMP_DIR` is set, create the new folder inside that folder. Gradio's default folder is the same for all
-    users of a machine, but only the first user may write to it.
-    """
-    import tempfile  # here, since Ctrl-C shows a traceback until `begin` has run
-
-    parent = os.getenv("GRADIO_TEMP_DIR") or tempfile.gettempdir()
-    os.makedirs(parent, exist_ok=True)
-    delete_abandoned(parent)
-    folder = tempfile.mkdtemp(prefix="photos-", dir=parent)
-    PRIVATE.append(folder)
-    atexit.register(delete_private)
-    if hold(folder) is not None:
-        os.mkdir(os.path.join(folder, MARK))
-    return folder
-
-
-def hold(folder):
-    """Lock a folder until this process ends. Return a file descriptor, or None if the folder can't be locked."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # deleted, or on Windows, where folders can't be opened
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return descriptor
-    except OSError:
-        os.close(descriptor)
-
-
-def private_folders(parent: str | os.PathLike) -> list[str]:
-    """Return the paths of the folders in `parent` that this user's apps have created for photos."""
-    # `parent` may be unreadable, or be deleted meanwhile.
-    with suppress(OSError), os.scandir(parent) as entries:
-        return [entry.path for entry in entries if entry.name.startswith("photos-") and is_private(entry)]
-    return []
-
-
-def is_private(entry):
-    """Return whether an entry of `os.scandir` is a folder that `private_folder` has created for this user."""
-    marked = entry.is_dir(follow_symlinks=False) and os.path.isdir(os.path.join(entry.path, MARK))
-    return marked and entry.stat(follow_symlinks=False).st_uid == os.getuid()  # on Windows no folder is marked
-
-
-def delete_abandoned(parent: str | os.PathLike) -> None:
-    """Delete visitors' photos that an app left in `parent` when it was killed."""
-    import shutil
-
-    for folder in private_folders(parent):
-        if (descriptor := hold(folder)) is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(descriptor)
-
-
-def delete_private() -> None:
-    import shutil
-
-    for folder in PRIVATE:
-        for _ in range(10):  # again if a thread still writes into it
-            shutil.rmtree(folder, ignore_errors=True)
-            if not os.path.exists(folder):
-                break
 
 
 def limit_memory(most: int) -> None:

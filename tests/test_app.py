@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from bears import cli
+from bears import cli, private_photos
 from gradio_client import Client, handle_file
 from helpers import ROOT, Server
 from PIL import Image
@@ -108,10 +108,10 @@ def test_a_folder_that_cannot_be_used_is_not_called_a_port(tmp_path, lose):
 
 def test_a_folder_for_photos_that_is_not_there_is_made(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "not" / "there"))
-    monkeypatch.setattr(cli, "PRIVATE", [])
-    folder = Path(cli.private_folder())
+    monkeypatch.setattr(private_photos, "PRIVATE", [])
+    folder = Path(private_photos.private_folder())
     assert folder.is_dir() and folder.parent == tmp_path / "not" / "there"
-    cli.delete_private()
+    private_photos.delete_private()
     assert not folder.exists()
 
 

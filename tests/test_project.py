@@ -211,6 +211,7 @@ BASE = {
     "files",
     "hub",
     "photos",
+    "private_photos",
     "report_page",
     "static_site",
     "text",

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import requests
 import torch
-from bears import cli
+from bears import private_photos
 from bears.app import uploads
 from bears.app.process import LearnerProcess
 from bears.model.classifier import Classifier
@@ -291,7 +291,7 @@ def test_a_server_that_is_stopped_leaves_no_photo_behind(tmp_path, how):
 @pytest.fixture
 def killed(tmp_path):
     """Return the folder of an app that was killed while it had a photo. A running app's folder is next to it."""
-    code = "from bears.cli import private_folder; print(private_folder(), flush=True); input()"
+    code = "from bears.private_photos import private_folder; print(private_folder(), flush=True); input()"
     env, pipe = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}, subprocess.PIPE
     apps = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdin=pipe, stdout=pipe) for _ in "ab"]
     dead, running = (Path(app.stdout.readline().decode().strip()) for app in apps)
@@ -308,11 +308,11 @@ def killed(tmp_path):
 def test_the_next_start_deletes_the_photos_of_an_app_that_was_killed_and_nobody_elses(killed, tmp_path, monkeypatch):
     dead, running = killed
     assert (dead / "photo.jpg").is_file()
-    monkeypatch.setattr(cli, "PRIVATE", [])
+    monkeypatch.setattr(private_photos, "PRIVATE", [])
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    own = cli.private_folder()
+    own = private_photos.private_folder()
     assert not dead.exists() and (running / "photo.jpg").is_file() and (tmp_path / "photos-holiday/photo.jpg").is_file()
-    cli.delete_private()
+    private_photos.delete_private()
     assert not Path(own).exists()
 
 

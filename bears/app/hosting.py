@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bears.app.gradio_internals import close_tunnels, open_tunnel, tunnel_program
-from bears.cli import STOP_SIGNALS, delete_private
+from bears.cli import STOP_SIGNALS
+from bears.private_photos import delete_private
 from gradio import Blocks
 
 THIS_MACHINE = "127.0.0.1,::1"

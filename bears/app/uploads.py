@@ -15,8 +15,8 @@ from urllib.parse import unquote
 
 import gradio as gr
 from bears.app.gradio_internals import UploadParser, download_with, parse_uploads_with
-from bears.cli import delete_abandoned, private_folders
 from bears.model.photo import HINT, begins_a_photo
+from bears.private_photos import delete_abandoned, private_folders
 from gradio import utils
 from starlette.formparsers import MultiPartException
 
