@@ -31,7 +31,7 @@ from bears.model.export import export, export_examples
 from bears.model.photo import open_photo
 from bears.train import report, summary
 from bears.train.evaluation import evaluate_by_folds, evaluate_by_validation, split_into_folds
-from bears.train.ood_eval import evaluate_detector, fit_detector
+from bears.train.ood_eval import evaluate_ood, fit_ood
 from bears.train.shipped_photos import shipped_photos
 from bears.train.sources import evaluate_by_source, find_sources
 from fastai.vision.all import (
@@ -116,7 +116,7 @@ def train_default(files, groups, args):
         summary.print_step("the body was trained on the other folds, so only the first fold is tested")
         folds = folds[:1]
     features = compute_features(learn, files)
-    likeness = fit_detector(learn, features, groups, args)  # decides if a photo shows none of the classes
+    ood_scores = fit_ood(learn, features, groups, args)  # decides if a photo shows none of the classes
 
     def fit_head(train_idx, valid_idx, quiet=True):
         head = head_learner(features, (train_idx, valid_idx), args.seed, quiet)
@@ -128,7 +128,7 @@ def train_default(files, groups, args):
     learn.model[1][-1] = final.model  # the last layer of the network
     result = evaluate_by_folds(learn, heads, folds, files, features.targets)
     result = evaluate_by_source(result, fit_head, groups, args)
-    return evaluate_detector(result, files, likeness, args)
+    return evaluate_ood(result, files, ood_scores, args)
 
 
 # In the lesson: show_batch, ClassificationInterpretation, plot_confusion_matrix, plot_top_losses

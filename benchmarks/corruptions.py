@@ -29,7 +29,7 @@ from bears.model.backbone import input_size
 from bears.model.photo import open_photo
 from bears.model.squares import MiddleSquare, create_squares
 from bears.train.evaluation import split_into_folds
-from bears.train.ood_eval import as_in_app, fit_detector
+from bears.train.ood_eval import as_in_app, fit_ood
 from fastai.vision.all import IndexSplitter, Resize, chunked, set_seed
 
 import train
@@ -101,7 +101,7 @@ def apps(files, groups, args):
         if not args.plain:
             some.squares = [features.squares[i] for i in known] if features.squares else ()
             some.copies = [copy[known] for copy in features.copies]
-        fit_detector(learn, some, groups[known], args)
+        fit_ood(learn, some, groups[known], args)
         learn.model[1][-1] = fit_head(some, (range(len(known)), []), args.seed, quiet=True).model
         app = as_in_app(learn)
         yield valid, app, (MiddleSquare if args.plain else create_squares)(app)

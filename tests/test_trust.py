@@ -27,7 +27,7 @@ from bears.model.heatmap import activation_map, draw_heatmap, find_peak, is_insi
 from bears.model.optimize import FastBody, speed_up
 from bears.model.photo import open_photo, small_jpeg
 from bears.train import evaluation
-from bears.train.ood_eval import fit_detector
+from bears.train.ood_eval import fit_ood
 from bears.train.options import EXCLUDED
 from bears.train.options import PHOTOS as PHOTOS_CSV
 from fastai.data.transforms import get_image_files
@@ -148,7 +148,7 @@ def recipe(photos, model, tmp_path_factory):
     learn.arch, learn.pretrained, learn.untrained = FACTS["arch"], True, fingerprint(learn.model[0])
     no_progress_bar_in_logs()
     features, groups = compute_features(learn, files), group_near_duplicates(files)
-    scores = fit_detector(learn, features, groups, Namespace(seed=FACTS["seed"]))
+    scores = fit_ood(learn, features, groups, Namespace(seed=FACTS["seed"]))
     return learn, features, grouped_folds(files, groups, seed=FACTS["seed"]), scores
 
 

@@ -61,14 +61,14 @@ def fit(
         chosen = sample_gallery(np.tile(labels, len(copies)), seed, GALLERY // 2)
         gallery = torch.cat([gallery, judged[chosen]])
         gallery_groups = np.concatenate([gallery_groups, judged_groups[chosen]])
-    detector: dict[str, Any] = {"gallery": normalize(gallery).half()}
+    fitted: dict[str, Any] = {"gallery": normalize(gallery).half()}
     if classifier is not None:
         weight, bias = classifier
-        detector |= own_and_rivals(features, labels, groups, weight, bias, rivals)
-    detector["share_power"] = power
-    scores = left_out_scores(detector, judged, judged_groups, gallery_groups)
-    detector["threshold"], detector["sure"] = (float(np.quantile(scores, share)) for share in shares)
-    return detector, gallery_groups
+        fitted |= own_and_rivals(features, labels, groups, weight, bias, rivals)
+    fitted["share_power"] = power
+    scores = left_out_scores(fitted, judged, judged_groups, gallery_groups)
+    fitted["threshold"], fitted["sure"] = (float(np.quantile(scores, share)) for share in shares)
+    return fitted, gallery_groups
 
 
 def sample_gallery(labels: ndarray, seed: int, size: int = GALLERY) -> ndarray:
@@ -115,26 +115,26 @@ def frequent_categories(guesses: ndarray, groups: ndarray) -> Iterator[int]:
             yield c
 
 
-def score(detector: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
+def score(fitted: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
     """Return a score for each photo, float32 (photos,), from 0 (unlike the training photos) to 1 (identical to them).
 
     `allowed`, bool (photos, gallery), says which photos of the gallery each photo may be compared with.
     """
-    return likeness(detector, features, allowed).clamp(min=0) * own_share(detector, features) ** detector["share_power"]
+    return likeness(fitted, features, allowed).clamp(min=0) * own_share(fitted, features) ** fitted["share_power"]
 
 
-def likeness(detector: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
+def likeness(fitted: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
     """Return the mean cosine similarity of each photo to the most similar photos of the gallery, (photos,)."""
-    similarity = normalize(features) @ detector["gallery"].float().T
+    similarity = normalize(features) @ fitted["gallery"].float().T
     if allowed is not None:
         similarity[~allowed] = -1
     return similarity.topk(min(NEIGHBOURS, similarity.shape[1]), dim=1).values.mean(dim=1)
 
 
-def shows_known(detector: dict, features: Tensor, known: Tensor, margin: float = MARGIN) -> Tensor:
+def shows_known(fitted: dict, features: Tensor, known: Tensor, margin: float = MARGIN) -> Tensor:
     """Return, for each photo, whether it is more similar (by `margin`) to a `known` photo than to training photos."""
     nearest = (normalize(features) @ normalize(known).T).amax(dim=1)
-    return nearest > likeness(detector, features) + margin
+    return nearest > likeness(fitted, features) + margin
 
 
 def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) -> str:
@@ -171,31 +171,31 @@ def in_single_precision(fitted: dict) -> dict:
     return {name: value.float() if isinstance(value, Tensor) else value for name, value in fitted.items()}
 
 
-def shows_none(detector: dict, score: Any) -> Any:
+def shows_none(fitted: dict, score: Any) -> Any:
     """Return whether a photo with this score shows none of the classes. `score` is a number, array or tensor."""
-    return score < detector["threshold"]
+    return score < fitted["threshold"]
 
 
-def may_show_none(detector: dict, score: Any) -> Any:
+def may_show_none(fitted: dict, score: Any) -> Any:
     """Return whether a photo with this score may show none of the classes. `score` is a number, array or tensor."""
-    return score < detector["sure"]
+    return score < fitted["sure"]
 
 
-def own_share(detector: dict, features: Tensor) -> Tensor:
+def own_share(fitted: dict, features: Tensor) -> Tensor:
     """Return the probability that ImageNet's classifier sees an own category and not a rival, (photos,).
 
     The function `own_and_rivals` explains own categories and rivals. Without own categories, the probability is 1.
     """
-    if "own" not in detector:
+    if "own" not in fitted:
         return features.new_ones(features.shape[0])
-    probs = (features @ detector["weight"].float().T + detector["bias"].float()).softmax(dim=1)
-    return probs[:, : detector["own"]].sum(dim=1)
+    probs = (features @ fitted["weight"].float().T + fitted["bias"].float()).softmax(dim=1)
+    return probs[:, : fitted["own"]].sum(dim=1)
 
 
-def left_out_scores(detector: dict, features: Tensor, groups: ndarray, gallery_groups: ndarray) -> ndarray:
+def left_out_scores(fitted: dict, features: Tensor, groups: ndarray, gallery_groups: ndarray) -> ndarray:
     """Return the scores of training photos or of their copies, (photos,).
 
     Each photo is compared with all photos of the gallery except its own near-duplicates.
     """
     allowed = torch.tensor(groups[:, None] != gallery_groups[None])
-    return score(detector, features, allowed).numpy()
+    return score(fitted, features, allowed).numpy()

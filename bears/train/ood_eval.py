@@ -23,7 +23,7 @@ from fastprogress import progress_bar
 from PIL import Image
 
 
-def fit_detector(learn: Learner, features: Features, groups: np.ndarray, args: Namespace) -> np.ndarray:
+def fit_ood(learn: Learner, features: Features, groups: np.ndarray, args: Namespace) -> np.ndarray:
     """Fit the rule that rejects photos (`learn.ood`: the gallery and thresholds). Return each photo's score, (photos,).
 
     A photo's score is the highest score of its squares (`ood.score`). Each square is compared with the gallery, except
@@ -40,21 +40,21 @@ def fit_detector(learn: Learner, features: Features, groups: np.ndarray, args: N
     return np.array([score.max() for score in scores])
 
 
-def evaluate_detector(result: Result, files: list[Path], scores: np.ndarray, args: Namespace) -> Result:
+def evaluate_ood(result: Result, files: list[Path], scores: np.ndarray, args: Namespace) -> Result:
     """Add to a result which photos of the classes are rejected, and which negatives are mistaken for a class.
 
-    `scores` are the scores of `files`, from `fit_detector`.
+    `scores` are the scores of `files`, from `fit_ood`.
     """
-    detector = result.learn.ood
+    fitted = result.learn.ood
     describe_classes(result.learn, args)
-    none, unsure = ood.shows_none(detector, scores), ood.may_show_none(detector, scores)
+    none, unsure = ood.shows_none(fitted, scores), ood.may_show_none(fitted, scores)
     facts = {
-        "threshold": round(detector["threshold"], 4),
-        "sure": round(detector["sure"], 4),
+        "threshold": round(fitted["threshold"], 4),
+        "sure": round(fitted["sure"], 4),
         "photos_that_pass": round(float((~none).mean()), 4),
         "photos_unsure": round(float((unsure & ~none).mean()), 4),
     }
-    result.scores = {"scores": scores, "threshold": detector["threshold"]}
+    result.scores = {"scores": scores, "threshold": fitted["threshold"]}
     result.turned_away = [files[i] for i in scores.argsort() if none[i]]
     result.facts["none_of_them"] = facts
     result.facts["verdicts"] = count_verdicts(result, dict(zip(files, scores)))
