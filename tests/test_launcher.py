@@ -136,7 +136,7 @@ def test_launcher_lets_ctrl_c_wait_until_the_program_heeds_it():
 def copy(tmp_path):
     """Return a copy of the launcher with a program that needs one small package."""
     (tmp_path / "bears").mkdir()
-    for name in ("__init__", "__main__", "errors", "files", "cli", "text"):
+    for name in ("__init__", "__main__", "cli", "errors", "files", "private_photos", "text"):
         shutil.copy(ROOT / "bears" / f"{name}.py", tmp_path / "bears")
     program = "import sys\nfrom bears.cli import begin\nbegin(lambda: sys.argv[1:] and sys.exit('refused'))\n"
     (tmp_path / "app.py").write_text(f"{program}import iniconfig\nprint('it runs')\n")
