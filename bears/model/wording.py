@@ -30,7 +30,7 @@ def invitation(facts: dict) -> str:
     """Return a sentence that says what the app is for. Link previews show it."""
     classes, subject = facts.get("classes", ()), facts.get("subject")
     if not classes or len(classes) > MANY:
-        return f"Upload a photo to see which {subject or 'one'} it shows, or that it shows none."
+        return f"Upload a photo to see which {subject or 'one'} it shows, if any."
     name = full_name(either(classes), subject)
     return f"Upload a photo to see whether it shows {with_article(name)}, or none of these."
 

@@ -110,8 +110,8 @@ class Pieces:
     def early(self, seconds):
         """Return how many seconds a new frame must wait for its turn. `seconds` is the frame's time in the stream.
 
-        The frames of a stream's first piece are already late, so they don't wait. The first frame of a late piece
-        doesn't wait either.
+        The frames of the first piece don't wait, since they were filmed before `watch` connected. The first frame of a
+        piece that comes late doesn't wait either.
         """
         now = time.monotonic()
         early = max(0, self.begin + seconds - now)
