@@ -35,9 +35,9 @@ ROWS = {
         " [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/) ([details](../examples/README.md))",
     ),
     "examples/none.jpg": (
-        "example photo of a moose",
-        "Ryan Hagerty ([source](https://commons.wikimedia.org/wiki/File:Male_Moose.jpg)). We made it smaller",
-        "public domain",
+        "example photo of a koala",
+        "David Iliff ([source](https://commons.wikimedia.org/wiki/File:Koala_climbing_tree.jpg)). We made it smaller",
+        "[CC BY-SA 3.0](https://creativecommons.org/licenses/by-sa/3.0/)",
     ),
     "export.pkl": (
         "weights of the body ({arch})",
