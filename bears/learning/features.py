@@ -14,9 +14,9 @@ from bears.model.runtime import CORES
 from bears.model.squares import WholePhoto, cut, find_grid
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
-from fastai.vision.all import CategoryMap, PILImage, RandTransform, Resize, ToTensor, parent_label
+from fastai.vision.all import CategoryMap, RandTransform, Resize, ToTensor, parent_label
 from fastprogress import progress_bar
-from fasttransform import Pipeline, Transform
+from fasttransform import Pipeline
 from torch import nn
 
 COPIES = 2  # degraded copies of each photo, of different kinds
@@ -44,15 +44,18 @@ def compute_features(learn: Learner, files: Sequence[Path]) -> Features:
 
     If the DataBlock has augmentation, also return the features of `VERSIONS` random versions of each photo.
     """
-    body, grid, augmented = fast_body(learn), find_grid(learn), []
-    print(f"· computing features of each photo and {COPIES} degraded copies (night, dusk or distance)", flush=True)
-    squares, copies = zip(*features_of_views(files, learn, body, grid))
-    photos = torch.stack([square[len(square) // 2] for square in squares])
+    body, augmented, squares = fast_body(learn), [], ()
+    if grid := find_grid(learn):
+        squares = square_features(files, learn, body[0], grid)
+        photos = torch.stack([square[len(square) // 2] for square in squares])
+    else:
+        photos = pooled_features(files, learn, body)
+    print(f"· adding {COPIES} degraded copies of each photo (night, dusk or distance)", flush=True)
+    copies = [pooled_features(files, learn, body, degrade=Degrade(version)) for version in range(COPIES)]
     if augments(learn.dls):
         print(f"· {VERSIONS} random versions of each photo, as the DataBlock asks for", flush=True)
         augmented = [pooled_features(files, learn, body, augment=True) for _ in range(VERSIONS)]
-    targets = label_targets(learn.dls.vocab, files)
-    return Features(photos, targets, squares if grid else (), torch.stack(copies).unbind(1), augmented)
+    return Features(photos, label_targets(learn.dls.vocab, files), squares, copies, augmented)
 
 
 def body_features(learn: Learner, files: Sequence[Path]) -> torch.Tensor:
@@ -72,61 +75,38 @@ def fast_body(learn):
 
 
 @distributed.split_between_processes
-@torch.no_grad()
-def pooled_features(files, learn, body, augment=False):
+def pooled_features(files, learn, body, augment=False, degrade=None):
     """Return the features that `body` computes for each photo, float32 (len(files), n). `body` is from `fast_body`.
 
-    `augment` applies the random transforms of training.
+    `degrade` is an extra transform for the photos. `augment` applies the random transforms of training.
     """
     batches = learn.dls.test_dl(files, bs=16, num_workers=0)
+    if degrade:
+        batches.after_item = Pipeline([*batches.after_item.fs, degrade])
     with batches.dataset.set_split_idx(0 if augment else 1):
-        return torch.cat([body(x).cpu() for x in each_batch(batches)])
+        return torch.cat([features.cpu() for features in each_batch(batches, body)])
 
 
 @distributed.split_between_processes
+def square_features(files, learn, body, grid):
+    """Return the features of all squares of each photo: a list of tensors (squares, n). `grid` is from `find_grid`."""
+    batches = learn.dls.test_dl(files, bs=1, num_workers=0)
+    batches.after_item = Pipeline([WholePhoto(grid), ToTensor()])
+    maps = each_batch(batches, body)
+    return [torch.cat([square.mean(dim=(2, 3)) for square in cut(fmaps, grid.side)[1]]).cpu() for fmaps in maps]
+
+
 @torch.no_grad()
-def features_of_views(files, learn, body, grid):
-    """Return two float32 tensors per photo: features of its squares, (squares, n), and of its copies, (COPIES, n).
-
-    Each photo is opened only once. `grid` is from `find_grid`. If it is None, the DataBlock's transforms make the only
-    square.
-    """
-    batches, rows = learn.dls.test_dl(files, bs=1, num_workers=0), []
-    tfms = batches.after_item.fs
-    whole = [WholePhoto(grid), ToTensor()] if grid else tfms
-    batches.after_item = Views(whole, *([*tfms, Degrade(version)] for version in range(COPIES)))
-    for photo, *copies in each_batch(batches):
-        parts = cut(body[0](photo), grid.side)[1] if grid else []
-        squares = [part.mean(dim=(2, 3)) for part in parts] or [body(photo)]
-        rows.append((torch.cat(squares).cpu(), body(torch.cat(copies)).cpu()))
-    return rows
-
-
-class Views(Transform):
-    """Apply several pipelines of transforms to the same photo, and return a tuple of their results."""
-
-    def __init__(self, *pipelines):
-        self.pipelines = [Pipeline(tfms, split_idx=1) for tfms in pipelines]  # as for validation
-
-    def encodes(self, photo: PILImage):
-        return tuple(pipeline(photo) for pipeline in self.pipelines)
-
-
-def each_batch(batches):
-    """Yield the tensor of each batch, or the tuple of its tensors, with a progress bar."""
+def each_batch(batches, body):
+    """Yield the output of `body` for each batch, with a progress bar."""
     for (x,) in progress_bar(prefetch(batches), len(batches)):
-        yield plain(x)
-
-
-def plain(x):
-    """Convert fastai's subclass of Tensor, which runs Python code at every layer, to torch.Tensor."""
-    return tuple(map(plain, x)) if isinstance(x, tuple) else x.as_subclass(torch.Tensor)
+        yield body(x.as_subclass(torch.Tensor))  # fastai's subclass of Tensor runs Python code at every layer
 
 
 def prefetch(batches: Iterable) -> Iterator:
     """Yield batches, and prepare the next one in a thread meanwhile.
 
-    The thread saves time, since Pillow releases Python's global lock (GIL) while it decodes.
+    The thread makes this faster, since Pillow releases Python's global lock (GIL) while it decodes.
     """
     batches = iter(batches)
     with ThreadPoolExecutor(1) as pool:
