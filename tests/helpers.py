@@ -310,6 +310,18 @@ def clip(name, file, away=2):
 
 
 def serious_findings(page):
+    """Return axe-core's serious findings in light and in dark mode, and leave the page in the mode it was in."""
+    is_dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    first, other = ("dark", "light") if is_dark else ("light", "dark")
+    found = findings(page)
+    page.emulate_media(color_scheme=other)
+    page.wait_for_timeout(200)  # Gradio changes its theme a moment later
+    found += [f"{other} mode: {finding}" for finding in findings(page)]
+    page.emulate_media(color_scheme=first)
+    return found
+
+
+def findings(page):
     """Return axe-core's serious findings after all animations have ended, since fading colours have less contrast."""
     from axe_playwright_python.sync_playwright import Axe  # here since many tests don't need it
 

@@ -441,10 +441,9 @@ def test_frames_of_a_canvas_are_answered_one_after_another(steady_host, open_pag
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(steady_host, open_page, screen, scheme):
-    page = open_page(steady_host, {**screen, "color_scheme": scheme})
+def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(steady_host, open_page, screen):
+    page = open_page(steady_host, screen)
     assert not serious_findings(page)
     page.set_input_files(FILE, TEDDY)
     answered(page, "Teddy bear, 96% sure")
