@@ -62,7 +62,10 @@ def sum_up(review):
 
 
 def sum_up_steps(before, after):
-    """Return a sentence about your decisions in this run. `before` and `after` are lists of all steps."""
+    """Return a sentence about your decisions in this run.
+
+    `before` and `after` list the steps that weren't undone, at the start and at the end of the run.
+    """
     new = Counter(tuple(step.items()) for step in after) - Counter(tuple(step.items()) for step in before)
     done = Counter(dict(step)["action"] for step in new.elements())
     if not done:

@@ -124,7 +124,7 @@ def unseen(facts: dict) -> str:
     """Return the sentence for a photo that shows none of the classes, such as `I don't see a bear`."""
     labels, subject = list(facts.get("classes", ())), facts.get("subject")
     if not subject and (not labels or len(labels) > MANY):
-        return "I don't see any of them"
+        return "I don't see anything that I know"
     return f"I don't see {with_article(subject or either(labels))}"
 
 

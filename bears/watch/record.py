@@ -150,8 +150,9 @@ class Record:
     def prune(self, newest=None):
         """Delete the oldest events and files of scores until the rest takes at most `max_bytes`.
 
-        Keep the event `newest` (default: the latest) and the current file of scores. A file's age is the time since its
-        last change. The time in a file's name isn't used, since the clock may have been wrong.
+        Never delete the current file of scores or the event folder `newest` (by default, the one changed last). A
+        file's age is the time since its last change. The time in a file's name isn't used, since the clock may have
+        been wrong.
         """
         for part in [*self.folder.glob(f"events/{NAME}{PART}"), *self.folder.glob(f"events/{NAME}/{PART_CLIP}")]:
             delete_old(part)
