@@ -102,8 +102,7 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
             cam, certainty = gr.Image(label="Where it looked", format="jpeg"), gr.Textbox(label="Certainty")
             answer, seen = [label, verdict, cam, certainty], gr.JSON()
         photo.change(predict, photo, answer, api_name="predict", api_description=says, preprocess=False)
-        frame = {"api_name": "classify_frame", "api_visibility": "undocumented", "preprocess": False}
-        photo.upload(classify_frame, photo, seen, **frame)
+        photo.upload(classify_frame, photo, seen, api_visibility="undocumented", preprocess=False)  # /classify_frame
         feedback.offer(learn, photo)
     demo.queue(max_size=64, api_open=False, default_concurrency_limit=32)
     demo.learn, demo.feedback, demo.first = learn, feedback, FirstAnswer(learn, examples, facts)
@@ -123,7 +122,8 @@ def serve(demo, args):
     print("The model is ready.", flush=True)
     if args.share:
         print(share(demo), flush=True)
-    time.sleep(10**8)  # until a signal ends it
+    while True:  # until a signal ends it; one that another thread receives is seen after a sleep
+        time.sleep(1)
 
 
 def launch(demo, host, args):

@@ -78,6 +78,7 @@ def test_why_is_a_tap_away_and_on_the_photo_itself(open_page):
     assert not page.get_by_alt_text("heatmap of the areas").is_visible()
     page.get_by_role("button", name="Why?").tap()
     page.get_by_alt_text("heatmap of the areas").wait_for()
+    assert page.get_by_text("Bright parts counted most.").is_visible()
     photo, glow = (page.locator(f"#page .{name}").bounding_box() for name in ("yours", "glow"))
     assert photo == glow and page.get_by_role("button", name="Why?").get_attribute("aria-pressed") == "true"
     with Image.open(TEDDY) as photo:
@@ -87,6 +88,7 @@ def test_why_is_a_tap_away_and_on_the_photo_itself(open_page):
         assert shape == pytest.approx(photo.width / photo.height, abs=0.01)
     page.get_by_role("button", name="Why?").tap()
     assert not page.get_by_alt_text("heatmap of the areas").is_visible()
+    assert not page.get_by_text("Bright parts counted most.").is_visible()
 
 
 def test_what_is_no_bear_has_no_map_and_a_list_that_says_so(open_page):

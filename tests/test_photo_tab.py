@@ -194,6 +194,7 @@ def test_a_part_is_chosen_by_keyboard_and_escape_goes_back(open_tab):
     page.get_by_role("button", name="Crop").press("Enter")
     assert page.evaluate("document.activeElement.className") == "part"
     before = page.evaluate("tab.crop.part")
+    assert before["h"] == pytest.approx(0.8)  # most of the photo
     for key in ("ArrowRight", "ArrowDown", "-"):
         page.keyboard.press(key)
     after = page.evaluate("tab.crop.part")

@@ -2,7 +2,8 @@
 
 import {clamp, contain, place} from "./pictures.js"
 
-const FIRST = 0.6 // the side of a new or tapped part, as a share of the photo's shorter side
+const TAPPED = 0.6 // the side of a part around a tap, as a share of the photo's shorter side
+const FIRST = 0.8 // the same for a part that wasn't tapped, which begins in the middle
 const LEAST = 0.08 // the least side of a part, as a share of the photo's side
 const STEP = 0.03 // how far an arrow key moves the part, as a share of the photo's side
 const NEAR = 24 // pixels; a finger drags a corner if it is closer than this
@@ -32,7 +33,7 @@ export class Crop {
     start(at = null) {
         this.active = true
         this.fingers.clear()
-        this.part = this.around(at ? this.toPhoto(at) : {x: 0.5, y: 0.5})
+        this.part = at ? this.around(this.toPhoto(at)) : this.around({x: 0.5, y: 0.5}, FIRST)
         this.draw()
     }
 
@@ -66,10 +67,10 @@ export class Crop {
         return {x: clamp(x, 0, 1), y: clamp(y, 0, 1)}
     }
 
-    // Return a part around a point, which looks square on the screen.
-    around({x, y}) {
+    // Return a part around a point. It looks square on the screen, and its side is a `share` of the photo's shorter side.
+    around({x, y}, share = TAPPED) {
         const {width, height} = this.shown()
-        const side = FIRST * Math.min(width, height)
+        const side = share * Math.min(width, height)
         return this.inside({x: x - side / width / 2, y: y - side / height / 2, w: side / width, h: side / height})
     }
 

@@ -174,6 +174,7 @@ export class PhotoTab extends Tab {
     explainWhy(on) {
         this.find(".why").ariaPressed = String(on)
         this.glow.hidden = !on
+        this.find(".legend").hidden = !on
     }
 
     // If there are several animals, outline each of them with a number, and list what they are. A `box` is left, top,
