@@ -1,4 +1,7 @@
-"""Keep visitors' photos in a folder that only this user can read, and delete it when the program ends."""
+"""Keep visitors' photos in a folder that only this user can read, and delete it when the program ends.
+
+While the app runs, `bears/app/uploads.py` deletes each photo after an hour.
+"""
 
 import atexit
 import os

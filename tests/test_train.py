@@ -209,6 +209,8 @@ def test_all_columns_of_eight_classes_are_seen(browser, tmp_path, screen, name):
     page.goto((tmp_path / "index.html").as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
     assert page.locator(".wide").evaluate("table => table.scrollWidth <= table.clientWidth")
+    colours = page.locator("td.n").evaluate_all("cells => cells.map(cell => getComputedStyle(cell).backgroundColor)")
+    assert len(set(colours)) == 2 and "rgba(0, 0, 0, 0)" not in colours  # of right and of wrong answers
     page.close()
 
 

@@ -392,7 +392,7 @@ def cell(n, part, right):
     """Return a cell of the confusion matrix. The larger a cell's share of its row, the stronger its colour."""
     if not n:
         return '<td class="n none">0'
-    return f'<td class="n" style="--hue: var(--{"right" if right else "wrong"}); --share: {0.3 + 0.7 * part:.2f}">{n}'
+    return f'<td class="n" style="--hue: var(--{"blue" if right else "red"}); --share: {0.3 + 0.7 * part:.2f}">{n}'
 
 
 def share(part, whole):
