@@ -1,12 +1,22 @@
-"""Give the reports of `train`, `compare` and `report` the same style."""
+"""Give the reports of `train`, `compare` and `report` the same head and style."""
 
 from pathlib import Path
 from string import Template
 
+HEAD = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>$title</title>
+"""
 STYLE = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
 
 
 def read_template(file: str) -> Template:
-    """Return the HTML template next to a module's file, with the common style in its `<style>`."""
+    """Return the HTML template next to a module's file, after the common head and with the common style first.
+
+    The HTML begins with the report's own `<style>`. The head contains `$title`.
+    """
     html = Path(file).with_suffix(".html").read_text(encoding="utf-8")
-    return Template(html.replace("<style>", f"<style>\n{STYLE}", 1))
+    return Template(HEAD + html.replace("<style>", f"<style>\n{STYLE}", 1))
