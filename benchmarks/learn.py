@@ -39,7 +39,7 @@ from bears.watch.frames import SIDE
 from strangers import trained_on
 from watch import ALARM, read_photos
 
-COLUMNS = "the same again", "others", "bears of the source", "bears of all sources, at each camera"
+COLUMNS = "same things again", "new things", "bears of this camera", "bears of all cameras"
 MARGINS = 0.05, 0.1, ood.MARGIN, 0.2
 
 

@@ -43,7 +43,7 @@ demo.launch()
 APPS = {"usual": ["-c", USUAL], "ours": ["app.py"], "constant": ["-c", CONSTANT]}
 # per round: clients, requests
 LOADS = [("1 MP", 1, 20), ("1 MP", 8, 64), ("12 MP", 1, 8), ("12 MP", 8, 32), ("1 MP without a bear", 8, 32)]
-PROCESSES = {"app.py": "the page, with Gradio", "decode_worker": "opening", "batching": "the model"}
+PROCESSES = {"app.py": "serving the page", "decode_worker": "opening the photo", "batching": "the model"}
 
 
 class App:
@@ -190,13 +190,13 @@ def main():
     finally:
         for _, app in apps:
             app.close()
-    print("\n| app.py against | the usual app | our aim | a constant |\n| --- | --- | --- | --- |")
+    print("\n| measurement | this app ÷ usual app | our aim | this app ÷ constant app |\n| --- | --- | --- | --- |")
     for row, wanted in ROWS:
         ours = figures["ours"][row]
         usual, constant = ours / figures["usual"][row], ours / figures["constant"][row]
         print(f"| {row.replace('1 clients', '1 client')} | {usual:.2f} | {wanted} | {constant:.2f} |")
-    print("\nWhere the time of a photo goes, 8 clients, as shares of the time that the usual app's cores take for it\n")
-    print(f"| photo | {' | '.join(PROCESSES.values())} | Gradio alone |\n| --- | --- | --- | --- | --- |")
+    print("\nProcessor time for a photo, 8 clients, as a share of the usual app's\n")
+    print(f"| photo | {' | '.join(PROCESSES.values())} | the constant app |\n| --- | --- | --- | --- | --- |")
     for size in photos:
         spent = {name: [figures[name][f"core seconds, {p}, 8 clients, {size}"] for p in PROCESSES] for name in APPS}
         whole = sum(spent["usual"])

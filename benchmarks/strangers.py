@@ -63,7 +63,7 @@ def group_of(row, label, name):
     """Return the name of the group in which a photo is counted."""
     if label == "other":
         what = row.get("what", row.get("species", "")).lower()
-        return f"other: {next((kind for kind in KINDS if kind in what), 'everything else')}"
+        return f"other: {next((kind for kind in KINDS if kind in what), 'anything else')}"
     where = " on trail cameras" if row.get("camera_trap") == "yes" or row.get("camera") == "trail" else ""
     kind = {"teddy": "teddies", "bear": "bears of another or unknown species"}.get(label, "black bears and grizzlies")
     return f"{kind}{where} ({name})"

@@ -56,7 +56,7 @@ from helpers import free_port
 
 ALARM = "black", "grizzly"
 SHARES = dict(zip(CATEGORIES, (0.6, 0.1, 0.1, 0.1, 0.1)))  # of the hours without a bear
-HALVES = "Photos used to choose the threshold", "Photos used to check it"
+HALVES = "Photos used to choose the alarm's threshold", "Photos used to check the threshold"
 LATE = 2  # seconds after a bear has gone in which an alarm still counts for it
 LARGE = 0.15  # share of the picture's height; the project's aim is about bears of at least this height
 THRESHOLDS = [round(0.02 * i, 2) for i in range(1, 50)]
@@ -237,18 +237,18 @@ def groups_of_visits(rows):
         yield f"{kind}, at least {LARGE:.0%} of the picture's height", large
         for low, high in pairwise(HEIGHTS):
             yield f"… {low:.0%} to {high:.0%}", [row for row in some if low <= height[id(row)] < high]
-        for name, known in (("cut out of photos of cameras", False), ("cut out of the training photos", True)):
-            yield f"… {name}, {LARGE:.0%} and more", [r for r in large if (r["visits"][0]["kind"] == KNOWN) == known]
+        for name, known in (("cut out of camera photos", False), ("cut out of the training photos", True)):
+            yield f"… large bears, {name}", [r for r in large if (r["visits"][0]["kind"] == KNOWN) == known]
 
 
 def print_tables(rows, rule):
-    print("\n| visits of bears | noticed (95% interval) | median delay | 90% of delays are at most |")
+    print("\n| visits of bears | visits with an alarm (95% interval) | median delay | 90% of delays are at most |")
     print("| --- | --- | --- | --- |")
     for name, some in groups_of_visits(rows):
         delays, n = of_visits(some, rule)
         median, most = np.quantile(delays, [0.5, 0.9]) if delays else (np.nan, np.nan)
         print(f"| {name} | {share(len(delays), n)} | {median:.1f} s | {most:.1f} s |")
-    print("\n| clips without a bear | hours | visitors | false alarms | false alarms an hour (95% interval) |")
+    print("\n| clips without a bear | hours | visits | false alarms | false alarms an hour (95% interval) |")
     print("| --- | --- | --- | --- | --- |")
     calm = [row for row in rows if row["kind"] in CATEGORIES]
     for name, some in [*((k, [r for r in calm if r["kind"] == k]) for k in CATEGORIES), ("all", calm)]:
@@ -261,7 +261,7 @@ def print_rules(rows):
     calm = [row for row in rows if row["kind"] in CATEGORIES]
     most, _ = of_hours(calm, Rule())
     print(
-        "\n| rule | threshold | false alarms | missed by day | at night | median delay by day |"
+        "\n| rule | threshold | false alarms | bears missed by day | bears missed at night | median delay by day |"
         + "\n"
         + "| --- " * 6
         + "|"
@@ -361,8 +361,8 @@ def read_photos(data):
     for table, what in (("camp", "label"), ("life", "kind")):
         with open(data / table / f"{table}.csv", newline="", encoding="utf-8") as f:
             for row in csv.DictReader(f):
-                kind = row[what] if row[what] in ("bear", "teddy") else "other"
-                camera = "trail" if row.get("camera_trap") == "yes" or row.get("camera") == "trail" else "any"
+                kind = row[what] if row[what] in ("bear", "teddy") else "other thing"
+                camera = "trail" if row.get("camera_trap") == "yes" or row.get("camera") == "trail" else "other"
                 if not row["file"].endswith(".mp4"):
                     yield {"file": data / table / row["file"], "repo": row["repo"], "group": f"{kind}, {camera} camera"}
 
@@ -377,7 +377,7 @@ def half(repo):
 
 def watch_real(model, data):
     """Print which of the real clips raise an alarm."""
-    print("\n| real clip | it shows | seconds | alarm after | highest median |\n| --- | --- | --- | --- | --- |")
+    print("\n| clip | it shows | seconds | alarm after | highest median score |\n| --- | --- | --- | --- | --- |")
     with open(data / "camp" / "camp.csv", newline="", encoding="utf-8") as f:
         rows = [row for row in csv.DictReader(f) if row["file"].endswith(".mp4")]
     for row in rows:
