@@ -76,7 +76,7 @@ AGAIN = "then run the same command again."
 
 
 def is_set_up(requirements):
-    """Return whether `.venv` works and has all packages that a requirements file lists today."""
+    """Return whether `.venv` works and has all packages that the current requirements files list."""
     done = [VENV / f"{file}.installed" for file in FILES[FILES.index(requirements) :]]
     return works(PYTHON, "-c", "") and any(f.is_file() and f.read_text() == fingerprint() for f in done)
 
@@ -94,7 +94,7 @@ def works(*command):
 
 
 def call(*command, **kwargs):
-    """Call `subprocess.run` in a new session, so that Ctrl-C only reaches this process, which ends the program."""
+    """Call `subprocess.run` in a new session. Ctrl-C then reaches only this process, which ends the program."""
     return subprocess.run(command, start_new_session=True, **kwargs)
 
 

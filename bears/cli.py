@@ -81,7 +81,7 @@ def command_parser(command: str, description: str) -> argparse.ArgumentParser:
 def add_model(parser: argparse.ArgumentParser, where="this computer", strictness=False) -> None:
     """Add the options --model, --trust-model and, if `strictness` is true, --strictness.
 
-    `where` names the machine on which a model could run code.
+    `where` is the machine that the help of --trust-model warns about, such as `this computer`.
     """
     helped = "model to use (default: the bears' export.pkl)"
     parser.add_argument("--model", type=export_file, default=MODEL, help=helped)
@@ -95,7 +95,7 @@ def add_model(parser: argparse.ArgumentParser, where="this computer", strictness
 
 
 def add_trust(parser: argparse.ArgumentParser, where="this computer") -> None:
-    """Add the option --trust-model. `where` names the machine on which a model could run code."""
+    """Add the option --trust-model. `where` is the machine that its help warns about, such as `this computer`."""
     helped = f"also open an export that train.py did not make; it can run any code on {where}"
     parser.add_argument("--trust-model", action="store_true", help=helped)
 
@@ -111,13 +111,13 @@ def parse_silently(parse_args):
 
 
 def end_at_once(signum, frame):
-    """Exit on Ctrl-C during imports. The importing code could turn a `KeyboardInterrupt` into another exception."""
+    """Exit on Ctrl-C during imports. A module being imported could turn `KeyboardInterrupt` into another error."""
     delete_private()
     os._exit(128 + signum)
 
 
 def end_in_order(stops=()) -> None:
-    """Let Ctrl-C and the signals `stops` raise `KeyboardInterrupt` from now on."""
+    """Make Ctrl-C and the signals in the list `stops` raise `KeyboardInterrupt` from now on."""
     for stop in (signal.SIGINT, *stops):
         if signal.getsignal(stop) in (signal.SIG_DFL, end_at_once):  # unless nohup ignores it
             signal.signal(stop, signal.default_int_handler)
@@ -127,7 +127,8 @@ def end_in_order(stops=()) -> None:
 def ends_in_words(program: str, kept="") -> Iterator[None]:
     """Exit with a sentence, not a traceback, after a `BearsError` or Ctrl-C in the `with` block.
 
-    The printed sentence starts with the name `program`. After Ctrl-C, the sentence ends with the text `kept`.
+    `program` is the start of the sentence, such as `train.py`. After Ctrl-C, add `kept`, such as `Your decisions are
+    kept.`
     """
     try:
         end_in_order()

@@ -224,10 +224,10 @@ def send(space, files, hardware, trust=False, sdk="gradio", feedback=None):
 
 
 def left_over(hub, space, files):
-    """Return the paths on the Space that an earlier run of this command sent and that are not in `files`.
+    """Return the paths of files that this command sent to the Space in an earlier run, and that are not in `files`.
 
-    Leave out files whose last commit has another message, because somebody else has changed these files. Leave out
-    `.gitattributes`, too, since the Hub writes it.
+    Leave out files that somebody else has changed: their last commit has another message than `COMMIT_MESSAGE`. Leave
+    out `.gitattributes`, which the Hub writes.
     """
     there = hub.list_repo_tree(space, recursive=True, expand=True, repo_type="space")
     try:

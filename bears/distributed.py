@@ -26,7 +26,8 @@ def processes() -> Iterator[None]:
     """Connect the processes of `accelerate launch` during the `with` block. Only process 0 prints.
 
     If a process other than 0 fails, it waits `GRACE_PERIOD` seconds before it prints the error. Usually process 0 fails
-    with the same error and prints it first. Then `accelerate launch` ends all processes, so the error is printed once.
+    with the same error and prints it first. `accelerate launch` then ends the waiting processes, so the error is
+    printed once.
     """
     init_processes()
     try:
@@ -110,7 +111,7 @@ def rank0_first(func):
 
 
 def part_of(items: Sequence) -> Sequence:
-    """Return this process's part of the items. Together, the parts of all processes are the whole."""
+    """Return the part of `items` that this process works on. Each process gets a different part."""
     start, stop = np.linspace(0, len(items), WORLD_SIZE + 1).astype(int)[RANK : RANK + 2]
     return items[start:stop]
 

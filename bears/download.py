@@ -35,9 +35,9 @@ USER_AGENT = f"bears-lesson-2/1.0 (https://course.fast.ai/Lessons/lesson2.html) 
 def fetch_photos(web: "Web", wanted: Iterable[dict], shrink: Callable, patience=60) -> Iterator[tuple]:
     """Download several photos at a time. Yield each dict of `wanted`, with the result or error of `fetch_photo`.
 
-    A dict of `wanted` has the `url` of a file and, if it is known, the `sha256`. The dicts are yielded in order.
-    `shrink` converts the bytes of a file to the bytes of a small photo, or raises `PhotoError`. `patience` is how long
-    to wait for a busy server, in seconds.
+    A dict of `wanted` has the `url` of a file and, if it is known, the `sha256`. The results are in the order of
+    `wanted`. `shrink` converts the bytes of a file to the bytes of a small photo, or raises `PhotoError`. `patience` is
+    how long to wait for a busy server, in seconds.
     """
 
     def attempt(item):
@@ -95,8 +95,9 @@ class Web(requests.Session):
     def fetch(self, url: str, params=None, patience=60) -> bytes:
         """Return the bytes of the file at `url`, up to `MAX_BYTES`. Several threads may call this method at once.
 
-        If the server doesn't answer, try again. If a server says how long to wait, all threads wait for it, up to
-        `patience` seconds. Raises `DownloadError`, or `TryLater` if the last try fails, too.
+        If the server doesn't answer, try again. If the server asks for a pause, wait, but at most `patience` seconds in
+        total. Threads that wait for the same server share one pause. Raises `DownloadError`, or `TryLater` if the last
+        try fails, too.
         """
         left = patience
         for pause in self.pauses:

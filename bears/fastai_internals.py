@@ -1,6 +1,6 @@
 """Use private names of fastai, which a new version may change.
 
-tests/test_private_names.py fails if a version of fastai doesn't have one of these private names.
+tests/test_private_names.py fails if a version of fastai lacks one of these private names.
 """
 
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from fasttransform import Transform
 
 
 def set_batch_types(dl: TfmdDL, n_inp: int, *types: type) -> None:
-    """Set the number of inputs and the types of a batch, so that fastai doesn't load photos to find these."""
+    """Set the number of inputs and the types of a batch, so that fastai doesn't load photos to find them."""
     dl._n_inp, dl._types = n_inp, {tuple: list(types)}
 
 
 def broadcast_with(broadcast: Callable) -> None:
-    """Replace fastai's method that sends the order of photos to all processes, since it needs GPUs."""
+    """Replace fastai's method that sends the order of photos to all processes. fastai's method needs GPUs."""
     from fastai.distributed import DistributedDL  # here, since it imports accelerate
 
     DistributedDL._broadcast = broadcast

@@ -29,7 +29,7 @@ def fingerprint(file: Path) -> str:
 
 
 def version_of(model: Path) -> str:
-    """Return a short id of an export, for files with its answers."""
+    """Return a short id of an export. Files with a model's answers name the model by this id."""
     return fingerprint(model)[:12]
 
 

@@ -95,7 +95,7 @@ def facts():
 
 
 def runtime():
-    """Return the version of ONNX Runtime Web, read from a file as text, since importing it needs packages."""
+    """Return the version of ONNX Runtime Web, as bears/offline/runtime.py says. Importing it needs more packages."""
     return re.search(r'^VERSION = "(.+)"', (HOME / "bears/offline/runtime.py").read_text(), re.MULTILINE)[1]
 
 

@@ -1,6 +1,7 @@
-"""Tell AI assistants (MCP) how to send a photo, and put the verdict first in the answer.
+"""Adapt the app to AI assistants (MCP).
 
-Gradio tells assistants to send the web address of a photo, but this app doesn't open web addresses.
+Gradio tells assistants to send the web address of a photo, but this app doesn't open web addresses. So this module
+tells them how to send a photo. This module also puts the verdict first in the answer to an assistant.
 """
 
 import json

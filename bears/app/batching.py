@@ -39,7 +39,7 @@ class Predictor:
         return self.loaded.result()
 
     def predict(self, photo):
-        """Classify an upright RGB image and return its tuple from `Classifier.ask`. Raises `ExportError`."""
+        """Classify an upright RGB image. Return the tuple that `Classifier.ask` gives. Raises `ExportError`."""
         self.load()
         return self.submit(photo).result()
 
@@ -94,7 +94,8 @@ class Manager(BaseManager):
 def serve(pipe, file, trust, strictness, key):
     """Answer calls in the model's process until the main process ends, even by a crash.
 
-    First write one line of JSON to `pipe`: the address of the socket for calls, and the folder of the socket.
+    First write a line to `pipe`, a JSON list: the address of the socket for calls, and the folder that contains this
+    socket.
     """
     predictor = Predictor(file, trust, strictness)
     Manager.register("predictor", callable=lambda: predictor, exposed=("load", "predict"))

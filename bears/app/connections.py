@@ -1,8 +1,9 @@
 """Limit the number of open connections, and the time in which a client must send a request's headers.
 
 uvicorn limits neither (https://github.com/Kludex/uvicorn/issues/157). Middleware is too late, since it only gets a
-request after all headers have arrived. Gradio's `launch` can't set uvicorn's option `http`. So this module replaces
-uvicorn's default protocol. The module uses private names of uvicorn, which tests/test_private_names.py checks.
+request after all headers have arrived. uvicorn has an option `http` for another protocol, but Gradio's `launch` can't
+set it. So this module replaces uvicorn's default protocol. It uses private names of uvicorn, which
+tests/test_private_names.py checks.
 """
 
 import contextlib
@@ -46,7 +47,10 @@ class Connection(AutoHTTPProtocol):
                 self.make_room(crowd)
 
     def make_room(self, crowd):
-        """Close an idle connection in the list `crowd`. If none is idle, refuse the new connection with status 503."""
+        """Close an idle connection in the list `crowd`.
+
+        If all connections in `crowd` are busy, refuse the new connection with status 503.
+        """
         for other in crowd:
             if other.cycle and other.cycle.response_complete and not other.in_head:
                 return other.transport.close()
@@ -58,7 +62,7 @@ class Connection(AutoHTTPProtocol):
         super().connection_lost(exc)
 
     def check(self):
-        """Close the connection if a request's headers are late. If the headers aren't late yet, check again later."""
+        """Close the connection if a request's headers are late. If they aren't late yet, check later."""
         waits = self.cycle is None or self.cycle.response_complete
         left = self.waiting_since + HEAD_SECONDS - self.loop.time() if waits else HEAD_SECONDS
         if left <= 0:

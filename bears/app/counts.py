@@ -36,7 +36,10 @@ class Counts:
             self.write()
 
     def write(self):
-        """Write all counts to the file. If the file can't be written, keep the counts in memory for the next call."""
+        """Write the counts of the latest `MAX_DAYS` days to the file.
+
+        If the file can't be written, keep the counts in memory for the next call.
+        """
         self.written = time.monotonic()
         with self.lock:
             days = sorted({day for day, *_ in self.counter})[-MAX_DAYS:]

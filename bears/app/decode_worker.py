@@ -1,7 +1,8 @@
 """Open photos for the app, one after another. `python -m bears.app.decode_worker` starts this worker process.
 
-Each line of stdin is JSON: a path and options of `open_photo`. Stdout gets a line of JSON for each photo. The pixels
-follow if this JSON has a `size`. The answer isn't a pickle, since a hostile photo may have taken over this process.
+Each line of stdin is JSON: a path and options of `open_photo`. For each photo, stdout gets a line of JSON. If this line
+has a `size`, the pixels of the photo follow. The answer isn't a pickle, since a hostile photo may have taken over this
+process.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Open photos in worker processes, which don't import torch and can be stopped at any time.
 
-A hostile photo can crash a decoder, or take much time or memory. In a worker process, such a photo only blocks one core
-for a few seconds.
+A hostile photo can crash a decoder, or take much time or memory. In a worker process, a hostile photo only blocks one
+core for a few seconds.
 """
 
 import contextlib
@@ -85,7 +85,7 @@ class DecodeWorker:
         raise PhotoError("Opening this photo failed", "Please send it again, or a smaller copy.")
 
     def ask(self, file, options):
-        """Return the worker's answer, a dict and the pixels. The dict is empty if the worker has ended."""
+        """Return the worker's answer: a dict, which is empty if the worker has ended, and the photo's pixels."""
         try:
             self.process.stdin.write(json.dumps([str(file), options]).encode() + b"\n")
             self.process.stdin.flush()

@@ -57,7 +57,7 @@ def create_feedback(place: str | None, model: Path, facts: dict) -> "Feedback | 
 
 
 class NoFeedback:
-    """Ask visitors for no feedback, since the app runs without --feedback."""
+    """Take the place of `Feedback` in an app without --feedback: ask visitors nothing, and store nothing."""
 
     def words(self):
         return None
@@ -93,7 +93,7 @@ class Feedback(NoFeedback):
         return {"labels": [*self.labels, NONE_OF_THESE], "unknown": NOT_KNOWN, "yes": YES, "keeper": keeper}
 
     def offer(self, learn, photo):
-        """Add `/feedback` and `/undo_feedback` to the API, and count the answers of `learn`.
+        """Add `/feedback` and `/undo_feedback` to the API, and count the answers of the `LearnerProcess` `learn`.
 
         Call this method inside a `gr.Blocks`. `photo` is the component through which visitors send photos.
         """
@@ -154,7 +154,7 @@ class Feedback(NoFeedback):
         }
 
     def has_room(self):
-        """Return whether one more photo may be stored: fewer than `MAX_PHOTOS` are there, and the disk has space."""
+        """Return whether one more photo may be stored: `unreviewed` is not full, and the disk has space."""
         free = shutil.disk_usage(self.folder).free
         return free > RESERVE and len(list_photos(self.folder / UNREVIEWED)) < MAX_PHOTOS
 
@@ -175,7 +175,10 @@ class Feedback(NoFeedback):
         append(answers, ANSWERS, row)
 
     def undo(self, name):
-        """Delete the feedback with the id `name`, which only the visitor knows, and return a dict as `give` does."""
+        """Delete the feedback with the id `name`. Return a dict like that of `give`.
+
+        Only the visitor who gave the feedback knows the id.
+        """
         forgotten = isinstance(name, str) and len(name) == 32 and name.isalnum() and self.forget(name)
         says = "Undone: your feedback is deleted." if forgotten else "There is nothing to undo."
         return {"id": None, "kept": False, "says": says}
@@ -213,7 +216,7 @@ def make_private(folder):
 
 
 def check_labels(classes):
-    """Return the classes as a list. Raises `ExportError` if a class can't name a folder, or if there is no class."""
+    """Return the classes as a list. Raises `ExportError` for no classes, or a name that no folder can have."""
     for label in classes:
         if label in ("", ".", "..") or Path(label).name != label or "\\" in label or "\0" in label:
             raise ExportError(
@@ -258,14 +261,15 @@ def visitor(request):
 class Visitors:
     """Count the feedback of the last hour and the stored photos, per visitor and per IP address, in memory only.
 
-    Usually each IP address is a visitor. Behind a proxy that hides IP addresses, each session is a visitor.
+    Usually, requests from one IP address count as one visitor. Behind a proxy that hides IP addresses, each session
+    counts as one visitor.
     """
 
     def __init__(self):
         self.times, self.kept, self.lock = {}, {}, threading.Lock()
 
     def may_speak(self, who, session=""):
-        """Return whether a visitor may give feedback now. If the visitor may, count this feedback."""
+        """Return whether a visitor may give feedback now. If the result is True, count one feedback of this visitor."""
         limits = {(who, session): PER_HOUR, (who,): PER_HOUR_OF_A_PROXY, (): ALL_PER_HOUR}
         now = time.monotonic()
         with self.lock:

@@ -1,7 +1,7 @@
 """Use private names of Gradio (queue, downloads, uploads, tunnels), which a new version may change.
 
 Other private names of Gradio are in bears/app/index.py (HTML), bears/app/assistant.py (MCP) and bears/web/theme.py.
-The test tests/test_private_names.py fails if a version of Gradio doesn't have one of the names.
+tests/test_private_names.py fails if a version of Gradio lacks one of these private names.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def function_number(fn):
 def forget(queue, most):
     """Delete data that Gradio would keep forever: old sessions without an event, and the progress of old uploads.
 
-    Keep the latest `most` sessions and uploads.
+    Keep the newest sessions and uploads, `most` of each.
     """
     for session in list(queue.pending_event_ids_session)[:-most]:
         if not queue.pending_event_ids_session[session]:
@@ -60,8 +60,8 @@ def forget(queue, most):
 def find_caller():
     """Return a function without arguments that says whether the client of the current event has hung up.
 
-    Gradio only notices that a client has hung up if the event is in its queue. For other API calls, and for clients
-    that never listen for their answer, the function returns False.
+    For events outside of Gradio's queue, and for clients that never listen for their answer, the function always
+    returns False.
     """
     blocks, event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
     event = queue_of(blocks).event_ids_to_events.get(event_id) if blocks else None
@@ -84,7 +84,7 @@ def parse_uploads_with(parser: type[UploadParser]) -> None:
 
 
 def download_with(download: Callable) -> None:
-    """Replace Gradio's function that downloads photos from web addresses, since no option turns it off."""
+    """Replace Gradio's function that downloads photos from web addresses. Gradio has no option to turn it off."""
     processing_utils.async_ssrf_protected_download = download
 
 
@@ -94,7 +94,7 @@ def open_tunnel(demo):
 
 
 def close_tunnels():
-    """End the programs of all tunnels. Gradio itself only ends these programs when Python exits normally."""
+    """End the programs of all tunnels. Gradio itself ends its tunnel programs only when Python exits normally."""
     for tunnel in tunneling.CURRENT_TUNNELS:
         tunnel.kill()
 

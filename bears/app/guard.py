@@ -194,7 +194,10 @@ class Guard:
 
     @contextlib.asynccontextmanager
     async def read(self, scope, receive, limit, seconds):
-        """Read a request's body as bytes. Raises `Refused` if the body is too long or slow, or if memory is short."""
+        """Read a request's body as bytes.
+
+        Raises `Refused` if the body is too long or too slow, or if the bodies in memory take too much space.
+        """
         sentence = f"This request can have at most {limit:,} bytes. Please upload photos instead."
         check_length(scope, limit, sentence)
         body, more, deadline = bytearray(), True, anyio.current_time() + seconds
@@ -218,8 +221,8 @@ class Guard:
     def place(self, scope, client, session):
         """Let a call join the queue. Raises `Refused` if the queue is full, or if the client has too many calls in it.
 
-        Many people may share a proxy, so each session behind a proxy has its own limit. Behind a proxy, calls without a
-        session share one limit, plus one call for each open tab.
+        Many people may share a proxy, so each session behind a proxy may have `MAX_PLACES` calls. Behind a proxy, all
+        calls without a session count as one session, and each open tab raises its limit by one.
         """
         queue, proxied = queue_of(scope["app"].get_blocks()), is_proxy(scope["client"])
         if len(queue) >= queue.max_size:
@@ -283,7 +286,7 @@ def check_length(scope, limit, sentence):
 
 
 async def in_time(receive, deadline):
-    """Return the result of `receive()`. Raises `Refused` if there is none by `deadline`, a time on anyio's clock."""
+    """Return the result of `receive()`. Raises `Refused` if it takes until `deadline`, a time on anyio's clock."""
     try:
         with anyio.fail_after(max(0, deadline - anyio.current_time())):
             return await receive()
@@ -316,7 +319,7 @@ def check_names(scope, path):
 
 
 def check_question(body):
-    """Return the JSON object in `body` as a dict. Reject other kinds of JSON, and names that are too long."""
+    """Return the JSON object in `body` as a dict. Reject a body that isn't a JSON object, or has too long names."""
     try:
         question = orjson.loads(body)
         orjson.dumps(question)  # raises an error if it is nested too deeply for Python

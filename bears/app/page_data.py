@@ -52,10 +52,10 @@ class FirstAnswer:
 
 
 async def send_place(request: Request) -> JSONResponse:
-    """Send how many unanswered calls came before the event in the request's path."""
+    """Send how many unanswered calls came before an event. The request's path ends with the event's id."""
     return JSONResponse(place_of(queue_of(request.app.get_blocks()), request.path_params["event"]))
 
 
 def routes(first: FirstAnswer) -> list[Route]:
-    """Return the routes of this module. All paths begin with `/web/`, which bears/app/guard.py allows."""
+    """Return the routes /web/first and /web/place, which bears/app/guard.py allows like all paths below /web/."""
     return [Route("/web/first", first.send), Route("/web/place/{event}", send_place)]

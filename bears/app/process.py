@@ -79,9 +79,10 @@ class LearnerProcess:
 
         `probs` is a dict from class to probability. `certainty` is the kind of answer, as in bears/model/answers.py.
         `heatmap` is the photo as an RGB image with the activation map drawn over it, or None if `explain` is false.
-        `limits` are the model's `Limits`. `animals` has a tuple (box, probs, certainty) for each animal if the photo
-        shows several. A box is left, top, right and bottom, in fractions of the photo. Raises `ExportError`. Raises
-        `PhotoError` for a bad photo, or if the model's process ends before it has classified the photo.
+        `limits` is a `Limits`: the highest probability to show, and the groups of similar classes. `animals` has a
+        tuple (box, probs, certainty) for each animal if the photo shows several. A box is left, top, right and bottom,
+        in fractions of the photo. Raises `ExportError`. Raises `PhotoError` for a bad photo, or if the model's process
+        ends before it has classified the photo.
         """
         again = PhotoError("The model has just restarted", "Please send the photo again.")
         hung_up = find_caller()
@@ -114,7 +115,7 @@ def in_fractions(box: tuple, size: tuple) -> list[float]:
 
 
 class Started:
-    """Start the model's process and call the `Predictor` in it. Raises `ExportError` if the process can't start."""
+    """Start the model's process, and call the methods of its `Predictor`. Raises `ExportError` if it can't start."""
 
     def __init__(self, file, trust, strictness):
         if not file.is_file():
@@ -173,7 +174,7 @@ def forget_connections(address):
 
 
 class Gone:
-    """Replace the `Predictor` of a process that has ended. Each call raises `EOFError`."""
+    """Stand in for the `Predictor` of a process that has ended. Each call raises `EOFError`."""
 
     def load(self):
         raise EOFError

@@ -1,7 +1,7 @@
 """Accept photos only as uploads, and delete them after an hour.
 
-Without this check, callers of the API could make the app open any image on this machine, a long `data:` address, or a
-web address. AI assistants (MCP) may send `data:` addresses, since Gradio saves these as uploads. The module
+Otherwise, callers of the API could make the app open any image on this machine, a long `data:` address, or a web
+address. AI assistants (MCP) may send `data:` addresses, since Gradio saves these as uploads. The module
 bears/model/photo.py limits the number of pixels.
 """
 
@@ -35,7 +35,7 @@ NO_PHOTO = f"This file is not a photo that can be opened here. {HINT}"
 class Store:
     """Limit the size of the folder where Gradio keeps photos and heatmaps, and delete old files from it.
 
-    `listed` are sets in which Gradio stores the paths of these files. `sweep` also removes old paths from `listed`.
+    `listed` are sets to which Gradio adds the path of each file. `sweep` removes the paths of deleted files from them.
     """
 
     def __init__(self, folder, listed=()):
@@ -46,19 +46,22 @@ class Store:
         return sorted(files_in(self.folder), key=lambda pair: pair[1].st_mtime)
 
     def others(self):
-        """Return how many bytes the photos of this user's other apps take. Delete photos of apps that were killed."""
+        """Return how many bytes the photos of your other running apps take. Delete photos of apps that were killed."""
         parent = self.folder.parent
         delete_abandoned(parent)
         others = [folder for folder in private_folders(parent) if folder != str(self.folder)]
         return sum(max(LEAST, stat.st_size) for folder in others for _, stat in files_in(folder))
 
     def take(self, size):
-        """Count `size` bytes that are about to be written, and return whether there is space for these bytes."""
+        """Reserve `size` bytes for a file, and return whether the folder and the disk have space for them."""
         self.held += size
         return self.held <= MAX_HELD and shutil.disk_usage(self.folder).free >= size + RESERVE
 
     def sweep(self):
-        """Delete files older than an hour. While more than half of the space is used, also delete the oldest file."""
+        """Delete files older than an hour.
+
+        While more than half of the space is used, also delete the oldest file. Keep files from the last minute.
+        """
         files, now = self.files(), time.time()
         held = sum(max(LEAST, stat.st_size) for _, stat in files) + self.others()
         room = min(MAX_HELD, held + shutil.disk_usage(self.folder).free - RESERVE)
@@ -129,7 +132,10 @@ class PhotoParser(UploadParser):
 
 
 def received(photo: dict) -> str:
-    """Return the path of an uploaded photo from Gradio's `ImageData`. Raises `gr.Error` for any other file."""
+    """Return the path of an uploaded photo from Gradio's `ImageData`.
+
+    Raises `gr.Error` if the path is not in the upload folder, or if the disk is almost full.
+    """
     path, folder = photo.get("path") or "", os.path.realpath(utils.get_upload_folder())
     if shutil.disk_usage(folder).free < RESERVE / 2:  # the heatmap needs space in this folder
         raise gr.Error(NO_ROOM, print_exception=False)
@@ -140,7 +146,7 @@ def received(photo: dict) -> str:
 
 
 def only_uploads(component: gr.Image) -> gr.Image:
-    """Make the API's documentation show an upload as the input. Gradio's default example is a web address."""
+    """Make the API's documentation show an upload as the input. Without this change, it shows a web address."""
     info = {**component.api_info(), "additional_description": "A file with a photo; web addresses are not opened."}
     component.api_info = lambda: info
     component.example_payload = lambda: {"path": "photo.jpg", "meta": {"_type": "gradio.FileData"}}
@@ -150,7 +156,8 @@ def only_uploads(component: gr.Image) -> gr.Image:
 async def refuse_links(url, cache_dir):
     """Replace Gradio's download of photos from web addresses, and raise `gr.Error` instead.
 
-    MCP clients send the web address of their upload on this server. For such an address, return the upload's path.
+    MCP clients send the web address of a photo that they have uploaded to this server. In this case, return the path of
+    the uploaded photo.
     """
     _, route, path = url.partition("/gradio_api/file=")
     if route:

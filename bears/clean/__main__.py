@@ -64,7 +64,8 @@ def sum_up(review):
 def sum_up_steps(before, after):
     """Return a sentence about your decisions in this run.
 
-    `before` and `after` list the steps that weren't undone, at the start and at the end of the run.
+    `before` is the list of steps at the start of the run, and `after` the list at its end. Undone steps are in neither
+    list.
     """
     new = Counter(tuple(step.items()) for step in after) - Counter(tuple(step.items()) for step in before)
     done = Counter(dict(step)["action"] for step in new.elements())
@@ -122,10 +123,10 @@ def serve(review):
 
 
 def kind_of(folder):
-    """Return the Python class for decisions about a folder, and the function that ranks the folder's photos.
+    """Return the class that logs your decisions about a folder, and the function that ranks the folder's photos.
 
-    `Decisions` is for training photos, `Reviewed` for visitors' feedback, and `Alarms` for alarms. For training photos,
-    the function is None, since training photos must be scored first.
+    The class is `Decisions` for training photos, `Reviewed` for visitors' feedback, and `Alarms` for alarms. The
+    function is None for training photos, since `rank_folder` must score them first.
     """
     if find_tables(folder):
         return Reviewed, rank_feedback

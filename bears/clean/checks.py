@@ -18,7 +18,10 @@ UNLIKE = 0.5  # photos with a lower likeness are called unlike the others, but a
 
 @dataclass
 class Photos:
-    """Hold the photos of a folder and their predictions. No photo is predicted by a head that was trained on it."""
+    """Hold the photos of a folder, and what a model predicts for each photo.
+
+    Each photo is classified by a head that was not trained on this photo.
+    """
 
     files: list[Path]  # open them with bears.model.photo.open_photo
     names: list[str]  # paths in the folder, `class/file`
@@ -46,7 +49,10 @@ class Finding:
 
 
 def near_duplicate(photos: Photos) -> Finding:
-    """Find near-duplicates of better photos. Near-duplicates do little harm, so they get the score 0.25, not 0."""
+    """Find photos that have a better near-duplicate.
+
+    A near-duplicate does little harm, so its score is 0.25. A photo that is certainly wrong has the score 0.
+    """
     found = np.isin(np.arange(len(photos.files)), list(photos.near_duplicates))
     says = [""] * len(found)
     for i, better in photos.near_duplicates.items():
@@ -55,7 +61,7 @@ def near_duplicate(photos: Photos) -> Finding:
 
 
 def none_of_the_classes(photos: Photos) -> Finding:
-    """Find photos that `bears.model.ood` rejects, and unusual photos that are predicted as another class.
+    """Find photos that `bears.model.ood` rejects, and unusual photos that look like another class.
 
     A photo that is only unusual gets the note "unlike the others", but doesn't count as wrong.
     """
@@ -67,7 +73,7 @@ def none_of_the_classes(photos: Photos) -> Finding:
 
 
 def wrong_class(photos: Photos) -> Finding:
-    """Find photos whose label differs from the prediction of a head that was not trained on them."""
+    """Find photos that look like another class. Leave out photos that seem to show none of the classes."""
     found = (np.array(photos.guesses) != photos.labels) & ~photos.show_none
     says = [f"looks like {guess}, {percent(prob)}" for guess, prob in zip(photos.guesses, photos.certainty)]
     says = ["" if none else words for none, words in zip(photos.show_none, says)]
@@ -84,14 +90,15 @@ CHECKS = {
 
 
 def find_near_duplicates(features: torch.Tensor, quality: np.ndarray) -> dict[int, int]:
-    """Return a dict from the position of each near-duplicate to the position of a better photo.
+    """Find photos that have a better near-duplicate. Return a dict from each photo to the better one.
 
-    `features` is (photos, n). The better of two photos is the one with the higher `quality`, (photos,). Two photos are
-    near-duplicates if they are much closer to each other than photos usually are, as in cleanlab's Datalab.
+    Photos are given as positions in `features`, which is (photos, n). The better of two photos is the one with the
+    higher `quality`, (photos,). Two photos are near-duplicates if they are much closer to each other than photos
+    usually are, as in cleanlab's Datalab.
 
-    Training finds near-duplicates by perceptual hashes instead (bears/learning/near_duplicates.py). Hashes miss crops
-    and series of photos, but rarely join different photos. On the review page a person checks each pair, so mistakes do
-    no harm.
+    Training uses perceptual hashes to find near-duplicates (bears/learning/near_duplicates.py). Hashes don't find crops
+    or photos of a series, but rarely treat two different photos as near-duplicates. On the review page, a person checks
+    each pair, so mistakes do no harm.
     """
     neighbours = NearestNeighbors(n_neighbors=min(5, len(quality) - 1), metric="cosine")
     distances, nearest = neighbours.fit(features).kneighbors()

@@ -38,7 +38,7 @@ class Decisions:
     def move(self, name, label):
         """Move a photo to the folder of the class `label`.
 
-        The class folder next to the photo's own folder is preferred to a class folder at the top of `folder`.
+        For example, a photo in `2024/grizzly` moves to `2024/black`, or to `black` if only that folder exists.
         """
         beside = Path(name).parent.parent
         nested = not (self.folder / beside / label).is_dir() and (self.folder / label).is_dir()
@@ -50,9 +50,9 @@ class Decisions:
         self.take("set aside", name, f"{SET_ASIDE}/{name}")
 
     def undo(self, name=None):
-        """Undo the latest step. If `name` is given, undo the latest step of the photo that was called `name` before it.
+        """Undo the latest step. If `name` is given, undo the latest step of this photo.
 
-        Returns the undone step, or None if there is nothing to undo.
+        `name` is the photo's path before that step. Returns the undone step, or None if there is nothing to undo.
         """
         with self.locked():
             if steps := [step for step in self.steps() if name in (None, step["from"])]:
@@ -60,7 +60,10 @@ class Decisions:
                 return steps[-1]
 
     def steps(self):
-        """Return the steps that were not undone, oldest first. Each step is a dict with the keys `COLUMNS`."""
+        """Return the steps that were not undone, oldest first, as dicts with the keys `COLUMNS`.
+
+        Leave out steps whose photo is no longer where the step put it.
+        """
         steps = []
         try:
             for row in self.read():

@@ -18,7 +18,7 @@ HEADERS = {
 
 
 class Guard:
-    """Pass on only requests from the review page and from programs on this machine, as ASGI middleware."""
+    """Reject requests that don't come from the review page or a program on this machine. This is ASGI middleware."""
 
     def __init__(self, app):
         self.app = app

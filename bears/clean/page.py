@@ -1,6 +1,7 @@
 """Serve the review page. The browser gets a list of photos, requests each photo, and sends your decisions.
 
-page.js shows each decision at once, and sends it with the name of the photo, so that you can type fast.
+page.js shows each decision before it is saved, so you needn't wait between two keys. It sends the photo's name with
+each decision, so that a decision is never saved for another photo.
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
 """Rank the photos of a folder by how likely they are in the wrong class, with the checks in bears/clean/checks.py.
 
-The lesson's `ImageClassifierCleaner` sorts photos by the loss of a model that was trained on them. In this module, each
-photo is scored by a head that was not trained on it. `bears.model.ood` also scores each photo, since a head is often
-very sure about photos that show none of the classes.
+`ImageClassifierCleaner` in fast.ai's lesson sorts photos by the loss of a model that was trained on them. In this
+module, each photo is scored by a head that was not trained on it. `bears.model.ood` also scores each photo, since a
+head is often very sure about photos that show none of the classes.
 """
 
 from collections.abc import Callable
@@ -98,7 +98,7 @@ def rank(photos: Photos) -> dict[str, list[RankedPhoto]]:
 def measure(
     folder: Path, files: list[Path], features: torch.Tensor, targets: torch.Tensor, vocab: list[str], seed=42
 ) -> Photos:
-    """Predict each photo with a head that was not trained on it. Return the `Photos` that the checks need.
+    """Classify each photo with a head that was not trained on it. Return the `Photos` that the checks need.
 
     `features` (photos, n), `targets` (photos,) and `vocab` are from `read_photos`.
     """

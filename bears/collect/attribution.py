@@ -15,8 +15,8 @@ COLUMNS = ["file", "title", "creator", "license", "license_url", "source", "url"
 class Collection:
     """Store photos below `folder`, with a row for each photo in attribution.csv.
 
-    A photo's row is written before the photo. If a run is interrupted between the two, the next run removes the row.
-    Raises `DataError` if another program wrote attribution.csv.
+    A photo's row is written before the photo. If a run is interrupted before it has written the photo, the next run
+    removes the row. Raises `DataError` if another program wrote attribution.csv.
     """
 
     def __init__(self, folder):
@@ -45,7 +45,10 @@ class Collection:
         return sum(Path(file).parent == Path(label) for file in self.rows)
 
     def has(self, key, label):
-        """Return whether any class has a photo with this URL or hash. If another class than `label` has it, say so."""
+        """Return whether any class has a photo with this URL or hash.
+
+        If another class than `label` has the photo, print that it stays in that class.
+        """
         place = self.places.get(key)
         if place and Path(place).parent.name != label:
             tqdm.write(printable(f"{place} also came up for {label}; it stays where it is"))

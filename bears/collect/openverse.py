@@ -14,8 +14,8 @@ MAX_WAIT = 24 * 3600  # seconds; the longest wait, since Openverse also limits t
 def openverse(query, web, api=API, pause=PAUSE):
     """Search Openverse. Yield a dict for each photo, with its `url` and the other `COLUMNS` of attribution.csv.
 
-    To search another website, pass your own function of (query, web) to `main` in bears/collect/__main__.py. Your
-    function must yield dicts with at least `url`. Raises `DownloadError`.
+    To search another website, pass a function of (query, web) as `search` to `main` in bears/collect/__main__.py. A
+    search function must yield dicts with at least `url`. Raises `DownloadError`.
     """
     for page in range(1, MAX_RESULTS // PAGE_SIZE + 1):
         start = time.monotonic()

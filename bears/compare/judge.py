@@ -136,9 +136,8 @@ class Model:
 def find_error(label: str, probs: dict[str, float], certainty: str, limits: Limits) -> str:
     """Return the kind of error in an answer about a photo of the class `label`, or "" if the answer is right.
 
-    If the model doesn't have the class `label`, "none of the classes" and "not sure" are right. If the model has this
-    class, an answer is right if its likeliest class is `label`, even if it is not sure. A group is right if it contains
-    `label`.
+    For a class that the model doesn't have, "none of the classes" and "not sure" are right. For a class that the model
+    has, the likeliest class must be `label`, also in an unsure answer. A group must contain `label`.
     """
     if certainty == NONE:
         return FALSE_NO if label in probs else ""

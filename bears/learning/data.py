@@ -96,9 +96,9 @@ def check_names(files):
 
 
 def is_ours(file, path):
-    """Return whether this project has put the photo `file` below `path`, so that it is not for training.
+    """Return whether `file` is a photo that this project, not the user, has put below `path`. Training skips it.
 
-    This project puts photos into folders for set-aside or unreviewed photos, and into examples/ and reports/ next to an
+    This project's photos are in folders for set-aside or unreviewed photos, or in examples/ and reports/ next to an
     export.
     """
     if OURS & set(file.relative_to(path).parts):
@@ -132,7 +132,7 @@ def print_slips(path, found, loose):
 
 
 def nested(folders):
-    """Find folders of photos in other folders of photos. Return a dict from each inner folder to the outermost one."""
+    """Return a dict from each folder that is in another of `folders` to the outermost folder that contains it."""
     return {f: parent for f in folders for parent in f.parents if parent in folders}
 
 
@@ -237,8 +237,8 @@ def count_labels(files: list[Path]) -> dict[str, int]:
 def grouped_folds(files: list[Path], groups: np.ndarray, n_folds=5, seed=42) -> list[Split]:
     """Split `files` into folds with about the same share of each class. Near-duplicates stay in the same fold.
 
-    Returns a list of at most `n_folds` pairs (train_idx, valid_idx), arrays of positions in `files`. There are never
-    more folds than a class has different photos. Raises `DataError`.
+    Returns a list of at most `n_folds` pairs (train_idx, valid_idx), arrays of positions in `files`. If a class has
+    fewer different photos than `n_folds`, there are fewer folds. Raises `DataError`.
     """
     labels = np.array([parent_label(f) for f in files])
     different = {label: len(np.unique(groups[labels == label])) for label in sorted(set(labels))}

@@ -1,7 +1,8 @@
 """Degrade photos so that they look as if a camera took them at night, at dusk, or from far away.
 
-Most photos on the web are better than those of an outdoor camera. The head is therefore trained on photos and on
-degraded copies of them. `bears.model.ood` compares a new photo with training photos and with degraded copies.
+Most photos on the web are sharper and brighter than those of an outdoor camera. The head is therefore trained on photos
+and on degraded copies of them. `bears.model.ood` compares a new photo with the training photos and with their degraded
+copies.
 """
 
 import zlib
@@ -53,7 +54,7 @@ def dark(photo, rng):
 def small(photo, rng):
     """Shrink a photo to between a third and two thirds, as if it was taken from far away.
 
-    An enlarged corner of the photo, sometimes blurred, fills the rest of the picture.
+    The rest of the picture shows an enlarged corner of the photo, sometimes blurred.
     """
     w, h = photo.size
     cut_w, cut_h = int(w * rng.uniform(0.25, 0.4)), int(h * rng.uniform(0.2, 0.35))

