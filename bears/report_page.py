@@ -14,9 +14,9 @@ STYLE = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
 
 
 def read_template(file: str) -> Template:
-    """Return the HTML template next to a module's file, after the common head and with the common style first.
+    """Return a module's HTML template, with the head and the styles that all reports share.
 
-    The HTML begins with the report's own `<style>`. The head contains `$title`.
+    The template is next to the module `file`, and begins with the report's own `<style>`. The head contains `$title`.
     """
     html = Path(file).with_suffix(".html").read_text(encoding="utf-8")
     return Template(HEAD + html.replace("<style>", f"<style>\n{STYLE}", 1))

@@ -80,8 +80,8 @@ class Classifier:
         `probs` is a dict from class to probability. `certainty` is the kind of answer, as in bears/model/answers.py.
         `map` is the activation map of the top class, (h, w), or None if the head is not linear. `square` is the part of
         the image that was classified: left, top, right, bottom in pixels. `animal` is the box of the detected animal in
-        this square, or None if the answer is not about a detected animal. `all` has a tuple (box, probs, certainty) for
-        each detected animal that shows a class, starting with `animal`. If there is no second one, `all` is empty.
+        `square`, or None if the answer is not about a detected animal. If several animals were detected, `all` has a
+        tuple (box, probs, certainty) for each one of a known class, starting with `animal`. Otherwise, `all` is empty.
         """
         torch.set_num_threads(self.threads)
         return [
@@ -102,7 +102,7 @@ class Classifier:
 
     @torch.no_grad()
     def features(self, answer: Answer) -> torch.Tensor:
-        """Return the features of the classified square, which are the input of the head's last layer, (1, n)."""
+        """Return the features (1, n) of the classified square: the input of the head's last layer."""
         return self.learn.model[1][:-1](torch.stack([answer.fmap]))
 
     def probs(self, answer: Answer) -> dict[str, float]:

@@ -2,8 +2,8 @@
 
 A pickle is a program, and no filter makes it safe. So an export, the zip file that `torch.save` writes, also contains a
 JSON record. The JSON has the classes, and the names of the backbone, layers and transforms in torch, torchvision, timm
-and fastai. For each tensor, it says which record of the zip file has the tensor's bytes. The class `Description` says
-what the JSON may contain.
+and fastai. For each tensor, the JSON names the record of the zip file with the tensor's bytes. The class `Description`
+says what the JSON may contain.
 """
 
 import io
@@ -141,7 +141,10 @@ def all_different(names: list[str]) -> list[str]:
 
 
 class Description(Strict):
-    """Hold the checked description of an export. The head's weights include the temperature of the calibration."""
+    """Hold the checked description of an export.
+
+    It has no temperature, since the calibration has divided the head's weights by the temperature.
+    """
 
     format: Literal[1]
     arch: Name
@@ -222,7 +225,7 @@ def plain(value: Any) -> Any:
 
 
 def tensors_of(model: nn.Module, fitted: dict | None) -> dict[str, torch.Tensor]:
-    """Return all tensors of an export, as a dict by name. Convert floats to half precision, as in the file."""
+    """Return an export's tensors as a dict by name, with the model's floats in half precision as in the file."""
     tensors = {f"model.{name}": t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
     return tensors | {f"ood.{name}": t for name, t in (fitted or {}).items() if isinstance(t, torch.Tensor)}
 

@@ -45,7 +45,7 @@ def export(learn: Learner, file: Path) -> None:
 
     The file contains a description (bears/model/description.py), so `open_export` can open it without running a pickle.
     If a network has custom layers, it can't be described, and a warning is printed. Raises `ExportError` if `file`
-    can't be written. An earlier file with the same name then stays unchanged.
+    can't be written, and keeps an earlier file with this name.
     """
     data = as_bytes(lean := for_inference(learn))
     try:

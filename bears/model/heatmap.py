@@ -58,7 +58,7 @@ def draw_heatmap(
 
 
 def outline(photo: Image.Image, box: tuple) -> Image.Image:
-    """Draw a white line around a box and a black line inside it. At least one line is visible on any photo."""
+    """Draw a white line around a box and a black line inside it, for dark and bright photos."""
     left, top, right, bottom = box
     width, draw = max(1, max(photo.size) // LINE), ImageDraw.Draw(photo)
     for colour, lines in (("black", 2), ("white", 1)):

@@ -27,7 +27,7 @@ def figures(value: dict) -> dict:
 
 
 def too_uncertain(estimate: dict) -> bool:
-    """Return whether an error rate has a 95% interval wider than 0.3, since it was measured on too few photos.
+    """Return whether too few photos were tested: the error rate's 95% interval is wider than 0.3.
 
     `estimate` is a result of `error_summary` in bears/learning/metrics.py.
     """

@@ -1,15 +1,15 @@
 """Decide whether a photo shows any of the classes (out-of-distribution detection).
 
-Softmax can't decide this, since its outputs always add up to 1. So each photo gets a score, the product of two factors.
-The first factor is the mean cosine similarity to the five most similar training photos (Sun et al. 2022,
-https://arxiv.org/abs/2204.06507). The second factor is the probability that ImageNet's classifier sees a category of
-the training photos, and not a similar category. Without the second factor, a panda would count as a bear.
+Softmax can't tell that a photo shows no class, since its outputs always add up to 1. So each photo gets a score, the
+product of two factors. The first factor is the mean cosine similarity to the five most similar training photos (Sun et
+al. 2022, https://arxiv.org/abs/2204.06507). The second factor is the probability that ImageNet's classifier recognises
+a category of the training photos, such as a kind of bear. Without the second factor, a panda would count as a bear.
 
 Photos from the web are sharp and well lit. A threshold fitted to web photos alone would reject photos taken at night.
-So train.py also uses degraded copies of the photos (bears/learning/degrade.py). A new photo is compared with a gallery
-of training photos and copies, half of each. The thresholds are quantiles of the copies' scores (split conformal
-prediction, Vovk et al. 2005). For example, the 6% quantile rejects about 6% of photos that are as bad as the copies.
-Good photos are rejected less often.
+So train.py also uses degraded copies of the photos (bears/learning/degrade.py). A new photo is compared with a gallery:
+half training photos, half degraded copies. The thresholds are quantiles of the copies' scores (split conformal
+prediction, Vovk et al. 2005). For example, the 6% quantile rejects about 6% of photos as bad as these copies, and fewer
+good photos.
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,11 +45,11 @@ def fit(
 ) -> tuple[dict, ndarray]:
     """Choose the gallery and the thresholds, and return both in a dict.
 
-    The second result is the near-duplicate group of each gallery photo.
-    The dict has everything that `score` needs, as half-precision tensors and floats. `features` has the shape
-    (photos, n). `labels` has the class of each photo, and `groups` the number of its near-duplicate group, both
-    (photos,). `classifier` is the (weight, bias) of the ImageNet classifier on the same features, if the body has one.
-    `copies` has a tensor (photos, n) for each kind of degraded copy, with the features of the copies.
+    The second result is the near-duplicate group of each gallery photo. The dict has everything that `score` needs, as
+    half-precision tensors and floats. `features` has the shape (photos, n). `labels` has the class of each photo, and
+    `groups` the number of its near-duplicate group, both (photos,). `classifier` is the (weight, bias) of the body's
+    own ImageNet classifier, or None. `copies` has the features of the degraded copies: for each kind of degradation, a
+    tensor (photos, n).
     """
     chosen = sample_gallery(labels, seed, GALLERY // 2 if copies else GALLERY)
     gallery, gallery_groups = features[chosen], groups[chosen]
@@ -87,12 +87,11 @@ def sample_gallery(labels: ndarray, seed: int, size: int = GALLERY) -> ndarray:
 def own_and_rivals(
     features: Tensor, labels: ndarray, groups: ndarray, weight: Tensor, bias: Tensor, rivals: int
 ) -> dict:
-    """Return the weights of ImageNet's classifier for the "own" categories of the training photos and for "rivals".
+    """Return the weights of ImageNet's classifier for two sets of categories, named "own" and "rivals".
 
-    Own categories are categories that the classifier often sees in the training photos. Rivals are the categories that
-    are most similar to the own categories. The dict is empty if there are no own categories, or if too many training
-    photos look like a rival. For example, a few dozen photos of dogs don't show all breeds, so the missing breeds would
-    be rivals.
+    Own categories are those that the classifier often predicts for the training photos. Rivals are the categories that
+    are most similar to them. The dict is empty if there are no own categories, or if too many training photos look like
+    a rival. That happens to a class `dog` with few photos: breeds that are not in the photos become rivals.
     """
     guesses = (features @ weight.T + bias).argmax(dim=1).numpy()
     own = {c for label in set(labels) for c in frequent_categories(guesses[labels == label], groups[labels == label])}
@@ -108,7 +107,7 @@ def own_and_rivals(
 
 
 def frequent_categories(guesses: ndarray, groups: ndarray) -> Iterator[int]:
-    """Yield the categories of ImageNet that are ranked first for at least 3% of a class, and at least three photos."""
+    """Yield ImageNet's categories that are guessed for at least 3% of a class, in at least three different photos."""
     for c in set(guesses.tolist()):
         photos = guesses == c
         if photos.mean() >= 0.03 and len(set(groups[photos])) >= 3:
@@ -118,7 +117,7 @@ def frequent_categories(guesses: ndarray, groups: ndarray) -> Iterator[int]:
 def score(fitted: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
     """Return a score for each photo, float32 (photos,), from 0 (unlike the training photos) to 1 (identical to them).
 
-    `allowed`, bool (photos, gallery), says which photos of the gallery each photo may be compared with.
+    `allowed[i, j]` says whether photo `i` may be compared with photo `j` of the gallery.
     """
     return likeness(fitted, features, allowed).clamp(min=0) * own_share(fitted, features) ** fitted["share_power"]
 
@@ -132,7 +131,7 @@ def likeness(fitted: dict, features: Tensor, allowed: Tensor | None = None) -> T
 
 
 def shows_known(fitted: dict, features: Tensor, known: Tensor, margin: float = MARGIN) -> Tensor:
-    """Return, for each photo, whether it is more similar (by `margin`) to a `known` photo than to training photos."""
+    """Return whether each photo is more like a `known` false alarm than like the training photos, by `margin`."""
     nearest = (normalize(features) @ normalize(known).T).amax(dim=1)
     return nearest > likeness(fitted, features) + margin
 
@@ -141,8 +140,8 @@ def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) 
     """Return `NONE`, `UNSURE`, `GROUP` (one of several similar classes) or `SURE` as the kind of answer for a photo.
 
     `probs` has the probability of each class. `score` is the result of the function `score`, or None for a model
-    without a gallery. `fitted` is the dict that `fit` returned, or None. In `fitted`, two keys are optional. `likely`
-    is the probability that a sure answer needs, and `groups` has lists of class numbers.
+    without a gallery. `fitted` is the dict that `fit` returned, or None. It may have two more keys: `likely`, the
+    probability that a sure answer needs, and `groups`, a list of lists of class numbers.
 
     The same rule in JavaScript is in bears/web/offline/squares.js. tests/answers.json has the test cases.
     """
@@ -177,14 +176,14 @@ def shows_none(fitted: dict, score: Any) -> Any:
 
 
 def may_show_none(fitted: dict, score: Any) -> Any:
-    """Return whether a photo with this score may show none of the classes. `score` is a number, array or tensor."""
+    """Return whether this score is too low for a sure answer. `score` is a number, array or tensor."""
     return score < fitted["sure"]
 
 
 def own_share(fitted: dict, features: Tensor) -> Tensor:
-    """Return the probability that ImageNet's classifier sees an own category and not a rival, (photos,).
+    """Return the probability (photos,) of all own categories together, against the rivals (`own_and_rivals`).
 
-    The function `own_and_rivals` explains own categories and rivals. Without own categories, the probability is 1.
+    If there are no own categories, the probability is 1.
     """
     if "own" not in fitted:
         return features.new_ones(features.shape[0])

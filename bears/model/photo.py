@@ -1,7 +1,7 @@
 """Open photos safely. The app, training and all commands open every photo with this module.
 
-Gradio's image component and `PIL.Image.open` show some photos sideways or too bright, and unpack small files to
-gigabytes. So only this module opens uploaded files. Gradio only gets photos that this module has decoded.
+Gradio's image component and `PIL.Image.open` show some photos sideways or too bright. A small file can make them use
+gigabytes of memory. So only this module opens uploaded files. Gradio only gets photos that this module has decoded.
 
 Most bad files are rejected before they are decoded. The app decodes all other files in worker processes, which it can
 stop at any time (bears/app/decode_workers.py).
@@ -71,10 +71,9 @@ def open_photo(
 
     Returns a PIL image in mode RGB. Transparent areas are white. The shorter side has at least `side` pixels and less
     than twice as many, but small photos keep their size. The image has at most MAX_RATIO * `side`² pixels, so that
-    panoramas don't take more memory. If `long_side` is given, a panorama may be smaller, with a longer side of at least
-    `long_side` pixels. Large photos are decoded in the context manager that `in_turn` returns, such as a lock.
-    Raises `PhotoError` if the file is not a photo, is damaged, has too many pixels, can't be read, or takes too much
-    memory.
+    panoramas don't take more memory. If `long_side` is given, a panorama may get fewer pixels, but its longer side has
+    at least `long_side`. Large photos are decoded in the context manager that `in_turn` returns, such as a lock. Raises
+    `PhotoError` if the file is not a photo, is damaged, has too many pixels, can't be read, or takes too much memory.
     """
     try:
         with open_file(file) as fp, Image.open(check_tables(fp), formats=FORMATS) as im:
@@ -100,7 +99,7 @@ def open_photo(
 
 
 def open_or_none(file: Path | BinaryIO) -> Image.Image | None:
-    """Return what `open_photo` does, or None for a file that it can't open."""
+    """Open a photo with `open_photo`, or return None if it can't be opened."""
     try:
         return open_photo(file)
     except PhotoError:
@@ -116,7 +115,7 @@ def open_file(file: Path | BinaryIO) -> Any:
 
 
 def check_tables(fp: BinaryIO) -> BinaryIO:
-    """Return the file object that Pillow should read. Raises `PhotoError` if its metadata takes too long to read."""
+    """Return `fp`, or a copy of a PNG by `plain_png`. Raises `PhotoError` for metadata that Pillow reads too slowly."""
     fp.seek(0)
     head = fp.read(16)
     if head.startswith(PNG_SIGNATURE):
@@ -152,7 +151,7 @@ def plain_png(fp: BinaryIO) -> BinaryIO:
 
 
 def tiff_tables(fp: BinaryIO, head: bytes) -> Iterator[int]:
-    """Yield the length of each table in a TIFF's first page that Pillow converts to Python objects."""
+    """Yield how many numbers each table of a TIFF's first page has, except tables that Pillow reads as bytes."""
     order = "<" if head[0] == ord("I") else ">"
     start, number, entry = ("8xQ", "Q", "HHQ8x") if ord("+") in head[2:4] else ("4xL", "H", "HHL4x")
     fp.seek(*struct.unpack_from(order + start, head))
@@ -252,7 +251,7 @@ def orientation(im: Image.Image) -> int | None:
 def to_rgb(im: Image.Image) -> Image.Image:
     """Convert an image of any mode to RGB, as photo viewers show it.
 
-    Transparent areas become white. 16-bit values are scaled to 8 bits, but Pillow's own conversion would clip them.
+    Transparent areas become white. 16-bit values are scaled to 8 bits. Pillow's own conversion would clip them at 255.
     """
     if im.mode in ("I", "F") or im.mode.startswith("I;16"):
         im = Image.fromarray(to_8_bits(np.asarray(im)))
@@ -265,7 +264,7 @@ def to_rgb(im: Image.Image) -> Image.Image:
 
 
 def to_8_bits(pixels: np.ndarray) -> np.ndarray:
-    """Scale one channel of integers or floats to uint8. White is 1 (only for floats), 255, 65535 or the maximum."""
+    """Scale one channel to uint8. The value of white is guessed: 255, 65535 or the maximum, or 1 for most floats."""
     real = np.issubdtype(pixels.dtype, np.floating)
     pixels = np.nan_to_num(pixels.astype(np.float32), posinf=np.inf)
     top = pixels.max(initial=0, where=np.isfinite(pixels))

@@ -1,8 +1,8 @@
 """Classify all squares that cover a photo, with one pass of the network.
 
 fastai's `Resize` crops to the middle square, so a bear at the edge is cut off. The body is convolutional, so one pass
-over the whole photo gives a feature map of all its squares. The features of each square are pooled from its part of
-the map.
+over the whole photo gives one feature map for all squares. The features of a square are pooled from its part of the
+map.
 """
 
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ class Grid(NamedTuple):
     def target(self, photo_size: tuple[int, int], size: int) -> tuple[int, ...]:
         """Return the (width, height) to resize a photo to.
 
-        The shorter side gets `size` pixels, and the longer side a whole number of cells.
+        The shorter side gets `size` pixels. The longer side is rounded to a multiple of `cell` pixels.
         """
         left, top, right, bottom = visible(photo_size)
         sides = right - left, bottom - top
@@ -91,7 +91,7 @@ class Grid(NamedTuple):
 
 
 class WholePhoto(Transform):
-    """Replace fastai's `Resize`. Keep the whole photo, and make its shorter side as long as a square of the grid."""
+    """Replace fastai's `Resize`. Keep the whole photo, and resize its shorter side to `grid.size` pixels."""
 
     order = Resize.order
 
@@ -154,7 +154,7 @@ class SurestSquare(nn.Module):
         return self.choose(fmaps).pooled
 
     def choose(self, fmaps: torch.Tensor, stride: int | None = None) -> Chosen:
-        """Return the square with the highest score of each photo, from maps (photos, n, h, w)."""
+        """Choose each photo's square with the highest score. `fmaps` are feature maps (photos, n, h, w)."""
         corners, squares = cut(fmaps, self.side, stride)
         pooled = torch.stack([self.pool(square) for square in squares], dim=1)
         scores = ood.score(self.fitted, pooled.flatten(0, 1).flatten(1)).view(pooled.shape[:2])
@@ -222,7 +222,7 @@ class WholePhotos:
         return answers
 
     def that_show_a_class(self, first: Answer, others: list[Answer]) -> list[Answer]:
-        """Return the answers in `others` that show a class. If `first` shows no class, return an empty list."""
+        """Return the answers in `others` that name a class. If `first` names none, return an empty list."""
         show = [answer for answer in others if not ood.shows_none(self.fitted, answer.score)]
         return [] if ood.shows_none(self.fitted, first.score) else show
 
@@ -301,7 +301,7 @@ def around(box: Sequence[float], size: tuple[int, int], margin: float) -> Box:
 
 
 def shared(box: Sequence[float], other: Sequence[float]) -> float:
-    """Return the share of the smaller of two boxes that is inside the other box."""
+    """Return the overlap of two boxes as a share of the smaller box's area, from 0 to 1."""
     width, height = (min(box[k + 2], other[k + 2]) - max(box[k], other[k]) for k in (0, 1))
     smaller = min((right - left) * (bottom - top) for left, top, right, bottom in (box, other))
     return max(0, width) * max(0, height) / max(1, smaller)

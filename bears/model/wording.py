@@ -49,7 +49,7 @@ def as_markdown(text: str) -> str:
 def percent(prob: float, earned: float = 1) -> str:
     """Return a probability in percent, rounded down, such as `97%` for 0.978.
 
-    The result is at most 99%, and at most `earned`.
+    The result is never above 99% or above `earned` (`Limits`).
     """
     return f"{int(100 * min(0.99, earned, prob))}%"
 
@@ -78,13 +78,13 @@ def cannot_tell(group: Sequence[str], facts: dict) -> str:
 
 
 def group_name(group: Sequence[str], facts: dict) -> str:
-    """Return a group's name from export.json, such as `bear`, or else its classes, such as `black or grizzly`."""
+    """Return a group's name in export.json, such as `bear`. A group without a name is called `black or grizzly`."""
     names = facts.get("groups", {}).items()
     return next((name for name, labels in names if set(labels) == set(group)), either(group))
 
 
 def shown_probs(probs: dict[str, float], certainty: str, limits: Limits) -> dict[str, float]:
-    """Return the probabilities to show as bars, each at most `limits.earned`.
+    """Return the probabilities to show as bars, reduced to `limits.earned` where they are higher.
 
     For a `GROUP` answer, the sum of the group's probabilities comes first.
     """
@@ -187,8 +187,8 @@ def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
 def find_examples(model: Path, facts: dict) -> list[Path]:
     """Return the photos in `examples/` next to the export that are named after a class or `none`, as sorted Paths.
 
-    If `examples/` has a README.md, the photos that it lists belong to one model. Leave out these photos if the model
-    doesn't have all of their classes.
+    If `examples/` has a README.md, the photos that it lists are examples of the shipped model. Leave them out if the
+    export lacks one of their classes.
     """
     folder, classes = model.parent / "examples", set(facts.get("classes", ()))
     listed = listed_examples(folder)

@@ -28,9 +28,9 @@ FAMILIES = ["tf_efficientnet_lite*", "resnet*", "mobilenetv3*"]
 class AllSquares(nn.Module):
     """Classify each square of a picture, uint8 (1, height, width, 3).
 
-    Returns a dict with `probs`, (squares, classes). Neighbouring squares are one cell of the feature map apart, and the
-    order is row by row. If the Learner can reject photos, the dict also has `score`, (squares,). If the Learner's head
-    is linear, the dict also has `cams`, the activation maps of all classes, (classes, h, w).
+    Returns a dict. Its key `probs` has the probabilities (squares, classes). Squares are sorted row by row, and start
+    one cell of the feature map apart. If the Learner can reject photos, the key `score` has the scores (squares,). If
+    the Learner's head is linear, the key `cams` has the activation maps of all classes (classes, h, w).
     """
 
     def __init__(self, learn, side):
@@ -58,7 +58,7 @@ class AllSquares(nn.Module):
 
 
 def use_same_padding(module: nn.Module) -> None:
-    """Replace timm's convolutions with TensorFlow's "same" padding by `SameConv` where that is possible."""
+    """Replace timm's `Conv2dSame` layers by `SameConv` where that is possible."""
     for name, child in list(module.named_children()):
         if isinstance(child, Conv2dSame):
             setattr(module, name, same_padding(child))
@@ -71,7 +71,7 @@ class SameConv(nn.Conv2d):
 
     For a side of even length, TensorFlow adds one more pixel at the end than at the start. This layer gives the same
     result with equal padding, since its kernel has an additional first row and column of zeros. For a side of odd
-    length, TensorFlow pads both ends equally. In this case, the layer copies the pixels and adds one at the start.
+    length, TensorFlow pads both ends equally, so the layer has to copy the pixels and add one at the start.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -94,10 +94,11 @@ def same_padding(conv: Conv2dSame) -> nn.Conv2d:
 
 
 def find_shape(learn: Learner) -> dict:
-    """Return a dict with the size of a Learner's squares: `size` in pixels, and `side` in cells of the feature map.
+    """Return a dict that describes a Learner's squares.
 
-    The key `whole` says whether the Learner classifies all squares of a photo, or only the middle one. Raises
-    `OfflineError` if the offline version doesn't support the Learner.
+    The key `size` has the width of a square in pixels, and `side` in cells of the feature map. The key `whole` says
+    whether the Learner classifies all squares of a photo, or only the middle one. Raises `OfflineError` if the offline
+    version doesn't support the Learner.
     """
     arch = getattr(learn, "arch", None)
     name = getattr(arch, "__name__", arch)

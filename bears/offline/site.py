@@ -152,8 +152,8 @@ def words(classes, facts, limits):
 def page(learn, facts, examples, first, files):
     """Return index.html, with the tabs of the app.
 
-    `examples` are from `offered`. `first` is the answer that is shown at the start, or empty. `files` are the scripts
-    and styles that start.js loads again if the page can't start.
+    `examples` are from `offered`. `first` is the answer that is shown at the start, or an empty dict. `files` are the
+    scripts and styles that start.js loads again if the page can't start.
     """
     classes = list(learn.dls.vocab)
     known = {**facts, "classes": classes}

@@ -216,7 +216,7 @@ def read_text(file):
 def around(box: Sequence[float], size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Return the square around a box, cut off at the photo's edges: left, top, right, bottom in pixels.
 
-    A box is x, y, width and height as shares of the upright photo. MegaDetector, too, turns photos by their EXIF data.
+    A box is x, y, width and height as shares of the upright photo, since MegaDetector turns photos by their EXIF data.
     """
     x, y, width, height = (part * side for part, side in zip(box, 2 * size))
     half = (0.5 + MARGIN) * max(width, height)
@@ -227,15 +227,15 @@ def around(box: Sequence[float], size: tuple[int, int]) -> tuple[int, int, int, 
 
 
 def categories(classes, facts, groups):
-    """Return all labels for animals: classes (`fox`), possible classes (`possible fox`), `other animal`, groups."""
+    """Return all labels that an animal can get, such as `fox`, `possible fox`, `other animal` or a group's name."""
     possible = [f"possible {label}" for label in classes]
     return [*classes, *possible, "other animal", *(group_name(group, facts) for group in groups)]
 
 
 def classifications(probs, certainty, groups):
-    """Return pairs of a label and its probability, the likeliest first.
+    """Return pairs of a label's number and its probability, the likeliest first.
 
-    A label is its position in the list that `categories` returns, as text.
+    The number is the label's position in the list that `categories` returns, as text.
     """
     none, first = 2 * len(probs), 0 if certainty == SURE else len(probs)
     if certainty == NONE:

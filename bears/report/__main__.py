@@ -2,7 +2,7 @@
 
 python3 -m bears report feedback my_photos --model my_model/export.pkl    # writes drift.html
 
-feedback is the folder of `app --feedback`. my_photos are photos like those that the model was made for.
+feedback is the folder of `app --feedback`. my_photos is a folder of photos that you know.
 """
 
 from argparse import Namespace

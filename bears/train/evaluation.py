@@ -32,9 +32,9 @@ class Result:
 
 
 def split_into_folds(files: list[Path], groups: np.ndarray, args: Namespace) -> list[Split]:
-    """Split the photos into `args.folds` folds, or fewer if a class has too few photos (`grouped_folds`).
+    """Split the photos into `args.folds` folds (`grouped_folds`).
 
-    If there are fewer folds, print the reason.
+    If a class has too few photos, make fewer folds and print the reason.
     """
     folds = grouped_folds(files, groups, args.folds, args.seed)
     if len(folds) < args.folds:

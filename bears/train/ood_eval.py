@@ -77,9 +77,9 @@ def describe_classes(learn: Learner, args: Namespace) -> None:
 
 
 def count_verdicts(result: Result, scores: dict[Path, float]) -> dict:
-    """Count the sure answers about a result's photos, the errors among them, and the answers that are not sure.
+    """Count the sure answers about the test photos, the wrong ones among them, and the answers that are not sure.
 
-    `scores` has the score of each photo. If some answers name a group, the key `group` has their number and errors.
+    If some answers name a group, the key `group` has the number of these answers and of the wrong ones.
     """
     probs, targets, fitted = result.logits.softmax(dim=1).tolist(), result.targets.tolist(), result.learn.ood
     said = np.array([ood.certainty(fitted, p, scores[f]) for f, p in zip(result.files, probs)])
@@ -114,9 +114,9 @@ def ask(learn: Learner, files: list[Path]) -> Iterator[Answer]:
 def find_backgrounds(learn: Learner, wrong: list[tuple[Path, int]]) -> dict[Path, Image.Image]:
     """Find the misclassified photos in which the background counted most for the wrong class.
 
-    `wrong` has pairs of a photo and the number of the class that it was mistaken for. Returns a dict from each such
-    photo to its heatmap for the wrong class. The heatmap outlines the animal with the highest detector score. Photos
-    without a detected animal are left out.
+    `wrong` has pairs of a photo and the number of the class that it was mistaken for. Returns a dict from each photo
+    that was found to its heatmap for the wrong class. The heatmap outlines the animal with the highest detector score.
+    Photos without a detected animal are left out.
     """
     animals = (getattr(learn, "ood", None) or {}).get("animals")
     squares = create_squares(as_in_app(learn), threads=CORES) if wrong and animals else None

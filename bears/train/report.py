@@ -78,7 +78,7 @@ MANY, LONG = 8, 20  # with so many classes, or letters in a class's name, the ma
 
 
 class ClassificationInterpretation(interpret.ClassificationInterpretation):
-    """Draw fastai's plots for predictions that were made before.
+    """Draw fastai's plots for given predictions, without running the network again.
 
     `logits` (photos, classes) are the predictions for `files`, and `targets` (photos,) are their classes.
     """
@@ -102,9 +102,9 @@ class ClassificationInterpretation(interpret.ClassificationInterpretation):
 
 @contextmanager
 def pictures() -> Iterator[None]:
-    """Set a Matplotlib style that suits light and dark pages, and silence two warnings that don't help a student.
+    """Set a Matplotlib style that suits light and dark pages.
 
-    Matplotlib warns about letters that its font doesn't have, and about curves with a single point.
+    Silence Matplotlib's warnings about letters that its font doesn't have, and about curves with a single point.
     """
     with warnings.catch_warnings(), plt.rc_context(STYLE):
         for message in ("Glyph .* missing", "Attempting to set identical", "Matplotlib currently does not support"):
@@ -196,7 +196,7 @@ def write(
 def headline(estimate: dict, which: str) -> str:
     """Return the headline for an `error_summary`, such as `Expect 1.5% errors on photos like yours`.
 
-    `which` ends the headline, such as `like yours`.
+    In this example, `which` is `like yours`.
     """
     if too_uncertain(estimate):
         return "Too few photos to estimate the error rate"

@@ -65,7 +65,7 @@ def source_of(file, tables):
 
 
 def as_source(text):
-    """Return the website of a URL. Return any other text without the spaces around it."""
+    """Return the website if the text is a URL, else the text without spaces around it."""
     address = re.match("https?://([^/?#]+)", text)
     return address[1] if address else text.strip()
 
@@ -89,11 +89,11 @@ def split_by_source(sources: np.ndarray, groups: np.ndarray, targets: np.ndarray
 
 
 def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: Namespace) -> Result:
-    """Test the recipe on unseen sources, add the errors to a result, and calibrate the result's head.
+    """Count the errors on unseen sources, add them to `result.facts`, and calibrate the head of `result.learn`.
 
-    `fit(train_idx, valid_idx)` trains a head. `args.sources` is from `find_sources`. Without sources, the result stays
-    unchanged. In the calibration, each source has the same weight. Also stores two limits in `result.learn.ood`. An
-    answer is sure if its probability is at least `likely`. The app never shows a probability above `earned`.
+    `fit(train_idx, valid_idx)` trains a head. `args.sources` is from `find_sources`. Without sources, `result` is
+    returned unchanged. In the calibration, each source has the same weight. Also sets two keys of `result.learn.ood`.
+    `likely` is the lowest probability of a sure answer. `earned` is the highest probability that the app shows.
     """
     if args.sources is None or len(result.files) < len(groups):  # no sources, or only the first fold was tested
         return result
@@ -125,9 +125,9 @@ def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: 
 def choose_likely(judged: list[tuple[torch.Tensor, torch.Tensor]], max_wrong: float = MAX_WRONG) -> float:
     """Return the lowest probability at which an answer can count as sure.
 
-    In every source, the share of wrong answers among the sure ones must be at most `max_wrong`. If no probability in
-    `CANDIDATES` is high enough, return the highest. `judged` has a pair for each source: probabilities (photos,
-    classes) and targets (photos,).
+    In every source, at most the share `max_wrong` of the sure answers may be wrong. If no probability in `CANDIDATES`
+    is high enough, return the highest. `judged` has a pair for each source: probabilities (photos, classes) and targets
+    (photos,).
     """
     answers = [(probs.amax(dim=1).numpy(), (probs.argmax(dim=1) != targets).numpy()) for probs, targets in judged]
     good = (c for c in CANDIDATES if all(wrong[p >= c].sum() <= max_wrong * (p >= c).sum() for p, wrong in answers))

@@ -70,7 +70,7 @@ def write(file: Path, facts: dict) -> None:
 def words_to_stderr(args: Namespace) -> Iterator[Callable]:
     """Yield a function that prints facts as JSON to stdout, while all other messages go to stderr.
 
-    Without `--json`, messages go to stdout, and the function does nothing.
+    Without `--json`, the yielded function does nothing, and messages go to stdout.
     """
     if not args.json:
         yield lambda facts: None

@@ -123,7 +123,7 @@ def positive(text):
 
 
 def web_address(text):
-    """Return `text` if it is an http or https URL. Don't quote `text` in an error, since it may have a password."""
+    """Return `text` if it is an http or https URL. Don't quote `text` in an error, since it may contain a password."""
     try:
         parts = urlsplit(text)
         parts.port, (parts.hostname or "").encode("idna")
@@ -231,7 +231,7 @@ def not_yet(minute):
 
 
 def seen_in(hours):
-    """Return a function that removes the pictures of frames outside of `hours`. If `hours` is None, it removes none."""
+    """Return a function that removes the picture of each frame outside of `hours`, or of none if `hours` is None."""
 
     def see(frame):
         return Frame(frame.seconds, None) if hours and not is_within(datetime.now(), *hours) else frame

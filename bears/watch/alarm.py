@@ -14,7 +14,7 @@ WEIGHTS = {"sure": 1, "group": 0.5, "unsure": 0.5, "none": 0}  # of the four kin
 
 @dataclass(frozen=True)
 class Rule:
-    """Hold the constants of the rule. Times are in seconds."""
+    """Hold the constants of the alarm's rule. Times are in seconds."""
 
     threshold: float = 0.5  # a median of at least this raises the alarm
     stay: float = 0.5  # a visit continues while a median is at least this share of the threshold
@@ -27,7 +27,7 @@ class Rule:
 
     @property
     def enough(self) -> float:
-        """Return the lowest score at which a track is suspicious and keeps a visit going."""
+        """Return the lowest score of a suspicious track. A suspicious track continues a visit."""
         return self.stay * self.threshold
 
 
@@ -45,7 +45,7 @@ def score(probs: dict[str, float], certainty: str, alarm: Sequence[str], group: 
 
 
 class Alarm:
-    """Apply the rule of the alarm to one camera. Remember the scores of its tracks and the current visit."""
+    """Apply the rule of the alarm to one camera."""
 
     def __init__(self, rule: Rule):
         self.rule, self.tracks, self.now = rule, {}, float("-inf")
@@ -54,10 +54,10 @@ class Alarm:
         self.medians = {}  # of each track in the latest step
 
     def step(self, seconds: float, scores: Sequence[tuple] = (), took: float = 0) -> list[dict]:
-        """Add scores, as pairs (track, score), at the time `seconds`. Return the resulting events, at most two.
+        """Add scores, as pairs (track, score), at the time `seconds`. Return the events that they cause.
 
-        `took` is how many seconds the model needed for each score. An event is a dict with `event`, which is "end" or
-        "alarm", and `seconds`. An alarm also has the `track` and its `median`.
+        `took` is how many seconds the model needed for each score. An event is a dict with the keys `event` ("alarm",
+        or "end" for the end of a visit) and `seconds`. For an alarm, the dict also has the keys `track` and `median`.
         """
         if seconds < self.now:
             self.tracks.clear()
@@ -80,7 +80,7 @@ class Alarm:
     def median_of(self, track, score):
         """Add a score to a track. Return the median of the track's latest scores, or 0 if there are too few.
 
-        If the model is slow and there are too few scores for a median, return the lowest of at least `few` scores.
+        If the model is slow, `few` scores are enough. Then the lowest score is returned instead of a median.
         """
         history = self.tracks.setdefault(track, deque(maxlen=self.rule.latest))
         history.append((self.now, score))

@@ -19,9 +19,10 @@ DEFAULT = Rule()
 
 
 class Frame(NamedTuple):
-    """Hold a frame's picture and its time. The picture is None if there is no frame at this time.
+    """Hold a frame's picture and its time.
 
-    The picture is uint8 (h, w, 3), in OpenCV's order blue, green, red.
+    `picture` is uint8 (h, w, 3), and its channels are blue, green and red, as in OpenCV. It is None if no picture has
+    arrived, or if `watch --hours` excludes this time.
     """
 
     seconds: float
@@ -64,9 +65,9 @@ def watch(
     """Yield a `Step` for each frame. `model` is a `Classifier`, and `alarm` has the classes that raise an alarm.
 
     With `whole_only`, each frame is a separate photo and is classified as a whole, without looking for movement.
-    `clock` returns the time in seconds, to measure the model's speed. Leave out `clock` if the frames wait for the
-    model, as those of a film do. `groups` are the groups of classes in the model's `Limits`. Movement in `zones` is
-    ignored. When the whole frame is classified, its zones are grey.
+    `clock` returns the time in seconds, to measure the model's speed. Leave out `clock` for a film, since its frames
+    wait for a slow model. `groups` are the groups of classes in the model's `Limits`. Movement in `zones` is ignored.
+    When the whole frame is classified, the zones are painted grey.
     """
     watcher = Watcher(model, alarm, rule, whole_only, clock, groups, zones)
     for frame in frames:
@@ -101,7 +102,7 @@ class Watcher:
         return either(group or [max(self.labels, key=look.probs.get)])
 
     def look(self, frame):
-        """Classify the tracks that `Schedule` chooses. Return a `Look` for each, unless it is `Track.old`."""
+        """Classify the tracks that `Schedule` chooses. Return a `Look` for each one that is not `Track.old`."""
         seconds, picture = frame
         size = picture.shape[1], picture.shape[0]
         boxes = [] if self.whole_only else self.movement.boxes(picture, seconds)

@@ -2,7 +2,7 @@
 
 Films, cameras and streams are read in a separate process (`read_frames.py`). Cameras and streams always give the newest
 frame, with this computer's time. The time stamps in streams can't be used: they start again with each connection, and
-those of MJPEG streams are not real.
+MJPEG streams have made-up ones.
 """
 
 import ipaddress
@@ -53,7 +53,7 @@ class Reader:
             self.process.stdin.flush()
 
     def about(self):
-        """Return whether the source could be opened (`opened`) and the `size` of its frames. Call this first."""
+        """Return a dict with `opened` (a boolean) and `size` (width, height of the frames). Call this method first."""
         try:
             return json.loads(self.process.stdout.readline())
         except ValueError:
@@ -63,7 +63,7 @@ class Reader:
         self.send(b"\n")
 
     def frame(self):
-        """Wait for the next frame. Return its time in seconds and its picture, or None at the end."""
+        """Wait for the next frame. Return a pair (seconds, picture), or None at the end of the source."""
         head = self.process.stdout.read(HEAD.size)
         if len(head) < HEAD.size:
             return None
@@ -180,7 +180,7 @@ class Live:
 
 
 class Folder:
-    """Read photos that arrive in a folder, each as soon as it is complete. Skip photos that are there at the start."""
+    """Read photos that arrive in a folder, each as soon as it is complete. Skip earlier photos."""
 
     live, whole_only = True, True
 

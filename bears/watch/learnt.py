@@ -14,10 +14,10 @@ MOST = 200  # pictures to learn from, the latest ones; each takes the model some
 
 
 def learn(model: Classifier, folder: Path, source: Film | Live | Folder) -> None:
-    """Let a model ignore things that look like the false alarms that were marked in `folder`, a watch's output.
+    """Make a model ignore what looks like a false alarm. `folder` is a watch's output with marked false alarms.
 
-    Only false alarms of the same `source` count. For a film, the false alarms of all sources count, since each film of
-    a camera has another name. Raises `WatchError`, `DataError` or `ExportError`.
+    Only false alarms of `source` count. If `source` is a film, false alarms of all sources count, since a camera names
+    each film differently. Raises `WatchError`, `DataError` or `ExportError`.
     """
     if not folder.is_dir():
         raise WatchError(f"There is no folder {folder}. Give --learn the folder of a watch.")

@@ -1,7 +1,7 @@
 """Find what moves by comparing frames with a learned background, and follow each moving thing as a track.
 
-A shaking camera, a change of light or a cloud makes no tracks. Grass in the wind makes tracks, but `Schedule` lets the
-model classify them less and less often.
+Clouds, a change of light and a shaking camera are ignored. Grass in the wind becomes a track, but `Schedule` lets the
+model classify it less and less often.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Movement:
         return [tuple(round(scale * side) for side in box) for box in boxes_of(mask)]
 
     def steady(self, small):
-        """Return a frame after a shift that removes the camera's shake."""
+        """Shift a frame so that it fits the earlier frames, to undo the camera's shake."""
         grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
         if self.scene is None or self.scene.shape != grey.shape:
             self.scene, self.frames = grey, 0
@@ -113,13 +113,13 @@ class Track:
 
 
 class Tracks:
-    """Join the boxes of successive frames into tracks. Each track gets a new number. The whole frame has number 0."""
+    """Join the boxes of successive frames into tracks, which are numbered from 1."""
 
     def __init__(self):
         self.tracks, self.numbers, self.joined = [], count(1), 0
 
     def join(self, boxes, seconds):
-        """Continue each track with the nearest box if it is close enough. All other boxes begin new tracks."""
+        """Add each box to the nearest track if that is close enough, or else begin a new track with the box."""
         gap, self.joined = max(1, seconds - self.joined), seconds
         pairs = [(apart(t.box, box), i, j) for i, t in enumerate(self.tracks) for j, box in enumerate(boxes)]
         if gap > 1:  # the model is slow, so positions say little, and sizes must be similar
@@ -140,9 +140,9 @@ class Tracks:
         self.tracks += [Track(next(self.numbers), box, seconds, looked=seconds - SELDOM) for box in new]
 
     def forget(self, seconds, seen_now):
-        """Drop tracks that have not moved for `STAY` seconds, or for `OLD` seconds if `seen_now(track)` is true.
+        """Drop tracks that have not moved for `STAY` seconds. Keep at most `MAX_TRACKS` tracks.
 
-        Keep at most `MAX_TRACKS` tracks.
+        If `seen_now(track)` is true, the track is suspicious and only dropped after `OLD` seconds.
         """
         self.tracks = [t for t in self.tracks if 0 <= seconds - t.seen < (OLD if seen_now(t) else STAY)]
         self.tracks = sorted(self.tracks, key=lambda t: (t.score, t.seen))[-MAX_TRACKS:]

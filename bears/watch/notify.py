@@ -118,7 +118,7 @@ class Webhook:
             self.events.task_done()
 
     def post(self, event):
-        """Send an event. Return None, or why it failed. The response's body may be endless, so don't read it."""
+        """Send an event. Return None, or why that failed. Don't read the response's body, which may be endless."""
         try:
             with self.session.post(self.url, json=event, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
                 return None if 200 <= answer.status_code < 300 else f"status {answer.status_code}"

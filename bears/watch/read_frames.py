@@ -1,8 +1,8 @@
-"""Read a film, a camera or a stream for `watch`, in a separate process: `python -m bears.watch.read_frames`.
+"""Read a film, a camera or a stream for `watch`, in a process `python -m bears.watch.read_frames`.
 
 The first line on stdin is JSON and says what to read. Each further byte on stdin requests one frame. The first line on
-stdout is JSON and says whether the source could be opened, and how large its frames are. After this line, each frame is
-a `HEAD` and its pixels. Damaged or hostile video can crash this process, hang it or use up its memory. After a crash,
+stdout is JSON and says whether the source could be opened, and how large its frames are. Then each frame follows as a
+`HEAD` and its pixels. Damaged or hostile video can crash this process, hang it or use up its memory. After a crash,
 `watch` starts a new process for a camera or a stream.
 """
 
@@ -34,7 +34,7 @@ TICK = 1  # seconds; the longest time that a frame of an HLS stream waits for it
 
 
 def is_usable(width, height):
-    """Return whether frames of this size are neither too small, too large nor too long for `watch`."""
+    """Return whether `watch` can use frames of this size. They may be too small, too large, or too long and thin."""
     small, large = sorted((width, height))
     return small >= MIN_SIDE and large <= MAX_RATIO * small and small * large <= MAX_MEGAPIXELS * 10**6
 
@@ -70,7 +70,7 @@ def decode(jpeg):
 
 
 def film(capture, every, wanted):
-    """Yield frames of a film, each with its time in the film. The frames are at least about `every` seconds apart."""
+    """Yield a pair (seconds, picture) about once in `every` seconds of a film. `seconds` is the time in the film."""
     rate, latest = capture.get(cv2.CAP_PROP_FPS) or 25, None
     for n in takewhile(lambda n: capture.grab(), count()):
         faulthandler.dump_traceback_later(STUCK, exit=True)
@@ -110,8 +110,8 @@ class Pieces:
     def early(self, seconds):
         """Return how many seconds a new frame must wait for its turn. `seconds` is the frame's time in the stream.
 
-        The frames of the first piece don't wait, since they were filmed before `watch` connected. The first frame of a
-        piece that comes late doesn't wait either.
+        The result is 0 for all frames of the first piece, since they were filmed before `watch` connected. It is also 0
+        for the first frame of a piece that comes late.
         """
         now = time.monotonic()
         early = max(0, self.begin + seconds - now)

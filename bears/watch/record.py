@@ -46,7 +46,7 @@ class Record:
         self.prune()
 
     def add(self, step) -> Path | None:
-        """Record a `Step`. Return the folder of its alarm, or None without an alarm."""
+        """Record a `Step`. Return the alarm's folder if the step has an alarm, else None."""
         seconds, picture = step.frame
         new = [self.remember(seconds, look) for look in step.looks]
         if picture is not None and not self.about["whole_only"]:
@@ -117,7 +117,7 @@ class Record:
     # The clip
 
     def remember_frame(self, seconds, picture):
-        """Keep a small copy of the frame for some seconds, and write the clip if it is complete."""
+        """Keep a small copy of the frame for the clips of alarms. Write an alarm's clip as soon as it is complete."""
         if self.recent and 0 <= seconds - self.recent[-1][0] < 0.9 / CLIP_RATE:
             return
         height, width = picture.shape[:2]

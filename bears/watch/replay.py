@@ -67,7 +67,7 @@ def lines_of(folder):
 
 
 def as_head(entry):
-    """Check the types in an entry that describes a watch, and return it. Raises an error such as `TypeError`."""
+    """Return an entry that describes a watch, with checked types. Raises one of the errors that `read` catches."""
     rule = {name: finite(entry["rule"].get(name, default)) for name, default in asdict(Rule()).items()}
     rule |= {name: int(rule[name]) for name in ("least", "latest")}
     if not 1 <= rule["latest"] <= 1000:
@@ -78,7 +78,7 @@ def as_head(entry):
 
 
 def as_look(entry):
-    """Check the types in an entry about a pass, and return it. Raises an error such as `TypeError`."""
+    """Return an entry about a pass, with checked types. Raises one of the errors that `read` catches."""
     probs = {str(label): finite(prob) for label, prob in entry["probs"].items()}
     numbers = {"seconds": finite(entry["seconds"]), "took": finite(entry.get("took", 0)), "track": int(entry["track"])}
     words = {"time": str(entry["time"]), "certainty": entry["certainty"]}
@@ -99,7 +99,7 @@ def as_list(value):
 
 
 class Replay:
-    """Replay one watch, one pass after another."""
+    """Apply the rule to the recorded passes of one watch."""
 
     def __init__(self, about, labels, threshold):
         self.classes = set(about["classes"])
@@ -115,7 +115,7 @@ class Replay:
         print_line(f"{about['source']}, since {about['time']}: alarm for {' or '.join(labels)}, threshold {threshold}")
 
     def add(self, look):
-        """Add a pass. At the first pass over a new frame, apply the rule to all passes over the frame before."""
+        """Add a pass. If it is over a new frame, first apply the rule to the passes over the previous frame."""
         if self.classes - set(look["probs"]):
             raise WatchError(f"The record of {look['time']} has other classes than its watch, so it can't be replayed.")
         if self.step and look["seconds"] != self.step[0]["seconds"]:

@@ -11,7 +11,10 @@ WHOLE_FRAME = 0  # the number of its track
 
 
 class Schedule:
-    """Choose the most suspicious track and the most urgent track alternately. Urgency is waiting time times size."""
+    """Choose the most suspicious track and the most urgent track alternately.
+
+    A track's urgency is the time since its latest pass, multiplied by the longer side of its box.
+    """
 
     def __init__(self):
         self.asked = deque(maxlen=MOST)  # the times of the latest passes
@@ -21,7 +24,7 @@ class Schedule:
         """Return the tracks to classify now, in order. `tracks` are like `bears.watch.motion.Track`.
 
         A track with a score of at least `enough` is suspicious. `took` is how many seconds a pass takes at the moment,
-        or 0 if frames wait for the model.
+        or 0 for a film, whose frames wait for a slow model.
         """
         free = MOST - sum(abs(seconds - asked) < LOOK for asked in self.asked)
         room = min(free, max(1, int(LOOK / took))) if took else free
@@ -32,7 +35,7 @@ class Schedule:
         return chosen
 
     def first(self, due, seconds, enough):
-        """Return the position in `due` of the track that comes first."""
+        """Return the position in `due` of the track to classify next."""
         suspicious = any(track.score >= enough for track in due)
         self.checked = suspicious and not self.checked
         urgency = [t.score if self.checked else abs(seconds - t.looked) * t.side for t in due]

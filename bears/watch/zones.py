@@ -11,7 +11,7 @@ Zone = tuple[float, float, float, float]  # left, top, width and height in fract
 
 
 def in_pixels(zone: Zone, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return the box of a zone in pixels: left, top, right, bottom. The box has every pixel that the zone touches."""
+    """Return the box (left, top, right, bottom) of all pixels that a zone touches."""
     x, y, w, h = zone
     return floor(x * width), floor(y * height), min(width, ceil((x + w) * width)), min(height, ceil((y + h) * height))
 
@@ -31,7 +31,7 @@ def leave_enough(zones: Sequence[Zone]) -> bool:
 
 
 def cover(picture: np.ndarray, zones: Sequence[Zone]) -> np.ndarray:
-    """Return the picture (h, w, 3) with grey zones."""
+    """Return the picture (h, w, 3) with its zones painted grey."""
     if not zones:
         return picture
     covered = picture.copy()
