@@ -226,14 +226,17 @@ def start(name, *args):
 
 
 def ask(command):
-    """Let a program check its options or print its help before installing packages, which takes minutes."""
+    """Let a program check its options, or print its help, before its packages are installed.
+
+    Exit after a wrong option or --help, since installing the packages takes minutes.
+    """
     code = call(sys.executable, *command, cwd=ROOT, env={**os.environ, ONLY_OPTIONS: "1"}).returncode
     if code != ACCEPTED:
         sys.exit(code)
 
 
 def run(command, folder=ROOT):
-    """Replace this process with the program. On Windows, start the program and wait for it."""
+    """Replace this process with the program `command`. On Windows, start the program and wait for it."""
     if sys.platform != "win32":
         os.chdir(folder or ".")
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the program unblocks Ctrl-C in `begin`

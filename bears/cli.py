@@ -31,7 +31,7 @@ ONLY_OPTIONS, ACCEPTED = "BEARS_ONLY_OPTIONS", 100
 def begin(parse_args=None) -> None:
     """Handle --help, wrong options and Ctrl-C before the slow imports of a program.
 
-    If `accelerate launch` starts several processes, only the first one prints.
+    If `accelerate launch` has started several processes, only process 0 prints.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not if Ctrl-C is ignored
         signal.signal(signal.SIGINT, end_at_once)

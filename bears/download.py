@@ -33,9 +33,9 @@ USER_AGENT = f"bears-lesson-2/1.0 (https://course.fast.ai/Lessons/lesson2.html) 
 
 
 def fetch_photos(web: "Web", wanted: Iterable[dict], shrink: Callable, patience=60) -> Iterator[tuple]:
-    """Download several photos at a time. Yield each dict of `wanted`, with the result or error of `fetch_photo`.
+    """Download several photos at a time. Yield each dict in `wanted`, with the result or error of `fetch_photo`.
 
-    A dict of `wanted` has the `url` of a file and, if it is known, the `sha256`. The results are in the order of
+    Each dict in `wanted` has the `url` of a file and, if it is known, the `sha256`. The results are in the order of
     `wanted`. `shrink` converts the bytes of a file to the bytes of a small photo, or raises `PhotoError`. `patience` is
     how long to wait for a busy server, in seconds.
     """
@@ -139,9 +139,10 @@ class Web(requests.Session):
         return bytes(body)
 
     def agree(self, host, busy, patience):
-        """Return how many seconds to wait for a busy host. All threads share one pause, which is printed once.
+        """Return how many seconds to wait for a busy host. Threads that wait for the same host share one pause.
 
-        Raises the error `busy` if the pauses for a host would add up to more than `patience` seconds.
+        Print the pause once. If the pauses for a host would add up to more than `patience` seconds, raise the error
+        `busy`.
         """
         with self.agreeing:
             now, (end, waited) = time.monotonic(), self.pauses_of.get(host, (0, 0))

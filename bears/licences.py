@@ -80,7 +80,6 @@ FONTS = "| fonts | none. The pages use the fonts of your system | | |"
 
 
 def page():
-    """Return the text of docs/licences.md."""
     rows = [f"| {what} | {places(patterns)} | {who} | {licence} |" for patterns, (what, who, licence) in ROWS.items()]
     text = HEAD.format(apache=APACHE) + "\n".join([*rows, RUNTIME, FONTS]) + "\n"
     return text.replace("{arch}", facts()["arch"]).replace("{runtime}", runtime())

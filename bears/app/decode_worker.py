@@ -1,8 +1,8 @@
 """Open photos for the app, one after another. `python -m bears.app.decode_worker` starts this worker process.
 
 Each line of stdin is JSON: a path and options of `open_photo`. For each photo, stdout gets a line of JSON. If this line
-has a `size`, the pixels of the photo follow. The answer isn't a pickle, since a hostile photo may have taken over this
-process.
+has a `size`, the pixels of the photo follow. The app never unpickles a worker's answer, since a hostile photo may have
+taken over the worker.
 """
 
 import json
@@ -30,7 +30,7 @@ def read_jobs(jobs):
 
 
 def answer(file, options, pipe):
-    """Open the photo in `file` with `options` of `open_photo`, and write its pixels or the error to `pipe`."""
+    """Call `open_photo(file, **options)`, and write the photo's pixels, or the error, to `pipe`."""
     try:
         photo = open_photo(file, in_turn=IN_TURN, **options)
         head, pixels = {"size": photo.size}, photo.tobytes()

@@ -269,7 +269,7 @@ class Visitors:
         self.times, self.kept, self.lock = {}, {}, threading.Lock()
 
     def may_speak(self, who, session=""):
-        """Return whether a visitor may give feedback now. If the result is True, count one feedback of this visitor."""
+        """Return whether a visitor may give feedback now. If the result is True, count one more for this visitor."""
         limits = {(who, session): PER_HOUR, (who,): PER_HOUR_OF_A_PROXY, (): ALL_PER_HOUR}
         now = time.monotonic()
         with self.lock:

@@ -78,9 +78,9 @@ class Refused(Exception):
 class Guard:
     """Check every request before Gradio gets it, as ASGI middleware. Methods raise `Refused`.
 
-    `store` counts the space that uploads take. An upload may have up to `max_file_size` bytes. If `hosts` isn't empty,
-    a request's Host header must be one of these names. If `forwarded` is true, the app is behind a proxy, and the
-    proxy's x-forwarded headers are used.
+    `store` counts the space that uploads take. An upload may have up to `max_file_size` bytes. If `hosts` has names, a
+    request's Host header must be one of them. If `forwarded` is true, the app is behind a proxy, and the proxy's
+    x-forwarded headers are used.
     """
 
     def __init__(self, app, store, max_file_size, hosts=(), forwarded=False):
@@ -273,7 +273,6 @@ def session_of(scope, question):
 
 
 def is_route(path):
-    """Return whether `path` is one of the ROUTES."""
     parts = path.split("/")[1:]
     return any(len(parts) == len(r) and all(b in ("{}", a) for a, b in zip(parts, r)) for r in ROUTES)
 
@@ -286,7 +285,7 @@ def check_length(scope, limit, sentence):
 
 
 async def in_time(receive, deadline):
-    """Return the result of `receive()`. Raises `Refused` if it takes until `deadline`, a time on anyio's clock."""
+    """Return `await receive()`. Raises `Refused` if the message comes after `deadline`, a time on anyio's clock."""
     try:
         with anyio.fail_after(max(0, deadline - anyio.current_time())):
             return await receive()

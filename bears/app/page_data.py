@@ -20,7 +20,7 @@ class WithAnimals(LabelData):
 
 
 def with_animals(label: gr.Label) -> gr.Label:
-    """Let a gr.Label take a pair (probabilities, animals) as its value, and return the gr.Label."""
+    """Make a gr.Label accept a pair (probabilities, animals) as its value. Return the gr.Label."""
     send = label.postprocess
     label.data_model = WithAnimals
     label.postprocess = lambda pair: WithAnimals(**send(pair[0]).model_dump(), animals=pair[1])

@@ -101,7 +101,6 @@ class LearnerProcess:
         """Do nothing. With --feedback, bears/app/feedback.py replaces this method to count answers."""
 
     def close(self):
-        """End all processes."""
         with self.starting:
             self.closed = True
             self.decode_workers.close()
@@ -156,7 +155,7 @@ class Started:
 
     @contextlib.contextmanager
     def unless_it_died(self, error):
-        """Raise `error` instead of a connection error if the process has ended, or ends within a second."""
+        """Raise `error` if the `with` block loses its connection because the process has ended or is about to end."""
         try:
             yield
         except (EOFError, OSError) as e:

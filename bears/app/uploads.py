@@ -46,7 +46,7 @@ class Store:
         return sorted(files_in(self.folder), key=lambda pair: pair[1].st_mtime)
 
     def others(self):
-        """Return how many bytes the photos of your other running apps take. Delete photos of apps that were killed."""
+        """Return how many bytes your other running apps' photos take. Delete the photos of apps that were killed."""
         parent = self.folder.parent
         delete_abandoned(parent)
         others = [folder for folder in private_folders(parent) if folder != str(self.folder)]

@@ -100,7 +100,10 @@ def print_next_commands(args):
 
 
 def serve(review):
-    """Start the review page and return its `gr.Blocks`. Only this machine can open the page, since it moves files."""
+    """Start the review page and return its `gr.Blocks`.
+
+    Only this machine can open the page, since everybody who opens it can move files.
+    """
     page, wanted = create_page(review)
     begin()  # or Ctrl-C would show a traceback while Gradio starts its threads
     try:

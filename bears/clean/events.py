@@ -24,7 +24,8 @@ def find_events(folder: Path) -> list[Path]:
 def rank_events(folder: Path) -> dict[str, list[RankedPhoto]]:
     """Return a dict from each class that raised an alarm to the photos of its alarms.
 
-    The dict also has the keys `false alarm` and `can't tell`, without photos, so that the review page offers them, too.
+    The dict also has the keys `false alarm` and `can't tell`, without photos, so that you can choose them on the review
+    page.
     """
     photos = [photo for file in find_events(folder) if (photo := describe(file, folder))]
     labels = [*sorted({photo.label for photo in photos}), FALSE_ALARM, UNCLEAR]

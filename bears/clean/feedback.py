@@ -23,7 +23,10 @@ def find_tables(folder: Path) -> list[Path]:
 
 
 def read_rows(folder: Path) -> dict[str, dict]:
-    """Return the table rows of the photos that wait for review, as a dict by photo path. Raises `DataError`."""
+    """Return a dict from the path of each photo that waits for review to the photo's row in metadata.csv.
+
+    Raises `DataError`.
+    """
     rows = {}
     for table in find_tables(folder):
         try:
@@ -36,7 +39,7 @@ def read_rows(folder: Path) -> dict[str, dict]:
 
 
 def label_of(row):
-    """Return the suggested label of a photo: the visitor's or, if the visitor didn't know, the model's."""
+    """Return the label to suggest: the visitor's answer, or the model's if the visitor didn't know."""
     return row["answer"] if row["visitor"] == NOT_KNOWN else row["visitor"]
 
 

@@ -92,8 +92,6 @@ def describe(photo):
 
 
 def create_routes(review):
-    """Return the routes that page.js uses."""
-
     def state(request):
         return JSONResponse(review.state())
 

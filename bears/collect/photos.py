@@ -35,8 +35,8 @@ def collect(queries, to, per_class=150, web=None, *, search):
     """Download up to `per_class` photos for each of `queries`. Each query gets its own folder in `to`.
 
     `search(query, web)` is a generator like `openverse` in bears/collect/openverse.py. Raises `DataError`, or
-    `DownloadError` if the search fails, or `ExportError` if `to` can't be written to. Photos that were downloaded
-    before the error are kept.
+    `DownloadError` if the search fails, or `ExportError` if `to` can't be written to. After an error, the downloaded
+    photos are kept.
     """
     labels = class_folders(queries)
     check_writable(to)

@@ -43,7 +43,7 @@ class Comparison:
 
     @cached_property
     def differing(self) -> list[int]:
-        """Return the positions of photos that only one model gets wrong, first those that the new model gets wrong."""
+        """Return the positions of photos that only one model gets wrong. The new model's errors come first."""
         wrong = [(bool(a.error), bool(b.error)) for a, b in zip(self.old, self.new)]
         return sorted((i for i, (a, b) in enumerate(wrong) if a != b), key=lambda i: wrong[i][0])
 
@@ -136,8 +136,9 @@ class Model:
 def find_error(label: str, probs: dict[str, float], certainty: str, limits: Limits) -> str:
     """Return the kind of error in an answer about a photo of the class `label`, or "" if the answer is right.
 
-    For a class that the model doesn't have, "none of the classes" and "not sure" are right. For a class that the model
-    has, the likeliest class must be `label`, also in an unsure answer. A group must contain `label`.
+    If the model doesn't have the class `label`, the answers "none of the classes" and "not sure" are right. If the
+    model has the class, "none of the classes" is wrong. Other answers are right if `label` is the likeliest class, or
+    in the group that the answer names.
     """
     if certainty == NONE:
         return FALSE_NO if label in probs else ""

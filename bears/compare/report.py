@@ -39,7 +39,6 @@ def per_thousand(value):
 
 
 def advice(comparison: Comparison) -> str:
-    """Return advice on what to do next."""
     if comparison.verdict == "better":
         return "You can replace the old model with it."
     if comparison.verdict == "worse":

@@ -110,7 +110,6 @@ def is_ours(file, path):
 
 
 def print_step(stage: str) -> None:
-    """Print a line about the current step of a run."""
     print_line(f"· {stage}")
 
 
@@ -265,7 +264,7 @@ def check_split(files: list[Path], train_idx: Iterable[int]) -> None:
 
 @contextmanager
 def explain_lost_photos(files: list[Path]) -> Iterator[None]:
-    """Raise `DataError` instead of an exception in the `with` block if a photo was deleted or changed meanwhile."""
+    """Raise `DataError` if the `with` block fails because one of `files` was deleted or changed during the run."""
     try:
         yield
     except Exception as e:

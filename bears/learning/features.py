@@ -78,7 +78,8 @@ def fast_body(learn):
 def pooled_features(files, learn, body, augment=False, degrade=None):
     """Return the features that `body` computes for each photo, float32 (len(files), n). `body` is from `fast_body`.
 
-    `degrade` is an extra transform for the photos. `augment` applies the random transforms of training.
+    `degrade` is an extra transform, such as `Degrade(0)`. If `augment` is true, apply the random transforms of
+    training.
     """
     batches = learn.dls.test_dl(files, bs=16, num_workers=0)
     if degrade:

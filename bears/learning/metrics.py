@@ -53,7 +53,7 @@ def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]
 def photos_needed(fixed: int, broken: int, photos: int) -> int:
     """Estimate how many test photos are needed to tell which of two models is better.
 
-    The estimate assumes that the error rates stay the same. With the estimated number of photos, four of five
+    The estimate assumes that both models keep their error rates. With the estimated number of photos, four of five
     comparisons find the better model (power 0.8). If both models make equally many errors, the estimate is for a
     difference of `SMALLEST`.
     """

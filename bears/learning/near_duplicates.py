@@ -24,8 +24,8 @@ BITS = np.array([i.bit_count() for i in range(2**16)], np.uint8)  # the number o
 def group_near_duplicates(files: list[Path]) -> np.ndarray:
     """Group near-duplicates, including mirrored ones, by their perceptual hash (pHash, 64 bits).
 
-    Returns an int array of shape (len(files),). Photos with the same number are near-duplicates. Crops are not found,
-    since the hash of a crop differs too much.
+    Returns the number of each photo's group, an int array of shape (len(files),). Crops are not found, since the hash
+    of a crop differs too much.
     """
     with explain_lost_photos(files):
         hashes = list(in_threads(phash_both_ways, files))
