@@ -94,7 +94,7 @@ def works(*command):
 
 
 def call(*command, **kwargs):
-    """Call `subprocess.run` in a new session. Ctrl-C then reaches only this process, which ends the program."""
+    """Run a program with `subprocess.run`, which ends it after Ctrl-C. The program itself gets no Ctrl-C."""
     return subprocess.run(command, start_new_session=True, **kwargs)
 
 

@@ -81,7 +81,7 @@ def command_parser(command: str, description: str) -> argparse.ArgumentParser:
 def add_model(parser: argparse.ArgumentParser, where="this computer", strictness=False) -> None:
     """Add the options --model, --trust-model and, if `strictness` is true, --strictness.
 
-    `where` is the machine that the help of --trust-model warns about, such as `this computer`.
+    `where` names a machine in the help of --trust-model, such as `this computer`.
     """
     helped = "model to use (default: the bears' export.pkl)"
     parser.add_argument("--model", type=export_file, default=MODEL, help=helped)
@@ -95,7 +95,7 @@ def add_model(parser: argparse.ArgumentParser, where="this computer", strictness
 
 
 def add_trust(parser: argparse.ArgumentParser, where="this computer") -> None:
-    """Add the option --trust-model. `where` is the machine that its help warns about, such as `this computer`."""
+    """Add the option --trust-model. `where` names a machine in the option's help, such as `this computer`."""
     helped = f"also open an export that train.py did not make; it can run any code on {where}"
     parser.add_argument("--trust-model", action="store_true", help=helped)
 

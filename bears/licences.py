@@ -94,7 +94,7 @@ def facts():
 
 
 def runtime():
-    """Return the version of ONNX Runtime Web, as bears/offline/runtime.py says. Importing it needs more packages."""
+    """Return the version of ONNX Runtime Web, read from runtime.py as text, which needs no other packages."""
     return re.search(r'^VERSION = "(.+)"', (HOME / "bears/offline/runtime.py").read_text(), re.MULTILINE)[1]
 
 

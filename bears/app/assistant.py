@@ -1,7 +1,7 @@
 """Adapt the app to AI assistants (MCP).
 
 Gradio tells assistants to send the web address of a photo, but this app doesn't open web addresses. So this module
-tells them how to send a photo. This module also puts the verdict first in the answer to an assistant.
+tells assistants how to send a photo. This module also puts the verdict first in the answer to an assistant.
 """
 
 import json

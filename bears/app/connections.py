@@ -1,9 +1,9 @@
 """Limit the number of open connections, and the time in which a client must send a request's headers.
 
-uvicorn limits neither (https://github.com/Kludex/uvicorn/issues/157). Middleware is too late, since it only gets a
-request after all headers have arrived. uvicorn has an option `http` for another protocol, but Gradio's `launch` can't
-set it. So this module replaces uvicorn's default protocol. It uses private names of uvicorn, which
-tests/test_private_names.py checks.
+The server, uvicorn, limits neither (https://github.com/Kludex/uvicorn/issues/157). Middleware is too late, since it
+only gets a request after all headers have arrived. Gradio's `launch` can't set uvicorn's option `http`, which chooses
+another protocol. This module therefore replaces uvicorn's default protocol. The test tests/test_private_names.py checks
+the private names of uvicorn that this module uses.
 """
 
 import contextlib
@@ -62,7 +62,10 @@ class Connection(AutoHTTPProtocol):
         super().connection_lost(exc)
 
     def check(self):
-        """Close the connection if a request's headers are late. If they aren't late yet, check later."""
+        """Close the connection if a request's headers are late.
+
+        If the client still has time to send the headers, call this method again later.
+        """
         waits = self.cycle is None or self.cycle.response_complete
         left = self.waiting_since + HEAD_SECONDS - self.loop.time() if waits else HEAD_SECONDS
         if left <= 0:

@@ -27,7 +27,7 @@ class Counts:
         self.counter, self.written = read(file), time.monotonic()
 
     def note(self, probs, certainty):
-        """Count one answer. `probs` is a dict from class to probability. `certainty` is a kind such as `unsure`."""
+        """Count one answer. `probs` is a dict from class to probability. `certainty` is the kind, such as `unsure`."""
         label = likeliest(probs)
         step = min(STEPS - 1, int(probs[label] * STEPS)) / STEPS
         with self.lock:

@@ -216,7 +216,10 @@ def make_private(folder):
 
 
 def check_labels(classes):
-    """Return the classes as a list. Raises `ExportError` for no classes, or a name that no folder can have."""
+    """Return the classes as a list.
+
+    Raises `ExportError` if there is no class, or if a class can't be the name of a folder.
+    """
     for label in classes:
         if label in ("", ".", "..") or Path(label).name != label or "\\" in label or "\0" in label:
             raise ExportError(
@@ -269,7 +272,7 @@ class Visitors:
         self.times, self.kept, self.lock = {}, {}, threading.Lock()
 
     def may_speak(self, who, session=""):
-        """Return whether a visitor may give feedback now. If the result is True, count one more for this visitor."""
+        """Return whether a visitor may give feedback now, and count the feedback if the visitor may give it."""
         limits = {(who, session): PER_HOUR, (who,): PER_HOUR_OF_A_PROXY, (): ALL_PER_HOUR}
         now = time.monotonic()
         with self.lock:

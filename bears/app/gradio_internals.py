@@ -84,7 +84,7 @@ def parse_uploads_with(parser: type[UploadParser]) -> None:
 
 
 def download_with(download: Callable) -> None:
-    """Replace Gradio's function that downloads photos from web addresses. Gradio has no option to turn it off."""
+    """Replace Gradio's download of photos from web addresses, since Gradio has no option against such downloads."""
     processing_utils.async_ssrf_protected_download = download
 
 

@@ -221,8 +221,8 @@ class Guard:
     def place(self, scope, client, session):
         """Let a call join the queue. Raises `Refused` if the queue is full, or if the client has too many calls in it.
 
-        Many people may share a proxy, so each session behind a proxy may have `MAX_PLACES` calls. Behind a proxy, all
-        calls without a session count as one session, and each open tab raises its limit by one.
+        Many people may share a proxy, so each session behind a proxy may have `MAX_PLACES` unanswered calls. Behind a
+        proxy, all calls without a session count as one session, and each open tab raises its limit by one.
         """
         queue, proxied = queue_of(scope["app"].get_blocks()), is_proxy(scope["client"])
         if len(queue) >= queue.max_size:
@@ -318,7 +318,10 @@ def check_names(scope, path):
 
 
 def check_question(body):
-    """Return the JSON object in `body` as a dict. Reject a body that isn't a JSON object, or has too long names."""
+    """Return the JSON object in `body` as a dict.
+
+    Reject a body that isn't a JSON object, and names of sessions and events that are too long.
+    """
     try:
         question = orjson.loads(body)
         orjson.dumps(question)  # raises an error if it is nested too deeply for Python

@@ -114,7 +114,10 @@ def in_fractions(box: tuple, size: tuple) -> list[float]:
 
 
 class Started:
-    """Start the model's process, and call the methods of its `Predictor`. Raises `ExportError` if it can't start."""
+    """Start the model's process, and call the methods of its `Predictor`.
+
+    Raises `ExportError` if the process can't start.
+    """
 
     def __init__(self, file, trust, strictness):
         if not file.is_file():

@@ -1,8 +1,8 @@
 """Accept photos only as uploads, and delete them after an hour.
 
-Otherwise, callers of the API could make the app open any image on this machine, a long `data:` address, or a web
-address. AI assistants (MCP) may send `data:` addresses, since Gradio saves these as uploads. The module
-bears/model/photo.py limits the number of pixels.
+If the app accepted other inputs, a caller of the API could make it open any image on this machine, a long `data:`
+address, or a web address. AI assistants (MCP) may send `data:` addresses, since Gradio saves these as uploads. The
+module bears/model/photo.py limits the number of pixels.
 """
 
 import contextlib
@@ -35,7 +35,8 @@ NO_PHOTO = f"This file is not a photo that can be opened here. {HINT}"
 class Store:
     """Limit the size of the folder where Gradio keeps photos and heatmaps, and delete old files from it.
 
-    `listed` are sets to which Gradio adds the path of each file. `sweep` removes the paths of deleted files from them.
+    `listed` are sets to which Gradio adds the path of each file. `sweep` removes the paths of deleted files from these
+    sets.
     """
 
     def __init__(self, folder, listed=()):
@@ -60,7 +61,7 @@ class Store:
     def sweep(self):
         """Delete files older than an hour.
 
-        While more than half of the space is used, also delete the oldest file. Keep files from the last minute.
+        While more than half of the space is used, also delete the oldest file, unless it is less than a minute old.
         """
         files, now = self.files(), time.time()
         held = sum(max(LEAST, stat.st_size) for _, stat in files) + self.others()
@@ -146,7 +147,7 @@ def received(photo: dict) -> str:
 
 
 def only_uploads(component: gr.Image) -> gr.Image:
-    """Make the API's documentation show an upload as the input. Without this change, it shows a web address."""
+    """Make the API's documentation show an upload as the input, not the web address that Gradio shows."""
     info = {**component.api_info(), "additional_description": "A file with a photo; web addresses are not opened."}
     component.api_info = lambda: info
     component.example_payload = lambda: {"path": "photo.jpg", "meta": {"_type": "gradio.FileData"}}
@@ -156,8 +157,8 @@ def only_uploads(component: gr.Image) -> gr.Image:
 async def refuse_links(url, cache_dir):
     """Replace Gradio's download of photos from web addresses, and raise `gr.Error` instead.
 
-    MCP clients send the web address of a photo that they have uploaded to this server. In this case, return the path of
-    the uploaded photo.
+    Return the path if `url` is the address of a photo that was uploaded to this server. MCP clients send photos this
+    way.
     """
     _, route, path = url.partition("/gradio_api/file=")
     if route:

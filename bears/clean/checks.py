@@ -90,7 +90,7 @@ CHECKS = {
 
 
 def find_near_duplicates(features: torch.Tensor, quality: np.ndarray) -> dict[int, int]:
-    """Find photos that have a better near-duplicate. Return a dict from each photo to the better one.
+    """Return a dict from each photo that has a better near-duplicate to this near-duplicate.
 
     Photos are given as positions in `features`, which is (photos, n). The better of two photos is the one with the
     higher `quality`, (photos,). Two photos are near-duplicates if they are much closer to each other than photos

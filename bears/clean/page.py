@@ -1,7 +1,7 @@
 """Serve the review page. The browser gets a list of photos, requests each photo, and sends your decisions.
 
-page.js shows each decision before it is saved, so you needn't wait between two keys. It sends the photo's name with
-each decision, so that a decision is never saved for another photo.
+The script page.js shows each decision before it is saved, so you needn't wait between two keys. The script sends the
+photo's name with each decision, so that a decision is never saved for another photo.
 """
 
 from pathlib import Path
@@ -36,8 +36,8 @@ STEPS = TypeAdapter(list[Step])
 class Review:
     """Hold the photos to review, in the order of `rank_folder`. Skip photos that already have a decision.
 
-    While the photos are being scored, `ranking` is None. `read` has two numbers: the photos read so far, and all
-    photos. `train_command` is the command to show when all photos are reviewed.
+    While the photos are being scored, `ranking` is None. `read` has two numbers: how many photos were read so far, and
+    how many there are. `train_command` is the command to show when all photos are reviewed.
     """
 
     def __init__(self, decisions, ranking=None, train_command=""):

@@ -151,7 +151,7 @@ def read_excluded(file: Path) -> dict[str, str]:
 
 
 def read_column(file: Path, column: str) -> dict[str, str]:
-    """Read a CSV file into a dict from the values of the column `file` to those of another column.
+    """Read a CSV file. Return a dict from each row's `file` to the row's value in the column `column`.
 
     In the values of `file`, `\\` becomes `/`, since tables from Windows have backslashes. Raises `DataError`.
     """

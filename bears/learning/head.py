@@ -28,8 +28,8 @@ class HeadLearner(Learner):
 def head_learner(features: Features, split: Split, seed: int, quiet=False) -> Learner:
     """Return a Learner with an untrained linear head for `features`. `split` is (train_idx, valid_idx).
 
-    The Learner trains on the features of photos, degraded copies and random versions. For validation, it uses one
-    square of each photo: the square that the app would choose. With `quiet`, fastai prints nothing during training.
+    The Learner trains on the features of photos, degraded copies and random versions. Validation uses one square of
+    each photo: the square that the app would choose. With `quiet`, fastai prints nothing during training.
     """
     set_seed(seed)
     versions, targets = (features.photos, *features.copies, *features.augmented), features.targets

@@ -1,7 +1,7 @@
 """Create the network: fastai's `vision_learner` with a frozen ImageNet body.
 
-A few hundred photos are too few to retrain the whole network. With `fine_tune`, the body forgets much of what it
-learned from ImageNet, mainly because batch norm changes its statistics. Therefore, only the head is trained by default.
+A few hundred photos are too few to retrain the whole network, so only the head is trained by default. With `fine_tune`,
+the body forgets much of what it learned from ImageNet, mainly because batch norm changes its statistics.
 """
 
 import sys

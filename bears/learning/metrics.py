@@ -14,7 +14,7 @@ def count_errors(logits: torch.Tensor, targets: torch.Tensor) -> tuple[int, int]
 
 
 def error_summary(errors: int, photos: int) -> dict:
-    """Return a dict with both numbers, the error rate (0 to 1), and the rate's 95% interval (Wilson 1927)."""
+    """Return a dict with `errors`, `photos`, `error_rate` (0 to 1) and the rate's `interval_95` (Wilson 1927)."""
     interval = binomtest(errors, photos).proportion_ci(method="wilson")
     return {
         "errors": errors,
@@ -40,8 +40,8 @@ def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]
 
     `fixed` is the number of photos that only the old model gets wrong. `broken` is the number that only the new model
     gets wrong, and `photos` the number of all photos. The interval combines exact intervals (Clopper and Pearson 1934)
-    of two shares: the photos that only one model gets wrong, and the new model's errors among them. It excludes 0 only
-    if McNemar's exact test is significant, so it is valid even for few photos.
+    of two shares: the photos that only one model gets wrong, and the new model's errors among them. The interval
+    excludes 0 only if McNemar's exact test is significant, so it is valid even for few photos.
     """
     differ = fixed + broken
     share = binomtest(differ, photos).proportion_ci(method="exact")

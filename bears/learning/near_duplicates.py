@@ -42,7 +42,7 @@ def phash_both_ways(file):
 
 
 def list_near_duplicates(files: list[Path], groups: list[int]) -> list[list[str]]:
-    """Return the names (`class/name`) in each group of two or more near-duplicates, for the report."""
+    """Return the names (`class/name`) in each group of two or more near-duplicates, for the training's report."""
     members = {}
     for file, group in zip(files, groups):
         members.setdefault(group, []).append(f"{file.parent.name}/{file.name}")
@@ -105,7 +105,7 @@ def connect(upright: np.ndarray, mirrored: np.ndarray, radius: int) -> np.ndarra
     """Return the number of each photo's group, an int array of shape (n,). Neighbours are always in one group.
 
     Two photos are neighbours if their hashes differ in at most `radius` bits, with or without mirroring one of them.
-    The search for neighbours skips photos that already have a group, so large groups don't take long, either.
+    The search for neighbours skips photos that already have a group, so even large groups are found quickly.
     """
     groups, numbers = np.empty(len(upright), int), count()
     ungrouped = Ungrouped(upright, mirrored, radius)
