@@ -106,7 +106,7 @@ def train_lesson(files, groups, args):
 
 
 def train_default(files, groups, args):
-    """Test each fold with a head trained on the other folds. Then train the head to export on all photos."""
+    """Test each fold with a head trained on the other folds. The result's Learner gets a head trained on all photos."""
     folds = split_into_folds(files, groups, args)
     dls = get_dls(files, IndexSplitter(folds[0][1]), item_tfms=Resize(input_size(args.arch)), bs=16)
     # LINEAR_HEAD: fastai's options for a head of average pooling and one linear layer.

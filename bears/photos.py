@@ -47,7 +47,7 @@ def list_names(folder: Path, tell: Callable[[str], None] | None = None) -> list[
 
 
 def find(folder: Path, system: list[Path]) -> Iterator[str]:
-    """Yield the photos in a folder and its subfolders. Skip `SYSTEM_FOLDERS`, but list their paths in `system`."""
+    """Yield the photos in a folder and its subfolders. Skip `SYSTEM_FOLDERS`, but add their paths to `system`."""
     folders, links, searched = [folder], [], set()
     while folders or links:  # follow links last, so that a photo is listed by its real path if possible
         place = folders.pop() if folders else links.pop(0)

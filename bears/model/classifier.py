@@ -80,8 +80,8 @@ class Classifier:
         `probs` is a dict from class to probability. `certainty` is the kind of answer, as in bears/model/answers.py.
         `map` is the activation map of the top class, (h, w), or None if the head is not linear. `square` is the part of
         the image that was classified: left, top, right, bottom in pixels. `animal` is the box of the detected animal in
-        `square`, or None if the answer is not about a detected animal. If several animals were detected, `all` has a
-        tuple (box, probs, certainty) for each one of a known class, starting with `animal`. Otherwise, `all` is empty.
+        `square`, or None if the answer is not about a detected animal. If several detected animals belong to a class,
+        `all` has a tuple (box, probs, certainty) for each of them, starting with `animal`. Otherwise, `all` is empty.
         """
         torch.set_num_threads(self.threads)
         return [

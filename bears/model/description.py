@@ -1,6 +1,6 @@
 """Describe an export in JSON, so that `open_export` can build the Learner without running a pickle.
 
-A pickle is a program, and no filter makes it safe. So an export, the zip file that `torch.save` writes, also contains a
+A pickle is a program, and no filter makes it safe. An export, the zip file that `torch.save` writes, also contains a
 JSON record. The JSON has the classes, and the names of the backbone, layers and transforms in torch, torchvision, timm
 and fastai. For each tensor, the JSON names the record of the zip file with the tensor's bytes. The class `Description`
 says what the JSON may contain.
@@ -143,7 +143,7 @@ def all_different(names: list[str]) -> list[str]:
 class Description(Strict):
     """Hold the checked description of an export.
 
-    It has no temperature, since the calibration has divided the head's weights by the temperature.
+    A description has no temperature, since the calibration has divided the head's weights by it.
     """
 
     format: Literal[1]
@@ -158,7 +158,7 @@ class Description(Strict):
 
     @model_validator(mode="after")
     def check_answers(self) -> "Description":
-        """Reject invalid groups and probabilities in the dict `ood`, whose keys `ood.certainty` explains."""
+        """Reject groups that share a class or have an unknown one, and probabilities that aren't between 0 and 1."""
         fitted: dict[str, Any] = dict(self.ood or {})
         groups = fitted.pop("groups", [])
         assert isinstance(groups, list) and list not in map(type, fitted.values()), "only groups are lists"

@@ -25,7 +25,10 @@ def activation_map(fmap: "Tensor", linear: "nn.Linear", label: "int | Tensor") -
 
 
 def find_peak(cam: np.ndarray, box: tuple) -> tuple[float, float]:
-    """Return x and y of the middle of the brightest cell of `cam`, in pixels. `box` is the square that `cam` covers."""
+    """Return the middle (x, y) of the brightest cell of `cam`, in pixels of the photo.
+
+    `box` is the square that `cam` covers.
+    """
     row, column = np.unravel_index(cam.argmax(), cam.shape)
     left, top, right, bottom = box
     x, y = (column + 0.5) / cam.shape[1], (row + 0.5) / cam.shape[0]
@@ -41,7 +44,7 @@ def is_inside(place: tuple[float, float], box: Sequence[float], margin: float = 
 def draw_heatmap(
     photo: Image.Image, cam: np.ndarray | None, box: tuple, animal: tuple | None = None
 ) -> Image.Image | None:
-    """Return a copy of an RGB photo with the activation map `cam` over its square `box`, or None if `cam` is None.
+    """Return a copy of an RGB photo with the activation map `cam` over the square `box`, or None if `cam` is None.
 
     Brighter areas counted more. If the box `animal` is given, outline it. Otherwise, outline the square.
     """
@@ -67,7 +70,7 @@ def outline(photo: Image.Image, box: tuple) -> Image.Image:
 
 
 def palette(colours: list[str]) -> np.ndarray:
-    """Return a palette for `Image.putpalette`: 256 colours that are interpolated between `colours`, uint8 (256, 3)."""
+    """Return 256 colours for `Image.putpalette`, interpolated between `colours`, as uint8 (256, 3)."""
     stops = np.array([ImageColor.getrgb(c) for c in colours])
     at = np.linspace(0, len(colours) - 1, 256)
     return np.stack([np.interp(at, range(len(colours)), channel) for channel in stops.T], axis=1).astype(np.uint8)

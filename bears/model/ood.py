@@ -3,13 +3,13 @@
 Softmax can't tell that a photo shows no class, since its outputs always add up to 1. So each photo gets a score, the
 product of two factors. The first factor is the mean cosine similarity to the five most similar training photos (Sun et
 al. 2022, https://arxiv.org/abs/2204.06507). The second factor is the probability that ImageNet's classifier recognises
-a category of the training photos, such as a kind of bear. Without the second factor, a panda would count as a bear.
+a category of the training photos, such as a kind of bear. Without ImageNet's classifier, a panda would count as a bear.
 
-Photos from the web are sharp and well lit. A threshold fitted to web photos alone would reject photos taken at night.
-So train.py also uses degraded copies of the photos (bears/learning/degrade.py). A new photo is compared with a gallery:
-half training photos, half degraded copies. The thresholds are quantiles of the copies' scores (split conformal
-prediction, Vovk et al. 2005). For example, the 6% quantile rejects about 6% of photos as bad as these copies, and fewer
-good photos.
+Photos from the web are sharp and well lit. A threshold fitted to web photos alone would reject photos taken at night,
+so train.py also uses degraded copies of the photos (bears/learning/degrade.py). A new photo is compared with a gallery:
+half training photos, half degraded copies. The thresholds are quantiles of the degraded copies' scores (split conformal
+prediction, Vovk et al. 2005). For example, the 6% quantile rejects about 6% of photos as bad as these copies,
+and a smaller share of good photos.
 """
 
 from collections.abc import Iterator, Sequence
@@ -90,8 +90,9 @@ def own_and_rivals(
     """Return the weights of ImageNet's classifier for two sets of categories, named "own" and "rivals".
 
     Own categories are those that the classifier often predicts for the training photos. Rivals are the categories that
-    are most similar to them. The dict is empty if there are no own categories, or if too many training photos look like
-    a rival. That happens to a class `dog` with few photos: breeds that are not in the photos become rivals.
+    are most similar to the own categories. The dict is empty if there are no own categories, or if too many training
+    photos look like a rival. For example, if photos of a class `dog` don't show all breeds, the missing breeds become
+    rivals.
     """
     guesses = (features @ weight.T + bias).argmax(dim=1).numpy()
     own = {c for label in set(labels) for c in frequent_categories(guesses[labels == label], groups[labels == label])}
@@ -140,8 +141,8 @@ def certainty(fitted: dict | None, probs: Sequence[float], score: float | None) 
     """Return `NONE`, `UNSURE`, `GROUP` (one of several similar classes) or `SURE` as the kind of answer for a photo.
 
     `probs` has the probability of each class. `score` is the result of the function `score`, or None for a model
-    without a gallery. `fitted` is the dict that `fit` returned, or None. It may have two more keys: `likely`, the
-    probability that a sure answer needs, and `groups`, a list of lists of class numbers.
+    without a gallery. `fitted` is the dict that `fit` returned, or None. The optional key `fitted["likely"]` is the
+    lowest probability of a sure answer. The optional key `fitted["groups"]` has a list of class numbers for each group.
 
     The same rule in JavaScript is in bears/web/offline/squares.js. tests/answers.json has the test cases.
     """
@@ -181,7 +182,7 @@ def may_show_none(fitted: dict, score: Any) -> Any:
 
 
 def own_share(fitted: dict, features: Tensor) -> Tensor:
-    """Return the probability (photos,) of all own categories together, against the rivals (`own_and_rivals`).
+    """Return the probability (photos,) of all own categories, as opposed to the rivals (see `own_and_rivals`).
 
     If there are no own categories, the probability is 1.
     """

@@ -151,7 +151,7 @@ def one_thread() -> Iterator[None]:
 
 
 def keep_memory() -> None:
-    """Let glibc keep freed memory for the next batch. Otherwise, allocating memory takes 10% of the time."""
+    """Let glibc keep freed memory for the next batch, since allocating memory takes 10% of the time."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc and hasattr(libc, "mallopt"):
         gc.collect()

@@ -1,10 +1,10 @@
 """Open photos safely. The app, training and all commands open every photo with this module.
 
-Gradio's image component and `PIL.Image.open` show some photos sideways or too bright. A small file can make them use
-gigabytes of memory. So only this module opens uploaded files. Gradio only gets photos that this module has decoded.
+Gradio's image component and `PIL.Image.open` show some photos sideways or too bright, and may take gigabytes of memory
+for a small file. Only this module opens uploaded files, and Gradio only gets photos that this module has decoded.
 
-Most bad files are rejected before they are decoded. The app decodes all other files in worker processes, which it can
-stop at any time (bears/app/decode_workers.py).
+Most bad files are rejected before they are decoded. The app decodes photos in worker processes, which it can stop at
+any time (bears/app/decode_workers.py).
 """
 
 import base64
@@ -115,7 +115,7 @@ def open_file(file: Path | BinaryIO) -> Any:
 
 
 def check_tables(fp: BinaryIO) -> BinaryIO:
-    """Return `fp`, or a copy of a PNG by `plain_png`. Raises `PhotoError` for metadata that Pillow reads too slowly."""
+    """Return `fp`, or for a PNG the result of `plain_png`. Raises `PhotoError` for too much metadata."""
     fp.seek(0)
     head = fp.read(16)
     if head.startswith(PNG_SIGNATURE):
@@ -133,9 +133,10 @@ def check_tables(fp: BinaryIO) -> BinaryIO:
 
 
 def plain_png(fp: BinaryIO) -> BinaryIO:
-    """Return a PNG without those optional chunks that are damaged or don't change how the photo looks.
+    """Return a PNG without optional chunks, except intact ones that change how the photo looks.
 
-    Such chunks make Pillow reject some photos, for example because of a large colour profile or a wrong checksum.
+    Pillow rejects some photos because of an optional chunk, such as a large colour profile or one with a wrong
+    checksum.
     """
     fp.seek(0)
     data, at, plain = memoryview(fp.read()), len(PNG_SIGNATURE), io.BytesIO()
@@ -207,7 +208,7 @@ def is_large(im: Image.Image, fp: BinaryIO) -> bool:
 
 
 def is_decoded_in_rows(im: Any, fp: BinaryIO) -> bool:
-    """Return whether a JPEG has all its colours in one scan. Other JPEGs are decoded at full size in memory.
+    """Return whether a JPEG has all its colours in one scan. A JPEG with several scans takes memory for all pixels.
 
     Raises `PhotoError` if the JPEG has too many scans.
     """
@@ -251,7 +252,8 @@ def orientation(im: Image.Image) -> int | None:
 def to_rgb(im: Image.Image) -> Image.Image:
     """Convert an image of any mode to RGB, as photo viewers show it.
 
-    Transparent areas become white. 16-bit values are scaled to 8 bits. Pillow's own conversion would clip them at 255.
+    Transparent areas become white. 16-bit values are scaled to 8 bits, since Pillow's own conversion would clip them at
+    255.
     """
     if im.mode in ("I", "F") or im.mode.startswith("I;16"):
         im = Image.fromarray(to_8_bits(np.asarray(im)))

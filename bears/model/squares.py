@@ -222,7 +222,7 @@ class WholePhotos:
         return answers
 
     def that_show_a_class(self, first: Answer, others: list[Answer]) -> list[Answer]:
-        """Return the answers in `others` that name a class. If `first` names none, return an empty list."""
+        """Return the answers in `others` that name a class. If `first` names no class, return an empty list."""
         show = [answer for answer in others if not ood.shows_none(self.fitted, answer.score)]
         return [] if ood.shows_none(self.fitted, first.score) else show
 

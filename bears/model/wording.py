@@ -78,7 +78,7 @@ def cannot_tell(group: Sequence[str], facts: dict) -> str:
 
 
 def group_name(group: Sequence[str], facts: dict) -> str:
-    """Return a group's name in export.json, such as `bear`. A group without a name is called `black or grizzly`."""
+    """Return a group's name in export.json, such as `bear`, or join its classes to `black or grizzly`."""
     names = facts.get("groups", {}).items()
     return next((name for name, labels in names if set(labels) == set(group)), either(group))
 
@@ -94,7 +94,7 @@ def shown_probs(probs: dict[str, float], certainty: str, limits: Limits) -> dict
 
 
 def frame_answer(probs: dict[str, float], certainty: str, facts: dict, limits: Limits) -> dict:
-    """Return the answer about a camera frame, a dict for the browser. `group` has the classes of a `GROUP` answer."""
+    """Return the answer about a camera frame as a dict for the browser. `group` has the classes of a `GROUP` answer."""
     verdict, group = headline(probs, certainty, facts, limits), find_group(probs, certainty, limits.groups)
     return {"probs": probs, "certainty": certainty, "verdict": verdict, "group": group, "earned": limits.earned}
 
@@ -115,7 +115,7 @@ def log_line(verdict: str, start: float) -> str:
 def none_of(labels: Sequence[str]) -> str:
     """Return the verdict for a photo that shows none of the classes, such as `No disc or square here`.
 
-    If there are many classes, the verdict is `None of them`.
+    For more than `MANY` classes, the verdict is `None of them`.
     """
     return "None of them" if len(labels) > MANY else f"No {either(labels)} here"
 
@@ -187,8 +187,8 @@ def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
 def find_examples(model: Path, facts: dict) -> list[Path]:
     """Return the photos in `examples/` next to the export that are named after a class or `none`, as sorted Paths.
 
-    If `examples/` has a README.md, the photos that it lists are examples of the shipped model. Leave them out if the
-    export lacks one of their classes.
+    If `examples/` has a README.md, the photos that it lists are examples of the shipped model. Leave out the listed
+    photos if the export lacks one of their classes.
     """
     folder, classes = model.parent / "examples", set(facts.get("classes", ()))
     listed = listed_examples(folder)

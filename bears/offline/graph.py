@@ -28,7 +28,7 @@ FAMILIES = ["tf_efficientnet_lite*", "resnet*", "mobilenetv3*"]
 class AllSquares(nn.Module):
     """Classify each square of a picture, uint8 (1, height, width, 3).
 
-    Returns a dict. Its key `probs` has the probabilities (squares, classes). Squares are sorted row by row, and start
+    Returns a dict. The key `probs` has the probabilities (squares, classes). Squares are sorted row by row, and start
     one cell of the feature map apart. If the Learner can reject photos, the key `score` has the scores (squares,). If
     the Learner's head is linear, the key `cams` has the activation maps of all classes (classes, h, w).
     """
@@ -69,8 +69,8 @@ def use_same_padding(module: nn.Module) -> None:
 class SameConv(nn.Conv2d):
     """Convolve with TensorFlow's "same" padding (odd kernels, stride 2), without copying the pixels where possible.
 
-    For a side of even length, TensorFlow adds one more pixel at the end than at the start. This layer gives the same
-    result with equal padding, since its kernel has an additional first row and column of zeros. For a side of odd
+    For a side of even length, TensorFlow adds one more pixel at the end than at the start. This layer pads both ends
+    equally. The result is the same, since its kernel has an additional first row and column of zeros. For a side of odd
     length, TensorFlow pads both ends equally, so the layer has to copy the pixels and add one at the start.
     """
 

@@ -81,7 +81,7 @@ def halves(photo):
 
 
 def compare(model, graph, photo):
-    """Return whether the app's model and the graph agree, and the largest difference of a class's probability."""
+    """Return whether the model and the ONNX graph agree, and the largest difference between their probabilities."""
     [(probs, certainty, *_)], [answer] = model.ask([photo]), graph.ask([photo])
     theirs, ours = np.array(list(probs.values())), answer.probs.numpy()
     same = model.certainty(answer) == certainty and (certainty in (NONE, GROUP) or theirs.argmax() == ours.argmax())

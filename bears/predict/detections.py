@@ -149,7 +149,7 @@ def as_image(name, found):
 
 
 def cut_out(file, boxes, are_gone):
-    """Return an iterator with a crop for each box, with a shorter side of at least `SIDE` pixels if possible."""
+    """Return an iterator of crops, one per box. If possible, a crop's shorter side has at least `SIDE` pixels."""
     smallest = max(0.001, min(max(box[2:]) for box in boxes))
     photo = open_or_stop(file, math.ceil(SIDE / smallest), are_gone)
     pictures = (shrink(photo.crop(around(box, photo.size)), SIDE) for box in boxes)

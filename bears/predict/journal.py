@@ -1,8 +1,8 @@
 """Save results next to the output file during a run, so that you can continue an interrupted run.
 
-Each process of each run writes its own file, such as `predictions.csv.1.part`. The first line of such a file describes
-the run. The other lines have one result each, in JSON, which begins with the photo's key. Lines are sorted by key, so
-that merging the files needs little memory.
+Each process of each run writes its own file, such as `predictions.csv.1.part`. The first line of a `.part` file
+describes the run. Each further line is one result in JSON, a list that begins with the photo's key. Lines are sorted by
+key, so that merging the files needs little memory.
 """
 
 import heapq
@@ -20,7 +20,7 @@ KEPT = "Finished photos are kept; run the same command again to continue."
 
 
 class Journal:
-    """Save the rows for the output file `to`. A row is a list that begins with its key.
+    """Save the rows of the output file `to` during a run. A row is a list that begins with its key.
 
     `about` describes the run. Raises `PredictError` if saved rows are from a run with another description.
     """

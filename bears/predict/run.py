@@ -44,7 +44,7 @@ def batches(pictures):
 def ask_all(keys, total, task, model, file, journal):
     """Classify the photo of each key, and add its row to the journal.
 
-    `total` is the number of keys of all processes. `file` is the export of `model`.
+    `total` is the number of keys of all processes. `file` is the export.pkl of `model`.
     """
     facts, progress = read_facts(file), Progress(total, task.unit)
     with journal.appending() as append:

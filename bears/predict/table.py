@@ -52,7 +52,7 @@ class Photos:
 
 
 def complete(row, classes):
-    """Return the cells of a row. A `row` of two values has a photo's name, and why the photo couldn't be opened."""
+    """Return the cells of a row. A `row` of two values is a photo's name and the reason why it can't be opened."""
     name, *rest = row
     return [*row, ""] if len(row) > 2 else [name, "", "error", *[""] * classes, *rest]
 
@@ -60,8 +60,8 @@ def complete(row, classes):
 def open_or_stop(photo: Path, side: int, are_gone: Callable[[], bool]) -> Image.Image:
     """Open a photo with `open_photo`. Raises `PredictError` if the photo is gone and `are_gone()` returns true.
 
-    `are_gone()` says whether all other photos are gone, too. So removing a memory card stops the run, instead of adding
-    an error for each photo on the card.
+    `are_gone()` returns whether all other photos are gone, too. If a memory card is removed, the run stops, instead of
+    adding an error for each photo on the card.
     """
     try:
         if not os.path.isfile(photo):  # gone, or a pipe, which may be endless

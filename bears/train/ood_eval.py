@@ -41,7 +41,7 @@ def fit_ood(learn: Learner, features: Features, groups: np.ndarray, args: Namesp
 
 
 def evaluate_ood(result: Result, files: list[Path], scores: np.ndarray, args: Namespace) -> Result:
-    """Add to a result which photos of the classes are rejected, and which negatives are mistaken for a class.
+    """Add to `result` which photos of the classes are rejected, and which negatives are mistaken for a class.
 
     `scores` are the scores of `files`, from `fit_ood`.
     """

@@ -194,9 +194,9 @@ def write(
 
 
 def headline(estimate: dict, which: str) -> str:
-    """Return the headline for an `error_summary`, such as `Expect 1.5% errors on photos like yours`.
+    """Return the headline for an `error_summary`.
 
-    In this example, `which` is `like yours`.
+    For example, the `which` of `Expect 1.5% errors on photos like yours` is `like yours`.
     """
     if too_uncertain(estimate):
         return "Too few photos to estimate the error rate"

@@ -222,7 +222,7 @@ def which(labels, classes):
 
 
 def not_yet(minute):
-    """Return a function that tells, for each frame, whether to continue the watch.
+    """Return a function that says at each frame whether to continue the watch.
 
     The watch ends at the time of day `minute` (minutes since midnight), or never if `minute` is None.
     """

@@ -54,10 +54,10 @@ class Alarm:
         self.medians = {}  # of each track in the latest step
 
     def step(self, seconds: float, scores: Sequence[tuple] = (), took: float = 0) -> list[dict]:
-        """Add scores, as pairs (track, score), at the time `seconds`. Return the events that they cause.
+        """Add scores, as pairs (track, score), at the time `seconds`. Return the new events.
 
         `took` is how many seconds the model needed for each score. An event is a dict with the keys `event` ("alarm",
-        or "end" for the end of a visit) and `seconds`. For an alarm, the dict also has the keys `track` and `median`.
+        or "end" for the end of a visit) and `seconds`. The dict of an alarm also has the keys `track` and `median`.
         """
         if seconds < self.now:
             self.tracks.clear()
@@ -80,7 +80,7 @@ class Alarm:
     def median_of(self, track, score):
         """Add a score to a track. Return the median of the track's latest scores, or 0 if there are too few.
 
-        If the model is slow, `few` scores are enough. Then the lowest score is returned instead of a median.
+        With a slow model, `few` scores are enough, and the lowest of them is returned.
         """
         history = self.tracks.setdefault(track, deque(maxlen=self.rule.latest))
         history.append((self.now, score))

@@ -21,8 +21,8 @@ DEFAULT = Rule()
 class Frame(NamedTuple):
     """Hold a frame's picture and its time.
 
-    `picture` is uint8 (h, w, 3), and its channels are blue, green and red, as in OpenCV. It is None if no picture has
-    arrived, or if `watch --hours` excludes this time.
+    `picture` is uint8 (h, w, 3), and its channels are blue, green and red, as in OpenCV. `picture` is None if no
+    picture has arrived, or if `watch --hours` excludes this time.
     """
 
     seconds: float
@@ -139,7 +139,7 @@ class Watcher:
 
 
 def cut(box, size):
-    """Return a square around a box: left, top, right, bottom. A square that is partly outside is moved into the frame.
+    """Return a square around a box: left, top, right, bottom. A square that leaves the frame is moved inside.
 
     `box` is x, y, width and height. `size` is the frame's width and height.
     """

@@ -216,7 +216,7 @@ class Folder:
 
 
 class Photo:
-    """Watch the file of one photo. The file may still grow, and some cameras overwrite it with each photo."""
+    """Watch the file of one photo. The file may still grow, and some cameras overwrite one file with each new photo."""
 
     def __init__(self, file, done=False):
         self.file, self.done, self.state, self.since = file, False, None, time.monotonic()

@@ -118,7 +118,7 @@ class Webhook:
             self.events.task_done()
 
     def post(self, event):
-        """Send an event. Return None, or why that failed. Don't read the response's body, which may be endless."""
+        """Send an event. Return None or the reason of a failure. Don't read the response's body: it may be endless."""
         try:
             with self.session.post(self.url, json=event, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
                 return None if 200 <= answer.status_code < 300 else f"status {answer.status_code}"
@@ -139,7 +139,7 @@ class Webhook:
 
 
 def play_alarm():
-    """Ring the terminal's bell. Also play two tones three times, if the system has a program that plays sound files."""
+    """Ring the terminal's bell, and play two tones three times if the system has a program that plays sound files."""
     print("\a", end="", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "alarm.wav"

@@ -1,9 +1,9 @@
 """Read a film, a camera or a stream for `watch`, in a process `python -m bears.watch.read_frames`.
 
 The first line on stdin is JSON and says what to read. Each further byte on stdin requests one frame. The first line on
-stdout is JSON and says whether the source could be opened, and how large its frames are. Then each frame follows as a
-`HEAD` and its pixels. Damaged or hostile video can crash this process, hang it or use up its memory. After a crash,
-`watch` starts a new process for a camera or a stream.
+stdout is JSON and says whether the source could be opened, and how large its frames are. On stdout, each frame is a
+`HEAD` followed by the frame's pixels. Damaged or hostile video can crash this process, hang it or use up its memory.
+After a crash, `watch` starts a new process for a camera or a stream.
 """
 
 import faulthandler
@@ -34,7 +34,7 @@ TICK = 1  # seconds; the longest time that a frame of an HLS stream waits for it
 
 
 def is_usable(width, height):
-    """Return whether `watch` can use frames of this size. They may be too small, too large, or too long and thin."""
+    """Return False for frames that are too small, too large, or too long and thin for `watch`."""
     small, large = sorted((width, height))
     return small >= MIN_SIDE and large <= MAX_RATIO * small and small * large <= MAX_MEGAPIXELS * 10**6
 
@@ -83,7 +83,7 @@ def film(capture, every, wanted):
 
 
 def live(capture, source, wanted):
-    """Yield the newest frame on request. Receive all frames, so that old ones don't queue up."""
+    """Yield the newest frame whenever `wanted` is set. Receive all frames, so that old ones don't queue up."""
     # FFmpeg must decode every frame, since most depend on earlier ones. JPEGs don't depend on each other, so only
     # requested ones are decoded.
     is_stream = isinstance(source, str) and not source.startswith("/dev/")
@@ -110,8 +110,8 @@ class Pieces:
     def early(self, seconds):
         """Return how many seconds a new frame must wait for its turn. `seconds` is the frame's time in the stream.
 
-        The result is 0 for all frames of the first piece, since they were filmed before `watch` connected. It is also 0
-        for the first frame of a piece that comes late.
+        The result is 0 for all frames of the first piece, since they were filmed before `watch` connected. The result
+        is also 0 for the first frame of a piece that comes late.
         """
         now = time.monotonic()
         early = max(0, self.begin + seconds - now)

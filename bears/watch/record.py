@@ -62,7 +62,7 @@ class Record:
     def remember(self, seconds, look):
         """Return an entry about a pass for the file of scores. Remember the entry for the event.json of a later alarm.
 
-        If the pass's score is above 0, remember its crop, too.
+        If the score of the pass is above 0, also remember the crop.
         """
         entry = {"seconds": round(seconds, 3), "time": now(), "track": look.track, "score": round(look.score, 4)}
         entry |= {"certainty": look.certainty, "probs": {k: round(p, 4) for k, p in look.probs.items()}}
@@ -187,7 +187,7 @@ def delete(path):
 
 
 def delete_old(part):
-    """Delete an unfinished file or folder if it is older than `STALE` seconds, so that no watch is still writing it."""
+    """Delete an unfinished file or folder that is older than `STALE` seconds. No watch can still be writing it."""
     with suppress(OSError):
         if time.time() - part.stat().st_mtime > STALE:
             delete(part)

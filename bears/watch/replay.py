@@ -17,7 +17,7 @@ NEAREST = 5  # how many tracks with the highest medians are printed
 def replay(folder, labels=None, threshold=None):
     """Print the rule's decisions for each watch in a folder.
 
-    `labels` are the classes that raise an alarm. The recorded watch's own settings are the default.
+    `labels` are the classes that raise an alarm. The default settings are those of the recorded watch.
     """
     told = None
     for entry in read(folder):
@@ -115,7 +115,7 @@ class Replay:
         print_line(f"{about['source']}, since {about['time']}: alarm for {' or '.join(labels)}, threshold {threshold}")
 
     def add(self, look):
-        """Add a pass. If it is over a new frame, first apply the rule to the passes over the previous frame."""
+        """Add a pass. When a new frame begins, apply the rule to the passes over the previous frame."""
         if self.classes - set(look["probs"]):
             raise WatchError(f"The record of {look['time']} has other classes than its watch, so it can't be replayed.")
         if self.step and look["seconds"] != self.step[0]["seconds"]:

@@ -1,4 +1,4 @@
-"""Define the theme: Gradio's Soft theme, with the contrast that WCAG 2.2 requires at level AA."""
+"""Adapt Gradio's Soft theme to the contrast that WCAG 2.2 requires at level AA."""
 
 import gradio as gr
 
