@@ -86,8 +86,8 @@ def print_summary(facts: dict, args: Namespace) -> None:
     if "by_source" in facts:
         print(f"On photos like yours (folds): {share_of_errors(facts['cross_validation'])}.")
     elif "photos" in (verdicts := facts.get("verdicts", {})):
-        sure = f"It was sure about {verdicts['photos']} photos and got {verdicts['errors']} of them wrong"
-        print(f"{sure}; it was not sure about {verdicts['not_sure']}.")
+        print(f"It was sure about {verdicts['photos']} photos, and got {verdicts['errors']} of them wrong.")
+        print(f"For {verdicts['not_sure']} photos the answer was “not sure” or “none of the classes”.")
         print(f"This holds for photos like yours. {ELSEWHERE}")
         if group := verdicts.get("group"):
             print(
