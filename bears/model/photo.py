@@ -70,9 +70,9 @@ def open_photo(
     """Decode the first frame of `file` (a path or a binary file object), turn it upright and convert it to RGB.
 
     Returns a PIL image in mode RGB. Transparent areas are white. The shorter side has at least `side` pixels and less
-    than twice as many, but small photos keep their size. The image has at most MAX_RATIO * `side`² pixels, so that
-    panoramas don't take more memory. If `long_side` is given, a panorama may get fewer pixels, but its longer side has
-    at least `long_side`. Large photos are decoded in the context manager that `in_turn` returns, such as a lock. Raises
+    than twice as many, but small photos keep their size. The image has at most MAX_RATIO * `side`² pixels, which limits
+    the memory for a panorama. If `long_side` is given, a panorama may get fewer pixels, but its longer side has at
+    least `long_side`. Large photos are decoded in the context manager that `in_turn` returns, such as a lock. Raises
     `PhotoError` if the file is not a photo, is damaged, has too many pixels, can't be read, or takes too much memory.
     """
     try:
@@ -135,8 +135,7 @@ def check_tables(fp: BinaryIO) -> BinaryIO:
 def plain_png(fp: BinaryIO) -> BinaryIO:
     """Return a PNG without optional chunks, except intact ones that change how the photo looks.
 
-    Pillow rejects some photos because of an optional chunk, such as a large colour profile or one with a wrong
-    checksum.
+    Pillow rejects some photos because an optional chunk is damaged, or is a large colour profile.
     """
     fp.seek(0)
     data, at, plain = memoryview(fp.read()), len(PNG_SIGNATURE), io.BytesIO()

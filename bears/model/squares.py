@@ -345,7 +345,7 @@ def middle(size: tuple[int, int]) -> Box:
 
 
 def has_linear_head(learn: Learner) -> bool:
-    """Return whether the head is only average pooling and a linear layer, so that it works for any square."""
+    """Return whether the head is only average pooling and a linear layer, which work for a square of any size."""
     return [type(layer).__name__ for layer in learn.model[1]] == ["AdaptiveAvgPool2d", "Flatten", "Linear"]
 
 

@@ -55,10 +55,7 @@ def percent(prob: float, earned: float = 1) -> str:
 
 
 def headline(probs: dict[str, float], certainty: str, facts: dict, limits: Limits = NO_LIMITS) -> str:
-    """Return the verdict, such as `Teddy bear, 97% sure`, `Not sure: perhaps a teddy bear` or `No bear here`.
-
-    The verdict for a group is like `A bear: black or grizzly, can't tell which`.
-    """
+    """Return the verdict, such as `Teddy bear, 97% sure`, `Not sure: perhaps a teddy bear` or `No bear here`."""
     if certainty == NONE:
         return f"No {facts['subject']} here" if facts.get("subject") else none_of(list(probs))
     if certainty == GROUP:

@@ -67,11 +67,12 @@ def use_same_padding(module: nn.Module) -> None:
 
 
 class SameConv(nn.Conv2d):
-    """Convolve with TensorFlow's "same" padding (odd kernels, stride 2), without copying the pixels where possible.
+    """Convolve with TensorFlow's "same" padding, for odd kernels and stride 2.
 
-    For a side of even length, TensorFlow adds one more pixel at the end than at the start. This layer pads both ends
-    equally. The result is the same, since its kernel has an additional first row and column of zeros. For a side of odd
-    length, TensorFlow pads both ends equally, so the layer has to copy the pixels and add one at the start.
+    TensorFlow pads a side of even length with one more pixel at the end than at the start. This layer pads both ends
+    equally, and its kernel has an additional first row and column of zeros, which gives the same result. TensorFlow
+    pads both ends of an odd side equally. For an odd side, this layer adds one pixel at the start, which copies all
+    pixels.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -143,7 +144,7 @@ def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
 def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the graph with its weights in half precision, except weights that would lose digits.
 
-    An export's weights lose no digits, since an export is saved in half precision.
+    The weights of an export lose no digits, since they already have half precision.
     """
     graph, casts = model.graph, []
     for tensor in graph.initializer:

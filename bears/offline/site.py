@@ -132,7 +132,7 @@ def how_to_look(learn, shape, fitted):
 def words(classes, facts, limits):
     """Return the verdicts for each class and kind of answer (bears/model/wording.py).
 
-    A sure verdict is a pair: the words before the percentage, and those after it. The browser inserts the percentage.
+    A sure verdict is split into two texts at the percentage, which the browser inserts.
     """
     groups = Limits(groups=limits.groups)
 

@@ -129,7 +129,7 @@ def svg(draw: Callable | None = None, *args, **kwargs) -> str:
 def plot_trust(probs: Tensor, targets: Tensor, scores: np.ndarray, threshold: float, others=()) -> dict[str, str]:
     """Return two plots as SVG: the calibration of `probs` (photos, classes), and a histogram of `scores`.
 
-    `scores` are from `ood.score` for photos of the classes, and `others` for photos of other things, both (photos,).
+    `ood.score` gave `scores` (photos,) for photos of the classes, and `others` (photos,) for negatives.
     A photo is rejected if its score is below `threshold`.
     """
     confidence, guess = probs.max(dim=1)

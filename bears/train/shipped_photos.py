@@ -96,7 +96,7 @@ def fetch_missing(rows, folder, web):
 
 
 def report(gone):
-    """Print a line for each photo that could not be downloaded, at most ten."""
+    """Print a line for each of the first ten photos that could not be downloaded, then the number of further ones."""
     for file, problem in list(gone.items())[:10]:
         print(f"· without {file}: {problem}")
     if len(gone) > 10:

@@ -38,7 +38,7 @@ def score(probs: dict[str, float], certainty: str, alarm: Sequence[str], group: 
     """Return how sure the model is, from 0 to 1, that a picture shows one of the classes in `alarm`.
 
     `probs` and `certainty` are from `Classifier.ask`. If the answer is a group, such as "black or grizzly", `group` has
-    its classes. If all classes of the group are in `alarm`, the answer counts like a sure one.
+    its classes. If all classes of the group are in `alarm`, the answer counts like a sure answer.
     """
     weight = 1 if group and set(group) <= set(alarm) else WEIGHTS[certainty]
     return weight * sum(probs[label] for label in alarm)

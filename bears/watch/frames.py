@@ -40,7 +40,7 @@ SIDE = 720  # the least pixels of a photo's shorter side
 
 
 class Reader:
-    """Start a process that reads a source, and return the source's frames. The process ends with this program."""
+    """Start a process that reads a source, and return the source's frames. The process ends when this program ends."""
 
     def __init__(self, source, every=0, live=True):
         env = {**os.environ, "MALLOC_ARENA_MAX": "2"}

@@ -26,7 +26,7 @@ def mask_of(zones: Sequence[Zone], width: int, height: int) -> np.ndarray:
 
 
 def leave_enough(zones: Sequence[Zone]) -> bool:
-    """Return whether the zones leave enough of the picture to watch."""
+    """Return whether the zones leave at least the share `LEAST` of the picture to watch."""
     return mask_of(zones, 100, 100).mean() <= 1 - LEAST
 
 
