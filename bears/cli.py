@@ -45,7 +45,7 @@ def begin(parse_args=None) -> None:
 
 @contextmanager
 def one_at_a_time(file: str, waiting: str = "") -> Iterator[None]:
-    """Lock a file during the `with` block. If another process has locked the file, print `waiting` and wait."""
+    """Lock a file during the `with` block. While another process holds the lock, wait, and print the text `waiting`."""
     with open(file, "rb") as lock:
         with suppress(OSError):  # some network drives can't lock
             wait_for(lock, waiting)
@@ -53,7 +53,10 @@ def one_at_a_time(file: str, waiting: str = "") -> Iterator[None]:
 
 
 def wait_for(lock: IO, waiting: str) -> None:
-    """Lock an open file. If another process has locked the file, print `waiting` and wait. On Windows, do nothing."""
+    """Lock an open file. On Windows, do nothing.
+
+    While another process holds the lock, wait, and print the text `waiting`.
+    """
     if not fcntl:
         return
     try:
@@ -127,8 +130,8 @@ def end_in_order(stops=()) -> None:
 def ends_in_words(program: str, kept="") -> Iterator[None]:
     """Exit with a sentence, not a traceback, after a `BearsError` or Ctrl-C in the `with` block.
 
-    `program` is the start of the sentence, such as `train.py`. After Ctrl-C, add `kept`, such as `Your decisions are
-    kept.`
+    The sentence begins with `program`, such as `train.py`. After Ctrl-C, print a second sentence, `kept`, such as `Your
+    decisions are kept.`
     """
     try:
         end_in_order()

@@ -8,8 +8,8 @@ class BearsError(Exception):
 class PhotoError(BearsError):
     """Report a photo that can't be used.
 
-    `reason` says why the photo can't be used, without a full stop. `hint` is a sentence that tells a visitor of the app
-    what to do.
+    `reason` says why the photo can't be used, and ends without a full stop. `hint` is a sentence that tells a visitor
+    of the app what to do.
     """
 
     def __init__(self, reason, hint=""):

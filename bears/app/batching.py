@@ -77,7 +77,7 @@ class Predictor:
 
 
 def answer_all(answers, model, photos):
-    """Classify photos and put the results into the Futures `answers`, or the exception if the model fails."""
+    """Classify photos. Put the results, or the exception if the model fails, into the Futures `answers`."""
     try:
         for answer, result in zip(answers, model.ask(photos), strict=True):
             answer.set_result(result)

@@ -109,7 +109,7 @@ def limit_connections(proxies):
 
 
 def is_proxy(client):
-    """Return whether a request's `client`, a pair (IP address, port) or None, is one of the `PROXIES`."""
+    """Return whether a client is one of the `PROXIES`. `client` is a pair (IP address, port) or None."""
     try:
         ip = ipaddress.ip_address(client[0] if client else "")
     except ValueError:

@@ -37,7 +37,7 @@ def behind_proxy(share: bool, root_path: str | None) -> str | None:
 
 
 def local_names(host: str) -> set[str]:
-    """Return the host names that requests may use if only this machine can reach `host`, else an empty set.
+    """Return the host names that requests may use, or an empty set if other machines can reach `host`.
 
     If a request to a local app has another host name, a website is trying to read the app (DNS rebinding).
     """

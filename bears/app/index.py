@@ -32,7 +32,10 @@ gradio_source = templates.env.loader.get_source
 
 
 def get_source(env, name):
-    """Replace the method that reads Gradio's HTML. Add `HEAD`, the message `FIRST`, and nonces to the HTML."""
+    """Replace the method that reads Gradio's HTML.
+
+    Add tags for link previews, a message to show first, and a nonce for each inline script.
+    """
     source, *rest = gradio_source(env, name)
     source = re.sub(r'<meta\s+(property="og:|name="twitter:)[^>]*>', "", source)
     for old, new in (('<meta charset="utf-8" />', HEAD), (SCRIPT, PRELOAD + SCRIPT), ("<gradio-app", FIRST)):

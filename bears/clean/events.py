@@ -81,7 +81,7 @@ class Alarms(Decisions):
     """Log your decisions about alarms. `keep` means that an alarm was right."""
 
     def move(self, name, label):
-        """Log `label` as the decision: a false alarm, can't tell, or the right class."""
+        """Log `label` as the decision: `false alarm`, `can't tell`, or the right class."""
         self.take(label, name, name)
 
     def set_aside(self, name):

@@ -37,7 +37,10 @@ class Guard:
 
 
 def refuse(method, path, headers):
-    """Return the response to a rejected request, or None. The `headers` say which website sent the request."""
+    """Return the response that rejects a request, or None if the request is allowed.
+
+    The `headers` say which website sent the request.
+    """
     host = headers.get("host", "")
     if host.partition(":")[0] not in HOSTS:  # a website whose name was pointed at this machine (DNS rebinding)
         return PlainTextResponse("Open the page at the address that bears.clean has printed.", 421)

@@ -100,7 +100,7 @@ def measure(
 ) -> Photos:
     """Classify each photo with a head that was not trained on it. Return the `Photos` that the checks need.
 
-    `features` (photos, n), `targets` (photos,) and `vocab` are from `read_photos`.
+    `features`, `targets` and `vocab` are from `read_photos`.
     """
     probs, likeness, detector = predict_out_of_fold(files, features, targets, seed)
     return Photos(

@@ -12,7 +12,7 @@ MAX_WAIT = 24 * 3600  # seconds; the longest wait, since Openverse also limits t
 
 
 def openverse(query, web, api=API, pause=PAUSE):
-    """Search Openverse. Yield a dict for each photo, with its `url` and the other `COLUMNS` of attribution.csv.
+    """Search Openverse. Yield a dict for each photo, with all columns of attribution.csv except `file`.
 
     To search another website, pass a function of (query, web) as `search` to `main` in bears/collect/__main__.py. A
     search function must yield dicts with at least `url`. Raises `DownloadError`.
@@ -31,7 +31,7 @@ def openverse(query, web, api=API, pause=PAUSE):
 
 
 def as_row(photo):
-    """Convert Openverse's description of a photo to a row of attribution.csv, a dict without `file`."""
+    """Convert Openverse's description of a photo to a row of attribution.csv, without the column `file`."""
     row = {column: photo[column] or "" for column in ("title", "creator", "license_url", "url")}
     license = f"{photo['license']} {photo['license_version'] or ''}".strip()
     return row | {"license": license, "source": photo["foreign_landing_url"] or ""}

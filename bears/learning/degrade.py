@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 
 
 class Degrade(Transform):
-    """Degrade a photo with one of the functions in `KINDS`.
+    """Make a photo look as if it was taken at night, at dusk or from far away, with one of the functions in `KINDS`.
 
     The photo's pixels and `version` decide which function is used, and how strong its effect is. Versions 0, 1 and 2 of
     a photo use different functions.
@@ -54,7 +54,7 @@ def dark(photo, rng):
 def small(photo, rng):
     """Shrink a photo to between a third and two thirds, as if it was taken from far away.
 
-    The rest of the picture shows an enlarged corner of the photo, sometimes blurred.
+    The background is an enlarged corner of the photo, sometimes blurred.
     """
     w, h = photo.size
     cut_w, cut_h = int(w * rng.uniform(0.25, 0.4)), int(h * rng.uniform(0.2, 0.35))

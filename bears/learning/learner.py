@@ -82,7 +82,7 @@ def load_wheel_weights(model):
 
 
 def imagenet_classifier(arch: str, pretrained=True) -> list[torch.Tensor] | None:
-    """Return ImageNet's classifier (weight, bias) for the features of `body_features`, or None for other backbones."""
+    """Return the weight and bias of ImageNet's classifier for the pretrained default backbone, else None."""
     return wheel_weights()[-2:] if pretrained and arch == ARCH else None
 
 

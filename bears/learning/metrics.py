@@ -38,10 +38,10 @@ def calibration_error(probs: torch.Tensor, targets: torch.Tensor, bins: int = 15
 def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]:
     """Return the 95% interval of the new model's error rate minus the old model's, as two fractions.
 
-    `fixed` is the number of photos that only the old model gets wrong. `broken` is the number that only the new model
-    gets wrong, and `photos` the number of all photos. The interval combines exact intervals (Clopper and Pearson 1934)
-    of two shares: the photos that only one model gets wrong, and the new model's errors among them. The interval
-    excludes 0 only if McNemar's exact test is significant, so it is valid even for few photos.
+    Only the old model gets `fixed` photos wrong, and only the new model gets `broken` photos wrong. `photos` is the
+    number of all photos. The interval combines exact intervals (Clopper and Pearson 1934) of two shares: the photos
+    that only one model gets wrong, and the new model's errors among them. The interval excludes 0 only if McNemar's
+    exact test is significant, so it is valid even for few photos.
     """
     differ = fixed + broken
     share = binomtest(differ, photos).proportion_ci(method="exact")
@@ -53,9 +53,9 @@ def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]
 def photos_needed(fixed: int, broken: int, photos: int) -> int:
     """Estimate how many test photos are needed to tell which of two models is better.
 
-    The estimate assumes that both models keep their error rates. With the estimated number of photos, four of five
-    comparisons find the better model (power 0.8). If both models make equally many errors, the estimate is for a
-    difference of `SMALLEST`.
+    The estimate assumes that the two error rates stay the same with more photos. With the estimated number of photos,
+    four of five comparisons find the better model (power 0.8). If both models make equally many errors, the estimate is
+    for a difference of `SMALLEST`, 10 errors per 1,000 photos.
     """
     share = max(fixed + broken, 1) / photos
     difference = abs(fixed - broken) / photos or SMALLEST

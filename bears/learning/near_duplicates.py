@@ -50,7 +50,7 @@ def list_near_duplicates(files: list[Path], groups: list[int]) -> list[list[str]
 
 
 class Bands:
-    """Index `hashes`, uint16 (n, 4), to find all hashes that differ from a given one in at most `radius` bits.
+    """Find all hashes that differ from a given hash in at most `radius` bits. `hashes` is uint16 (n, 4).
 
     Each hash has four bands of 16 bits. If two hashes differ in at most `radius` bits, at least one of their bands
     differs in at most `radius / 4` bits. The method `near` only compares hashes that have at least one similar band.
