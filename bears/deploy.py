@@ -224,7 +224,7 @@ def send(space, files, hardware, trust=False, sdk="gradio", feedback=None):
 
 
 def left_over(hub, space, files):
-    """Return the paths of files that this command sent to the Space in an earlier run, and that are not in `files`.
+    """Return the paths of old files on the Space: an earlier run of this command sent them, but `files` lacks them.
 
     Leave out files that somebody else has changed: their last commit has another message than `COMMIT_MESSAGE`. Leave
     out `.gitattributes`, which the Hub writes.

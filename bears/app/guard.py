@@ -196,7 +196,7 @@ class Guard:
     async def read(self, scope, receive, limit, seconds):
         """Read a request's body as bytes.
 
-        Raises `Refused` if the body is too long or too slow, or if the bodies in memory take too much space.
+        Raises `Refused` if the body is too long or too slow, or if the bodies of all requests need too much memory.
         """
         sentence = f"This request can have at most {limit:,} bytes. Please upload photos instead."
         check_length(scope, limit, sentence)

@@ -35,7 +35,7 @@ NO_PHOTO = f"This file is not a photo that can be opened here. {HINT}"
 class Store:
     """Limit the size of the folder where Gradio keeps photos and heatmaps, and delete old files from it.
 
-    `listed` are sets to which Gradio adds the path of each file. `sweep` removes the paths of deleted files from these
+    `listed` are the sets in which Gradio remembers the paths of all files. `sweep` removes deleted files from these
     sets.
     """
 

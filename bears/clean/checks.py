@@ -92,9 +92,9 @@ CHECKS = {
 def find_near_duplicates(features: torch.Tensor, quality: np.ndarray) -> dict[int, int]:
     """Return a dict from each photo that has a better near-duplicate to this near-duplicate.
 
-    Photos are given as positions in `features`, which is (photos, n). The better of two photos is the one with the
-    higher `quality`, (photos,). Two photos are near-duplicates if they are much closer to each other than photos
-    usually are, as in cleanlab's Datalab.
+    `features` is (photos, n), and `quality` is (photos,). In the dict, a photo is its position in `features`. The
+    better of two photos is the one with the higher `quality`. Two photos are near-duplicates if they are much closer to
+    each other than photos usually are, as in cleanlab's Datalab.
 
     Training uses perceptual hashes to find near-duplicates (bears/learning/near_duplicates.py). Hashes don't find crops
     or photos of a series, but rarely treat two different photos as near-duplicates. On the review page, a person checks

@@ -34,8 +34,8 @@ def class_folders(queries):
 def collect(queries, to, per_class=150, web=None, *, search):
     """Download up to `per_class` photos for each of `queries`. Each query gets its own folder in `to`.
 
-    `search(query, web)` is a generator like `openverse` in bears/collect/openverse.py. Raises `DataError`, or
-    `DownloadError` if the search fails, or `ExportError` if `to` can't be written to. After an error, the downloaded
+    `search(query, web)` is a generator like `openverse` in bears/collect/openverse.py. Raises `DataError`. Raises
+    `DownloadError` if the search fails, and `ExportError` if `to` can't be written to. After an error, the downloaded
     photos are kept.
     """
     labels = class_folders(queries)

@@ -164,7 +164,7 @@ def read_column(file: Path, column: str) -> dict[str, str]:
 
 
 def verify_photos(files):
-    """Try to open each file with `open_photo`. Return a dict from each file that can't be opened to the reason."""
+    """Try to open each file with `open_photo`. Return a dict with the reason for each file that can't be opened."""
 
     def why_not(file):
         try:

@@ -1,4 +1,4 @@
-"""Compute the frozen body's features once, for photos, their degraded copies and their augmented versions."""
+"""Compute the frozen body's features once, for photos, their degraded copies and their random versions."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
