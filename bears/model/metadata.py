@@ -52,15 +52,15 @@ def estimate(facts: dict) -> dict:
 def error_sentence(facts: dict) -> str:
     """Return sentences about how the model was tested and how often it was wrong."""
     if "by_source" in facts:
-        asked = "On photos from sources that they had not seen, models trained in the same way"
+        tested = "Models trained in the same way were tested on photos from sources that they had not seen. They"
     elif "cross_validation" in facts:
-        asked = "On photos that they had not seen, models trained in the same way"
+        tested = "Models trained in the same way were tested on photos that they had not seen. They"
     else:
-        asked = "On photos that it had not seen, this model"
-    return f"{asked} {errors(estimate(facts))}{when_sure(facts)}"
+        tested = "This model was tested on photos that it had not seen. It"
+    return f"{tested} {errors(estimate(facts))}{when_sure(facts)}"
 
 
 def when_sure(facts: dict) -> str:
     """Return a sentence about how many "sure" answers were wrong on photos from new sources, or an empty text."""
     sure = facts.get("when_sure")
-    return f" Among {sure['photos']} answers that it called sure, {sure['errors']} were wrong." if sure else ""
+    return f" Of the {sure['photos']} answers called sure, {sure['errors']} were wrong." if sure else ""

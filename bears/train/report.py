@@ -228,7 +228,7 @@ def reason(facts):
             " may have been used for training. Train with <code>--folds 5</code> for a figure from all photos.</p>"
         )
     if cv and validation:
-        lines.append(f"<p>On the photos that the lesson's random split held out, it {errors(validation)}</p>")
+        lines.append(f"<p>On the photos that the lesson's random split held out, the model {errors(validation)}</p>")
     return "\n".join(lines)
 
 
@@ -246,7 +246,7 @@ def show_sources(by_source):
 
 def interval(estimate):
     if too_uncertain(estimate):
-        return f"It {errors(estimate)}"
+        return f"The model {errors(estimate)}"
     low, high = estimate["interval_95"]
     cases = f"{estimate['errors']} of {estimate['photos']} photos were mistaken for another class"
     return f"Most likely between {low:.1%} and {high:.1%} (the 95% interval): {cases}."
