@@ -173,7 +173,7 @@ class Description(Strict):
 
 
 class Indescribable(BearsError):
-    """Report a Learner with a part that a description can't contain."""
+    """Report a Learner that can't be described, for example because of a custom layer."""
 
 
 def describe(learn: Learner, data: bytes) -> Description:

@@ -1,7 +1,7 @@
 """Show which parts of a photo counted most, as a class activation map.
 
-See Zhou et al. 2016, https://arxiv.org/abs/1512.04150. If the head is linear and its features are average-pooled, the
-mean of the map is exactly the logit of the class, without the bias.
+See Zhou et al. 2016, https://arxiv.org/abs/1512.04150. If the head is average pooling and a linear layer, the mean of
+the map is exactly the logit of the class, without the bias.
 """
 
 from collections.abc import Sequence

@@ -43,13 +43,12 @@ def fit(
     seed: int = 42,
     copies: Sequence[Tensor] = (),
 ) -> tuple[dict, ndarray]:
-    """Choose the gallery and the thresholds, and return both in a dict.
+    """Return a dict with the gallery and the thresholds, and the near-duplicate group of each gallery photo.
 
-    The second result is the near-duplicate group of each gallery photo. The dict has everything that `score` needs, as
-    half-precision tensors and floats. `features` has the shape (photos, n). `labels` has the class of each photo, and
-    `groups` the number of its near-duplicate group, both (photos,). `classifier` is the (weight, bias) of the body's
-    own ImageNet classifier, or None. `copies` has the features of the degraded copies: for each kind of degradation, a
-    tensor (photos, n).
+    The dict has everything that `score` needs, as half-precision tensors and floats. `features` has the shape (photos,
+    n). `labels` (photos,) has the class of each photo. `groups` (photos,) has the number of each photo's near-duplicate
+    group. `classifier` is the (weight, bias) of the body's own ImageNet classifier, or None. `copies` has the features
+    of the degraded copies: for each kind of degradation, a tensor (photos, n).
     """
     chosen = sample_gallery(labels, seed, GALLERY // 2 if copies else GALLERY)
     gallery, gallery_groups = features[chosen], groups[chosen]
@@ -116,7 +115,7 @@ def frequent_categories(guesses: ndarray, groups: ndarray) -> Iterator[int]:
 
 
 def score(fitted: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
-    """Return a score for each photo, float32 (photos,), from 0 (unlike the training photos) to 1 (identical to them).
+    """Return a score for each photo, float32 (photos,), from 0 (unlike the training photos) to 1 (just like them).
 
     `allowed[i, j]` says whether photo `i` may be compared with photo `j` of the gallery.
     """

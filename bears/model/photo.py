@@ -232,7 +232,7 @@ def decode(im: Image.Image, side: int) -> Image.Image:
 
 
 def load(im: Any) -> Image.Image:
-    """Decode an opened image. The WebP decoder stores the pixels twice, so free it before Pillow copies them."""
+    """Decode an opened image. Free a WebP decoder early, since it stores the pixels twice."""
     if im.format != "WEBP":
         im.load()
         return im

@@ -81,7 +81,7 @@ def group_name(group: Sequence[str], facts: dict) -> str:
 
 
 def shown_probs(probs: dict[str, float], certainty: str, limits: Limits) -> dict[str, float]:
-    """Return the probabilities to show as bars, reduced to `limits.earned` where they are higher.
+    """Return the probabilities to show as bars. None is above `limits.earned`.
 
     For a `GROUP` answer, the sum of the group's probabilities comes first.
     """

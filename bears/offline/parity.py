@@ -56,8 +56,8 @@ class GraphSquares(WholePhotos):
 def check(model: Classifier, graph: GraphSquares, files: Iterable[Path]) -> tuple[int, float]:
     """Compare the app's model and the graph on photos and their halves.
 
-    Returns the number of pictures, and the largest difference between two probabilities. Raises `OfflineError` at the
-    first photo for which the answers differ.
+    Returns the number of pictures, and the largest difference between two probabilities. Raises `OfflineError` if the
+    answers about a photo differ.
     """
     count, largest = 0, 0.0
     for file in files:

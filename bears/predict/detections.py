@@ -167,7 +167,7 @@ def write_named(to, doc, model, file):
 
 
 def animal_categories(file, doc):
-    """Return the keys of the category "animal" or "Animal". Raises `PredictError` if there is no such category."""
+    """Return the keys of the category "animal" or "Animal". Raises `PredictError` without this category."""
     names = {str(key): str(name) for key, name in doc["detection_categories"].items()}
     if animal := {key for key, name in names.items() if name.strip().lower() == "animal"}:
         return animal

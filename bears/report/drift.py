@@ -1,4 +1,4 @@
-"""Compare a model's probabilities for visitors' photos with those for known photos."""
+"""Compare a model's probabilities for visitors' photos and for known photos."""
 
 import csv
 from collections import Counter

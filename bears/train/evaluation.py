@@ -59,7 +59,7 @@ def evaluate_by_validation(learn: Learner, fit: Callable[..., Learner], folds: l
 
 
 def judge_held_out(learn):
-    """Return a Learner's validation photos, its logits for them (photos, classes), and their classes (photos,)."""
+    """Return a Learner's validation photos, the logits (photos, classes) and the actual classes (photos,)."""
     return list(learn.dls.valid.items), *validation_logits(learn)
 
 

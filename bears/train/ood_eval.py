@@ -77,9 +77,9 @@ def describe_classes(learn: Learner, args: Namespace) -> None:
 
 
 def count_verdicts(result: Result, scores: dict[Path, float]) -> dict:
-    """Count the sure answers about the test photos, the wrong ones among them, and the answers that are not sure.
+    """Count the sure answers about the test photos, the wrong sure answers, and the answers that are not sure.
 
-    If some answers name a group, the key `group` has the number of these answers and of the wrong ones.
+    Answers that name a group are counted under the key `group`.
     """
     probs, targets, fitted = result.logits.softmax(dim=1).tolist(), result.targets.tolist(), result.learn.ood
     said = np.array([ood.certainty(fitted, p, scores[f]) for f, p in zip(result.files, probs)])
@@ -126,7 +126,7 @@ def find_backgrounds(learn: Learner, wrong: list[tuple[Path, int]]) -> dict[Path
 
 
 def draw_background(squares: LearnerSquares, file: Path, label: int) -> Image.Image | None:
-    """Return a photo's heatmap for class number `label` if its peak is outside of all detected animals, else None."""
+    """Return a photo's heatmap for class number `label`, or None if the heatmap's peak is on a detected animal."""
     photo = open_photo(file)
     boxes, _ = squares.detector.find_animals(photo)
     if not len(boxes):

@@ -85,7 +85,7 @@ def check_options(parser, args):
 
 
 def group(text):
-    """Parse a group such as `bear=black,grizzly` into its name (default: `black or grizzly`) and its classes."""
+    """Parse a group such as `bear=black,grizzly` into its name (by default `black or grizzly`) and classes."""
     name, _, classes = text.rpartition("=")
     members = labels(classes)
     if len(set(members) - {""}) < max(2, len(members)) or ("=" in text and not name.strip()):

@@ -274,7 +274,7 @@ def show_wrong(args, result, interp, backgrounds=None):
 
 
 def show_pair(args, pair, probs, backgrounds):
-    """Return the HTML for all photos of one class that were mistaken for one other class.
+    """Return the HTML for the photos of one class that were mistaken for another class.
 
     `pair` names both classes. `probs` is a dict from each photo to the probability of the wrong class.
     """

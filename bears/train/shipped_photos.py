@@ -112,7 +112,7 @@ def check_classes(rows, cache):
 
 
 def link_photos(rows, cache, folder):
-    """Link (or copy) the cached photos into `folder`, under the names that the table gives them."""
+    """Link (or copy) the cached photos into `folder`, under their names in the table."""
     for row in rows:
         link, file = folder / row["file"], cache.get(row["sha256"])
         link.parent.mkdir(parents=True, exist_ok=True)

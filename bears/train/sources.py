@@ -72,7 +72,7 @@ def as_source(text):
 
 
 def split_by_source(sources: np.ndarray, groups: np.ndarray, targets: np.ndarray) -> dict[str, Split]:
-    """Return a dict from each source to a split that tests on this source and trains on all others.
+    """Return a dict from each source to a split that tests on this source and trains on all other sources.
 
     `valid_idx` has the source's photos. `train_idx` has all other photos, except near-duplicates of the source's
     photos. A source is skipped if `train_idx` would lack a class.

@@ -102,7 +102,7 @@ class Watcher:
         return either(group or [max(self.labels, key=look.probs.get)])
 
     def look(self, frame):
-        """Classify the tracks that `Schedule` chooses. Return a `Look` for each one that is not `Track.old`."""
+        """Classify the tracks that `Schedule` chooses. Return a `Look` for each chosen track that isn't `old`."""
         seconds, picture = frame
         size = picture.shape[1], picture.shape[0]
         boxes = [] if self.whole_only else self.movement.boxes(picture, seconds)

@@ -149,7 +149,7 @@ class Tracks:
 
 
 def alike(a, b):
-    """Return whether two boxes have similar sizes: the longer side of one is at most twice that of the other."""
+    """Return whether two boxes have similar sizes: one longer side is at most twice as long as the other."""
     return 0.5 <= max(a[2:]) / max(*b[2:], 1) <= 2
 
 

@@ -60,9 +60,9 @@ class Record:
             return None
 
     def remember(self, seconds, look):
-        """Return an entry about a pass for the file of scores. Remember the entry for the event.json of a later alarm.
+        """Return an entry about a pass for the file of scores. Keep the entry for the event.json of the next alarm.
 
-        If the score of the pass is above 0, also remember the crop.
+        If the score of the pass is above 0, also keep the crop.
         """
         entry = {"seconds": round(seconds, 3), "time": now(), "track": look.track, "score": round(look.score, 4)}
         entry |= {"certainty": look.certainty, "probs": {k: round(p, 4) for k, p in look.probs.items()}}
@@ -187,7 +187,7 @@ def delete(path):
 
 
 def delete_old(part):
-    """Delete an unfinished file or folder that is older than `STALE` seconds. No watch can still be writing it."""
+    """Delete an unfinished file or folder that is older than `STALE` seconds, since its watch was killed."""
     with suppress(OSError):
         if time.time() - part.stat().st_mtime > STALE:
             delete(part)

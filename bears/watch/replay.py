@@ -1,4 +1,4 @@
-"""Apply the rule of the alarm to recorded scores again, with the same or other settings, and print its decisions."""
+"""Apply the alarm's rule to recorded scores, with the same or other settings, and print the decisions."""
 
 import json
 import math
