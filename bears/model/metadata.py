@@ -63,4 +63,4 @@ def error_sentence(facts: dict) -> str:
 def when_sure(facts: dict) -> str:
     """Return a sentence about how many "sure" answers were wrong on photos from new sources, or an empty text."""
     sure = facts.get("when_sure")
-    return f" Of the {sure['photos']} answers called sure, {sure['errors']} were wrong." if sure else ""
+    return f" Among the {sure['photos']} answers called sure, {sure['errors']} were wrong." if sure else ""
