@@ -7,7 +7,7 @@ python3 -m bears deploy USER/NAME --hardware zero-a10g     # ZeroGPU, the only h
 python3 -m bears deploy USER/NAME --test test_photos       # only if the new model isn't worse than the Space's
 python3 -m bears deploy USER/NAME --static                 # the offline version: free for everybody, never sleeps
 
-A plain `git push` won't work: the Hub refuses binary files that are sent that way.
+A plain `git push` won't work, since the Hub refuses a push with binary files.
 """
 
 import json

@@ -34,7 +34,7 @@ def version_of(model: Path) -> str:
 
 
 def check_writable(folder: Path, option="--out") -> None:
-    """Create a folder and check that files can be written to it, before hours of work.
+    """Create a folder and check that files can be written to it. Call this function before hours of work.
 
     Raises `ExportError`. The error message tells the user to choose another folder with the option `option`.
     """

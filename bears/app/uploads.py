@@ -1,7 +1,7 @@
 """Accept photos only as uploads, and delete them after an hour.
 
 If the app accepted other inputs, a caller of the API could make it open any image on this machine, a long `data:`
-address, or a web address. AI assistants (MCP) may send `data:` addresses, since Gradio saves these as uploads. The
+address, or a web address. AI assistants (MCP) may send photos as `data:` addresses, which Gradio saves as uploads. The
 module bears/model/photo.py limits the number of pixels.
 """
 
@@ -35,8 +35,7 @@ NO_PHOTO = f"This file is not a photo that can be opened here. {HINT}"
 class Store:
     """Limit the size of the folder where Gradio keeps photos and heatmaps, and delete old files from it.
 
-    `listed` are the sets in which Gradio remembers the paths of all files. `sweep` removes deleted files from these
-    sets.
+    `listed` are the sets in which Gradio remembers the paths of all files. `sweep` removes deleted files from `listed`.
     """
 
     def __init__(self, folder, listed=()):
@@ -157,8 +156,8 @@ def only_uploads(component: gr.Image) -> gr.Image:
 async def refuse_links(url, cache_dir):
     """Replace Gradio's download of photos from web addresses, and raise `gr.Error` instead.
 
-    Return the path if `url` is the address of a photo that was uploaded to this server. MCP clients send photos this
-    way.
+    If `url` is the address of a photo that was uploaded to this server, as MCP clients send it, return the photo's
+    path.
     """
     _, route, path = url.partition("/gradio_api/file=")
     if route:

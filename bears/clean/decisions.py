@@ -82,7 +82,7 @@ class Decisions:
             return []
 
     def take(self, action, name, goal):
-        """Log a step, then move the photo from `name` to `goal`. So the log has every move, even after a crash."""
+        """Move the photo `name` to `goal`. Log the step first, so that the log has every move even after a crash."""
         source, target = self.inside(name), self.inside(goal)
         with self.locked():
             if not source.is_file():

@@ -3,7 +3,7 @@
 python3 -m bears compare old/export.pkl new/export.pkl test_photos                  # writes comparison.html
 python3 -m bears compare old/export.pkl new/export.pkl test_photos --fail-if-worse  # for CI
 
-test_photos has one subfolder of photos per class. Neither model may have been trained on these photos.
+test_photos has one subfolder of photos per class. Neither model may have been trained on the photos in test_photos.
 """
 
 import sys
