@@ -78,7 +78,7 @@ class Classifier:
         """Classify RGB PIL images. Return a tuple (probs, certainty, map, square, animal, all) for each image.
 
         `probs` is a dict from class to probability. `certainty` is the kind of answer, as in bears/model/answers.py.
-        `map` is the activation map of the top class, (h, w), or None if the head is not linear. `square` is the part of
+        `map` is the activation map (h, w) of the top class, or None if the head is not linear. `square` is the part of
         the image that was classified: left, top, right, bottom in pixels. `animal` is the box of the detected animal in
         `square`, or None if the answer is not about a detected animal. If several detected animals belong to a class,
         `all` has a tuple (box, probs, certainty) for each of them, starting with `animal`. Otherwise, `all` is empty.
@@ -119,5 +119,5 @@ class Classifier:
         return ood.certainty(getattr(self.learn, "ood", None), answer.probs.tolist(), answer.score)
 
     def explain(self, answer: Answer) -> np.ndarray | None:
-        """Return the activation map of the top class, (h, w), or None if the head is not linear."""
+        """Return the activation map (h, w) of the top class, or None if the head is not linear."""
         return activation_map(answer.fmap, self.learn.model[1][-1], answer.probs.argmax()) if self.explains else None

@@ -115,7 +115,7 @@ def frequent_categories(guesses: ndarray, groups: ndarray) -> Iterator[int]:
 
 
 def score(fitted: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
-    """Return a score for each photo, float32 (photos,), from 0 (unlike the training photos) to 1 (just like them).
+    """Return the photos' scores as float32 (photos,), from 0 (unlike the training photos) to 1 (just like them).
 
     `allowed[i, j]` says whether photo `i` may be compared with photo `j` of the gallery.
     """
@@ -123,7 +123,7 @@ def score(fitted: dict, features: Tensor, allowed: Tensor | None = None) -> Tens
 
 
 def likeness(fitted: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
-    """Return the mean cosine similarity of each photo to the most similar photos of the gallery, (photos,)."""
+    """Return each photo's mean cosine similarity (photos,) to the most similar photos of the gallery."""
     similarity = normalize(features) @ fitted["gallery"].float().T
     if allowed is not None:
         similarity[~allowed] = -1
@@ -192,7 +192,7 @@ def own_share(fitted: dict, features: Tensor) -> Tensor:
 
 
 def left_out_scores(fitted: dict, features: Tensor, groups: ndarray, gallery_groups: ndarray) -> ndarray:
-    """Return the scores of training photos or of their copies, (photos,).
+    """Return the scores (photos,) of training photos or of their degraded copies.
 
     Each photo is compared with all photos of the gallery except its own near-duplicates.
     """

@@ -278,7 +278,7 @@ class LearnerSquares(WholePhotos):
 
 
 def load_batch(learn: Learner, photos: list[Image.Image], after_item: list | None = None) -> torch.Tensor:
-    """Return the input of a Learner's network for these photos, (photos, 3, h, w).
+    """Return the input (photos, 3, h, w) of a Learner's network for these photos.
 
     If `after_item` is given, it replaces the Learner's item transforms.
     """

@@ -57,7 +57,7 @@ def check(model: Classifier, graph: GraphSquares, files: Iterable[Path]) -> tupl
     """Compare the app's model and the graph on photos and their halves.
 
     Returns the number of pictures, and the largest difference between two probabilities. Raises `OfflineError` if the
-    answers about a photo differ.
+    model and the graph disagree about a photo.
     """
     count, largest = 0, 0.0
     for file in files:

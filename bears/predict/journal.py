@@ -1,7 +1,7 @@
 """Save results next to the output file during a run, so that you can continue an interrupted run.
 
 Each process of each run writes its own file, such as `predictions.csv.1.part`. The first line of a `.part` file
-describes the run. Each further line is one result in JSON, a list that begins with the photo's key. Lines are sorted by
+describes the run. Each later line is one result in JSON, a list that begins with the photo's key. Lines are sorted by
 key, so that merging the files needs little memory.
 """
 

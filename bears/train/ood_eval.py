@@ -24,7 +24,7 @@ from PIL import Image
 
 
 def fit_ood(learn: Learner, features: Features, groups: np.ndarray, args: Namespace) -> np.ndarray:
-    """Fit the rule that rejects photos (`learn.ood`: the gallery and thresholds). Return each photo's score, (photos,).
+    """Fit the rule that rejects photos (`learn.ood`: the gallery and thresholds). Return the photos' scores (photos,).
 
     A photo's score is the highest score of its squares (`ood.score`). Each square is compared with the gallery, except
     near-duplicates of its own photo. Also sets `features.judged` to the features of the best square of each photo.

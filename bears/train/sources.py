@@ -74,8 +74,8 @@ def as_source(text):
 def split_by_source(sources: np.ndarray, groups: np.ndarray, targets: np.ndarray) -> dict[str, Split]:
     """Return a dict from each source to a split that tests on this source and trains on all other sources.
 
-    `valid_idx` has the source's photos. `train_idx` has all other photos, except near-duplicates of the source's
-    photos. A source is skipped if `train_idx` would lack a class.
+    `valid_idx` has the source's photos. `train_idx` has the photos that are not from this source, except
+    near-duplicates of this source's photos. A source is skipped if `train_idx` would lack a class.
     """
     names, counts = np.unique(sources[sources != ""], return_counts=True)
     large = dict(zip(names, counts >= LEAST))

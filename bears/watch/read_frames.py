@@ -1,9 +1,9 @@
 """Read a film, a camera or a stream for `watch`, in a process `python -m bears.watch.read_frames`.
 
-The first line on stdin is JSON and says what to read. Each further byte on stdin requests one frame. The first line on
-stdout is JSON and says whether the source could be opened, and how large its frames are. On stdout, each frame is a
-`HEAD` followed by the frame's pixels. Damaged or hostile video can crash this process, hang it or use up its memory.
-After a crash, `watch` starts a new process for a camera or a stream.
+The first line on stdin is JSON and says what to read. Each byte after the first line on stdin requests one frame. The
+first line on stdout is JSON and says whether the source could be opened, and how large its frames are. On stdout, each
+frame is a `HEAD` followed by the frame's pixels. Damaged or hostile video can crash this process, hang it or use up its
+memory. After a crash, `watch` starts a new process for a camera or a stream.
 """
 
 import faulthandler
@@ -50,7 +50,7 @@ def open_capture(source, timeout):
 
 
 def picture_of(capture, is_jpeg=False):
-    """Return the frame that `capture.grab` received, (h, w, 3), or None if it is damaged or has an unusable size."""
+    """Return the frame (h, w, 3) that `capture.grab` received, or None if it is damaged or has an unusable size."""
     try:
         ok, picture = capture.retrieve()
         picture = decode(picture) if ok and is_jpeg else picture
