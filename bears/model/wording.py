@@ -137,7 +137,7 @@ def with_article(name: str) -> str:
 
 
 def camera_words(facts: dict, promise: str = PROMISE) -> dict:
-    """Return the classes, the classes that raise an alarm, and the Camera tab's sentences, for bears/web/camera.js."""
+    """Return a dict for bears/web/camera.js: classes, classes that raise an alarm, and the Camera tab's sentences."""
     classes, subject = facts.get("classes", []), facts.get("subject")
     checking = f"Looks like {with_article(subject) if subject else 'it'}: checking…"
     words = {

@@ -73,7 +73,7 @@ class Detections:
         return [[classifications(probs, certainty, limits.groups) for probs, certainty, *_ in answers]]
 
     def write(self, to, rows, model, file):
-        """Write MegaDetector's JSON with classifications added. Return the number of photos that couldn't be opened."""
+        """Add labels to MegaDetector's JSON and write it. Return the number of photos that couldn't be opened."""
         for detection in (d for image in self.doc["images"] for d in image.get("detections") or []):
             detection.pop("classifications", None)  # written by another classifier
         failures = {}
