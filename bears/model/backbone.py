@@ -31,7 +31,7 @@ def find_arch(name: str) -> str | Callable:
 
 
 def input_size(arch: str) -> int:
-    """Return the side of a backbone's input in pixels: `SIZE`, unless the backbone has a fixed input size."""
+    """Return the fixed input size of a backbone in pixels, or `SIZE` if the backbone accepts any size."""
     cfg = timm.get_pretrained_cfg(arch) if timm.is_model(arch) else None
     return cfg.input_size[-1] if cfg and cfg.fixed_input_size else SIZE
 

@@ -143,7 +143,7 @@ def all_different(names: list[str]) -> list[str]:
 class Description(Strict):
     """Hold the checked description of an export.
 
-    A description has no temperature, since the calibration has divided the head's weights by it.
+    A description has no temperature, since the calibration has divided the head's weights by the temperature.
     """
 
     format: Literal[1]

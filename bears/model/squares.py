@@ -204,7 +204,7 @@ class WholePhotos:
         return self.ask_about_animals(photos, answers) if self.detector else self.ask_closer(photos, answers)
 
     def ask_about_animals(self, photos: list[Image.Image], answers: list[Answer]) -> list[Answer]:
-        """Replace each unsure answer with the answer about a detected animal, if the animal has a higher score."""
+        """Replace each unsure answer with the answer about a detected animal if that answer has a higher score."""
         answers = [replace(answer, score=answer.score - LESS) for answer in answers]
         unsure = [i for i, answer in enumerate(answers) if ood.may_show_none(self.fitted, answer.score)]
         boxes = [(i, box) for i in unsure for box in self.find_animals(photos[i])]

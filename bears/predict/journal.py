@@ -47,7 +47,7 @@ class Journal:
                     yield json.loads(line)
 
     def rows(self):
-        """Return an iterator of all saved rows, sorted by key. If two runs have saved a key, only one row is used."""
+        """Return an iterator of all saved rows, sorted by key. If two rows have the same key, only one is used."""
         rows = heapq.merge(*map(self.read, self.parts()), key=itemgetter(0))
         return (next(same) for _, same in groupby(rows, itemgetter(0)))
 

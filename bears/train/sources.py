@@ -27,10 +27,9 @@ CANDIDATES = np.arange(0.5, 1, 0.001)  # limits to try; an answer is sure if its
 def find_sources(files: list[Path], args: Namespace) -> np.ndarray | None:
     """Return an array with each photo's source ("" if unknown), or None if there are fewer than two sources.
 
-    Sources are read from the CSV file of the option `--sources` (columns file and source). Without `--sources`, they
-    are read from the attribution.csv that `python3 -m bears collect` writes. If a source is a URL, only the website
-    counts. If there are several folders, a photo with an unknown source gets its folder as the source. Raises
-    `DataError`.
+    Sources are read from the CSV file of the option `--sources` (columns file and source). The default of `--sources`
+    is the attribution.csv that `python3 -m bears collect` writes. If a source is a URL, only the website counts. If
+    there are several folders, a photo with an unknown source gets its folder as the source. Raises `DataError`.
     """
     if args.lesson:  # this recipe doesn't use sources
         return None

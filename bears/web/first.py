@@ -14,8 +14,8 @@ def answer_first(predict: Callable, examples: Iterable[tuple], facts: dict) -> d
     """Return the answer that bears/web/page.js shows at the start, about the first example with a sure answer.
 
     If no answer is sure, return the answer about the last example. If there are no examples, return an empty dict.
-    `predict(file)` returns the same as `LearnerProcess.predict`. `examples` are pairs of a URL and a file. In the
-    answer, `map` is a JPEG or None.
+    `predict(file)` returns the same as `LearnerProcess.predict`. `examples` are pairs of a URL and a file. The key
+    `map` of the answer has the heatmap as JPEG, or None.
     """
     answer = {}
     for address, file in examples:
