@@ -86,7 +86,7 @@ def add_model(parser: argparse.ArgumentParser, where="this computer", strictness
 
     `where` names a machine in the help of --trust-model, such as `this computer`.
     """
-    helped = "model to use (default: the bears' export.pkl)"
+    helped = "export of the model to use, such as my_model/export.pkl (default: the bears' export.pkl)"
     parser.add_argument("--model", type=export_file, default=MODEL, help=helped)
     add_trust(parser, where)
     helped = (
@@ -99,7 +99,7 @@ def add_model(parser: argparse.ArgumentParser, where="this computer", strictness
 
 def add_trust(parser: argparse.ArgumentParser, where="this computer") -> None:
     """Add the option --trust-model. `where` names a machine in the option's help, such as `this computer`."""
-    helped = f"also open an export that train.py did not make; it can run any code on {where}"
+    helped = f"also open an export that train.py did not make. Such a file can run any code on {where}"
     parser.add_argument("--trust-model", action="store_true", help=helped)
 
 

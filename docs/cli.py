@@ -68,7 +68,8 @@ def describe(text):
 
 def row(action):
     """Return a table row for an option or argument."""
-    value = action.metavar or (",".join(action.choices) if action.choices else action.dest.upper())
+    choices = f"{{{','.join(action.choices)}}}" if action.choices else action.dest.upper()
+    value = action.metavar or choices
     words = [*action.option_strings[:1], *([value] if action.nargs != 0 else [])]
     return f"| `{' '.join(words)}` | {(action.help % vars(action)).replace('|', chr(92) + '|')} |"
 

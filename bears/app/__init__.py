@@ -6,6 +6,6 @@ from typing import Any
 FEEDBACK: dict[str, Any] = {
     "metavar": "DIR",
     "default": os.getenv("BEARS_FEEDBACK"),  # `python3 -m bears deploy` sets it on a Space
-    "help": "ask visitors whether an answer is right, and keep their feedback in a folder, or in a private data set of"
-    " yours: hf://datasets/USER/NAME (docs/security.md says what to tell them)",
+    "help": "ask visitors whether an answer is right, and keep their feedback in this folder or private data set"
+    " (hf://datasets/USER/NAME). Tell visitors what you keep (docs/security.md)",
 }  # arguments of `add_argument`; here, since bears/app/feedback.py takes seconds to import

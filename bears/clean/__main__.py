@@ -24,7 +24,9 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         action="store_true",
         help=f"print the {LISTED} likeliest mistakes of each class, and don't open the review page",
     )
-    parser.add_argument("--exclude", metavar="CSV", help="photos to leave out: a file with columns file and reason")
+    parser.add_argument(
+        "--exclude", metavar="CSV", help="table of photos to leave out, with the columns “file” and “reason”"
+    )
     return parser.parse_args(argv)
 
 

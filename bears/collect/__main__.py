@@ -19,16 +19,18 @@ KEPT = "Downloaded photos are kept; run the same command again to continue."
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("collect", __doc__)
-    parser.add_argument("queries", metavar="QUERY", nargs="+", help="search term; also used as the name of its class")
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, required=True, help="output folder; each search gets its own subfolder"
+        "queries", metavar="QUERY", nargs="+", help="search term for one class; it is also the name of the class"
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="output folder; each class gets a subfolder"
     )
     parser.add_argument(
         "--per-class",
         type=int,
         metavar="N",
         default=150,
-        help=f"photos of each class, {MAX_RESULTS} at most (default: 150)",
+        help=f"number of photos of each class, {MAX_RESULTS} at most (default: 150)",
     )
     args = parser.parse_args(argv)
     if not 1 <= args.per_class <= MAX_RESULTS:

@@ -16,7 +16,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     add_model(parser)
     parser.add_argument("--out", type=Path, default=Path("site"), help="folder to write to (default: site)")
     parser.add_argument(
-        "--data", type=Path, help="more photos for checking that the offline version gives the same answers"
+        "--data", type=Path, metavar="DIR", help="folder of more photos, to check that the answers are the app's"
     )
     parser.add_argument("--serve", action="store_true", help="serve the folder on this computer; stop with Ctrl-C")
     parser.add_argument("--port", type=int, default=0, help="port for --serve (default: any free one)")

@@ -14,10 +14,14 @@ from bears.files import MODEL, export_file
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("report", __doc__)
-    parser.add_argument("log", metavar="LOG", type=Path, help="counts.csv of `app --feedback`, or its folder")
-    parser.add_argument("photos", metavar="PHOTOS", type=Path, help="a folder of photos to compare with")
+    parser.add_argument("log", metavar="LOG", type=Path, help="folder of `app --feedback`, or the counts.csv in it")
+    parser.add_argument(
+        "photos", metavar="PHOTOS", type=Path, help="folder of photos like those that the model was made for"
+    )
     parser.add_argument("--model", type=export_file, default=MODEL, help="the export that the app serves")
-    parser.add_argument("--out", type=Path, metavar="FILE", default=Path("drift.html"), help="report to write")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", default=Path("drift.html"), help="report to write (default: drift.html)"
+    )
     return parser.parse_args(argv)
 
 

@@ -13,13 +13,14 @@ EXCLUDED = Path(__file__).with_name("excluded.csv")  # bear photos that are not 
 PHOTOS = Path(__file__).with_name("photos.csv")  # where each bear photo comes from
 ALARM = ["black", "grizzly"]  # the bears' classes that raise an alarm
 DATA = "folder with one subfolder of photos per class; may be repeated (default: download the bear photos)"
-SOURCES = "where photos come from: a file with columns file and source (default: DATA/attribution.csv, if it exists)"
+SOURCES = "table of where each photo is from, with the columns “file” and “source” (default: DATA/attribution.csv, if it exists)"
 GROUPS = {"bear": ["black", "grizzly"]}  # classes that are hard to tell apart in a bad photo
 GROUP = (
-    "classes that are hard to tell apart, such as bear=black,grizzly; the app may then say “A bear” (may be repeated)"
+    "classes that are hard to tell apart, such as bear=black,grizzly. The app may then say “A bear: black or grizzly,"
+    " can't tell which”. May be repeated"
 )
 ANIMALS = "the classes are animals: if the answer about the whole photo isn't sure, find the animal and classify it"
-WAKES = "classes that raise an alarm, such as fox,wolf (default: all; for the bears black,grizzly)"
+WAKES = "classes for which the camera raises an alarm, such as fox,wolf (default: all; for the bears black,grizzly)"
 LESSON = "use the lesson's recipe with ResNet-18: lecture (128 pixels, the default) or book (224 pixels, augmented)"
 
 
@@ -27,9 +28,13 @@ def parse_args(description: str, argv: list[str] | None = None) -> argparse.Name
     """Parse and check train.py's options. `description` is the text above the options in `--help`."""
     parser = command_parser("train", description)
     parser.add_argument("--data", action="append", metavar="DIR", help=DATA)
-    parser.add_argument("--exclude", metavar="CSV", help="photos to leave out: a file with columns file and reason")
     parser.add_argument(
-        "--negatives", metavar="DIR", help="photos of anything else, to count how many the model mistakes for a class"
+        "--exclude", metavar="CSV", help="table of photos to leave out, with the columns “file” and “reason”"
+    )
+    parser.add_argument(
+        "--negatives",
+        metavar="DIR",
+        help="folder of photos of anything else, to count how many the model mistakes for a class",
     )
     parser.add_argument("--sources", metavar="CSV", help=SOURCES)
     parser.add_argument("--subject", help="noun for all your classes, such as bear; lets the app say “No bear here”")
@@ -49,7 +54,9 @@ def parse_args(description: str, argv: list[str] | None = None) -> argparse.Name
         "--folds", metavar="K", type=int, help="number of folds of the cross-validation (default: 5; 0 with --lesson)"
     )
     parser.add_argument(
-        "--max-error", type=float, help="fail and keep the old export if the error is higher, for example 0.02 for 2%%"
+        "--max-error",
+        type=float,
+        help="highest error to accept, such as 0.02 for 2%%. Above it, training fails and keeps the old export",
     )
     parser.add_argument("--json", action="store_true", help="print export.json to stdout and all messages to stderr")
     parser.add_argument(

@@ -58,7 +58,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         "--quiet-hours",
         type=hours,
         metavar="HH:MM-HH:MM",
-        help="record alarms in these hours, without sound or webhook",
+        help="in these hours, record alarms without a sound or a webhook",
     )
     parser.add_argument(
         "--webhook", type=web_address, metavar="URL", help="address to which each event is sent as JSON"
@@ -75,19 +75,19 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         "--learn",
         type=Path,
         metavar="DIR",
-        help="folder of an earlier watch: no alarm for things like the false alarms marked with `clean DIR`",
+        help="folder of an earlier watch whose false alarms you marked with `clean DIR`: similar things raise no alarm",
     )
     parser.add_argument(
         "--max-gb",
         type=positive,
         default=1,
-        help="most GB of recordings to keep; the oldest are deleted first (default: 1)",
+        help="gigabytes of recordings to keep at most; the oldest are deleted first (default: 1)",
     )
     parser.add_argument(
         "--replay",
         type=Path,
         metavar="DIR",
-        help="explain the alarms of a recorded watch; try another --threshold or --alarm on it",
+        help="folder of an earlier watch: explain its alarms, also with another --threshold or --alarm",
     )
     args = parser.parse_args(argv)
     if bool(args.source) == bool(args.replay):
