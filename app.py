@@ -74,8 +74,8 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
         Args:
             photo: A JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, as `data:image/jpeg;base64,...`, not a web address.
 
-        Returns: The probability of each class; the verdict in words; the photo with a heatmap of the parts that
-        counted most; the kind of answer: `sure`, `group` (one of several similar classes), `unsure`, or `none`.
+        Returns: The probability of each class, the verdict in words, the photo with a heatmap, and the kind of answer.
+        The kind is `sure`, `group` (one of several similar classes), `unsure`, or `none`.
         """
         start = time.monotonic()
         probs, certainty, heatmap, limits, animals = ask(photo)

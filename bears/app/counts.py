@@ -38,7 +38,7 @@ class Counts:
     def write(self):
         """Write the counts of the latest `MAX_DAYS` days to the file.
 
-        If the file can't be written, keep the counts in memory for the next call.
+        If the file can't be written, keep the counts in memory and try again later.
         """
         self.written = time.monotonic()
         with self.lock:

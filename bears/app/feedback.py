@@ -139,7 +139,10 @@ class Feedback(NoFeedback):
         return {"id": row["id"], "kept": bool(keep), "says": f"Thank you. {said}"}
 
     def describe(self, probs, certainty, _, limits, label):
-        """Return a row for answers.csv. If a visitor confirms a group of classes, the label is `NOT_KNOWN`."""
+        """Return a row for answers.csv.
+
+        If a visitor confirms an answer that names a group of classes, the label is `NOT_KNOWN`.
+        """
         said = NONE_OF_THESE if certainty == NONE else likeliest(probs)
         confirmed = NOT_KNOWN if certainty == GROUP else said
         return {

@@ -128,7 +128,10 @@ def read_photos(files: list[Path], opener: Callable = open_photo) -> tuple[Learn
 def predict_out_of_fold(
     files: list[Path], features: torch.Tensor, targets: torch.Tensor, seed=42
 ) -> tuple[np.ndarray, np.ndarray, dict]:
-    """Return out-of-fold probabilities (photos, classes), `ood` scores (photos,), and the dict of `ood.fit`."""
+    """Classify each photo with a head that was not trained on its fold, and score it with `bears.model.ood`.
+
+    Returns the probabilities (photos, classes), the scores (photos,), and the dict that `ood.fit` makes.
+    """
     groups = group_near_duplicates(files)
     folds = grouped_folds(files, groups, seed=seed)
     heads = [fit_head(Features(features, targets), split, seed, quiet=True) for split in folds]
