@@ -95,8 +95,8 @@ def test_what_is_no_bear_has_no_map_and_a_list_that_says_so(open_page):
     page = open_page()
     page.get_by_label("Example: No bear").click()
     answered(page, "I don't see a bear")
-    assert page.get_by_text("To ask about a part of the photo only").is_visible()
-    assert page.get_by_text("If it had to be one of these:").is_visible()
+    assert page.get_by_text("To ask about only a part of the photo").is_visible()
+    assert page.get_by_text("If the photo showed one of these:").is_visible()
     assert not page.get_by_role("button", name="Why?").is_visible()
     assert not serious_findings(page)
 
@@ -384,7 +384,7 @@ def test_who_waits_reads_how_many_photos_are_before_theirs(open_page, server):
         for _ in range(3):
             assert ask_from(server.url, photo, "127.0.0.9") == ""
         page.set_input_files(FILE, TEDDY)
-        page.locator(".verdict").get_by_text("Looking… 3 photos are before yours.").wait_for()
+        page.locator(".verdict").get_by_text("Looking… 3 photos are ahead of yours.").wait_for()
         assert re.fullmatch(r"\d+ s", page.inner_text(".note"))
         assert not serious_findings(page)
     answered(page)

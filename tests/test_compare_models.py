@@ -51,10 +51,10 @@ def test_so_many_photos_as_are_said_to_be_needed_can_tell():
     [
         ((30, 2, 168), "The new model is better", "makes 140 fewer errors per 1,000 photos (95% interval: "),
         ((2, 30, 168), "The new model is worse", "makes 140 more errors per 1,000 photos (95% interval: "),
-        ((4, 1, 115), "120 photos are not enough: about 600 would be", "makes 25 fewer errors per 1,000 photos"),
+        ((4, 1, 115), "120 photos are not enough: you need about 600", "makes 25 fewer errors per 1,000 photos"),
         (
             (0, 0, 120),
-            "120 photos are not enough: about 700 would be",
+            "120 photos are not enough: you need about 700",
             "makes as many errors (95% interval: 30 fewer to 30",
         ),
     ],

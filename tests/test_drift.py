@@ -84,7 +84,7 @@ def test_photos_of_another_kind_have_and_the_effect_is_said_first():
     found = compare(answers((0.95, 90), (0.6, 10)), answers((0.95, 40), (0.6, 60)))
     assert found.found and found.lower == pytest.approx(0.75) and found.p < 1e-6
     assert (
-        "a lower probability than a known one in 75% of pairs (95% interval: 68% to 82%; 50% is no difference"
+        "a lower probability than a known photo in 75% of pairs (95% interval: 68% to 82%; 50% is no difference"
         in page.effect(found)
     )
     assert "domain shift" in page.title(found) and "less sure" in page.advice(found)

@@ -104,9 +104,9 @@ def test_camera_tab(firefox, server):
 
 def test_the_offline_version_opened_from_a_folder(firefox, offline):
     firefox("Navigate", url=(offline[0] / "index.html").as_uri())
-    firefox.find("#here", "Put its folder on a web host")
+    firefox.find("#here", "Put the folder on a web host")
     time.sleep(1)  # the worker fails meanwhile
-    firefox.find("#here", "Put its folder on a web host")
+    firefox.find("#here", "Put the folder on a web host")
 
 
 def test_the_offline_version_without_a_network(firefox, offline):

@@ -227,7 +227,7 @@ def test_opened_from_a_folder_it_says_what_to_do(offline, browser):
     with browser.new_context(**PHONE) as context:
         page = context.new_page()
         page.goto((offline[0] / "index.html").as_uri())
-        page.get_by_text("Put its folder on a web host").wait_for()
+        page.get_by_text("Put the folder on a web host").wait_for()
         assert not page.get_by_role("tab").count() and not page.locator(".frame").first.is_visible()
 
 
@@ -288,7 +288,7 @@ def test_a_browser_can_install_it(steady_host, open_page):
 def test_an_iphone_is_told_how_to_install_it(steady_host, open_page):
     page = open_page(steady_host, PHONE, init="navigator.standalone = false")  # as Safari on iPhones has it
     kept(page)
-    page.get_by_text("To install it, tap Share, then Add to Home Screen.").wait_for()
+    page.get_by_text("To install this app, tap Share, then Add to Home Screen.").wait_for()
     assert page.locator("#here").bounding_box()["y"] < page.get_by_role("tablist").bounding_box()["y"]
     assert not serious_findings(page)
 

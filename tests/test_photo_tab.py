@@ -76,8 +76,8 @@ def test_seconds_are_counted_from_the_first_one_on(open_tab):
     page.clock.fast_forward(1000)
     assert page.inner_text(".note") == "2 s"
     page.wait_for_function("window.wait")  # the photo has been opened
-    page.evaluate("wait('Looking… 3 photos are before yours.')")
-    assert page.inner_text(".verdict") == "Looking… 3 photos are before yours."
+    page.evaluate("wait('Looking… 3 photos are ahead of yours.')")
+    assert page.inner_text(".verdict") == "Looking… 3 photos are ahead of yours."
 
 
 def test_nothing_moves_when_the_form_for_feedback_comes(open_tab):
@@ -112,7 +112,7 @@ def test_a_no_says_what_is_wrong_with_the_photo(open_tab, tmp_path, change, flaw
     page = open_tab(answer={**ANSWER, "certainty": "none"})
     give(page, tmp_path / "photo.png")
     assert page.inner_text(".verdict") == "I don't see a bear"
-    assert page.inner_text(".note") == f"{flaw} To ask about a part of the photo only, tap that part.".strip()
+    assert page.inner_text(".note") == f"{flaw} To ask about only a part of the photo, tap that part.".strip()
 
 
 def test_each_of_several_animals_is_outlined_and_named(open_tab):

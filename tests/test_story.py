@@ -56,7 +56,7 @@ def give_feedback(browser, server, photo):
     page.set_input_files(FILE, photo)
     page.get_by_text("Is that right?").wait_for()
     box = page.get_by_label("Keep this photo so the model can learn")
-    assert not box.is_checked() and "The owner of this page keeps it in a private folder" in page.inner_text(
+    assert not box.is_checked() and "The owner of this page keeps the photo in a private folder" in page.inner_text(
         ".feedback"
     )
     box.check()

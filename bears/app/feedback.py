@@ -89,7 +89,7 @@ class Feedback(NoFeedback):
         """Return the labels and sentences for the feedback form, as a dict for bears/web/feedback.js."""
         who = os.getenv("SPACE_AUTHOR_NAME") or "The owner of this page"
         where = "in a private data set on Hugging Face" if self.on_hub else "in a private folder"
-        keeper = f"{who} keeps it {where}, and looks at it before a model learns from it."
+        keeper = f"{who} keeps the photo {where}, and looks at it before a model learns from it."
         return {"labels": [*self.labels, NONE_OF_THESE], "unknown": NOT_KNOWN, "yes": YES, "keeper": keeper}
 
     def offer(self, learn, photo):

@@ -117,7 +117,7 @@ class Decisions:
         """Return the path of the file `name`. Raises `DataError` if the file is outside the folder."""
         path = self.folder / name
         if not path.resolve().is_relative_to(self.folder):
-            raise DataError(f"{name} is outside of {self.folder}. Only photos inside of it are moved.")
+            raise DataError(f"{name} is outside of {self.folder}. Only photos in this folder can be moved.")
         return path.parent.resolve() / path.name
 
     def write(self, action, source, target):

@@ -274,7 +274,7 @@ function update() {
                   left ? "; you can stop here. " : ". ",
               ]),
         left
-            ? `Also here: ${count(copies, "near-duplicate")} and ${left - wrong.length - copies} photos that look right. `
+            ? `There are also ${count(copies, "near-duplicate")} and ${left - wrong.length - copies} photos that look right. `
             : "",
         make("span", {className: "aside", textContent: "Nothing is deleted, and every step can be undone."}),
     )
@@ -304,9 +304,7 @@ function updateDesk() {
             ? some.slice(0, 6).map(photo => make("img", {src: address(photo.name, "small"), alt: ""}))
             : [
                   large(one.name, "The chosen photo"),
-                  ...(one.nearDuplicate
-                      ? [large(one.nearDuplicate, "The better photo, of which this is a near-duplicate")]
-                      : []),
+                  ...(one.nearDuplicate ? [large(one.nearDuplicate, "The better of the two near-duplicates")] : []),
               ]),
     )
     part("opinion").replaceChildren(

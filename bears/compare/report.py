@@ -22,7 +22,7 @@ TITLES = {"better": "The new model is better", "worse": "The new model is worse"
 def title(comparison: Comparison) -> str:
     """Return the verdict as a title: which model is better, or how many photos are needed to tell."""
     known = TITLES.get(comparison.verdict)
-    return known or f"{photos(len(comparison.files))} are not enough: about {comparison.needed:,} would be"
+    return known or f"{photos(len(comparison.files))} are not enough: you need about {comparison.needed:,}"
 
 
 def effect(comparison: Comparison) -> str:
@@ -40,12 +40,13 @@ def per_thousand(value):
 
 def advice(comparison: Comparison) -> str:
     if comparison.verdict == "better":
-        return "You can replace the old model with it."
+        return "You can replace the old model with the new one."
     if comparison.verdict == "worse":
         return "Keep the old model. The photos below show the errors of the new one."
+    many = photos(comparison.needed)
     if comparison.fixed == comparison.broken:
-        return "Both make equally many errors. That many photos would show a difference of 10 errors per 1,000."
-    return "With that many, four of five tests would show such a difference. Keep the old model for now."
+        return f"Both models make equally many errors. {many} would show a difference of 10 errors per 1,000."
+    return f"With {many}, four of five tests would show this difference. Keep the old model for now."
 
 
 def photos(number):
@@ -117,7 +118,7 @@ def show_photos(comparison):
 
 def show_group(comparison, name, found):
     items = "".join(show_photo(comparison, i) for i in found[:SHOWN])
-    more = f"<p>And {len(found) - SHOWN:,} more.</p>" if len(found) > SHOWN else ""
+    more = f"<p>And {len(found) - SHOWN:,} more photos.</p>" if len(found) > SHOWN else ""
     return f'<h2>{name}: {photos(len(found))}</h2><ul class="photos">{items}</ul>{more}'
 
 

@@ -39,7 +39,7 @@ def errors(estimate: dict) -> str:
     """Describe an `error_summary` in words, such as `got 3 of 200 wrong: an error rate of 1.5%`."""
     cases = f"got {estimate['errors']} of {estimate['photos']} wrong"
     if too_uncertain(estimate):
-        return f"{cases}, too few photos to mean anything."
+        return f"{cases}, but so few photos prove nothing."
     low, high = estimate["interval_95"]
     return f"{cases}: an error rate of {estimate['error_rate']:.1%}. On similar photos, expect {low:.1%} to {high:.1%}."
 

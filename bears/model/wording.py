@@ -16,8 +16,8 @@ ALONE = "Your photos never leave this device."  # in the offline version
 WATCHED_ALONE = "Pictures from your camera never leave this device. No network is needed."
 EXAMPLES = HOME / "examples"  # examples of the shipped model; their licence differs from the code's
 MANY = 5  # the most classes that a sentence names
-PRIVACY = "Your photo is only used to answer you, and deleted within an hour. There is also [an API](?view=api)."
-TAKE_ALONG = "\n\n**Use it offline:** [this version](offline/) runs in your browser and needs no network."
+PRIVACY = "Your photo is only used to answer you, and deleted within an hour. Programs can use [the API](?view=api)."
+TAKE_ALONG = "\n\n**Use it offline:** [the offline version](offline/) runs in your browser and needs no network."
 
 
 def page_title(facts: dict) -> str:
@@ -143,7 +143,7 @@ def camera_words(facts: dict, promise: str = PROMISE) -> dict:
     words = {
         "promise": promise,
         "checking": checking,
-        "misses": f"It often misses {with_article(subject or 'thing')} that is far away or in the dark.",
+        "misses": f"The model often misses {with_article(subject or 'thing')} that is far away or in the dark.",
         "right": f"It was {with_article(subject) if subject else 'right'}",
     }
     return {"classes": classes, "alarm": facts.get("alarm", classes), **words}
@@ -166,15 +166,15 @@ def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
     if "arch" in facts:
         photos = sum(facts["counts"].values())
         classes = as_markdown(", ".join(facts["classes"]))
-        lines.append(f"A neural network trained on {photos} photos to tell these classes apart: {classes}.")
+        lines.append(f"The model was trained on {photos} photos to tell these classes apart: {classes}.")
     if {"cross_validation", "validation"} & facts.keys():
         lines.append(error_sentence(facts))
     if "none_of_them" in facts:
-        lines.append("It also tells you when it sees none of these or isn't sure, and it can be wrong about that, too.")
+        lines.append("The answers “none of these” and “not sure” can be wrong, too.")
     lines.append(
-        "“Why?” outlines the part of the photo that the answer is based on. Brighter areas counted more.\n\n"
-        "**Never rely on it for anyone’s safety.** Night shots, distant animals and things that it has never seen can"
-        f" fool it.\n\n{privacy}"
+        "“Why?” outlines the part of the photo that the model classified. Bright areas counted most for the answer.\n\n"
+        "**Never rely on it for anyone’s safety.** Photos taken at night, distant animals and unusual things can"
+        f" fool the model.\n\n{privacy}"
     )
     if offline:
         lines.append(TAKE_ALONG)

@@ -13,14 +13,16 @@ def effect(found: Drift) -> str:
     """Return a sentence with the size of the difference, its 95% interval and its p-value."""
     low, high = found.interval
     return (
-        f"A visitor's photo gets a lower probability than a known one in {found.lower:.0%} of pairs"
+        f"A visitor's photo gets a lower probability than a known photo in {found.lower:.0%} of pairs"
         f" (95% interval: {low:.0%} to {high:.0%}; 50% is no difference; p {found.p:.2g})."
     )
 
 
 def title(found: Drift) -> str:
     if not found.enough:
-        return f"Too few answers to say: at least {LEAST} are needed on both sides"
+        return (
+            f"Too few answers to say: at least {LEAST} about visitors' photos and {LEAST} about known photos are needed"
+        )
     if not found.found:
         return "Visitors' photos look like the known ones"
     return "Visitors' photos have drifted from the known ones (domain shift)"
@@ -31,7 +33,9 @@ def advice(found: Drift) -> str:
     if not found.enough:
         return "Wait for more visitors, or choose a folder with more photos."
     if not found.found:
-        return "The model is about as sure about both. But it may be just as sure about things that it has never seen."
+        return (
+            "The model is about as sure about both kinds of photos. But a model can also be sure about unknown things."
+        )
     if found.lower < 0.5:
         return "The model is more sure about visitors' photos. They may be easier, or less varied."
     return (

@@ -47,13 +47,13 @@ NO_NOTES = dict.fromkeys(["Creator", "Date", "Format", "Type"])
 PICTURES = {
     "calibration": (
         "Are the probabilities right?",
-        "On the dotted line they are: of all answers with a probability of 80%, four in five are right. On average,"
-        " the probabilities are off by {calibration_error:.1%} (expected calibration error).",
+        "Points on the dotted line are right: of all answers with a probability of 80%, four in five are correct."
+        " On average, the probabilities are off by {calibration_error:.1%} (expected calibration error).",
     ),
     "scores": (
         "How the model tells that a photo shows none of the classes",
-        "The model compares a photo with the training photos. For this plot, each training photo was compared with the"
-        " others, without itself.",
+        "The model compares a photo with the training photos. For this plot, each training photo was compared with"
+        " all others.",
     ),
     "learning_curve": ("Loss while training", "{loss}"),
     "confusion_matrix": (
@@ -211,14 +211,14 @@ def reason(facts):
     lines = [f'<p class="effect">{interval(estimate(facts))}</p>']
     if "by_source" in facts:
         lines.append(
-            "<p><b>Why you can trust this figure:</b> each source was left out once, to test a model that had not seen"
-            f" any of its photos.{when_sure(facts)} On photos like yours (folds): {summary.share_of_errors(cv)}.</p>"
-            + show_sources(facts["by_source"])
+            "<p><b>Why you can trust this figure:</b> each source was tested once, with a model that had not seen any"
+            f" of its photos.{when_sure(facts)} In tests on photos like yours:"
+            f" {summary.share_of_errors(cv)}.</p>" + show_sources(facts["by_source"])
         )
     elif cv:
         lines.append(
-            "<p><b>Why you can trust this figure:</b> each photo was tested once, by a model that was trained on"
-            f" neither it nor a near-duplicate of it (folds: {cv['folds']}). The model in export.pkl"
+            f"<p><b>Why you can trust this figure:</b> each photo was tested once (folds: {cv['folds']}), by a"
+            " model that had not seen this photo or a near-duplicate. The model in export.pkl"
             f" was trained in the same way{', on all photos' if 'none_of_them' in facts else ''}."
             f" The figure holds for photos like yours. {summary.ELSEWHERE}</p>"
         )
@@ -265,7 +265,7 @@ def show_wrong(args, result, interp, backgrounds=None):
     wrong, vocab, pairs = interp.wrong(), interp.vocab, defaultdict(list)
     for i in wrong:
         pairs[f"{vocab[interp.targets[i]]}, mistaken for {vocab[interp.probs[i].argmax()]}"].append(i)
-    title = f"<h2>Photos it got wrong: {len(wrong)} of {len(result.files)}</h2>"
+    title = f"<h2>Photos that the model got wrong: {len(wrong)} of {len(result.files)}</h2>"
     shown = [
         show_pair(args, pair, {result.files[i]: interp.probs[i].max() for i in some}, backgrounds or {})
         for pair, some in sorted(pairs.items(), key=lambda item: -len(item[1]))
@@ -300,8 +300,8 @@ def show_remedy(args, result, wrong):
     if not wrong and not result.turned_away:
         return ""
     advice = (
-        "<p>Is a photo in the wrong folder, or of something else? Fix it with this command."
-        " While it runs, click the name of a photo below to open it on the review page:</p>"
+        "<p>If a photo is in the wrong folder, or shows something else, correct this with the command below."
+        " While the command runs, click the name of a photo below to open it on the review page:</p>"
     )
     return advice + "".join(map(command, summary.clean_commands(args)))
 
@@ -317,7 +317,8 @@ def show_others(facts, result):
     if not others:
         return (
             "<h2>Other things mistaken for one of your classes: not tested</h2><p>Train with"
-            " <code>--negatives DIR</code>, a folder of photos of anything else, to see which are mistaken.</p>"
+            " <code>--negatives DIR</code>, a folder of photos of anything else, to see which of them"
+            " the model mistakes for a class.</p>"
         )
     title = f"<h2>Other things mistaken for one of your classes: {others['errors']} of {others['photos']}</h2>"
     captions = [f"mistaken for {label}" for _, label in result.passed]
@@ -343,7 +344,7 @@ def show_turned_away(args, result):
     """Return the section with the training photos that the app would reject as none of the classes."""
     if not (files := result.turned_away):
         return ""
-    note = "<p>These photos don't resemble your other photos. If one of them is correct, add more like it.</p>"
+    note = "<p>These photos don't resemble your other photos. If one of them is correct, add more photos like it.</p>"
     captions = [f"{f.parent.name}, rejected" for f in files]
     title = f"<h2>Your photos rejected as none of the classes: {len(files)}</h2>"
     return title + note + thumbnails(files, links(files, args), captions)
@@ -378,7 +379,7 @@ def show_confusion(interp):
     return (
         "<h2>Which classes are mixed up</h2>"
         "<p><b>Recall</b>: of the photos of a class, how many are recognised. <b>Precision</b>: of the photos"
-        " classified as a class, how many show it.</p>"
+        " classified as a class, how many show this class.</p>"
         '<div class="wide" tabindex="0" role="region" aria-label="Confusion matrix">'
         f'<table class="confusion{" many" * upright}"><thead>'
         f'<tr><td colspan="4"><th scope="colgroup" colspan="{len(labels)}">were classified as'

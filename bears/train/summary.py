@@ -84,21 +84,21 @@ def print_summary(facts: dict, args: Namespace) -> None:
     """Print the model's error rate, and where the report is."""
     print(f"\n{error_sentence(facts)}")
     if "by_source" in facts:
-        print(f"On photos like yours (folds): {share_of_errors(facts['cross_validation'])}.")
+        print(f"In tests on photos like yours: {share_of_errors(facts['cross_validation'])}.")
     elif "photos" in (verdicts := facts.get("verdicts", {})):
-        print(f"It was sure about {verdicts['photos']} photos, and got {verdicts['errors']} of them wrong.")
+        print(f"The model was sure about {verdicts['photos']} photos, and got {verdicts['errors']} of them wrong.")
         print(f"For {verdicts['not_sure']} photos the answer was “not sure” or “none of the classes”.")
-        print(f"This holds for photos like yours. {ELSEWHERE}")
+        print(f"These numbers hold for photos like yours. {ELSEWHERE}")
         if group := verdicts.get("group"):
             print(
-                f"For {group['photos']} photos it could only name the group."
+                f"For {group['photos']} photos the model could only name the group."
                 f" {group['errors']} of these answers were wrong."
             )
     if others := facts.get("none_of_them", {}).get("others"):
         print(
             f"Among {others['photos']} photos of other things, {others['errors']} were mistaken for one of the classes."
         )
-    print_line(f"The report, with the photos that it got wrong: {args.out / 'reports' / 'index.html'}")
+    print_line(f"The report, with the photos that the model got wrong: {args.out / 'reports' / 'index.html'}")
 
 
 def share_of_errors(estimate: dict) -> str:

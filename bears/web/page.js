@@ -10,7 +10,7 @@ import {make, Tab} from "./tab.js"
 
 const SHOWN = 5 // classes
 const LOOKING = "Looking…"
-const CLOSER = "To ask about a part of the photo only, tap that part."
+const CLOSER = "To ask about only a part of the photo, tap that part."
 const CROPPING = "Drag the frame to the part to ask about, or draw a new frame."
 
 export class PhotoTab extends Tab {

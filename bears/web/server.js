@@ -64,7 +64,7 @@ const tellPlace = async (url, signal, wait) => {
     const sent = await fetch(new URL(`web/place/${url.split("/").pop()}`, home), {signal}).catch(() => null)
     const before = sent?.ok ? await sent.json() : 0
     if (!signal.aborted)
-        wait(before ? `Looking… ${before} ${before == 1 ? "photo is" : "photos are"} before yours.` : "")
+        wait(before ? `Looking… ${before} ${before == 1 ? "photo is" : "photos are"} ahead of yours.` : "")
 }
 
 // Call `fetch`. If there is a `wait`, repeat the call while the app is busy.

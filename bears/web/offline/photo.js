@@ -9,7 +9,7 @@ const STRIP = 10 ** 6 // pixels to read at a time
 const KINDS = "Please choose a JPEG, PNG, WebP, GIF, BMP or AVIF photo."
 const NO_PHOTO = `This file is not a photo that can be opened here. ${KINDS}`
 const DAMAGED = "This photo is damaged or incomplete. Please save it again or choose another one."
-const HEIC = "This browser can't open HEIC, the format of iPhone photos. Please save it as a JPEG and choose that."
+const HEIC = "This browser can't open HEIC, the format of iPhone photos. Please save the photo as a JPEG first."
 const NO_ROOM = "This photo takes too much memory to open. Please choose a smaller copy."
 const THIN = "This picture is too long and thin to be a photo. Please crop it."
 

@@ -2,8 +2,8 @@
 // module, since most browsers only load modules from web addresses.
 
 const FOLDER =
-    "Browsers only open this page from a web address, not from a folder. Put its folder on a web host," +
-    " or run “python3 -m http.server” in it and open http://localhost:8000."
+    "Browsers open this page only from a web address, not from a folder. Put the folder on a web host," +
+    " or run “python3 -m http.server” in the folder and open http://localhost:8000."
 const BROKEN =
     "This page could not start. Please check your connection, and reload it. If that does not help, try a newer browser."
 
