@@ -150,7 +150,10 @@ def test_what_is_unlike_everything_is_not_moved_to_the_class_that_it_looks_like(
     photos = SimpleNamespace(likeness=likeness, show_none=likeness < 0, guesses=guesses, labels=labels)
     found = none_of_the_classes(photos)
     assert found.found.tolist() == [True] + [False] * 29
-    assert [says for says in found.says if says] == ["unlike the others (1% alike)", "unlike the others (2% alike)"]
+    assert [says for says in found.says if says] == [
+        "unlike your other photos (1% alike)",
+        "unlike your other photos (2% alike)",
+    ]
 
 
 def test_keep_move_and_set_aside(data):
@@ -398,7 +401,7 @@ def test_the_list_says_what_is_wrong(planted, capsys):
     assert "█" not in said
     assert any("disc/square.jpg  " in line and "looks like square" in line for line in discs.splitlines()[:4])
     assert squares.startswith("square/white.png  may show none of your classes\n")
-    assert discs.count("unlike the others") + squares.count("unlike the others") <= 4  # of 34
+    assert discs.count("unlike your other photos") + squares.count("unlike your other photos") <= 4  # of 34
 
 
 @pytest.mark.slow

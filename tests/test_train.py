@@ -245,12 +245,15 @@ def test_photos_that_it_got_wrong_are_shown_by_pairs_of_classes_and_where_it_loo
 @pytest.mark.parametrize(
     ("held_out", "said"),
     [
-        ([0.9, 0.3, 0.2], "On the validation photos, it falls from 0.90 to 0.20."),
-        ([0.9, 0.2, 0.3], "it falls from 0.90 to 0.20, then rises to 0.30. A validation loss that rises is a sign"),
-        ([0.2, 0.3, 0.9], "it rises from 0.20 to 0.90. A validation loss that rises is a sign of overfitting"),
-        ([0.5, 0.52], "it stays at about 0.52."),
-        ([0.5], "it stays at about 0.50."),
-        ([0.5, float("nan")], "it is not a number at some point: lower the learning rate."),
+        ([0.9, 0.3, 0.2], "On the validation photos, the loss falls from 0.90 to 0.20."),
+        (
+            [0.9, 0.2, 0.3],
+            "the loss falls from 0.90 to 0.20, then rises to 0.30. A validation loss that rises is a sign",
+        ),
+        ([0.2, 0.3, 0.9], "the loss rises from 0.20 to 0.90. A validation loss that rises is a sign of overfitting"),
+        ([0.5, 0.52], "the loss stays at about 0.52."),
+        ([0.5], "the loss stays at about 0.50."),
+        ([0.5, float("nan")], "the loss is not a number at some point: lower the learning rate."),
         ([None, None], "On the training photos, the loss falls from 1.20 to 0.10."),
     ],
 )

@@ -43,7 +43,7 @@ class Uploads:
             try:
                 self.scheduler = CommitScheduler(**where, every=self.every, private=True, ignore_patterns=["*.part"])
             except Exception as e:  # no network, token or permission; the client's errors change between versions
-                print(f"Can't send feedback to the Hub ({type(e).__name__}). Until then it stays here.", flush=True)
+                print(f"Can't send feedback to the Hub ({type(e).__name__}). Trying again in {AGAIN} s.", flush=True)
                 time.sleep(AGAIN)
 
     def push(self, seconds=60):

@@ -41,7 +41,7 @@ LINES = 10  # lines in the log per second about rejected requests
 WAIT = "Please wait for an answer, or for ten seconds."
 FOREIGN_NAME = (
     "Open this app at the address that app.py has printed. If a proxy has sent you here, start"
-    " app.py with --root-path and the address that visitors open (or set GRADIO_ROOT_PATH to it)."
+    " app.py with --root-path and the address that visitors open (or set GRADIO_ROOT_PATH to this address)."
 )
 
 # All routes that the app, gradio_client, README's curl and hosts use. {} matches any one part of a path.

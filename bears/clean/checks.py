@@ -63,10 +63,10 @@ def near_duplicate(photos: Photos) -> Finding:
 def none_of_the_classes(photos: Photos) -> Finding:
     """Find photos that `bears.model.ood` rejects, and unusual photos that look like another class.
 
-    A photo that is only unusual gets the note "unlike the others", but doesn't count as wrong.
+    A photo that is only unusual gets the note "unlike your other photos", but doesn't count as wrong.
     """
     unlike = photos.likeness < min(UNLIKE, np.quantile(photos.likeness, 0.1))
-    says = [f"unlike the others ({int(100 * x)}% alike)" if u else "" for x, u in zip(photos.likeness, unlike)]
+    says = [f"unlike your other photos ({int(100 * x)}% alike)" if u else "" for x, u in zip(photos.likeness, unlike)]
     says = ["may show none of your classes" if none else words for none, words in zip(photos.show_none, says)]
     found = photos.show_none | (unlike & (np.array(photos.guesses) != photos.labels))
     return Finding(found, photos.likeness.clip(0, 1), says)

@@ -73,7 +73,7 @@ class Decisions:
                     steps.append(row)
             return [step for step in steps if (self.folder / step["to"]).is_file()]
         except (OSError, KeyError, TypeError, ValueError, csv.Error):
-            raise DataError(f"{self.log} can't be read. Correct it, or rename it to start a new one.") from None
+            raise DataError(f"{self.log} can't be read. Correct this file, or rename it to start a new one.") from None
 
     def read(self):
         try:

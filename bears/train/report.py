@@ -62,8 +62,8 @@ PICTURES = {
     ),
     "top_losses": (
         "The lesson's top losses",
-        "The photos with the highest loss, drawn by `plot_top_losses`. Above each: the prediction, the actual class,"
-        " the loss, and the probability of the prediction.",
+        "The photos with the highest loss, drawn by `plot_top_losses`. Above each photo: the prediction, the actual"
+        " class, the loss, and the probability of the prediction.",
     ),
     "batch": (
         "Some of the photos as the network sees them",
@@ -143,7 +143,7 @@ def plot_trust(probs: Tensor, targets: Tensor, scores: np.ndarray, threshold: fl
     ax.plot(*means, marker="o")
     for b, x, y in zip(found, *means):
         ax.annotate((bins == b).sum(), (x, y), xytext=(0, -16), textcoords="offset points", ha="center")
-    ax.set(xlabel="How sure it is (below each point: photos)", ylabel="How often it is right")
+    ax.set(xlabel="How sure the model is (below each point: number of photos)", ylabel="How often the model is right")
     ax.set(xlim=(0, 1.03), ylim=(0, 1.03))
     calibration = svg()
 
@@ -334,9 +334,8 @@ def show_watch(facts):
         return ""
     return (
         f"<h2>As an alarm for {escape(' and '.join(facts['alarm']))}: not tested</h2><p>To count missed visits and"
-        " false alarms per hour, run the camera benchmark. It tests a model on clips of animals that the model has not"
-        " seen, takes about an hour, and needs the photos for these clips:</p>"
-        + command(".venv/bin/python benchmarks/watch.py")
+        " false alarms per hour, run the camera benchmark. It takes about an hour, and needs photos of animals,"
+        " which it turns into clips:</p>" + command(".venv/bin/python benchmarks/watch.py")
     )
 
 
@@ -409,7 +408,7 @@ def describe_loss(recorder) -> str:
     said = f"On the training photos, the loss {describe_course(recorder.losses)}."
     if not held_out:
         return said
-    said += f" On the validation photos, it {describe_course(held_out)}."
+    said += f" On the validation photos, the loss {describe_course(held_out)}."
     if min(held_out) * RISE < held_out[-1]:
         said += " A validation loss that rises is a sign of overfitting: try fewer epochs, or more photos."
     return said
