@@ -26,7 +26,11 @@ class Form {
         const button = (text, action) => make("button", {type: "button", textContent: text, onclick: action})
         this.keep = make("input", {type: "checkbox"})
         const others = [...labels, unknown].map(label => button(label, () => this.send(label)))
-        this.others = make("div", {className: "others", role: "group", ariaLabel: "What does the photo show?"}, ...others)
+        this.others = make(
+            "div",
+            {className: "others", role: "group", ariaLabel: "What does the photo show?"},
+            ...others,
+        )
         this.no = button("No", () => this.askForMore())
         this.buttons = make(
             "div",
