@@ -55,7 +55,7 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
     If `trust` is true, also open a model that can run code. `place` is the folder or data set for feedback, or None.
     """
     facts = read_facts(model)
-    says = wording.invitation(facts)
+    says, offline = wording.invitation(facts), bool(static_site.find_site(model.absolute()))
     examples = [(str(f), wording.example_name(f, facts)) for f in wording.find_examples(model, facts)]
     gr.set_static_paths([f for f, _ in examples])
     begin_with(says, examples[0][0] if examples else None)
@@ -90,12 +90,12 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
 
     predict.__name__ = f"identify_{facts.get('subject') or 'photo'}"  # the name that AI assistants see
     with gr.Blocks(title=wording.page_title(facts)) as demo:
-        gr.Markdown(f"# {wording.as_markdown(wording.page_title(facts))}", elem_id="title")
+        gr.Markdown(wording.heading(facts, offline), elem_id="title")
         with gr.Tab("Photo"):
-            gr.HTML(**PHOTO, examples=examples, none=wording.unseen(facts), feedback=feedback.words())
+            gr.HTML(**PHOTO, examples=examples, **wording.photo_words(facts), feedback=feedback.words())
         with gr.Tab("Camera"):
             gr.HTML(**CAMERA, **wording.camera_words(facts))
-        gr.Markdown(wording.about(facts, feedback.privacy(), bool(static_site.find_site(learn.file))), elem_id="about")
+        gr.Markdown(wording.about(facts, feedback.privacy(), offline), elem_id="about")
         with gr.Row(visible=False):  # a hidden row: its events define the API that both tabs call
             photo = only_uploads(gr.Image(label="Photo", type="filepath"))
             label, verdict = with_animals(gr.Label(label="Probabilities")), gr.Textbox(label="Verdict")

@@ -57,7 +57,7 @@ def get_photos(args):
     # `find_all_photos` replaces get_image_files and verify_images. It opens photos like the app, says why a photo can't
     # be used, and deletes none.
     files, dropped = find_all_photos(args.data, args.exclude)
-    check_labels(args.groups, args.alarm, files)
+    check_labels(args.groups, args.alarm, files, args.hints)
     groups = group_near_duplicates(files)
     return files, groups, summary.describe_photos(files, dropped, groups, args)
 

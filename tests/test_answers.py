@@ -15,7 +15,7 @@ from bears.model.classifier import Classifier
 from bears.model.export import export, open_export
 from bears.model.ood import certainty
 from bears.model.photo import open_photo
-from bears.model.wording import headline, percent, shown_probs
+from bears.model.wording import headline, hints, percent, shown_probs
 from bears.offline.site import build, words
 from bears.predict import __main__ as predict
 from bears.train.options import parse_args
@@ -109,6 +109,13 @@ def test_a_group_is_named_as_export_json_names_it():
     limits = Limits(groups=[["tawny owl", "élf owl", "barn owl"]])
     probs = {"barn owl": 0.3, "élf owl": 0.3, "tawny owl": 0.3, "stork": 0.1}
     assert headline(probs, GROUP, owls, limits) == "An owl: tawny owl, élf owl or barn owl, can't tell which"
+
+
+def test_a_group_has_the_hints_of_its_classes():
+    facts = {**BEARS, "hints": {"black": "No hump.", "grizzly": "A hump.", "teddy": "Seams."}}
+    assert hints(facts) == {**facts["hints"], EITHER: "No hump. A hump."}
+    assert hints({**BEARS, "hints": {"grizzly": "A hump."}}) == {"grizzly": "A hump.", EITHER: "A hump."}
+    assert hints({"groups": BEARS["groups"]}) == {EITHER: ""} and hints({}) == {}
 
 
 def test_no_figure_is_higher_than_what_was_earned():
@@ -259,6 +266,20 @@ def test_the_bears_have_a_group_and_others_have_those_that_are_given():
     assert parse_args("", options).groups == groups
 
 
+@pytest.mark.parametrize("hint", ["fox", "fox=", "=A fox has a bushy tail.", " = "])
+def test_hints_that_cannot_be_meant_are_refused(hint, capsys):
+    with pytest.raises(SystemExit):
+        parse_args("", ["--data", "photos", "--hint", hint])
+    assert "is not a hint; give one like 'fox=A fox has a bushy tail.'" in capsys.readouterr().err
+
+
+def test_the_bears_have_hints_and_others_have_those_that_are_given():
+    assert parse_args("", []).hints == json.loads((ROOT / "export.json").read_text())["hints"]
+    assert parse_args("", ["--data", "photos"]).hints == {}
+    options = ["--data", "photos", "--hint", "heron = Its neck is an S.", "--hint", "stork=Its beak is red."]
+    assert parse_args("", options).hints == {"heron": "Its neck is an S.", "stork": "Its beak is red."}
+
+
 @pytest.mark.parametrize(
     "groups, sentence",
     [
@@ -283,6 +304,8 @@ def test_an_alarm_is_for_the_classes_that_are_named(shapes):
     check_labels({}, ["disc"], files)
     with pytest.raises(DataError, match=r"^--alarm: there is no class fox\. Choose from disc, square\.$"):
         check_labels({}, ["fox"], files)
+    with pytest.raises(DataError, match=r"^--hint: there is no class fox\. Choose from disc, square\.$"):
+        check_labels({}, None, files, {"disc": "It is round.", "fox": "It has a tail."})
 
 
 def test_groups_are_of_the_classes_of_the_photos(shapes):

@@ -139,6 +139,38 @@ def beside(offline, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_who_has_saved_it_is_led_there_when_the_server_is_gone(beside, browser, screen):
+    with browser.new_context(**screen) as context:  # no `open_page`, since a lost server is an error in the console
+        page = context.new_page()
+        page.goto(beside.url)
+        page.locator("[data-first]").wait_for()
+        context.set_offline(True)
+        page.set_input_files(FILE, TEDDY)
+        page.get_by_text("Can't reach the server.").wait_for()
+        way_out = page.get_by_role("link", name="Use the offline version")
+        assert way_out.is_hidden()  # nothing is saved yet
+        context.set_offline(False)
+        link = page.get_by_role("link", name="Save for offline")
+        assert link.bounding_box()["y"] < page.locator(".frame").first.bounding_box()["y"]
+        with context.expect_page() as opened:
+            link.click()
+        kept(opened.value)
+        opened.value.close()
+        page.set_input_files(FILE, TEDDY)
+        answered(page, "Teddy bear, 96% sure")
+        beside.close()
+        page.set_input_files(FILE, TEDDY)
+        way_out.wait_for()
+        assert not serious_findings(page)
+        way_out.click()
+        kept(page)
+        page.get_by_label("Example: Grizzly bear").click()
+        answered(page, "Grizzly bear, 96% sure")
+        assert page.inner_text(".check").startswith("Check it yourself. A grizzly has")
+
+
+@pytest.mark.slow
 def test_who_is_on_the_page_of_the_app_can_take_it_along(beside, open_page):
     page = open_page(beside)
     link = page.get_by_role("link", name="this version")
@@ -255,6 +287,8 @@ def test_who_waits_for_the_model_reads_how_much_of_it_is_here(offline, open_page
     page.set_input_files(FILE, TEDDY)
     page.locator(".verdict").get_by_text(re.compile(r"^Loading the model: \d+ of 12 MB$")).wait_for()
     page.locator("#here").get_by_text("Loading the model").wait_for()
+    assert all(0 < bar.evaluate("bar => bar.value") < 1 for bar in page.get_by_role("progressbar").all())
+    assert not serious_findings(page)
     page.get_by_role("tab", name="Camera").click()
     page.get_by_role("button", name="Start watching").click()
     page.locator("#camera .now").get_by_text("Loading the model").wait_for()

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from bears.web.files import text_of
-from helpers import PHONE, ROOT, open_front_end, serious_findings
+from helpers import PHONE, ROOT, findings, open_front_end, serious_findings
 from PIL import Image, ImageFilter
 
 pytestmark = pytest.mark.slow
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 EXAMPLE = ROOT / "examples" / "grizzly.jpg"
 ANSWER = {"rows": [["black", 0.9], ["teddy", 0.1]], "verdict": "Black bear, 90% sure", "map": None, "certainty": "sure"}
 # `asked` has the width and height of each photo. The back end waits until there is an `answer`.
-OPEN = """async ([examples, first, answer]) => {
+OPEN = """async ([examples, first, answer, hints]) => {
     const {PhotoTab} = await import("/page.js")
     Object.assign(window, {answer, asked: []})
     const predict = async (file, signal, wait) => {
@@ -23,7 +23,8 @@ OPEN = """async ([examples, first, answer]) => {
         return window.answer
     }
     const backend = {predict, first: async () => first, addressOf: path => path, address: "https://bears.example/"}
-    window.tab = new PhotoTab(document.querySelector("#page > div"), {examples, none: "I don't see a bear"}, backend)
+    const props = {examples, hints, none: "I don't see a bear"}
+    window.tab = new PhotoTab(document.querySelector("#page > div"), props, backend)
 }"""
 
 
@@ -32,14 +33,14 @@ def open_tab(browser):
     """Return a function that opens the tab on a phone. Errors in JavaScript fail the test."""
     errors, contexts = [], []
 
-    def open_tab(examples=(), first=None, answer=ANSWER, init=""):
+    def open_tab(examples=(), first=None, answer=ANSWER, init="", hints=None):
         contexts.append(browser.new_context(**PHONE))
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.add_init_script(init)
         style, html = text_of("page.css", "feedback.css"), text_of("page.html")
         open_front_end(page, f'<html lang="en"><title>Bears</title><style>{style}</style><div id="page"><div>{html}')
-        page.evaluate(OPEN, [list(examples), first, answer])
+        page.evaluate(OPEN, [list(examples), first, answer, hints])
         return page
 
     yield open_tab
@@ -75,9 +76,70 @@ def test_seconds_are_counted_from_the_first_one_on(open_tab):
     page.clock.fast_forward(1000)
     page.clock.fast_forward(1000)
     assert page.inner_text(".note") == "2 s"
-    page.wait_for_function("window.wait")  # the photo has been opened
+    page.wait_for_function("typeof window.wait == 'function'")  # the photo has been opened
     page.evaluate("wait('Looking… 3 photos are ahead of yours.')")
     assert page.inner_text(".verdict") == "Looking… 3 photos are ahead of yours."
+
+
+def test_who_waits_reads_how_long_it_will_take(open_tab):
+    page = open_tab(answer=None)
+    page.clock.install()
+    page.set_input_files("input", EXAMPLE)
+    page.wait_for_function("typeof window.wait == 'function'")
+    page.clock.fast_forward(1000)
+    bar = page.get_by_role("progressbar")
+    assert page.inner_text(".note") == "1 s" and bar.get_attribute("value") is None  # nobody knows
+    page.evaluate("wait('Looking… 4 photos are ahead of yours.', 0)")
+    page.clock.fast_forward(1000)
+    assert page.inner_text(".note") == "2 s"
+    page.evaluate("wait('Looking… 3 photos are ahead of yours.', 0.25)")
+    page.clock.fast_forward(1000)
+    assert page.inner_text(".note") == "3 s, about 3 s left" and bar.evaluate("bar => bar.value") == 0.25
+    assert not findings(page)
+    page.evaluate("wait()")
+    page.clock.fast_forward(1000)
+    assert page.inner_text(".note") == "4 s" and page.inner_text(".verdict") == "Looking…"
+    page.evaluate("answer => (window.answer = answer)", ANSWER)
+    page.clock.run_for(100)
+    page.locator('[data-state="answered"]').wait_for()
+    page.evaluate("wait('Looking… 1 photo is ahead of yours.', 0.5)")  # a place that arrives after the answer
+    assert page.inner_text(".verdict") == ANSWER["verdict"] and bar.is_hidden()
+
+
+def test_each_answer_says_how_to_check_it(open_tab):
+    page = open_tab(hints={"black": "A black bear has no clear hump.", "black or grizzly": "Look at the shoulders."})
+    give(page, EXAMPLE)
+    assert page.inner_text(".check") == "Check it yourself. A black bear has no clear hump."
+    assert not serious_findings(page)
+    rows = [["black or grizzly", 0.9], ["black", 0.5], ["grizzly", 0.4]]
+    for change, hint in (
+        ({"rows": rows, "certainty": "group"}, "Check it yourself. Look at the shoulders."),
+        ({"certainty": "none"}, ""),  # there is nothing to check
+        ({"rows": [["teddy", 0.9], ["black", 0.1]]}, ""),  # a class without a hint
+    ):
+        page.evaluate("answer => (window.answer = answer)", {**ANSWER, **change})
+        give(page, EXAMPLE)
+        said = "document.querySelector('.check').checkVisibility() ? document.querySelector('.check').innerText : ''"
+        page.wait_for_function(f"hint => ({said}) == hint", arg=hint)
+    page.get_by_role("button", name="Crop").tap()
+    assert page.locator(".check").is_hidden()
+
+
+def test_without_hints_there_is_no_word_about_checking(open_tab):
+    page = open_tab()
+    give(page, EXAMPLE)
+    assert page.locator(".check").is_hidden()
+
+
+def test_the_bars_of_a_no_are_folded(open_tab):
+    page = open_tab(answer={**ANSWER, "certainty": "none"})
+    give(page, EXAMPLE)
+    assert page.locator(".probs").is_hidden()
+    page.get_by_text("If the photo showed one of these:").tap()
+    assert page.locator(".probs li").all_inner_texts() == ["black\n90%", "teddy\n10%"] and not serious_findings(page)
+    page.evaluate("answer => (window.answer = answer)", ANSWER)
+    give(page, EXAMPLE)
+    assert page.locator(".probs").is_visible() and page.get_by_text("If the photo showed one of these:").is_hidden()
 
 
 def test_nothing_moves_when_the_form_for_feedback_comes(open_tab):
@@ -129,6 +191,9 @@ def test_each_of_several_animals_is_outlined_and_named(open_tab):
         assert box["y"] - frame["y"] - 1 == pytest.approx(photo["top"] + top * photo["height"], abs=2)
         assert box["width"] == pytest.approx((right - left) * photo["width"], abs=3)
         assert box["height"] == pytest.approx((bottom - top) * photo["height"], abs=3)
+    page.get_by_role("button", name="Crop").tap()
+    assert page.evaluate("tab.crop.part") == pytest.approx({"x": 0.1, "y": 0.2, "w": 0.2, "h": 0.4})  # the first animal
+    page.keyboard.press("Escape")
     page.evaluate("answer => (window.answer = answer)", ANSWER)
     give(page, EXAMPLE)
     page.wait_for_function("!document.querySelector('.found div')")

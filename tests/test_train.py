@@ -26,6 +26,7 @@ from bears.learning.near_duplicates import group_near_duplicates
 from bears.model.backbone import input_size
 from bears.model.classifier import Classifier
 from bears.model.export import export, open_export
+from bears.model.metadata import public
 from bears.train.report import PAGE, describe_loss, show_confusion, show_watch, show_wrong
 from bears.train.report import ClassificationInterpretation as Interpretation
 from fastai.vision.all import ClassificationInterpretation, IndexSplitter, RandomSplitter, Resize, noop, parent_label
@@ -439,11 +440,13 @@ def test_photos_of_other_things_are_counted_and_the_report_shows_all_that_is_wro
     shutil.copytree(shapes / "disc", others / "members")
     Image.new("RGB", (99, 99), "white").save(others / "white.png")
     options = ["--folds", 2, "--negatives", others, "--subject", "shape", "--group", "shape=disc,square"]
+    options += ["--hint", "disc=It is round."]
     facts = run_training("--data", data, "--out", tmp_path, *options)
     assert facts["verdicts"]["photos"] + facts["verdicts"]["not_sure"] == 32 and facts["verdicts"]["errors"] > 0
     assert facts["none_of_them"]["others"]["photos"] == 17
     assert "white.png" not in facts["none_of_them"]["others"]["passed"]
     assert len(facts["none_of_them"]["others"]["passed"]) >= 14
+    assert public(facts)["hints"] == {"disc": "It is round."}
     assert facts["subject"] == "shape" and facts["groups"] == {"shape": ["disc", "square"]}
     assert open_export(tmp_path / "export.pkl").ood["groups"] == [[0, 1]]
     shown = photos_of(tmp_path)

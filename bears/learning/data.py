@@ -204,10 +204,13 @@ def check_classes(folders, found, files):
             raise DataError(advice_on_small_class(folders, label, counts.get(label, 0), {f.parent for f in found}))
 
 
-def check_labels(groups: dict[str, list[str]], alarm: list[str] | None, files: list[Path]) -> None:
-    """Raise `DataError` if `--group` or `--alarm` names an unknown class, or a group has the name of a class."""
+def check_labels(
+    groups: dict[str, list[str]], alarm: list[str] | None, files: list[Path], hints: Iterable[str] = ()
+) -> None:
+    """Raise `DataError` if an option names an unknown class, or a group has the name of a class."""
     classes = sorted(count_labels(files))
-    for option, labels in (*(("--group", labels) for labels in groups.values()), ("--alarm", alarm or [])):
+    named = [*(("--group", labels) for labels in groups.values()), ("--alarm", alarm or []), ("--hint", hints)]
+    for option, labels in named:
         if unknown := [label for label in labels if label not in classes]:
             raise DataError(f"{option}: there is no class {unknown[0]}. Choose from {', '.join(classes)}.")
     if same := [name for name in groups if name in classes]:

@@ -26,6 +26,12 @@ def page_title(facts: dict) -> str:
     return f"Which {subject or 'one'} is it?" if len(classes) > MANY else full_name(either(classes), subject) + "?"
 
 
+def heading(facts: dict, offline: bool) -> str:
+    """Return the top of the app in Markdown: its title and, if there is an offline version, a link to it."""
+    title = f"# {as_markdown(page_title(facts))}"
+    return f"{title}\n\n[Save for offline](offline/)" if offline else title
+
+
 def invitation(facts: dict) -> str:
     """Return a sentence that says what the app is for. Link previews show it."""
     classes, subject = facts.get("classes", ()), facts.get("subject")
@@ -123,6 +129,21 @@ def unseen(facts: dict) -> str:
     if not subject and (not labels or len(labels) > MANY):
         return "I don't see anything that I know"
     return f"I don't see {with_article(subject or either(labels))}"
+
+
+def photo_words(facts: dict) -> dict:
+    """Return the words that the Photo tab needs from the start."""
+    return {"none": unseen(facts), "hints": hints(facts)}
+
+
+def hints(facts: dict) -> dict[str, str]:
+    """Return how people can check an answer, as a dict from a class or a group (as `either` names it) to sentences."""
+    own = facts.get("hints") or {}
+    groups = {
+        either(labels): " ".join(own[label] for label in labels if label in own)
+        for labels in facts.get("groups", {}).values()
+    }
+    return {**own, **groups}
 
 
 def with_article(name: str) -> str:

@@ -30,7 +30,7 @@ from bears.model.wording import (
     headline,
     invitation,
     page_title,
-    unseen,
+    photo_words,
 )
 from bears.offline.graph import export_graph, find_shape
 from bears.offline.parity import GraphSquares, check
@@ -158,7 +158,7 @@ def page(learn, facts, examples, first, files):
     classes = list(learn.dls.vocab)
     known = {**facts, "classes": classes}
     offers = [(address, example_name(file, facts)) for address, file in examples]
-    shown = {"examples": offers, "first": first or None, "none": unseen(known)}
+    shown = {"examples": offers, "first": first or None, **photo_words(known)}
     tabs = {"page": shown, "camera": camera_words(known, WATCHED_ALONE)}
     limits = limits_of(learn)
     said = {"classes": classes, "words": words(classes, facts, limits), "earned": limits.earned, "limits": LIMITS}

@@ -15,12 +15,18 @@ ALARM = ["black", "grizzly"]  # the bears' classes that raise an alarm
 DATA = "folder with one subfolder of photos per class; may be repeated (default: download the bear photos)"
 SOURCES = "table of where each photo is from: columns “file” and “source” (default: DATA/attribution.csv, if it exists)"
 GROUPS = {"bear": ["black", "grizzly"]}  # classes that are hard to tell apart in a bad photo
+HINTS = {  # as wildlife agencies tell the bears apart (MODEL_CARD.md)
+    "black": "A black bear has no clear hump, a straight profile and tall ears.",
+    "grizzly": "A grizzly has a shoulder hump, a dished face and short ears.",
+    "teddy": "A teddy bear has seams, a sewn nose and no claws.",
+}
 GROUP = (
     "classes that are hard to tell apart, such as bear=black,grizzly. The app may then say “A bear: black or grizzly,"
     " can't tell which”. May be repeated"
 )
 ANIMALS = "the classes are animals: if the answer about the whole photo isn't sure, find the animal and classify it"
 WAKES = "classes for which the camera raises an alarm, such as fox,wolf (default: all; for the bears black,grizzly)"
+CHECK = "how people can check an answer themselves: a sentence that the app shows below it (may be repeated)"
 LESSON = "use the lesson's recipe with ResNet-18: lecture (128 pixels, the default) or book (224 pixels, augmented)"
 
 
@@ -40,6 +46,7 @@ def parse_args(description: str, argv: list[str] | None = None) -> argparse.Name
     parser.add_argument("--subject", help="noun for all your classes, such as bear; lets the app say “No bear here”")
     parser.add_argument("--group", action="append", type=group, metavar="[NAME=]CLASSES", help=GROUP)
     parser.add_argument("--alarm", type=labels, metavar="CLASSES", help=WAKES)
+    parser.add_argument("--hint", action="append", type=hint, metavar="CLASS=SENTENCE", help=CHECK)
     parser.add_argument("--animals", action="store_true", help=ANIMALS)
     parser.add_argument(
         "--out",
@@ -81,6 +88,7 @@ def check_options(parser, args):
     if not 0 <= args.seed < 2**32:
         parser.error("--seed must be between 0 and 4294967295")
     args.alarm = args.alarm or (None if args.data else ALARM)
+    args.hints = dict(args.hint or []) if args.hint or args.data else HINTS
     args.groups = join_groups(parser, args.group or [])
     if not args.data:
         args.exclude = args.exclude or EXCLUDED
@@ -100,6 +108,14 @@ def group(text):
             f"{text} is not a group of two or more classes; give one like bear=black,grizzly"
         )
     return name.strip() or either(members), members
+
+
+def hint(text):
+    """Parse a hint such as `fox=A fox has a bushy tail.` into its class and its sentence."""
+    label, _, sentence = (part.strip() for part in text.partition("="))
+    if not (label and sentence):
+        raise argparse.ArgumentTypeError(f"{text} is not a hint; give one like 'fox=A fox has a bushy tail.'")
+    return label, sentence
 
 
 def join_groups(parser, groups):

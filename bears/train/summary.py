@@ -44,6 +44,7 @@ def describe_run(result: Result, photo_facts: dict, args: Namespace, start: floa
         "subject": args.subject,
         **({"alarm": args.alarm} if args.alarm else {}),  # the classes for which `watch` raises an alarm
         **({"groups": args.groups} if args.groups else {}),  # the names of groups and their classes
+        **({"hints": args.hints} if args.hints else {}),  # how people can check an answer, for each class
         "recipe": RECIPES[args.lesson],
         "arch": result.learn.arch,
         "seed": args.seed,

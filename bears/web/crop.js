@@ -29,11 +29,14 @@ export class Crop {
         new ResizeObserver(() => this.active && this.draw()).observe(frame)
     }
 
-    // Begin with a part around `at`, a point in the window, or else in the middle.
-    start(at = null) {
+    // Begin with a part around `at`, a point in the window, or else with `box`: left, top, right and bottom in fractions
+    // of the photo. Without both, begin in the middle.
+    start(at = null, box = null) {
         this.active = true
         this.fingers.clear()
-        this.part = at ? this.around(this.toPhoto(at)) : this.around({x: 0.5, y: 0.5}, FIRST)
+        if (at) this.part = this.around(this.toPhoto(at))
+        else if (box) this.part = this.inside({x: box[0], y: box[1], w: box[2] - box[0], h: box[3] - box[1]})
+        else this.part = this.around({x: 0.5, y: 0.5}, FIRST)
         this.draw()
     }
 

@@ -26,7 +26,7 @@ const leaveAlone = embed => {
         .catch(() => null)
     // The app's links are relative to the app, not to this page.
     const resolve = ({target}) => {
-        const link = target.closest("#about a")
+        const link = target.closest(":is(#about, #title) a")
         if (link) link.href = new URL(link.getAttribute("href"), server.home).href
     }
     for (const event of ["click", "auxclick"]) embed.addEventListener(event, resolve, true)

@@ -17,8 +17,8 @@ export class PhotoTab extends Tab {
     asking = new AbortController()
     touch = matchMedia("(pointer: coarse)").matches
 
-    // `props` has `examples`, [path, name] pairs, and `none`, the verdict for a photo with none of the classes. Visitors
-    // can drop photos on `ground`.
+    // `props` has `examples`, [path, name] pairs, `none`, the verdict for a photo with none of the classes, and `hints`,
+    // how to check an answer, by the name of its first bar. Visitors can drop photos on `ground`.
     constructor(element, props, backend, ground = window) {
         super(element, props, backend)
         this.photo = this.find(".yours")
@@ -26,6 +26,7 @@ export class PhotoTab extends Tab {
         this.video = this.find("video")
         this.input = this.find("[type=file]")
         this.verdict = this.find(".verdict")
+        this.progress = new Progress(this.find("progress"))
         this.photo.addEventListener("error", () => (element.dataset.unseen = ""))
         const keys = {ask: () => this.askAboutPart(), cancel: () => this.leaveCrop()}
         this.crop = new Crop(this.find(".frame"), this.photo, this.find(".part"), keys)
@@ -107,6 +108,7 @@ export class PhotoTab extends Tab {
         delete this.element.dataset.first
         this.explainWhy(false)
         this.note("")
+        this.find(".offline").hidden = true
     }
 
     // Classify `file`, or else the photo at `address`. Cancel an earlier photo that has no answer yet.
@@ -123,7 +125,11 @@ export class PhotoTab extends Tab {
         this.say("looking", LOOKING)
         this.find(".frame").scrollIntoView({block: "nearest"})
         this.countSeconds(signal)
-        const wait = why => signal.aborted || (this.verdict.textContent = why || LOOKING)
+        const wait = (why, done) => {
+            if (signal.aborted || this.element.dataset.state != "looking") return
+            this.verdict.textContent = why || LOOKING
+            this.progress.tell(done)
+        }
         try {
             const answer = await this.backend.predict(file ?? (await load(address, signal)), signal, wait)
             if (!signal.aborted) await this.tell(answer, signal)
@@ -132,12 +138,15 @@ export class PhotoTab extends Tab {
         }
     }
 
-    // Show how many seconds the answer takes. Screen readers don't read the seconds out.
+    // Show how many seconds the answer takes, and how many are left. Screen readers don't read the seconds out.
     countSeconds(signal) {
         let seconds = 0
+        this.progress.start()
         const timer = setInterval(() => {
             if (signal.aborted || this.element.dataset.state != "looking") return clearInterval(timer)
-            this.note(`${++seconds} s`)
+            const left = this.progress.secondsLeft()
+            this.note(left ? `${++seconds} s, about ${left} s left` : `${++seconds} s`)
+            this.progress.bar.hidden = false
         }, 1000)
     }
 
@@ -145,6 +154,13 @@ export class PhotoTab extends Tab {
         const again = error instanceof TypeError || Boolean(error.passing)
         if (!again) showBlob(this.photo) // remove the photo, since a browser would show parts of a damaged one
         this.refuse(this.explain(error), again)
+        if (error instanceof TypeError) this.offerOffline()
+    }
+
+    // Link to the offline version, if this browser has saved it.
+    async offerOffline() {
+        const href = await this.backend.savedOffline?.()
+        if (href) Object.assign(this.find(".offline"), {href, hidden: this.element.dataset.state != "refused"})
     }
 
     async tell(answer, signal) {
@@ -166,6 +182,10 @@ export class PhotoTab extends Tab {
         if (map && !none) this.glow.src = map
         else this.glow.removeAttribute("src")
         this.listAnimals(animals)
+        const hint = (!none && this.props.hints?.[rows[0][0]]) || ""
+        this.find(".check").hidden = !hint
+        this.find(".check span").textContent = hint
+        this.find(".bars").open = !none
         this.element.dataset.kind = certainty
         this.verdict.textContent = none ? this.props.none : verdict
     }
@@ -180,6 +200,7 @@ export class PhotoTab extends Tab {
     // If there are several animals, outline each of them with a number, and list what they are. A `box` is left, top,
     // right and bottom in fractions of the photo.
     listAnimals(animals) {
+        this.animals = animals
         const outlines = animals.map(({box: [left, top, right, bottom]}, i) => {
             const outline = make("div", {}, make("span", {}, i + 1))
             const sides = {left, top, width: right - left, height: bottom - top}
@@ -224,7 +245,7 @@ export class PhotoTab extends Tab {
         this.said = this.verdict.textContent
         this.explainWhy(false)
         this.say("cropping", CROPPING)
-        this.crop.start(at)
+        this.crop.start(at, this.animals[0]?.box)
         this.find(".part").focus({preventScroll: true})
     }
 
@@ -313,6 +334,37 @@ export class PhotoTab extends Tab {
         image.alt = ""
         button.addEventListener("click", () => this.give(null, image.src, button.ariaLabel))
         return button
+    }
+}
+
+// Show how much of a wait is over, and estimate how long it still takes.
+class Progress {
+    constructor(bar) {
+        this.bar = bar // a <progress>
+    }
+
+    start() {
+        this.bar.hidden = true
+        this.tell()
+    }
+
+    // Show that the share `done` of the wait is over, or without `done`, that nobody knows.
+    tell(done) {
+        this.latest = {done, time: performance.now()}
+        if (done === undefined) {
+            this.first = null
+            return this.bar.removeAttribute("value")
+        }
+        this.first ??= this.latest
+        this.bar.value = done
+    }
+
+    // Return how many seconds are left, or 0 if nobody knows.
+    secondsLeft() {
+        if (!this.first) return 0
+        const passed = this.latest.done - this.first.done
+        const seconds = ((1 - this.latest.done) / passed) * ((this.latest.time - this.first.time) / 1000)
+        return passed > 0 ? Math.max(1, Math.round(seconds)) : 0
     }
 }
 

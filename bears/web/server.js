@@ -24,12 +24,19 @@ export const first = async () => {
     return sent.status == 200 ? sent.json() : null
 }
 
+// Return the address of the offline version if this browser has saved it, or null.
+export const savedOffline = async () => {
+    const scope = new URL("offline/", home).href
+    const saved = await navigator.serviceWorker?.getRegistration(scope).catch(() => null)
+    return saved?.active && saved.scope == scope ? scope : null
+}
+
 // Return the address of a file that the app serves.
 export const addressOf = path => `${api}/file=${path.split("/").map(encodeURIComponent).join("/")}`
 
 // Return the answer about a photo. Throws an Error with a sentence, or a TypeError if the server can't be reached.
-// If the visitor has to wait, `wait(sentence)` is called with the reason, and `wait()` when the wait is over. Without
-// `wait`, a busy server causes an Error.
+// If the visitor has to wait, `wait(sentence, done)` is called with the reason and, if it is known, the share of the wait
+// that is over, from 0 to 1. `wait()` is called when the wait is over. Without `wait`, a busy server causes an Error.
 export const predict = async (file, signal, wait) => {
     const [{confidences, animals}, verdict, cam, certainty] = await ask("predict", await shrink(file), signal, wait)
     const rows = confidences.map(({label, confidence}) => [label, confidence])
@@ -59,12 +66,16 @@ export const ask = async (name, photo, signal, wait, ...more) => {
     return await listen(`${url}/${question.event_id}`, signal, name == "predict" ? wait : null)
 }
 
-// Tell `wait` how many photos are before this one in the queue.
-const tellPlace = async (url, signal, wait) => {
-    const sent = await fetch(new URL(`web/place/${url.split("/").pop()}`, home), {signal}).catch(() => null)
-    const before = sent?.ok ? await sent.json() : 0
-    if (!signal.aborted)
-        wait(before ? `Looking… ${before} ${before == 1 ? "photo is" : "photos are"} ahead of yours.` : "")
+// Return a function that tells `wait` how many photos are ahead of this one in the queue, and how much of the wait is over.
+const placeTeller = (url, signal, wait) => {
+    let most = 0
+    return async () => {
+        const sent = await fetch(new URL(`web/place/${url.split("/").pop()}`, home), {signal}).catch(() => null)
+        const before = sent?.ok ? await sent.json() : 0
+        most = Math.max(most, before)
+        if (!before) return wait()
+        wait(`Looking… ${before} ${before == 1 ? "photo is" : "photos are"} ahead of yours.`, 1 - before / most)
+    }
 }
 
 // Call `fetch`. If there is a `wait`, repeat the call while the app is busy.
@@ -107,7 +118,7 @@ const passing = sentence => Object.assign(Error(sentence), {passing: true})
 const listen = (url, signal, wait) =>
     new Promise((done, fail) => {
         const stream = new EventSource(url),
-            timer = wait && setInterval(() => tellPlace(url, signal, wait), 1000)
+            timer = wait && setInterval(placeTeller(url, signal, wait), 1000)
         const close = () => [stream.close(), clearInterval(timer)]
         signal.addEventListener("abort", close)
         stream.addEventListener("complete", e => done(JSON.parse(e.data), close()))

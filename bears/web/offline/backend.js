@@ -17,7 +17,7 @@ export const first = async () => window.props.page.first ?? null
 // Return the address of a file of the page.
 export const addressOf = path => path
 
-// Return the answer about a photo. `wait(sentence)` is called while the model is loading.
+// Return the answer about a photo. `wait(sentence, done)` is called while the model is loading.
 export const predict = async (file, signal, wait) => {
     const answer = await waiting(wait, look(file))
     const {rows, verdict} = describe({classes, words, earned}, answer)

@@ -37,13 +37,14 @@ export const ready = new Promise((done, reject) => {
 })
 ready.catch(() => {}) // each question is rejected with the error, too
 
-// Functions that get a sentence while the model is loading, and an empty one when it has loaded.
+// Functions that get a sentence and the loaded share while the model is loading, and nothing when it has loaded.
 export const listeners = new Set()
 
 const tell = (loaded, bytes) => {
     if (performance.now() < QUICK) return
     const [here, all] = [loaded, bytes].map(n => Math.round(n / 1e6))
-    for (const listener of listeners) listener(loaded < bytes ? `Loading the model: ${here} of ${all} MB` : "")
+    const told = loaded < bytes ? [`Loading the model: ${here} of ${all} MB`, loaded / bytes] : []
+    for (const listener of listeners) listener(...told)
 }
 
 const send = (question, moved = []) =>

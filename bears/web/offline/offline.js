@@ -15,9 +15,14 @@ const READY = "Everything is downloaded. Works offline now."
 
 const here = document.querySelector("#here")
 const status = here.querySelector("[role=status]")
+const progress = here.querySelector("progress")
 const install = here.querySelector("button")
 
-listeners.add(sentence => (status.textContent = sentence))
+listeners.add((sentence = "", done) => {
+    status.textContent = sentence
+    progress.hidden = !sentence
+    progress.value = done ?? 1
+})
 ready.catch(error => (status.textContent = error.message))
 
 here.querySelector(".hint").hidden = navigator.standalone !== false // only iPhones and iPads have this property
@@ -29,6 +34,7 @@ const keep = async () => {
     await workers.register("sw.js", {updateViaCache: "none"})
     await workers.ready
     status.textContent = READY
+    here.dataset.ready = ""
 }
 keep().catch(() => {}) // the page still works with a network
 
