@@ -11,7 +11,7 @@ const tabOf = panel => document.querySelector(`${panel} > div`)
 new PhotoTab(tabOf("#page"), window.props.page, backend)
 new CameraTab(tabOf("#camera"), window.props.camera, backend)
 
-const READY = "Everything is downloaded. Works offline now."
+const READY = "Ready for the woods. Works offline now."
 
 const here = document.querySelector("#here")
 const status = here.querySelector("[role=status]")
