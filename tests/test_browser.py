@@ -332,7 +332,7 @@ def test_a_page_of_somebody_else_shows_the_app_and_gets_no_photo(server, browser
     page.set_input_files(FILE, TEDDY)
     answered(page)
     with page.expect_popup() as popup:
-        page.get_by_role("link", name="an API").click()
+        page.get_by_role("link", name="the API").click()
     assert popup.value.url.startswith(server.url)
     page.get_by_role("tab", name="Camera").click()
     page.get_by_role("button", name="Start watching").click()
@@ -404,7 +404,7 @@ def test_the_page_says_what_answers_and_that_nobody_should_trust_it_with_their_s
     text = page.locator("#about").inner_text()
     assert "857 photos" in text and RATE in text and "Never rely on it for anyone’s safety" in text
     with page.expect_popup() as popup:
-        page.get_by_role("link", name="an API").click()
+        page.get_by_role("link", name="the API").click()
     popup.value.get_by_text("/predict").first.wait_for()
     assert "raw.githubusercontent" not in popup.value.locator("body").inner_text()
 
