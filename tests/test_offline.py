@@ -173,7 +173,7 @@ def test_who_has_saved_it_is_led_there_when_the_server_is_gone(beside, browser, 
 @pytest.mark.slow
 def test_who_is_on_the_page_of_the_app_can_take_it_along(beside, open_page):
     page = open_page(beside)
-    link = page.get_by_role("link", name="this version")
+    link = page.get_by_role("link", name="the offline version", exact=True)
     assert link.evaluate("a => a.href") == f"{beside.url}/offline/"
     with page.expect_popup() as popup:
         link.click()
