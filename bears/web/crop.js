@@ -4,6 +4,7 @@ import {clamp, contain, place} from "./pictures.js"
 
 const TAPPED = 0.6 // the side of a part around a tap, as a share of the photo's shorter side
 const FIRST = 0.8 // the same for a part that wasn't tapped, which begins in the middle
+const MARGIN = 1.8 // the side of a part around an animal, as a multiple of the animal's longer side
 const LEAST = 0.08 // the least side of a part, as a share of the photo's side
 const STEP = 0.03 // how far an arrow key moves the part, as a share of the photo's side
 const NEAR = 24 // pixels; a finger drags a corner if it is closer than this
@@ -35,7 +36,7 @@ export class Crop {
         this.active = true
         this.fingers.clear()
         if (at) this.part = this.around(this.toPhoto(at))
-        else if (box) this.part = this.inside({x: box[0], y: box[1], w: box[2] - box[0], h: box[3] - box[1]})
+        else if (box) this.part = this.aroundBox(box)
         else this.part = this.around({x: 0.5, y: 0.5}, FIRST)
         this.draw()
     }
@@ -75,6 +76,13 @@ export class Crop {
         const {width, height} = this.shown()
         const side = share * Math.min(width, height)
         return this.inside({x: x - side / width / 2, y: y - side / height / 2, w: side / width, h: side / height})
+    }
+
+    // Return a part around an animal, with a margin.
+    aroundBox([left, top, right, bottom]) {
+        const {width, height} = this.shown()
+        const side = MARGIN * Math.max((right - left) * width, (bottom - top) * height)
+        return this.around({x: (left + right) / 2, y: (top + bottom) / 2}, side / Math.min(width, height))
     }
 
     inside({x, y, w, h}) {

@@ -144,8 +144,7 @@ export class PhotoTab extends Tab {
         this.progress.start()
         const timer = setInterval(() => {
             if (signal.aborted || this.element.dataset.state != "looking") return clearInterval(timer)
-            const left = this.progress.secondsLeft()
-            this.note(left ? `${++seconds} s, about ${left} s left` : `${++seconds} s`)
+            this.note(`${++seconds} s${this.progress.timeLeft()}`)
             this.progress.bar.hidden = false
         }, 1000)
     }
@@ -356,15 +355,16 @@ class Progress {
             return this.bar.removeAttribute("value")
         }
         this.first ??= this.latest
-        this.bar.value = done
+        if (done) this.bar.value = done
     }
 
-    // Return how many seconds are left, or 0 if nobody knows.
-    secondsLeft() {
-        if (!this.first) return 0
+    // Return how long the wait still takes, such as ", about 8 s left", or an empty text if nobody knows.
+    timeLeft() {
+        if (!this.first) return ""
         const passed = this.latest.done - this.first.done
         const seconds = ((1 - this.latest.done) / passed) * ((this.latest.time - this.first.time) / 1000)
-        return passed > 0 ? Math.max(1, Math.round(seconds)) : 0
+        if (passed <= 0) return ""
+        return `, about ${seconds > 90 ? `${Math.round(seconds / 60)} min` : `${Math.max(1, Math.round(seconds))} s`} left`
     }
 }
 
