@@ -67,6 +67,7 @@ ARGUMENTS = [
 # Texts in the files of a library: a CSS class that we use, and an import that may fail.
 WRITTEN = [
     ("gradio", "web/gradio.js", "gradio", "templates/frontend/assets/Blocks-*.js", "show-api"),
+    ("gradio", "cli.py", "gradio", "component_meta.py", "inspect.getfile(component_class)"),
     ("jsonschema", "cli.py", "jsonschema", "_format.py", "from rfc3987_syntax import"),
 ]
 

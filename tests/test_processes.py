@@ -119,6 +119,20 @@ def test_of_large_photos_one_is_in_memory_at_a_time(monkeypatch, tmp_path):
     assert max(peaks) < 15 * pixels  # one takes 12 bytes per pixel
 
 
+def test_classifying_imports_some_packages_only_when_they_are_called():
+    code = """
+import sys
+from bears.model.classifier import Classifier
+from bears.model.late_imports import LATE
+Classifier("export.pkl")
+assert not set(LATE) & set(sys.modules)
+import fastai.metrics, torch
+assert fastai.metrics.F1Score()(torch.eye(2), torch.tensor([0, 1])) == 1
+assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)) == 2
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
 @pytest.mark.parametrize("module, never", [("bears.app.decode_worker", "torch gradio fastai"), ("app", "torch fastai")])
 def test_only_the_model_s_process_imports_torch(module, never):
     code = f"import sys, {module}; print(not set({never.split()}) & set(sys.modules))"

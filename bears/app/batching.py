@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from multiprocessing.managers import BaseManager
 from multiprocessing.util import get_temp_dir
 
-from bears.cli import STOP_SIGNALS
+from bears.cli import STOP_SIGNALS, without_gc
 
 MAX_BATCH = 4  # a larger batch is no faster on two cores and takes more memory
 
@@ -50,18 +50,16 @@ class Predictor:
         return answer
 
     def work(self):
-        gc.disable()  # garbage collection takes a quarter of the time of imports, and finds nothing
         try:
-            from bears.model.classifier import (
-                Classifier,  # here, since it imports torch; photos can be opened meanwhile
-            )
+            with without_gc():
+                # here, since it imports torch; photos can be opened meanwhile
+                from bears.model.classifier import Classifier
 
-            model = Classifier(self.file, self.trust, strictness=self.strictness)
+                model = Classifier(self.file, self.trust, strictness=self.strictness)
         except Exception as e:
             self.loaded.set_exception(e)
             return
-        finally:
-            gc.enable()
+        gc.freeze()  # otherwise, each full collection would check a million objects, while photos wait
         self.loaded.set_result(model.limits)
         while True:
             photos, answers = zip(*self.take())

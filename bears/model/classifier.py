@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import bears.model.late_imports  # noqa: F401 - before fastai is imported
 import numpy as np
 import torch
 from bears.errors import ExportError

@@ -30,6 +30,7 @@ from fastai.vision.core import PILImage
 from PIL import Image
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 ARCHIVE = "archive/"  # torch.save's name for the folder of all records
 DESCRIPTION = f"{ARCHIVE}extra/description.json"
@@ -303,10 +304,19 @@ def with_prefix(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, Any]
 def outline(description: Description) -> nn.Sequential:
     """Return the described network, if possible without allocating memory for its weights."""
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), WithoutRandom():
             return create_network(description)
     except NotImplementedError:  # torchvision's RegNet computes its sizes with tensors
         return create_network(description)
+
+
+class WithoutRandom(TorchFunctionMode):
+    """Leave out random initial weights. On the meta device, these would import torch's compiler."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if getattr(func, "__name__", "") in ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def create_network(description: Description) -> nn.Sequential:

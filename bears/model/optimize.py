@@ -4,7 +4,6 @@ Training also computes features with ONNX Runtime.
 """
 
 import ctypes
-import gc
 import operator
 import sys
 from collections.abc import Iterator
@@ -154,7 +153,6 @@ def keep_memory() -> None:
     """Let glibc keep freed memory for the next batch, since allocating memory takes 10% of the time."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc and hasattr(libc, "mallopt"):
-        gc.collect()
         libc.malloc_trim(0)  # return the memory that loading no longer needs
         for option, value in MALLOPT.items():
             libc.mallopt(option, value)
