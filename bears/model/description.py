@@ -313,10 +313,11 @@ def outline(description: Description) -> nn.Sequential:
 class WithoutRandom(TorchFunctionMode):
     """Leave out random initial weights. On the meta device, these would import torch's compiler."""
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        kwargs = kwargs or {}
         if getattr(func, "__name__", "") in ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_"):
             return args[0] if args else kwargs["tensor"]
-        return func(*args, **(kwargs or {}))
+        return func(*args, **kwargs)
 
 
 def create_network(description: Description) -> nn.Sequential:

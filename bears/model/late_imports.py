@@ -8,6 +8,7 @@ import sys
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 LATE = (
     "torch._dynamo",  # torch's compiler, which torchvision and timm import
@@ -23,13 +24,11 @@ LATE = (
 class Late(ModuleType):
     """Stand in for a package while others are imported. Its functions import the package when they are called."""
 
-    __path__ = ()  # so that Python takes it for a package
-
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.__spec__ = ModuleSpec(name, None)
+        self.__spec__, self.__path__ = ModuleSpec(name, None), []  # which make it a package
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         if f"{self.__name__}.{name}" in late:
