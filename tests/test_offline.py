@@ -556,6 +556,13 @@ def test_other_families_are_refused(shapes, no_workers, tmp_path):
         find_shape(open_export(tmp_path / "export.pkl"))
 
 
+def test_a_layer_that_cannot_be_converted_is_one_sentence(shapes, no_workers, tmp_path):
+    family_export("resnet50_gn", shapes, tmp_path / "export.pkl", False)
+    learn = open_export(tmp_path / "export.pkl")
+    with pytest.raises(OfflineError, match=r"can't convert .*, a part of resnet50_gn\. Train again"):
+        export_graph(learn, find_shape(learn))
+
+
 def files_of(folder):
     return {f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
 

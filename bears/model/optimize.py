@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 from bears.model.runtime import THREADS, open_network
-from onnx import TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from timm.layers import BatchNormAct2d, Conv2dSame
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-OPSET = 17  # version of ONNX's operators; the offline version sets its own (bears/offline/graph.py)
+OPSET, IR_VERSION = 20, 10  # versions of ONNX's operators and of its format
+OPERATORS = {operator.add: "Add", operator.iadd: "Add", operator.mul: "Mul"}
 # Options of glibc's mallopt by their codes in malloc.h: M_MMAP_THRESHOLD and M_TRIM_THRESHOLD (bytes), M_ARENA_MAX
 MALLOPT = {-3: 2**30, -1: 2**30, -8: 1}
 
@@ -63,10 +64,16 @@ def as_onnx(body: nn.Module) -> bytes:
     weights: list[TensorProto] = []
     nodes = [helper.make_node("Identity", ["pictures"], [start.name])]
     nodes += [convert(step, body, weights) for step in steps]
-    pictures, fmaps = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("pictures", "fmaps"))
-    graph = helper.make_graph(nodes, "body", [pictures], [fmaps], weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
-    return bytes(model.SerializeToString())
+    return bytes(as_model(nodes, weights, "pictures", "fmaps").SerializeToString())
+
+
+def as_model(nodes: list[NodeProto], weights: list[TensorProto], start: str, end: str) -> ModelProto:
+    """Return the ONNX model with these nodes, from the input `start` to the output `end`, for pictures of any size."""
+    kind = TensorProto.UINT8 if start == "photo" else TensorProto.FLOAT
+    first = helper.make_tensor_value_info(start, kind, 4 * [None])
+    last = helper.make_tensor_value_info(end, TensorProto.FLOAT, 4 * [None])
+    graph = helper.make_graph(nodes, start, [first], [last], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 
 class Tracer(fx.Tracer):
@@ -81,8 +88,10 @@ def convert(step: fx.Node, body: nn.Module, weights: list[TensorProto]) -> Any:
     inputs = [arg.name for arg in step.args if isinstance(arg, fx.Node)]
     if step.op == "output":
         return helper.make_node("Identity", inputs, ["fmaps"])
-    if step.target in (operator.add, operator.iadd) and len(inputs) == 2:
-        return helper.make_node("Add", inputs, [step.name])
+    if step.target in OPERATORS and len(inputs) == 2:
+        return helper.make_node(OPERATORS[step.target], inputs, [step.name])
+    if step.target == "mean" and step.args[1:] == ((2, 3),) and step.kwargs == {"keepdim": True}:
+        return helper.make_node("GlobalAveragePool", inputs, [step.name])
     if step.op != "call_module":
         raise NotConvertedError(str(step.target))
     kind, tensors, attributes = describe(body.get_submodule(str(step.target)))
@@ -104,6 +113,14 @@ def describe(layer: nn.Module) -> tuple[str, list[torch.Tensor], dict]:
         case nn.MaxPool2d(dilation=1, ceil_mode=False, return_indices=False):
             size, stride, pads = map(pair, (layer.kernel_size, layer.stride, layer.padding))
             return "MaxPool", [], {"kernel_shape": size, "strides": stride, "pads": pads * 2}
+        case nn.AvgPool2d(divisor_override=None):
+            size, stride, pads = map(pair, (layer.kernel_size, layer.stride, layer.padding))
+            options = {"ceil_mode": layer.ceil_mode, "count_include_pad": layer.count_include_pad}
+            return "AveragePool", [], {"kernel_shape": size, "strides": stride, "pads": pads * 2, **options}
+        case nn.Hardswish():
+            return "HardSwish", [], {}
+        case nn.Hardsigmoid():
+            return "HardSigmoid", [], {"alpha": 1 / 6}
         case nn.ReLU6():
             return "Clip", [torch.tensor(0.0), torch.tensor(6.0)], {}
         case nn.ReLU():
@@ -136,6 +153,17 @@ def fuse(module: nn.Module) -> None:
         else:
             fuse(child)
         before = name
+
+
+def unpack_norms(module: nn.Module) -> None:
+    """Replace each of timm's batch norms by torch's batch norm and an activation, which `as_onnx` can convert."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, BatchNormAct2d):
+            norm = nn.BatchNorm2d(child.num_features, child.eps)
+            norm.load_state_dict(child.state_dict())
+            setattr(module, name, nn.Sequential(norm.eval(), child.act))
+        else:
+            unpack_norms(child)
 
 
 @contextmanager

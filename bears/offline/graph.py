@@ -13,39 +13,34 @@ import onnx
 import torch
 from bears.errors import OfflineError
 from bears.model import ood
+from bears.model.optimize import OPSET, NotConvertedError, as_model, as_onnx, unpack_norms
 from bears.model.squares import cells, find_grid, has_linear_head, plain_size
 from fastai.data.transforms import IntToFloatTensor, Normalize
 from fastai.learner import Learner
+from onnx.compose import add_prefix, merge_models
 from onnxscript.optimizer import fold_constants_ir, remove_unused_nodes
-from timm.layers import Conv2dSame
 from torch import nn
 
-# An ONNX exporter can make errors without a message, so only these backbones are allowed. tests/test_offline.py
-# compares one of each family with torch.
+# A conversion can go wrong without a message, so only these backbones are allowed. tests/test_offline.py compares one
+# of each family with torch.
 FAMILIES = ["tf_efficientnet_lite*", "resnet*", "mobilenetv3*"]
 
 
 class AllSquares(nn.Module):
-    """Classify each square of a picture, uint8 (1, height, width, 3).
+    """Classify each square of a picture by its feature maps, (1, n, rows, columns).
 
     Returns a dict. The key `probs` has the probabilities (squares, classes). Squares are sorted row by row, and start
     one cell of the feature map apart. If the Learner can reject photos, the key `score` has the scores (squares,). If
-    the Learner's head is linear, the key `cams` has the activation maps of all classes (classes, h, w).
+    the Learner's head is linear, the key `cams` has the activation maps of all classes (classes, rows, columns).
     """
 
-    def __init__(self, learn, side):
+    def __init__(self, learn: Learner, side: int) -> None:
         super().__init__()
-        learn = deepcopy(learn)
-        self.body, self.head, self.side = learn.model[0], learn.model[1], side
-        self.tfms, self.activation = learn.dls.valid.after_batch.fs, learn.loss_func.activation
+        self.head, self.side, self.activation = learn.model[1], side, learn.loss_func.activation
         self.linear, self.fitted = has_linear_head(learn), getattr(learn, "ood", None)
-        use_same_padding(self.body)  # with timm's layers, the padding would depend on the picture's size
 
-    def forward(self, photo):
-        x = photo.permute(0, 3, 1, 2).float()
-        for tfm in self.tfms:
-            x = x / tfm.div if isinstance(tfm, IntToFloatTensor) else (x - tfm.mean) / tfm.std
-        fmaps, found = self.body(x), {}
+    def forward(self, fmaps: torch.Tensor) -> dict[str, torch.Tensor]:
+        found = {}
         if self.linear:
             features = nn.functional.avg_pool2d(fmaps, self.side, 1)[0].flatten(1).T
             found["cams"] = (self.head[-1].weight @ fmaps[0].flatten(1)).unflatten(1, fmaps.shape[-2:])
@@ -55,43 +50,6 @@ class AllSquares(nn.Module):
         if self.fitted is not None:
             found["score"] = ood.score(self.fitted, features)
         return found
-
-
-def use_same_padding(module: nn.Module) -> None:
-    """Replace timm's `Conv2dSame` layers by `SameConv` where that is possible."""
-    for name, child in list(module.named_children()):
-        if isinstance(child, Conv2dSame):
-            setattr(module, name, same_padding(child))
-        else:
-            use_same_padding(child)
-
-
-class SameConv(nn.Conv2d):
-    """Convolve with TensorFlow's "same" padding, for odd kernels and stride 2.
-
-    TensorFlow pads a side of even length with one more pixel at the end than at the start. This layer pads both ends
-    equally, and its kernel has an additional first row and column of zeros, which gives the same result. TensorFlow
-    pads both ends of an odd side equally. For an odd side, this layer adds one pixel at the start, which copies all
-    pixels.
-    """
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(self.pad(x))
-
-    @staticmethod
-    def pad(x: torch.Tensor) -> torch.Tensor:
-        height, width = x.shape[-2:]
-        return nn.functional.pad(x, (width % 2, 0, height % 2, 0)) if height % 2 or width % 2 else x
-
-
-def same_padding(conv: Conv2dSame) -> nn.Conv2d:
-    size = conv.kernel_size[0]
-    if (conv.kernel_size, conv.stride) != ((size, size), (2, 2)) or size % 2 == 0:
-        return conv
-    same = SameConv(conv.in_channels, conv.out_channels, size + 1, 2, size // 2, groups=conv.groups)
-    same.weight = nn.Parameter(nn.functional.pad(conv.weight, (1, 0, 1, 0)))
-    same.bias = conv.bias
-    return same.eval()
 
 
 def find_shape(learn: Learner) -> dict:
@@ -118,27 +76,65 @@ def find_shape(learn: Learner) -> dict:
 
 
 def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
-    """Return a Learner's ONNX graph as bytes, and the names of its outputs (see `AllSquares`)."""
-    network, cell = AllSquares(learn, shape["side"]).eval(), shape["size"] // shape["side"]
+    """Return a Learner's ONNX graph as bytes, and the names of its outputs (see `AllSquares`).
+
+    The graph's input `photo` is a picture as uint8, (1, height, width, 3). torch's exporter would take half a minute
+    for the whole network, so it only converts the small part after the body. Raises `OfflineError` if the body has
+    layers that can't be converted.
+    """
+    learn = deepcopy(learn)
+    unpack_norms(learn.model[0])
+    try:
+        body = onnx.load_from_string(as_onnx(learn.model[0]))
+    except NotConvertedError as e:
+        raise OfflineError(
+            f"The offline version can't convert {e}, a part of {learn.arch}. Train again with another --arch."
+        ) from None
+    squares, names = export_squares(learn, shape)
+    squares = add_prefix(squares, "squares/", rename_inputs=False, rename_outputs=False)
+    body = merge_models(prepare(learn), body, [("pictures", "pictures")])
+    return in_half(merge_models(body, squares, [("fmaps", "fmaps")])).SerializeToString(), names
+
+
+def prepare(learn: Learner) -> onnx.ModelProto:
+    """Return the graph of a Learner's transforms, from `photo` (see `export_graph`) to `pictures`, (1, 3, h, w)."""
+    steps = [("Transpose", {"perm": (0, 3, 1, 2)}), ("Cast", {"to": onnx.TensorProto.FLOAT})]
+    for tfm in learn.dls.valid.after_batch.fs:
+        steps += [("Div", tfm.div)] if isinstance(tfm, IntToFloatTensor) else [("Sub", tfm.mean), ("Div", tfm.std)]
+    nodes, weights, names = [], [], ["photo", *(f"step{i}" for i in range(1, len(steps))), "pictures"]
+    for (kind, value), before, after in zip(steps, names, names[1:]):
+        options, inputs = value if isinstance(value, dict) else {}, [before]
+        if not options:
+            weights.append(onnx.numpy_helper.from_array(np.float32(value), f"{after}.value"))
+            inputs.append(f"{after}.value")
+        nodes.append(onnx.helper.make_node(kind, inputs, [after], **options))
+    return as_model(nodes, weights, "photo", "pictures")
+
+
+def export_squares(learn: Learner, shape: dict) -> tuple[onnx.ModelProto, list[str]]:
+    """Return the graph of `AllSquares`, and the names of its outputs."""
+    network, side = AllSquares(learn, shape["side"]).eval(), shape["side"]
     more = (1, 3) if shape["whole"] else (0, 0)  # extra cells; torch would take a size of 0 or 1 as a constant
-    height, width = (shape["size"] + cell * n for n in more)
-    photo = torch.randint(0, 256, (1, height, width, 3), dtype=torch.uint8)
-    names = list(network(photo))
-    free = {i: cell * torch.export.Dim(name, min=shape["side"]) for i, name in ((1, "rows"), (2, "columns"))}
+    height, width = (shape["size"] // side * (side + n) for n in more)
+    with torch.no_grad():
+        fmaps = learn.model[0](torch.rand(1, 3, height, width))
+    names = list(network(fmaps))
+    free = {i: torch.export.Dim(name, min=side) for i, name in ((2, "rows"), (3, "columns"))}
     program = torch.onnx.export(
         network,
-        (photo,),
-        input_names=["photo"],
+        (fmaps,),
+        input_names=["fmaps"],
         output_names=names,
+        opset_version=OPSET,
         dynamic_shapes=(free if shape["whole"] else None,),
         dynamo=True,
         external_data=False,
-        optimize=False,  # it folds batch norm into the weights, and the new weights don't fit into half precision
+        optimize=False,
         verbose=False,
     )
     fold_constants_ir(program.model)
     remove_unused_nodes(program.model)
-    return in_half(program.model_proto).SerializeToString(), names
+    return program.model_proto, names
 
 
 def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
