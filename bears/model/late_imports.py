@@ -1,7 +1,7 @@
-"""Import fastai, timm and torchvision, but not yet the packages that they need for other tasks than classification.
+"""Import fastai, timm and torchvision without the packages that they need only for tasks other than classification.
 
-This saves a third of the time and 200 MB of memory of each program that only classifies photos. Import this module
-before fastai.
+So programs that only classify photos start faster and need less memory (benchmarks/serve.py). Such a package is
+imported when one of its functions is called. Import this module before fastai.
 """
 
 import sys
