@@ -78,9 +78,9 @@ def find_shape(learn: Learner) -> dict:
 def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
     """Return a Learner's ONNX graph as bytes, and the names of its outputs (see `AllSquares`).
 
-    The graph's input `photo` is a picture as uint8, (1, height, width, 3). torch's exporter would take half a minute
-    for the whole network, so it only converts the small part after the body. Raises `OfflineError` if the body has
-    layers that can't be converted.
+    The graph's input `photo` is a picture as uint8, (1, height, width, 3). Only the small part after the body needs
+    torch's exporter, which would take half a minute for the body. Raises `OfflineError` if the body has layers that
+    can't be converted.
     """
     learn = deepcopy(learn)
     unpack_norms(learn.model[0])
