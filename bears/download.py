@@ -96,8 +96,8 @@ class Web(requests.Session):
         """Return the bytes of the file at `url`, up to `MAX_BYTES`. Several threads may call this method at once.
 
         If the server doesn't answer, try again. If the server asks for a pause, wait, but at most `patience` seconds in
-        total. Threads that wait for the same server share one pause. Raises `DownloadError`, or `TryLater` if the last
-        try fails, too.
+        total. Threads that wait for the same server share one pause. Raises `DownloadError`, or `TryLater`
+        if every try failed for a reason that may go away.
         """
         left = patience
         for pause in self.pauses:

@@ -222,7 +222,7 @@ class Guard:
         """Let a call join the queue. Raises `Refused` if the queue is full, or if the client has too many calls in it.
 
         Many people may share a proxy, so each session behind a proxy may have `MAX_PLACES` unanswered calls. Behind a
-        proxy, all calls without a session count as one session, and each open tab raises its limit by one.
+        proxy, all calls without a session share one limit. Each open tab raises that limit by one.
         """
         queue, proxied = queue_of(scope["app"].get_blocks()), is_proxy(scope["client"])
         if len(queue) >= queue.max_size:

@@ -91,7 +91,7 @@ def compare(old: Path, new: Path, photos: Path, negatives: Path | None = None, t
 
 
 def check_classes(photos, found, known):
-    """Raise `DataError` if there are no photos, or if a folder's name is not a class of either model."""
+    """Raise `DataError` if there are no photos, or if a folder's name is a class of neither model."""
     if not found:
         raise DataError(f"There are no photos in {photos}. Give a folder with one subfolder of photos per class.")
     if unknown := sorted(found - known):

@@ -235,7 +235,7 @@ def categories(classes, facts, groups):
 def classifications(probs, certainty, groups):
     """Return pairs of a label's number and its probability, the likeliest first.
 
-    The number is the label's position in the list that `categories` returns, as text.
+    The number is a string: the label's position in the list that `categories` returns.
     """
     none, first = 2 * len(probs), 0 if certainty == SURE else len(probs)
     if certainty == NONE:
