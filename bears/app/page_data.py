@@ -52,7 +52,7 @@ class FirstAnswer:
 
 
 async def send_place(request: Request) -> JSONResponse:
-    """Send a call's place in the queue: how many calls are before it. The request's path ends with the call's event id."""
+    """Send a call's place in the queue: how many calls are before it. The path ends with the call's event id."""
     return JSONResponse(place_of(queue_of(request.app.get_blocks()), request.path_params["event"]))
 
 

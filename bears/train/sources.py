@@ -93,7 +93,8 @@ def evaluate_by_source(result: Result, fit: Callable, groups: np.ndarray, args: 
 
     `fit(train_idx, valid_idx)` trains a head. `args.sources` is from `find_sources`. Without sources, `result` is
     returned unchanged. In the calibration, each source has the same weight. Also sets two keys of `result.learn.ood`.
-    `likely` is the threshold for the probability of sure answers. `earned` is the highest probability that the app shows.
+    `likely` is the threshold for the probability of sure answers. `earned` is the highest probability that the app
+    shows.
     """
     if args.sources is None or len(result.files) < len(groups):  # no sources, or only the first fold was tested
         return result
