@@ -40,14 +40,17 @@ def pytest_sessionfinish(session):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-# Files with few tests that take minutes. They run first, or one worker would wait for the other at the end.
-LONG = ("test_distributed", "test_space", "test_answers", "test_launcher", "test_share", "test_proxy", "test_notebook")
+# Files that take minutes, the longest first. They run first, or one worker would wait for the other at the end.
+LONG = ("offline", "browser", "train", "watch", "security", "watch_page", "trust", "distributed", "space", "clean")
+LONG = [
+    f"test_{name}" for name in (*LONG, "processes", "compare_models", "predict", "any_classes", "launcher", "proxy")
+]
 
 
 def pytest_collection_modifyitems(items):
     """Put long files first, then those with the most tests."""
-    tests = Counter(item.path for item in items)
-    items.sort(key=lambda item: (item.path.stem not in LONG, -tests[item.path]))
+    tests, place = Counter(item.path for item in items), {name: i for i, name in enumerate(LONG)}
+    items.sort(key=lambda item: (place.get(item.path.stem, len(LONG)), -tests[item.path]))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -75,10 +75,14 @@ def children(pid):
     return " ".join(f.read_text() for f in Path(f"/proc/{pid}/task").glob("*/children")).split()
 
 
+def own_memory(pid, field="VmRSS"):
+    """Return the bytes that a process has in memory, or had at its peak (`VmHWM`)."""
+    return int(re.search(rf"{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) * 1024
+
+
 def memory(pid, field="VmRSS"):
     """Return the bytes that a process and all its children have in memory, or had at their peaks (`VmHWM`)."""
-    own = int(re.search(rf"{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) * 1024
-    return own + sum(memory(child, field) for child in children(pid))
+    return own_memory(pid, field) + sum(memory(child, field) for child in children(pid))
 
 
 class Server:

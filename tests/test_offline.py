@@ -282,7 +282,7 @@ def test_a_wrong_file_that_the_browser_may_keep_for_a_year_is_gone_with_the_next
 
 @pytest.mark.slow
 def test_who_waits_for_the_model_reads_how_much_of_it_is_here(offline, open_page):
-    host = Host(offline[0], rate=3e6)
+    host = Host(offline[0], rate=1e6)
     page = open_page(host, permissions=["camera"])
     page.set_input_files(FILE, TEDDY)
     page.locator(".verdict").get_by_text(re.compile(r"^Loading the model: \d+ of 12 MB$")).wait_for()

@@ -118,6 +118,8 @@ def test_a_camera_that_goes_away_is_found_again(pages):
 
 def test_it_says_nothing_on_the_console(pages):
     assert [page.said for page in pages.values()] == [[], []]
+    for page in pages.values():
+        page.close()  # or they would watch, and keep a core busy, until the end of this file
 
 
 SCORE = """async ({probs, certainty, alarm, group}) => {

@@ -58,7 +58,8 @@ def check_address(host: str, port: int) -> str:
     host = host.strip("[]")
     six = ":" in host
     try:
-        socket.create_server((host, port), family=socket.AF_INET6 if six else socket.AF_INET).close()
+        name = host.encode("idna").decode()  # raises UnicodeError, for which `create_server` leaves its socket open
+        socket.create_server((name, port), family=socket.AF_INET6 if six else socket.AF_INET).close()
     except (OSError, OverflowError, TypeError, UnicodeError) as e:  # the last three: invalid ports and names
         raise OSError(str(e)) from None
     return f"[{host}]" if six else host
