@@ -86,7 +86,7 @@ def fingerprint():
 
 
 def works(*command):
-    """Return whether a program in `.venv` runs. An upgrade of the system's Python can break `.venv`."""
+    """Return whether a program in `.venv` can be run. An upgrade of the system's Python can break `.venv`."""
     try:
         return call(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
     except OSError:

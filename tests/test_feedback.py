@@ -211,7 +211,7 @@ def test_only_what_the_page_offers_is_a_label(feedback, give, label):
 
 @pytest.mark.parametrize("label", ["../up", "a/b", "..", "", "a\\b", "a\0b"])
 def test_a_class_that_can_be_no_folder_is_refused(tmp_path, label):
-    with pytest.raises(ExportError, match="can't name a folder"):
+    with pytest.raises(ExportError, match="can't have the name of the class"):
         Feedback(str(tmp_path), ROOT / "export.pkl", ["disc", label])
 
 

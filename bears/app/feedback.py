@@ -40,7 +40,7 @@ MAX_VISITORS = 10_000  # visitors and IP addresses to remember, in memory only
 ANSWERS = ("id", "day", "model", "answer", "certainty", "probability", "visitor", "photo")
 PHOTOS = ("file_name", "visitor", "answer", "certainty", "probability", "model", "day")
 YES = "yes"
-NO_ROOM = "Thank you. There was no space to keep your feedback."
+NO_ROOM = "Thank you, but there was no space to keep your feedback."
 
 
 def create_feedback(place: str | None, model: Path, facts: dict) -> "Feedback | NoFeedback":
@@ -226,7 +226,7 @@ def check_labels(classes):
     for label in classes:
         if label in ("", ".", "..") or Path(label).name != label or "\\" in label or "\0" in label:
             raise ExportError(
-                f"The class {label!r} can't name a folder. Leave out --feedback, or train with other names."
+                f"A folder can't have the name of the class {label!r}. Leave out --feedback, or train with other names."
             )
     if not classes:
         raise ExportError("The classes are unknown: there is no export.json next to the model. Leave out --feedback.")

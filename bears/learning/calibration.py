@@ -12,8 +12,8 @@ def fit_temperature(logits: torch.Tensor, targets: torch.Tensor, parts: list[int
 
     See Guo et al. 2017, https://arxiv.org/abs/1706.04599. `logits` is (photos, classes) and `targets` (photos,). With
     `parts=[100, 30]`, the first 100 photos together have the same weight as the next 30. Without `parts`, each photo
-    has the same weight. Labels are smoothed as if there were one more photo, which showed all classes equally. Without
-    smoothing, a model that makes no errors on a few photos would give every answer a probability of 100%.
+    has the same weight. Labels are smoothed by 1 / (photos + 1). Without smoothing, a model that makes no errors on a
+    few photos would give every answer a probability of 100%.
     """
     smoothing = 1 / (len(targets) + 1)
     candidates = torch.logspace(-1.5, 1.5, 301)

@@ -181,9 +181,9 @@ def may_show_none(fitted: dict, score: Any) -> Any:
 
 
 def own_share(fitted: dict, features: Tensor) -> Tensor:
-    """Return the probability (photos,) of all own categories, as opposed to the rivals (see `own_and_rivals`).
+    """Return each photo's probability of showing an own category, not a rival (see `own_and_rivals`), (photos,).
 
-    If there are no own categories, the probability is 1.
+    If `fitted` has no own categories, each probability is 1.
     """
     if "own" not in fitted:
         return features.new_ones(features.shape[0])

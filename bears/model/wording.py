@@ -205,8 +205,8 @@ def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
 def find_examples(model: Path, facts: dict) -> list[Path]:
     """Return the photos in `examples/` next to the export that are named after a class or `none`, as sorted Paths.
 
-    If `examples/` has a README.md, the photos that it lists are examples of the shipped model. Leave out the listed
-    photos if the export lacks one of their classes.
+    If `examples/` has a README.md, it lists the example photos of the shipped model. If the export lacks the class of
+    one of these photos, leave out all of them.
     """
     folder, classes = model.parent / "examples", set(facts.get("classes", ()))
     listed = listed_examples(folder)

@@ -196,7 +196,7 @@ def write(
 def headline(estimate: dict, which: str) -> str:
     """Return the headline for an `error_summary`.
 
-    In the headline `Expect 1.5% errors on photos like yours`, `which` is `like yours`.
+    `which` completes the headline, for example with `like yours`: `Expect 1.5% errors on photos like yours`.
     """
     if too_uncertain(estimate):
         return "Too few photos to estimate the error rate"
