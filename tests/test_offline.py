@@ -148,7 +148,7 @@ def test_who_has_saved_it_is_led_there_when_the_server_is_gone(beside, browser, 
         context.set_offline(True)
         page.set_input_files(FILE, TEDDY)
         page.get_by_text("Can't reach the server.").wait_for()
-        way_out = page.get_by_role("link", name="Offline version", exact=True)
+        way_out = page.get_by_role("link", name="Use offline version")
         assert way_out.is_hidden()  # nothing is saved yet
         context.set_offline(False)
         link = page.get_by_role("link", name="Save for offline")

@@ -182,7 +182,8 @@ def test_each_of_several_animals_is_outlined_and_named(open_tab):
     animals = [{"box": box, "verdict": f"Bear {n}, 9{n}% sure"} for n, box in enumerate(boxes)]
     page = open_tab(answer={**ANSWER, "animals": animals})
     give(page, EXAMPLE)
-    assert page.locator(".animals li").all_inner_texts() == ["Bear 0, 90% sure", "Bear 1, 91% sure"]
+    assert page.evaluate("getComputedStyle(document.querySelector('.verdict'), '::before').content") == '"1. "'
+    assert page.locator(".animals li").all_inner_texts() == ["Bear 1, 91% sure"]
     assert page.locator(".found div").all_inner_texts() == ["1", "2"] and not serious_findings(page)
     frame, photo = page.locator(".frame").bounding_box(), page.evaluate("tab.crop.shown()")
     for (left, top, right, bottom), outline in zip(boxes, page.locator(".found div").all(), strict=True):

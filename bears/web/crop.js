@@ -3,7 +3,7 @@
 import {clamp, contain, place} from "./pictures.js"
 
 const TAPPED = 0.6 // the side of a part around a tap, as a share of the photo's shorter side
-const FIRST = 0.8 // the same for a part that wasn't tapped, which begins in the middle
+const FIRST = {x: 0.1, y: 0.1, w: 0.8, h: 0.8} // the part at the start, in fractions of the photo's sides
 const MARGIN = 1.8 // the side of a part around an animal, as a multiple of the animal's longer side
 const LEAST = 0.08 // the least side of a part, as a share of the photo's side
 const STEP = 0.03 // how far an arrow key moves the part, as a share of the photo's side
@@ -31,13 +31,13 @@ export class Crop {
     }
 
     // Begin with a part around `at`, a point in the window, or else with `box`: left, top, right and bottom in fractions
-    // of the photo. Without both, begin in the middle.
+    // of the photo. Without both, begin with most of the photo.
     start(at = null, box = null) {
         this.active = true
         this.fingers.clear()
         if (at) this.part = this.around(this.toPhoto(at))
         else if (box) this.part = this.aroundBox(box)
-        else this.part = this.around({x: 0.5, y: 0.5}, FIRST)
+        else this.part = {...FIRST}
         this.draw()
     }
 
@@ -71,10 +71,10 @@ export class Crop {
         return {x: clamp(x, 0, 1), y: clamp(y, 0, 1)}
     }
 
-    // Return a part around a point. It looks square on the screen, and its side is a `share` of the photo's shorter side.
-    around({x, y}, share = TAPPED) {
+    // Return a part around a point. It looks square on the screen, and its side is a share of the photo's shorter side.
+    around({x, y}) {
         const {width, height} = this.shown()
-        const side = share * Math.min(width, height)
+        const side = TAPPED * Math.min(width, height)
         return this.inside({x: x - side / width / 2, y: y - side / height / 2, w: side / width, h: side / height})
     }
 

@@ -10,6 +10,7 @@ import {make, Tab} from "./tab.js"
 
 const SHOWN = 5 // classes
 const LOOKING = "Looking…"
+const PATIENCE = 5 // seconds until the page offers the offline version, if this browser has saved it
 const CLOSER = "To ask about only a part of the photo, tap that part."
 const CROPPING = "Drag the frame to the part to ask about, or draw a new frame."
 
@@ -145,6 +146,7 @@ export class PhotoTab extends Tab {
         const timer = setInterval(() => {
             if (signal.aborted || this.element.dataset.state != "looking") return clearInterval(timer)
             this.note(`${++seconds} s${this.progress.timeLeft()}`)
+            if (seconds == PATIENCE) this.offerOffline()
             this.progress.bar.hidden = false
         }, 1000)
     }
@@ -159,7 +161,11 @@ export class PhotoTab extends Tab {
     // Link to the offline version, if this browser has saved it.
     async offerOffline() {
         const href = await this.backend.savedOffline?.()
-        if (href) Object.assign(this.find(".offline"), {href, hidden: this.element.dataset.state != "refused"})
+        if (href)
+            Object.assign(this.find(".offline"), {
+                href,
+                hidden: !["looking", "refused"].includes(this.element.dataset.state),
+            })
     }
 
     async tell(answer, signal) {
@@ -196,10 +202,11 @@ export class PhotoTab extends Tab {
         this.find(".legend").hidden = !on
     }
 
-    // If there are several animals, outline each of them with a number, and list what they are. A `box` is left, top,
-    // right and bottom in fractions of the photo.
+    // If there are several animals, outline each of them with a number, and list what the others are. The verdict and
+    // the bars are about the first one. A `box` is left, top, right and bottom in fractions of the photo.
     listAnimals(animals) {
         this.animals = animals
+        this.element.toggleAttribute("data-several", animals.length > 0)
         const outlines = animals.map(({box: [left, top, right, bottom]}, i) => {
             const outline = make("div", {}, make("span", {}, i + 1))
             const sides = {left, top, width: right - left, height: bottom - top}
@@ -207,7 +214,7 @@ export class PhotoTab extends Tab {
             return outline
         })
         this.find(".found").replaceChildren(...outlines)
-        this.find(".animals").replaceChildren(...animals.map(({verdict}) => make("li", {}, verdict)))
+        this.find(".animals").replaceChildren(...animals.slice(1).map(({verdict}) => make("li", {}, verdict)))
     }
 
     listenToButtons() {
