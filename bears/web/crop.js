@@ -71,10 +71,10 @@ export class Crop {
         return {x: clamp(x, 0, 1), y: clamp(y, 0, 1)}
     }
 
-    // Return a part around a point. It looks square on the screen, and its side is a share of the photo's shorter side.
-    around({x, y}) {
+    // Return a part around a point. It looks square on the screen, and its side is a `share` of the photo's shorter side.
+    around({x, y}, share = TAPPED) {
         const {width, height} = this.shown()
-        const side = TAPPED * Math.min(width, height)
+        const side = share * Math.min(width, height)
         return this.inside({x: x - side / width / 2, y: y - side / height / 2, w: side / width, h: side / height})
     }
 
