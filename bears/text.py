@@ -26,7 +26,7 @@ def print_line(text: str) -> None:
 
 
 def as_typed(path: Path | str) -> str:
-    """Quote a path so that you can paste it into a command: in bash, or on Windows in its shells."""
+    """Quote a path for a command: on Windows for its shells, elsewhere for bash."""
     text = f"./{path}" if str(path).startswith("-") else str(path)
     if os.name == "nt":
         return subprocess.list2cmdline([text])

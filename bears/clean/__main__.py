@@ -66,8 +66,8 @@ def sum_up(review):
 def sum_up_steps(before, after):
     """Return a sentence about your decisions in this run.
 
-    `before` is the list of steps at the start of the run, and `after` the list at its end. Undone steps are in neither
-    list.
+    `before` is the list of steps at the start of the run, and `after` the list at its end. Neither list
+    has steps that you undid.
     """
     new = Counter(tuple(step.items()) for step in after) - Counter(tuple(step.items()) for step in before)
     done = Counter(dict(step)["action"] for step in new.elements())

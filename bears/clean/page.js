@@ -59,7 +59,7 @@ async function load(name) {
                 ? "Finding the photos…"
                 : read < all
                   ? `Reading the photos: ${read} of ${all}…`
-                  : `Read all ${all} photos. Looking for mistakes…`
+                  : `All ${all} photos are read. Looking for mistakes…`
         } catch {
             part("summary").textContent = "Lost contact with “bears clean”. Is it still running in your terminal?"
         }

@@ -38,7 +38,7 @@ def speed_up(model: nn.Sequential, threads: int = THREADS) -> None:
 
 
 class FastBody(nn.Module):
-    """Replace a convolutional body: convert pictures (photos, 3, h, w) to feature maps (photos, n, rows, columns).
+    """Stand in for a convolutional body: turn pictures (photos, 3, h, w) into feature maps (photos, n, rows, columns).
 
     Raises `NotConvertedError`.
     """
