@@ -12,7 +12,6 @@ from functools import partial
 from math import isinf
 from pathlib import Path
 from typing import IO
-from unittest.mock import patch
 
 from bears.errors import BearsError
 from bears.files import MODEL, export_file
@@ -200,6 +199,8 @@ def prepare_gradio(program="app.py") -> None:
     sys.modules.setdefault("rfc3987_syntax", None)
     # Each time, Gradio writes type hints for editors into its package, which takes a third of its import. It skips
     # classes that have no file.
+    from unittest.mock import patch  # here, since it imports asyncio, which Gradio needs, but most commands don't
+
     with without_gc(), patch("inspect.getfile", side_effect=OSError):
         import gradio  # noqa: F401
 

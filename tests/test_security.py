@@ -25,7 +25,7 @@ from bears.app.process import LearnerProcess
 from bears.model.classifier import Classifier
 from bears.model.photo import open_photo
 from bears.model.wording import shown_probs
-from helpers import FILE_DATA, ROOT, Server, answer, call, memory, model_process, send, upload
+from helpers import FILE_DATA, ROOT, Server, answer, call, memory, model_process, send, upload, wait_until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -244,11 +244,7 @@ def test_a_model_that_prints_is_heard_in_the_log_and_goes_on(own_process, tmp_pa
 
 
 def wait_for_end(model):
-    for _ in range(100):
-        if not Path(f"/proc/{model}").exists():
-            return
-        time.sleep(0.1)
-    raise AssertionError("the process of the model is still there")
+    wait_until(lambda: not Path(f"/proc/{model}").exists())
 
 
 def test_the_model_goes_when_the_server_is_killed(tmp_path):

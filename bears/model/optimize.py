@@ -8,7 +8,6 @@ import operator
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from bears.model.runtime import THREADS, open_network
@@ -45,15 +44,15 @@ class FastBody(nn.Module):
 
     def __init__(self, body: nn.Module, threads: int) -> None:
         super().__init__()
-        self.session = open_network(as_onnx(body), threads)
+        self.session = open_network(as_onnx(body).SerializeToString(), threads)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         [fmaps] = self.session.run(None, {"pictures": x.numpy()})
         return torch.from_numpy(fmaps)
 
 
-def as_onnx(body: nn.Module) -> bytes:
-    """Convert a body to the bytes of an ONNX file, for pictures of any size. Raises `NotConvertedError`.
+def as_onnx(body: nn.Module) -> ModelProto:
+    """Convert a body to an ONNX model, from `pictures` of any size to `fmaps`. Raises `NotConvertedError`.
 
     This function replaces torch's exporter, which takes ten seconds at each start.
     """
@@ -63,13 +62,14 @@ def as_onnx(body: nn.Module) -> bytes:
         raise NotConvertedError(type(e).__name__) from None
     weights: list[TensorProto] = []
     nodes = [helper.make_node("Identity", ["pictures"], [start.name])]
-    nodes += [convert(step, body, weights) for step in steps]
-    return bytes(as_model(nodes, weights, "pictures", "fmaps").SerializeToString())
+    nodes += [node for step in steps for node in convert(step, body, weights)]
+    return as_model(nodes, weights, "pictures", "fmaps")
 
 
-def as_model(nodes: list[NodeProto], weights: list[TensorProto], start: str, end: str) -> ModelProto:
-    """Return the ONNX model with these nodes, from the input `start` to the output `end`, for pictures of any size."""
-    kind = TensorProto.UINT8 if start == "photo" else TensorProto.FLOAT
+def as_model(
+    nodes: list[NodeProto], weights: list[TensorProto], start: str, end: str, kind: int = TensorProto.FLOAT
+) -> ModelProto:
+    """Return the ONNX model with these nodes, from the input `start` of the type `kind` to the output `end`."""
     first = helper.make_tensor_value_info(start, kind, 4 * [None])
     last = helper.make_tensor_value_info(end, TensorProto.FLOAT, 4 * [None])
     graph = helper.make_graph(nodes, start, [first], [last], weights)
@@ -77,27 +77,34 @@ def as_model(nodes: list[NodeProto], weights: list[TensorProto], start: str, end
 
 
 class Tracer(fx.Tracer):
-    """Trace a network into steps. Each layer of torch, and each convolution of timm, is one step."""
+    """Trace a network into steps. Each layer of torch, and each convolution and batch norm of timm, is one step."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, Conv2dSame) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, (Conv2dSame, BatchNormAct2d)) or super().is_leaf_module(m, module_qualified_name)
 
 
-def convert(step: fx.Node, body: nn.Module, weights: list[TensorProto]) -> Any:
-    """Convert a traced step to an ONNX node, and add the step's weights to `weights`. Raises `NotConvertedError`."""
+def convert(step: fx.Node, body: nn.Module, weights: list[TensorProto]) -> list[NodeProto]:
+    """Convert a traced step to ONNX nodes, and add the step's weights to `weights`. Raises `NotConvertedError`."""
     inputs = [arg.name for arg in step.args if isinstance(arg, fx.Node)]
     if step.op == "output":
-        return helper.make_node("Identity", inputs, ["fmaps"])
+        return [helper.make_node("Identity", inputs, ["fmaps"])]
     if step.target in OPERATORS and len(inputs) == 2:
-        return helper.make_node(OPERATORS[step.target], inputs, [step.name])
+        return [helper.make_node(OPERATORS[step.target], inputs, [step.name])]
     if step.target == "mean" and step.args[1:] == ((2, 3),) and step.kwargs == {"keepdim": True}:
-        return helper.make_node("GlobalAveragePool", inputs, [step.name])
+        return [helper.make_node("GlobalAveragePool", inputs, [step.name])]
     if step.op != "call_module":
         raise NotConvertedError(str(step.target))
-    kind, tensors, attributes = describe(body.get_submodule(str(step.target)))
-    names = [f"{step.name}.{i}" for i in range(len(tensors))]
-    weights += [numpy_helper.from_array(t.detach().numpy(), name) for t, name in zip(tensors, names)]
-    return helper.make_node(kind, [*inputs, *names], [step.name], **attributes)
+    layer, nodes = body.get_submodule(str(step.target)), []
+    parts = {step.name: layer}
+    if isinstance(layer, BatchNormAct2d):
+        parts = {f"{step.name}.norm": layer, step.name: layer.act}
+    for name, part in parts.items():
+        kind, tensors, attributes = describe(part)
+        names = [f"{name}.{i}" for i in range(len(tensors))]
+        weights += [numpy_helper.from_array(t.detach().numpy(), name) for t, name in zip(tensors, names)]
+        nodes.append(helper.make_node(kind, [*inputs, *names], [name], **attributes))
+        inputs = [name]
+    return nodes
 
 
 def describe(layer: nn.Module) -> tuple[str, list[torch.Tensor], dict]:
@@ -107,7 +114,7 @@ def describe(layer: nn.Module) -> tuple[str, list[torch.Tensor], dict]:
             tensors = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
             options = {"strides": layer.stride, "dilations": layer.dilation, "group": layer.groups}
             return "Conv", tensors, options | padding(layer)
-        case nn.BatchNorm2d(track_running_stats=True, affine=True) if not isinstance(layer, BatchNormAct2d):
+        case nn.BatchNorm2d(track_running_stats=True, affine=True):
             tensors = [layer.weight, layer.bias, layer.running_mean, layer.running_var]
             return "BatchNormalization", tensors, {"epsilon": layer.eps}
         case nn.MaxPool2d(dilation=1, ceil_mode=False, return_indices=False):
@@ -153,17 +160,6 @@ def fuse(module: nn.Module) -> None:
         else:
             fuse(child)
         before = name
-
-
-def unpack_norms(module: nn.Module) -> None:
-    """Replace each of timm's batch norms by torch's batch norm and an activation, which `as_onnx` can convert."""
-    for name, child in list(module.named_children()):
-        if isinstance(child, BatchNormAct2d):
-            norm = nn.BatchNorm2d(child.num_features, child.eps)
-            norm.load_state_dict(child.state_dict())
-            setattr(module, name, nn.Sequential(norm.eval(), child.act))
-        else:
-            unpack_norms(child)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ computes everything after the body (bears/model/squares.py, bears/model/ood.py).
 best square.
 """
 
-from copy import deepcopy
 from fnmatch import fnmatch
 
 import numpy as np
@@ -13,7 +12,7 @@ import onnx
 import torch
 from bears.errors import OfflineError
 from bears.model import ood
-from bears.model.optimize import OPSET, NotConvertedError, as_model, as_onnx, unpack_norms
+from bears.model.optimize import OPSET, NotConvertedError, as_model, as_onnx
 from bears.model.squares import cells, find_grid, has_linear_head, plain_size
 from fastai.data.transforms import IntToFloatTensor, Normalize
 from fastai.learner import Learner
@@ -82,10 +81,8 @@ def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
     torch's exporter, which would take half a minute for the body. Raises `OfflineError` if the body has layers that
     can't be converted.
     """
-    learn = deepcopy(learn)
-    unpack_norms(learn.model[0])
     try:
-        body = onnx.load_from_string(as_onnx(learn.model[0]))
+        body = as_onnx(learn.model[0])
     except NotConvertedError as e:
         raise OfflineError(
             f"The offline version can't convert {e}, a part of {learn.arch}. Train again with another --arch."
@@ -98,17 +95,17 @@ def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
 
 def prepare(learn: Learner) -> onnx.ModelProto:
     """Return the graph of a Learner's transforms, from `photo` (see `export_graph`) to `pictures`, (1, 3, h, w)."""
-    steps = [("Transpose", {"perm": (0, 3, 1, 2)}), ("Cast", {"to": onnx.TensorProto.FLOAT})]
+    steps = []
     for tfm in learn.dls.valid.after_batch.fs:
         steps += [("Div", tfm.div)] if isinstance(tfm, IntToFloatTensor) else [("Sub", tfm.mean), ("Div", tfm.std)]
-    nodes, weights, names = [], [], ["photo", *(f"step{i}" for i in range(1, len(steps))), "pictures"]
-    for (kind, value), before, after in zip(steps, names, names[1:]):
-        options, inputs = value if isinstance(value, dict) else {}, [before]
-        if not options:
-            weights.append(onnx.numpy_helper.from_array(np.float32(value), f"{after}.value"))
-            inputs.append(f"{after}.value")
-        nodes.append(onnx.helper.make_node(kind, inputs, [after], **options))
-    return as_model(nodes, weights, "photo", "pictures")
+    nodes, weights, make = [], [], onnx.helper.make_node
+    for i, (kind, value) in enumerate(steps):
+        weights.append(onnx.numpy_helper.from_array(np.float32(value), f"value{i}"))
+        nodes.append(make(kind, [f"step{i}", f"value{i}"], [f"step{i + 1}"]))
+    first = [make("Transpose", ["photo"], ["planes"], perm=(0, 3, 1, 2))]
+    first += [make("Cast", ["planes"], ["step0"], to=onnx.TensorProto.FLOAT)]
+    last = [make("Identity", [f"step{len(steps)}"], ["pictures"])]
+    return as_model(first + nodes + last, weights, "photo", "pictures", onnx.TensorProto.UINT8)
 
 
 def export_squares(learn: Learner, shape: dict) -> tuple[onnx.ModelProto, list[str]]:

@@ -42,9 +42,8 @@ def describe_run(result: Result, photo_facts: dict, args: Namespace, start: floa
     return {
         "classes": list(result.learn.dls.vocab),
         "subject": args.subject,
-        **({"alarm": args.alarm} if args.alarm else {}),  # the classes for which `watch` raises an alarm
-        **({"groups": args.groups} if args.groups else {}),  # the names of groups and their classes
-        **({"hints": args.hints} if args.hints else {}),  # how people can check an answer, for each class
+        # The classes for which `watch` raises an alarm, the groups and their classes, and how to check an answer
+        **{name: value for name in ("alarm", "groups", "hints") if (value := getattr(args, name))},
         "recipe": RECIPES[args.lesson],
         "arch": result.learn.arch,
         "seed": args.seed,

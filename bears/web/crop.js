@@ -37,7 +37,7 @@ export class Crop {
         this.fingers.clear()
         if (at) this.part = this.around(this.toPhoto(at))
         else if (box) this.part = this.aroundBox(box)
-        else this.part = {...FIRST}
+        else this.part = FIRST
         this.draw()
     }
 

@@ -161,11 +161,7 @@ export class PhotoTab extends Tab {
     // Link to the offline version, if this browser has saved it.
     async offerOffline() {
         const href = await this.backend.savedOffline?.()
-        if (href)
-            Object.assign(this.find(".offline"), {
-                href,
-                hidden: !["looking", "refused"].includes(this.element.dataset.state),
-            })
+        if (href) Object.assign(this.find(".offline"), {href, hidden: false}) // page.css shows it only where it helps
     }
 
     async tell(answer, signal) {
