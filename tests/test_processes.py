@@ -133,7 +133,9 @@ assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)) == 2
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-@pytest.mark.parametrize("module, never", [("bears.app.decode_worker", "torch gradio fastai asyncio"), ("app", "torch fastai")])
+@pytest.mark.parametrize(
+    "module, never", [("bears.app.decode_worker", "torch gradio fastai asyncio"), ("app", "torch fastai")]
+)
 def test_only_the_model_s_process_imports_torch(module, never):
     code = f"import sys, {module}; print(not set({never.split()}) & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "True"
