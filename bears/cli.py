@@ -180,6 +180,10 @@ def without_gc() -> Iterator[None]:
         gc.enable()
 
 
+# An argument of Gradio's `launch`: don't open the page to check it. On a busy machine, Gradio gives up too soon.
+NO_VISIT = {"_frontend": False}
+
+
 def prepare_gradio(program="app.py") -> None:
     """Set the environment variables that Gradio reads, then import it.
 
@@ -195,6 +199,7 @@ def prepare_gradio(program="app.py") -> None:
     # By default, Gradio summarizes the latest 10,000 answers after every answer, for a monitoring page that is off.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
+    reach_directly("localhost", "127.0.0.1", "::1")
     # If Jupyter has installed this package, Gradio imports it, which takes 50% longer. The app doesn't need it.
     sys.modules.setdefault("rfc3987_syntax", None)
     # Each time, Gradio writes type hints for editors into its package, which takes a third of its import. It skips
@@ -203,6 +208,12 @@ def prepare_gradio(program="app.py") -> None:
 
     with without_gc(), patch("inspect.getfile", side_effect=OSError):
         import gradio  # noqa: F401
+
+
+def reach_directly(*hosts: str) -> None:
+    """Use no proxy (`HTTP_PROXY`) for `hosts`, since Gradio sends a request to its own server at the start."""
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join([*filter(None, [os.getenv(name)]), *hosts])
 
 
 def limit_memory(most: int) -> None:

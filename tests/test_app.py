@@ -126,7 +126,7 @@ def has_ipv6():
 @pytest.mark.slow
 @pytest.mark.parametrize("host", ["localhost", "::1"] if has_ipv6() else ["localhost"])
 def test_an_address_of_this_machine(tmp_path, host):
-    server = Server(tmp_path / "log", "--host", host)
+    server = Server(tmp_path / "log", "--host", host, env={"HTTP_PROXY": "http://127.0.0.1:9"})  # a proxy that is off
     try:
         assert requests.get(server.url, timeout=30).ok
     finally:

@@ -68,6 +68,7 @@ ARGUMENTS = [
 WRITTEN = [
     ("gradio", "web/gradio.js", "gradio", "templates/frontend/assets/Blocks-*.js", "show-api"),
     ("gradio", "cli.py", "gradio", "component_meta.py", "inspect.getfile(component_class)"),
+    ("gradio", "cli.py", "gradio", "blocks.py", "if _frontend and not networking.url_ok("),
     ("jsonschema", "cli.py", "jsonschema", "_format.py", "from rfc3987_syntax import"),
 ]
 

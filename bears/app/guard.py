@@ -20,6 +20,7 @@ from bears.app.gradio_internals import forget, function_number, has_event, has_s
 from bears.app.hosting import THIS_MACHINE, behind_proxy, local_names
 from bears.app.page_data import routes as page_routes
 from bears.app.uploads import MAX_FILE_SIZE, NO_ROOM, Store
+from bears.cli import NO_VISIT
 from bears.static_site import routes
 from bears.web.policy import policy_for_this_page
 from gradio.data_classes import PredictBody
@@ -380,4 +381,5 @@ def protected(demo: gr.Blocks, host: str, share: bool, root_path: str | None) ->
         "enable_monitoring": False,
         "run_history": False,  # the next user of a shared computer would see it
         "state_session_capacity": 100,  # each session stores a copy of the app's state, which is never used
+        **NO_VISIT,
     }

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bears.app.gradio_internals import close_tunnels, open_tunnel, tunnel_program
-from bears.cli import STOP_SIGNALS
+from bears.cli import STOP_SIGNALS, reach_directly
 from bears.private_photos import delete_private
 from gradio import Blocks
 
@@ -62,6 +62,7 @@ def check_address(host: str, port: int) -> str:
         socket.create_server((name, port), family=socket.AF_INET6 if six else socket.AF_INET).close()
     except (OSError, OverflowError, TypeError, UnicodeError) as e:  # the last three: invalid ports and names
         raise OSError(str(e)) from None
+    reach_directly(host)
     return f"[{host}]" if six else host
 
 

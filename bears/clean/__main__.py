@@ -11,7 +11,7 @@ from argparse import Namespace
 from collections import Counter
 from pathlib import Path
 
-from bears.cli import STOP_SIGNALS, begin, command_parser, end_in_order, ends_in_words, prepare_gradio
+from bears.cli import NO_VISIT, STOP_SIGNALS, begin, command_parser, end_in_order, ends_in_words, prepare_gradio
 
 LISTED = 20  # photos of each class that `--list` prints
 
@@ -118,6 +118,7 @@ def serve(review):
             theme=THEME,
             prevent_thread_lock=True,
             quiet=True,
+            **NO_VISIT,
             **wanted,
         )
     except OSError:  # Gradio tries the ports from 7860, or only the port in GRADIO_SERVER_PORT
