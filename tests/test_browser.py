@@ -68,7 +68,7 @@ def test_uploading_a_photo_shows_the_verdict_without_scrolling(open_page, screen
     assert page.evaluate("scrollY") == 0 and box["y"] + box["height"] < screen["viewport"]["height"]
     assert box["x"] + box["width"] <= screen["viewport"]["width"]
     assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
-    assert page.get_by_role("listitem").all_inner_texts() == ["teddy\n96%", "grizzly\nunder 1%", "black\nunder 1%"]
+    assert page.locator(".probs li").all_inner_texts() == ["teddy\n96%", "grizzly\nunder 1%", "black\nunder 1%"]
 
 
 def test_why_is_a_tap_away_and_on_the_photo_itself(open_page):
@@ -78,7 +78,7 @@ def test_why_is_a_tap_away_and_on_the_photo_itself(open_page):
     assert not page.get_by_alt_text("heatmap of the areas").is_visible()
     page.get_by_role("button", name="Why?").tap()
     page.get_by_alt_text("heatmap of the areas").wait_for()
-    assert page.get_by_text("Bright parts counted most.").is_visible()
+    assert page.get_by_text("The glow shows what counted most.").is_visible()
     photo, glow = (page.locator(f"#page .{name}").bounding_box() for name in ("yours", "glow"))
     assert photo == glow and page.get_by_role("button", name="Why?").get_attribute("aria-pressed") == "true"
     with Image.open(TEDDY) as photo:
@@ -88,7 +88,7 @@ def test_why_is_a_tap_away_and_on_the_photo_itself(open_page):
         assert shape == pytest.approx(photo.width / photo.height, abs=0.01)
     page.get_by_role("button", name="Why?").tap()
     assert not page.get_by_alt_text("heatmap of the areas").is_visible()
-    assert not page.get_by_text("Bright parts counted most.").is_visible()
+    assert not page.get_by_text("The glow shows what counted most.").is_visible()
 
 
 def test_what_is_no_bear_has_no_map_and_a_list_that_says_so(open_page):
@@ -486,7 +486,9 @@ def test_the_answer_says_how_to_check_it(open_page):
     page.get_by_label("Example: Black bear").click()
     answered(page, "A bear: black or grizzly")
     facts = json.loads((ROOT / "export.json").read_text())["hints"]
-    assert page.inner_text(".check") == f"Check it yourself. {facts['black']} {facts['grizzly']}"
+    assert page.inner_text(".check") == f"Check: {facts['black']}\n{facts['grizzly']}"
+    [picture] = page.locator(".check img").all()  # the photo itself is the example of a black bear
+    assert picture.get_attribute("src").endswith("/grizzly.jpg") and picture.evaluate("img => img.naturalWidth > 0")
     assert not serious_findings(page)
 
 

@@ -107,13 +107,15 @@ def test_who_waits_reads_how_long_it_will_take(open_tab):
 
 
 def test_each_answer_says_how_to_check_it(open_tab):
-    page = open_tab(hints={"black": "A black bear has no clear hump.", "black or grizzly": "Look at the shoulders."})
+    black, grizzly = {"black": "A black bear has a high rump."}, {"grizzly": "A grizzly has a hump."}
+    page = open_tab(hints={"black": black, "grizzly": grizzly, "black or grizzly": {**black, **grizzly}})
     give(page, EXAMPLE)
-    assert page.inner_text(".check") == "Check it yourself. A black bear has no clear hump."
+    assert page.inner_text(".check") == "Check: A black bear has a high rump."
     assert not serious_findings(page)
     rows = [["black or grizzly", 0.9], ["black", 0.5], ["grizzly", 0.4]]
     for change, hint in (
-        ({"rows": rows, "certainty": "group"}, "Check it yourself. Look at the shoulders."),
+        ({"rows": rows, "certainty": "group"}, "Check: A black bear has a high rump.\nA grizzly has a hump."),
+        ({"rows": rows[:0:-1], "certainty": "unsure"}, "Check: A grizzly has a hump.\nA black bear has a high rump."),
         ({"certainty": "none"}, ""),  # there is nothing to check
         ({"rows": [["teddy", 0.9], ["black", 0.1]]}, ""),  # a class without a hint
     ):

@@ -17,7 +17,8 @@ HEAD = """<meta charset="utf-8" />
 <meta property="og:image" content="{{ config['root'] }}/gradio_api/file={{ own.picture | urlencode }}" />
 {% endif %}
 <meta name="twitter:card" content="summary" />
-<style>.gradio-container {width: 100% !important; max-width: 40rem !important; margin: 0 auto !important}</style>"""
+<style>.gradio-container {width: 100% !important; max-width: 40rem !important; margin: 0 auto !important}
+@media (min-width: 64rem) {.gradio-container {max-width: 72rem !important}}</style>"""
 # The position is absolute, so that nothing moves when bears/web/gradio.js removes this element.
 FIRST = """
 <div id="first" style="position: absolute; width: 100%; text-align: center; font-family: system-ui, sans-serif">

@@ -89,11 +89,14 @@ def group_name(group: Sequence[str], facts: dict) -> str:
 def shown_probs(probs: dict[str, float], certainty: str, limits: Limits) -> dict[str, float]:
     """Return the probabilities to show as bars. None is above `limits.earned`.
 
-    For a `GROUP` answer, the sum of the group's probabilities comes first.
+    For a `GROUP` answer, the sum of the group's probabilities comes first. Those of its classes add up to it.
     """
-    group = find_group(probs, certainty, limits.groups)
-    whole = {either(group): sum(probs[label] for label in group)} if group else {}
-    return {label: min(limits.earned, prob) for label, prob in {**whole, **probs}.items()}
+    shown = {label: min(limits.earned, prob) for label, prob in probs.items()}
+    if group := find_group(probs, certainty, limits.groups):
+        whole = sum(probs[label] for label in group)
+        most = min(limits.earned, whole)
+        return {either(group): most, **shown, **{label: probs[label] * most / whole for label in group}}
+    return shown
 
 
 def frame_answer(probs: dict[str, float], certainty: str, facts: dict, limits: Limits) -> dict:
@@ -136,14 +139,14 @@ def photo_words(facts: dict) -> dict:
     return {"none": unseen(facts), "hints": hints(facts)}
 
 
-def hints(facts: dict) -> dict[str, str]:
-    """Return how people can check an answer, as a dict from a class or a group (as `either` names it) to sentences."""
-    own = facts.get("hints") or {}
-    groups = {
-        either(labels): " ".join(own[label] for label in labels if label in own)
-        for labels in facts.get("groups", {}).values()
-    }
-    return {**own, **groups}
+def hints(facts: dict) -> dict[str, dict[str, str]]:
+    """Return how people can check each answer: a dict from a class or a group (as `either` names it) to hints.
+
+    The hints are a dict from class to sentence.
+    """
+    own, groups = facts.get("hints") or {}, facts.get("groups", {}).values()
+    answers = {label: [label] for label in own} | {either(labels): labels for labels in groups}
+    return {answer: {label: own[label] for label in labels if label in own} for answer, labels in answers.items()}
 
 
 def with_article(name: str) -> str:
@@ -193,7 +196,7 @@ def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
     if "none_of_them" in facts:
         lines.append("The answers “none of these” and “not sure” can be wrong, too.")
     lines.append(
-        "“Why?” outlines the part of the photo that the model classified. Bright areas counted most for the answer.\n\n"
+        "“Why?” outlines the part of the photo that the model classified. The glow shows what counted most.\n\n"
         "**Never rely on it for anyone’s safety.** Photos taken at night, distant animals and unusual things can"
         f" fool the model.\n\n{privacy}"
     )

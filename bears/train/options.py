@@ -16,7 +16,7 @@ DATA = "folder with one subfolder of photos per class; may be repeated (default:
 SOURCES = "table of where each photo is from: columns “file” and “source” (default: DATA/attribution.csv, if it exists)"
 GROUPS = {"bear": ["black", "grizzly"]}  # classes that are hard to tell apart in a bad photo
 HINTS = {  # as wildlife agencies tell the bears apart (MODEL_CARD.md)
-    "black": "A black bear has no clear hump, a straight profile and tall ears.",
+    "black": "A black bear has a high rump, a straight profile and tall ears.",
     "grizzly": "A grizzly has a shoulder hump, a dished face and short ears.",
     "teddy": "A teddy bear has seams, a sewn nose and no claws.",
 }

@@ -22,7 +22,7 @@ export const drawCard = async (photo, glow, verdict, address) => {
 }
 
 // Share a picture if the device can. Otherwise save and copy it. Return a sentence about what was done.
-export const handOver = async (picture, title) => {
+export const shareCard = async (picture, title) => {
     const file = new File([picture], "photo-and-answer.png", {type: picture.type})
     if (navigator.canShare?.({files: [file]})) {
         await navigator.share({files: [file], title}).catch(() => null) // for example when the visitor cancels

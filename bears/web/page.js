@@ -2,11 +2,11 @@
 // pasted. `element` contains page.html.
 
 import {NONE, percent, UNSURE} from "./answer.js"
-import {drawCard, handOver} from "./card.js"
+import {drawCard, shareCard} from "./card.js"
 import {Crop} from "./crop.js"
 import {findFlaw} from "./flaws.js"
 import {asJpeg, place, showBlob, startCamera, stopCamera} from "./pictures.js"
-import {make, Tab} from "./tab.js"
+import {handOver, make, Tab} from "./tab.js"
 
 const SHOWN = 5 // classes
 const LOOKING = "Looking…"
@@ -19,7 +19,8 @@ export class PhotoTab extends Tab {
     touch = matchMedia("(pointer: coarse)").matches
 
     // `props` has `examples`, [path, name] pairs, `none`, the verdict for a photo with none of the classes, and `hints`,
-    // how to check an answer, by the name of its first bar. Visitors can drop photos on `ground`.
+    // sentences for each class by which to check an answer, by the name of the answer's first bar. Visitors can drop photos
+    // on `ground`.
     constructor(element, props, backend, ground = window) {
         super(element, props, backend)
         this.photo = this.find(".yours")
@@ -125,7 +126,7 @@ export class PhotoTab extends Tab {
         this.find(".again").onclick = () => this.give(file, address, alt)
         this.say("looking", LOOKING)
         this.find(".frame").scrollIntoView({block: "nearest"})
-        this.countSeconds(signal)
+        this.countSeconds(file, signal)
         const wait = (why, done) => {
             if (signal.aborted || this.element.dataset.state != "looking") return
             this.verdict.textContent = why || LOOKING
@@ -135,33 +136,40 @@ export class PhotoTab extends Tab {
             const answer = await this.backend.predict(file ?? (await load(address, signal)), signal, wait)
             if (!signal.aborted) await this.tell(answer, signal)
         } catch (error) {
-            if (!signal.aborted) this.fail(error)
+            if (!signal.aborted) this.fail(error, file)
         }
     }
 
     // Show how many seconds the answer takes, and how many are left. Screen readers don't read the seconds out.
-    countSeconds(signal) {
+    countSeconds(file, signal) {
         let seconds = 0
         this.progress.start()
         const timer = setInterval(() => {
             if (signal.aborted || this.element.dataset.state != "looking") return clearInterval(timer)
             this.note(`${++seconds} s${this.progress.timeLeft()}`)
-            if (seconds == PATIENCE) this.offerOffline()
+            if (seconds == PATIENCE) this.offerOffline(file)
             this.progress.bar.hidden = false
         }, 1000)
     }
 
-    fail(error) {
+    fail(error, file) {
         const again = error instanceof TypeError || Boolean(error.passing)
         if (!again) showBlob(this.photo) // remove the photo, since a browser would show parts of a damaged one
         this.refuse(this.explain(error), again)
-        if (error instanceof TypeError) this.offerOffline()
+        if (error instanceof TypeError) this.offerOffline(file)
     }
 
-    // Link to the offline version, if this browser has saved it.
-    async offerOffline() {
+    // Link to the offline version, if this browser has saved it. It then classifies `file`. page.css shows the link only
+    // where it helps.
+    async offerOffline(file) {
         const href = await this.backend.savedOffline?.()
-        if (href) Object.assign(this.find(".offline"), {href, hidden: false}) // page.css shows it only where it helps
+        if (!href) return
+        const open = async event => {
+            event.preventDefault()
+            if (file) await handOver(file, href)
+            location.assign(href)
+        }
+        Object.assign(this.find(".offline"), {href, hidden: false, onclick: open})
     }
 
     async tell(answer, signal) {
@@ -183,12 +191,23 @@ export class PhotoTab extends Tab {
         if (map && !none) this.glow.src = map
         else this.glow.removeAttribute("src")
         this.listAnimals(animals)
-        const hint = (!none && this.props.hints?.[rows[0][0]]) || ""
-        this.find(".check").hidden = !hint
-        this.find(".check span").textContent = hint
+        this.listHints(none ? [] : rows.slice(0, certainty == UNSURE ? 2 : 1))
         this.find(".bars").open = !none
         this.element.dataset.kind = certainty
         this.verdict.textContent = none ? this.props.none : verdict
+    }
+
+    // Say how to check the answer with these rows, next to the example of each class.
+    listHints(rows) {
+        const hints = rows.flatMap(([label]) => Object.entries(this.props.hints?.[label] ?? {}))
+        const items = hints.map(([label, sentence], i) => {
+            const text = make("span", {}, i ? "" : make("b", {}, "Check: "), sentence)
+            const example = this.props.examples.find(([path]) => nameOf(path) == label)
+            const src = example && this.backend.addressOf(example[0])
+            const is = src && new URL(src, document.baseURI).href != this.photo.src // or the photo itself is the example
+            return make("li", {}, ...(is ? [make("img", {src, alt: "", crossOrigin: "anonymous"})] : []), text)
+        })
+        this.find(".check").replaceChildren(...items)
     }
 
     // Show or hide the heatmap over the photo.
@@ -276,7 +295,7 @@ export class PhotoTab extends Tab {
             .replace(/^https?:\/\//, "")
             .replace(/\/$/, "")
         const card = await drawCard(this.photo, this.glow, this.verdict.textContent, address)
-        this.note(await handOver(card, document.title), "polite")
+        this.note(await shareCard(card, document.title), "polite")
     }
 
     // On a phone, open its camera app, which is better than a camera in this page. Otherwise, show the camera in this page.
@@ -371,6 +390,9 @@ class Progress {
     }
 }
 
+// Return the name of a file without its folders and its extension.
+const nameOf = path => path.replace(/^.*[/\\]|\.[^.]*$/g, "")
+
 // Return the file at an address. Throws a TypeError if there is none, as `fetch` does without a network.
 const load = async (address, signal) => {
     const sent = await fetch(address, {signal})
@@ -383,7 +405,7 @@ const createRow = ([label, prob], i) => {
         [name, bar, figure] = ["span", "div", "span"].map(tag => row.appendChild(document.createElement(tag)))
     row.classList.toggle("more", i >= SHOWN)
     name.textContent = label
-    bar.style.setProperty("--prob", prob)
+    bar.style.setProperty("--prob", prob < 0.01 ? 0 : prob)
     figure.textContent = prob < 0.01 ? "under 1%" : percent(prob)
     return row
 }

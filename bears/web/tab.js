@@ -28,6 +28,19 @@ export const kept = name => {
     }
 }
 
+const HANDED_OVER = "photo for the offline version"
+
+// Store a photo in this browser for the offline version at the address `to`.
+export const handOver = async (photo, to) => (await caches.open(HANDED_OVER)).put(`${to}photo`, new Response(photo))
+
+// Return the photo that the app has stored for this page, and delete it. If there is none, return undefined.
+export const takeOver = async () => {
+    const [cache, address] = [await caches.open(HANDED_OVER), new URL("photo", document.baseURI)]
+    const stored = await cache.match(address)
+    await cache.delete(address)
+    return stored?.blob()
+}
+
 // Return whether an Error means that the back end can't be reached.
 export const isUnreachable = error => error instanceof TypeError || error.name == "TimeoutError"
 

@@ -4,12 +4,18 @@
 import {CameraTab} from "../camera.js"
 import {PhotoTab} from "../page.js"
 import * as backend from "./backend.js"
+import {takeOver} from "../tab.js"
 import {listeners, ready} from "./model.js"
 import "./tabs.js"
 
 const tabOf = panel => document.querySelector(`${panel} > div`)
-new PhotoTab(tabOf("#page"), window.props.page, backend)
+const photoTab = new PhotoTab(tabOf("#page"), window.props.page, backend)
 new CameraTab(tabOf("#camera"), window.props.camera, backend)
+
+takeOver().then(
+    photo => photo && photoTab.give(photo),
+    () => {}, // without https there is nowhere to store it
+)
 
 const READY = "Ready for the woods. Works offline now."
 

@@ -11,8 +11,11 @@ export const describe = ({classes, words, earned}, {probs, certainty}) => {
     const group = certainty == GROUP ? words.group[likeliest] : null
     const rows = classes.map((label, i) => [label, Math.min(earned, probs[i])])
     if (group) {
-        const whole = classes.reduce((sum, label, i) => (group.classes.includes(label) ? sum + probs[i] : sum), 0)
-        rows.unshift([group.name, Math.min(earned, whole)])
+        const members = rows.filter(([label]) => group.classes.includes(label))
+        const whole = members.reduce((sum, [label]) => sum + probs[classes.indexOf(label)], 0)
+        const most = Math.min(earned, whole)
+        for (const row of members) row[1] = (probs[classes.indexOf(row[0])] * most) / whole
+        rows.unshift([group.name, most])
     }
     rows.sort((a, b) => b[1] - a[1])
     const verdicts = {
