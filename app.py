@@ -96,7 +96,7 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
         with gr.Tab("Camera"):
             gr.HTML(**CAMERA, **wording.camera_words(facts))
         gr.Markdown(wording.about(facts, feedback.privacy(), offline), elem_id="about")
-        with gr.Row(visible=False):  # a hidden row: its events define the API that both tabs call
+        with gr.Row(visible=False):  # hidden: the events of these components define the API that both tabs call
             photo = only_uploads(gr.Image(label="Photo", type="filepath"))
             label, verdict = with_animals(gr.Label(label="Probabilities")), gr.Textbox(label="Verdict")
             cam, certainty = gr.Image(label="Where it looked", format="jpeg"), gr.Textbox(label="Certainty")
@@ -122,7 +122,7 @@ def serve(demo, args):
     print("The model is ready.", flush=True)
     if args.share:
         print(share(demo), flush=True)
-    while True:  # until a signal ends it; one that another thread receives is seen after a sleep
+    while True:  # until a signal ends it; if another thread gets the signal, this one reacts after a sleep
         time.sleep(1)
 
 

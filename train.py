@@ -80,7 +80,7 @@ def get_dls(files, splitter, item_tfms, batch_tfms=None, bs=64):
     return block.dataloaders(files, bs=batch_size(bs, len(train_idx)))
 
 
-# In the lesson: vision_learner, fine_tune. With --lesson, this is the same.
+# In the lesson: vision_learner, fine_tune. With --lesson, `train_lesson` trains in the same way.
 
 
 def train_lesson(files, groups, args):
@@ -106,7 +106,10 @@ def train_lesson(files, groups, args):
 
 
 def train_default(files, groups, args):
-    """Test each fold with a head trained on the other folds. The result's Learner gets a head trained on all photos."""
+    """Test each fold with a head trained on the other folds. Return the `Result`.
+
+    The Learner to export gets a head trained on all photos.
+    """
     folds = split_into_folds(files, groups, args)
     dls = get_dls(files, IndexSplitter(folds[0][1]), item_tfms=Resize(input_size(args.arch)), bs=16)
     # LINEAR_HEAD: fastai's options for a head of average pooling and one linear layer.

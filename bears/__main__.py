@@ -42,7 +42,7 @@ VENV = ROOT / ".venv"
 BIN, EXE = (VENV / "Scripts", ".exe") if sys.platform == "win32" else (VENV / "bin", "")
 PYTHON, UV = BIN / f"python{EXE}", [BIN / f"uv{EXE}", "pip"]
 INTO = ["--python", PYTHON, "-c", LOCK]
-UNFINISHED = VENV / "unfinished"  # exists while packages are installed; if it stays, a package may be incomplete
+UNFINISHED = VENV / "unfinished"  # exists during an installation; if it is left over, a package may be incomplete
 # Each file also needs all files before it in this list.
 FILES = ["requirements.txt", "requirements-train.txt", "requirements-notebook.txt", "requirements-dev.txt"]
 COMMANDS = {
@@ -60,7 +60,7 @@ COMMANDS = {
     "licences": ("requirements.txt", ["-m", "bears.licences"]),
     "test": ("requirements-dev.txt", ["-m", "tests"]),
 }
-# For each file, the extra in pyproject.toml, and a package that shows whether it is installed.
+# For each file, its extra in pyproject.toml, and a package that is only there if the extra is installed.
 EXTRAS = {
     "requirements.txt": ("", "gradio"),
     "requirements-train.txt": ("train", "sklearn"),
@@ -76,7 +76,7 @@ AGAIN = "then run the same command again."
 
 
 def is_set_up(requirements):
-    """Return whether `.venv` works and has all packages that the current requirements files list."""
+    """Return whether `.venv` works and has all packages that the file `requirements` lists now."""
     done = [VENV / f"{file}.installed" for file in FILES[FILES.index(requirements) :]]
     return works(PYTHON, "-c", "") and any(f.is_file() and f.read_text() == fingerprint() for f in done)
 
@@ -94,7 +94,7 @@ def works(*command):
 
 
 def call(*command, **kwargs):
-    """Run a program with `subprocess.run`, which ends it after Ctrl-C. The program itself gets no Ctrl-C."""
+    """Run a program with `subprocess.run`, which kills the program after Ctrl-C. The program gets no Ctrl-C itself."""
     return subprocess.run(command, start_new_session=True, **kwargs)
 
 
@@ -146,7 +146,10 @@ def install(requirements):
 
 
 def has_torch(env):
-    """Return whether PyTorch's package index has the versions in requirements.lock. `env` has uv's variables."""
+    """Return whether PyTorch's package index answers and has requirements.lock's versions of torch and torchvision.
+
+    `env` has uv's variables.
+    """
     timeouts = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": str(INDEX_TIMEOUT)}
     command = [*UV, "install", *INTO, "--dry-run", "--reinstall", "--no-deps", "torch", "torchvision"]
     try:
@@ -161,7 +164,7 @@ def pip_settings():
     The variable `UV_SYSTEM_CERTS` makes uv trust the system's certificates.
     """
     told = call(PYTHON, "-m", "pip", "config", "list", stdout=subprocess.PIPE, text=True).stdout
-    # pip lists environment variables first. Reversed, they replace the values of configuration files.
+    # pip lists environment variables first. In reverse order, they come last and replace values of configuration files.
     pairs = re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", told, re.MULTILINE)[::-1]
     return {"UV_SYSTEM_CERTS": "1", **{SETTINGS[name]: value for name, value in pairs if name in SETTINGS}}
 

@@ -144,7 +144,10 @@ def ends_in_words(program: str, kept="") -> Iterator[None]:
 
 
 def root_path(text: str) -> str:
-    """Check the value of --root-path: an address, or a path that begins with `/`."""
+    """Return the value of --root-path if it is an address, or a path that begins with `/`.
+
+    Raises `ArgumentTypeError` for other values.
+    """
     if text and not text.startswith(("/", "http://", "https://")):
         raise argparse.ArgumentTypeError(f"{text} is not an address; give one like https://bears.example, or /bears")
     return text
@@ -180,7 +183,7 @@ def without_gc() -> Iterator[None]:
         gc.enable()
 
 
-# An argument of Gradio's `launch`: don't open the page to check it. On a busy machine, Gradio gives up too soon.
+# An argument of Gradio's `launch`: don't request the page to check it. On a busy machine, this check gives up too soon.
 NO_VISIT = {"_frontend": False}
 
 
@@ -200,10 +203,11 @@ def prepare_gradio(program="app.py") -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
     reach_directly("localhost", "127.0.0.1", "::1")
-    # If Jupyter has installed this package, Gradio imports it, which takes 50% longer. The app doesn't need it.
+    # If this package is installed (Jupyter needs it), importing Gradio imports it too and takes 50% longer. The app
+    # doesn't need the package.
     sys.modules.setdefault("rfc3987_syntax", None)
-    # Each time, Gradio writes type hints for editors into its package, which takes a third of its import. It skips
-    # classes that have no file.
+    # At each import, Gradio writes type hints for editors into its own folder, which takes a third of the time. Gradio
+    # skips classes for which `inspect.getfile` finds no file.
     from unittest.mock import patch  # here, since it imports asyncio, which Gradio needs, but most commands don't
 
     with without_gc(), patch("inspect.getfile", side_effect=OSError):

@@ -67,7 +67,7 @@ def init_processes():
 
 
 def broadcast(self, idxs, rank):
-    """Return the order of photos that process `rank` chose. The same method of fastai needs GPUs."""
+    """Return the order of photos that process `rank` chose. Replaces a method of fastai that needs GPUs."""
     box = [idxs]
     torch.distributed.broadcast_object_list(box, rank)
     return box[0]

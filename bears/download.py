@@ -199,7 +199,7 @@ class GuardedAdapter(HTTPAdapter):
 class Guarded:
     """Close a connection of urllib3 if its IP address is neither public nor allowed, or if the headers are late."""
 
-    def _new_conn(self):  # also called with urllib3's SOCKS support
+    def _new_conn(self):  # urllib3 also calls this method for a SOCKS proxy
         sock = super()._new_conn()
         address = sock.getpeername()[:2]
         if self.allowed is not None and not ip_address(address[0]).is_global and address not in self.allowed:

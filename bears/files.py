@@ -11,7 +11,8 @@ from uuid import uuid4
 
 from bears.errors import ExportError
 
-# The folder of app.py, train.py and the shipped export: next to this package, or in it if pip has installed a copy.
+# HOME is the folder of app.py, train.py and the shipped export: the parent folder of this package. If pip has installed
+# a copy, HOME is the folder `lesson` in the package.
 PACKAGE = Path(__file__).parent
 IS_COPY = (PACKAGE / "lesson").is_dir()
 HOME = PACKAGE / "lesson" if IS_COPY else PACKAGE.parent

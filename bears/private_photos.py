@@ -17,7 +17,9 @@ MARK = "photos-of-visitors"  # an empty folder inside each private folder; shows
 
 
 def private_folder():
-    """Create a folder for visitors' photos that only this user can read. Delete the folder when the program ends.
+    """Create a folder for visitors' photos that only this user can read, and return its path.
+
+    Delete the folder when the program ends.
 
     If `GRADIO_TEMP_DIR` is set, create the new folder inside that folder. Gradio's default folder is the same for all
     users of a machine, but only the first user may write to it.

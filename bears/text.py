@@ -26,7 +26,11 @@ def print_line(text: str) -> None:
 
 
 def as_typed(path: Path | str) -> str:
-    """Quote a path for a command: on Windows for its shells, elsewhere for bash."""
+    """Return a path as you would type it in a command, with quotes if needed.
+
+    On Windows, the quotes are for cmd and PowerShell, elsewhere for bash. A path that begins with `-` gets `./` before
+    it, so that the command doesn't read it as an option.
+    """
     text = f"./{path}" if str(path).startswith("-") else str(path)
     if os.name == "nt":
         return subprocess.list2cmdline([text])

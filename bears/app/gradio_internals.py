@@ -1,6 +1,7 @@
 """Use private names of Gradio (queue, downloads, uploads, tunnels), which a new version may change.
 
-Other private names of Gradio are in bears/app/index.py (HTML), bears/app/assistant.py (MCP) and bears/web/theme.py.
+Other private names of Gradio are in bears/app/index.py (HTML), bears/app/assistant.py (MCP), bears/web/theme.py and
+bears/cli.py (start).
 tests/test_private_names.py fails if a version of Gradio lacks one of these private names.
 """
 

@@ -45,7 +45,7 @@ FOREIGN_NAME = (
     " app.py with --root-path and the address that visitors open (or set GRADIO_ROOT_PATH to this address)."
 )
 
-# All routes that the app, gradio_client, README's curl and hosts use. {} matches any one part of a path.
+# All routes that the app, gradio_client, curl (docs/api.md) and hosting services use. {} matches any one part of a path.
 ROUTES = """/ /config /favicon.ico /manifest.json /pwa_icon /pwa_icon/{} /robots.txt /theme.css
     /gradio_api/info /gradio_api/openapi.json /gradio_api/app_id /gradio_api/startup-events /gradio_api/theme.css
     /gradio_api/upload /gradio_api/upload_progress /gradio_api/heartbeat/{} /gradio_api/cancel /gradio_api/reset
@@ -142,7 +142,7 @@ class Guard:
             raise Refused(429, "You have too many open requests. Please wait for their answers.", retry_after=10)
 
     async def answer(self, scope, path, client, receive, send):
-        """Check the names in a request, read and check its body, then let Gradio answer."""
+        """Check the names of sessions and events in a request, read and check its body, then let Gradio answer."""
         if path == "/gradio_api/info":  # without `page`, Gradio sends everybody the first visitor's answer
             scope["query_string"] += b"&page="
         if scope["method"] != "POST":
@@ -195,7 +195,7 @@ class Guard:
 
     @contextlib.asynccontextmanager
     async def read(self, scope, receive, limit, seconds):
-        """Read a request's body as bytes.
+        """Read a request's body, and give it to the `with` block as bytes.
 
         Raises `Refused` if the body is too long or too slow, or if the bodies of all requests need too much memory.
         """
@@ -220,10 +220,10 @@ class Guard:
 
     @contextlib.contextmanager
     def place(self, scope, client, session):
-        """Let a call join the queue. Raises `Refused` if the queue is full, or if the client has too many calls in it.
+        """Hold a place for a call during the `with` block, so that it can join the queue. Raises `Refused` if the queue is full, or if the client has too many calls in it.
 
         Many people may share a proxy, so each session behind a proxy may have `MAX_PLACES` unanswered calls. Behind a
-        proxy, all calls without a session share one limit. Each open tab raises that limit by one.
+        proxy, all calls without a session share one limit, which each open tab raises by one.
         """
         queue, proxied = queue_of(scope["app"].get_blocks()), is_proxy(scope["client"])
         if len(queue) >= queue.max_size:
@@ -364,7 +364,7 @@ def protected(demo: gr.Blocks, host: str, share: bool, root_path: str | None) ->
     """
     behind, names = behind_proxy(share, root_path), local_names(host)
     trusted = os.environ.setdefault("FORWARDED_ALLOW_IPS", behind or "")  # uvicorn believes these proxies' headers
-    # A local app gets requests from this machine only. They may come from a proxy on it that no option names.
+    # A local app gets requests from this machine only. A proxy may send them, even if no option names a proxy.
     limit_connections(trusted or (THIS_MACHINE if names else ""))
     store = Store(os.environ["GRADIO_TEMP_DIR"], demo.temp_file_sets)
     store.keep_sweeping()

@@ -37,9 +37,12 @@ def behind_proxy(share: bool, root_path: str | None) -> str | None:
 
 
 def local_names(host: str) -> set[str]:
-    """Return the host names that requests may use, or an empty set if other machines can reach `host`.
+    """Return the host names that requests to a local app may use in their Host header.
 
-    If a request to a local app has another host name, a website is trying to read the app (DNS rebinding).
+    Return an empty set if other machines can reach `host`, the address that the app listens on.
+
+    A website can make its own host name lead to your machine. Its scripts in your browser could then read a local app
+    (DNS rebinding). Such requests have the website's name in their Host header, so `Guard` rejects them.
     """
     host = host.strip("[]")
     try:
@@ -58,7 +61,7 @@ def check_address(host: str, port: int) -> str:
     host = host.strip("[]")
     six = ":" in host
     try:
-        name = host.encode("idna").decode()  # raises UnicodeError, for which `create_server` leaves its socket open
+        name = host.encode("idna").decode()  # check the name here: on a bad name, `create_server` leaves a socket open
         socket.create_server((name, port), family=socket.AF_INET6 if six else socket.AF_INET).close()
     except (OSError, OverflowError, TypeError, UnicodeError) as e:  # the last three: invalid ports and names
         raise OSError(str(e)) from None

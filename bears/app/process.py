@@ -24,7 +24,7 @@ from bears.errors import ExportError, NoModelError, PhotoError
 from bears.model.heatmap import draw_heatmap
 
 MAX_OPEN = 2 * MAX_BATCH  # decoded photos in memory; other photos wait as files
-LOADING, ANSWERING = 600, 60  # seconds to load the model, and to answer; after that, its process is started again
+LOADING, ANSWERING = 600, 60  # seconds to load the model, and to answer; after that, the model's process is restarted
 COMMAND = [sys.executable, "-u", "-m", "bears.app.batching"]  # -u: write its messages to the log at once
 
 Manager.register("predictor")
@@ -78,11 +78,13 @@ class LearnerProcess:
         """Classify the photo in `file`. Return the tuple (probs, certainty, heatmap, limits, animals).
 
         `probs` is a dict from class to probability. `certainty` is the kind of answer, as in bears/model/answers.py.
-        `heatmap` is the photo as an RGB image with the activation map drawn over it, or None if `explain` is false.
-        `limits` is a `Limits`: the highest probability to show, and the groups of similar classes. `animals` has a
-        tuple (box, probs, certainty) for each animal if the photo shows several. A box is left, top, right and bottom,
-        in fractions of the photo. Raises `ExportError`. Raises `PhotoError` for a bad photo, or if the model's process
-        ends before it has classified the photo.
+        `heatmap` is the photo as an RGB image with the activation map drawn over it. It is None if `explain` is false,
+        or if the model has no linear head. `limits` is a `Limits`: the highest probability to show, and the groups of
+        similar classes. `animals` has a tuple (box, probs, certainty) for each animal if the photo shows several. A box
+        is left, top, right and bottom, in fractions of the photo.
+
+        Raises `ExportError`. Raises `PhotoError` for a bad photo, or if the model's process ends before it has
+        classified the photo.
         """
         again = PhotoError("The model has just restarted", "Please send the photo again.")
         hung_up = find_caller()

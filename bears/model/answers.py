@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 NONE, UNSURE, GROUP, SURE = "none", "unsure", "group", "sure"
-STEPS = 20  # probabilities are counted in steps of 1/20; the lower end names the step
+STEPS = 20  # probabilities are counted in steps of 1/20; a step's name is its lower end, such as 0.95
 
 
 class Limits(NamedTuple):

@@ -48,8 +48,9 @@ class Classifier:
         if strictness != 1:
             self.be_stricter(file, strictness)
         speed_up(self.learn.model.eval(), threads)
-        # At each step, torch's threads wait for the slowest one. So they use only half of the cores, and other
-        # processes open photos on the other half.
+        # With a `FastBody`, torch only computes the head, for which one thread is enough. Otherwise, torch uses half of
+        # the cores, and other processes open photos on the other half. With more threads, torch would often wait for
+        # the slowest one.
         self.threads = 1 if isinstance(self.learn.model[0], FastBody) else THREADS
         self.try_out(file, detect, threads)
 
@@ -80,9 +81,10 @@ class Classifier:
 
         `probs` is a dict from class to probability. `certainty` is the kind of answer, as in bears/model/answers.py.
         `map` is the activation map (h, w) of the top class, or None if the head is not linear. `square` is the part of
-        the image that was classified: left, top, right, bottom in pixels. `animal` is the box of the detected animal in
-        `square`, or None if the answer is not about a detected animal. If several detected animals belong to a class,
-        `all` has a tuple (box, probs, certainty) for each of them, starting with `animal`. Otherwise, `all` is empty.
+        the image that was classified. `animal` is the box around the detected animal, or None if the answer is not
+        about a detected animal. Both are (left, top, right, bottom) in pixels of the image. If several detected animals
+        belong to a class, `all` has a tuple (box, probs, certainty) for each of them, starting with `animal`.
+        Otherwise, `all` is empty.
         """
         torch.set_num_threads(self.threads)
         return [

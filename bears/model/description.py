@@ -50,7 +50,7 @@ Stats = Annotated[list[Number], Field(min_length=1, max_length=4)]
 Groups = Annotated[list[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)]], Field(max_length=5000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 
-Parts = dict[Any, dict[str, Any]]  # for each class, the types of its arguments by name
+Parts = dict[Any, dict[str, Any]]  # for the Python class of each transform or layer, the types of its arguments by name
 
 # The transforms and layers that an export may contain. Augmentation is missing: prediction doesn't use it.
 ITEM_TFMS: Parts = {

@@ -59,7 +59,7 @@ def export(learn: Learner, file: Path) -> None:
 
 def as_bytes(learn: Learner) -> bytes:
     """Return the bytes that `learn.export` would write, but with half-precision weights and no Python bytecode."""
-    Path.__module__ = "pathlib"  # Python 3.13 would write pathlib._local, which no other version has
+    Path.__module__ = "pathlib"  # Python 3.13 would write pathlib._local, which older versions don't have
     buffer, model = io.BytesIO(), learn.model
     learn.model = HalfPrecision(model)
     torch.save(learn, buffer, pickle_module=pickle, pickle_protocol=4)

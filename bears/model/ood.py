@@ -8,8 +8,8 @@ a category of the training photos, such as a kind of bear. Without ImageNet's cl
 Photos from the web are sharp and well lit. A threshold fitted to web photos alone would reject photos taken at night,
 so train.py also uses degraded copies of the photos (bears/learning/degrade.py). A new photo is compared with a gallery:
 half training photos, half degraded copies. The thresholds are quantiles of the degraded copies' scores (split conformal
-prediction, Vovk et al. 2005). For example, the 6% quantile rejects about 6% of photos as bad as these copies,
-and a smaller share of good photos.
+prediction, Vovk et al. 2005). For example, a threshold at the 6% quantile rejects about 6% of all photos that are as
+bad as these copies, and a smaller share of good photos.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,8 +26,8 @@ NEIGHBOURS = 5
 GALLERY = 800  # training photos and copies to compare with; they take 2 MB of the export
 RIVALS = 256  # how many of ImageNet's other categories count as similar to the classes
 RIVALS_OF_GOOD_PHOTOS = 64  # the same, if there are no copies
-MAX_RIVAL_SHARE = 0.2  # if more training photos look like rivals, ImageNet isn't used; for the bears it is 0.03
-SHARE_POWER = 0.25  # with copies, gives ImageNet's answer less weight, since it is often wrong about bad photos
+MAX_RIVAL_SHARE = 0.2  # ImageNet isn't used if a larger share of training photos looks like rivals; the bears have 0.03
+SHARE_POWER = 0.25  # with copies, the second factor's exponent: ImageNet's classifier is often wrong about bad photos
 TURNED_AWAY = 0.06  # the share of the copies that is "none of the classes"
 UNSURE = 0.08  # the share of the copies that is "not sure" or "none of the classes"
 TURNED_AWAY_WITHOUT_COPIES = 0.01  # the same share of the training photos, if there are no copies
@@ -86,7 +86,7 @@ def sample_gallery(labels: ndarray, seed: int, size: int = GALLERY) -> ndarray:
 def own_and_rivals(
     features: Tensor, labels: ndarray, groups: ndarray, weight: Tensor, bias: Tensor, rivals: int
 ) -> dict:
-    """Return the weights of ImageNet's classifier for two sets of categories, named "own" and "rivals".
+    """Return a dict with the weights of ImageNet's classifier for two sets of categories: own categories, then rivals.
 
     Own categories are those that the classifier often predicts for the training photos. Rivals are the categories that
     are most similar to the own categories. The dict is empty if there are no own categories, or if too many training

@@ -40,7 +40,8 @@ MAX_TABLE = 2**15  # numbers in a TIFF's table; Pillow makes a Python object of 
 MAX_BLOCKS = 2**12  # blocks of text before a GIF's first frame; for each block, Pillow copies all earlier blocks
 
 pillow_heif.register_heif_opener()
-# `check_size` has a limit for each format. Pillow warns above this limit, and rejects photos with twice as many pixels.
+# Pillow warns above this limit, and rejects photos with more than twice as many pixels. `check_size` also has a limit
+# for each format.
 Image.MAX_IMAGE_PIXELS = MAX_MEGAPIXELS_JPEG * 10**6 // 2
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -56,7 +57,7 @@ TURNS = {  # by EXIF's orientation
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_EXTRAS = (b"tRNS", b"eXIf")  # the optional chunks that change how the photo looks: transparency, orientation
 TIFF_BYTES = (1, 2, 6, 7)  # types of tables that Pillow reads as bytes, such as a colour profile
-TIFF_OFFSETS = (273, 324)  # tags of strips and tiles: Pillow makes a Python object of each, whatever their type
+TIFF_OFFSETS = (273, 324)  # tables of strips and tiles: Pillow makes a Python object of each number, whatever its type
 JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # markers with a length, and the end marker
 HINT = "Please send a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC photo."
 

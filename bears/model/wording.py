@@ -87,9 +87,9 @@ def group_name(group: Sequence[str], facts: dict) -> str:
 
 
 def shown_probs(probs: dict[str, float], certainty: str, limits: Limits) -> dict[str, float]:
-    """Return the probabilities to show as bars. None is above `limits.earned`.
+    """Return the probabilities to show as bars. Each is at most `limits.earned`.
 
-    For a `GROUP` answer, the sum of the group's probabilities comes first. Those of its classes add up to it.
+    For a `GROUP` answer, the sum of the group's probabilities comes first. The bars of its classes add up to this sum.
     """
     shown = {label: min(limits.earned, prob) for label, prob in probs.items()}
     if group := find_group(probs, certainty, limits.groups):
@@ -140,9 +140,9 @@ def photo_words(facts: dict) -> dict:
 
 
 def hints(facts: dict) -> dict[str, dict[str, str]]:
-    """Return how people can check each answer: a dict from a class or a group (as `either` names it) to hints.
+    """Return hints that help people check each answer, as a dict from an answer to its hints.
 
-    The hints are a dict from class to sentence.
+    An answer is a class, or a group as `either` names it. Its hints are a dict from class to sentence.
     """
     own, groups = facts.get("hints") or {}, facts.get("groups", {}).values()
     answers = {label: [label] for label in own} | {either(labels): labels for labels in groups}
