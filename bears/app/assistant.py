@@ -37,7 +37,7 @@ def open_data(server, arguments, positions):
 
 def verdict_first(server, data, root_url):
     """Replace Gradio's `postprocess_output_data`, which would send the answer of `/predict` as a Python tuple."""
-    label, verdict, heatmap, certainty = data[0] if len(data) == 1 else data  # in a list if Gradio reports progress
+    label, verdict, heatmap, certainty = data[0] if len(data) == 1 else data  # a list of one if Gradio reports progress
     probs = {c["label"]: round(c["confidence"], 4) for c in label["confidences"]}
     content = [verdict, json.dumps(probs, ensure_ascii=False), heatmap, json.dumps({"certainty": certainty})]
     return as_content(server, content, root_url)

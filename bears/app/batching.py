@@ -59,7 +59,7 @@ class Predictor:
         except Exception as e:
             self.loaded.set_exception(e)
             return
-        gc.freeze()  # otherwise, each full collection would check a million objects, while photos wait
+        gc.freeze()  # otherwise, each full garbage collection would check a million objects, while photos wait
         self.loaded.set_result(model.limits)
         while True:
             photos, answers = zip(*self.take())

@@ -35,6 +35,7 @@ def answer(file, options, pipe):
         photo = open_photo(file, in_turn=IN_TURN, **options)
         head, pixels = {"size": photo.size}, photo.tobytes()
     except PhotoError as e:
+        # `refused` is the reason, and `spent` says whether the worker's memory ran out.
         head, pixels = {"refused": e.args, "spent": isinstance(e.__context__, MemoryError)}, b""
     pipe.write(json.dumps(head).encode() + b"\n" + pixels)
     pipe.flush()

@@ -33,9 +33,9 @@ from bears.text import as_table, read_table, to_cells
 
 SIDE = 1024  # pixels of a stored photo's longer side; the page sends no more (LONG_SIDE in bears/web/pictures.js)
 MAX_PHOTOS = 2000  # in `unreviewed`
-MAX_OF_ONE, MAX_OF_A_PROXY = 100, 1500  # photos from one visitor, and from one address, while the app runs
+MAX_OF_ONE, MAX_OF_A_PROXY = 100, 1500  # photos while the app runs: from one visitor, from all behind one proxy
 MAX_ROWS = 10**7  # bytes of answers.csv, enough for about 100,000 answers
-PER_HOUR, PER_HOUR_OF_A_PROXY, ALL_PER_HOUR = 20, 750, 1000  # feedback from one visitor, one address, and from all
+PER_HOUR, PER_HOUR_OF_A_PROXY, ALL_PER_HOUR = 20, 750, 1000  # from one visitor, all behind one proxy, everybody
 MAX_VISITORS = 10_000  # visitors and IP addresses to remember, in memory only
 ANSWERS = ("id", "day", "model", "answer", "certainty", "probability", "visitor", "photo")
 PHOTOS = ("file_name", "visitor", "answer", "certainty", "probability", "model", "day")

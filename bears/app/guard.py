@@ -36,7 +36,7 @@ JSON_SECONDS, UPLOAD_SECONDS = 15, 120  # seconds in which the whole body must a
 MAX_PLACES = 24  # unanswered calls of one client; the app answers 32 at a time, and 64 more can wait
 MAX_PLACES_OF_A_PROXY = 72  # unanswered calls of all clients behind one proxy
 MAX_NAME = 64  # characters in the name of a session or an upload
-MAX_REMEMBERED = 1000  # sessions and uploads that Gradio keeps
+MAX_REMEMBERED = 1000  # the most sessions, and the most uploads, that Gradio keeps
 LINES = 10  # lines in the log per second about rejected requests
 
 WAIT = "Please wait for an answer, or for ten seconds."
@@ -45,7 +45,7 @@ FOREIGN_NAME = (
     " app.py with --root-path and the address that visitors open (or set GRADIO_ROOT_PATH to this address)."
 )
 
-# All routes that the app, gradio_client, curl (docs/api.md) and hosting services use. {} matches any one part of a path.
+# All routes that the app, gradio_client, curl and hosting services use. {} matches any one part of a path.
 ROUTES = """/ /config /favicon.ico /manifest.json /pwa_icon /pwa_icon/{} /robots.txt /theme.css
     /gradio_api/info /gradio_api/openapi.json /gradio_api/app_id /gradio_api/startup-events /gradio_api/theme.css
     /gradio_api/upload /gradio_api/upload_progress /gradio_api/heartbeat/{} /gradio_api/cancel /gradio_api/reset
@@ -87,7 +87,7 @@ class Guard:
     def __init__(self, app, store, max_file_size, hosts=(), forwarded=False):
         self.app, self.store, self.max_file_size = app, store, max_file_size
         self.hosts, self.forwarded = set(hosts), forwarded
-        self.requests, self.tabs, self.asking = Counter(), Counter(), Counter()  # keys of the first two: IP addresses
+        self.requests, self.tabs, self.asking = Counter(), Counter(), Counter()  # by address; `asking`: with session
         self.bodies, self.lines = 0, deque([0] * LINES, LINES)
 
     async def __call__(self, scope, receive, send):
@@ -220,10 +220,10 @@ class Guard:
 
     @contextlib.contextmanager
     def place(self, scope, client, session):
-        """Hold a place for a call during the `with` block, so that it can join the queue. Raises `Refused` if the queue is full, or if the client has too many calls in it.
+        """Let a call join the queue. Raises `Refused` if the queue is full, or if the client has too many calls in it.
 
         Many people may share a proxy, so each session behind a proxy may have `MAX_PLACES` unanswered calls. Behind a
-        proxy, all calls without a session share one limit, which each open tab raises by one.
+        proxy, all calls without a session share one limit. Each open tab raises that limit by one.
         """
         queue, proxied = queue_of(scope["app"].get_blocks()), is_proxy(scope["client"])
         if len(queue) >= queue.max_size:

@@ -135,7 +135,7 @@ class Started:
             manager.connect()
             self.predictor = manager.predictor()
             self.address = manager.address
-        except (EOFError, OSError, ValueError):  # there was no memory for it, or it ended while it started
+        except (EOFError, OSError, ValueError):  # no memory for the process, or it ended while it started
             raise ExportError("Couldn't start the model. See above for the reason, if there is one.") from None
 
     def load(self):
