@@ -18,7 +18,11 @@ LISTED = 20  # photos of each class that `--list` prints
 
 def parse_args(argv: list[str] | None = None) -> Namespace:
     parser = command_parser("clean", __doc__)
-    parser.add_argument("data", metavar="DIR", help="folder with one subfolder of photos per class")
+    parser.add_argument(
+        "data",
+        metavar="DIR",
+        help="folder with one subfolder of photos per class, or the folder of `app --feedback` or of `watch`",
+    )
     parser.add_argument(
         "--list",
         action="store_true",
@@ -54,7 +58,7 @@ def print_ranking(review):
 
 
 def sum_up(review):
-    """Return a sentence with the number of photos to review."""
+    """Return a sentence with the number of photos to review, in total and for each reason."""
     waiting = [photo for label in review.ranking for photo in review.waiting(label)]
     checks = [
         check for check in (DISAGREE, MAY_BE_FALSE) if any(check in photo.found_by for photo in waiting)
@@ -145,7 +149,7 @@ def run(args):
     check_folder(Path(args.data))
     steps_of, ranking_of = kind_of(Path(args.data))
     decisions = steps_of(args.data)
-    before = decisions.steps()  # find a damaged log before scoring the photos, which takes long
+    before = decisions.steps()  # report a damaged log now, since scoring the photos takes long
     review = Review(decisions, train_command=train_command(args))
     page = None if args.list else serve(review)
     if ranking_of:

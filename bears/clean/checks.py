@@ -13,7 +13,7 @@ from bears.model.wording import percent
 from sklearn.neighbors import NearestNeighbors
 
 MAX_DISTANCE = 0.3  # photos closer than this share of the usual distance are near-duplicates
-UNLIKE = 0.5  # photos with a lower likeness are called unlike the others, but at most a tenth of them
+UNLIKE = 0.5  # photos with a lower likeness are called unlike the others, but at most a tenth of all photos
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Photos:
     certainty: np.ndarray  # the probability of the predicted class, (photos,)
     confidence: np.ndarray  # the probability of the label, (photos,); cleanlab calls it self-confidence
     likeness: np.ndarray  # the score of `bears.model.ood`, from 0 to 1, (photos,)
-    show_none: np.ndarray  # whether that score says that the photo shows none of the classes, bool (photos,)
+    show_none: np.ndarray  # whether `likeness` says that the photo shows none of the classes, bool (photos,)
     features: torch.Tensor  # the body's features, (photos, n)
 
     @cached_property
@@ -90,11 +90,11 @@ CHECKS = {
 
 
 def find_near_duplicates(features: torch.Tensor, quality: np.ndarray) -> dict[int, int]:
-    """Return a dict from each photo that has a better near-duplicate to this near-duplicate.
+    """Find photos that have a better near-duplicate. Return a dict from each of them to its better near-duplicate.
 
-    `features` is (photos, n), and `quality` is (photos,). In the dict, a photo is its position in `features`. The
-    better of two photos is the one with the higher `quality`. Two photos are near-duplicates if they are much closer to
-    each other than photos usually are, as in cleanlab's Datalab.
+    `features` is (photos, n), and `quality` is (photos,). The keys and values of the dict are positions in `features`.
+    The better of two photos is the one with the higher `quality`. Two photos are near-duplicates if they are much
+    closer to each other than photos usually are, as in cleanlab's Datalab.
 
     Training uses perceptual hashes to find near-duplicates (bears/learning/near_duplicates.py). Hashes don't find crops
     or photos of a series, but rarely treat two different photos as near-duplicates. On the review page, a person checks

@@ -28,7 +28,7 @@ class Decisions:
     def __init__(self, folder):
         self.folder = Path(folder).resolve()
         self.log = self.folder / SET_ASIDE / "log.csv"
-        # Two tabs of a browser are two threads, and two review pages on this folder are two processes.
+        # The lock works for threads (two tabs of a browser) and for processes (two runs of `clean` on this folder).
         self.lock = FileLock(self.log.with_suffix(".lock"), timeout=WAIT)
 
     def keep(self, name):

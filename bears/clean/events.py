@@ -65,7 +65,10 @@ def in_words(file):
 
 
 def describe(file, folder):
-    """Return the alarm's picture with the highest score, or None if there is no picture. Raises `DataError`."""
+    """Return a `RankedPhoto` for the alarm's picture with the highest score, or None if there is no picture.
+
+    Raises `DataError`.
+    """
     with in_words(file):
         looks = looks_of(json.loads(file.read_text(encoding="utf-8")), file)
         if not looks:
@@ -81,7 +84,7 @@ class Alarms(Decisions):
     """Log your decisions about alarms. `keep` means that an alarm was right."""
 
     def move(self, name, label):
-        """Log `label` as the decision: `false alarm`, `can't tell`, or the right class."""
+        """Log your decision about the alarm with the picture `name`: `false alarm`, `can't tell`, or a class."""
         self.take(label, name, name)
 
     def set_aside(self, name):

@@ -46,7 +46,7 @@ def label_of(row):
 def rank_feedback(folder: Path) -> dict[str, list[RankedPhoto]]:
     """Rank visitors' photos. Photos about which the visitor and the model disagree come first.
 
-    Returns a dict with the photos of each class and of `none of these`.
+    Returns a dict from each class, and from `none of these`, to the ranked photos with this suggested label.
     """
     rows = read_rows(folder)
     ranked = sorted((describe(name, row) for name, row in rows.items()), key=lambda photo: photo.score)

@@ -36,9 +36,9 @@ class RankedPhoto(NamedTuple):
     label: str  # the photo's class, from its folder
     score: float  # from 0, certainly wrong, to 1
     opinion: str  # the reasons that the checks give
-    found_by: frozenset[str]  # the checks that count it as wrong
+    found_by: frozenset[str]  # the checks that count the photo as wrong
     guess: str  # the predicted class
-    near_duplicate: str | None  # a better photo of which this is a near-duplicate, `class/file`
+    near_duplicate: str | None  # the better near-duplicate of this photo, `class/file`, or None
 
     @property
     def group(self) -> str:

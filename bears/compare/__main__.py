@@ -23,7 +23,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         "--negatives",
         metavar="DIR",
         type=Path,
-        help="folder of photos of anything else, to count how many each model mistakes for a class",
+        help="folder of photos that show none of the classes, to count how many each model mistakes for a class",
     )
     parser.add_argument(
         "--out",

@@ -15,7 +15,7 @@ ROWS = {
     WRONG_CLASS: "Wrong class",
     "unsure": "Says that it is not sure",
 }
-SHOWN = 200  # photos
+SHOWN = 200  # photos that are shown at most in each of the two groups
 TITLES = {"better": "The new model is better", "worse": "The new model is worse"}
 
 

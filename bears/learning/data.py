@@ -68,9 +68,9 @@ def folder_of(file: Path, folders: Iterable[Path | str]) -> Path:
 
 
 def check_folder(path: Path, tell: Callable[[str], None] | None = None) -> list[Path]:
-    """Return `list_photos(path, tell)`.
+    """Return the photos in the folder `path` and its subfolders, by `list_photos(path, tell)`.
 
-    Raises `DataError` if `path` isn't a folder, or if a folder in it can't be read.
+    Raises `DataError` if `path` isn't a folder, or if one of its subfolders can't be read.
     """
     if not os.path.isdir(path):
         raise DataError(f"There is no folder {path}. Give one with a subfolder of photos for each class.")
@@ -146,7 +146,7 @@ def find_others(path: Path) -> list[Path]:
 
 
 def read_excluded(file: Path) -> dict[str, str]:
-    """Read a CSV file with columns `file` and `reason` into a dict. Raises `DataError`."""
+    """Read a CSV file into a dict from the column `file` to the column `reason`. Raises `DataError`."""
     return {name: reason or "no reason given" for name, reason in read_column(file, "reason").items()}
 
 

@@ -52,7 +52,7 @@ def dark(photo, rng):
 
 
 def small(photo, rng):
-    """Shrink a photo to between a third and two thirds, as if it was taken from far away.
+    """Shrink a photo to between a third and two thirds of its width, as if it was taken from far away.
 
     The background is an enlarged corner of the photo, sometimes blurred.
     """

@@ -20,19 +20,19 @@ from fasttransform import Pipeline
 from torch import nn
 
 COPIES = 2  # degraded copies of each photo, of different kinds
-VERSIONS = 4  # random versions of each photo, if the DataBlock has augmentation
+VERSIONS = 4  # randomly changed versions of each photo, if the DataBlock has augmentation
 
 
 @dataclass
 class Features:
     """Hold the features and classes of photos, from which a linear head learns."""
 
-    photos: torch.Tensor  # of each photo's middle square, float32 (photos, n)
+    photos: torch.Tensor  # features of each photo's middle square, float32 (photos, n)
     targets: torch.Tensor  # class numbers, (photos,)
-    squares: Sequence[torch.Tensor] = ()  # of all squares of each photo, (squares, n), if the body is convolutional
-    copies: Sequence[torch.Tensor] = ()  # of degraded copies, each (photos, n)
-    augmented: Sequence[torch.Tensor] = ()  # of random versions, each (photos, n)
-    judged: torch.Tensor | None = None  # of the square that the app would choose, (photos, n)
+    squares: Sequence[torch.Tensor] = ()  # features of all squares of each photo, (squares, n); see `find_grid`
+    copies: Sequence[torch.Tensor] = ()  # features of degraded copies, each (photos, n)
+    augmented: Sequence[torch.Tensor] = ()  # features of random versions, each (photos, n)
+    judged: torch.Tensor | None = None  # features of the square that the app would choose, (photos, n)
 
     def __post_init__(self):
         if self.judged is None:

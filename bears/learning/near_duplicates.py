@@ -24,12 +24,12 @@ BITS = np.array([i.bit_count() for i in range(2**16)], np.uint8)  # the number o
 def group_near_duplicates(files: list[Path]) -> np.ndarray:
     """Group near-duplicates, including mirrored ones, by their perceptual hash (pHash, 64 bits).
 
-    Returns the number of each photo's group, an int array of shape (len(files),). Crops are not found, since the hash
-    of a crop differs too much.
+    Returns an int array of shape (len(files),). Photos with the same number in it are in the same group. Crops are not
+    found, since the hash of a crop differs too much.
     """
     with explain_lost_photos(files):
         hashes = list(in_threads(phash_both_ways, files))
-    position = {both: i for i, both in enumerate(dict.fromkeys(hashes))}  # photos with equal hashes are searched once
+    position = {both: i for i, both in enumerate(dict.fromkeys(hashes))}  # photos with equal hashes are treated as one
     upright, mirrored = np.hsplit(np.frombuffer(b"".join(position), np.uint16).reshape(-1, 8), 2)
     groups = connect(upright, mirrored, MAX_HASH_DISTANCE)
     return groups[[position[both] for both in hashes]]
@@ -42,7 +42,7 @@ def phash_both_ways(file):
 
 
 def list_near_duplicates(files: list[Path], groups: list[int]) -> list[list[str]]:
-    """Return the names (`class/name`) in each group of two or more near-duplicates, for the training's report."""
+    """Return a list of names (`class/name`) for each group of two or more near-duplicates, for the training report."""
     members = {}
     for file, group in zip(files, groups):
         members.setdefault(group, []).append(f"{file.parent.name}/{file.name}")
@@ -102,10 +102,11 @@ class Ungrouped:
 
 
 def connect(upright: np.ndarray, mirrored: np.ndarray, radius: int) -> np.ndarray:
-    """Return the number of each photo's group, an int array of shape (n,). Neighbours are always in one group.
+    """Group photos. Return an int array of shape (n,), in which the photos of a group have the same number.
 
     Two photos are neighbours if their hashes differ in at most `radius` bits, with or without mirroring one of them.
-    The search for neighbours skips photos that already have a group, so even large groups are found quickly.
+    Neighbours are always in the same group. The search for a photo's neighbours only returns photos without a group,
+    so even large groups are found quickly.
     """
     groups, numbers = np.empty(len(upright), int), count()
     ungrouped = Ungrouped(upright, mirrored, radius)

@@ -1,7 +1,7 @@
 """Build the offline version: static files that run the model in the browser, without a server or a network.
 
 python3 -m bears offline --out site                             # put this folder on any host for static files
-python3 -m bears offline --serve                                # build it and open it on this computer
+python3 -m bears offline --serve                                # build it and serve it on this computer
 python3 -m bears offline --model my/export.pkl --data my_photos # your own classes
 """
 
@@ -16,9 +16,14 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     add_model(parser)
     parser.add_argument("--out", type=Path, default=Path("site"), help="folder to write to (default: site)")
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder of more photos, to check that the answers are the app's"
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder of more photos, to check that the offline version gives the same answers as the app",
     )
-    parser.add_argument("--serve", action="store_true", help="serve the folder on this computer; stop with Ctrl-C")
+    parser.add_argument(
+        "--serve", action="store_true", help="serve the folder of --out on this computer; stop with Ctrl-C"
+    )
     parser.add_argument("--port", type=int, default=0, help="port for --serve (default: any free one)")
     return parser.parse_args(argv)
 

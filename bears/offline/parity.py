@@ -56,8 +56,8 @@ class GraphSquares(WholePhotos):
 def check(model: Classifier, graph: GraphSquares, files: Iterable[Path]) -> tuple[int, float]:
     """Compare the app's model and the graph on photos and their halves.
 
-    Returns the number of pictures, and the largest difference between two probabilities. Raises `OfflineError` if the
-    model and the graph disagree about a photo.
+    Returns the number of pictures, and the largest difference between the probabilities of the model and the graph.
+    Raises `OfflineError` if the model and the graph disagree about a picture.
     """
     count, largest = 0, 0.0
     for file in files:

@@ -11,7 +11,7 @@ from bears.files import check_writable, write_whole
 from platformdirs import user_cache_path
 
 VERSION = "1.30.0"
-CDN = "https://cdn.jsdelivr.net/npm"  # the variable BEARS_CDN can name another host with npm's packages
+CDN = "https://cdn.jsdelivr.net/npm"  # the environment variable BEARS_CDN can name another host with npm's packages
 MODULE, WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
 FILES = {
     MODULE: "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",

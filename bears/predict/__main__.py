@@ -30,7 +30,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         "--detections",
         metavar="JSON",
         type=Path,
-        help="label the animals that MegaDetector found in PHOTOS; JSON is its output file",
+        help="label the animals that MegaDetector found in PHOTOS; JSON is MegaDetector's output file",
     )
     parser.add_argument(
         "--out",

@@ -26,10 +26,10 @@ from bears.text import print_line
 from PIL import Image
 
 MIN_CONF = 0.2  # the lowest confidence of a detection, as MegaDetector 5 recommends; Timelapse may require more
-MARGIN = 0.25  # around a box, as a share of its longer side; boxes are tight, but the training photos are not
+MARGIN = 0.25  # around a box, as a share of the box's longer side; animals fill boxes, but not the training photos
 
 CUT_AHEAD = 16  # animals of a photo to crop before the model is free; other animals are cropped on demand
-MAX_MEGABYTES, MAX_VALUES = 400, 30_000_000  # of a JSON file; that is about a million photos, and takes 3 GB of memory
+MAX_MEGABYTES, MAX_VALUES = 400, 30_000_000  # limits for a JSON file: about a million photos, which take 3 GB of memory
 
 
 class Detections:
@@ -75,7 +75,7 @@ class Detections:
     def write(self, to, rows, model, file):
         """Add labels to MegaDetector's JSON and write it. Return the number of photos that couldn't be opened."""
         for detection in (d for image in self.doc["images"] for d in image.get("detections") or []):
-            detection.pop("classifications", None)  # written by another classifier
+            detection.pop("classifications", None)  # from another classifier
         failures = {}
         for i, found in rows:
             if isinstance(found, str):

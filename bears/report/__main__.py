@@ -18,7 +18,12 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
     parser.add_argument(
         "photos", metavar="PHOTOS", type=Path, help="folder of photos like those that the model was made for"
     )
-    parser.add_argument("--model", type=export_file, default=MODEL, help="the export that the app serves")
+    parser.add_argument(
+        "--model",
+        type=export_file,
+        default=MODEL,
+        help="the export that the app serves (default: the bears' export.pkl)",
+    )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", default=Path("drift.html"), help="report to write (default: drift.html)"
     )

@@ -16,7 +16,7 @@ from bears.photos import list_photos
 from bears.text import read_table
 from scipy.stats import mannwhitneyu
 
-LEAST = 30  # answers that are needed about known photos, and about visitors' photos
+LEAST = 30  # answers that are needed about known photos, and the same number about visitors' photos
 SMALL = 0.06  # how far `lower` must be from one half to count as drift: Cohen's small effect
 
 
@@ -45,9 +45,9 @@ class Answers:
 
 @dataclass
 class Drift:
-    lower: float  # in this share of pairs, the visitor's photo has a lower probability than the known one
+    lower: float  # share of pairs (visitor's photo, known photo) in which the visitor's has the lower probability
     interval: tuple[float, float]  # the 95% interval of `lower`
-    p: float  # of the Mann-Whitney test
+    p: float  # the p-value of the Mann-Whitney test
     enough: bool  # whether there are enough answers about known photos, and about visitors' photos
 
     @property

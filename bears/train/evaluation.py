@@ -25,9 +25,9 @@ class Result:
     targets: torch.Tensor  # the test photos' classes, (photos,)
     loss_recorder: Recorder  # with the losses of the training, or of the first fold's head
     facts: dict  # for export.json
-    temperature: float = 1  # the weights of `learn`'s head were divided by it
+    temperature: float = 1  # the number by which the weights of `learn`'s head were divided
     scores: dict = field(default_factory=dict)  # keyword arguments for `report.plot_trust`
-    turned_away: list[Path] = field(default_factory=list)  # photos of the classes that were rejected
+    turned_away: list[Path] = field(default_factory=list)  # training photos that the model rejects
     passed: list[tuple[Path, str]] = field(default_factory=list)  # negatives mistaken for a class, with this class
 
 

@@ -13,7 +13,7 @@ EXCLUDED = Path(__file__).with_name("excluded.csv")  # bear photos that are not 
 PHOTOS = Path(__file__).with_name("photos.csv")  # where each bear photo comes from
 ALARM = ["black", "grizzly"]  # the bears' classes that raise an alarm
 DATA = "folder with one subfolder of photos per class; may be repeated (default: download the bear photos)"
-SOURCES = "table of where each photo is from: columns “file” and “source” (default: DATA/attribution.csv, if it exists)"
+SOURCES = "table of each photo's source: columns “file” and “source” (default: attribution.csv in --data, if it exists)"
 GROUPS = {"bear": ["black", "grizzly"]}  # classes that are hard to tell apart in a bad photo
 HINTS = {  # as wildlife agencies tell the bears apart (MODEL_CARD.md)
     "black": "A black bear has a high rump, a straight profile and tall ears.",
@@ -26,7 +26,7 @@ GROUP = (
 )
 ANIMALS = "the classes are animals: if the answer about the whole photo isn't sure, find the animal and classify it"
 WAKES = "classes for which the camera raises an alarm, such as fox,wolf (default: all; for the bears black,grizzly)"
-CHECK = "how people can check an answer themselves: a sentence that the app shows below it (may be repeated)"
+CHECK = "how people can check an answer themselves: a sentence that the app shows below the answer (may be repeated)"
 LESSON = "use the lesson's recipe with ResNet-18: lecture (128 pixels, the default) or book (224 pixels, augmented)"
 
 
@@ -40,7 +40,7 @@ def parse_args(description: str, argv: list[str] | None = None) -> argparse.Name
     parser.add_argument(
         "--negatives",
         metavar="DIR",
-        help="folder of photos of anything else, to count how many the model mistakes for a class",
+        help="folder of photos that show none of the classes, to count how many the model mistakes for a class",
     )
     parser.add_argument("--sources", metavar="CSV", help=SOURCES)
     parser.add_argument("--subject", help="noun for all your classes, such as bear; lets the app say “No bear here”")
@@ -52,7 +52,8 @@ def parse_args(description: str, argv: list[str] | None = None) -> argparse.Name
         "--out",
         default=OUT,
         type=Path,
-        help="folder for export.pkl, export.json and reports/ (default: the current one)",
+        help="folder for export.pkl, export.json and reports/"
+        " (default: the folder of train.py, or the current folder if you installed with pip)",
     )
     parser.add_argument("--lesson", nargs="?", const="lecture", choices=["lecture", "book"], help=LESSON)
     parser.add_argument("--arch", help=f"any torchvision or timm backbone (default: {ARCH}, or resnet18 for --lesson)")

@@ -74,7 +74,7 @@ COLUMNS = {"photos": "Photos", "errors": "Wrong", "sure": "Called sure", "sure_w
 CLEAN = "http://127.0.0.1:7860/"  # the review page, if its port is free
 BESIDE = "; the background counted most"
 RISE = 1.1  # a loss has risen if it ends above this multiple of its lowest value
-MANY, LONG = 8, 20  # with so many classes, or letters in a class's name, the matrix prints the names vertically
+MANY, LONG = 8, 20  # with `MANY` classes, or a name of more than `LONG` letters, the matrix has vertical names
 
 
 class ClassificationInterpretation(interpret.ClassificationInterpretation):
@@ -401,7 +401,7 @@ def share(part, whole):
 
 def describe_loss(recorder) -> str:
     """Return sentences that say how a fastai `Recorder`'s training and validation losses changed."""
-    column = recorder.metric_names.index("valid_loss") - 1  # the names begin with the epoch, `values` don't
+    column = recorder.metric_names.index("valid_loss") - 1  # `metric_names` begin with the epoch, `values` don't
     held_out = [row[column] for row in recorder.values if row[column] is not None]
     if not len(recorder.losses):  # no batch was trained on
         return ""

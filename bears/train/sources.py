@@ -1,5 +1,6 @@
-"""Estimate the error rate on photos from new sources: train a head without each source, and test it on that source.
+"""Estimate the error rate on photos from new sources: leave out each source in turn, and test on it.
 
+For each source, a head is trained on the photos of all other sources, and tested on the photos of this source.
 Photos on the web differ from what a camera sees (domain shift; see fast.ai's book, chapter 2, "How to Avoid Disaster").
 Random folds train and test on photos from the same sources, so they only measure the errors on photos like yours.
 """

@@ -35,7 +35,9 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         help="classes that raise the alarm, comma-separated (default: those in export.json, or all)",
     )
     parser.add_argument(
-        "--threshold", type=share, help="how sure the model must be, 0 to 1 (default: 0.5, or 0.9 for a folder)"
+        "--threshold",
+        type=share,
+        help="how sure the model must be to raise an alarm, from 0 to 1 (default: 0.5, or 0.9 for a folder)",
     )
     parser.add_argument(
         "--ignore",
@@ -61,7 +63,10 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         help="in these hours, record alarms without a sound or a webhook",
     )
     parser.add_argument(
-        "--webhook", type=web_address, metavar="URL", help="address to which each event is sent as JSON"
+        "--webhook",
+        type=web_address,
+        metavar="URL",
+        help="address to which each alarm, and the end of each visit, is sent as JSON",
     )
     parser.add_argument("--sound", action="store_true", help="play a sound at an alarm")
     parser.add_argument(
@@ -87,7 +92,7 @@ def parse_args(argv: list[str] | None = None) -> Namespace:
         "--replay",
         type=Path,
         metavar="DIR",
-        help="folder of an earlier watch: explain its alarms, also with another --threshold or --alarm",
+        help="folder of an earlier watch: explain its alarms, or those that another --threshold or --alarm would raise",
     )
     args = parser.parse_args(argv)
     if bool(args.source) == bool(args.replay):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-WEIGHTS = {"sure": 1, "group": 0.5, "unsure": 0.5, "none": 0}  # of the four kinds of answer in a score
+WEIGHTS = {"sure": 1, "group": 0.5, "unsure": 0.5, "none": 0}  # weights in a score, by kind of answer
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Alarm:
         self.rule, self.tracks, self.now = rule, {}, float("-inf")
         self.visit = None  # the last time of a suspicious track in the current visit, or None between visits
         self.took = 0  # seconds that a pass takes at the moment
-        self.medians = {}  # of each track in the latest step
+        self.medians = {}  # the median of each track that was classified in the latest step
 
     def step(self, seconds: float, scores: Sequence[tuple] = (), took: float = 0) -> list[dict]:
         """Add scores, as pairs (track, score), at the time `seconds`. Return the new events.

@@ -13,7 +13,7 @@ from bears.watch.schedule import WHOLE_FRAME, Schedule
 from bears.watch.zones import Zone, cover
 from PIL import Image
 
-MARGIN = 0.2  # around a box, as a share of its longer side
+MARGIN = 0.2  # around a box, as a share of the box's longer side
 SMALLEST = 0.2  # the least side of a crop, as a share of the frame's shorter side
 DEFAULT = Rule()
 

@@ -256,7 +256,7 @@ def without_password(address):
     """Return the scheme, host and port of an address, without parts that may contain a password.
 
     Passwords can be before the host, in the path or in the query, and can contain `@`, `/`, `?` or `#`. If it is
-    unclear which part is the host, return only the scheme.
+    unclear which part is the host, return only the scheme. Return an address without a scheme unchanged.
     """
     if not (found := ADDRESS.match(address)):
         return address

@@ -13,16 +13,16 @@ from bears.watch.schedule import SELDOM
 from bears.watch.zones import mask_of
 
 WIDTH = 320  # pixels of the small frame in which movement is searched
-ADAPT = 120  # seconds for the background to adapt to a change; a thing that stands still joins it in a tenth of that
+ADAPT = 120  # seconds for the background to adapt to a change; a still thing becomes background in a tenth of this time
 WARM_UP = 1 / 25  # the least learning rate during the first frames, when the background is still unknown
-PERSISTENT = 0.5  # if more of the frame changes at once, it is the light or the switch to infrared, not an animal
+PERSISTENT = 0.5  # if a larger share of the frame changes at once, the light or infrared is the reason, not an animal
 SMALLEST = 0.0012  # the least area of a moving thing, as a share of the frame: an animal a 20th as high as the frame
 MAX_BOXES = 8
 MAX_SHIFT = WIDTH / 16  # pixels; a larger shift is not the camera's shake, but another scene
 FITS = 0.8  # a shift counts as the camera's shake if it reduces the difference to this share
 SHADOW = 127  # MOG2's value for shadows
 STAY = 30  # seconds for which a track is kept after it stopped moving
-OLD = 600  # the same for a suspicious track
+OLD = 600  # seconds for which a suspicious track is kept after it stopped moving
 MAX_TRACKS = 16
 MOVED = 0.5  # a track that moves or grows by this share of its longer side is classified again soon
 
@@ -55,7 +55,7 @@ class Movement:
             self.scene, self.frames = grey, 0
             self.window = cv2.createHanningWindow(grey.shape[::-1], cv2.CV_32F)
             return small
-        (x, y), _ = cv2.phaseCorrelate(self.scene.copy(), grey.copy(), self.window)  # OpenCV changes these arguments
+        (x, y), _ = cv2.phaseCorrelate(self.scene.copy(), grey.copy(), self.window)  # OpenCV changes its arguments
         if 0.3 < max(abs(x), abs(y)) < MAX_SHIFT:
             moved = shift(grey, -x, -y)
             # A large moving thing looks like a shift, too. So check that the shifted frame fits the scene better.
@@ -119,7 +119,7 @@ class Tracks:
         self.tracks, self.numbers, self.joined = [], count(1), 0
 
     def join(self, boxes, seconds):
-        """Add each box to the nearest track if that is close enough, or else begin a new track with the box."""
+        """Add each box to the nearest track if this track is close enough, or else begin a new track with the box."""
         gap, self.joined = max(1, seconds - self.joined), seconds
         pairs = [(apart(t.box, box), i, j) for i, t in enumerate(self.tracks) for j, box in enumerate(boxes)]
         if gap > 1:  # the model is slow, so positions say little, and sizes must be similar

@@ -21,7 +21,7 @@ TIMEOUT = 5, 10  # seconds to connect to a webhook, and for the headers of its r
 TRIES, PAUSE = 3, 2  # how often an event is sent; seconds before the second try, twice as many before the third
 WAITING = 20  # events that may wait for a slow webhook; if there are more, the oldest is dropped
 PATIENCE = 5  # seconds to wait at the end for the last event to be sent
-PLAYERS = ["afplay"], ["paplay"], ["pw-play"], ["aplay", "-q"]  # of macOS, PulseAudio, PipeWire and ALSA
+PLAYERS = ["afplay"], ["paplay"], ["pw-play"], ["aplay", "-q"]  # of macOS, PulseAudio, PipeWire, ALSA
 MINUTE, HOUR = 60, 3600
 
 
@@ -30,7 +30,7 @@ def log(sentence):
 
 
 class Progress:
-    """Log how many frames per second are processed, first after a minute, later only once an hour."""
+    """Log how many frames per second are processed: first after a minute, then less and less often, at least hourly."""
 
     def __init__(self):
         self.frames = self.looks = self.alarms = 0

@@ -83,7 +83,7 @@ def film(capture, every, wanted):
 
 
 def live(capture, source, wanted):
-    """Yield the newest frame whenever `wanted` is set. Receive all frames, so that old ones don't queue up."""
+    """Yield a pair (0, newest frame) whenever `wanted` is set. Receive all frames, so that old ones don't queue up."""
     # FFmpeg must decode every frame, since most depend on earlier ones. JPEGs don't depend on each other, so only
     # requested ones are decoded.
     is_stream = isinstance(source, str) and not source.startswith("/dev/")
@@ -105,7 +105,8 @@ class Pieces:
     """Spread the frames of an HLS stream over time. HLS sends pieces, each with several seconds of video."""
 
     def __init__(self):
-        self.begin, self.latest = float("-inf"), time.monotonic()  # when the stream began, by this machine's clock
+        # Times by this machine's clock: when the stream began, and when the latest frame is shown.
+        self.begin, self.latest = float("-inf"), time.monotonic()
 
     def early(self, seconds):
         """Return how many seconds a new frame must wait for its turn. `seconds` is the frame's time in the stream.

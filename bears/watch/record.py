@@ -24,7 +24,7 @@ from PIL import ImageDraw
 
 NEW_FILE = 3600  # seconds after which a new file of scores begins, so that old ones can be deleted
 BEFORE, AFTER = 8, 4  # seconds of a clip before and after the alarm
-CLIP_WIDTH, CLIP_RATE = 480, 5  # the most pixels and frames per second
+CLIP_WIDTH, CLIP_RATE = 480, 5  # of a clip: the most pixels in width, and the most frames per second
 COMPLAIN = 600  # seconds between two messages that the disk can't be written to
 NAME = "????-??-??T??-??-??.???"  # only files and folders with such names are deleted
 PART, PART_CLIP = ".part", "part.mp4"  # the end of an unfinished event's name, and the name of an unfinished clip
@@ -259,7 +259,7 @@ def write_clip(file, frames):
 
 
 def can_be_played(film):
-    """Check that a video file is complete, since OpenCV doesn't report a full disk."""
+    """Return whether a video file is complete, since OpenCV doesn't report a full disk."""
     capture = cv2.VideoCapture(os.path.abspath(film), cv2.CAP_FFMPEG)
     shown, promised = sum(iter(capture.grab, False)), capture.get(cv2.CAP_PROP_FRAME_COUNT)
     capture.release()

@@ -10,7 +10,7 @@ from bears.text import print_line
 from bears.watch.alarm import Alarm, Rule, score
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-MAX_LINE = 10**6  # characters of a line; a pass has a thousand
+MAX_LINE = 10**6  # characters of a line that are read at once; the line of a pass has about a thousand
 NEAREST = 5  # how many tracks with the highest medians are printed
 
 

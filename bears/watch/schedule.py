@@ -5,9 +5,9 @@ from collections import deque
 LOOK = 0.35  # the least seconds between two passes over a track; before that, the picture has hardly changed
 SELDOM = 4  # the most seconds between two passes over a track, even if it shows nothing, such as grass
 PATIENCE = 4  # after this many passes that found nothing, a track gets fewer passes
-WHOLE = 10  # seconds between two passes over the whole frame
+WHOLE = 10  # seconds between two passes over the whole frame, unless it has changed or is suspicious
 MOST = 4  # passes in `LOOK` seconds, over all tracks together
-WHOLE_FRAME = 0  # the number of its track
+WHOLE_FRAME = 0  # the number of the whole frame's track
 
 
 class Schedule:
