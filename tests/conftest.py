@@ -48,7 +48,7 @@ LONG = [
 
 
 def pytest_collection_modifyitems(items):
-    """Put long files first, then those with the most tests."""
+    """Run the files in `LONG` first, then the others, beginning with those that have the most tests."""
     tests, place = Counter(item.path for item in items), {name: i for i, name in enumerate(LONG)}
     items.sort(key=lambda item: (place.get(item.path.stem, len(LONG)), -tests[item.path]))
 
@@ -90,7 +90,7 @@ def shapes(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory):
-    """Return a function that fills a folder once for all workers: the first one does it, the others wait and use it."""
+    """Return a function that fills a folder once. The first worker fills it, and the other workers wait and use it."""
     base = tmp_path_factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
@@ -128,7 +128,7 @@ def train_shapes(shapes, folder):
 
 @pytest.fixture(scope="session")
 def runtime(once):
-    """Put ONNX Runtime Web into this machine's cache, with npm if there is one, or else as the command does."""
+    """Return ONNX Runtime Web's files. Download them with npm if it is installed, or else as the command does."""
     from bears.offline.runtime import fetch_runtime  # here since hosts don't install its packages
 
     once("runtime", keep_runtime)
@@ -174,7 +174,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def no_workers():
-    """Let fastai load photos in this process, since starting others takes longer for a few small photos."""
+    """Let fastai load photos in this process, since starting other processes takes longer for a few small photos."""
     from fastai.torch_core import defaults  # here since tests of the web need no torch
 
     with pytest.MonkeyPatch.context() as patch:
@@ -184,7 +184,7 @@ def no_workers():
 
 @pytest.fixture
 def no_pictures(monkeypatch):
-    """Replace the report's plots, which take longer than a tiny training. Other tests check them."""
+    """Replace the report's plots, which take longer than a tiny training. Other tests check the plots."""
     monkeypatch.setattr("matplotlib.pyplot.savefig", lambda *args, **kwargs: None)
 
 

@@ -49,7 +49,7 @@ FILE_DATA = {"meta": {"_type": "gradio.FileData"}}
 
 
 def needs(word):
-    """Skip a test if `word` from the list above is missing."""
+    """Skip a test if the thing in `NEEDS` whose description starts with `word` is missing."""
     [(name, (there, _))] = [(name, need) for name, need in NEEDS.items() if name.startswith(word)]
     return pytest.mark.skipif(not there, reason=f"needs {name}")
 
@@ -111,7 +111,7 @@ class Server:
 
 
 class Nginx:
-    """Run Debian's nginx before a server, as in its examples. It passes on neither client address nor host."""
+    """Run Debian's nginx in front of a server, as in nginx's examples: without passing on clients' address and host."""
 
     # One process, since its child processes could not write into a folder of root.
     CONFIG = """daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
@@ -171,8 +171,9 @@ def open_front_end(page, html=""):
 class Host:
     """Serve static files on a host that can go down and come back at the same address.
 
-    `asked` lists the requested paths. With a `rate`, each file is sent at so many bytes per second. The bytes in
-    `wrong` are sent once instead of the file at that path, with the same date, and may be cached for a year.
+    `asked` lists the requested paths. With a `rate`, each file is sent at so many bytes per second. `wrong` is a dict
+    from path to bytes. These bytes are sent once instead of the file at this path, with the file's date, and may be
+    cached for a year.
     """
 
     def __init__(self, folder, rate=None):
@@ -225,7 +226,7 @@ def upload(server, data, name="photo.jpg"):
 
 
 def ask_from(url, photo, client="127.0.0.1", session="", **headers):
-    """Ask from one of this machine's addresses, without waiting for the answer; return the refusal, or ""."""
+    """Send a photo from one of this machine's addresses. Return the refusal, or "". Don't wait for the answer."""
     with contextlib.closing(HTTPConnection(urlsplit(url).netloc, source_address=(client, 0), timeout=30)) as http:
         body, headers = json.dumps({"data": [photo]}), {"Content-Type": "application/json", **headers}
         http.request("POST", f"{urlsplit(url).path}/gradio_api/call/predict?session={session}", body, headers)
@@ -233,7 +234,7 @@ def ask_from(url, photo, client="127.0.0.1", session="", **headers):
 
 
 def call(server, photo):
-    """Return the events that `/call` streams, as text, or the refusal."""
+    """Ask about a photo. Return the events that `/call` streams, as text, or the refusal."""
     url = f"{server.url}/gradio_api/call/predict"
     asked = requests.post(url, json={"data": [photo]}, timeout=30)
     return requests.get(f"{url}/{asked.json()['event_id']}", timeout=60).text if asked.ok else asked.text
@@ -262,7 +263,7 @@ def model_process(server):
 
 @contextlib.contextmanager
 def stopped_model(server):
-    """Stop the model's process during the block, and continue it afterwards if it still exists."""
+    """Stop the model's process during the `with` block. Continue the process afterwards if it still exists."""
     model = model_process(server)
     os.kill(model, signal.SIGSTOP)
     try:
@@ -287,7 +288,7 @@ def chromium(*args):
 
 
 def open_browser(playwright, *args):
-    """Start Chromium with a Playwright that already runs, since a program can only have one."""
+    """Start Chromium with a Playwright that already runs, since a program can only have one Playwright."""
     args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", *args]
     return playwright.chromium.launch(executable_path=CHROMIUM, args=args)
 
@@ -295,8 +296,8 @@ def open_browser(playwright, *args):
 def clip(name, file, away=2):
     """Write a clip in MJPEG, 640 x 360 pixels, for Chromium's camera, which shows 30 frames a second.
 
-    An example slides across a still scene and stays for ten seconds, and comes again `away` seconds later. At first,
-    half of it is in the picture: from less of a grizzly, the model can't tell which bear it is.
+    `name` is a photo in examples/. The photo slides across a still scene, stays for ten seconds, and comes again `away`
+    seconds later. At first, half of the photo shows: from less of a grizzly, the model can't tell which bear it is.
     """
     import numpy as np  # here since many tests don't need these
     from PIL import Image

@@ -31,7 +31,7 @@ def jpeg_of_separate_components(side=14140):
 
 
 def jpeg_of_many_comments(comments=5_000_000):
-    """Return a JPEG with `comments` comments, all of which Pillow keeps. Only the deadline stops it."""
+    """Return a JPEG with `comments` comments, all of which Pillow keeps. Only the deadline stops Pillow."""
     data = saved(Image.new("L", (8, 8)), "JPEG")
     return data[:2] + b"\xff\xfe\0\2" * comments + data[2:]
 

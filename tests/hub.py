@@ -10,8 +10,8 @@ from contextlib import contextmanager
 class Hub(http.server.BaseHTTPRequestHandler):
     """Create and list repositories and take commits as the Hub does, and keep what was sent.
 
-    The server's `files` is a dict from path to the title of the last commit that changed it. `contents` has the bytes
-    of the files that can be downloaded.
+    The server's `files` is a dict from a file's path to the title of the last commit that changed the file. `contents`
+    has the bytes of the files that can be downloaded.
     """
 
     def do_POST(self):

@@ -1,11 +1,11 @@
-"""Make small changes to a module, one at a time, and count how many of them its quick tests notice.
+"""Make small changes to a module, one at a time, and count how many changes the module's quick tests notice.
 
     pip install mutmut==3.8.1
     python tests/mutants.py                            # every module below
     python tests/mutants.py bears/watch/alarm.py -v    # one of them, with each change that no test notices
 
-mutmut makes the changes. `mutmut run` would collect the tests and open the model again for each of them, which takes
-seconds. Here pytest does this once for a file of tests, and a copy of its process (a fork) tries each change.
+mutmut makes the changes. `mutmut run` would collect the tests and open the model again for each change, which takes
+seconds. Here pytest does this once for a file of tests, and a copy of pytest's process (a fork) tries each change.
 """
 
 import argparse
@@ -55,7 +55,7 @@ class Mutant:
         self.killed = False
 
     def swap(self, module):
-        """Replace the function by the changed one or back, also in modules that imported it by name."""
+        """Exchange the function's code and the changed code, also for modules that imported the function by name."""
         function = find(vars(module), self.path)
         function.__code__, self.code = self.code, function.__code__
 
@@ -67,7 +67,7 @@ def find(names, path):
 
 
 def make_mutants(file, most):
-    """Return at most `most` of mutmut's changes to a module, drawn at random but always the same."""
+    """Return at most `most` of mutmut's changes to a module, drawn at random, but the same ones in each run."""
     from mutmut.mutation.file_mutation import mutate_file_contents
 
     made = mutate_file_contents(str(file), file.read_text(encoding="utf-8"))
@@ -117,7 +117,7 @@ class Plugin:
                 mutant.swap(self.module)
 
     def trace(self, item):
-        """Run a test; return the code of the module that it reaches, and whether it fails."""
+        """Run a test. Return the set of the module's code objects that the test calls, and whether the test fails."""
         reached = set()
 
         def note(frame, event, arg):

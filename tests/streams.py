@@ -34,7 +34,7 @@ class Hls(Host):
 
 
 class Handler(StreamRequestHandler):
-    """Answer one RTSP client (RFC 2326), with a password as cameras have it."""
+    """Answer one RTSP client (RFC 2326), and require a password, as cameras do."""
 
     def handle(self):
         self.word = self.server.next_word()
@@ -69,7 +69,10 @@ class Handler(StreamRequestHandler):
 
 
 class Rtsp(ThreadingTCPServer):
-    """Treat each connection by the next word of `script`: run, refuse, or after two seconds stall or drop."""
+    """Serve RTSP. The next word of `script` says what happens to a connection: run, refuse, stall or drop.
+
+    A connection stalls or drops after two seconds.
+    """
 
     daemon_threads, block_on_close, allow_reuse_address = True, False, True
 

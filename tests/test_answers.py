@@ -140,7 +140,7 @@ def test_the_bar_of_a_group_comes_first_and_is_no_longer_than_what_was_earned():
 
 
 def write_model(folder):
-    """Write an export that answers with a group for the example, with its facts and photos."""
+    """Write an export that answers with a group about the example `BLACK`. Also write its facts and example photos."""
     learn = open_export(ROOT / "export.pkl")
     probs = Classifier(ROOT / "export.pkl").ask([open_photo(BLACK)])[0][0]
     likely = (probs["black"] + sum(probs[label] for label in ("black", "grizzly"))) / 2
@@ -167,7 +167,7 @@ def group_server(group_model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def group_site(group_model, runtime, tmp_path_factory):
-    """Build the offline version of the same export."""
+    """Build the offline version of `group_model`, and serve it."""
     folder = tmp_path_factory.mktemp("site")
     for name, data in build(group_model, False, [], lambda words: None).items():
         (folder / name).parent.mkdir(exist_ok=True)
@@ -245,7 +245,7 @@ def test_a_table_and_megadetectors_file_are_told(group_model, tmp_path):
 
 
 class Torn:
-    """Replace a model that can't tell which bear it is."""
+    """Stand in for a model that can't tell which bear it is."""
 
     def ask(self, pictures):
         return [(PROBS, GROUP, None, None)] * len(pictures)

@@ -37,7 +37,7 @@ def test_an_example_that_is_there_already_is_kept(shapes_model, tmp_path):
     from bears.model.export import export_examples  # imports torch
 
     class Interp:
-        """Replace fastai's `Interpretation` by the files, smallest loss first."""
+        """Stand in for fastai's `Interpretation`: return all photos as the ones with the smallest loss."""
 
         def top_losses(self, largest, items):
             return None, None, sorted((shapes_model.parent.parent / "photos").glob("*/*.jpg"))
@@ -99,7 +99,7 @@ def test_an_example_named_none_shows_the_class_of_that_name_if_there_is_one():
     name = Path("none.jpg")
     assert example_name(name, {"classes": ["none", "some"]}) == "None"
     assert example_name(name, {"classes": ["none", "some"], "subject": "cloud"}) == "None cloud"
-    assert example_name(name, {"classes": ["disc"]}) == example_name(name, {}) == "No such thing"
+    assert example_name(name, {"classes": ["disc"]}) == example_name(name, {}) == "No match"
     assert example_name(name, {"classes": ["black"], "subject": "bear"}) == "No bear"
 
 
@@ -117,7 +117,7 @@ def test_without_a_subject_the_classes_stand_alone():
 
 
 def course_export(folder, shapes, **kwargs):
-    """Export an untrained network as the course does, with `learn.export`. `kwargs` make labels from the names."""
+    """Export an untrained network as the course does, with `learn.export`. `kwargs` tell the DataBlock how to label."""
     from fastai.vision.all import DataBlock, ImageBlock, Resize, get_image_files, vision_learner  # imports torch
 
     block = DataBlock(get_items=get_image_files, item_tfms=Resize(64), **{"blocks": (ImageBlock, None), **kwargs})

@@ -35,7 +35,7 @@ def screen(request):
 
 @pytest.fixture
 def open_page(server, browser):
-    """Return a function that opens the app on a screen. Errors in JavaScript fail the test."""
+    """Return a function that opens the app on a screen such as `PHONE`. Errors in JavaScript fail the test."""
     errors, contexts = [], []
 
     def open_page(screen=DESKTOP, ready=True, init="", **kwargs):
@@ -134,7 +134,7 @@ def test_the_next_example_is_one_press_away_and_focus_stays_there(open_page, scr
 
 
 def drop(page, target, file):
-    """Drag a file onto the middle of an element, by Chromium's protocol, since only that makes trusted events."""
+    """Drag a file onto the middle of an element, by Chromium's protocol, since other ways make no trusted events."""
     page.locator(target).scroll_into_view_if_needed()
     box = page.locator(target).bounding_box()
     at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}

@@ -487,13 +487,13 @@ def open_page(cleaner, browser):
 
 @pytest.fixture
 def right(cleaner):
-    """Return the discs that look right, in their order."""
+    """Return the discs that look right, in the order of the review page."""
     photos = requests.get(f"{cleaner[1].url}/review", timeout=30).json()["photos"]
     return [photo["name"] for photo in photos if (photo["label"], photo["group"]) == ("disc", "look right")]
 
 
 def logged(data, count, since=0):
-    """Wait for `count` lines in the log after the first `since`; return them as pairs of action and photo."""
+    """Skip `since` lines of the log, and wait for `count` more. Return those as pairs of action and photo."""
     deadline = time.monotonic() + 20
     while len(Decisions(data).read()) < since + count and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -743,7 +743,10 @@ def test_no_site_may_frame_the_page(cleaner):
 
 @pytest.fixture
 def made_up(cleaner, browser):
-    """Return a function that opens the page with photos given as `name, group`; it returns the page and its steps."""
+    """Return a function that opens the review page with made-up photos, given as pairs (name, group).
+
+    The function returns the page and a list of the steps that the page sends.
+    """
     contexts = []
 
     def made_up(*photos, hash="", screen=DESKTOP):

@@ -47,7 +47,7 @@ def test_a_backbone_that_cannot_be_downloaded_costs_one_line(shapes, capsys, off
 
 
 def fails(*args):
-    """Return the sentence with which the script refuses."""
+    """Return the error message with which the script stops."""
     with pytest.raises(SystemExit) as exit:
         backbones.main([str(arg) for arg in args])
     message = str(exit.value)

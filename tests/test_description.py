@@ -1,4 +1,4 @@
-"""Test that an export opens without running its code: its description is checked, then built."""
+"""Test that an export opens without running code in it: its description is checked, then a Learner is built."""
 
 import io
 import json
@@ -29,7 +29,7 @@ SMALL, WIDTH = fastai.Resize(96), 96  # pixels of a photo, and the number of tes
 
 
 class Call:
-    """Pickle as a call of a function."""
+    """Be pickled as a call of a function, which unpickling would run."""
 
     def __init__(self, function, *args):
         self.call = function, args

@@ -1,4 +1,4 @@
-"""Test that animals are found and cropped if the whole photo doesn't decide."""
+"""Test that animals are found and cropped if the answer about the whole photo isn't sure."""
 
 import gzip
 import os

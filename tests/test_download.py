@@ -39,7 +39,7 @@ def redirect(target, body=b""):
 
 
 def drip(handler):
-    """Send one byte now and then, so that no timeout between two of them is reached."""
+    """Send one byte now and then, so that no timeout between two bytes is reached."""
     for _ in range(100):
         handler.wfile.write(b"x")
         time.sleep(0.05)

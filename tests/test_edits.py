@@ -1,4 +1,4 @@
-"""Test that students' edits to train.py work. Each changes one place in a copy."""
+"""Test that students' edits to train.py work. Each test changes one place in a copy of train.py."""
 
 import importlib.util
 import json
@@ -59,7 +59,7 @@ def test_another_backbone(edited, shapes, tmp_path):
 
 
 def epochs(train):
-    """Return a list to which the number of epochs of each shown training is added from now on."""
+    """Return a list. Each later call of `train.show` adds the number of epochs of its training to the list."""
     found, show = [], train.show
     train.show = lambda result, *rest: found.append(len(result.loss_recorder.values)) or show(result, *rest)
     return found

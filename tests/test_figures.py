@@ -37,7 +37,7 @@ def test_table_of_recipes_states_the_error_of_the_default():
 
 
 def test_shipped_model_errs_as_little_as_promised():
-    """Leave out the sources of naturalists, which other figures are about."""
+    """Leave out the sources in `NATURALISTS`, since other figures are about these."""
     postcards = [row for name, row in FACTS["by_source"]["sources"].items() if name not in NATURALISTS]
     errors, photos = (sum(row[key] for row in postcards) for key in ("errors", "photos"))
     assert photos >= 774 and errors / photos <= 0.015

@@ -24,7 +24,7 @@ def photos(tmp_path_factory):
 
 
 def frames(clip, count):
-    """Return the first frames of a clip by their times."""
+    """Return the first `count` frames of a clip, a dict from time to picture."""
     return dict(islice(clip.frames(), count))
 
 

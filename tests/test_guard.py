@@ -387,7 +387,7 @@ def test_every_answer_tells_the_browser_what_it_may_do(small, path):
 
 
 def test_sessions_are_forgotten(small):
-    """Check that old sessions are dropped. Each takes memory, and Gradio would keep ten thousand."""
+    """Check that old sessions are dropped. Each session takes memory, and Gradio would keep ten thousand of them."""
     ask = f"{small.url}/gradio_api/call/predict"
 
     def visit(_):

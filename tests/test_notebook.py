@@ -14,7 +14,7 @@ NOTEBOOK = ROOT / "notebooks" / "lesson.ipynb"
 
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory):
-    """Run the notebook in a copy of the repository, so that its data stay out of this one; return the outputs."""
+    """Run the notebook in a copy of the repository, so that nothing is written into this one. Return the outputs."""
     folder = tmp_path_factory.mktemp("repository")
     for name in ("bears", "train.py", "export.pkl", "examples"):
         (folder / name).symlink_to(ROOT / name)
@@ -42,7 +42,7 @@ def test_it_is_committed_with_its_pictures_and_without_a_path_of_the_machine_tha
 
 
 def test_a_folder_of_your_own_is_read_and_nothing_is_written_into_it(shapes, tmp_path, monkeypatch):
-    """Run the cells up to the check, with a student's folder as `path`."""
+    """Run the cells up to `find_photos`, with a student's folder as `path`."""
     photos = shutil.copytree(shapes, tmp_path / "photos")
     before = sorted(photos.rglob("*"))
     monkeypatch.chdir(tmp_path)

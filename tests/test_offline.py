@@ -127,7 +127,7 @@ def test_a_first_visit_loads_the_large_files_once_and_a_second_one_nothing(host,
 
 @pytest.fixture
 def beside(offline, tmp_path):
-    """Start the app next to the offline version. The folder of that also has a file of the user's own."""
+    """Start the app next to an offline version whose folder also has a file of the user's own."""
     for name in ("bears", "examples", "export.pkl", "export.json"):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "app.py", tmp_path)
@@ -325,7 +325,7 @@ def test_a_browser_can_install_it(steady_host, open_page):
 def test_an_iphone_is_told_how_to_install_it(steady_host, open_page):
     page = open_page(steady_host, PHONE, init="navigator.standalone = false")  # as Safari on iPhones has it
     kept(page)
-    page.get_by_text("To install this app, tap Share, then Add to Home Screen.").wait_for()
+    page.get_by_text("To install this app, tap the browser's Share button, then Add to Home Screen.").wait_for()
     assert page.locator("#here").bounding_box()["y"] < page.get_by_role("tablist").bounding_box()["y"]
     assert not serious_findings(page)
 

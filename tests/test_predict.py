@@ -34,7 +34,7 @@ def read(table):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, shapes):
-    """Return folders with the examples and a drawn photo, one of them damaged, and a file that is not a photo."""
+    """Return a folder with the examples, a drawn photo, a damaged photo, and files that are not photos."""
     folder = tmp_path_factory.mktemp("card")
     (folder / "DCIM" / "100").mkdir(parents=True)
     for label in CLASSES:

@@ -192,7 +192,7 @@ def predictor():
 
 @pytest.mark.skipif(os.name == "nt" or sys.version_info < (3, 11), reason="needs Python 3.11's process_group")
 def test_ctrl_c_spares_the_processes_but_they_share_the_app_s_session(predictor):
-    """On a busy core, Linux 6.18 gave a model with a session of its own no time for minutes."""
+    """Check the sessions: on a busy core, Linux 6.18 gave a process with its own session no CPU time for minutes."""
     pid = predictor.latest.process.pid
     assert os.getpgid(pid) == pid and os.getsid(pid) == os.getsid(0)
 

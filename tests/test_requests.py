@@ -73,7 +73,7 @@ class App:
 
 
 class Room:
-    """Replace the store by one with space for so many bytes."""
+    """Stand in for the store of uploads, with space for `room` bytes."""
 
     def __init__(self, room=10**9):
         self.room, self.taken = room, []
@@ -536,7 +536,7 @@ def test_the_session_is_gradios_or_the_pages(query, question, session):
 
 @pytest.fixture
 def launched(demo, tmp_path, monkeypatch):
-    """Return a function that calls `protected` and returns its result and the proxies for connection limits."""
+    """Let tests call `protected`. Return a list that then gets the proxies for connection limits, and the store."""
     proxies = []
     monkeypatch.setattr(guard, "limit_connections", proxies.append)
     monkeypatch.setattr(guard, "routes", lambda file: [file.name])

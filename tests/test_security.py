@@ -257,7 +257,7 @@ def test_the_model_goes_when_the_server_is_killed(tmp_path):
 
 
 def signal_other_thread(pid, how):
-    """Send a signal to a thread that is not the main thread. The kernel sometimes chooses one, too."""
+    """Send a signal to a thread other than the main thread. The kernel, too, sometimes chooses such a thread."""
     thread = next(int(name) for name in os.listdir(f"/proc/{pid}/task") if int(name) != pid)
     assert ctypes.CDLL(None).tgkill(pid, thread, how) == 0
 

@@ -172,7 +172,7 @@ def test_an_export_that_needs_trust_is_sent_only_with_it_and_the_space_is_told(h
 
 
 def listed(said):
-    """Return the sizes in bytes by name that a dry run has printed."""
+    """Return the files that a dry run has printed, a dict from name to size in bytes."""
     lines = (line.split() for line in said.splitlines()[:-1])
     return {name: int(size.replace(",", "")) for size, name in lines}
 

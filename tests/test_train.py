@@ -46,7 +46,7 @@ def run_training(*args):
 
 
 def fails(*args):
-    """Return the sentence with which train.py refuses."""
+    """Return the error message with which train.py stops."""
     with pytest.raises(SystemExit) as exit:
         train.main([str(arg) for arg in args])
     message = str(exit.value)

@@ -117,7 +117,7 @@ def meadow(seed=0):
 
 
 def walk(photo, seconds=8, height=200):
-    """Yield frames of a still scene through which a photo moves, from the second second."""
+    """Yield frames of a still scene. After two seconds, a photo begins to move through the scene."""
     scene, rng = meadow(), np.random.default_rng(1)
     animal = cv2.imread(str(ROOT / "examples" / f"{photo}.jpg"))
     animal = cv2.resize(animal, (round(height * animal.shape[1] / animal.shape[0]), height))
@@ -500,7 +500,7 @@ class Camera(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def camera(monkeypatch):
-    """Return a function that starts such a camera and returns its address."""
+    """Return a function that starts a `Camera` and returns its address."""
     started = []
 
     def start(*script, base=Camera, **more):
@@ -664,7 +664,7 @@ def readers():
 
 @contextmanager
 def measured_memory():
-    """Yield a list, and append to it twenty times a second how many bytes these processes have in memory."""
+    """Yield a list, and append to it twenty times a second how many bytes all `readers` have in memory."""
     sizes, done = [0], threading.Event()
 
     def measure():

@@ -340,7 +340,7 @@ def test_it_says_what_it_waits_for_and_what_it_cannot_see(alone):
 
 
 def drag(page, start, end):
-    """Drag the mouse over the picture of the camera, between points in fractions of it."""
+    """Drag the mouse over the camera's picture. `start` and `end` are (x, y) in fractions of the picture's size."""
     box = page.locator("video").bounding_box()
     wide = min(box["width"], box["height"] * 16 / 9)  # the picture, of 320 x 180, in the middle
     left, top = box["x"] + (box["width"] - wide) / 2, box["y"] + (box["height"] - wide * 9 / 16) / 2
