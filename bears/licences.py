@@ -49,8 +49,8 @@ ROWS = {
     "docs/pictures/phone.jpg docs/pictures/offline.jpg docs/pictures/feedback.jpg docs/pictures/alarm.jpg"
     " docs/pictures/event.jpg docs/pictures/tour.webp": (
         "screenshots that show the example photos",
-        "this project. The photos are those above",
-        f"{APACHE}. The photos: as above",
+        "this project. The example photos have rows of their own in this table",
+        f"{APACHE}. The example photos: see their rows",
     ),
     "docs/pictures/review.jpg docs/pictures/report.jpg": (
         "screenshots that show handwritten digits",
@@ -65,8 +65,8 @@ ROWS = {
     ),
     "bears/model/detector.onnx.gz": (
         "weights of the animal detector (MegadetectorLite, a YOLOX-tiny)",
-        "DrivenData, in the package [zamba](https://pypi.org/project/zamba/). They learnt from"
-        " [MegaDetector](https://github.com/agentmorris/MegaDetector). Megvii designed the network",
+        "DrivenData, in the package [zamba](https://pypi.org/project/zamba/), trained on boxes that"
+        " [MegaDetector](https://github.com/agentmorris/MegaDetector) found. Megvii designed the network",
         "MIT License ([text](../bears/model/detector.md))",
     ),
     "bears/web/icon.svg bears/web/offline/*.png": ("icons", "this project", APACHE),
