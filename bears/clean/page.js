@@ -22,7 +22,7 @@ let taken = [] // a list of names for each key or click that Undo can take back
 let unsent = [],
     sending = false,
     offline = false
-let stale = null // if everything must be loaded again: the photo to show after that
+let stale = null // the photo to show after everything is loaded again, or null if nothing must be loaded
 
 const make = (tag, properties = {}, ...children) => {
     const node = Object.assign(document.createElement(tag), properties)

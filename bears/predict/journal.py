@@ -37,7 +37,7 @@ class Journal:
     def read(self, part):
         with part.open(encoding="ascii", errors="replace") as lines:
             about = next(lines, "")
-            if about != self.about and about.endswith("\n"):  # an incomplete first line means a full disk
+            if about != self.about and about.endswith("\n"):  # a first line that is cut off is from a full disk
                 raise PredictError(
                     f"{part} is left over from a run with another model, options or photos. Finish that run, delete"
                     " this file, or choose another output with --out."

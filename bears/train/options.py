@@ -64,7 +64,7 @@ def parse_args(description: str, argv: list[str] | None = None) -> argparse.Name
     parser.add_argument(
         "--max-error",
         type=float,
-        help="highest error to accept, such as 0.02 for 2%%. Above it, training fails and keeps the old export",
+        help="highest error rate to accept, such as 0.02 for 2%%. Above it, training fails and keeps the old export",
     )
     parser.add_argument("--json", action="store_true", help="print export.json to stdout and all messages to stderr")
     parser.add_argument(

@@ -16,8 +16,8 @@ MOST = 200  # pictures to learn from, the latest ones; each takes the model some
 def learn(model: Classifier, folder: Path, source: Film | Live | Folder) -> None:
     """Make a model ignore what looks like a false alarm. `folder` is a watch's output with marked false alarms.
 
-    Only false alarms of `source` count. If `source` is a film, false alarms of all sources count, since a camera names
-    each film differently. Raises `WatchError`, `DataError` or `ExportError`.
+    If `source` is a film, false alarms of all sources count, since a camera names each film differently. Otherwise,
+    only false alarms of `source` count. Raises `WatchError`, `DataError` or `ExportError`.
     """
     if not folder.is_dir():
         raise WatchError(f"There is no folder {folder}. Give --learn the folder of a watch.")
