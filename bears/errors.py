@@ -67,7 +67,7 @@ class DownloadError(BearsError):
 
 
 class TryLater(DownloadError):
-    """Report a server that is busy or doesn't answer. `wait` is how many seconds the server asks for, or None."""
+    """Report a server that is busy or doesn't answer. `wait` is how many seconds the server asks to wait, or None."""
 
     def __init__(self, message, wait=None):
         super().__init__(message)

@@ -136,7 +136,7 @@ class Started:
             self.predictor = manager.predictor()
             self.address = manager.address
         except (EOFError, OSError, ValueError):  # no memory for the process, or it ended while it started
-            raise ExportError("Couldn't start the model. See above for the reason, if there is one.") from None
+            raise ExportError("Couldn't start the model. The app's log may show the reason.") from None
 
     def load(self):
         """Call `Predictor.load` in the model's process, and kill the process if the call takes too long."""

@@ -36,7 +36,7 @@ def invitation(facts: dict) -> str:
     """Return a sentence that says what the app is for. Link previews show it."""
     classes, subject = facts.get("classes", ()), facts.get("subject")
     if not classes or len(classes) > MANY:
-        return f"Upload a photo to see which {subject or 'one'} it shows, if any."
+        return f"Upload a photo to see which {subject or 'kind of thing'} it shows, if any."
     name = full_name(either(classes), subject)
     return f"Upload a photo to see whether it shows {with_article(name)}, or none of these."
 
@@ -163,7 +163,7 @@ def with_article(name: str) -> str:
 def camera_words(facts: dict, promise: str = PROMISE) -> dict:
     """Return a dict for bears/web/camera.js: classes, classes that raise an alarm, and the Camera tab's sentences."""
     classes, subject = facts.get("classes", []), facts.get("subject")
-    checking = f"Looks like {with_article(subject) if subject else 'it'}: checking…"
+    checking = f"Looks like {with_article(subject) if subject else 'a match'}: checking…"
     words = {
         "promise": promise,
         "checking": checking,
@@ -177,7 +177,7 @@ def example_name(file: Path, facts: dict) -> str:
     """Return the caption of an example, such as `Teddy bear` for `teddy.jpg` or `No bear` for `none.jpg`."""
     subject = facts.get("subject")
     if file.stem == "none" and "none" not in facts.get("classes", ()):
-        return f"No {subject or 'such thing'}"
+        return f"No {subject or 'match'}"
     return full_name(file.stem, subject)
 
 
@@ -194,7 +194,7 @@ def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
     if {"cross_validation", "validation"} & facts.keys():
         lines.append(error_sentence(facts))
     if "none_of_them" in facts:
-        lines.append("The answers “none of these” and “not sure” can be wrong, too.")
+        lines.append("An answer that a photo shows none of these classes can be wrong, too.")
     lines.append(
         "“Why?” outlines the part of the photo that the model classified. The glow shows what counted most.\n\n"
         "**Never rely on it for anyone’s safety.** Photos taken at night, distant animals and unusual things can"

@@ -35,7 +35,9 @@ const CHOOSING = "Drag the frame over the part to ignore, or draw a new frame."
 const TOO_MUCH = "You can't ignore the whole picture. Leave a part of it to watch."
 const TOO_DARK = "Too dark to see"
 const NO_CAMERA = "Can't use the camera. Allow it for this page, and close any other app that uses it."
-const NO_HTTPS = "To use the camera, open this page over https, or on the computer that runs it."
+const NO_HTTPS =
+    "Browsers allow the camera only on pages whose address begins with https://." +
+    " Open such an address of this app, or use the computer that runs the app."
 const SIZE = {width: {ideal: 1280}, height: {ideal: 720}}
 
 export class CameraTab extends Tab {
@@ -437,8 +439,8 @@ export class CameraTab extends Tab {
         this.markTitle()
     }
 
-    // Show an alarm in the page's title, which can be seen from other pages. While the page is hidden, the title says
-    // whether it is watching. If it is, the page's icon is a red dot.
+    // Show an alarm in the page's title, which browsers show even while another page is open. While this page is hidden,
+    // the title says whether the page is watching. If the page is watching, its icon is a red dot.
     markTitle() {
         this.title ??= document.title
         const alarm = this.find(".alarm p").textContent
@@ -485,8 +487,8 @@ export class CameraTab extends Tab {
         this.lock?.addEventListener("release", () => this.stopping && this.note("lock", LOCKS))
     }
 
-    // React when the page is hidden or shown again. Browsers give a hidden page few pictures or none. So its title says
-    // this while it is hidden, and the page shows a warning afterwards.
+    // React when the page is hidden or shown again. Browsers give a hidden page few pictures or none. So the title of a
+    // hidden page says whether the page is still watching. When the page is shown again, it shows a warning.
     changeVisibility() {
         if (document.visibilityState == "hidden") {
             this.hidden = new Date()

@@ -101,8 +101,8 @@ export class Crop {
         this.draw()
     }
 
-    // Begin to drag a corner or the part, if the finger is on one of them, or else to draw a new part. If the finger
-    // doesn't move, it is a tap.
+    // If the finger is on a corner or on the part, begin to drag it. Otherwise, begin to draw a new part. A finger that
+    // doesn't move is a tap.
     grab(event) {
         if (event.target.closest("button")) return
         event.preventDefault()

@@ -20,8 +20,8 @@ export const withFeedback = (element, words, backend) => {
 }
 
 class Form {
-    // `labels` are the other classes that a photo may show. `yes` is the label for a right answer, and `unknown` the label
-    // for "I don't know". `keeper` says who keeps the photo.
+    // `labels` are all classes, and the label for a photo of something else. `yes` is the label for a right answer, and
+    // `unknown` the label for "I don't know". `keeper` says who keeps the photo.
     constructor({labels, unknown, yes, keeper}) {
         const button = (text, action) => make("button", {type: "button", textContent: text, onclick: action})
         this.keep = make("input", {type: "checkbox"})

@@ -1,4 +1,4 @@
-// Show a red dot instead of the page's icon, since the icon can be seen from other pages.
+// Show a red dot instead of the page's icon. Browsers show the icon even while another page is open.
 
 import {make} from "./tab.js"
 

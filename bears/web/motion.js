@@ -12,11 +12,11 @@ const NOISE = 12 // grey levels by which a still pixel may differ
 const ADAPT = 120 // seconds for the background to adapt to a change
 const RESTLESS = 20 // seconds in which the flicker of a pixel is learned, such as that of grass in the wind
 const WARM_UP = 10 // pictures at the start, from which the background is learned faster
-const WHOLE_PICTURE = 0.5 // if more of the picture changes at once, it is the light or the switch to infrared
-const DARK = 30 // grey level; a picture is too dark if this share of its pixels is darker:
-const BRIGHTEST = 0.95 // the other pixels may be bright, such as those of a lamp
+const WHOLE_PICTURE = 0.5 // if more of the picture changes at once, the light has changed or become infrared
+const DARK = 30 // grey level; a picture is too dark if nearly all of its pixels are darker
+const BRIGHTEST = 0.95 // the share that is "nearly all"; the other pixels may be bright, such as those of a lamp
 const STAY = 30 // seconds for which a track is kept after it stopped moving
-export const OLD = 600 // seconds after which a suspicious thing that never leaves is the scene, such as a stump
+export const OLD = 600 // seconds until a suspicious thing that never leaves, such as a stump, belongs to the scene
 const MAX_TRACKS = 8
 const MOVED = 0.5 // a track that moves or grows by this share of its longer side is classified again soon
 
@@ -66,7 +66,7 @@ export class Movement {
         const follow = Math.max(1 - Math.exp(-passed / ADAPT), warm),
             settle = Math.max(1 - Math.exp(-passed / RESTLESS), warm)
         this.seconds = seconds
-        const light = middle(grey.map((now, i) => now - mean[i])) // how much brighter the whole picture is, as after a cloud
+        const light = middle(grey.map((now, i) => now - mean[i])) // how much brighter the whole picture is than the background
         const columns = Math.floor(WIDTH / CELL),
             cells = new Uint8Array(columns * Math.floor(height / CELL))
         let all = 0,

@@ -18,9 +18,9 @@ export class PhotoTab extends Tab {
     asking = new AbortController()
     touch = matchMedia("(pointer: coarse)").matches
 
-    // `props` has `examples`, [path, name] pairs, `none`, the verdict for a photo with none of the classes, and `hints`,
-    // sentences for each class by which to check an answer, by the name of the answer's first bar. Visitors can drop photos
-    // on `ground`.
+    // `props.examples` has [path, name] pairs. `props.none` is the verdict for a photo with none of the classes.
+    // `props.hints` says how to check an answer: the key is the name of the answer's first bar, and the value has a
+    // sentence for each class. Visitors can drop photos on `ground`.
     constructor(element, props, backend, ground = window) {
         super(element, props, backend)
         this.photo = this.find(".yours")
@@ -159,8 +159,8 @@ export class PhotoTab extends Tab {
         if (error instanceof TypeError) this.offerOffline(file)
     }
 
-    // Link to the offline version, if this browser has saved it. It then classifies `file`. page.css shows the link only
-    // where it helps.
+    // Link to the offline version, if this browser has saved it. The offline version then classifies `file`. page.css shows
+    // the link only where it helps.
     async offerOffline(file) {
         const href = await this.backend.savedOffline?.()
         if (!href) return
@@ -197,14 +197,14 @@ export class PhotoTab extends Tab {
         this.verdict.textContent = none ? this.props.none : verdict
     }
 
-    // Say how to check the answer with these rows, next to the example of each class.
+    // List the hints for checking an answer whose first bars are `rows`. Each hint is next to the example of its class.
     listHints(rows) {
         const hints = rows.flatMap(([label]) => Object.entries(this.props.hints?.[label] ?? {}))
         const items = hints.map(([label, sentence], i) => {
             const text = make("span", {}, i ? "" : make("b", {}, "Check: "), sentence)
             const example = this.props.examples.find(([path]) => nameOf(path) == label)
             const src = example && this.backend.addressOf(example[0])
-            const is = src && new URL(src, document.baseURI).href != this.photo.src // or the photo itself is the example
+            const is = src && new URL(src, document.baseURI).href != this.photo.src // an example needs no copy of itself
             return make("li", {}, ...(is ? [make("img", {src, alt: "", crossOrigin: "anonymous"})] : []), text)
         })
         this.find(".check").replaceChildren(...items)
@@ -217,8 +217,8 @@ export class PhotoTab extends Tab {
         this.find(".legend").hidden = !on
     }
 
-    // If there are several animals, outline each of them with a number, and list what the others are. The verdict and
-    // the bars are about the first one. A `box` is left, top, right and bottom in fractions of the photo.
+    // If there are several animals, outline and number them. The verdict and the bars are about the first animal, so list
+    // the verdicts about the others. A `box` is left, top, right and bottom in fractions of the photo.
     listAnimals(animals) {
         this.animals = animals
         this.element.toggleAttribute("data-several", animals.length > 0)
@@ -241,7 +241,7 @@ export class PhotoTab extends Tab {
         this.find(".take").hidden = !this.touch && !navigator.mediaDevices
         this.on("click", ".shoot", async () => {
             const {videoWidth, videoHeight} = this.video
-            if (videoWidth) this.give(await asJpeg(this.video, videoWidth, videoHeight, 0.95)) // else it has not started
+            if (videoWidth) this.give(await asJpeg(this.video, videoWidth, videoHeight, 0.95)) // else it hasn't started
         })
         this.on("change", "[type=file]", () => {
             if (this.input.files[0]) this.give(this.input.files[0])
@@ -369,7 +369,7 @@ class Progress {
         this.tell()
     }
 
-    // Show that the share `done` of the wait is over, or without `done`, that nobody knows.
+    // Show that the share `done` of the wait is over. Without `done`, show that nobody knows how long the wait takes.
     tell(done) {
         this.latest = {done, time: performance.now()}
         if (done === undefined) {

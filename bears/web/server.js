@@ -82,7 +82,7 @@ const placeTeller = (url, signal, wait) => {
 const send = async (url, options, wait) => {
     for (;;) {
         const sent = await fetch(url, options)
-        const full = [429, 503].includes(sent.status) && sent.headers.has("retry-after") // a proxy's 503 lacks it
+        const full = [429, 503].includes(sent.status) && sent.headers.has("retry-after") // a proxy's 503 lacks this header
         if (!full || !wait) return sent
         wait(WAITING)
         await pause(PAUSE)

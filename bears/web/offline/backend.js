@@ -11,7 +11,7 @@ let map = null // the address of the latest heatmap
 
 export const address = new URL("./", document.baseURI)
 
-// Return the answer that is shown at the start, about an example. It is in the page. Return null if there is none.
+// Return the answer that is shown at the start, about an example, or null if there is none. The page contains the answer.
 export const first = async () => window.props.page.first ?? null
 
 // Return the address of a file of the page.

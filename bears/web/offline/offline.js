@@ -14,7 +14,7 @@ new CameraTab(tabOf("#camera"), window.props.camera, backend)
 
 takeOver().then(
     photo => photo && photoTab.give(photo),
-    () => {}, // without https there is nowhere to store it
+    () => {}, // without https, the app could not store a photo
 )
 
 const READY = "Ready for the woods. Works offline now."

@@ -54,8 +54,8 @@ const pass = (source, length, wanted, filter, lines, [step, jump], [newStep, new
     return out
 }
 
-// Resize the pixels of a picture from [width, height] to [newWidth, newHeight]. Each old pixel has `from` bytes. Only the
-// first `channels` of them are used.
+// Resize the pixels of a picture from [width, height] to [newWidth, newHeight]. Each old pixel has `from` bytes, of which
+// the first `channels` are used.
 export const resize = (pixels, from, channels, [width, height], [newWidth, newHeight], filter) => {
     const row = newWidth * channels
     const rows = new Uint8ClampedArray(height * row)

@@ -9,7 +9,7 @@ const OURS = `offline ${new URL("../", location).href} ` // as in sw.js
 const LARGE = `${OURS}large`
 
 // Load and unpack a large file. The file is compressed, since not every host compresses files. On the first visit, also
-// store the file for the service worker, which starts later. Some browsers' caches are too small for the file.
+// store the file for the service worker, which starts later, since some browsers' own caches are too small for the file.
 const unpack = async (name, cache, arrived) => {
     const response = await fetch(name, {cache})
     if (!response.ok) throw Error(name)
@@ -21,7 +21,7 @@ const unpack = async (name, cache, arrived) => {
     return data
 }
 
-// Both functions may fail: in a frame that may not store anything, without https, or if the storage is full.
+// `isFirst` and `leave` may fail: in a frame that may not store anything, without https, or if the storage is full.
 const isFirst = () => attempt(async () => !(await caches.has(`${OURS}state`)))
 const leave = (name, response) => attempt(async () => (await caches.open(LARGE)).put(name, response))
 
