@@ -13,8 +13,8 @@ DIR contains:
   `conditions` (day, dusk, night...), `camera_trap` (yes, no), `repo` (the source), and `note`, which may have a box
   around the animal.
 - `photos/not_bears`, photos of other things.
-- `photos/bears`, a folder per class. Every eighth photo is tested at the left of a grey picture of 1280 x 720 pixels,
-  400 pixels wide. The bears' model was trained on the same photos, but not in this form.
+- `photos/bears`, a folder per class. Every eighth photo is shrunk to a width of 400 pixels, and tested at the left of a
+  grey picture of 1280 x 720 pixels. The bears' model was trained on the same photos, but not in this form.
 """
 
 import argparse
@@ -111,7 +111,7 @@ def print_row(name, said):
 
 
 def print_costs(model):
-    """Print the processor time of one and of two passes over a whole photo, relative to one pass over a square."""
+    """Print the processor time for a square and a wide photo, without and with a second pass, relative to the first."""
     photo = open_photo(ROOT / "examples" / "grizzly.jpg")
     square = photo.resize((512, 512))
     looks = {
@@ -127,8 +127,11 @@ def print_costs(model):
 
 
 def print_levels(model, rows, others):
-    """Print how many photos are classified as a real bear with one pass, two passes or the detector, and their cost."""
-    from bears.model.detector import Detector  # not above: older models have no such thing
+    """Print how many photos are classified as a real bear, and the processor time that this takes.
+
+    Compare one, two and three passes over the photo, and one pass with the detector.
+    """
+    from bears.model.detector import Detector  # not above: the code of older models lacks it
 
     before_trail_cameras, table = [row for row in rows if row["camera_trap"] == "yes"], []
     [closer] = model.squares.closer  # as in the app
@@ -154,7 +157,7 @@ def print_levels(model, rows, others):
 
 def print_boxes(model, rows):
     """Print how many bears are found in the whole photo and in a crop, if the photo's source has a box for the bear."""
-    from bears.predict.detections import around  # not above: older models have no such thing
+    from bears.predict.detections import around  # not above: the code of older models lacks it
 
     whole, cut = Counter(), Counter()
     for row in rows:
@@ -198,7 +201,7 @@ def corners(drawn):
 
 
 def peak_is_inside(cam, square, boxes):
-    from bears.model.heatmap import find_peak, is_inside  # not above: older models have no such thing
+    from bears.model.heatmap import find_peak, is_inside  # not above: the code of older models lacks them
 
     return any(is_inside(find_peak(cam, square), box) for box in boxes)
 

@@ -37,7 +37,10 @@ def print_places(ranking, listed, first=20):
 
 
 def errors_and_passes(files, features, targets, others):
-    """Return which photos are mistaken for another class (photos,), and how many photos of other things for a class."""
+    """Return a boolean array (photos,), and the number of photos of `others` that are mistaken for a class.
+
+    The array says which photos are mistaken for another class.
+    """
     probs, _, detector = predict_out_of_fold(files, features, targets)
     return probs.argmax(axis=1) != targets.numpy(), int((ood.score(detector, others) >= detector["threshold"]).sum())
 

@@ -125,7 +125,7 @@ def judge(files, groups, args):
 
 
 def small(photo):
-    """Open a photo with a shorter side of `SIDE` pixels."""
+    """Resize a photo, so that its shorter side has `SIDE` pixels."""
     return photo.resize([round(side * SIDE / min(photo.size)) for side in photo.size], Image.Resampling.BILINEAR)
 
 

@@ -1,6 +1,6 @@
 """Create bears/model/detector.onnx.gz, the network that finds animals in photos, from its published weights.
 
-    .venv/bin/pip download --no-deps zamba==2.7.2    # only to read a file in it; it can't be installed here
+    .venv/bin/pip download --no-deps zamba==2.7.2    # only for the weights in it; zamba can't be installed here
     python benchmarks/export_detector.py zamba-2.7.2-py3-none-any.whl
 
 The network is YOLOX-tiny (Ge et al. 2021, https://arxiv.org/abs/2107.08430), for inference only. Its layers have the

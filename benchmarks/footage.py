@@ -49,7 +49,7 @@ HEIGHTS = 0.10, 0.15, 0.25, 0.40, 0.60  # limits between the sizes of bears, as 
 
 @dataclass(frozen=True)
 class Photo:
-    """Hold a row of the table."""
+    """Hold a row of footage.csv."""
 
     kind: str
     file: Path
@@ -192,7 +192,10 @@ class Actor:
     cache: dict = field(default_factory=dict)
 
     def at(self, t):
-        """Return left, top, width and height in pixels, the tilt, and the speed in pixels a second, or None."""
+        """Return left, top, width and height in pixels, the tilt, and the speed in pixels a second.
+
+        Return None if the visitor hasn't come yet, or has gone.
+        """
         times = self.path[:, 0]
         if not times[0] <= t <= times[-1]:
             return None
@@ -459,7 +462,10 @@ class Clip:
         self.visits = [self.describe(actor) for actor in self.actors]
 
     def choose_weather(self):
-        """Choose random weather, in the same way for all kinds: wind, sometimes rain, clouds or a shaking camera."""
+        """Choose random weather. Empty scenes may have dusk, and no other weather.
+
+        Clips of `WEATHER` have strong wind, rain, clouds or a shaking camera. All other clips have weak ones, or none.
+        """
         rng, n = self.rng, self.number
         night = self.kind == "bears by night" or (self.kind not in BEARS and n % 3 == 2)
         weather = Weather(night, noise=rng.uniform(5, 9) if night else rng.uniform(1.5, 4))
@@ -512,7 +518,7 @@ class Clip:
         self.seconds = self.actors[0].path[-1, 0] + 4
 
     def people(self):
-        """Let a person come, a dog, or both. A person is twice as likely."""
+        """Let a person come, a dog, or both. A person alone is twice as likely as a dog alone, or as both."""
         for start in self.starts():
             who = self.rng.choice(["person", "person", "dog", "both"])
             height = self.rng.uniform(0.25, 0.75)

@@ -4,7 +4,7 @@
     python benchmarks/learn.py --strictness 0.8    # a model that mistakes more things for a class
 
 A single photo can raise an alarm, as with `watch FOLDER`. Each source of photos with two or more false alarms counts as
-a camera. The model learns from the first half of a camera's false alarms, by file name. Then it classifies:
+a camera. The model learns from the first half of a camera's false alarms, sorted by file name. Then it classifies:
 
 - the same half again, cropped and darker, as if the same thing came back;
 - the other half, as if something else came;

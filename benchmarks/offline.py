@@ -3,7 +3,8 @@
     python benchmarks/offline.py               # about three minutes; needs Chromium
     python benchmarks/offline.py --watch 60    # the Camera tab for 60 minutes: does its memory grow?
 
-The time of a frame includes all steps: pixels, shrinking, the network and the verdict. Each program uses one thread.
+The time of a frame includes all steps: pixels, shrinking, the network and the verdict. The offline version, ONNX
+Runtime and torch each use one thread.
 The time of the first answer starts when the page is opened, and a photo is chosen as soon as possible. The host
 simulates a slow line. Only memory that the page's processes don't share with other processes is counted. Camera frames
 are counted separately, since Chromium without a graphics card keeps them until it needs the memory. With `--watch`, a
@@ -124,7 +125,7 @@ def seconds_to_answer(context, url):
 
 
 def memory(browser, kind=r"Private_\w+", process="renderer"):
-    """Return the MB that the browser's processes share with no other process.
+    """Return the MB that the browser's processes of one type (`process`) share with no other process.
 
     `kind` can select other lines of /proc/PID/smaps_rollup.
     """

@@ -39,7 +39,7 @@ class Visitor(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs, source_address=(self.address, 0))
 
     def ask(self, photo):
-        """Upload a photo and read the answer. Return whether there is an answer."""
+        """Upload a photo of a grizzly and read the answer. Return whether the answer is right."""
         sent = self.session.post(f"{self.url}/upload", files={"files": ("photo.jpg", photo)}, timeout=60)
         if not sent.ok:
             return False
@@ -51,7 +51,7 @@ class Visitor(HTTPAdapter):
         return "Grizzly bear" in answer.text
 
     def insist(self, photo):
-        """Send a photo until there is an answer. Return the number of tries, or None after `TRIES` tries."""
+        """Send a photo until the answer is right. Return the number of tries, or None after `TRIES` tries."""
         for number in range(TRIES):
             try:
                 if self.ask(photo):
@@ -85,7 +85,7 @@ class Replicas:
             ]
 
     def rate(self, photo):
-        """Return photos per second."""
+        """Return how many photos per second are answered while all visitors send theirs."""
         start = time.monotonic()
         return len(self.load(photo)) / (time.monotonic() - start)
 

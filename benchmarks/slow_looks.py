@@ -73,7 +73,7 @@ class SlowModel:
 
 
 def delay_of_watcher(number, look):
-    """Return the seconds from the animal to the alarm of `python3 -m bears watch`, or None without an alarm."""
+    """Return the seconds until `python3 -m bears watch` raises an alarm for the animal, or None without an alarm."""
     scene, model = Scene(number), SlowModel(look)
     watcher = Watcher(model, ["bear"], Rule(), whole_only=False, clock=lambda: model.now)
     while model.now < END:
@@ -153,7 +153,7 @@ STAGE = """async scene => {
 
 
 def delay_in_browser(browser, number, look):
-    """Return the seconds from the animal to the alarm of the Camera tab, or None without an alarm."""
+    """Return the seconds until the Camera tab raises an alarm for the animal, or None without an alarm."""
     scene, page = Scene(number), browser.new_page()
     frames = [{"specks": scene.specks(), "animal": scene.animal(EVERY * n)} for n in range(round(END / EVERY))]
     about = {"look": look, "every": EVERY, "end": END, "comes": COMES, "width": WIDTH, "height": HEIGHT}

@@ -100,7 +100,7 @@ class App:
         self.url = f"{self.proxy.url if proxy else f'http://127.0.0.1:{port}'}/gradio_api"
 
     def ask(self, photo):
-        """Return the verdict and probabilities for a photo, or the refusal, or None if there is no answer."""
+        """Return a pair (verdict, probabilities) for a photo, the text of an error, or None if there is no answer."""
         try:
             sent = requests.post(f"{self.url}/upload", files={"files": ("photo.png", photo)}, timeout=60)
             if not sent.ok:

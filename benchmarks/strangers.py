@@ -5,8 +5,9 @@
 
 DIR contains two tables of the photos next to them, `life/life.csv` and `camp/camp.csv`. Both have the columns `file`,
 `label` (black, grizzly, teddy; bear for another or unknown species; other) and `repo`, the source. `life.csv` also has
-the column `what`, which says what a photo shows. `camp.csv` has the column `species` for bears. Photos that the bears'
-model was trained on are counted separately.
+the column `what`, which says what a photo shows. `camp.csv` has the column `species` for bears. Photos from trail
+cameras have `trail` in the column `camera` of `life.csv`, or `yes` in the column `camera_trap` of `camp.csv`. Photos
+that the bears' model was trained on are counted separately.
 """
 
 import argparse

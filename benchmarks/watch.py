@@ -3,7 +3,7 @@
     python benchmarks/watch.py                    # the tables, curve and picture of docs/evaluation.md; takes an hour
     python benchmarks/watch.py --model export.pkl # the shipped model, which was trained on many of these animals
     python benchmarks/watch.py --costs            # only frames per second, share of a processor, and memory
-    python benchmarks/watch.py --hours 0 --visits 0   # the tables again, from the recordings
+    python benchmarks/watch.py --hours 0 --visits 0   # the tables again, from the records
     python benchmarks/watch.py --photos           # only single photos, as from a trail camera that writes to a folder
 
 The clips are from `footage.py`, which says what is real in them. `bears/watch` classifies them in simulated time, at
@@ -12,7 +12,7 @@ different thresholds. (The records depend a little on the usual threshold, since
 is at least half of it.) If you stop a run, the next run continues it. Without `--model`, a model is trained first with
 the shipped recipe, on photos that are not in the clips.
 
-DIR is the same as for `cameras.py`.
+DIR is the same as for `cameras.py`, and for `--photos` the same as for `strangers.py`.
 """
 
 import argparse
@@ -62,7 +62,7 @@ LARGE = 0.15  # share of the picture's height; the project's aim is about bears 
 THRESHOLDS = [round(0.02 * i, 2) for i in range(1, 50)]
 STRICTEST = replace(Rule(), threshold=THRESHOLDS[-1])
 FFMPEG = ["ffmpeg", "-loglevel", "quiet", "-re", "-f", "lavfi", "-i"]
-STREAMS = {  # what it makes of a scene
+STREAMS = {  # FFmpeg's options for each kind of stream
     "MJPEG": "-q:v 4 -f mpjpeg",
     "H.264 of 4 Mbit/s": "-c:v libx264 -preset veryfast -b:v 4M -bf 0 -f mpegts",
 }
@@ -129,9 +129,10 @@ def open_watcher(model):
 
 
 def looks(model, frames, until_alarm=False):
-    """Return each frame with passes: its time, and each pass's track, score, probabilities and certainty.
+    """Return a pair for each frame in which the model classified anything: the time, and a list of passes.
 
-    With `until_alarm`, stop as soon as the rule has raised an alarm at every threshold, to save time.
+    A pass is a tuple (track, score, probabilities, certainty). With `until_alarm`, stop as soon as the rule has raised
+    an alarm at every threshold, to save time.
     """
     watcher, strictest, rows = open_watcher(model), Alarm(STRICTEST), []
     for frame in frames:
@@ -257,7 +258,7 @@ def print_tables(rows, rule):
 
 
 def print_rules(rows):
-    """Compare the rule with two others, each at the lowest threshold that doesn't raise more false alarms."""
+    """Compare the rule with two others, each at the lowest threshold with which it has no more false alarms."""
     calm = [row for row in rows if row["kind"] in CATEGORIES]
     most, _ = of_hours(calm, Rule())
     print(
@@ -399,7 +400,10 @@ def film(file):
 
 
 def print_costs(model, photos):
-    """Print frames per second while a bear walks, the share of a processor while nothing moves, and memory."""
+    """Print frames per second and the share of a core, while a bear walks and while nothing moves.
+
+    Then print the memory, and the share of a core for each of `STREAMS`.
+    """
     torch.set_num_threads(2)
     clips = {name: footage.Clip(photos, kind, 0) for name, kind in (("a bear", BEARS[0]), ("nothing", CATEGORIES[0]))}
     before = memory()

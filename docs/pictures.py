@@ -77,9 +77,9 @@ def start(*command):
 
 
 def draw_digits(folder):
-    """Write photos of handwritten digits, with one 8 among the 3s, into a folder, and return it.
+    """Write photos of handwritten digits into a new folder in `folder`, and return the new folder.
 
-    The licence of these digits allows pictures of them.
+    One 8 is in the folder of the 3s. The licence of these digits allows pictures of them.
     """
     digits, data = load_digits(), Path(folder) / "digits"
     for label, name in ((3, "three"), (5, "five"), (8, "eight")):
