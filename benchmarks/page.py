@@ -2,7 +2,7 @@
 
     python benchmarks/page.py    # about two minutes; needs Chromium
 
-Both apps run on this machine, in one run. Chromium simulates a slow line. Prints both times in seconds, and their ratio.
+Both apps run on this machine, in one run. Chromium simulates a slow line. Prints both times in seconds, and the ratio.
 """
 
 import statistics

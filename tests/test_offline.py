@@ -325,7 +325,7 @@ def test_a_browser_can_install_it(steady_host, open_page):
 def test_an_iphone_is_told_how_to_install_it(steady_host, open_page):
     page = open_page(steady_host, PHONE, init="navigator.standalone = false")  # as Safari on iPhones has it
     kept(page)
-    page.get_by_text("To install this app, tap the browser's Share button, then Add to Home Screen.").wait_for()
+    page.get_by_text("To install, tap Share in the browser, then Add to Home Screen.").wait_for()
     assert page.locator("#here").bounding_box()["y"] < page.get_by_role("tablist").bounding_box()["y"]
     assert not serious_findings(page)
 
