@@ -185,7 +185,7 @@ def no_workers():
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Replace the report's plots, which take longer than a tiny training. Other tests check the plots."""
-    monkeypatch.setattr("matplotlib.pyplot.savefig", lambda *args, **kwargs: None)
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *args, **kwargs: None)
 
 
 @pytest.fixture

@@ -127,6 +127,7 @@ from bears.model.late_imports import LATE
 Classifier("export.pkl")
 assert not set(LATE) & set(sys.modules)
 import fastai.metrics, torch
+assert fastai.metrics.F1Score().name == "f1_score"
 assert fastai.metrics.skm.f1_score([0, 1], [0, 1]) == 1
 assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)) == 2
 """

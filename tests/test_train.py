@@ -135,6 +135,8 @@ def test_confusion_matrix_and_losses_are_those_of_fastai(shapes):
     with learn.no_bar():
         fastai = ClassificationInterpretation.from_learner(learn)
         assert ours.confusion_matrix().tolist() == fastai.confusion_matrix().tolist()
+        for own, theirs in zip(ours[torch.tensor([3, 1])], fastai[[3, 1]], strict=True):
+            assert own.shape == theirs.shape and torch.allclose(own + 0.0, theirs + 0.0, atol=1e-5)
     assert torch.allclose(ours.losses, fastai.losses, atol=1e-5)
 
 

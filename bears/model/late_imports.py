@@ -35,7 +35,13 @@ class Late(ModuleType):
             return late[f"{self.__name__}.{name}"]
         if name == "disable":  # timm's decorator for functions that torch shouldn't compile
             return lambda fn=None, *args, **kwargs: fn or (lambda fn: fn)
-        return lambda *args, **kwargs: getattr(import_module(self.__name__), name)(*args, **kwargs)
+
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return getattr(import_module(self.__name__), name)(*args, **kwargs)
+
+        call.__name__ = name  # which fastai prints for a metric
+        return call
 
 
 late = {name: Late(name) for name in LATE if name not in sys.modules}

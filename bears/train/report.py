@@ -88,6 +88,12 @@ class ClassificationInterpretation(interpret.ClassificationInterpretation):
         super().__init__(learn, dl, cross_entropy(logits, targets, reduction="none"))
         self.probs, self.targets = logits.softmax(dim=1), targets
 
+    def __getitem__(self, idxs: Tensor) -> tuple:
+        files = [self.dl.items[i] for i in idxs]
+        photos, targets = self.learn.dls.test_dl(files, with_labels=True, bs=len(files), num_workers=0).one_batch()
+        probs = self.probs[idxs]
+        return photos, probs, targets, probs.argmax(dim=1), self.losses[idxs]
+
     def wrong(self) -> list[int]:
         """Return the positions of the photos that were mistaken for another class, the highest loss first."""
         guesses = self.probs.argmax(dim=1)
@@ -120,7 +126,7 @@ def svg(draw: Callable | None = None, *args, **kwargs) -> str:
     if draw:
         draw(*args, **kwargs)
     file = io.StringIO()
-    plt.savefig(file, format="svg", bbox_inches="tight", dpi=144, metadata=NO_NOTES)
+    plt.gcf().savefig(file, format="svg", bbox_inches="tight", dpi=144, metadata=NO_NOTES)
     plt.close("all")
     text = file.getvalue()
     return text[text.find("<svg") :].replace("#000000", "currentColor")
