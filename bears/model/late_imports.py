@@ -36,7 +36,6 @@ class Late(ModuleType):
         if name == "disable":  # timm's decorator for functions that torch shouldn't compile
             return lambda fn=None, *args, **kwargs: fn or (lambda fn: fn)
 
-
         def call(*args: Any, **kwargs: Any) -> Any:
             return getattr(import_module(self.__name__), name)(*args, **kwargs)
 

@@ -35,10 +35,9 @@ export const handOver = async (photo, to) => (await caches.open(HANDED_OVER)).pu
 
 // Return the photo that the app has stored for this page, and delete it. If there is none, return undefined.
 export const takeOver = async () => {
-    const [cache, address] = [await caches.open(HANDED_OVER), new URL("photo", document.baseURI)]
-    const stored = await cache.match(address)
-    await cache.delete(address)
-    return stored?.blob()
+    const photo = await caches.match(new URL("photo", document.baseURI), {cacheName: HANDED_OVER})
+    await caches.delete(HANDED_OVER)
+    return photo?.blob()
 }
 
 // Return whether an Error means that the back end can't be reached.
