@@ -289,8 +289,9 @@ def chromium(*args):
 
 def open_browser(playwright, *args):
     """Start Chromium with a Playwright that already runs, since a program can only have one Playwright."""
-    args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", *args]
-    return playwright.chromium.launch(executable_path=CHROMIUM, args=args)
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    quick = "--js-flags=--liftoff-only"  # don't optimize WebAssembly, which takes longer than a few photos
+    return playwright.chromium.launch(executable_path=CHROMIUM, args=[*options, quick, *args])
 
 
 def clip(name, file, away=2):

@@ -28,7 +28,7 @@ from bears.offline.parity import GraphSquares, check
 from bears.offline.site import build, service_worker, unpack
 from bears.static_site import POLICY, find_site
 from fastai.vision.all import ImageDataLoaders, Normalize, Resize, imagenet_stats
-from helpers import DESKTOP, NGINX, PHONE, ROOT, Host, Server, free_port, get, needs, serious_findings
+from helpers import DESKTOP, NGINX, PHONE, ROOT, Host, Server, free_port, get, needs, open_browser, serious_findings
 from PIL import Image
 
 TEDDY = ROOT / "examples" / "teddy.jpg"
@@ -491,16 +491,19 @@ def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(steady_h
 
 
 @pytest.mark.slow
-def test_a_hundred_photos_get_the_answers_of_the_app(photos, steady_host, open_page):
+def test_a_hundred_photos_get_the_answers_of_the_app(photos, steady_host, playwright):
     files = sorted(photos.rglob("*.jpg"))[::20] + sorted((photos.parent / "camp").rglob("*.jpg"))[::6]
-    page, model, differ, apart = open_page(steady_host), Classifier(ROOT / "export.pkl", detect=False), [], []
-    page.context.route("**/asked/*", lambda route: route.fulfill(path=files[int(route.request.url.split("/")[-1])]))
-    for i, file in enumerate(files):
-        [(probs, certainty, *_)] = model.ask([open_photo(file)])
-        answer, probs = page.evaluate(LOOK, f"asked/{i}"), np.array(list(probs.values()))
-        apart.append(np.abs(probs - answer["probs"]).max())
-        alike = certainty == NONE or probs.argmax() == np.argmax(answer["probs"])
-        differ += [file] if not alike or answer["certainty"] != certainty else []
+    model, differ, apart = Classifier(ROOT / "export.pkl", detect=False), [], []
+    with open_browser(playwright, "--js-flags=") as browser:  # optimizes WebAssembly
+        page = browser.new_page()
+        page.goto(steady_host.url)
+        page.context.route("**/asked/*", lambda route: route.fulfill(path=files[int(route.request.url.split("/")[-1])]))
+        for i, file in enumerate(files):
+            [(probs, certainty, *_)] = model.ask([open_photo(file)])
+            answer, probs = page.evaluate(LOOK, f"asked/{i}"), np.array(list(probs.values()))
+            apart.append(np.abs(probs - answer["probs"]).max())
+            alike = certainty == NONE or probs.argmax() == np.argmax(answer["probs"])
+            differ += [file] if not alike or answer["certainty"] != certainty else []
     assert len(files) >= 100 and len(differ) <= len(files) // 100 and max(apart) < 0.05
 
 
