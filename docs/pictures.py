@@ -19,7 +19,7 @@ from helpers import CAMERA, Server, chromium, clip
 from PIL import Image
 from sklearn.datasets import load_digits
 
-DESKTOP = {"viewport": {"width": 720, "height": 1000}, "color_scheme": "light"}
+DESKTOP = {"viewport": {"width": 1120, "height": 720}, "color_scheme": "light"}
 WIDE = {"viewport": {"width": 1000, "height": 720}, "color_scheme": "light"}
 PHONE = {"viewport": {"width": 390, "height": 730}, "color_scheme": "dark", "is_mobile": True}
 PHONE_OFFLINE = {"viewport": {"width": 390, "height": 860}, "color_scheme": "light", "is_mobile": True}
@@ -51,6 +51,7 @@ def film(page, file):
     show(1.5)
     page.get_by_role("button", name="Why?").click()
     page.locator("#page .glow").evaluate("image => image.decode()")
+    page.wait_for_timeout(500)  # until colours have stopped fading
     show(2)
     page.get_by_role("tab", name="Camera").click()
     page.locator("#camera .start").wait_for()
