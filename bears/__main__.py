@@ -146,7 +146,7 @@ def install(requirements):
 
 
 def has_torch(env):
-    """Return whether PyTorch's package index answers and has requirements.lock's versions of torch and torchvision.
+    """Return whether PyTorch's package index can be reached and has the torch and torchvision of requirements.lock.
 
     `env` has uv's variables.
     """

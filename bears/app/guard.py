@@ -142,7 +142,7 @@ class Guard:
             raise Refused(429, "You have too many open requests. Please wait for their answers.", retry_after=10)
 
     async def answer(self, scope, path, client, receive, send):
-        """Check the names of sessions and events in a request, read and check its body, then let Gradio answer."""
+        """Check the session and the event that a request names, then its body, then let Gradio answer."""
         if path == "/gradio_api/info":  # without `page`, Gradio sends everybody the first visitor's answer
             scope["query_string"] += b"&page="
         if scope["method"] != "POST":

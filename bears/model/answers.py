@@ -14,7 +14,7 @@ STEPS = 20  # probabilities are counted in steps of 1/20; a step's name is its l
 class Limits(NamedTuple):
     """Hold the limits of a model's answers, in a tuple that can be sent to another process."""
 
-    earned: float = 1  # the highest probability to show: how often sure answers were right when train.py tested them
+    earned: float = 1  # the share of sure answers that were right in a test; never show a higher probability
     groups: Sequence[Sequence[str]] = ()  # classes that are hard to tell apart
 
 

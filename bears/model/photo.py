@@ -217,7 +217,7 @@ def is_decoded_in_rows(im: Any, fp: BinaryIO) -> bool:
     if next(scans, 0) == im.layers and not im.info.get("progressive"):
         return True
     if sum(1 for _ in itertools.islice(scans, MAX_SCANS)) == MAX_SCANS:
-        raise PhotoError("This JPEG has too many scans to open quickly", "Please save it again or send another one.")
+        raise PhotoError("This JPEG photo takes too long to open", "Please save it again or send another one.")
     return False
 
 

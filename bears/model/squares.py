@@ -350,7 +350,7 @@ def has_linear_head(learn: Learner) -> bool:
 
 
 def plain_size(learn: Learner) -> int | None:
-    """Return the side in pixels of the square to which a Learner crops photos, or None for other transforms."""
+    """Return the side in pixels of the square to which a Learner crops photos, or None if it does anything else."""
     tfms = [tfm for tfm in learn.dls.valid.after_item.fs if not isinstance(tfm, ToTensor)]
     if [type(tfm) for tfm in tfms] != [Resize] or tfms[0].method != ResizeMethod.Crop:
         return None

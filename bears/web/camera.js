@@ -502,7 +502,7 @@ export class CameraTab extends Tab {
     endGap() {
         if (!this.hidden) return
         const gap = `${timeOf(this.hidden)} to ${timeOf(new Date())}`
-        this.note("gap", `This page was hidden from ${gap}: it may have missed something.`)
+        this.note("gap", `This page was hidden from ${gap}, so it may have missed something.`)
         this.hidden = null
         this.state.quiet = null
         this.markTitle()
