@@ -91,7 +91,7 @@ def parse_args(argv=None):
 
 
 def apps(files, groups, args):
-    """Yield, for each fold, the positions of its photos, and the squares of a Learner trained on the other folds."""
+    """Yield the positions of each fold's photos, and the `Squares` of a Learner trained on the other folds."""
     folds = split_into_folds(files, groups, args)
     dls = train.get_dls(files, IndexSplitter(folds[0][1]), item_tfms=Resize(input_size(args.arch)), bs=16)
     learn = vision_learner(dls, args.arch, pretrained=not args.no_pretrained, **LINEAR_HEAD)

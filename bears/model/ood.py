@@ -123,7 +123,7 @@ def score(fitted: dict, features: Tensor, allowed: Tensor | None = None) -> Tens
 
 
 def likeness(fitted: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
-    """Return each photo's mean cosine similarity (photos,) to the most similar photos of the gallery."""
+    """Return the mean cosine similarity of each photo to its most similar photos in the gallery, (photos,)."""
     similarity = normalize(features) @ fitted["gallery"].float().T
     if allowed is not None:
         similarity[~allowed] = -1
