@@ -12,7 +12,6 @@ from datetime import timedelta
 from functools import wraps
 from typing import Any
 
-import bears.model.late_imports  # noqa: F401 - before fastai is imported
 import numpy as np
 import torch
 from bears.fastai_internals import broadcast_with

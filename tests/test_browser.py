@@ -78,7 +78,7 @@ def test_why_is_a_tap_away_and_on_the_photo_itself(open_page):
     assert not page.get_by_alt_text("heatmap of the areas").is_visible()
     page.get_by_role("button", name="Why?").tap()
     page.get_by_alt_text("heatmap of the areas").wait_for()
-    assert page.get_by_text("The glow shows what counted most.").is_visible()
+    assert page.get_by_text("The glow shows what counted most.", exact=True).is_visible()
     photo, glow = (page.locator(f"#page .{name}").bounding_box() for name in ("yours", "glow"))
     assert photo == glow and page.get_by_role("button", name="Why?").get_attribute("aria-pressed") == "true"
     with Image.open(TEDDY) as photo:
@@ -88,7 +88,7 @@ def test_why_is_a_tap_away_and_on_the_photo_itself(open_page):
         assert shape == pytest.approx(photo.width / photo.height, abs=0.01)
     page.get_by_role("button", name="Why?").tap()
     assert not page.get_by_alt_text("heatmap of the areas").is_visible()
-    assert not page.get_by_text("The glow shows what counted most.").is_visible()
+    assert not page.get_by_text("The glow shows what counted most.", exact=True).is_visible()
 
 
 def test_what_is_no_bear_has_no_map_and_a_list_that_says_so(open_page):
@@ -96,7 +96,7 @@ def test_what_is_no_bear_has_no_map_and_a_list_that_says_so(open_page):
     page.get_by_label("Example: No bear").click()
     answered(page, "I don't see a bear")
     assert page.get_by_text("To ask about only a part of the photo").is_visible()
-    assert page.get_by_text("If the photo showed one of these:").is_visible()
+    assert page.get_by_text("Show the figures anyway").is_visible()
     assert not page.get_by_role("button", name="Why?").is_visible()
     assert not serious_findings(page)
 
@@ -385,7 +385,7 @@ def test_who_waits_reads_how_many_photos_are_before_theirs(open_page, server):
             assert ask_from(server.url, photo, "127.0.0.9") == ""
         page.set_input_files(FILE, TEDDY)
         page.locator(".verdict").get_by_text("Looking… 3 photos are ahead of yours.").wait_for()
-        assert re.fullmatch(r"\d+ s", page.inner_text(".note"))
+        assert re.fullmatch(r"Waiting for \d+ s", page.inner_text(".note"))
         assert not serious_findings(page)
     answered(page)
     assert page.inner_text(".note") == ""

@@ -11,6 +11,7 @@ MODULES = (
     "answer.js",
     "camera.js",
     "card.js",
+    "compare.js",
     "crop.js",
     "events.js",
     "flaws.js",

@@ -11,11 +11,13 @@ const SIDE = 256 // pixels of the longer side to which a photo is shrunk before 
 export const findFlaw = image => {
     const {naturalWidth: width, naturalHeight: height} = image
     if (!width) return ""
-    if (Math.max(width, height) < SMALL) return `The photo is very small: ${width} × ${height} pixels.`
+    if (Math.max(width, height) < SMALL)
+        return `The photo is very small: ${width} × ${height} pixels. Try a larger one.`
     const [columns, rows] = fit(SIDE, width, height)
     const grey = greyOf(image, columns, rows)
-    if (grey.reduce((sum, v) => sum + v, 0) / grey.length < DARK) return "The photo is very dark."
-    return sharpness(grey, columns, rows) < BLURRED ? "The photo is blurred." : ""
+    if (grey.reduce((sum, v) => sum + v, 0) / grey.length < DARK)
+        return "The photo is very dark. Try one with more light."
+    return sharpness(grey, columns, rows) < BLURRED ? "The photo is blurred. Try a sharper one." : ""
 }
 
 const greyOf = (image, width, height) => {

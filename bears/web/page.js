@@ -3,6 +3,7 @@
 
 import {NONE, percent, UNSURE} from "./answer.js"
 import {drawCard, shareCard} from "./card.js"
+import {Compare} from "./compare.js"
 import {Crop} from "./crop.js"
 import {findFlaw} from "./flaws.js"
 import {asJpeg, place, showBlob, startCamera, stopCamera} from "./pictures.js"
@@ -28,6 +29,7 @@ export class PhotoTab extends Tab {
         this.video = this.find("video")
         this.input = this.find("[type=file]")
         this.verdict = this.find(".verdict")
+        this.compare = new Compare(element, props, backend, this.photo)
         this.progress = new Progress(this.find("progress"))
         this.photo.addEventListener("error", () => (element.dataset.unseen = ""))
         const keys = {ask: () => this.askAboutPart(), cancel: () => this.leaveCrop()}
@@ -146,7 +148,7 @@ export class PhotoTab extends Tab {
         this.progress.start()
         const timer = setInterval(() => {
             if (signal.aborted || this.element.dataset.state != "looking") return clearInterval(timer)
-            this.note(`${++seconds} s${this.progress.timeLeft()}`)
+            this.note(`Waiting for ${++seconds} s${this.progress.timeLeft()}`)
             if (seconds == PATIENCE) this.offerOffline(file)
             this.progress.bar.hidden = false
         }, 1000)
@@ -177,7 +179,7 @@ export class PhotoTab extends Tab {
         if (doubtful) await this.photo.decode().catch(() => null)
         if (signal.aborted) return
         this.fill(answer)
-        this.note(doubtful && this.photo.naturalWidth ? `${findFlaw(this.photo)} ${CLOSER}` : "")
+        this.note(doubtful && this.photo.naturalWidth ? findFlaw(this.photo) || CLOSER : "")
         this.say("answered", this.verdict.textContent)
     }
 
@@ -191,23 +193,10 @@ export class PhotoTab extends Tab {
         if (map && !none) this.glow.src = map
         else this.glow.removeAttribute("src")
         this.listAnimals(animals)
-        this.listHints(none ? [] : rows.slice(0, certainty == UNSURE ? 2 : 1))
+        this.compare.show(none ? [] : rows.slice(0, certainty == UNSURE ? 2 : 1))
         this.find(".bars").open = !none
         this.element.dataset.kind = certainty
         this.verdict.textContent = none ? this.props.none : verdict
-    }
-
-    // List the hints for checking an answer whose first bars are `rows`. Each hint is next to the example of its class.
-    listHints(rows) {
-        const hints = rows.flatMap(([label]) => Object.entries(this.props.hints?.[label] ?? {}))
-        const items = hints.map(([label, sentence], i) => {
-            const text = make("span", {}, i ? "" : make("b", {}, "Check: "), sentence)
-            const example = this.props.examples.find(([path]) => nameOf(path) == label)
-            const src = example && this.backend.addressOf(example[0])
-            const is = src && new URL(src, document.baseURI).href != this.photo.src // an example needs no copy of itself
-            return make("li", {}, ...(is ? [make("img", {src, alt: "", crossOrigin: "anonymous"})] : []), text)
-        })
-        this.find(".check").replaceChildren(...items)
     }
 
     // Show or hide the heatmap over the photo.
@@ -389,9 +378,6 @@ class Progress {
         return `, about ${seconds > 90 ? `${Math.round(seconds / 60)} min` : `${Math.max(1, Math.round(seconds))} s`} left`
     }
 }
-
-// Return the name of a file without its folders and its extension.
-const nameOf = path => path.replace(/^.*[/\\]|\.[^.]*$/g, "")
 
 // Return the file at an address. Throws a TypeError if there is none, as `fetch` does without a network.
 const load = async (address, signal) => {

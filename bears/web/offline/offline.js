@@ -54,4 +54,5 @@ addEventListener("beforeinstallprompt", event => {
 })
 addEventListener("appinstalled", () => {
     install.hidden = true
+    navigator.storage?.persist?.() // or the browser may delete the saved files when the device is full
 })
