@@ -584,6 +584,7 @@ def test_the_page_is_launched_private_and_guarded(
         "enable_monitoring": False,
         "run_history": False,
         "state_session_capacity": 100,
+        "_frontend": False,
     }
 
 
