@@ -5,17 +5,23 @@ import {make} from "./tab.js"
 
 export class Compare {
     // `element` contains page.html. `props` and `backend` are those of the Photo tab, and `photo` is the <img> of the photo.
-    constructor(element, {examples, hints = {}}, backend, photo) {
+    constructor(element, props, backend, photo) {
         this.list = element.querySelector(".check")
         this.dialog = element.querySelector(".compare")
         this.photo = photo
-        const signs = label => hints?.[label]?.[label] ?? ""
-        this.examples = examples.map(([path, name]) => {
+        this.hints = props.hints ?? {}
+        this.examples = props.examples.map(([path, name]) => {
             const label = nameOf(path)
-            return {label, name, src: new URL(backend.addressOf(path), document.baseURI).href, signs: signs(label)}
+            const src = new URL(backend.addressOf(path), document.baseURI).href
+            const choice = make("button", {onclick: () => this.choose(label)}, name)
+            return {label, name, src, choice, signs: this.hints[label]?.[label]}
         })
-        this.hints = hints ?? {}
-        this.dialog.querySelector(".close").addEventListener("click", () => this.dialog.close())
+        this.find(".choices").append(...this.examples.filter(({signs}) => signs).map(({choice}) => choice))
+        this.find(".close").addEventListener("click", () => this.dialog.close())
+    }
+
+    find(name) {
+        return this.dialog.querySelector(name)
     }
 
     // List the signs of the classes in `rows`, the first [label, probability] pairs of an answer.
@@ -29,28 +35,23 @@ export class Compare {
         this.list.replaceChildren(...items)
     }
 
-    createButton(example) {
-        const image = make("img", {src: example.src, alt: "", crossOrigin: "anonymous"})
-        const button = make("button", {ariaLabel: `Compare with the example: ${example.name}`}, image)
-        button.addEventListener("click", () => this.open(example))
-        return button
+    createButton({label, name, src}) {
+        const open = () => {
+            this.find(".mine").src = this.photo.src
+            this.choose(label)
+            this.dialog.showModal()
+        }
+        const image = make("img", {src, alt: "", crossOrigin: "anonymous"})
+        return make("button", {ariaLabel: `Compare with the example: ${name}`, onclick: open}, image)
     }
 
-    open(example) {
-        const find = name => this.dialog.querySelector(name)
-        find(".mine").src = this.photo.src
-        find(".other").src = example.src
-        find(".name").textContent = `Example: ${example.name}`
-        find(".signs").textContent = example.signs
-        const choices = this.examples.filter(({signs}) => signs)
-        const buttons = choices.map(each =>
-            Object.assign(make("button", {ariaPressed: String(each == example)}, each.name), {
-                onclick: () => this.open(each),
-            }),
-        )
-        find(".choices").replaceChildren(...buttons)
-        if (!this.dialog.open) this.dialog.showModal()
-        else find(".choices [aria-pressed=true]").focus()
+    // Show the example of a class next to the visitor's photo.
+    choose(label) {
+        for (const each of this.examples) each.choice.ariaPressed = String(each.label == label)
+        const {name, src, signs} = this.examples.find(each => each.label == label)
+        this.find(".other").src = src
+        this.find(".name").textContent = `Example: ${name}`
+        this.find(".signs").textContent = signs
     }
 }
 

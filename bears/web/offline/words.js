@@ -9,14 +9,12 @@ import {GROUP, largest, NONE, percent, SURE, UNSURE} from "../answer.js"
 export const describe = ({classes, words, earned}, {probs, certainty}) => {
     const likeliest = classes[largest(probs)]
     const group = certainty == GROUP ? words.group[likeliest] : null
-    const rows = classes.map((label, i) => [label, Math.min(earned, probs[i])])
-    if (group) {
-        const members = rows.filter(([label]) => group.classes.includes(label))
-        const whole = members.reduce((sum, [label]) => sum + probs[classes.indexOf(label)], 0)
-        const most = Math.min(earned, whole)
-        for (const row of members) row[1] = (probs[classes.indexOf(row[0])] * most) / whole
-        rows.unshift([group.name, most])
-    }
+    const isMember = label => group?.classes.includes(label)
+    const whole = classes.reduce((sum, label, i) => (isMember(label) ? sum + probs[i] : sum), 0)
+    const most = Math.min(earned, whole)
+    const shown = (label, prob) => (isMember(label) ? (prob * most) / whole : Math.min(earned, prob))
+    const rows = classes.map((label, i) => [label, shown(label, probs[i])])
+    if (group) rows.unshift([group.name, most])
     rows.sort((a, b) => b[1] - a[1])
     const verdicts = {
         [NONE]: () => words.none,
