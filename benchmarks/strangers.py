@@ -26,11 +26,13 @@ from bears.cli import factor
 from bears.errors import BearsError
 from bears.model.classifier import Classifier
 from bears.model.photo import open_photo
+from bears.model.wording import find_probable
 from bears.train.options import PHOTOS
 
 CLASSES = ("black", "grizzly", "teddy")
+GROUP = ("black", "grizzly")
 KINDS = ("wild boar", "moose", "deer", "polar bear", "panda", "plush")
-COLUMNS = ("real bear", "teddy", "no bear", "sure", "can't tell which", "sure and wrong")
+COLUMNS = ("real bear", "teddy", "no bear", "sure", "black or grizzly", "sure and wrong")
 
 
 def parse_args(argv=None):
@@ -80,8 +82,11 @@ def ask_all(model, photos):
         said["photos"] += 1
         said["no bear" if certainty == "none" else "real bear" if bear else "teddy"] += 1
         said["sure"] += certainty == "sure"
-        said["can't tell which"] += certainty == "group"
+        said["black or grizzly"] += certainty == "group"
         said["sure and wrong"] += certainty == "sure" and label in CLASSES and top != label
+        if certainty == "group" and label in CLASSES and find_probable(GROUP, probs):
+            said["probable"] += 1
+            said["probable and wrong"] += top != label
     return dict(sorted(groups.items()))
 
 
@@ -93,6 +98,11 @@ def print_table(groups):
         print(f"| {name} | {said['photos']} | {' | '.join(str(said[column]) for column in COLUMNS)} | {share} |")
 
 
+def print_probable(groups):
+    said = sum(groups.values(), Counter())
+    print(f"\nAnswers such as “probably black”: {said['probable']}; wrong: {said['probable and wrong']}")
+
+
 def as_share(wrong, total):
     low, high = binomtest(wrong, total).proportion_ci(method="wilson")
     return f"{wrong / total:.0%} ({low:.0%} to {high:.0%})"
@@ -101,9 +111,11 @@ def as_share(wrong, total):
 def main(argv=None):
     args = parse_args(argv)
     try:
-        print_table(ask_all(Classifier(args.model, strictness=args.strictness), read_tables(args.data)))
+        groups = ask_all(Classifier(args.model, strictness=args.strictness), read_tables(args.data))
     except (BearsError, OSError) as e:
         sys.exit(f"strangers.py: {e}")
+    print_table(groups)
+    print_probable(groups)
 
 
 if __name__ == "__main__":

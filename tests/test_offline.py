@@ -125,15 +125,16 @@ def test_a_first_visit_loads_the_large_files_once_and_a_second_one_nothing(host,
     assert set(host.asked) <= {"/sw.js"}  # the check for a new version
 
 
-@pytest.fixture
-def beside(offline, tmp_path):
+@pytest.fixture(scope="module")
+def beside(offline, tmp_path_factory):
     """Start the app next to an offline version whose folder also has a file of the user's own."""
+    folder = tmp_path_factory.mktemp("beside")
     for name in ("bears", "examples", "export.pkl", "export.json"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    shutil.copy(ROOT / "app.py", tmp_path)
-    shutil.copytree(offline[0], tmp_path / "site")
-    (tmp_path / "site" / "mine.txt").touch()
-    server = Server(tmp_path / "log", app=tmp_path / "app.py")
+        (folder / name).symlink_to(ROOT / name)
+    shutil.copy(ROOT / "app.py", folder)
+    shutil.copytree(offline[0], folder / "site")
+    (folder / "site" / "mine.txt").touch()
+    server = Server(folder / "log", app=folder / "app.py")
     yield server
     server.close()
 
@@ -157,9 +158,11 @@ def test_who_has_saved_it_is_led_there_when_the_server_is_gone(beside, browser, 
             link.click()
         kept(opened.value)
         opened.value.close()
+        page.bring_to_front()
+        page.get_by_role("link", name="✓ Saved for offline").wait_for()
         page.set_input_files(FILE, TEDDY)
         answered(page, "Teddy bear, 96% sure")
-        beside.close()
+        context.set_offline(True)
         page.set_input_files(FILE, TEDDY)
         way_out.wait_for()
         assert not serious_findings(page)

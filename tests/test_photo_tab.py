@@ -166,13 +166,30 @@ def test_the_bars_of_a_no_are_folded(open_tab):
     assert page.locator(".probs").is_visible() and page.get_by_text("Show the figures anyway").is_hidden()
 
 
+ASK_FOR_FEEDBACK = """async () => {
+    const {withFeedback} = await import("/feedback.js"), keeper = "The owner keeps it. ".repeat(9)
+    const words = {labels: ["black", "teddy", "something else"], unknown: "I don't know", yes: "yes", keeper}
+    tab.backend = withFeedback(tab.element, words, tab.backend)
+}"""
+
+
+@pytest.mark.parametrize("certainty, left_out", [("sure", "black"), ("none", "something else"), ("unsure", None)])
+def test_who_says_no_is_not_asked_about_the_wrong_answer_again(open_tab, certainty, left_out):
+    page = open_tab(answer={**ANSWER, "certainty": certainty})
+    page.evaluate(ASK_FOR_FEEDBACK)
+    give(page, EXAMPLE)
+    no = page.get_by_role("button", name="No", exact=True)
+    before = no.evaluate("button => getComputedStyle(button).backgroundColor")
+    no.tap()
+    assert no.evaluate("button => getComputedStyle(button).backgroundColor") != before and not serious_findings(page)
+    labels = {"black", "teddy", "something else", "I don't know"}
+    shown = [button for button in page.locator(".others button").all() if button.is_visible()]
+    assert {button.inner_text() for button in shown} == labels - {left_out}
+
+
 def test_nothing_moves_when_the_form_for_feedback_comes(open_tab):
     page = open_tab(answer=None)
-    page.evaluate("""async () => {
-        const {withFeedback} = await import("/feedback.js")
-        const words = {labels: ["disc"], unknown: "I don't know", yes: "yes", keeper: "The owner keeps it. ".repeat(9)}
-        tab.backend = withFeedback(tab.element, words, tab.backend)
-    }""")
+    page.evaluate(ASK_FOR_FEEDBACK)
     page.set_input_files("[type=file]", EXAMPLE)
     page.get_by_text("Looking…").wait_for()
     before = page.locator(".actions").bounding_box()

@@ -22,8 +22,8 @@ from test_distributed import launch
 
 pytestmark = pytest.mark.slow  # nearly all tests open the model
 CLASSES = facts_of(ROOT)["classes"]
-CANNOT_TELL = "A bear: black or grizzly, can't tell which"
-VERDICTS = {"black": CANNOT_TELL, "grizzly": "Grizzly bear, 96% sure", "teddy": "Teddy bear, 96% sure"}
+PROBABLY = "A bear: black or grizzly, probably black"
+VERDICTS = {"black": PROBABLY, "grizzly": "Grizzly bear, 96% sure", "teddy": "Teddy bear, 96% sure"}
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")
 
 

@@ -16,6 +16,7 @@ ALONE = "Your photos never leave this device."  # in the offline version
 WATCHED_ALONE = "Pictures from your camera never leave this device. No network is needed."
 EXAMPLES = HOME / "examples"  # examples of the shipped model; their licence differs from the code's
 MANY = 5  # the most classes that a sentence names
+LEANING = 3  # how many times as likely as the others of its group a class must be to be called probable
 PRIVACY = "Your photo is only used to answer you, and deleted within an hour. Programs can use [the API](?view=api)."
 TAKE_ALONG = "\n\n**Use it offline:** [the offline version](offline/) runs in your browser and needs no network."
 
@@ -65,7 +66,7 @@ def headline(probs: dict[str, float], certainty: str, facts: dict, limits: Limit
     if certainty == NONE:
         return f"No {facts['subject']} here" if facts.get("subject") else none_of(list(probs))
     if certainty == GROUP:
-        return cannot_tell(find_group(probs, certainty, limits.groups), facts)
+        return name_group(find_group(probs, certainty, limits.groups), probs, facts)
     label = likeliest(probs)
     name = full_name(label, facts.get("subject"))
     if certainty == UNSURE:
@@ -73,11 +74,18 @@ def headline(probs: dict[str, float], certainty: str, facts: dict, limits: Limit
     return f"{name}, {percent(probs[label], limits.earned)} sure"
 
 
-def cannot_tell(group: Sequence[str], facts: dict) -> str:
-    """Return the verdict for a group, such as `A bear: black or grizzly, can't tell which`."""
+def name_group(group: Sequence[str], probs: dict[str, float], facts: dict) -> str:
+    """Return the verdict for a group, such as `A bear: black or grizzly, probably black` or `..., can't tell which`."""
     classes, name = either(group), group_name(group, facts)
     words = classes if name == classes else f"{with_article(name)}: {classes}"
-    return f"{words[:1].upper()}{words[1:]}, can't tell which"
+    label = find_probable(group, probs)
+    return f"{words[:1].upper()}{words[1:]}, " + (f"probably {label}" if label else "can't tell which")
+
+
+def find_probable(group: Sequence[str], probs: dict[str, float]) -> str | None:
+    """Return the class of a group that is at least `LEANING` times as likely as the group's other classes, or None."""
+    first, second = sorted(group, key=lambda label: -probs[label])[:2]
+    return first if probs[first] >= LEANING * probs[second] else None
 
 
 def group_name(group: Sequence[str], facts: dict) -> str:

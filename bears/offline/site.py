@@ -136,13 +136,13 @@ def words(classes, facts, limits):
     """
     groups = Limits(groups=limits.groups)
 
-    def says(label, certainty):
-        return headline({label: 0.5, **dict.fromkeys(set(classes) - {label}, 0.0)}, certainty, facts, groups)
+    def says(label, certainty, others=0.0):
+        return headline({**dict.fromkeys(classes, others), label: 0.5}, certainty, facts, groups)
 
     sure = {label: says(label, SURE).rpartition("50%")[::2] for label in classes}
     none = headline(dict.fromkeys(classes, 0.0), NONE, facts)
     group = {
-        label: {"name": either(group), "classes": group, "verdict": says(label, GROUP)}
+        label: {"name": either(group), "classes": group, "verdicts": [says(label, GROUP, 0.4), says(label, GROUP)]}
         for group in limits.groups
         for label in group
     }

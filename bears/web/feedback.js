@@ -1,5 +1,6 @@
 // Ask "Is that right?" below an answer, if the host wants feedback. bears/app/feedback.py stores the feedback.
 
+import {NONE, SURE} from "./answer.js"
 import {shrink} from "./pictures.js"
 import {ask} from "./server.js"
 import {isUnreachable, make} from "./tab.js"
@@ -9,12 +10,14 @@ const FAILED = "Your feedback did not arrive."
 // Return a copy of `backend` that also shows a form for feedback in the tab's `element` after each answer.
 export const withFeedback = (element, words, backend) => {
     const form = new Form(words)
-    const predict = (file, ...rest) => {
+    const predict = async (file, ...rest) => {
         // Add the form only now, after the tab has found its own parts in the element. The style sheet hides the form
         // until there is an answer.
         if (!form.element.isConnected) element.querySelector(".feedback").replaceWith(form.element)
         form.offer(file)
-        return backend.predict(file, ...rest)
+        const answer = await backend.predict(file, ...rest)
+        form.leaveOut(answer)
+        return answer
     }
     return {...backend, predict}
 }
@@ -25,6 +28,7 @@ class Form {
     constructor({labels, unknown, yes, keeper}) {
         const button = (text, action) => make("button", {type: "button", textContent: text, onclick: action})
         this.keep = make("input", {type: "checkbox"})
+        this.labels = labels
         const others = [...labels, unknown].map(label => button(label, () => this.send(label)))
         this.others = make(
             "div",
@@ -59,6 +63,12 @@ class Form {
         this.others.hidden = this.undo.hidden = true
         this.no.ariaExpanded = "false"
         this.thanks.textContent = ""
+    }
+
+    // Hide the button of the answer, which a visitor who says "No" won't choose.
+    leaveOut({certainty, rows}) {
+        const answers = {[NONE]: this.labels.at(-1), [SURE]: rows[0][0]}
+        for (const button of this.others.children) button.hidden = button.textContent == answers[certainty]
     }
 
     askForMore() {

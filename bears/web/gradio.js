@@ -13,8 +13,16 @@ export const openTab = (element, props, embed) => {
     if (props.tab == "camera") return new CameraTab(element, props, server)
     if (embed) leaveAlone(embed)
     else makeOurs()
+    markSaved()
+    document.addEventListener("visibilitychange", markSaved) // the offline version is saved in another tab
     const backend = props.feedback ? withFeedback(element, props.feedback, server) : server
     return new PhotoTab(element, props, backend, embed ?? window)
+}
+
+// If this browser has saved the offline version, say so in the link at the top.
+const markSaved = async () => {
+    const link = document.querySelector('#title a[href="offline/"]')
+    if (link && (await server.savedOffline())) link.textContent = "✓ Saved for offline"
 }
 
 const leaveAlone = embed => {

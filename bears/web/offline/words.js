@@ -3,6 +3,8 @@
 
 import {GROUP, largest, NONE, percent, SURE, UNSURE} from "../answer.js"
 
+const LEANING = 3 // how many times as likely as the others of its group a class must be to be called probable
+
 // Return {verdict, group, rows}. `group` has the classes of the group, if the answer is a group. `rows` are the
 // [label, probability] pairs to show. `probs` are in the order of `classes`, and `earned` is the highest probability to
 // show.
@@ -16,10 +18,11 @@ export const describe = ({classes, words, earned}, {probs, certainty}) => {
     const rows = classes.map((label, i) => [label, shown(label, probs[i])])
     if (group) rows.unshift([group.name, most])
     rows.sort((a, b) => b[1] - a[1])
+    const [first, second] = rows.filter(([label]) => isMember(label))
     const verdicts = {
         [NONE]: () => words.none,
         [UNSURE]: () => words.unsure[likeliest],
-        [GROUP]: () => group.verdict,
+        [GROUP]: () => group.verdicts[first[1] >= LEANING * second[1] ? 1 : 0],
         [SURE]: () => words.sure[likeliest].join(percent(Math.max(...probs), earned)),
     }
     return {verdict: verdicts[certainty](), group: group?.classes ?? [], rows}
