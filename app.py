@@ -122,7 +122,7 @@ def serve(demo, args):
     print("The model is ready.", flush=True)
     if args.share:
         print(share(demo), flush=True)
-    while True:  # until a signal ends it; if another thread gets the signal, this one reacts after a sleep
+    while True:  # until a signal ends this loop; if another thread gets the signal, this one reacts after its sleep
         time.sleep(1)
 
 

@@ -11,4 +11,4 @@ warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=FutureWarn
 # Stop ONNX Runtime (1.29 and newer) from sending usage data as soon as it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-ARCH = "tf_efficientnet_lite0"  # the default backbone; here, since reading it from this module doesn't import torch
+ARCH = "tf_efficientnet_lite0"  # the default backbone; defined here, so that reading it doesn't import torch

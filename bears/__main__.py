@@ -60,7 +60,7 @@ COMMANDS = {
     "licences": ("requirements.txt", ["-m", "bears.licences"]),
     "test": ("requirements-dev.txt", ["-m", "tests"]),
 }
-# For each file, its extra in pyproject.toml, and a package that is only there if the extra is installed.
+# For each file, its extra in pyproject.toml, and a package that is only installed with this extra.
 EXTRAS = {
     "requirements.txt": ("", "gradio"),
     "requirements-train.txt": ("train", "sklearn"),

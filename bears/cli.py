@@ -69,7 +69,7 @@ def wait_for(lock: IO, waiting: str) -> None:
 
 
 def start_process(command: list[str], **kwargs) -> subprocess.Popen:
-    """Start a program with pipes for stdin and stdout, in the parent folder of `bears`. Ctrl-C doesn't reach it."""
+    """Start a program with pipes for stdin and stdout, in the parent folder of `bears`. The program gets no Ctrl-C."""
     # A new process group, not a new session: on some kernels, Linux gives a new session no CPU time for minutes.
     own = {"process_group": 0} if sys.version_info >= (3, 11) else {"start_new_session": True}
     pipe = subprocess.PIPE
@@ -123,7 +123,7 @@ def end_at_once(signum, frame):
 def end_in_order(stops=()) -> None:
     """Make Ctrl-C and the signals in the list `stops` raise `KeyboardInterrupt` from now on."""
     for stop in (signal.SIGINT, *stops):
-        if signal.getsignal(stop) in (signal.SIG_DFL, end_at_once):  # unless nohup ignores it
+        if signal.getsignal(stop) in (signal.SIG_DFL, end_at_once):  # not if the signal is ignored, as after nohup
             signal.signal(stop, signal.default_int_handler)
 
 
@@ -203,12 +203,12 @@ def prepare_gradio(program="app.py") -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
     reach_directly("localhost", "127.0.0.1", "::1")
-    # If this package is installed (Jupyter needs it), importing Gradio imports it too and takes 50% longer. The app
-    # doesn't need the package.
+    # Importing Gradio also imports rfc3987_syntax if it is installed (Jupyter needs it), and then takes 50% longer. The
+    # app doesn't need this package, so block it.
     sys.modules.setdefault("rfc3987_syntax", None)
     # At each import, Gradio writes type hints for editors into its own folder, which takes a third of the time. Gradio
     # skips classes for which `inspect.getfile` finds no file.
-    from unittest.mock import patch  # here, since it imports asyncio, which Gradio needs, but most commands don't
+    from unittest.mock import patch  # here, since it imports asyncio, which most commands don't need
 
     with without_gc(), patch("inspect.getfile", side_effect=OSError):
         import gradio  # noqa: F401

@@ -126,7 +126,7 @@ def tracked():
 
 def static_files(space, model, trust):
     """Build the offline version and return its files for a static Space."""
-    from bears.offline.site import build  # here since it imports torch, and other errors should come first
+    from bears.offline.site import build  # here: report other errors before importing torch, which is slow
 
     files = build(model, trust, [], lambda words: print(words, flush=True))
     facts = read_facts(model)
@@ -145,7 +145,7 @@ def the_bears():
 
 def check_opens(model, trust):
     """Raise `ExportError` if the Space could not open the export or classify a photo with it."""
-    from bears.model.classifier import Classifier  # here since it imports torch, and other errors should come first
+    from bears.model.classifier import Classifier  # here: report other errors before importing torch, which is slow
 
     Classifier(model, trust)
 
@@ -158,7 +158,7 @@ def check_not_worse(space, model, photos, trust):
         return print("The Space has no older model to compare with.")
     except Exception as e:
         raise DeployError(f"The Space's model can't be downloaded ({type(e).__name__}). Leave out --test.") from None
-    from bears.compare import judge, report  # here since they import torch, and other errors should come first
+    from bears.compare import judge, report  # here: report other errors before importing torch, which is slow
 
     comparison = judge.compare(old, model, photos, trust=trust)
     for line in report.summary(comparison):

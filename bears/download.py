@@ -96,8 +96,8 @@ class Web(requests.Session):
         """Return the bytes of the file at `url`, up to `MAX_BYTES`. Several threads may call this method at once.
 
         If the server doesn't answer, try again. If the server asks for a pause, wait, but at most `patience` seconds in
-        total. Threads that wait for the same server share one pause. Raises `DownloadError`, or `TryLater`
-        if every try failed for a reason that may go away.
+        total. Threads that wait for the same server share one pause. Raises `DownloadError`, or `TryLater` if the
+        reason may go away, such as a busy server.
         """
         left = patience
         for pause in self.pauses:
@@ -157,7 +157,7 @@ class Web(requests.Session):
 
 
 def seconds_to_wait(resp):
-    """Return how many seconds a busy server asks to wait in its Retry-After header, a number or a date.
+    """Return how many seconds a busy server asks to wait. Its Retry-After header has this number, or a date.
 
     Without a Retry-After header, return `TOO_MANY` for status 429, and None for other statuses.
     """

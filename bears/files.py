@@ -69,5 +69,5 @@ def whole(file: Path) -> Iterator[BinaryIO]:
             f"{file} can't be written ({e.strerror}). An earlier file with that name is unchanged."
         ) from None
     finally:
-        with suppress(OSError):  # it was moved, or the disk has become read-only
+        with suppress(OSError):  # `part` was renamed, or the disk has become read-only
             part.unlink()

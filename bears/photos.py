@@ -21,11 +21,11 @@ SET_ASIDE = "set-aside"  # the folder into which `bears.clean` moves photos that
 UNREVIEWED = "unreviewed"  # the folder of visitors' photos, which training refuses until they are reviewed
 OURS = {SET_ASIDE, UNREVIEWED}
 NONE_OF_THESE, NOT_KNOWN = "none of these", "I don't know"  # visitors' answers other than a class
-COUNTED = 10_000  # stop counting photos in system folders here, since a drive may keep many old versions
+COUNTED = 10_000  # stop counting the photos in system folders at this number; a drive may keep many old versions
 
 
 def list_photos(folder: Path, tell: Callable[[str], None] | None = None) -> list[Path]:
-    """Return the photos in `folder` and its subfolders, sorted by name.
+    """Return the photos in `folder` and its subfolders, sorted by path.
 
     Skip hidden files, hidden folders and `SYSTEM_FOLDERS`. If `SYSTEM_FOLDERS` contain photos, call `tell` with a
     sentence that says how many. Search each folder once, even if several links lead to it. Raises `DataError` if a

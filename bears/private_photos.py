@@ -21,10 +21,10 @@ def private_folder():
 
     Delete the folder when the program ends.
 
-    If `GRADIO_TEMP_DIR` is set, create the new folder inside that folder. Gradio's default folder is the same for all
-    users of a machine, but only the first user may write to it.
+    If `GRADIO_TEMP_DIR` is set, create the new folder inside that folder. Don't use Gradio's default folder: all users
+    of a machine share it, but only the first of them may write to it.
     """
-    import tempfile  # here, since Ctrl-C shows a traceback until `begin` has run
+    import tempfile  # here, to run `begin` early: before it has run, Ctrl-C shows a traceback
 
     parent = os.getenv("GRADIO_TEMP_DIR") or tempfile.gettempdir()
     os.makedirs(parent, exist_ok=True)

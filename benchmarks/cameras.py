@@ -54,7 +54,7 @@ def parse_args(argv=None):
 
 
 def read_table(file):
-    """Return the rows of the table, without rows about clips. Raises `DataError`."""
+    """Return the rows of camp.csv, except those about clips. Raises `DataError`."""
     try:
         with open(file, newline="", encoding="utf-8") as f:
             rows = [row | {"file": file.parent / row["file"]} for row in csv.DictReader(f)]
@@ -87,7 +87,7 @@ def ask_about_cameras(model, rows):
 
 
 def ask_about_postcards(model, files):
-    """Return a dict as `ask_about_cameras` does, for search results at the left of a picture."""
+    """Return a dict as `ask_about_cameras` does, for photos of `photos/bears`, each at the left of a picture."""
     groups = defaultdict(Counter)
     for file in files:
         kind = "teddies" if file.parent.name == "teddy" else "real bears"
@@ -111,7 +111,10 @@ def print_row(name, said):
 
 
 def print_costs(model):
-    """Print the processor time for a square and a wide photo, without and with a second pass, relative to the first."""
+    """Print the processor time for a square photo and for a wide one, each without and with a second pass.
+
+    The times are relative to the square photo without a second pass.
+    """
     photo = open_photo(ROOT / "examples" / "grizzly.jpg")
     square = photo.resize((512, 512))
     looks = {
@@ -145,7 +148,7 @@ def print_levels(model, rows, others):
         said = ask_about_cameras(model, before_trail_cameras)
         said["other things"] = Counter(answer(model, open_photo(file)) for file in others)
         table.append([share_of_bears(said[g]) for g in ("bear, trail camera", "other, trail camera", "other things")])
-    model.squares.fitted = model.squares.fitted | {"sure": float("inf")}  # from now on all passes are made
+    model.squares.fitted = model.squares.fitted | {"sure": float("inf")}  # from now on, no pass is skipped
     model.squares.is_worth_another = lambda score: True
     photo, costs = at_left(open_photo(ROOT / "examples" / "grizzly.jpg")), []
     for model.squares.detector, model.squares.closer in levels.values():
@@ -156,7 +159,10 @@ def print_levels(model, rows, others):
 
 
 def print_boxes(model, rows):
-    """Print how many bears are found in the whole photo and in a crop, if the photo's source has a box for the bear."""
+    """Print how many bears are found in the whole photo, and how many in a crop around the bear's box in camp.csv.
+
+    Skip photos without such a box.
+    """
     from bears.predict.detections import around  # not above: the code of older models lacks it
 
     whole, cut = Counter(), Counter()
@@ -172,8 +178,8 @@ def print_boxes(model, rows):
 def print_heatmaps(model, rows):
     """Print how often the heatmap's peak is in a bear's box. Skip photos that the model rejects.
 
-    The boxes are from the photo's source, or else all boxes that the detector finds. "By chance" is the share of the
-    square (or crop) that the boxes cover.
+    The boxes are from the photo's source, or else all boxes that the detector finds. The column "by chance" has the
+    mean share of the classified square that the boxes cover.
     """
     detector, found = model.squares.detector, defaultdict(list)
     for row in rows:

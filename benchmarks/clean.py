@@ -37,9 +37,9 @@ def print_places(ranking, listed, first=20):
 
 
 def errors_and_passes(files, features, targets, others):
-    """Return a boolean array (photos,), and the number of photos of `others` that are mistaken for a class.
+    """Return which photos are mistaken for another class, as a boolean array of the shape (photos,).
 
-    The array says which photos are mistaken for another class.
+    Also return how many photos of other things are mistaken for a class. `others` has the features of these photos.
     """
     probs, _, detector = predict_out_of_fold(files, features, targets)
     return probs.argmax(axis=1) != targets.numpy(), int((ood.score(detector, others) >= detector["threshold"]).sum())

@@ -47,7 +47,7 @@ def blur(photo, deviation, rng):
 
 
 def darkness(photo, less, rng):
-    """Make a photo darker. ImageNet-C's brightness makes it brighter."""
+    """Make a photo darker. ImageNet-C's corruption “brightness” makes photos brighter instead."""
     pixels = np.asarray(photo) / 255
     brightness = pixels.max(axis=2, keepdims=True).clip(1e-6)
     return as_image(pixels * (brightness - less).clip(0) / brightness)
@@ -91,7 +91,10 @@ def parse_args(argv=None):
 
 
 def apps(files, groups, args):
-    """Yield the positions of each fold's photos, and the `Squares` of a Learner trained on the other folds."""
+    """Yield a triple for each fold: the positions of its photos, and two objects to classify them with.
+
+    These are a Learner trained on the other folds, and its `LearnerSquares` or `MiddleSquare`.
+    """
     folds = split_into_folds(files, groups, args)
     dls = train.get_dls(files, IndexSplitter(folds[0][1]), item_tfms=Resize(input_size(args.arch)), bs=16)
     learn = vision_learner(dls, args.arch, pretrained=not args.no_pretrained, **LINEAR_HEAD)

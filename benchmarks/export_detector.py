@@ -1,6 +1,6 @@
 """Create bears/model/detector.onnx.gz, the network that finds animals in photos, from its published weights.
 
-    .venv/bin/pip download --no-deps zamba==2.7.2    # only for the weights in it; zamba can't be installed here
+    .venv/bin/pip download --no-deps zamba==2.7.2    # only for its weights; zamba itself can't be installed in .venv
     python benchmarks/export_detector.py zamba-2.7.2-py3-none-any.whl
 
 The network is YOLOX-tiny (Ge et al. 2021, https://arxiv.org/abs/2107.08430), for inference only. Its layers have the
@@ -158,7 +158,10 @@ class YOLOX(nn.Module):
         self.backbone, self.head = FeaturePyramid(), Head()
 
     def forward(self, photo: Tensor) -> Tensor:
-        """Convert photos (n, 3, height, width), blue first, from 0 to 255, to boxes and scores (n, cells, 5)."""
+        """Convert photos of the shape (n, 3, height, width) to boxes and scores of the shape (n, cells, 5).
+
+        The photos' values are from 0 to 255, blue first.
+        """
         return self.head(self.backbone(photo))
 
 

@@ -12,7 +12,8 @@ top, right, bottom, as shares of the picture; the whole picture if there is none
 and bad ones were left out. A scene with wild boars was left out, too, since they would stand still for hours. Without
 DIR, the clips use `examples/` in front of a painted scene.
 
-The seed determines a clip. Frames are drawn when they are needed, always in the same way, and nothing is stored.
+The kind, the number and the seed determine a clip. Its frames are drawn when they are needed, always in the same way,
+and are not stored.
 """
 
 import argparse
@@ -72,7 +73,10 @@ def read_table(data, table=TABLE):
 
 @dataclass(frozen=True, eq=False)
 class CutOut:
-    """Hold an animal without its background: BGR (h, w, 3), alpha (h, w), and the mean brightness of the photo."""
+    """Hold an animal without its background, and the mean brightness of its photo (`light`).
+
+    `bgr` has the shape (h, w, 3), and `alpha` (h, w).
+    """
 
     bgr: np.ndarray
     alpha: np.ndarray
@@ -105,7 +109,10 @@ def around(bgr, box, margin=0.3):
 
 @CACHE.cache
 def outline(bgr, box, side=320):
-    """Return a mask of the animal, (h, w) of 0 and 1, at most `side` pixels a side, or None if it is implausible."""
+    """Return a mask that is 1 on the animal in `box` and 0 elsewhere, or None if the outline is implausible.
+
+    The mask has the shape of a copy of the picture whose longer side has `side` pixels.
+    """
     scale = side / max(bgr.shape[:2])
     small = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     h, w = small.shape[:2]
@@ -124,7 +131,11 @@ def outline(bgr, box, side=320):
 
 
 def largest(found, room):
-    """Return the largest part of a mask, with small holes filled, or None if it is ragged, one of many or too small."""
+    """Return the largest part of a mask, with small holes filled, or None if this part is implausible.
+
+    It is implausible if it is ragged, too small or too large for the box, or less than 80% of the mask. `room` is the
+    area of the box in pixels.
+    """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(found)
     if count < 2:
         return None
@@ -155,7 +166,7 @@ def scene(photo):
 
 
 def read(file):
-    """Read a photo as OpenCV does, (h, w, 3), blue first."""
+    """Read a photo as OpenCV does: an array of the shape (h, w, 3), blue first."""
     return cv2.cvtColor(np.asarray(open_photo(file)), cv2.COLOR_RGB2BGR)
 
 
@@ -170,7 +181,7 @@ def painted():
 
 
 def rough(rng, cells):
-    """Return smooth noise around zero, (HEIGHT, WIDTH), with `cells` cells across the width."""
+    """Return smooth noise around zero, of the shape (HEIGHT, WIDTH), with `cells` cells across the width."""
     few = rng.normal(0, 1, (max(2, cells * HEIGHT // WIDTH), cells)).astype(np.float32)
     return cv2.resize(few, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
 
@@ -180,7 +191,10 @@ def rough(rng, cells):
 
 @dataclass
 class Actor:
-    """Move a cut-out along `path`, rows of seconds, x of its middle, y of its feet, and height (pixels)."""
+    """Move a cut-out along `path`.
+
+    Each row of `path` has the seconds, the x of the cut-out's middle, the y of its feet, and its height, in pixels.
+    """
 
     what: CutOut
     path: np.ndarray
@@ -233,7 +247,7 @@ class Actor:
         return self.cache[key]
 
     def draw(self, frame, t, beam=None):
-        """Paint the cut-out into a frame. At night, `beam` is the lamp's brightness at each pixel, (HEIGHT, WIDTH)."""
+        """Paint the cut-out into a frame. At night, `beam` has the lamp's brightness at each pixel of the frame."""
         place = self.at(t)
         if place is None:
             return
@@ -342,7 +356,7 @@ class Camera:
         return self.weather.night or (self.weather.dusk is not None and t >= self.weather.dusk)
 
     def frame(self, t, actors):
-        """Return the frame at `t` seconds, BGR (HEIGHT, WIDTH, 3)."""
+        """Return the BGR frame at `t` seconds, of the shape (HEIGHT, WIDTH, 3)."""
         night = self.is_night(t)
         frame = (self.grey if night else self.day).copy()
         if self.weather.wind:
@@ -366,7 +380,8 @@ class Camera:
     def gain(self, t):
         """Return the gain of the light at `t` seconds.
 
-        It drifts, and clouds pass. Dusk is dark until the lamp goes on, which is too bright at first.
+        The light drifts, and clouds pass. At dusk it gets darker until the infrared lamp goes on. The first pictures
+        after that are too bright.
         """
         gain = np.interp(t, *self.light)
         if self.weather.dusk is not None:
@@ -400,9 +415,9 @@ def as_grey(bgr):
 
 
 def leaves(still):
-    """Return how much each pixel sways in the wind, 0 to 1, at an eighth of the size.
+    """Return how much each pixel sways in the wind, from 0 to 1, at an eighth of the picture's width and height.
 
-    Pixels with much texture sway most, and those at the bottom don't sway.
+    Pixels with much texture sway most. Pixels in the lower half sway less, at the bottom only a fifth as much.
     """
     edges = np.abs(cv2.Laplacian(as_grey(still), cv2.CV_32F, ksize=3))
     texture = cv2.resize(cv2.GaussianBlur(edges, (0, 0), 25), (WIDTH // 8, HEIGHT // 8), interpolation=cv2.INTER_AREA)
@@ -464,7 +479,8 @@ class Clip:
     def choose_weather(self):
         """Choose random weather. Empty scenes may have dusk, and no other weather.
 
-        Clips of `WEATHER` have strong wind, rain, clouds or a shaking camera. All other clips have weak ones, or none.
+        Clips of `WEATHER` have strong wind, rain, clouds or a shaking camera. In all other clips, these are weak or
+        missing.
         """
         rng, n = self.rng, self.number
         night = self.kind == "bears by night" or (self.kind not in BEARS and n % 3 == 2)
@@ -510,7 +526,11 @@ class Clip:
         return actor
 
     def bear(self):
-        """Let a bear come. Clips with successive numbers use all sizes, and known and unknown bears equally often."""
+        """Let a bear come.
+
+        Clips with successive numbers use all sizes, and use bears from the training photos (`KNOWN`) and others equally
+        often.
+        """
         rounds, least = divmod(self.number, len(HEIGHTS) - 1)
         height = np.exp(self.rng.uniform(*np.log(HEIGHTS[least : least + 2])))
         kind = KNOWN if rounds % 2 and KNOWN in self.photos else "bear"
@@ -563,7 +583,7 @@ class Clip:
         return Visit(actor.kind, actor.file, actor.path[0, 3] / HEIGHT, first, half[0] if len(half) else np.inf, last)
 
     def frames(self):
-        """Yield pairs of seconds and BGR frame."""
+        """Yield a pair for each frame: its time in seconds, and the BGR picture."""
         camera = Camera(scene(self.still), self.weather, self.seconds, self.rng)
         for i in range(int(self.seconds * FPS)):
             yield i / FPS, camera.frame(i / FPS, self.actors)
@@ -594,7 +614,7 @@ def write(file, frames):
 
 
 def sheet(photos, side=150, columns=12):
-    """Draw all outlines on magenta, numbered within their kinds. Leave rejected ones blank."""
+    """Draw all cut-outs on magenta, with numbers from 0. If a photo has no plausible outline, draw only its number."""
     tiles = []
     for photo in photos:
         tile, what = np.full((side, side, 3), (255, 0, 255), np.uint8), cut_out(photo)

@@ -12,7 +12,7 @@ a camera. The model learns from the first half of a camera's false alarms, sorte
 
 The shipped model raises few false alarms on these photos, so the table also has a less strict model.
 
-DIR is the same as for `strangers.py`.
+DIR (`--data`) is the same as for `strangers.py`.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def parse_args(argv=None):
 
 
 def ask(model, data):
-    """Classify each photo of the tables, and return a `Photo` with the answer."""
+    """Classify each photo of the tables, and yield a `Photo` with the answer."""
     trained = trained_on()
     for row in read_photos(data):
         known = hashlib.sha256(row["file"].read_bytes()).hexdigest() in trained
@@ -86,7 +86,7 @@ def again(model, photo):
 
 
 def halves(photos):
-    """Return, for each source with two or more false alarms, those to learn from and those to test with."""
+    """Return a dict from each source with two or more false alarms to those to learn from and those to test with."""
     by_source = defaultdict(list)
     for photo in sorted(photos, key=lambda photo: photo.row["file"].name):
         if photo.alarms and not photo.is_bear:
@@ -95,7 +95,7 @@ def halves(photos):
 
 
 def ask_cameras(model, photos):
-    """Return, for each camera, the features that the model learns, and the alarms to test with, by column."""
+    """Yield, for each camera, the features that the model learns, and a dict from column to the alarms to test with."""
     bears = [photo for photo in photos if photo.is_bear and photo.alarms and not photo.trained]
     for source, (learnt, others) in halves(photos).items():
         same = [photo for photo in (again(model, photo) for photo in learnt) if photo.alarms]

@@ -5,7 +5,7 @@
 
 The time of a frame includes all steps: pixels, shrinking, the network and the verdict. The offline version, ONNX
 Runtime and torch each use one thread.
-The time of the first answer starts when the page is opened, and a photo is chosen as soon as possible. The host
+The time to the first answer begins when the page is opened. A photo is chosen as soon as the page allows it. The server
 simulates a slow line. Only memory that the page's processes don't share with other processes is counted. Camera frames
 are counted separately, since Chromium without a graphics card keeps them until it needs the memory. With `--watch`, a
 bear comes every one and a half minutes and stays for ten seconds, so that all parts of the tab are busy.

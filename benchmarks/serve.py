@@ -41,7 +41,7 @@ with gr.Blocks() as demo:
 demo.launch()
 """
 APPS = {"usual": ["-c", USUAL], "ours": ["app.py"], "constant": ["-c", CONSTANT]}
-# per round: clients, requests
+# in each round: the photo, the clients at the same time, and all their requests
 LOADS = [("1 MP", 1, 20), ("1 MP", 8, 64), ("12 MP", 1, 8), ("12 MP", 8, 32), ("1 MP without a bear", 8, 32)]
 PROCESSES = {"app.py": "serving the page", "decode_worker": "opening the photo", "batching": "the model"}
 
@@ -127,7 +127,7 @@ sessions = threading.local()
 
 
 def phone_photo(width, height, bear=True):
-    """Return a JPEG with as much detail as a phone's photo: a bear or coarse shapes, fine texture, sensor noise."""
+    """Return a JPEG with as much detail as a phone's photo: a bear or random shapes and textures, and sensor noise."""
     rng = np.random.default_rng(0)
     if bear:
         layers = [np.asarray(Image.open(ROOT / "examples" / "grizzly.jpg")).astype(np.float32) - 128]

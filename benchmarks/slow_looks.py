@@ -21,7 +21,7 @@ from bears.watch.engine import Frame, Watcher
 from bears.web.files import text_of
 from helpers import chromium, open_front_end
 
-LOOKS = 0.2, 0.7, 1, 2, 4  # seconds
+LOOKS = 0.2, 0.7, 1, 2, 4  # seconds that a pass takes
 SCENES = 10
 EVERY = 0.2  # seconds from frame to frame
 COMES = 12  # seconds until the animal comes
@@ -85,7 +85,7 @@ def delay_of_watcher(number, look):
     return None
 
 
-# The app's own scripts, with a clock, a camera and a server that this script replaces.
+# Run the app's own scripts in the browser, with a simulated clock, camera and server.
 STAGE = """async scene => {
     const timers = [], flushed = new MessageChannel(), brush = document.createElement("canvas").getContext("2d")
     const track = {readyState: "live", getSettings: () => ({}), stop: () => null}

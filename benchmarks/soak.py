@@ -3,7 +3,7 @@
     python benchmarks/soak.py                           # ten minutes, eight clients
     python benchmarks/soak.py --minutes 1 --clients 2   # to see that it works
     python benchmarks/soak.py --watch                   # `watch` instead, with a camera that breaks
-    python benchmarks/soak.py --proxy --clients 60      # behind nginx without clients' addresses, with pages left open
+    python benchmarks/soak.py --proxy --clients 60      # behind nginx, which hides the clients' addresses from the app
 
 Every answer is compared with the first answer about the same photo. The test fails if an answer is wrong or lost, or if
 a process, a file or a descriptor is left over. Needs Linux.
@@ -37,7 +37,7 @@ import hostile
 from helpers import Nginx
 
 KILL_EVERY = 20  # seconds
-DESCRIPTORS = 12  # this many more are not a leak, since more of the 40 threads may have a connection to the model
+DESCRIPTORS = 12  # so many more are no leak: at the end, more of the 40 threads may have a connection to the model
 AGAIN = ("send the photo again", "send it again")  # in answers after a process was killed
 WAIT = ("or for ten seconds", "try again in a minute")  # in answers when the queue is full
 
@@ -213,7 +213,7 @@ def close(answer, expected):
 
 PERIOD, WALK = 90, 6  # seconds between two bears, so that each is a separate visit; seconds that each walks
 CALM = 15  # seconds without a kill before every second bear
-LATE = 10  # seconds without a kill after it, in which its alarm may still come
+LATE = 10  # seconds without a kill after such a bear has gone, in which its alarm may still come
 WATCH_KILL_EVERY = 30  # seconds
 WIDTH, HEIGHT, RATE = 640, 360, 10
 
@@ -305,7 +305,7 @@ class Watch:
 def kill_watch(watch, scene, until, whole):
     """Kill the process that reads the camera from time to time. With `whole`, also kill the watch itself.
 
-    Returns a list of (from, until, which) for each time that a process was not running.
+    Returns a triple for each kill: two times, between which the process was not running, and `watch` or `reader`.
     """
     killed, due = [], time.monotonic()
     while time.monotonic() < until:

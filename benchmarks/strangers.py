@@ -3,11 +3,11 @@
     python benchmarks/strangers.py                           # the bears' model; prints the table of docs/evaluation.md
     python benchmarks/strangers.py --model my_model/export.pkl --data DIR
 
-DIR contains two tables of the photos next to them, `life/life.csv` and `camp/camp.csv`. Both have the columns `file`,
-`label` (black, grizzly, teddy; bear for another or unknown species; other) and `repo`, the source. `life.csv` also has
-the column `what`, which says what a photo shows. `camp.csv` has the column `species` for bears. Photos from trail
-cameras have `trail` in the column `camera` of `life.csv`, or `yes` in the column `camera_trap` of `camp.csv`. Photos
-that the bears' model was trained on are counted separately.
+DIR contains two tables, `life/life.csv` and `camp/camp.csv`. Each lists the photos in its folder. Both have the columns
+`file`, `label` (black, grizzly, teddy; bear for another or unknown species; other) and `repo`, the source. `life.csv`
+also has the column `what`, which says what a photo shows. `camp.csv` has the column `species` for bears. Photos from
+trail cameras have `trail` in the column `camera` of `life.csv`, or `yes` in the column `camera_trap` of `camp.csv`.
+Photos that the bears' model was trained on are counted separately.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def trained_on():
 
 
 def read_tables(folder):
-    """Return (file, label, group) for each photo of the tables in `folder`."""
+    """Yield (file, label, group) for each photo of the tables in `folder`."""
     known = trained_on()
     for name in ("life", "camp"):
         with open(folder / name / f"{name}.csv", newline="", encoding="utf-8") as f:

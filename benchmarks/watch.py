@@ -9,10 +9,10 @@
 The clips are from `footage.py`, which says what is real in them. `bears/watch` classifies them in simulated time, at
 `FPS` frames a second, and the model's answers are recorded. Then the rule of the alarm is applied to the records with
 different thresholds. (The records depend a little on the usual threshold, since a track gets more passes if its score
-is at least half of it.) If you stop a run, the next run continues it. Without `--model`, a model is trained first with
-the shipped recipe, on photos that are not in the clips.
+is at least half of this threshold.) If you stop a run, the next run continues it. Without `--model`, a model is trained
+first with the shipped recipe, on photos that are not in the clips.
 
-DIR is the same as for `cameras.py`, and for `--photos` the same as for `strangers.py`.
+DIR (`--data`) is the same as for `cameras.py`, and with `--photos` the same as for `strangers.py`.
 """
 
 import argparse
@@ -102,7 +102,7 @@ def train_without(photos, data, out):
 
 
 def all_clips(photos, hours, visits):
-    """Return the names of all clips and the functions that create them, mixed, so that each hour has all kinds."""
+    """Yield the name of each clip and a function that creates it. Kinds alternate, so that each hour has all kinds."""
     counts = {kind: math.ceil(share * hours * 3600 / CLIP) for kind, share in SHARES.items()}
     counts |= dict.fromkeys(BEARS, visits)
     for _, kind, number in sorted((i / count, kind, i) for kind, count in counts.items() for i in range(count)):
@@ -189,7 +189,7 @@ class SCusum(Cusum):
 
 
 def ratio(a, b, most=3):
-    """Return the logarithm of a / b, from -most to `most`. It is limited since very sure scores are often wrong."""
+    """Return the logarithm of a / b, clipped to -most and `most`, since very sure scores are often wrong."""
     return float(np.clip(np.log((a + 1e-6) / (b + 1e-6)), -most, most))
 
 
@@ -230,7 +230,11 @@ def rate(k, hours):
 
 
 def groups_of_visits(rows):
-    """Return groups of visits by name: by day and night, all large ones, by size, and by the bear's photo."""
+    """Yield the name and the records of each group of visits.
+
+    For day and for night, the groups are: all large bears, bears of each size, and large bears by the kind of photo
+    that they were cut out of.
+    """
     for kind in BEARS:
         some = [row for row in rows if row["kind"] == kind]
         height = {id(row): row["visits"][0]["height"] for row in some}
@@ -258,7 +262,7 @@ def print_tables(rows, rule):
 
 
 def print_rules(rows):
-    """Compare the rule with two others, each at the lowest threshold with which it has no more false alarms."""
+    """Compare the rule with two others, each at its lowest threshold with no more false alarms than the rule has."""
     calm = [row for row in rows if row["kind"] in CATEGORIES]
     most, _ = of_hours(calm, Rule())
     print(

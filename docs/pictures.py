@@ -36,7 +36,10 @@ def take(page, example, file):
 
 
 def film(page, file):
-    """Save an animation: a photo, its heatmap, and a bear in front of the camera. Save the alarm and its event, too."""
+    """Save an animation: a photo, its heatmap, and a bear in front of the camera.
+
+    Also save pictures of the alarm and of its event.
+    """
     frames = []
 
     def show(seconds):
@@ -80,7 +83,8 @@ def start(*command):
 def draw_digits(folder):
     """Write photos of handwritten digits into a new folder in `folder`, and return the new folder.
 
-    One 8 is in the folder of the 3s. The licence of these digits allows pictures of them.
+    One 8 is in the folder of the 3s, so that the review page finds a mistake. The licence of these digits allows
+    pictures of them.
     """
     digits, data = load_digits(), Path(folder) / "digits"
     for label, name in ((3, "three"), (5, "five"), (8, "eight")):

@@ -8,4 +8,4 @@ FEEDBACK: dict[str, Any] = {
     "default": os.getenv("BEARS_FEEDBACK"),  # `python3 -m bears deploy` sets it on a Space
     "help": "ask visitors whether an answer is right, and keep their feedback in this folder or private data set"
     " (hf://datasets/USER/NAME). Tell visitors what you keep (docs/security.md)",
-}  # arguments of `add_argument`; here, since bears/app/feedback.py takes seconds to import
+}  # arguments of `add_argument`; in this file, since importing bears/app/feedback.py takes seconds

@@ -52,7 +52,7 @@ class Predictor:
     def work(self):
         try:
             with without_gc():
-                # here, since it imports torch; photos can be opened meanwhile
+                # Importing torch takes seconds. In this thread, the import doesn't delay the start of the app.
                 from bears.model.classifier import Classifier
 
                 model = Classifier(self.file, self.trust, strictness=self.strictness)
@@ -90,7 +90,7 @@ class Manager(BaseManager):
 
 
 def serve(pipe, file, trust, strictness, key):
-    """Answer calls in the model's process until the main process ends, even by a crash.
+    """Answer calls in the model's process until the main process ends or crashes.
 
     First write a line to `pipe`, a JSON list: the address of the socket for calls, and the folder that contains this
     socket.

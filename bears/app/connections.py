@@ -77,7 +77,7 @@ class Connection(AutoHTTPProtocol):
         self.waiting_since = self.loop.time()
         super().on_response_complete()
 
-    # Only uvicorn's httptools protocol calls these methods. Its h11 protocol has its own limit.
+    # Only uvicorn's httptools protocol calls the next two methods. Uvicorn's h11 protocol limits headers itself.
     def on_message_begin(self):
         self.in_head, self.head = True, 0
         super().on_message_begin()

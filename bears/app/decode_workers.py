@@ -18,8 +18,8 @@ from joblib import cpu_count
 from PIL import Image
 
 COMMAND = [sys.executable, "-m", "bears.app.decode_worker"]
-DEADLINE = 10  # seconds to open a photo, as in imgproxy; 50 megapixels take at most three on an idle core
-# Each thread reserves memory, and a worker's memory is limited.
+DEADLINE = 10  # seconds to open a photo, as in imgproxy; 50 megapixels take at most 3 seconds on an idle core
+# Use one thread and one arena of malloc, since each reserves memory, and a worker's memory is limited.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 

@@ -35,7 +35,7 @@ SIDE = 1024  # pixels of a stored photo's longer side; the page sends no more (L
 MAX_PHOTOS = 2000  # in `unreviewed`
 MAX_OF_ONE, MAX_OF_A_PROXY = 100, 1500  # photos while the app runs: from one visitor, from all behind one proxy
 MAX_ROWS = 10**7  # bytes of answers.csv, enough for about 100,000 answers
-PER_HOUR, PER_HOUR_OF_A_PROXY, ALL_PER_HOUR = 20, 750, 1000  # from one visitor, all behind one proxy, everybody
+PER_HOUR, PER_HOUR_OF_A_PROXY, ALL_PER_HOUR = 20, 750, 1000  # feedback of one visitor, all behind one proxy, everybody
 MAX_VISITORS = 10_000  # visitors and IP addresses to remember, in memory only
 ANSWERS = ("id", "day", "model", "answer", "certainty", "probability", "visitor", "photo")
 PHOTOS = ("file_name", "visitor", "answer", "certainty", "probability", "model", "day")
@@ -141,7 +141,7 @@ class Feedback(NoFeedback):
     def describe(self, probs, certainty, _, limits, label):
         """Return a row for answers.csv.
 
-        If a visitor confirms an answer that names a group of classes, the label is `NOT_KNOWN`.
+        If a visitor confirms an answer that names a group of classes, the row gets the label `NOT_KNOWN`.
         """
         said = NONE_OF_THESE if certainty == NONE else likeliest(probs)
         confirmed = NOT_KNOWN if certainty == GROUP else said
@@ -188,7 +188,7 @@ class Feedback(NoFeedback):
 
     def forget(self, name):
         with self.lock:
-            places = (f"*/*/{name}.jpg", f"*/{name}.jpg")  # the host may have reviewed and moved the photo
+            places = (f"*/*/{name}.jpg", f"*/{name}.jpg")  # the app's owner may have reviewed and moved the photo
             for photo in [photo for place in places for photo in self.folder.glob(place)]:
                 photo.unlink(missing_ok=True)
                 if self.uploads:

@@ -42,7 +42,7 @@ class Uploads:
         while self.scheduler is None:
             try:
                 self.scheduler = CommitScheduler(**where, every=self.every, private=True, ignore_patterns=["*.part"])
-            except Exception as e:  # no network, token or permission; the client's errors change between versions
+            except Exception as e:  # no network, token or permission; the errors depend on huggingface_hub's version
                 print(f"Can't send feedback to the Hub ({type(e).__name__}). Trying again in {AGAIN} s.", flush=True)
                 time.sleep(AGAIN)
 
@@ -65,7 +65,7 @@ class Uploads:
         if self.scheduler.last_uploaded.pop(file.resolve(), None) is None:
             return
         path = f"{self.run}/{file.relative_to(self.folder).as_posix()}"
-        with contextlib.suppress(Exception):  # the host can still delete it on the Hub
+        with contextlib.suppress(Exception):  # the app's owner can still delete it on the Hub
             self.scheduler.api.delete_file(path, repo_id=self.name, repo_type="dataset")
 
     def close(self):

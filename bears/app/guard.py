@@ -37,7 +37,7 @@ MAX_PLACES = 24  # unanswered calls of one client; the app answers 32 at a time,
 MAX_PLACES_OF_A_PROXY = 72  # unanswered calls of all clients behind one proxy
 MAX_NAME = 64  # characters in the name of a session or an upload
 MAX_REMEMBERED = 1000  # the most sessions, and the most uploads, that Gradio keeps
-LINES = 10  # lines in the log per second about rejected requests
+LINES = 10  # the most lines per second in the log about rejected requests
 
 WAIT = "Please wait for an answer, or for ten seconds."
 FOREIGN_NAME = (
@@ -87,7 +87,8 @@ class Guard:
     def __init__(self, app, store, max_file_size, hosts=(), forwarded=False):
         self.app, self.store, self.max_file_size = app, store, max_file_size
         self.hosts, self.forwarded = set(hosts), forwarded
-        self.requests, self.tabs, self.asking = Counter(), Counter(), Counter()  # by address; `asking`: with session
+        # Open requests and tabs by address, and calls that join the queue by (address, session).
+        self.requests, self.tabs, self.asking = Counter(), Counter(), Counter()
         self.bodies, self.lines = 0, deque([0] * LINES, LINES)
 
     async def __call__(self, scope, receive, send):
@@ -135,7 +136,7 @@ class Guard:
         if self.hosts and get_hostname(headers.get("host", "")) not in self.hosts:
             raise Refused(421, FOREIGN_NAME)
         for name in ("x-gradio-server", *(() if self.forwarded else ("x-forwarded-host", "x-forwarded-proto"))):
-            del headers[name]  # each header would change what the app says its own address is
+            del headers[name]  # these headers would change the address that the app gives as its own
         if not (is_route(path) or path.startswith(FOLDERS)):
             raise Refused(404, "There is nothing at this address.", logged=False)  # bots would fill the log
         if self.requests[client] >= most_connections(scope["client"]):
@@ -223,7 +224,7 @@ class Guard:
         """Let a call join the queue. Raises `Refused` if the queue is full, or if the client has too many calls in it.
 
         Many people may share a proxy, so each session behind a proxy may have `MAX_PLACES` unanswered calls. Behind a
-        proxy, all calls without a session share one limit. Each open tab raises that limit by one.
+        proxy, all calls without a session share one limit: `MAX_PLACES`, plus one for each open tab.
         """
         queue, proxied = queue_of(scope["app"].get_blocks()), is_proxy(scope["client"])
         if len(queue) >= queue.max_size:
@@ -364,7 +365,7 @@ def protected(demo: gr.Blocks, host: str, share: bool, root_path: str | None) ->
     """
     behind, names = behind_proxy(share, root_path), local_names(host)
     trusted = os.environ.setdefault("FORWARDED_ALLOW_IPS", behind or "")  # uvicorn believes these proxies' headers
-    # A local app gets requests from this machine only. A proxy may send them, even if no option names a proxy.
+    # Only this machine can reach a local app, maybe through a proxy. So this machine gets the limits of a proxy.
     limit_connections(trusted or (THIS_MACHINE if names else ""))
     store = Store(os.environ["GRADIO_TEMP_DIR"], demo.temp_file_sets)
     store.keep_sweeping()

@@ -6,7 +6,7 @@ from bears.app.front_end import PRELOAD
 from bears.web.policy import NONCE
 from gradio.routes import templates
 
-# See https://ogp.me. The address of the app is only known when a request comes.
+# See https://ogp.me. Jinja fills in the app's address at each request, since it isn't known earlier.
 HEAD = """<meta charset="utf-8" />
 <title>{{ config['title'] }}</title>
 <meta name="description" content="{{ own.description }}" />

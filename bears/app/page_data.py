@@ -1,4 +1,4 @@
-"""Send data that Gradio doesn't send: the first example's answer, places in the queue, a verdict for each animal."""
+"""Send data that Gradio doesn't send: the answer shown first, places in the queue, a verdict for each animal."""
 
 import asyncio
 
@@ -28,14 +28,14 @@ def with_animals(label: gr.Label) -> gr.Label:
 
 
 class FirstAnswer:
-    """Send the answer for the app's first example. The model classifies the example once, for all visitors."""
+    """Send the answer about an example that the page shows first. The model gives it once, for all visitors."""
 
     def __init__(self, learn, examples: list[tuple[str, str]], facts: dict) -> None:
         self.learn, self.examples, self.facts = learn, [(file, file) for file, _ in examples], facts
         self.answer: asyncio.Task | None = None
 
     async def send(self, request: Request) -> Response:
-        """Send the answer for the first example as soon as it is known, or status 204 if there is none."""
+        """Send the answer as soon as it is known, or status 204 if there is none."""
         if self.answer is None or (self.answer.done() and not self.answer.result()):
             self.answer = asyncio.create_task(asyncio.to_thread(self.ask))
         answer = await asyncio.shield(self.answer)

@@ -133,7 +133,7 @@ def serve(review):
 
 
 def kind_of(folder):
-    """Return the class that logs your decisions about a folder, and the function that ranks the folder's photos.
+    """Return the Python class that logs your decisions on a folder, and the function that ranks the folder's photos.
 
     The class is `Decisions` for training photos, `Reviewed` for visitors' feedback, and `Alarms` for alarms. The
     function is None for training photos, since `rank_folder` must score them first.

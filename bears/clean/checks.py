@@ -20,7 +20,7 @@ UNLIKE = 0.5  # photos with a lower likeness are called unlike the others, but a
 class Photos:
     """Hold the photos of a folder, and what a model predicts for each photo.
 
-    Each photo is classified by a head that was not trained on this photo.
+    Each photo is classified by a head that was not trained on this photo. The comments give the shape of each array.
     """
 
     files: list[Path]  # open them with bears.model.photo.open_photo
@@ -81,7 +81,7 @@ def wrong_class(photos: Photos) -> Finding:
 
 
 NEAR_DUPLICATE, WRONG_CLASS = "may be near-duplicates", "may be in the wrong folder"
-# The checks, by the words that describe their findings. The reasons below a photo are in this order.
+# Each key describes what the check finds. The review page lists a photo's reasons in this order.
 CHECKS = {
     NEAR_DUPLICATE: near_duplicate,
     "may show none of your classes": none_of_the_classes,
@@ -92,9 +92,9 @@ CHECKS = {
 def find_near_duplicates(features: torch.Tensor, quality: np.ndarray) -> dict[int, int]:
     """Find photos that have a better near-duplicate. Return a dict from each of them to its better near-duplicate.
 
-    `features` is (photos, n), and `quality` is (photos,). The keys and values of the dict are positions in `features`.
-    The better of two photos is the one with the higher `quality`. Two photos are near-duplicates if they are much
-    closer to each other than photos usually are, as in cleanlab's Datalab.
+    The shape of `features` is (photos, n), and that of `quality` (photos,). The keys and values of the dict are
+    positions in `features`. The better of two photos is the one with the higher `quality`. Two photos are
+    near-duplicates if they are much closer to each other than photos usually are, as in cleanlab's Datalab.
 
     Training uses perceptual hashes to find near-duplicates (bears/learning/near_duplicates.py). Hashes don't find crops
     or photos of a series, but rarely treat two different photos as near-duplicates. On the review page, a person checks

@@ -18,7 +18,7 @@ HEADERS = {
 
 
 class Guard:
-    """Reject requests that don't come from the review page or a program on this machine. This is ASGI middleware."""
+    """Only answer requests from the review page, or from a program on this machine. This is ASGI middleware."""
 
     def __init__(self, app):
         self.app = app
@@ -47,6 +47,6 @@ def refuse(method, path, headers):
     if path not in ROUTES | GRADIO and not path.startswith(FOLDERS):
         return PlainTextResponse("There is nothing at this address.", 404)
     opens_page = path == "/" and method in ("GET", "HEAD") and headers.get("sec-fetch-dest") == "document"
-    same_site = headers.get("sec-fetch-site", "none") in ("same-origin", "none") or opens_page  # reports link here
+    same_site = headers.get("sec-fetch-site", "none") in ("same-origin", "none") or opens_page  # reports link to it
     if headers.get("origin", f"http://{host}") != f"http://{host}" or not same_site:
         return PlainTextResponse("Other sites may not use this page.", 403)

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 TITLE = "Which photos are wrong?"
-SIDES = {"small": 180, "large": 480}  # the shorter side of a photo of this size has at least so many pixels
+SIDES = {"small": 180, "large": 480}  # the shorter side of a photo of this size has at least this many pixels
 HTML, CSS, JS = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
 
 

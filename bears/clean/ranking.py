@@ -100,7 +100,7 @@ def measure(
 ) -> Photos:
     """Classify each photo with a head that was not trained on it. Return the `Photos` that the checks need.
 
-    `features`, `targets` and `vocab` are from `read_photos`.
+    `features` and `targets` are from `read_photos`. `vocab` is the vocab of its Learner.
     """
     probs, likeness, detector = predict_out_of_fold(files, features, targets, seed)
     return Photos(
@@ -118,7 +118,10 @@ def measure(
 
 
 def read_photos(files: list[Path], opener: Callable = open_photo) -> tuple[Learner, torch.Tensor, torch.Tensor]:
-    """Return an untrained Learner, the body's features of the photos (photos, n), and their classes (photos,)."""
+    """Return an untrained Learner, the body's features of the photos, and their classes.
+
+    The features have the shape (photos, n), and the classes the shape (photos,).
+    """
     # train.py has the lesson's DataBlock, but no module in bears/ may import train.py.
     bears = DataBlock((ImageBlock, CategoryBlock), get_x=opener, get_y=parent_label, splitter=IndexSplitter([]))
     learn = vision_learner(bears.new(item_tfms=Resize(SIZE)).dataloaders(files, bs=min(16, len(files))), **LINEAR_HEAD)
@@ -128,9 +131,10 @@ def read_photos(files: list[Path], opener: Callable = open_photo) -> tuple[Learn
 def predict_out_of_fold(
     files: list[Path], features: torch.Tensor, targets: torch.Tensor, seed=42
 ) -> tuple[np.ndarray, np.ndarray, dict]:
-    """Classify each photo with a head that was not trained on its fold, and score it with `bears.model.ood`.
+    """Classify each photo with a head that was not trained on its fold, and score each photo with `bears.model.ood`.
 
-    Returns the probabilities (photos, classes), the scores (photos,), and the dict that `ood.fit` makes.
+    Returns the probabilities, the scores, and the dict that `ood.fit` makes. The shape of the probabilities is (photos,
+    classes), and that of the scores (photos,).
     """
     groups = group_near_duplicates(files)
     folds = grouped_folds(files, groups, seed=seed)

@@ -1,4 +1,4 @@
-"""Store collected photos in a folder, and list their authors in its attribution.csv, as free licences require."""
+"""Store collected photos in a folder, and list their authors in attribution.csv, as free licences require."""
 
 import csv
 from pathlib import Path

@@ -108,7 +108,7 @@ def difference_of(comparison):
 
 
 def show_photos(comparison):
-    """Return the photos that only one model gets right, each with the verdicts of both models."""
+    """Return HTML with the photos that only one model gets right, each with the verdicts of both models."""
     groups = {"Only the new model is wrong": [], "Only the old model is wrong": []}
     wrong_now, wrong_before = groups.values()
     for i in comparison.differing:

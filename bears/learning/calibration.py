@@ -10,10 +10,10 @@ from torch.nn.functional import cross_entropy
 def fit_temperature(logits: torch.Tensor, targets: torch.Tensor, parts: list[int] | None = None) -> float:
     """Return the temperature with which `softmax(logits / temperature)` fits `targets` best.
 
-    See Guo et al. 2017, https://arxiv.org/abs/1706.04599. `logits` is (photos, classes) and `targets` (photos,). With
-    `parts=[100, 30]`, the first 100 photos together have the same weight as the next 30. Without `parts`, each photo
-    has the same weight. Labels are smoothed by 1 / (photos + 1). Without smoothing, a model that makes no errors on a
-    few photos would give every answer a probability of 100%.
+    See Guo et al. 2017, https://arxiv.org/abs/1706.04599. `logits` has the shape (photos, classes), and `targets`
+    (photos,). With `parts=[100, 30]`, the first 100 photos together have the same weight as the next 30. Without
+    `parts`, each photo has the same weight. Labels are smoothed by 1 / (photos + 1). Without smoothing, a model that
+    makes no errors on a few photos would give every answer a probability of 100%.
     """
     smoothing = 1 / (len(targets) + 1)
     candidates = torch.logspace(-1.5, 1.5, 301)
@@ -26,10 +26,10 @@ def fit_temperature(logits: torch.Tensor, targets: torch.Tensor, parts: list[int
 
 
 def cross_calibrated(logits: torch.Tensor, targets: torch.Tensor, folds: list[Split]) -> torch.Tensor:
-    """Return calibrated probabilities (photos, classes).
+    """Return calibrated probabilities, of the shape (photos, classes).
 
-    The temperature for a fold is fitted on the other folds. If there is only one fold, its temperature is fitted on
-    itself.
+    The temperature for a fold is fitted on the other folds. If there is only one fold, the temperature is fitted on
+    this fold.
     """
     probs, judged = torch.empty_like(logits), np.sort(np.concatenate([valid for _, valid in folds]))
     for _, valid in folds:

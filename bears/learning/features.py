@@ -27,12 +27,12 @@ VERSIONS = 4  # randomly changed versions of each photo, if the DataBlock has au
 class Features:
     """Hold the features and classes of photos, from which a linear head learns."""
 
-    photos: torch.Tensor  # features of each photo's middle square, float32 (photos, n)
-    targets: torch.Tensor  # class numbers, (photos,)
-    squares: Sequence[torch.Tensor] = ()  # features of all squares of each photo, (squares, n); see `find_grid`
-    copies: Sequence[torch.Tensor] = ()  # features of degraded copies, each (photos, n)
-    augmented: Sequence[torch.Tensor] = ()  # features of random versions, each (photos, n)
-    judged: torch.Tensor | None = None  # features of the square that the app would choose, (photos, n)
+    photos: torch.Tensor  # features of each photo's middle square, float32 of the shape (photos, n)
+    targets: torch.Tensor  # the number of each photo's class, of the shape (photos,)
+    squares: Sequence[torch.Tensor] = ()  # for each photo, the features of all its squares, of the shape (squares, n)
+    copies: Sequence[torch.Tensor] = ()  # features of degraded copies, each of the shape (photos, n)
+    augmented: Sequence[torch.Tensor] = ()  # features of random versions, each of the shape (photos, n)
+    judged: torch.Tensor | None = None  # like `photos`, but of the squares that the app would choose
 
     def __post_init__(self):
         if self.judged is None:
@@ -76,10 +76,10 @@ def fast_body(learn):
 
 @distributed.split_between_processes
 def pooled_features(files, learn, body, augment=False, degrade=None):
-    """Return the features that `body` computes for each photo, float32 (len(files), n). `body` is from `fast_body`.
+    """Return the features that `body` computes for each photo, float32 of the shape (len(files), n).
 
-    `degrade` is an extra transform, such as `Degrade(0)`. If `augment` is true, apply the random transforms of
-    training.
+    `body` is from `fast_body`. `degrade` is an extra transform, such as `Degrade(0)`. If `augment` is true, apply the
+    random transforms of training.
     """
     batches = learn.dls.test_dl(files, bs=16, num_workers=0)
     if degrade:
@@ -90,7 +90,7 @@ def pooled_features(files, learn, body, augment=False, degrade=None):
 
 @distributed.split_between_processes
 def square_features(files, learn, body, grid):
-    """Return the features of all squares that cover each photo: a list of tensors (squares, n).
+    """Return the features of all squares that cover each photo: a list of tensors of the shape (squares, n).
 
     `grid` is from `find_grid`.
     """

@@ -54,13 +54,16 @@ def fit_head(features: Features, split: Split, seed: int, quiet=False, epochs=EP
 
 
 def validation_logits(learn: Learner) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the logits of `learn` for its validation photos (photos, classes), and the photos' classes (photos,)."""
+    """Return the logits of `learn` for its validation photos, and the classes of these photos.
+
+    The logits have the shape (photos, classes), and the classes (photos,).
+    """
     with learn.no_bar(), learn.removed_cbs(learn.recorder):  # the Recorder would discard the losses of the training
         return learn.get_preds(act=noop)
 
 
 def out_of_fold(heads: list[Learner], folds: list[Split]) -> torch.Tensor:
-    """Return logits (photos, classes) in the order of the photos.
+    """Return logits in the order of the photos, of the shape (photos, classes).
 
     The logits for a photo come from the head that was trained without this photo's fold.
     """

@@ -38,10 +38,10 @@ def calibration_error(probs: torch.Tensor, targets: torch.Tensor, bins: int = 15
 def paired_interval(fixed: int, broken: int, photos: int) -> tuple[float, float]:
     """Return the 95% interval of the new model's error rate minus the old model's, as two fractions.
 
-    Only the old model gets `fixed` photos wrong, and only the new model gets `broken` photos wrong. `photos` is the
-    number of all photos. The interval combines exact intervals (Clopper and Pearson 1934) of two shares: the photos
-    that only one model gets wrong, and the new model's errors among them. The interval excludes 0 only if McNemar's
-    exact test is significant, so it is valid even for few photos.
+    `fixed` is the number of photos that only the old model gets wrong. `broken` is the number of photos that only the
+    new model gets wrong. `photos` is the number of all photos. The interval combines exact intervals (Clopper and
+    Pearson 1934) of two shares: the photos that only one model gets wrong, and the new model's errors among them. The
+    interval excludes 0 only if McNemar's exact test is significant, so it is valid even for few photos.
     """
     differ = fixed + broken
     share = binomtest(differ, photos).proportion_ci(method="exact")

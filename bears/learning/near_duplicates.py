@@ -50,10 +50,11 @@ def list_near_duplicates(files: list[Path], groups: list[int]) -> list[list[str]
 
 
 class Bands:
-    """Find all hashes that differ from a given hash in at most `radius` bits. `hashes` is uint16 (n, 4).
+    """Find all hashes that differ from a given hash in at most `radius` bits.
 
-    Each hash has four bands of 16 bits. If two hashes differ in at most `radius` bits, at least one of their bands
-    differs in at most `radius / 4` bits. The method `near` only compares hashes that have at least one similar band.
+    `hashes` is uint16 of the shape (n, 4). Each hash has four bands of 16 bits. If two hashes differ in at most
+    `radius` bits, at least one of their bands differs in at most `radius / 4` bits. The method `near` only compares
+    hashes that have at least one similar band.
     """
 
     def __init__(self, hashes, radius):
@@ -65,7 +66,10 @@ class Bands:
         self.starts = np.concatenate([[0], np.bincount(buckets, minlength=4 << 16).cumsum()])
 
     def near(self, hash):
-        """Return the positions of all hashes within `radius` bits of `hash`, uint16 (4,). Positions may be repeated."""
+        """Return the positions of all hashes within `radius` bits of `hash`. Positions may be repeated.
+
+        `hash` is uint16 of the shape (4,).
+        """
         buckets = ((hash[:, None] ^ self.flips) + self.band).ravel()
         starts, ends = self.starts[buckets], self.starts[buckets + 1]
         counts = ends - starts
@@ -76,7 +80,8 @@ class Bands:
 class Ungrouped:
     """Keep track of the photos that are not in a group yet.
 
-    `upright` has the hashes of the photos, and `mirrored` the hashes of their mirror images, both uint16 (n, 4).
+    `upright` has the hashes of the photos, and `mirrored` the hashes of their mirror images. Both are uint16 of
+    the shape (n, 4).
     """
 
     def __init__(self, upright, mirrored, radius):

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 NONE, UNSURE, GROUP, SURE = "none", "unsure", "group", "sure"
-STEPS = 20  # probabilities are counted in steps of 1/20; a step's name is its lower end, such as 0.95
+STEPS = 20  # answers are counted in 20 ranges of their probability; each range is named by its start, such as 0.95
 
 
 class Limits(NamedTuple):
     """Hold the limits of a model's answers, in a tuple that can be sent to another process."""
 
     earned: float = 1  # the share of sure answers that were right in a test; never show a higher probability
-    groups: Sequence[Sequence[str]] = ()  # classes that are hard to tell apart
+    groups: Sequence[Sequence[str]] = ()  # each is a group of classes that are hard to tell apart
 
 
 NO_LIMITS = Limits()

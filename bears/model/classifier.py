@@ -37,7 +37,7 @@ class Classifier:
     def __init__(
         self, file: Path, trust: bool = False, detect: bool = True, strictness: float = 1.0, threads: int = THREADS
     ) -> None:
-        self.false_alarms: torch.Tensor | None = None  # features of known false alarms, (pictures, n)
+        self.false_alarms: torch.Tensor | None = None  # features of known false alarms, of the shape (photos, n)
         self.learn = open_export(file, trust)
         if not (isinstance(self.learn.model, nn.Sequential) and len(self.learn.model) == 2):
             raise ExportError(
@@ -80,11 +80,11 @@ class Classifier:
         """Classify RGB PIL images. Return a tuple (probs, certainty, map, square, animal, all) for each image.
 
         `probs` is a dict from class to probability. `certainty` is the kind of answer, as in bears/model/answers.py.
-        `map` is the activation map (h, w) of the top class, or None if the head is not linear. `square` is the part of
-        the image that was classified. `animal` is the box around the detected animal, or None if the answer is not
-        about a detected animal. Both are (left, top, right, bottom) in pixels of the image. If several detected animals
-        belong to a class, `all` has a tuple (box, probs, certainty) for each of them, starting with `animal`.
-        Otherwise, `all` is empty.
+        `map` is the activation map of the top class, of the shape (h, w), or None if the head is not linear. `square`
+        is the part of the image that was classified. `animal` is the box around the detected animal, or None if the
+        answer is not about a detected animal. `square` and `animal` are (left, top, right, bottom) in pixels of the
+        image. If several detected animals show a class, `all` has a tuple (box, probs, certainty) for each of them,
+        starting with `animal`. Otherwise, `all` is empty.
         """
         torch.set_num_threads(self.threads)
         return [
@@ -105,7 +105,7 @@ class Classifier:
 
     @torch.no_grad()
     def features(self, answer: Answer) -> torch.Tensor:
-        """Return the features (1, n) of the classified square: the input of the head's last layer."""
+        """Return the features of the classified square: the input of the head's last layer, of the shape (1, n)."""
         return self.learn.model[1][:-1](torch.stack([answer.fmap]))
 
     def probs(self, answer: Answer) -> dict[str, float]:
@@ -122,5 +122,5 @@ class Classifier:
         return ood.certainty(getattr(self.learn, "ood", None), answer.probs.tolist(), answer.score)
 
     def explain(self, answer: Answer) -> np.ndarray | None:
-        """Return the activation map (h, w) of the top class, or None if the head is not linear."""
+        """Return the activation map of the top class, of the shape (h, w), or None if the head is not linear."""
         return activation_map(answer.fmap, self.learn.model[1][-1], answer.probs.argmax()) if self.explains else None

@@ -1,9 +1,9 @@
 """Describe an export in JSON, so that `open_export` can build the Learner without running a pickle.
 
-A pickle is a program, and no filter makes it safe. An export, the zip file that `torch.save` writes, also contains a
-JSON record. The JSON has the classes, and the names of the backbone, layers and transforms in torch, torchvision, timm
-and fastai. For each tensor, the JSON names the record of the zip file with the tensor's bytes. The class `Description`
-says what the JSON may contain.
+A pickle is a program, and no filter makes it safe. An export is the zip file that `torch.save` writes, with a pickle
+in it. This module adds JSON to the zip file: the classes, and the names of the backbone, layers and transforms in
+torch, torchvision, timm and fastai. For each tensor, the JSON names the record in the zip file that has the tensor's
+bytes. The class `Description` says what the JSON may contain.
 """
 
 import io
@@ -50,7 +50,7 @@ Stats = Annotated[list[Number], Field(min_length=1, max_length=4)]
 Groups = Annotated[list[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)]], Field(max_length=5000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 
-Parts = dict[Any, dict[str, Any]]  # for the Python class of each transform or layer, the types of its arguments by name
+Parts = dict[Any, dict[str, Any]]  # from the Python class of a transform or layer to its arguments' types by name
 
 # The transforms and layers that an export may contain. Augmentation is missing: prediction doesn't use it.
 ITEM_TFMS: Parts = {
@@ -311,7 +311,7 @@ def outline(description: Description) -> nn.Sequential:
 
 
 class WithoutRandom(TorchFunctionMode):
-    """Leave out random initial weights. On the meta device, these would import torch's compiler."""
+    """Leave out random initial weights. Drawing them on the meta device would import torch's compiler."""
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}

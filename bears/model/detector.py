@@ -1,7 +1,7 @@
 """Find animals in a photo with a small network that was trained on photos from trail cameras.
 
-The network is MegadetectorLite, which DrivenData distilled from MegaDetector (YOLOX-tiny, 5 million parameters, one
-class: animal). The network's source and licence are in bears/model/detector.md. The script
+The network is MegadetectorLite, a YOLOX-tiny with 5 million parameters and one class, animal. DrivenData distilled it
+from MegaDetector. The network's source and licence are in bears/model/detector.md. The script
 benchmarks/export_detector.py wrote the ONNX file.
 """
 
@@ -33,8 +33,8 @@ class Detector:
     def find_animals(self, photo: Image.Image, side: int = SIDE) -> tuple[np.ndarray, np.ndarray]:
         """Return the boxes of the animals in an RGB photo, and their scores from 0 to 1, best first.
 
-        Boxes are (animals, 4): left, top, right, bottom in pixels of the photo. Scores are (animals,). For the network,
-        the photo is resized to a longer side of about `side` pixels.
+        Boxes have the shape (animals, 4): left, top, right, bottom in pixels of the photo. Scores have the shape
+        (animals,). For the network, the photo is resized to a longer side of about `side` pixels.
         """
         width, height = (max(2, round(n * side / max(photo.size) / CELL)) * CELL for n in photo.size)
         pixels = np.asarray(photo.resize((width, height), Image.Resampling.BILINEAR), np.float32)

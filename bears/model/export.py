@@ -122,9 +122,9 @@ def without_traces(tl: Any) -> None:
 def open_export(file: Path, trust: bool = False) -> Learner:
     """Return the Learner in `file`, on the CPU, ready for `predict` and without a progress bar.
 
-    If train.py wrote the file, build the Learner from the description in the file, without running any code in it. A
-    file of fastai's `learn.export` only opens if `trust` is true, since a pickle can run any code. Raises
-    `ExportError`.
+    If `trust` is false, build the Learner from the description that train.py wrote into the file, without running any
+    code in it. If `trust` is true, load the file with fastai's `load_learner`, which can run any code in it. Files of
+    `learn.export` have no description, so they only open if `trust` is true. Raises `ExportError`.
     """
     try:
         learn = load_pickle(file) if trust else open_described(file)

@@ -20,7 +20,10 @@ INFERNO = ["#000004", "#280b54", "#65156e", "#9f2a63", "#d44842", "#f57d15", "#f
 
 
 def activation_map(fmap: "Tensor", linear: "nn.Linear", label: "int | Tensor") -> np.ndarray:
-    """Return the evidence for class number `label` in each cell of a feature map (n, h, w), as float32 (h, w)."""
+    """Return the evidence for class number `label` in each cell of a feature map.
+
+    The feature map has the shape (n, h, w), and the result is float32 of the shape (h, w).
+    """
     return (linear.weight[label] @ fmap.flatten(1)).view(fmap.shape[1:]).detach().numpy()
 
 
@@ -70,7 +73,7 @@ def outline(photo: Image.Image, box: tuple) -> Image.Image:
 
 
 def palette(colours: list[str]) -> np.ndarray:
-    """Return 256 colours for `Image.putpalette`, interpolated between `colours`, as uint8 (256, 3)."""
+    """Return 256 colours for `Image.putpalette`, interpolated between `colours`, as uint8 of the shape (256, 3)."""
     stops = np.array([ImageColor.getrgb(c) for c in colours])
     at = np.linspace(0, len(colours) - 1, 256)
     return np.stack([np.interp(at, range(len(colours)), channel) for channel in stops.T], axis=1).astype(np.uint8)

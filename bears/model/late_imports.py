@@ -22,7 +22,7 @@ LATE = (
 
 
 class Late(ModuleType):
-    """Stand in for a package while others are imported. Its functions import the package when they are called."""
+    """Stand in for a package during the import of fastai. Its functions import the package when they are called."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

@@ -45,7 +45,7 @@ def errors(estimate: dict) -> str:
 
 
 def estimate(facts: dict) -> dict:
-    """Return the best error estimate in export.json: across sources, else cross-validation, else validation."""
+    """Return the best error estimate in export.json: `by_source`, else `cross_validation`, else `validation`."""
     return facts.get("by_source") or facts.get("cross_validation") or facts["validation"]
 
 

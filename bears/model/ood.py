@@ -8,8 +8,9 @@ a category of the training photos, such as a kind of bear. Without ImageNet's cl
 Photos from the web are sharp and well lit. A threshold fitted to web photos alone would reject photos taken at night,
 so train.py also uses degraded copies of the photos (bears/learning/degrade.py). A new photo is compared with a gallery:
 half training photos, half degraded copies. The thresholds are quantiles of the degraded copies' scores (split conformal
-prediction, Vovk et al. 2005). For example, a threshold at the 6% quantile rejects about 6% of all photos that are as
-bad as these copies, and a smaller share of good photos.
+prediction, Vovk et al. 2005). A photo whose score is below the threshold is rejected. For example, let 6% of the copies
+have lower scores than the threshold. Then about 6% of all photos that are as bad as these copies are rejected, and a
+smaller share of good photos.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,12 +44,12 @@ def fit(
     seed: int = 42,
     copies: Sequence[Tensor] = (),
 ) -> tuple[dict, ndarray]:
-    """Return a dict with the gallery and the thresholds, and the near-duplicate group of each gallery photo.
+    """Return a dict with the gallery and the thresholds, and an array with each gallery photo's near-duplicate group.
 
     The dict has everything that `score` needs, as half-precision tensors and floats. `features` has the shape (photos,
-    n). `labels` (photos,) has the class of each photo. `groups` (photos,) has the number of each photo's near-duplicate
-    group. `classifier` is the (weight, bias) of the body's own ImageNet classifier, or None. `copies` has the features
-    of the degraded copies: for each kind of degradation, a tensor (photos, n).
+    n). `labels` has the class of each photo, and `groups` the number of its near-duplicate group. Both have the shape
+    (photos,). `classifier` is the (weight, bias) of the body's own ImageNet classifier, or None. `copies` has the
+    features of the degraded copies: for each kind of degradation, a tensor of the shape (photos, n).
     """
     chosen = sample_gallery(labels, seed, GALLERY // 2 if copies else GALLERY)
     gallery, gallery_groups = features[chosen], groups[chosen]
@@ -115,15 +116,16 @@ def frequent_categories(guesses: ndarray, groups: ndarray) -> Iterator[int]:
 
 
 def score(fitted: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
-    """Return the photos' scores as float32 (photos,), from 0 (unlike the training photos) to 1 (just like them).
+    """Return each photo's score, from 0 (unlike the training photos) to 1 (just like them).
 
-    `allowed[i, j]` says whether photo `i` may be compared with photo `j` of the gallery.
+    The scores are float32 of the shape (photos,). `allowed[i, j]` says whether photo `i` may be compared with photo `j`
+    of the gallery.
     """
     return likeness(fitted, features, allowed).clamp(min=0) * own_share(fitted, features) ** fitted["share_power"]
 
 
 def likeness(fitted: dict, features: Tensor, allowed: Tensor | None = None) -> Tensor:
-    """Return the mean cosine similarity of each photo to its most similar photos in the gallery, (photos,)."""
+    """Return the mean cosine similarity of each photo to its most similar photos in the gallery."""
     similarity = normalize(features) @ fitted["gallery"].float().T
     if allowed is not None:
         similarity[~allowed] = -1
@@ -181,7 +183,7 @@ def may_show_none(fitted: dict, score: Any) -> Any:
 
 
 def own_share(fitted: dict, features: Tensor) -> Tensor:
-    """Return each photo's probability of showing an own category, not a rival (see `own_and_rivals`), (photos,).
+    """Return each photo's probability of showing an own category, not a rival (see `own_and_rivals`).
 
     If `fitted` has no own categories, each probability is 1.
     """
@@ -192,7 +194,7 @@ def own_share(fitted: dict, features: Tensor) -> Tensor:
 
 
 def left_out_scores(fitted: dict, features: Tensor, groups: ndarray, gallery_groups: ndarray) -> ndarray:
-    """Return the scores (photos,) of training photos or of their degraded copies.
+    """Return the scores of training photos, or of their degraded copies, as an array of the shape (photos,).
 
     Each photo is compared with all photos of the gallery except its own near-duplicates.
     """

@@ -37,9 +37,9 @@ def speed_up(model: nn.Sequential, threads: int = THREADS) -> None:
 
 
 class FastBody(nn.Module):
-    """Stand in for a convolutional body: turn pictures (photos, 3, h, w) into feature maps (photos, n, rows, columns).
+    """Stand in for a convolutional body: turn pictures into feature maps.
 
-    Raises `NotConvertedError`.
+    Pictures have the shape (photos, 3, h, w), and feature maps (photos, n, rows, columns). Raises `NotConvertedError`.
     """
 
     def __init__(self, body: nn.Module, threads: int) -> None:
@@ -52,9 +52,9 @@ class FastBody(nn.Module):
 
 
 def as_onnx(body: nn.Module) -> ModelProto:
-    """Convert a body to an ONNX model, from `pictures` of any size to `fmaps`. Raises `NotConvertedError`.
+    """Convert a body to an ONNX model with the input `pictures`, of any size, and the output `fmaps`.
 
-    This function replaces torch's exporter, which takes ten seconds at each start.
+    This function replaces torch's exporter, which takes ten seconds at each start. Raises `NotConvertedError`.
     """
     try:
         start, *steps = Tracer().trace(body).nodes
@@ -69,7 +69,7 @@ def as_onnx(body: nn.Module) -> ModelProto:
 def as_model(
     nodes: list[NodeProto], weights: list[TensorProto], start: str, end: str, kind: int = TensorProto.FLOAT
 ) -> ModelProto:
-    """Return the ONNX model with these nodes, from the input `start` of the type `kind` to the output `end`."""
+    """Return the ONNX model with these nodes, the input `start` of the type `kind`, and the output `end`."""
     first = helper.make_tensor_value_info(start, kind, 4 * [None])
     last = helper.make_tensor_value_info(end, TensorProto.FLOAT, 4 * [None])
     graph = helper.make_graph(nodes, start, [first], [last], weights)

@@ -42,10 +42,10 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 class Answer:
     """Hold a model's answer about one photo."""
 
-    probs: torch.Tensor  # of each class, (classes,)
+    probs: torch.Tensor  # one for each class
     box: Box  # the square that was classified
     score: Any = None  # `ood.score` of the square, from 0 to 1; None for a model without a gallery
-    fmap: torch.Tensor | None = None  # the body's feature map of the square, (n, h, w)
+    fmap: torch.Tensor | None = None  # the body's feature map of the square, of the shape (n, h, w)
     animal: Box | None = None  # the box of the detected animal, if the answer is about one
     others: list["Answer"] = field(default_factory=list)  # about other animals in the same photo
 
@@ -98,7 +98,7 @@ class WholePhoto(Transform):
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
 
-    def encodes(self, photo: PILImage):  # type: ignore[no-untyped-def] # fasttransform converts to a type named here
+    def encodes(self, photo: PILImage):  # type: ignore[no-untyped-def] # fasttransform converts to a return type
         return self.grid.resized(photo, self.grid.size)
 
 
@@ -129,7 +129,10 @@ def find_corners(shape: Sequence[int], side: int, stride: int | None = None) -> 
 
 
 def cut(fmaps: torch.Tensor, side: int, stride: int | None = None) -> tuple[list, list[torch.Tensor]]:
-    """Cut feature maps (photos, n, h, w) into squares. Return each square's (top, left) cell, and the cut squares."""
+    """Cut feature maps of the shape (photos, n, h, w) into squares.
+
+    Return the (top, left) cell of each square, and the feature maps' part in each square.
+    """
     corners = find_corners(fmaps.shape[-2:], side, stride)
     return corners, [fmaps[..., y : y + side, x : x + side] for y, x in corners]
 
@@ -137,9 +140,9 @@ def cut(fmaps: torch.Tensor, side: int, stride: int | None = None) -> tuple[list
 class Chosen(NamedTuple):
     """Hold the square with the highest score (`ood.score`) of each photo in a batch."""
 
-    pooled: torch.Tensor  # the squares' features after pooling, (photos, n, 1, 1)
+    pooled: torch.Tensor  # the squares' features after pooling, of the shape (photos, n, 1, 1)
     scores: list[float]  # the squares' scores
-    fmaps: list[torch.Tensor]  # the squares' parts of the maps, each (n, side, side)
+    fmaps: list[torch.Tensor]  # the squares' parts of the feature maps, each of the shape (n, side, side)
     corners: list[tuple[int, int]]  # the squares' (top, left) cells
 
 
@@ -154,7 +157,7 @@ class SurestSquare(nn.Module):
         return self.choose(fmaps).pooled
 
     def choose(self, fmaps: torch.Tensor, stride: int | None = None) -> Chosen:
-        """Choose each photo's square with the highest score. `fmaps` are feature maps (photos, n, h, w)."""
+        """Choose each photo's square with the highest score. `fmaps` has the shape (photos, n, h, w)."""
         corners, squares = cut(fmaps, self.side, stride)
         pooled = torch.stack([self.pool(square) for square in squares], dim=1)
         scores = ood.score(self.fitted, pooled.flatten(0, 1).flatten(1)).view(pooled.shape[:2])
@@ -278,7 +281,7 @@ class LearnerSquares(WholePhotos):
 
 
 def load_batch(learn: Learner, photos: list[Image.Image], after_item: list | None = None) -> torch.Tensor:
-    """Return the input (photos, 3, h, w) of a Learner's network for these photos.
+    """Return the input of a Learner's network for these photos, of the shape (photos, 3, h, w).
 
     If `after_item` is given, it replaces the Learner's item transforms.
     """
@@ -290,7 +293,7 @@ def load_batch(learn: Learner, photos: list[Image.Image], after_item: list | Non
 
 
 def around(box: Sequence[float], size: tuple[int, int], margin: float) -> Box:
-    """Return the square around a box, inside a photo of this (width, height).
+    """Return the square around a box, inside a photo of the size (width, height).
 
     `margin` is the space on all sides of the box, as a share of the box's longer side.
     """
@@ -338,7 +341,7 @@ class MiddleSquare:
 
 
 def middle(size: tuple[int, int]) -> Box:
-    """Return the box of the middle square of a photo of this (width, height)."""
+    """Return the box of the middle square of a photo of the size (width, height)."""
     side = min(size)
     left, top = (size[0] - side) // 2, (size[1] - side) // 2
     return left, top, left + side, top + side

@@ -16,7 +16,7 @@ ALONE = "Your photos never leave this device."  # in the offline version
 WATCHED_ALONE = "Pictures from your camera never leave this device. No network is needed."
 EXAMPLES = HOME / "examples"  # examples of the shipped model; their licence differs from the code's
 MANY = 5  # the most classes that a sentence names
-LEANING = 3  # how many times as likely as the others of its group a class must be to be called probable
+LEANING = 3  # a group's likeliest class is called probable if it is at least this many times as likely as the second
 PRIVACY = "Your photo is only used to answer you, and deleted within an hour. Programs can use [the API](?view=api)."
 TAKE_ALONG = "\n\n**Use it offline:** [the offline version](offline/) runs in your browser and needs no network."
 
@@ -83,7 +83,7 @@ def name_group(group: Sequence[str], probs: dict[str, float], facts: dict) -> st
 
 
 def find_probable(group: Sequence[str], probs: dict[str, float]) -> str | None:
-    """Return the class of a group that is at least `LEANING` times as likely as the group's other classes, or None."""
+    """Return a group's likeliest class if it is at least `LEANING` times as likely as the second, or None."""
     first, second = sorted(group, key=lambda label: -probs[label])[:2]
     return first if probs[first] >= LEANING * probs[second] else None
 

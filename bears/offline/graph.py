@@ -26,11 +26,12 @@ FAMILIES = ["tf_efficientnet_lite*", "resnet*", "mobilenetv3*"]
 
 
 class AllSquares(nn.Module):
-    """Classify each square of a picture by its feature maps, (1, n, rows, columns).
+    """Classify each square of a picture. The input is the picture's feature maps, of shape (1, n, rows, columns).
 
-    Returns a dict. The key `probs` has the probabilities (squares, classes). Squares are sorted row by row, and start
-    one cell of the feature map apart. If the Learner can reject photos, the key `score` has the scores (squares,). If
-    the Learner's head is linear, the key `cams` has the activation maps of all classes (classes, rows, columns).
+    Returns a dict of tensors. `probs`, of shape (squares, classes), has the probabilities. Squares are sorted row by
+    row, and start one cell of the feature map apart. If the Learner can reject photos, there is also `score`, of shape
+    (squares,). If the head is linear, there is also `cams`, of shape (classes, rows, columns), with each class's
+    activation map.
     """
 
     def __init__(self, learn: Learner, side: int) -> None:
@@ -77,9 +78,9 @@ def find_shape(learn: Learner) -> dict:
 def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
     """Return a Learner's ONNX graph as bytes, and the names of its outputs (see `AllSquares`).
 
-    The graph's input `photo` is a picture as uint8, (1, height, width, 3). Only the small part after the body needs
-    torch's exporter, which would take half a minute for the body. Raises `OfflineError` if the body has layers that
-    can't be converted.
+    The graph's input `photo` is a picture: uint8, of shape (1, height, width, 3). Torch's exporter only converts the
+    small part after the body, since it would take half a minute for the body. Raises `OfflineError` if the body has
+    layers that can't be converted.
     """
     try:
         body = as_onnx(learn.model[0])
@@ -94,7 +95,11 @@ def export_graph(learn: Learner, shape: dict) -> tuple[bytes, list[str]]:
 
 
 def prepare(learn: Learner) -> onnx.ModelProto:
-    """Return the graph of a Learner's transforms, from `photo` (see `export_graph`) to `pictures`, (1, 3, h, w)."""
+    """Return an ONNX graph of a Learner's transforms.
+
+    Its input is `photo`, as in `export_graph`. Its output, the body's input, is `pictures`: float32, of shape (1, 3,
+    height, width).
+    """
     steps = []
     for tfm in learn.dls.valid.after_batch.fs:
         steps += [("Div", tfm.div)] if isinstance(tfm, IntToFloatTensor) else [("Sub", tfm.mean), ("Div", tfm.std)]
@@ -111,7 +116,7 @@ def prepare(learn: Learner) -> onnx.ModelProto:
 def export_squares(learn: Learner, shape: dict) -> tuple[onnx.ModelProto, list[str]]:
     """Return the graph of `AllSquares`, and the names of its outputs."""
     network, side = AllSquares(learn, shape["side"]).eval(), shape["side"]
-    more = (1, 3) if shape["whole"] else (0, 0)  # extra cells; torch would take a size of 0 or 1 as a constant
+    more = (1, 3) if shape["whole"] else (0, 0)  # cells beyond one square; torch treats a size of 0 or 1 as a constant
     height, width = (shape["size"] // side * (side + n) for n in more)
     with torch.no_grad():
         fmaps = learn.model[0](torch.rand(1, 3, height, width))
@@ -137,7 +142,7 @@ def export_squares(learn: Learner, shape: dict) -> tuple[onnx.ModelProto, list[s
 def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the graph with its weights in half precision, except weights that would lose digits.
 
-    The weights of an export lose no digits, since they already have half precision.
+    Weights that come unchanged from the export lose no digits, since an export stores half precision.
     """
     graph, casts = model.graph, []
     for tensor in graph.initializer:

@@ -25,7 +25,7 @@ from bears.predict.table import Photos, is_empty, open_or_stop
 from bears.text import print_line
 from PIL import Image
 
-MIN_CONF = 0.2  # the lowest confidence of a detection, as MegaDetector 5 recommends; Timelapse may require more
+MIN_CONF = 0.2  # skip detections with a lower confidence, as MegaDetector 5 recommends; Timelapse may skip more
 MARGIN = 0.25  # around a box, as a share of the box's longer side; animals fill boxes, but not the training photos
 
 CUT_AHEAD = 16  # animals of a photo to crop before the model is free; other animals are cropped on demand
@@ -35,7 +35,7 @@ MAX_MEGABYTES, MAX_VALUES = 400, 30_000_000  # limits for a JSON file: about a m
 class Detections:
     """Classify the animals that MegaDetector found in the photos of a folder. Raises `PredictError`.
 
-    The attribute `keys` has the positions of photos in MegaDetector's JSON file.
+    The attribute `keys` has the positions of the photos with animals in MegaDetector's JSON file.
     """
 
     unit, detect = "photos with animals", False

@@ -17,7 +17,7 @@ from bears.text import read_table
 from scipy.stats import mannwhitneyu
 
 LEAST = 30  # answers that are needed about known photos, and the same number about visitors' photos
-SMALL = 0.06  # how far `lower` must be from one half to count as drift: Cohen's small effect
+SMALL = 0.06  # how far `Drift.lower` must be from one half to count as drift: Cohen's small effect
 
 
 @dataclass

@@ -21,8 +21,8 @@ class Result:
 
     learn: Learner
     files: list[Path]  # the test photos
-    logits: torch.Tensor  # for the test photos, from networks that were not trained on them, (photos, classes)
-    targets: torch.Tensor  # the test photos' classes, (photos,)
+    logits: torch.Tensor  # for each test photo, from a network that was not trained on it; shape (photos, classes)
+    targets: torch.Tensor  # the test photos' classes, of the shape (photos,)
     loss_recorder: Recorder  # with the losses of the training, or of the first fold's head
     facts: dict  # for export.json
     temperature: float = 1  # the number by which the weights of `learn`'s head were divided
@@ -59,7 +59,10 @@ def evaluate_by_validation(learn: Learner, fit: Callable[..., Learner], folds: l
 
 
 def judge_held_out(learn):
-    """Return a Learner's validation photos, the logits (photos, classes) and the actual classes (photos,)."""
+    """Return a Learner's validation photos, their logits, and their actual classes.
+
+    The logits have the shape (photos, classes), and the classes (photos,).
+    """
     return list(learn.dls.valid.items), *validation_logits(learn)
 
 

@@ -24,10 +24,11 @@ from PIL import Image
 
 
 def fit_ood(learn: Learner, features: Features, groups: np.ndarray, args: Namespace) -> np.ndarray:
-    """Fit the rule that rejects photos (`learn.ood`: the gallery and thresholds). Return the photos' scores (photos,).
+    """Fit the rule that rejects photos (`learn.ood`: the gallery and thresholds). Return the score of each photo.
 
-    A photo's score is the highest score of its squares (`ood.score`). Each square is compared with the gallery, except
-    near-duplicates of its own photo. Also sets `features.judged` to the features of the best square of each photo.
+    The scores have the shape (photos,). A photo's score is the highest score of its squares (`ood.score`). Each square
+    is compared with the gallery, except near-duplicates of its own photo. Also sets `features.judged` to the features
+    of the best square of each photo.
     """
     imagenet = imagenet_classifier(learn.arch, learn.pretrained and not body_was_trained(learn))
     labels = features.targets.numpy()
@@ -131,7 +132,7 @@ def draw_background(squares: LearnerSquares, file: Path, label: int) -> Image.Im
     boxes, _ = squares.detector.find_animals(photo)
     if not len(boxes):
         return None
-    [answer] = squares.run([photo], squares.grid.size)  # the whole photo, as in training
+    [answer] = squares.run([photo], squares.grid.size)  # one pass over the whole photo, as in training
     cam = activation_map(answer.fmap, squares.learn.model[1][-1], label)
     peak, half = find_peak(cam, answer.box), (answer.box[2] - answer.box[0]) / cam.shape[1] / 2
     if any(is_inside(peak, box, half) for box in boxes):  # the brightest cell touches an animal

@@ -80,7 +80,7 @@ MANY, LONG = 8, 20  # with `MANY` classes, or a name of more than `LONG` letters
 class ClassificationInterpretation(interpret.ClassificationInterpretation):
     """Draw fastai's plots for given predictions, without running the network again.
 
-    `logits` (photos, classes) are the predictions for `files`, and `targets` (photos,) are their classes.
+    `logits`, of the shape (photos, classes), are the predictions for `files`. `targets` are the actual classes.
     """
 
     def __init__(self, learn, files, logits, targets):
@@ -133,10 +133,10 @@ def svg(draw: Callable | None = None, *args, **kwargs) -> str:
 
 
 def plot_trust(probs: Tensor, targets: Tensor, scores: np.ndarray, threshold: float, others=()) -> dict[str, str]:
-    """Return two plots as SVG: the calibration of `probs` (photos, classes), and a histogram of `scores`.
+    """Return two plots as SVG: the calibration of `probs`, and a histogram of `scores` and `others`.
 
-    `ood.score` gave `scores` (photos,) for photos of the classes, and `others` (photos,) for negatives.
-    A photo is rejected if its score is below `threshold`.
+    `probs` has the shape (photos, classes). `scores` and `others` are results of `ood.score`: `scores` for photos of
+    the classes, and `others` for negatives. A photo is rejected if its score is below `threshold`.
     """
     confidence, guess = probs.max(dim=1)
     right = (guess == targets).float().numpy()

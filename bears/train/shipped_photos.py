@@ -77,7 +77,8 @@ def cache_name(sha256, jpeg):
 def fetch_missing(rows, folder, web):
     """Download photos into the cache `folder`. Return a dict from the file name of each failed download to its error.
 
-    Raises `TryLater` if four downloads in a row get no answer, since the network is then the likely reason.
+    Raises `TryLater` if four downloads in a row fail because the server is busy or doesn't answer. Then the network is
+    the likely reason.
     """
     size = sum(int(row["bytes"]) for row in rows)
     print(f"· fetching {len(rows)} photos ({size / 1e6:.0f} MB) into {folder}", flush=True)

@@ -128,8 +128,8 @@ def choose_likely(judged: list[tuple[torch.Tensor, torch.Tensor]], max_wrong: fl
     """Return the lowest probability at which an answer can count as sure.
 
     In every source, at most the share `max_wrong` of the sure answers may be wrong. If no probability in `CANDIDATES`
-    is high enough, return the highest. `judged` has a pair for each source: probabilities (photos, classes) and targets
-    (photos,).
+    is high enough, return the highest. `judged` has a pair for each source: probabilities of the shape (photos,
+    classes), and targets of the shape (photos,).
     """
     answers = [(probs.amax(dim=1).numpy(), (probs.argmax(dim=1) != targets).numpy()) for probs, targets in judged]
     good = (c for c in CANDIDATES if all(wrong[p >= c].sum() <= max_wrong * (p >= c).sum() for p, wrong in answers))

@@ -236,7 +236,7 @@ def not_yet(minute):
 
 
 def seen_in(hours):
-    """Return a function that removes the picture of each frame outside of `hours`, or of none if `hours` is None."""
+    """Return a function that removes the picture of a frame outside of `hours`. If `hours` is None, keep all."""
 
     def see(frame):
         return Frame(frame.seconds, None) if hours and not is_within(datetime.now(), *hours) else frame

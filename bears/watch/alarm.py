@@ -27,7 +27,7 @@ class Rule:
 
     @property
     def enough(self) -> float:
-        """Return the lowest score of a suspicious track. A suspicious track continues a visit."""
+        """Return the least score that makes a track suspicious. A median of at least this continues a visit."""
         return self.stay * self.threshold
 
 

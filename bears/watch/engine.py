@@ -21,8 +21,8 @@ DEFAULT = Rule()
 class Frame(NamedTuple):
     """Hold a frame's picture and its time.
 
-    `picture` is uint8 (h, w, 3), and its channels are blue, green and red, as in OpenCV. `picture` is None if no
-    picture has arrived, or if `watch --hours` excludes this time.
+    `picture` has the shape (height, width, 3) and the type uint8. Its channels are blue, green and red, as in OpenCV.
+    `picture` is None if no picture has arrived, or if `watch --hours` excludes this time.
     """
 
     seconds: float
@@ -66,8 +66,8 @@ def watch(
 
     With `whole_only`, each frame is a separate photo and is classified as a whole, without looking for movement.
     `clock` returns the time in seconds, to measure the model's speed. Leave out `clock` for a film, since its frames
-    wait for a slow model. `groups` are the groups of classes in the model's `Limits`. Movement in `zones` is ignored.
-    When the whole frame is classified, the zones are painted grey.
+    wait for a slow model. As `groups`, pass `model.limits.groups`, the classes that are hard to tell apart. Movement in
+    `zones` is ignored. When the whole frame is classified, the zones are painted grey.
     """
     watcher = Watcher(model, alarm, rule, whole_only, clock, groups, zones)
     for frame in frames:

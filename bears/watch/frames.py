@@ -180,7 +180,7 @@ class Live:
 
 
 class Folder:
-    """Read photos that arrive in a folder, each as soon as it is complete. Skip earlier photos."""
+    """Read photos that arrive in a folder, each as soon as it is complete. Skip photos that are there at the start."""
 
     live, whole_only = True, True
 

@@ -19,7 +19,7 @@ PERSISTENT = 0.5  # if a larger share of the frame changes at once, the light or
 SMALLEST = 0.0012  # the least area of a moving thing, as a share of the frame: an animal a 20th as high as the frame
 MAX_BOXES = 8
 MAX_SHIFT = WIDTH / 16  # pixels; a larger shift is not the camera's shake, but another scene
-FITS = 0.8  # a shift counts as the camera's shake if it reduces the difference to this share
+FITS = 0.8  # a shift counts as the camera's shake if it leaves less than this share of the difference
 SHADOW = 127  # MOG2's value for shadows
 STAY = 30  # seconds for which a track is kept after it stopped moving
 OLD = 600  # seconds for which a suspicious track is kept after it stopped moving
@@ -36,7 +36,7 @@ class Movement:
         self.frames, self.now, self.scene = 0, None, None
 
     def boxes(self, picture, seconds):
-        """Return the boxes in which something moves in a frame (h, w, 3), or None if most of the frame has changed."""
+        """Return the boxes in which something moves in a frame's picture, or None if most of it has changed."""
         height, width = picture.shape[:2]
         small = cv2.resize(picture, (WIDTH, max(1, round(WIDTH * height / width))), interpolation=cv2.INTER_AREA)
         mask = self.mask(self.steady(cv2.GaussianBlur(small, (3, 3), 0)), seconds)
@@ -65,7 +65,7 @@ class Movement:
         return small
 
     def mask(self, small, seconds):
-        """Return a mask (h, w): 255 for pixels that differ from the background, 0 for background and shadows."""
+        """Return a mask of the small frame: 255 where it differs from the background, 0 for background and shadows."""
         passed = 0 if self.now is None else min(max(0, seconds - self.now), 2)
         self.now = seconds
         rate = 1 if self.frames == 0 else max(1 - np.exp(-passed / ADAPT), WARM_UP if self.frames < 10 else 0)
@@ -140,9 +140,10 @@ class Tracks:
         self.tracks += [Track(next(self.numbers), box, seconds, looked=seconds - SELDOM) for box in new]
 
     def forget(self, seconds, seen_now):
-        """Drop tracks that have not moved for `STAY` seconds. Keep at most `MAX_TRACKS` tracks.
+        """Drop tracks that have not moved for `STAY` seconds, or for `OLD` seconds if `seen_now(track)` is true.
 
-        If `seen_now(track)` is true, the track is suspicious and only dropped after `OLD` seconds.
+        `seen_now` says whether a track is suspicious. If more than `MAX_TRACKS` tracks are left, keep those with the
+        highest scores.
         """
         self.tracks = [t for t in self.tracks if 0 <= seconds - t.seen < (OLD if seen_now(t) else STAY)]
         self.tracks = sorted(self.tracks, key=lambda t: (t.score, t.seen))[-MAX_TRACKS:]

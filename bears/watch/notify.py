@@ -18,7 +18,7 @@ from bears.model.wording import full_name
 from bears.text import as_typed, printable
 
 TIMEOUT = 5, 10  # seconds to connect to a webhook, and for the headers of its response
-TRIES, PAUSE = 3, 2  # how often an event is sent; seconds before the second try, twice as many before the third
+TRIES, PAUSE = 3, 2  # tries to send an event; seconds before the second try, twice as many before the third
 WAITING = 20  # events that may wait for a slow webhook; if there are more, the oldest is dropped
 PATIENCE = 5  # seconds to wait at the end for the last event to be sent
 PLAYERS = ["afplay"], ["paplay"], ["pw-play"], ["aplay", "-q"]  # of macOS, PulseAudio, PipeWire, ALSA

@@ -26,7 +26,7 @@ HEAD = struct.Struct("<dII")  # seconds, height and width of a frame
 MAX_MEMORY = 2_500_000_000  # bytes of address space; H.264 in 8K took 1.4 GB on two cores
 STUCK = 30  # seconds without a frame after which this process exits
 MAX_MEGAPIXELS = 50  # of a frame; an 8K camera has 33
-MAX_RATIO, MIN_SIDE = 20, 16  # longer side to shorter side; pixels that OpenCV needs to find movement
+MAX_RATIO, MIN_SIDE = 20, 16  # longer side divided by shorter side; pixels of a side, so that OpenCV finds movement
 MJPEG = cv2.VideoWriter_fourcc(*"MJPG")
 MAX_BAD = 100  # unusable frames in a row after which a stream is connected again
 LATE = 0.5  # seconds without a frame after which the next one begins a new piece of a stream
@@ -50,7 +50,10 @@ def open_capture(source, timeout):
 
 
 def picture_of(capture, is_jpeg=False):
-    """Return the frame (h, w, 3) that `capture.grab` received, or None if it is damaged or has an unusable size."""
+    """Return the frame that `capture.grab` received, as an array of shape (height, width, 3).
+
+    Return None if the frame is damaged or has an unusable size.
+    """
     try:
         ok, picture = capture.retrieve()
         picture = decode(picture) if ok and is_jpeg else picture

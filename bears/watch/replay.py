@@ -33,7 +33,7 @@ def replay(folder, labels=None, threshold=None):
 
 
 def read(folder):
-    """Yield the entries in all files of scores. Skip incomplete lines, and lines before the first watch begins.
+    """Yield the entries in all files of scores. Skip incomplete lines, and lines before the first watch's description.
 
     Raises `WatchError` for a line that isn't from `watch`.
     """

@@ -11,7 +11,7 @@ WHOLE_FRAME = 0  # the number of the whole frame's track
 
 
 class Schedule:
-    """Choose the most suspicious track and the most urgent track alternately.
+    """Choose the most suspicious and the most urgent track by turns, or only urgent ones if none is suspicious.
 
     A track's urgency is the time since its latest pass, multiplied by the longer side of its box.
     """

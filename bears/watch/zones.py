@@ -17,7 +17,7 @@ def in_pixels(zone: Zone, width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def mask_of(zones: Sequence[Zone], width: int, height: int) -> np.ndarray:
-    """Return a mask (h, w) for a picture of this size, with True for pixels to ignore."""
+    """Return a mask of shape (height, width), which is True for pixels to ignore."""
     mask = np.zeros((height, width), bool)
     for zone in zones:
         left, top, right, bottom = in_pixels(zone, width, height)
@@ -31,7 +31,7 @@ def leave_enough(zones: Sequence[Zone]) -> bool:
 
 
 def cover(picture: np.ndarray, zones: Sequence[Zone]) -> np.ndarray:
-    """Return the picture (h, w, 3) with its zones painted grey."""
+    """Return the picture, of shape (height, width, 3), with its zones painted grey."""
     if not zones:
         return picture
     covered = picture.copy()

@@ -26,7 +26,7 @@ export class Alarm {
         this.visit = null // the last time of a suspicious track in the current visit, or null between visits
     }
 
-    // Return the lowest score at which a track is suspicious and a visit continues.
+    // Return the least score that makes a track suspicious. A median of at least this continues a visit.
     get enough() {
         return this.rule.stay * this.rule.threshold
     }

@@ -116,8 +116,8 @@ export class CameraTab extends Tab {
         now.classList.toggle("long", sentence.length > LONG)
     }
 
-    // Show a warning below the picture. `of` is its kind: `lock` (the screen may lock), `gap` (the page was hidden) or
-    // `ignored` (too much of the picture is ignored).
+    // Show a warning at the lower edge of the picture. `of` is its kind: `lock` (the screen may lock), `gap` (the page was
+    // hidden) or `ignored` (too much of the picture is ignored).
     note(of, sentence = "") {
         this.find(`.${of}`).textContent = sentence
     }
@@ -440,7 +440,7 @@ export class CameraTab extends Tab {
     }
 
     // Show an alarm in the page's title, which browsers show even while another page is open. While this page is hidden,
-    // the title says whether the page is watching. If the page is watching, its icon is a red dot.
+    // the title says whether the page is watching. If it is hidden and watching, its icon is a red dot.
     markTitle() {
         this.title ??= document.title
         const alarm = this.find(".alarm p").textContent

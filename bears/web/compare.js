@@ -1,5 +1,5 @@
-// Say how to check an answer: the signs of each class in question, next to its example. A tap on an example shows it side by
-// side with the visitor's photo.
+// Show how to check an answer: list the signs of each class in question, next to an example of the class. A tap on the
+// example shows it side by side with the visitor's photo.
 
 import {make} from "./tab.js"
 

@@ -1,4 +1,5 @@
-// Measure three flaws that make a photo hard to recognise. docs/design.md says where the limits come from.
+// Measure three flaws that make a photo hard to recognise. A photo has a flaw if it is below the flaw's limit.
+// docs/design.md says where the limits come from.
 
 import {drawOnWhite, fit} from "./pictures.js"
 

@@ -3,7 +3,8 @@
 import secrets
 from contextvars import ContextVar
 
-# Gradio's HTML has inline scripts and styles, and gr.HTML turns its template and `js_on_load` into functions.
+# 'unsafe-inline' allows the inline scripts and styles in Gradio's HTML. 'unsafe-eval' allows gr.HTML to make functions
+# of its template and `js_on_load`.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "

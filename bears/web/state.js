@@ -9,7 +9,7 @@ const span = minutes => (minutes < 60 ? `${minutes} min` : `${Math.floor(minutes
 // All times are in milliseconds, as from Date.now().
 export class WatchState {
     answered = 0 // when the model last answered about a new picture
-    quiet = null // the start of the time without a gap or a visit, if there is one
+    quiet = null // since when all has been quiet (no gap, no visit, not too dark), or null
     alarmed = null // when the alarm of the current visit was raised
     snoozed = 0 // when the snooze ends, or 0
     pausing = "" // the time of day until which nothing is watched, such as "21:00"

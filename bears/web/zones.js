@@ -16,7 +16,7 @@ export const inPixels = ({x, y, w, h}, width, height) => [
     Math.min(height, Math.ceil((y + h) * height)),
 ]
 
-// Return 1 for each ignored pixel of a picture of this size, row by row, and 0 for each other pixel.
+// Return an array with a number for each pixel of a picture of this size, row by row: 1 if it is ignored, or else 0.
 export const maskOf = (zones, width, height) => {
     const mask = new Uint8Array(width * height)
     for (const zone of zones) {

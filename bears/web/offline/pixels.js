@@ -40,7 +40,8 @@ const plan = (length, wanted, {support, weight}) => {
 }
 
 // Resize along the rows or the columns: `lines` lines, each from `length` to `wanted` pixels. In `source`, two neighbouring
-// pixels are `step` bytes apart, and two neighbouring lines `jump` bytes. In `out`, it is `newStep` and `newJump`.
+// pixels are `step` bytes apart, and two neighbouring lines `jump` bytes. In `out`, these distances are `newStep` and
+// `newJump`.
 const pass = (source, length, wanted, filter, lines, [step, jump], [newStep, newJump], channels, out) => {
     const {first, count, weights, size} = plan(length, wanted, filter)
     for (let line = 0; line < lines; line++)

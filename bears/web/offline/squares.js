@@ -8,8 +8,8 @@ import {BILINEAR, read, resize} from "./pixels.js"
 // Round as Python does: halves go to the even number.
 const round = x => (Math.abs(x % 1) == 0.5 ? 2 * Math.round(x / 2) : Math.round(x))
 
-// Cover `n` cells with as few squares of `side` cells as possible, like `cover` in bears/model/squares.py. Return the
-// first cell of each.
+// Cover a row of `n` cells with as few evenly spaced squares of `side` cells as possible. If `stride` is given, squares
+// start at most `stride` cells apart. Return the first cell of each square, like `cover` in bears/model/squares.py.
 export const cover = (n, side, stride) => {
     let count = Math.ceil(n / side)
     if (stride) count = Math.ceil((n - side) / stride) + 1

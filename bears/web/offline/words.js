@@ -1,9 +1,9 @@
-// Put an answer into words, like bears/model/wording.py. `words` are from there. tests/answers.json has test cases for
-// both files.
+// Put an answer into words, like bears/model/wording.py. That module also gives the sentences in `words`.
+// tests/answers.json has test cases for both files.
 
 import {GROUP, largest, NONE, percent, SURE, UNSURE} from "../answer.js"
 
-const LEANING = 3 // how many times as likely as the others of its group a class must be to be called probable
+const LEANING = 3 // a group's likeliest class is called probable if it is this many times as likely as the second
 
 // Return {verdict, group, rows}. `group` has the classes of the group, if the answer is a group. `rows` are the
 // [label, probability] pairs to show. `probs` are in the order of `classes`, and `earned` is the highest probability to

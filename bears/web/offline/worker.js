@@ -9,7 +9,8 @@ const OURS = `offline ${new URL("../", location).href} ` // as in sw.js
 const LARGE = `${OURS}large`
 
 // Load and unpack a large file. The file is compressed, since not every host compresses files. On the first visit, also
-// store the file for the service worker, which starts later, since some browsers' own caches are too small for the file.
+// store the file for the service worker, which starts later. Some browsers' own caches are too small to keep the file
+// until then.
 const unpack = async (name, cache, arrived) => {
     const response = await fetch(name, {cache})
     if (!response.ok) throw Error(name)
