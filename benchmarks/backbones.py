@@ -1,8 +1,9 @@
 """Compare backbones: train each with train.py on the same folds, and measure its errors and costs.
 
-    python benchmarks/backbones.py resnet18,tf_efficientnet_lite0 --data photos    # all other options are for train.py
+    python benchmarks/backbones.py resnet18,tf_efficientnet_lite0 --data my_photos
 
-Prints a Markdown table, and exports nothing.
+Prints a Markdown table, and exports nothing. The options of train.py also work here, except --arch, --negatives,
+--subject, --max-error and --out. `python3 -m bears train --help` lists them.
 """
 
 import argparse
@@ -26,14 +27,15 @@ from fastai.vision.all import set_seed
 
 import train
 
-HEADER = "| backbone | error | 95% interval | export, MB | latency, ms | seconds |\n" + "| --- " * 6 + "|"
+HEADER = "| backbone | error | 95% interval | export, MB | latency, ms | training time, s |\n" + "| --- " * 6 + "|"
 IGNORED = ("--arch", "--negatives", "--subject", "--max-error", "--out")
 
 
 def parse_args(argv=None):
     """Return the names of the backbones, and the other options as train.py parses them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", type=lambda names: names.replace(" ", "").split(","), help="first, with commas")
+    names = "names of torchvision or timm backbones, with commas between them. Give them before all options"
+    parser.add_argument("names", type=lambda names: names.replace(" ", "").split(","), metavar="NAMES", help=names)
     args, others = parser.parse_known_args(argv)
     if not all(args.names):
         parser.error("names of backbones have commas between them, and none at the end")

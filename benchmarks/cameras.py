@@ -1,20 +1,21 @@
 """Count how many bears a model recognises in photos from cameras, and how often it mistakes other things for a bear.
 
-    python benchmarks/cameras.py                           # the bears' model; prints the tables of docs/evaluation.md
+    python benchmarks/cameras.py                           # the bears' model; prints the numbers of docs/evaluation.md
     python benchmarks/cameras.py --model my_model/export.pkl --data DIR
-    python benchmarks/cameras.py --levels                       # what the second pass and the detector gain and cost
-    python benchmarks/cameras.py --heatmaps                     # how often the heatmap's peak is on the animal
+    python benchmarks/cameras.py --levels                       # how many bears further passes and the detector find
+    python benchmarks/cameras.py --heatmaps                     # how often the heatmap's brightest cell is on the bear
     git worktree add ../old COMMIT                              # to test an older model with its own code
     PYTHONPATH=../old python benchmarks/cameras.py --model ../old/export.pkl
 
-DIR contains:
+The first table counts the photos that the model calls a real bear, even if it isn't sure. The second table has the
+processor time for a photo. DIR contains:
 
 - `camp/camp.csv`, a table of the photos next to it. Its columns are `file`, `label` (bear, teddy, other),
-  `conditions` (day, dusk, night...), `camera_trap` (yes, no), `repo` (the source), and `note`, which may have a box
+  `conditions` (day, dusk, night...), `camera_trap` (yes, no), `repo` (the source), and `note`. The note may have a box
   around the animal.
 - `photos/not_bears`, photos of other things.
 - `photos/bears`, a folder per class. Every eighth photo is shrunk to a width of 400 pixels, and tested at the left of a
-  grey picture of 1280 x 720 pixels. The bears' model was trained on the same photos, but not in this form.
+  grey picture of 1280 × 720 pixels. The bears' model was trained on the same photos, but not in this form.
 """
 
 import argparse
@@ -40,16 +41,40 @@ from bears.model.photo import open_photo
 
 SCREEN, WIDTH, GREY = (1280, 720), 400, (120, 130, 110)
 BOX = re.compile(r"box x,y,w,h=(\d+),(\d+),(\d+),(\d+)")  # in the table's notes, in pixels
-COLUMNS = ("real bear", "not sure: real bear", "teddy, sure or not", "no bear")
-HEADER = f"| photos | number | {' | '.join(COLUMNS)} | real bear, sure or not |\n{'| --- ' * 7}|"
+SURE, UNSURE, TEDDY, NONE = "bear", "not sure: bear", "teddy, sure or not", "no bear"  # kinds of answers
+HEADER = (
+    "| what the photos show | photos | called a bear | of these, not sure | called a teddy | called no bear |"
+    f" share called a bear (95% interval) |\n{'| --- ' * 7}|"
+)
+NAMES = {  # of the groups of photos, by label and by whether the camera is a trail camera
+    ("bear", True): "bears on trail cameras",
+    ("bear", False): "bears in yards, on roads, among people",
+    ("teddy", True): "teddies on trail cameras",
+    ("teddy", False): "teddies among people",
+    ("other", True): "trail cameras without a bear: other animals, people, empty woods",
+    ("other", False): "other cameras without a bear: other animals, people, empty woods",
+}
+ALL = f"all {NAMES['bear', True]}"
+DETECTED = "in boxes from the detector"
+OTHERS = "other things, from abacus to zebra"  # photos/not_bears
+LIGHT = {"day": "by day", "dusk": "at dusk", "night": "at night"}  # for `conditions` in camp.csv
+SHRUNK = (
+    f"training photos of {{}}, shrunk to a width of {WIDTH} pixels and put at the left of a grey picture of"
+    f" {SCREEN[0]} × {SCREEN[1]} pixels"
+)
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=ROOT / "export.pkl", help="the bears', or another")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help="see above")
-    parser.add_argument("--levels", action="store_true", help="print nothing but these")
-    parser.add_argument("--heatmaps", action="store_true", help="print nothing but these")
+    parser.add_argument(
+        "--model", type=Path, default=ROOT / "export.pkl", help="export to test (default: the bears' export.pkl)"
+    )
+    data = "folder with the photos described above (default: the folder `shared` next to the repository)"
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help=data)
+    levels = "only compare one, two and three passes over a photo, and one pass with the detector"
+    parser.add_argument("--levels", action="store_true", help=levels)
+    heatmaps = "only count the photos in which the heatmap's brightest cell is in a box around a bear"
+    parser.add_argument("--heatmaps", action="store_true", help=heatmaps)
     return parser.parse_args(argv)
 
 
@@ -64,34 +89,34 @@ def read_table(file):
 
 
 def answer(model, photo):
-    """Classify a photo. Return the one of `COLUMNS` in which its answer is counted."""
+    """Classify a photo. Return the kind of answer: `SURE`, `UNSURE`, `TEDDY` or `NONE`."""
     [(probs, certainty, *_)] = model.ask([photo])
     if certainty in ("none", False):  # older models answer yes or no
-        return "no bear"
+        return NONE
     if max(probs, key=probs.get) == "teddy":
-        return "teddy, sure or not"
-    return "not sure: real bear" if certainty == "unsure" else "real bear"
+        return TEDDY
+    return UNSURE if certainty == "unsure" else SURE
 
 
 def ask_about_cameras(model, rows):
     """Return a dict from each group of camera photos to a Counter of the model's answers."""
     groups = defaultdict(Counter)
     for row in rows:
-        camera = "trail camera" if row["camera_trap"] == "yes" else "elsewhere"
-        group, said = f"{row['label']}, {camera}", answer(model, open_photo(row["file"]))
+        group, said = NAMES[row["label"], row["camera_trap"] == "yes"], answer(model, open_photo(row["file"]))
         light = row["conditions"].split("-")[0]
-        names = [group, f"{group}, {light}", f"{group}, from {row['repo']}"]
-        for name in names if row["label"] == "bear" else names[:1]:
+        parts = [f"{group}, {LIGHT.get(light, light)}", f"{group}, from `{row['repo']}`"]
+        whole = ALL if group == NAMES["bear", True] else group
+        for name in (whole, *parts) if row["label"] == "bear" else (whole,):
             groups[name][said] += 1
     return dict(sorted(groups.items()))
 
 
-def ask_about_postcards(model, files):
+def ask_about_shrunk(model, files):
     """Return a dict as `ask_about_cameras` does, for photos of `photos/bears`, each at the left of a picture."""
     groups = defaultdict(Counter)
     for file in files:
-        kind = "teddies" if file.parent.name == "teddy" else "real bears"
-        groups[f"{kind} of search results, at the left"][answer(model, at_left(open_photo(file)))] += 1
+        kind = "teddies" if file.parent.name == "teddy" else "bears"
+        groups[SHRUNK.format(kind)][answer(model, at_left(open_photo(file)))] += 1
     return groups
 
 
@@ -104,10 +129,10 @@ def at_left(photo):
 
 
 def print_row(name, said):
-    total, real = said.total(), said["real bear"] + said["not sure: real bear"]
+    total, real = said.total(), said[SURE] + said[UNSURE]
     interval = binomtest(real, total).proportion_ci(method="wilson")
     share = f"{real / total:.0%} ({interval.low:.0%} to {interval.high:.0%})"
-    print(f"| {name} | {total} | {' | '.join(str(said[column]) for column in COLUMNS)} | {share} |", flush=True)
+    print(f"| {name} | {total} | {real} | {said[UNSURE]} | {said[TEDDY]} | {said[NONE]} | {share} |", flush=True)
 
 
 def print_costs(model):
@@ -118,19 +143,19 @@ def print_costs(model):
     photo = open_photo(ROOT / "examples" / "grizzly.jpg")
     square = photo.resize((512, 512))
     looks = {
-        "a square, once": square,
-        "16:9, once": at_left(square),
-        "a square, twice": Image.new("RGB", square.size, GREY),
-        "16:9, twice": Image.new("RGB", SCREEN, GREY),
+        "a square photo, one pass": square,
+        "a photo of 16:9, one pass": at_left(square),
+        "a square photo, two passes": Image.new("RGB", square.size, GREY),
+        "a photo of 16:9, two passes": Image.new("RGB", SCREEN, GREY),
     }
     costs = {name: statistics.median(seconds(model, photo) for _ in range(11)) for name, photo in looks.items()}
-    print("\n| look at | processor time |\n| --- | --- |")
+    print("\n| photo | processor time (ratio) |\n| --- | --- |")
     for name, cost in costs.items():
-        print(f"| {name} | {cost / costs['a square, once']:.1f} |")
+        print(f"| {name} | {cost / costs['a square photo, one pass']:.1f} |")
 
 
 def print_levels(model, rows, others):
-    """Print how many photos are classified as a real bear, and the processor time that this takes.
+    """Print how many photos the model calls a real bear, and the processor time that this takes.
 
     Compare one, two and three passes over the photo, and one pass with the detector.
     """
@@ -142,20 +167,23 @@ def print_levels(model, rows, others):
         "one": (None, ()),
         "two": (None, (closer,)),
         "three": (None, (closer, 2 * closer)),
-        "one, and at the animal": (Detector(), ()),
+        "one, with the detector": (Detector(), ()),
     }
     for model.squares.detector, model.squares.closer in levels.values():
         said = ask_about_cameras(model, before_trail_cameras)
-        said["other things"] = Counter(answer(model, open_photo(file)) for file in others)
-        table.append([share_of_bears(said[g]) for g in ("bear, trail camera", "other, trail camera", "other things")])
+        said[OTHERS] = Counter(answer(model, open_photo(file)) for file in others)
+        table.append([share_of_bears(said[group]) for group in (ALL, NAMES["other", True], OTHERS)])
     model.squares.fitted = model.squares.fitted | {"sure": float("inf")}  # from now on, no pass is skipped
     model.squares.is_worth_another = lambda score: True
     photo, costs = at_left(open_photo(ROOT / "examples" / "grizzly.jpg")), []
     for model.squares.detector, model.squares.closer in levels.values():
         costs.append(statistics.median(seconds(model, photo) for _ in range(5)))
-    print("| looks | bears on trail cameras | other things there | other things | cost |\n" + "| --- " * 5 + "|")
-    for looks, cells, cost in zip(levels, table, costs):
-        print(f"| {looks} | {' | '.join(cells)} | {cost / costs[0]:.1f} |")
+    print(
+        "| passes | bears on trail cameras: called a bear | trail cameras without a bear: called a bear |"
+        " other things: called a bear | processor time (ratio) |\n" + "| --- " * 5 + "|"
+    )
+    for passes, cells, cost in zip(levels, table, costs):
+        print(f"| {passes} | {' | '.join(cells)} | {cost / costs[0]:.1f} |")
 
 
 def print_boxes(model, rows):
@@ -172,11 +200,12 @@ def print_boxes(model, rows):
             box = [int(pixels) / side for pixels, side in zip(found.groups(), 2 * photo.size)]
             whole[answer(model, photo)] += 1
             cut[answer(model, photo.crop(around(box, photo.size)))] += 1
-    print(f"bears in boxes: {share_of_bears(whole)} in the whole photo, {share_of_bears(cut)} cut out\n", flush=True)
+    print(f"{share_of_bears(whole)} bears with a box are found in the whole photo,", end=" ")
+    print(f"and {share_of_bears(cut)} in a crop around the box.\n", flush=True)
 
 
 def print_heatmaps(model, rows):
-    """Print how often the heatmap's peak is in a bear's box. Skip photos that the model rejects.
+    """Print how often the heatmap's brightest cell is in a bear's box. Skip photos that the model rejects.
 
     The boxes are from the photo's source, or else all boxes that the detector finds. The column "by chance" has the
     mean share of the classified square that the boxes cover.
@@ -190,14 +219,17 @@ def print_heatmaps(model, rows):
             for how, model.squares.detector in (("a second pass", None), ("the detector", detector)):
                 [(_, certainty, cam, square, *_)] = model.ask([photo])
                 if certainty != "none" and boxes:
-                    group = f"boxes drawn by {row['repo']}" if drawn else "boxes of the detector"
+                    group = f"in boxes that come with the photos of `{row['repo']}`" if drawn else DETECTED
                     found[group, how].append((peak_is_inside(cam, square, boxes), filled(square, boxes)))
-    print("| photos | undecided ones get | not called empty | peak in a box (95% interval) | by chance |")
+    print(
+        "| bears | if the first pass isn't sure | photos in which a bear is found |"
+        " brightest cell in a box (95% interval) | by chance: share of the square or crop that is in a box |"
+    )
     print("| --- " * 5 + "|")
     for (group, how), some in sorted(found.items()):
         inside, chance = zip(*some)
         interval = binomtest(sum(inside), len(inside)).proportion_ci(method="wilson")
-        share = f"{sum(inside)} ({interval.low:.0%} to {interval.high:.0%})"
+        share = f"{sum(inside)} of {len(inside)} ({interval.low:.0%} to {interval.high:.0%})"
         print(f"| {group} | {how} | {len(inside)} | {share} | {statistics.mean(chance):.0%} |")
 
 
@@ -221,7 +253,7 @@ def filled(square, boxes, side=100):
 
 
 def share_of_bears(said):
-    return f"{said['real bear'] + said['not sure: real bear']} of {said.total()}"
+    return f"{said[SURE] + said[UNSURE]} of {said.total()}"
 
 
 def seconds(model, photo):
@@ -235,7 +267,7 @@ def main(argv=None):
     try:
         rows = read_table(args.data / "camp" / "camp.csv")
         others = find_others(args.data / "photos" / "not_bears")
-        postcards, _ = find_photos(args.data / "photos" / "bears", ROOT / "bears" / "train" / "excluded.csv")
+        trained, _ = find_photos(args.data / "photos" / "bears", ROOT / "bears" / "train" / "excluded.csv")
         model = Classifier(args.model)
     except BearsError as e:
         sys.exit(f"cameras.py: {e}")
@@ -247,8 +279,8 @@ def main(argv=None):
     print(HEADER)
     for name, said in ask_about_cameras(model, rows).items():
         print_row(name, said)
-    print_row("other things", Counter(answer(model, open_photo(file)) for file in others))
-    for name, said in ask_about_postcards(model, postcards[::8]).items():
+    print_row(OTHERS, Counter(answer(model, open_photo(file)) for file in others))
+    for name, said in ask_about_shrunk(model, trained[::8]).items():
         print_row(name, said)
     print_costs(model)
 

@@ -1,6 +1,8 @@
-"""Count how many known wrong photos `clean` finds, and how much the model improves without them.
+"""Count how many known wrong photos `bears clean` finds, and how much the model improves without them.
 
-python benchmarks/clean.py --data photos --exclude bears/train/excluded.csv --negatives photos_of_other_things
+    python benchmarks/clean.py --data photos --exclude bears/train/excluded.csv --negatives photos_of_other_things
+
+Prints the table about cleaning in docs/evaluation.md.
 """
 
 import argparse
@@ -20,9 +22,14 @@ from bears.model import ood
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, type=Path, help="folder with one subfolder of photos per class")
-    parser.add_argument("--exclude", required=True, metavar="CSV", help="the wrong photos: columns file and reason")
-    parser.add_argument("--negatives", required=True, metavar="DIR", help="photos of other things")
+    parser.add_argument(
+        "--data", required=True, type=Path, metavar="DIR", help="folder with one subfolder of photos per class"
+    )
+    parser.add_argument(
+        "--exclude", required=True, metavar="CSV", help="table of the wrong photos: columns file and reason"
+    )
+    negatives = "folder of photos that show none of the classes"
+    parser.add_argument("--negatives", required=True, metavar="DIR", help=negatives)
     return parser.parse_args()
 
 
@@ -33,7 +40,7 @@ def print_places(ranking, listed, first=20):
         place, photo = places[name]
         print(f"{place:>3}. {name}  {photo.opinion}  ({reason})")
     found = sum(places[name][0] <= first for name in listed)
-    print(f"{found} of {len(listed)} are among the first {first} of their class")
+    print(f"{found} of the {len(listed)} excluded photos are among the first {first} of their class.\n")
 
 
 def errors_and_passes(files, features, targets, others):
@@ -57,11 +64,10 @@ def main():
 
     before, passed_before = errors_and_passes(files, features, targets, others)
     after, passed_after = errors_and_passes([files[i] for i in kept], features[kept], targets[kept], others)
-    print("errors by five-fold cross-validation:")
-    print(f"  before, of all photos: {before.sum()} of {len(before)}")
-    print(f"  before, of the photos that stay: {before[kept].sum()} of {len(kept)}")
-    print(f"  after, of the photos that stay: {after.sum()} of {len(kept)}")
-    print(f"other things that are mistaken for a class: before {passed_before}, after {passed_after} of {len(others)}")
+    print("| counted in five-fold cross-validation | before cleaning | after cleaning |\n| --- | --- | --- |")
+    print(f"| errors among all {len(before)} photos | {before.sum()} | |")
+    print(f"| errors among the {len(kept)} photos that were kept | {before[kept].sum()} | {after.sum()} |")
+    print(f"| other things mistaken for one of the classes, of {len(others)} | {passed_before} | {passed_after} |")
 
 
 if __name__ == "__main__":

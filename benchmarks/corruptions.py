@@ -1,11 +1,12 @@
 """Count errors and rejected photos after six kinds of corruption, as in ImageNet-C.
 
     python benchmarks/corruptions.py                  # the bears; prints the tables of docs/evaluation.md
-    python benchmarks/corruptions.py --plain          # without degraded copies, and only the middle square
-    python benchmarks/corruptions.py --data photos    # your own; all other options are for train.py
+    python benchmarks/corruptions.py --plain          # train without degraded copies, classify only the middle square
+    python benchmarks/corruptions.py --data photos    # your own photos
 
-Every fourth photo is tested, with a head, gallery and thresholds from the other folds. The strengths are from
-Hendrycks and Dietterich (2019, https://arxiv.org/abs/1903.12261). The shorter side of a photo has 256 pixels.
+Every fourth photo is tested, with a head, a gallery and thresholds that were made without the photos of its fold. The
+severities are those of Hendrycks and Dietterich (2019, https://arxiv.org/abs/1903.12261). The shorter side of a photo
+has 256 pixels. The options of train.py also work here, such as --data. `python3 -m bears train --help` lists them.
 """
 
 import argparse
@@ -82,8 +83,9 @@ STRENGTHS = {  # by kind, for severities 1 to 5
 def parse_args(argv=None):
     """Return this script's options, and the other options as train.py parses them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--every", type=int, default=4, metavar="N", help="judge every Nth photo (default: 4)")
-    parser.add_argument("--plain", action="store_true", help="no degraded copies, only the middle square, as in 0.1")
+    parser.add_argument("--every", type=int, default=4, metavar="N", help="test every Nth photo (default: 4)")
+    plain = "train without degraded copies, and classify only the middle square of each photo"
+    parser.add_argument("--plain", action="store_true", help=plain)
     args, others = parser.parse_known_args(argv)
     if args.every < 1:
         parser.error("--every is 1 or more")
@@ -123,7 +125,7 @@ def judge(files, groups, args):
             answers = [answer for few in chunked(bad, 16) for answer in squares.ask(few)]
             errors[kind, severity] += int((vocab[[a.probs.argmax() for a in answers]] != labels).sum())
             turned_away[kind, severity] += sum(a.score < threshold for a in answers)
-        print(f"· judged {judged} photos", flush=True)
+        print(f"· tested {judged} photos", flush=True)
     return errors, turned_away, judged
 
 
@@ -141,13 +143,17 @@ def corrupted(photos):
             yield kind.__name__, severity, bad
 
 
-def print_table(title, counts, photos):
+def print_table(result, counts, photos):
     """Print shares of the photos as a Markdown table, with a line for each kind of corruption."""
-    print(f"\n| {title}, of {photos} photos | 1 | 2 | 3 | 4 | 5 |\n" + "| --- " * 6 + "|")
+    print(f"\nThis is the share of the {photos} tested photos that {result}:\n")
+    print(f"| corruption | {' | '.join(f'severity {i}' for i in range(1, 6))} |\n" + "| --- " * 6 + "|")
     for kind in STRENGTHS:
         shares = [f"{counts[kind.__name__, severity] / photos:.1%}" for severity in range(1, 6)]
         print(f"| {kind.__name__} | {' | '.join(shares)} |")
-    print(f"\nof the photos as they are: {counts['none', 0]}")
+
+
+def are(count):
+    return "is" if count == 1 else "are"
 
 
 def main(argv=None):
@@ -157,8 +163,11 @@ def main(argv=None):
         set_seed(args.seed, reproducible=True)
         files, groups, _ = train.get_photos(args)
         errors, turned_away, photos = judge(files, groups, args)
-    print_table("wrong class", errors, photos)
-    print_table("turned away", turned_away, photos)
+    print_table("got the wrong class", errors, photos)
+    print_table("were rejected", turned_away, photos)
+    wrong, rejected = errors["none", 0], turned_away["none", 0]
+    print(f"\nWithout corruption, {wrong} of the {photos} photos {are(wrong)} mistaken for another class,", end=" ")
+    print(f"and {rejected} {are(rejected)} rejected.")
 
 
 if __name__ == "__main__":

@@ -211,7 +211,7 @@ def export_graph(network: nn.Module) -> bytes:
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("wheel", metavar="WHEEL", type=Path, help="zamba-2.7.2-py3-none-any.whl")
+    parser.add_argument("wheel", metavar="WHEEL", type=Path, help="the downloaded file zamba-2.7.2-py3-none-any.whl")
     graph = export_graph(in_half_precision(open_weights(parser.parse_args(argv).wheel)))
     data = gzip.compress(graph, 9, mtime=0)
     write_whole(FILE, data)

@@ -7,10 +7,10 @@ The scenes are real photos of trail cameras. Some show animals that never move. 
 visit are real, too. OpenCV's GrabCut (Rother et al. 2004) cuts them out of photos along their outline. The movements
 are not real: cut-outs don't move their legs.
 
-`footage.csv` lists the photos below DIR (`--data`): what each is for (`kind`), and the box around the animal (left,
-top, right, bottom, as shares of the picture; the whole picture if there is none). Somebody has looked at all outlines,
-and bad ones were left out. A scene with wild boars was left out, too, since they would stand still for hours. Without
-DIR, the clips use `examples/` in front of a painted scene.
+`footage.csv` lists the photos below DIR (`--data`). The column `kind` says what a photo is for. The column `box` has
+the box around the animal: left, top, right and bottom, as shares of the picture. Without a box, it is the whole
+picture. Somebody has looked at all outlines, and bad ones were left out. A scene with wild boars was left out, too,
+since they would stand still for hours. Without DIR, the clips use `examples/` in front of a painted scene.
 
 The kind, the number and the seed determine a clip. Its frames are drawn when they are needed, always in the same way,
 and are not stored.
@@ -40,7 +40,7 @@ TABLE = Path(__file__).with_suffix(".csv")
 DAY, NIGHT = "day", "night"
 CATEGORIES = "empty scenes", "wind, rain, light", "people and dogs", "other animals", "teddies"
 EMPTY, WEATHER, PEOPLE, ANIMALS, TEDDIES = CATEGORIES
-BEARS = "bears by day", "bears by night"
+BEARS = "bears by day", "bears at night"
 KNOWN = "known bear"  # cut out of a photo that the shipped model was trained on
 HEIGHTS = 0.10, 0.15, 0.25, 0.40, 0.60  # limits between the sizes of bears, as shares of the picture's height
 
@@ -483,7 +483,7 @@ class Clip:
         missing.
         """
         rng, n = self.rng, self.number
-        night = self.kind == "bears by night" or (self.kind not in BEARS and n % 3 == 2)
+        night = self.kind == BEARS[1] or (self.kind not in BEARS and n % 3 == 2)
         weather = Weather(night, noise=rng.uniform(5, 9) if night else rng.uniform(1.5, 4))
         if self.kind == EMPTY:
             weather.dusk = CLIP * rng.uniform(0.4, 0.8) if n % 6 == 1 else None
@@ -632,10 +632,12 @@ def sheet(photos, side=150, columns=12):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, help="a film (.mp4, .y4m), or a picture of all outlines (.png)")
-    parser.add_argument("--kind", choices=[*CATEGORIES, *BEARS], default=BEARS[0], help="default: %(default)s")
-    parser.add_argument("--number", type=int, default=0, help="which of the clips of this kind (default: 0)")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help="see above")
+    parser.add_argument("file", type=Path, help="the file to write: a film (.mp4, .y4m), or all outlines (.png)")
+    kinds = "what the film shows (default: %(default)s)"
+    parser.add_argument("--kind", choices=[*CATEGORIES, *BEARS], default=BEARS[0], help=kinds)
+    parser.add_argument("--number", type=int, default=0, help="number of the clip among those of its kind (default: 0)")
+    data = "folder with the photos that footage.csv lists (default: the folder `shared` next to the repository)"
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help=data)
     args = parser.parse_args(argv)
     photos = read_table(args.data)
     if args.file.suffix == ".png":

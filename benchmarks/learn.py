@@ -1,18 +1,21 @@
 """Count the false alarms and the alarms for bears that `watch --learn` prevents.
 
     python benchmarks/learn.py                     # the bears' model; prints the table of docs/evaluation.md
-    python benchmarks/learn.py --strictness 0.8    # a model that mistakes more things for a class
+    python benchmarks/learn.py --strictness 0.8    # with this strictness, more things raise a false alarm
 
-A single photo can raise an alarm, as with `watch FOLDER`. Each source of photos with two or more false alarms counts as
-a camera. The model learns from the first half of a camera's false alarms, sorted by file name. Then it classifies:
+Each photo alone can raise an alarm, as with `watch photos/`. Each source of photos with two or more false alarms counts
+as a camera. `--learn` gets the first half of a camera's false alarms, sorted by file name. The table counts the alarms
+for these photos:
 
-- the same half again, cropped and darker, as if the same thing came back;
-- the other half, as if something else came;
-- bears of the same source, and bears of all sources. Bears that the model was trained on are left out.
+- same things again: the photos that `--learn` got, but darker, and with a tenth cut off at the left and at the top;
+- new things: the second half of the camera's false alarms;
+- bears of this camera: all bears from the same source that raise an alarm without `--learn`;
+- bears of all cameras: all bears from all sources that raise an alarm without `--learn`, counted once for each camera.
 
-The shipped model raises few false alarms on these photos, so the table also has a less strict model.
+Bears that the model was trained on are left out. "25 → 0" means 25 alarms without `--learn` and 0 alarms with it. With
+the default strictness, the shipped model raises few false alarms on these photos, so the table also has a lower one.
 
-DIR (`--data`) is the same as for `strangers.py`.
+DIR (`--data`) contains `life/life.csv` and `camp/camp.csv` with their photos, as for `benchmarks/strangers.py`.
 """
 
 import argparse
@@ -57,9 +60,13 @@ class Photo:
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=ROOT / "export.pkl", help="the bears', or another")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help="see above")
-    parser.add_argument("--strictness", type=factor, nargs="+", default=[1.0, 0.5], metavar="TIMES")
+    parser.add_argument(
+        "--model", type=Path, default=ROOT / "export.pkl", help="export to test (default: the bears' export.pkl)"
+    )
+    data = "folder with life/life.csv and camp/camp.csv (default: the folder `shared` next to the repository)"
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help=data)
+    strictness = "how often the answer is “none of the classes”; the table has rows for each value (default: 1 0.5)"
+    parser.add_argument("--strictness", type=factor, nargs="+", default=[1.0, 0.5], metavar="TIMES", help=strictness)
     return parser.parse_args(argv)
 
 
@@ -104,7 +111,7 @@ def ask_cameras(model, photos):
 
 
 def count(fitted, cameras, margin):
-    """Return, as text, the number of alarms in each column before and after the model has learned."""
+    """Return, as text, the number of alarms in each column without and with `--learn`."""
     before, after = Counter(), Counter()
     for known, asked in cameras:
         for column, photos in asked.items():

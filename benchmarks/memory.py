@@ -105,12 +105,12 @@ def main():
     files = random.Random(0).sample(files, min(args.photos or len(files), len(files)))
     counts = [len(files) * times for times in args.times]
     memory, seconds = measure(files, args.times, options)
-    print("| photos | peak memory | processor seconds |\n| --- | --- | --- |")
+    print("| photos | peak memory (ratio) | processor time (ratio) |\n| --- | --- | --- |")
     for row in zip(counts, memory, seconds):
         print("| {:,} | {:.2f} | {:.2f} |".format(*row))
     if args.picture:
         draw(counts, memory, args.picture)
-    print("\n| photos | search for near-duplicates: MB | processor seconds |\n| --- | --- | --- |")
+    print("\n| photos | memory, MB | processor time (ratio) |\n| --- | --- | --- |")
     counts.append(64 * len(files))
     peaks, seconds = zip(*map(search, counts))
     for count, peak, second in zip(counts, peaks, seconds):

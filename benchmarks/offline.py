@@ -1,14 +1,15 @@
 """Measure the speed and memory of the offline version in a browser, and compare it with the same network in Python.
 
     python benchmarks/offline.py               # about three minutes; needs Chromium
-    python benchmarks/offline.py --watch 60    # the Camera tab for 60 minutes: does its memory grow?
+    python benchmarks/offline.py --watch 60    # watch a camera for 60 minutes, and measure the memory
 
 The time of a frame includes all steps: pixels, shrinking, the network and the verdict. The offline version, ONNX
 Runtime and torch each use one thread.
-The time to the first answer begins when the page is opened. A photo is chosen as soon as the page allows it. The server
-simulates a slow line. Only memory that the page's processes don't share with other processes is counted. Camera frames
-are counted separately, since Chromium without a graphics card keeps them until it needs the memory. With `--watch`, a
-bear comes every one and a half minutes and stays for ten seconds, so that all parts of the tab are busy.
+
+The time to the first verdict begins when the page is opened. A photo is chosen as soon as the page allows it. The
+server simulates a slow line. Only memory that the page's processes don't share with other processes is counted. Camera
+frames are counted separately, since Chromium without a graphics card keeps them until it needs the memory. With
+`--watch`, a bear comes every 90 seconds and stays for ten seconds, so that all parts of the Camera tab are busy.
 """
 
 import argparse
@@ -101,7 +102,7 @@ def frames(page, files):
 
     asked = {
         "Chromium": lambda: in_browser(page),
-        "onnxruntime": lambda: outside(squares.ask, photo),
+        "ONNX Runtime": lambda: outside(squares.ask, photo),
         "torch": lambda: outside(torch_alone, photo),
     }
     times = {name: [] for name in asked}
@@ -147,7 +148,10 @@ def watch(url, folder, minutes):
         page.locator("#camera .start").click()
         page.locator("#camera .alarm").wait_for(timeout=180_000)
         protocol = page.context.new_cdp_session(page)
-        print("\n| minutes | pictures looked at | alarms | memory, MB | frames, MB | browser, MB | JavaScript, MB |")
+        print(
+            "\n| minutes | pictures classified | alarms | memory, MB | camera frames, MB | browser process, MB |"
+            " JavaScript, MB |"
+        )
         print("| --- | --- | --- | --- | --- | --- | --- |")
         for quarter in range(5):
             if quarter:
@@ -164,7 +168,7 @@ def watch(url, folder, minutes):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--watch", type=float, metavar="MINUTES", help="watch a camera for so long, and measure no more"
+        "--watch", type=float, metavar="MINUTES", help="only watch a simulated camera for so many minutes"
     )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -180,12 +184,14 @@ def main():
             page = browser.new_page(**DESKTOP)
             page.goto(url)
             times = frames(page, files)
-            print(f"memory after {ROUNDS * FRAMES} frames: {memory(browser):.0f} MB; aim: at most 300")
+            print(f"memory after {ROUNDS * FRAMES} frames: {memory(browser):.0f} MB (aim: at most 300 MB)")
             page.close()
-            print("\n| a frame in | ms | a second | Chromium takes |\n| --- | --- | --- | --- |")
+            print("\n| program | milliseconds a frame | frames a second | times as fast as Chromium |")
+            print("| --- | --- | --- | --- |")
             for name, ms in times.items():
-                print(f"| {name} | {ms:.0f} | {1000 / ms:.1f} | {times['Chromium'] / ms:.2f} times as long |")
-            print("\n| line | first visit, s | second, s |\n| --- | --- | --- |")
+                print(f"| {name} | {ms:.0f} | {1000 / ms:.1f} | {times['Chromium'] / ms:.1f} |")
+            print("\nSeconds from opening the page to the first verdict:\n")
+            print("| line | first visit | later visits (median of three) |\n| --- | --- | --- |")
             for name, (Line.wait, Line.rate) in LINES.items():
                 context = browser.new_context(**DESKTOP)
                 first, *later = (seconds_to_answer(context, url) for _ in range(4))

@@ -1,10 +1,12 @@
-"""Measure the time from choosing a 12-megapixel photo to the verdict in a browser, for app.py and the lesson's app.
+"""Measure the seconds from choosing a photo of 12 megapixels to the verdict in a browser.
 
     python benchmarks/page.py    # about two minutes; needs Chromium
 
-Both apps run on this machine, in one run. Chromium simulates a slow line. Prints both times in seconds, and the ratio.
+app.py is compared with the usual app: the lesson's `gr.Interface` with `gr.Image()` and `learn.predict`. Both run on
+this machine. Chromium simulates a slow line. Prints both times in seconds, and their ratio.
 """
 
+import argparse
 import statistics
 import sys
 import tempfile
@@ -52,13 +54,15 @@ def seconds(browser, app, ask, file, line):
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     photo, asks = phone_photo(4032, 3024), {"usual": ask_usual, "ours": ask_ours}
     apps = {name: App(name, photo) for name in asks}
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         file = Path(folder) / "photo.jpg"
         file.write_bytes(photo)
         try:
-            print("| line | the usual app, s | app.py, s | times as quick |\n| --- | --- | --- | --- |")
+            print("| line | usual app, seconds | this app, seconds | this app: times as fast as the usual app |")
+            print("| --- | --- | --- | --- |")
             for name, line in LINES.items():
                 runs = [[seconds(browser, apps[a], asks[a], file, line) for a in asks] for _ in range(ROUNDS)]
                 usual, ours = map(statistics.median, zip(*runs))

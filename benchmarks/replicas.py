@@ -1,11 +1,12 @@
-"""Compare two apps behind one proxy with one app, and check that no photo is lost when one of them is killed.
+"""Compare two copies of the app behind one proxy with one copy, and count the photos that a killed copy loses.
 
-    python benchmarks/replicas.py    # two minutes; prints the lines of docs/deploy.md
+    python benchmarks/replicas.py    # two minutes; needs nginx
 
-nginx always sends a client's address to the same app, as in docs/deploy.md. Both apps share the cores of one machine.
-So this shows what a second app costs, and not what it gains on a second machine.
+nginx always sends a client's address to the same copy, as in docs/deploy.md. Both copies share the cores of one
+machine. So the benchmark shows how much a second copy costs, and not how much it gains on a second machine.
 """
 
+import argparse
 import statistics
 import sys
 import tempfile
@@ -96,6 +97,7 @@ class Replicas:
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     photo, rates = phone_photo(1152, 864), {1: [], 2: []}
     with tempfile.TemporaryDirectory() as folder:
         crowds = {count: Replicas(Path(folder) / str(count), count) for count in rates}
@@ -111,9 +113,10 @@ def main():
             for crowd in crowds.values():
                 crowd.close()
     one, two = (statistics.median(rates[count]) for count in (1, 2))
-    print(f"two apps on the cores of one answer {two / one:.2f} times as many photos per second")
+    print(f"Two copies on the cores of one answer {two / one:.2f} times as many photos per second.")
     answered, again = [t for t in tries if t], sum(t > 1 for t in tries if t)
-    print(f"one of them killed under load: {len(answered)} of {len(tries)} photos answered, {again} when sent again")
+    print(f"When one copy was killed, {len(answered)} of {len(tries)} photos were answered,", end=" ")
+    print(f"{again} of them only after the client had sent the photo again.")
 
 
 if __name__ == "__main__":

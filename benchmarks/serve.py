@@ -1,9 +1,11 @@
-"""Measure the speed of app.py relative to the lesson's app and to an app without a model (Gradio's limit), in one run.
+"""Compare the speed and memory of app.py with those of two other apps.
 
-    python benchmarks/serve.py            # about five minutes; prints the table of docs/evaluation.md
-    python benchmarks/serve.py --quick    # one round instead of five, to see that it works
+    python benchmarks/serve.py            # about five minutes; prints the tables of docs/evaluation.md
+    python benchmarks/serve.py --quick    # one round instead of five, for a short try
 
-Every app runs as a separate process and is called over plain HTTP: upload, call, stream.
+The usual app is the lesson's `gr.Interface` with `gr.Image()` and `learn.predict`. The constant app is a Gradio app
+without a model, which always gives the same answer. Each app runs as a separate process and gets the same photos over
+plain HTTP on this machine, in turn. Needs Linux.
 """
 
 import argparse
@@ -142,7 +144,7 @@ def phone_photo(width, height, bear=True):
 
 def measure(apps, photos, rounds):
     """Return the figures of every app, the median of `rounds`. In each round, the apps take turns with each load."""
-    figures = {name: {"seconds to the page": app.page, "seconds to the first answer": app.answer} for name, app in apps}
+    figures = {name: {PAGE: app.page, FIRST: app.answer} for name, app in apps}
     for _, app in apps:
         app.load(photos["12 MP"], 8, 16)  # warm up
     for size, clients, count in LOADS:
@@ -163,6 +165,8 @@ def measure(apps, photos, rounds):
     return figures
 
 
+PAGE = "seconds from the app's start until its page can be opened"
+FIRST = "seconds from the app's start to the first answer"
 ROWS = [
     ("photos per second, 8 clients, 12 MP", "at least 6"),
     ("photos per second, 8 clients, 1 MP", "at least 2.5"),
@@ -170,14 +174,14 @@ ROWS = [
     ("seconds per answer, 1 clients, 12 MP", "at most 0.3"),
     ("seconds per answer, 1 clients, 1 MP", "at most 1"),
     ("peak memory, 8 clients, 12 MP", "at most 0.5"),
-    ("seconds to the page", ""),
-    ("seconds to the first answer", ""),
+    (PAGE, ""),
+    (FIRST, ""),
 ]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one round instead of five")
+    parser.add_argument("--quick", action="store_true", help="measure one round instead of five")
     rounds = 1 if parser.parse_args().quick else 5
     photos = {"1 MP": phone_photo(1152, 864), "12 MP": phone_photo(4032, 3024)}
     photos["1 MP without a bear"] = phone_photo(1152, 864, bear=False)
@@ -190,12 +194,14 @@ def main():
     finally:
         for _, app in apps:
             app.close()
-    print("\n| measurement | this app ÷ usual app | our aim | this app ÷ constant app |\n| --- | --- | --- | --- |")
+    print("\n| measurement | this app ÷ usual app | our aim for this app ÷ usual app | this app ÷ constant app |")
+    print("| --- | --- | --- | --- |")
     for row, wanted in ROWS:
         ours = figures["ours"][row]
         usual, constant = ours / figures["usual"][row], ours / figures["constant"][row]
         print(f"| {row.replace('1 clients', '1 client')} | {usual:.2f} | {wanted} | {constant:.2f} |")
-    print("\nProcessor time for a photo, 8 clients, as a share of the usual app's\n")
+    print("\nThe processor time of the usual app for the same photo counts as 100%. The last column is", end=" ")
+    print("the processor time of the constant app, which has no model:\n")
     print(f"| photo | {' | '.join(PROCESSES.values())} | the constant app |\n| --- | --- | --- | --- | --- |")
     for size in photos:
         spent = {name: [figures[name][f"core seconds, {p}, 8 clients, {size}"] for p in PROCESSES] for name in APPS}

@@ -1,8 +1,9 @@
-"""Count how many verdicts change because the app shrinks photos in the browser before it sends them.
+"""Count how many verdicts change because the page shrinks photos before it sends them.
 
     python benchmarks/shrunk.py ../shared/photos/bears ../shared/camp --every 5
 
-Each photo is first enlarged to `LONG_SIDE` pixels, like a phone's photo. Then Chromium shrinks it, as for visitors.
+Each photo is first enlarged to 2,048 pixels on its longer side, like a phone's photo. Then the page shrinks it to 1,024
+pixels in Chromium, as for visitors. Only the part of a verdict before its comma counts, without the percentage.
 """
 
 import argparse
@@ -45,8 +46,9 @@ def sent_by(page, photo):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="look at each N-th photo only")
+    parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="folder of photos, also in its subfolders")
+    every = "test only every Nth photo (default: 1, all photos)"
+    parser.add_argument("--every", type=int, default=1, metavar="N", help=every)
     args = parser.parse_args()
     files = sorted(file for folder in args.folders for file in list_photos(folder))[:: args.every]
     facts, model, differ, most = read_facts(ROOT / "export.pkl"), Classifier(ROOT / "export.pkl"), 0, 0
@@ -69,7 +71,7 @@ def main():
                 most = max(most, *(abs(whole[label] - small[label]) for label in whole))
         finally:
             server.close()
-    print(f"{differ} of {len(files)} photos get another verdict; a probability changes by {most:.2f} at most")
+    print(f"The verdicts on {differ} of {len(files)} photos changed. A probability changed by at most {most:.2f}.")
 
 
 if __name__ == "__main__":

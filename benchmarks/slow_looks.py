@@ -1,4 +1,4 @@
-"""Measure the delay of an alarm if a pass takes 0.2 to 4 seconds. Prints the table of docs/alarm.md.
+"""Measure the delay of an alarm if the model needs 0.2 to 4 seconds for a pass. Prints the table of docs/alarm.md.
 
     python benchmarks/slow_looks.py    # two minutes; needs Chromium
 
@@ -7,6 +7,7 @@ are tested in simulated time. A function of how red a picture is replaces the mo
 that shows a part of the animal.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -183,7 +184,9 @@ def row(browser, look):
 
 
 def main():
-    print("| a pass takes | in the browser: median (longest) | `bears watch`: median (longest) |\n| --- | --- | --- |")
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    delay = "delay {}: median (longest)".format
+    print(f"| a pass takes | {delay('in the browser')} | {delay('of `bears watch`')} |\n| --- | --- | --- |")
     with chromium() as browser:
         for look in LOOKS:
             print(row(browser, look), flush=True)

@@ -1,12 +1,15 @@
-"""Test the app for some minutes with many clients, and good and hostile photos, while its processes are killed.
+"""Send good and malicious photos to the app for some minutes, while its processes are killed.
 
     python benchmarks/soak.py                           # ten minutes, eight clients
-    python benchmarks/soak.py --minutes 1 --clients 2   # to see that it works
-    python benchmarks/soak.py --watch                   # `watch` instead, with a camera that breaks
-    python benchmarks/soak.py --proxy --clients 60      # behind nginx, which hides the clients' addresses from the app
+    python benchmarks/soak.py --minutes 1 --clients 2   # a short try
+    python benchmarks/soak.py --watch                   # test `watch` instead, with a camera that sends bad frames
+    python benchmarks/soak.py --proxy --clients 60      # prints the tables about the app in docs/security.md
 
-Every answer is compared with the first answer about the same photo. The test fails if an answer is wrong or lost, or if
-a process, a file or a descriptor is left over. Needs Linux.
+Every answer is compared with the first answer about the same photo. The benchmark fails if an answer is wrong or lost,
+if a process or a file is left over, or if more than 12 additional file descriptors stay open. Needs Linux.
+
+With `--watch`, a bear walks past a simulated camera every 90 seconds, and `watch` and the process that reads the camera
+are killed. Then the benchmark fails if an alarm is lost or false, or if an event is incomplete.
 """
 
 import argparse
@@ -38,6 +41,16 @@ from helpers import Nginx
 
 KILL_EVERY = 20  # seconds
 DESCRIPTORS = 12  # so many more are no leak: at the end, more of the 40 threads may have a connection to the model
+OPEN = "open file descriptors of the page's process"
+ANSWERS = {  # what a client got for a photo
+    "right": "the same answer as before the kills (right)",
+    "wrong": "another answer (wrong)",
+    "lost": "no answer (lost)",
+    "again": "request to send the photo again, because a process was killed",
+    "wait": "request to wait, because the queue was full",
+    "refused": "error message about a malicious photo",
+    "answered": "answer about a malicious photo",
+}
 AGAIN = ("send the photo again", "send it again")  # in answers after a process was killed
 WAIT = ("or for ten seconds", "try again in a minute")  # in answers when the queue is full
 
@@ -58,8 +71,8 @@ def good_photos():
     return photos
 
 
-def traps():
-    """Return hostile files, a dict from name to bytes."""
+def malicious_files():
+    """Return malicious files, a dict from name to bytes."""
     teddy = (ROOT / "examples" / "teddy.jpg").read_bytes()
     dice = random.Random(0)
     broken = bytearray(teddy)
@@ -127,7 +140,7 @@ class App:
             self.proxy.close()
         time.sleep(5)
         left = {"processes": sum(map(is_alive, others))}
-        return left | {"files and folders": len(list(self.folder.rglob("*")))}
+        return left | {"temporary files and folders": len(list(self.folder.rglob("*")))}
 
     def figures(self):
         """Return the app's memory, processes, files and so on, a dict from name to number."""
@@ -135,11 +148,11 @@ class App:
         proc = Path(f"/proc/{front}")
         return {
             "memory of the page's process, MB": memory(front) / 1e6,
-            "memory of all others, MB": sum(map(memory, others)) / 1e6,
-            "descriptors": len(list((proc / "fd").iterdir())),
-            "threads": len(list((proc / "task").iterdir())),
-            "processes": 1 + len(others),
-            "files": sum(f.is_file() for f in self.folder.rglob("*")),
+            "memory of the app's other processes together, MB": sum(map(memory, others)) / 1e6,
+            OPEN: len(list((proc / "fd").iterdir())),
+            "threads of the page's process": len(list((proc / "task").iterdir())),
+            "processes of the app": 1 + len(others),
+            "files in the app's temporary folder": sum(f.is_file() for f in self.folder.rglob("*")),
         }
 
 
@@ -173,25 +186,19 @@ def kill_some(app, stop, killed):
 
 
 def visit(app, photos, bad, expected, end):
-    """Run one client until `end`. Return a Counter of the kinds of answers."""
+    """Run one client until `end`. Return a Counter of `ANSWERS`."""
     told, dice = Counter(), random.Random()
     page = requests.get(f"{app.url}/heartbeat/{dice.random()}", stream=True, timeout=60)  # stays open
     while time.monotonic() < end:
         if dice.random() < 0.25:
             answer = app.ask(bad[dice.choice(list(bad))])
-            told[
-                "lost"
-                if answer is None
-                else "malicious photos refused"
-                if isinstance(answer, str)
-                else "malicious photos answered"
-            ] += 1
+            told["lost" if answer is None else "refused" if isinstance(answer, str) else "answered"] += 1
             continue
         name = dice.choice(list(photos))
         answer = app.ask(photos[name])
         while isinstance(answer, str) and any(again in answer for again in AGAIN + WAIT):
             busy = any(wait in answer for wait in WAIT)
-            told["asked to wait" if busy else "asked to send the photo again"] += 1
+            told["wait" if busy else "again"] += 1
             time.sleep(busy)
             answer = app.ask(photos[name])
         told["lost" if answer is None else "right" if close(answer, expected[name]) else "wrong"] += 1
@@ -216,6 +223,21 @@ CALM = 15  # seconds without a kill before every second bear
 LATE = 10  # seconds without a kill after such a bear has gone, in which its alarm may still come
 WATCH_KILL_EVERY = 30  # seconds
 WIDTH, HEIGHT, RATE = 640, 360, 10
+COUNTED = {  # in the result of `judge`; {calm} is the number of bears that came while nothing was killed
+    "came": "bears that walked past the camera",
+    "calm": "of these, bears that came while nothing was killed",
+    "seen": "of these {calm} bears, those that raised an alarm",
+    "lost": "of these {calm} bears, those that raised none (lost alarms)",
+    "false": "alarms without a bear",
+    "complete": "saved events that are complete",
+    "incomplete": "saved events that are incomplete",
+    "unsaved": "alarms that the webhook received, but that have no saved event",
+    "replay": "failures of `watch --replay` with the recordings",
+    "files": "temporary or incomplete files left over after `watch` was stopped",
+    "processes": "processes left over after `watch` was stopped",
+    "passwords": "recorded JSON files that contain the camera's password",
+}
+GOOD = "came", "calm", "seen", "complete"  # all others of `COUNTED` must be 0
 
 
 class Scene:
@@ -295,15 +317,15 @@ class Watch:
     def figures(self):
         proc = Path(f"/proc/{self.process.pid}")
         return {
-            "memory of the watch, MB": memory(self.process.pid) / 1e6,
-            "memory of the process that reads, MB": sum(map(memory, descendants(self.process.pid))) / 1e6,
-            "descriptors": len(list((proc / "fd").iterdir())),
-            "threads": len(list((proc / "task").iterdir())),
+            "memory of `watch`, MB": memory(self.process.pid) / 1e6,
+            "memory of the process that reads the camera, MB": sum(map(memory, descendants(self.process.pid))) / 1e6,
+            "open file descriptors of `watch`": len(list((proc / "fd").iterdir())),
+            "threads of `watch`": len(list((proc / "task").iterdir())),
         }
 
 
 def kill_watch(watch, scene, until, whole):
-    """Kill the process that reads the camera from time to time. With `whole`, also kill the watch itself.
+    """Kill the process that reads the camera from time to time. With `whole`, also kill `watch` itself.
 
     Returns a triple for each kill: two times, between which the process was not running, and `watch` or `reader`.
     """
@@ -338,7 +360,7 @@ def is_whole(folder):
 
 
 def judge(watch, scene, until, killed, events):
-    """Count what was lost or wrong. Return a dict from name to number."""
+    """Count what was lost or wrong. Return a dict from keys of `COUNTED` to numbers."""
     alarms = [(at, event["folder"]) for at, event in events if event["event"] == "alarm"]
     folders, told = list(watch.kept.glob("events/*")), {Path(folder).name for _, folder in alarms}
     came = [(come, gone) for come, gone in scene.walks() if gone + LATE < until]
@@ -347,20 +369,20 @@ def judge(watch, scene, until, killed, events):
     wrong = sum(not any(come <= at <= gone + LATE for come, gone in scene.walks()) for at, _ in alarms)
     replay = subprocess.run([*watch.command[:4], "--replay", watch.kept], cwd=ROOT, capture_output=True)
     return {
-        "bears that came": len(came),
-        "bears while nothing was killed": len(calm),
-        "alarms for these bears": seen,
-        "lost alarms": len(calm) - seen,
-        "alarms without a bear": wrong,
-        "complete events": sum(map(is_whole, folders)),
-        "incomplete events": sum(not is_whole(folder) for folder in folders),
-        "events sent but not saved": len(told - {folder.name for folder in folders}),
-        "replays that failed": int(replay.returncode != 0),
+        "came": len(came),
+        "calm": len(calm),
+        "seen": seen,
+        "lost": len(calm) - seen,
+        "false": wrong,
+        "complete": sum(map(is_whole, folders)),
+        "incomplete": sum(not is_whole(folder) for folder in folders),
+        "unsaved": len(told - {folder.name for folder in folders}),
+        "replay": int(replay.returncode != 0),
     }
 
 
 def soak_watch(minutes):
-    """Watch a bad camera for `minutes` while processes are killed. Kill the watch itself only in the first half.
+    """Watch a bad camera for `minutes` while processes are killed. Kill `watch` itself only in the first half.
 
     Temporary files count as left over, too, except the empty folder that torch always creates.
     """
@@ -385,20 +407,23 @@ def soak_watch(minutes):
         result = judge(watch, server.scene, until, killed, server.events)
         temporary = [path for path in watch.temporary.iterdir() if not path.name.startswith("torchinductor_")]
         left = [*temporary, *watch.kept.glob("events/*.part"), *watch.kept.glob("events/*/part*")]
-        result |= {"files left over": len(left), "processes left over": sum(map(is_alive, others))}
-        result["passwords saved or sent"] = sum(b"secret" in f.read_bytes() for f in watch.kept.rglob("*.json*"))
+        result |= {"files": len(left), "processes": sum(map(is_alive, others))}
+        result["passwords"] = sum(b"secret" in f.read_bytes() for f in watch.kept.rglob("*.json*"))
     counts = Counter(which for _, _, which in killed)
-    print(f"{minutes:g} minutes; killed: the watch {counts['watch']} times, what reads {counts['reader']} times\n")
-    print_table("the watch", result)
-    print("\n| the watch | before | after |\n| --- | --- | --- |")
-    for name in before:
-        print(f"| {name} | {before[name]:,.0f} | {after[name]:,.0f} |")
-    good = ("bears that came", "bears while nothing was killed", "alarms for these bears", "complete events")
-    sys.exit(any(count for name, count in result.items() if name not in good))
+    print(f"The benchmark killed `watch` {times(counts['watch'])}, all in the first {minutes / 2:g} minutes,", end=" ")
+    print(f"and the process that reads the camera {times(counts['reader'])}:\n")
+    words = {key: name.format(**result) for key, name in COUNTED.items()}
+    print_table(f"counted in the {minutes:g} minutes", {words[key]: count for key, count in result.items()})
+    print_growth("`watch`", f"after {minutes / 2:g} minutes", f"after {minutes:g} minutes", before, after)
+    sys.exit(any(count for key, count in result.items() if key not in GOOD))
 
 
 def is_alive(pid):
     return Path(f"/proc/{pid}").exists()
+
+
+def times(count):
+    return f"{count} time" + "s" * (count != 1)
 
 
 def print_table(title, counts):
@@ -407,16 +432,24 @@ def print_table(title, counts):
         print(f"| {name} | {count:,} |")
 
 
+def print_growth(title, first, second, before, after):
+    """Print a table of figures at two times. `first` and `second` name the times."""
+    print(f"\n| {title} | {first} | {second} |\n| --- | --- | --- |")
+    for name in before:
+        print(f"| {name} | {before[name]:,.0f} | {after[name]:,.0f} |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--clients", type=int, default=8)
-    parser.add_argument("--watch", action="store_true", help="the camera watch, not the page")
-    parser.add_argument("--proxy", action="store_true", help="behind Debian's nginx, as it comes")
+    parser.add_argument("--minutes", type=float, default=10, help="length of the test in minutes (default: 10)")
+    parser.add_argument("--clients", type=int, default=8, help="clients that send photos at the same time (default: 8)")
+    parser.add_argument("--watch", action="store_true", help="test `watch` with a simulated camera, not the app")
+    nginx = "run the app behind an nginx that doesn't send the clients' addresses (Debian's package nginx)"
+    parser.add_argument("--proxy", action="store_true", help=nginx)
     args = parser.parse_args()
     if args.watch:
         return soak_watch(args.minutes)
-    photos, bad, stop, killed = good_photos(), traps(), threading.Event(), []
+    photos, bad, stop, killed = good_photos(), malicious_files(), threading.Event(), []
     with tempfile.TemporaryDirectory() as folder:
         app = App(folder, args.proxy)
         try:
@@ -435,28 +468,16 @@ def main():
             for _ in range(12):  # until its last connections are closed, at most a minute
                 time.sleep(5)
                 after = app.figures()
-                if after["descriptors"] <= before["descriptors"] + DESCRIPTORS:
+                if after[OPEN] <= before[OPEN] + DESCRIPTORS:
                     break
         finally:
             left = app.close()
-    print(f"{args.clients} clients, {args.minutes:g} minutes, {len(killed)} processes killed\n")
-    print("| answers | number |\n| --- | --- |")
-    for name in (
-        "right",
-        "wrong",
-        "lost",
-        "asked to send the photo again",
-        "asked to wait",
-        "malicious photos refused",
-        "malicious photos answered",
-    ):
-        print(f"| {name} | {told[name]:,} |")
-    print("\n| the app | before | after |\n| --- | --- | --- |")
-    for name in before:
-        print(f"| {name} | {before[name]:,.0f} | {after[name]:,.0f} |")
+    print(f"The tables show a run of {args.minutes:g} minutes with {args.clients} clients and {len(killed)} kills:\n")
+    print_table("what a client got for a photo", {words: told[key] for key, words in ANSWERS.items()})
+    print_growth("the app", f"before the {args.minutes:g} minutes", "after them", before, after)
     print()
-    print_table("left over at the end", left)
-    grown = after["descriptors"] > before["descriptors"] + DESCRIPTORS
+    print_table("left over after the app was stopped", left)
+    grown = after[OPEN] > before[OPEN] + DESCRIPTORS
     sys.exit(bool(told["wrong"] or told["lost"] or grown or any(left.values())))
 
 

@@ -3,11 +3,14 @@
     python benchmarks/strangers.py                           # the bears' model; prints the table of docs/evaluation.md
     python benchmarks/strangers.py --model my_model/export.pkl --data DIR
 
+The columns "real bear", "teddy" and "no bear" count the likeliest class of each answer, even if the model wasn't sure.
+"Sure and wrong" counts only photos of black bears, grizzlies and teddies. Photos that the bears' model was trained on
+are counted separately.
+
 DIR contains two tables, `life/life.csv` and `camp/camp.csv`. Each lists the photos in its folder. Both have the columns
 `file`, `label` (black, grizzly, teddy; bear for another or unknown species; other) and `repo`, the source. `life.csv`
 also has the column `what`, which says what a photo shows. `camp.csv` has the column `species` for bears. Photos from
 trail cameras have `trail` in the column `camera` of `life.csv`, or `yes` in the column `camera_trap` of `camp.csv`.
-Photos that the bears' model was trained on are counted separately.
 """
 
 import argparse
@@ -16,8 +19,6 @@ import hashlib
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
-
-from scipy.stats import binomtest
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))
@@ -31,15 +32,30 @@ from bears.train.options import PHOTOS
 
 CLASSES = ("black", "grizzly", "teddy")
 GROUP = ("black", "grizzly")
-KINDS = ("wild boar", "moose", "deer", "polar bear", "panda", "plush")
+KINDS = {  # words in the tables' description of other things, and the names of their groups
+    "wild boar": "wild boar",
+    "moose": "moose",
+    "deer": "deer",
+    "polar bear": "polar bear",
+    "panda": "panda",
+    "plush": "plush animals that are no bears",
+}
+REST = "all the rest"  # of the other things
+TRAINED = "photos that the shipped model was trained on"
 COLUMNS = ("real bear", "teddy", "no bear", "sure", "black or grizzly", "sure and wrong")
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=ROOT / "export.pkl", help="the bears', or another")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help="see above")
-    parser.add_argument("--strictness", type=factor, default=1.0, metavar="TIMES", help="as for predict")
+    parser.add_argument(
+        "--model", type=Path, default=ROOT / "export.pkl", help="export to test (default: the bears' export.pkl)"
+    )
+    data = "folder with life/life.csv and camp/camp.csv (default: the folder `shared` next to the repository)"
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help=data)
+    strictness = (
+        "how often the answer is “none of the classes” (default: 1). Above 1: more often. Below 1: less often. 0: never"
+    )
+    parser.add_argument("--strictness", type=factor, default=1.0, metavar="TIMES", help=strictness)
     return parser.parse_args(argv)
 
 
@@ -59,17 +75,22 @@ def read_tables(folder):
             file = folder / name / row["file"]
             label = row.get("species") if row.get("species") in CLASSES and row["label"] == "bear" else row["label"]
             learnt = hashlib.sha256(file.read_bytes()).hexdigest() in known
-            yield file, label, "photos that it was trained on" if learnt else group_of(row, label, name)
+            yield file, label, TRAINED if learnt else group_of(row, label, name)
 
 
 def group_of(row, label, name):
     """Return the name of the group in which a photo is counted."""
     if label == "other":
         what = row.get("what", row.get("species", "")).lower()
-        return f"other: {next((kind for kind in KINDS if kind in what), 'anything else')}"
+        return f"other things: {next((KINDS[word] for word in KINDS if word in what), REST)}"
     where = " on trail cameras" if row.get("camera_trap") == "yes" or row.get("camera") == "trail" else ""
     kind = {"teddy": "teddies", "bear": "bears of another or unknown species"}.get(label, "black bears and grizzlies")
     return f"{kind}{where} ({name})"
+
+
+def order(group):
+    """Sort groups by name, but `REST` after all other things, and `TRAINED` last."""
+    return group == TRAINED, group.replace(REST, "~")  # "~" comes after all letters
 
 
 def ask_all(model, photos):
@@ -84,28 +105,37 @@ def ask_all(model, photos):
         said["sure"] += certainty == "sure"
         said["black or grizzly"] += certainty == "group"
         said["sure and wrong"] += certainty == "sure" and label in CLASSES and top != label
-        if certainty == "group" and label in CLASSES and find_probable(GROUP, probs):
-            said["probable"] += 1
-            said["probable and wrong"] += top != label
-    return dict(sorted(groups.items()))
+        if label in GROUP:
+            said["bears"] += 1
+            said["sure bears"] += certainty == "sure"
+            said["sure bears and wrong"] += certainty == "sure" and top != label
+            probable = certainty == "group" and find_probable(GROUP, probs) is not None
+            said["probable"] += probable
+            said["probable and wrong"] += probable and top != label
+    return {group: groups[group] for group in sorted(groups, key=order)}
 
 
 def print_table(groups):
-    print(f"| photos | number | {' | '.join(COLUMNS)} | wrong of the sure ones (95% interval) |")
-    print("| --- " * (len(COLUMNS) + 3) + "|")
+    print(f"| what the photos show (collection) | photos | {' | '.join(COLUMNS)} |")
+    print("| --- " * (len(COLUMNS) + 2) + "|")
     for name, said in groups.items():
-        share = "" if name.startswith("other") or not said["sure"] else as_share(said["sure and wrong"], said["sure"])
-        print(f"| {name} | {said['photos']} | {' | '.join(str(said[column]) for column in COLUMNS)} | {share} |")
+        print(f"| {name} | {said['photos']} | {' | '.join(str(said[column]) for column in COLUMNS)} |")
 
 
-def print_probable(groups):
+def print_wrong(groups):
+    """Print how many answers about black bears and grizzlies are wrong, among the sure ones and the probable ones."""
     said = sum(groups.values(), Counter())
-    print(f"\nAnswers such as “probably black”: {said['probable']}; wrong: {said['probable and wrong']}")
+    trained = groups.get(TRAINED, Counter())
+    sure, wrong = (said[name] - trained[name] for name in ("sure bears", "sure bears and wrong"))
+    print("\nAbout black bears and grizzlies that were not used for training,", end=" ")
+    print(f"the model gave {sure} sure answers, and {wrong} of them {are(wrong)} wrong.")
+    print(f"About photos of these two bears, including the {trained['bears']} training photos,", end=" ")
+    print(f'{said["probable"]} answers end with "probably black" or "probably grizzly",', end=" ")
+    print(f"and {said['probable and wrong']} of the {said['probable']} {are(said['probable and wrong'])} wrong.")
 
 
-def as_share(wrong, total):
-    low, high = binomtest(wrong, total).proportion_ci(method="wilson")
-    return f"{wrong / total:.0%} ({low:.0%} to {high:.0%})"
+def are(count):
+    return "is" if count == 1 else "are"
 
 
 def main(argv=None):
@@ -115,7 +145,7 @@ def main(argv=None):
     except (BearsError, OSError) as e:
         sys.exit(f"strangers.py: {e}")
     print_table(groups)
-    print_probable(groups)
+    print_wrong(groups)
 
 
 if __name__ == "__main__":

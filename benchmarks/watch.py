@@ -3,16 +3,17 @@
     python benchmarks/watch.py                    # the tables, curve and picture of docs/evaluation.md; takes an hour
     python benchmarks/watch.py --model export.pkl # the shipped model, which was trained on many of these animals
     python benchmarks/watch.py --costs            # only frames per second, share of a processor, and memory
-    python benchmarks/watch.py --hours 0 --visits 0   # the tables again, from the records
+    python benchmarks/watch.py --hours 0 --visits 0   # the tables again, from the recorded answers
     python benchmarks/watch.py --photos           # only single photos, as from a trail camera that writes to a folder
 
 The clips are from `footage.py`, which says what is real in them. `bears/watch` classifies them in simulated time, at
-`FPS` frames a second, and the model's answers are recorded. Then the rule of the alarm is applied to the records with
-different thresholds. (The records depend a little on the usual threshold, since a track gets more passes if its score
-is at least half of this threshold.) If you stop a run, the next run continues it. Without `--model`, a model is trained
-first with the shipped recipe, on photos that are not in the clips.
+5 frames a second, and the model's answers are recorded. Then the rule of the alarm is applied to the recorded answers
+with different thresholds. (The answers depend a little on the usual threshold, since a track gets more passes if its
+score is at least half of this threshold.) If you stop a run, the next run continues it. Without `--model`, a model is
+trained first with the shipped recipe, on photos that are not in the clips.
 
-DIR (`--data`) is the same as for `cameras.py`, and with `--photos` the same as for `strangers.py`.
+DIR (`--data`) contains the photos that `benchmarks/footage.csv` lists, and the photos and clips of `camp/camp.csv`.
+With `--photos`, DIR contains `camp/camp.csv` and `life/life.csv` with their photos, as for `strangers.py`.
 """
 
 import argparse
@@ -56,28 +57,40 @@ from helpers import free_port
 
 ALARM = "black", "grizzly"
 SHARES = dict(zip(CATEGORIES, (0.6, 0.1, 0.1, 0.1, 0.1)))  # of the hours without a bear
-HALVES = "Photos used to choose the alarm's threshold", "Photos used to check the threshold"
+HALVES = (
+    "These photos were used to choose the alarm's threshold",
+    "These photos were used to check the threshold",
+)
 LATE = 2  # seconds after a bear has gone in which an alarm still counts for it
 LARGE = 0.15  # share of the picture's height; the project's aim is about bears of at least this height
 THRESHOLDS = [round(0.02 * i, 2) for i in range(1, 50)]
 STRICTEST = replace(Rule(), threshold=THRESHOLDS[-1])
 FFMPEG = ["ffmpeg", "-loglevel", "quiet", "-re", "-f", "lavfi", "-i"]
 STREAMS = {  # FFmpeg's options for each kind of stream
-    "MJPEG": "-q:v 4 -f mpjpeg",
-    "H.264 of 4 Mbit/s": "-c:v libx264 -preset veryfast -b:v 4M -bf 0 -f mpegts",
+    "an MJPEG camera": "-q:v 4 -f mpjpeg",
+    "an H.264 camera with 4 Mbit/s": "-c:v libx264 -preset veryfast -b:v 4M -bf 0 -f mpegts",
 }
+ANIMALS = {"lion": "mountain lion", "cow": "cattle", "human": "person"}  # what the names of real clips mean
 CURVE, PICTURE = ROOT / "docs" / "watch_curve.json", ROOT / "docs" / "pictures" / "watch_curve.svg"
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="an export of the bears; see above")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help="see above")
-    parser.add_argument("--hours", type=float, default=10, help="without a bear (default: 10)")
-    parser.add_argument("--visits", type=int, default=100, help="of bears by day, and at night (default: 100)")
-    parser.add_argument("--out", type=Path, default=ROOT / "reports" / "watch", help="for the records and the model")
-    parser.add_argument("--costs", action="store_true", help="measure what watching costs")
-    parser.add_argument("--photos", action="store_true", help="measure the rule for single photos")
+    model = (
+        "export of the bears' model to test (default: a model that is trained without the photos in the clips;"
+        " with --photos, the bears' export.pkl)"
+    )
+    parser.add_argument("--model", type=Path, help=model)
+    data = "folder with the photos and clips described above (default: the folder `shared` next to the repository)"
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared", metavar="DIR", help=data)
+    parser.add_argument("--hours", type=float, default=10, help="hours of clips without a bear (default: 10)")
+    visits = "number of visits of bears by day, and as many at night (default: 100)"
+    parser.add_argument("--visits", type=int, default=100, help=visits)
+    out = "folder for the recorded answers and the trained model (default: reports/watch)"
+    parser.add_argument("--out", type=Path, default=ROOT / "reports" / "watch", help=out)
+    costs = "measure only frames a second, the share of a core and the memory of watching"
+    parser.add_argument("--costs", action="store_true", help=costs)
+    parser.add_argument("--photos", action="store_true", help="count only the single photos that raise an alarm")
     return parser.parse_args(argv)
 
 
@@ -236,14 +249,18 @@ def groups_of_visits(rows):
     that they were cut out of.
     """
     for kind in BEARS:
+        light = kind.removeprefix("bears ")
         some = [row for row in rows if row["kind"] == kind]
         height = {id(row): row["visits"][0]["height"] for row in some}
         large = [row for row in some if height[id(row)] >= LARGE]
-        yield f"{kind}, at least {LARGE:.0%} of the picture's height", large
+        yield f"{light}: large bears, at least {LARGE:.0%} of the picture's height", large
         for low, high in pairwise(HEIGHTS):
-            yield f"… {low:.0%} to {high:.0%}", [row for row in some if low <= height[id(row)] < high]
+            smaller = high <= LARGE
+            name = f"{'smaller' if smaller else 'large'} bears, {low:.0%} to {high:.0%}"
+            name += " (not in the row above)" if smaller else ""
+            yield f"{light}: {name}", [row for row in some if low <= height[id(row)] < high]
         for name, known in (("cut out of camera photos", False), ("cut out of the training photos", True)):
-            yield f"… large bears, {name}", [r for r in large if (r["visits"][0]["kind"] == KNOWN) == known]
+            yield f"{light}: large bears, {name}", [r for r in large if (r["visits"][0]["kind"] == KNOWN) == known]
 
 
 def print_tables(rows, rule):
@@ -256,7 +273,10 @@ def print_tables(rows, rule):
     print("\n| clips without a bear | hours | visits | false alarms | false alarms an hour (95% interval) |")
     print("| --- | --- | --- | --- | --- |")
     calm = [row for row in rows if row["kind"] in CATEGORIES]
-    for name, some in [*((k, [r for r in calm if r["kind"] == k]) for k in CATEGORIES), ("all", calm)]:
+    groups = {kind: [row for row in calm if row["kind"] == kind] for kind in CATEGORIES}
+    _, empty = of_hours(groups[CATEGORIES[0]], rule)
+    whole = f"all, without the scene with wild boars that raised an alarm; {empty:.1f} of the hours are empty scenes"
+    for name, some in {**groups, whole: calm}.items():
         k, hours = of_hours(some, rule)
         print(f"| {name} | {hours:.1f} | {sum(len(row['visits']) for row in some)} | {k} | {rate(k, hours)} |")
 
@@ -343,7 +363,7 @@ def draw(points, chosen, file):
 
 
 def print_photos(model, data):
-    """Print how many single photos raise an alarm at each threshold, for two halves of the sources.
+    """Print how many single photos raise an alarm with each threshold, for two halves of the sources.
 
     The threshold is chosen on one half, and checked on the other.
     """
@@ -382,7 +402,10 @@ def half(repo):
 
 def watch_real(model, data):
     """Print which of the real clips raise an alarm."""
-    print("\n| clip | it shows | seconds | alarm after | highest median score |\n| --- | --- | --- | --- | --- |")
+    print(
+        "\n| clip | what the clip shows | length in seconds | alarm, after the clip's start |"
+        " highest threshold with an alarm |\n" + "| --- " * 5 + "|"
+    )
     with open(data / "camp" / "camp.csv", newline="", encoding="utf-8") as f:
         rows = [row for row in csv.DictReader(f) if row["file"].endswith(".mp4")]
     for row in rows:
@@ -391,7 +414,13 @@ def watch_real(model, data):
         at = alarms(found, Rule())
         top = max((t for t in THRESHOLDS if alarms(found, replace(Rule(), threshold=t))), default=0)
         after = f"{at[0]:.1f} s" if at else "none"
-        print(f"| {Path(row['file']).stem} | {row['label']} | {frames[-1].seconds:.0f} | {after} | {top:.2f} |")
+        print(f"| {Path(row['file']).stem} | {shown_in(row)} | {frames[-1].seconds:.0f} | {after} | {top:.2f} |")
+
+
+def shown_in(row):
+    """Return what a real clip shows: its label, or for `other` the animal in its name, as in `mlwic__elk_burst`."""
+    animal = Path(row["file"]).stem.rpartition("__")[2].partition("_")[0]
+    return ANIMALS.get(animal, animal) if row["label"] == "other" else row["label"]
 
 
 def film(file):
@@ -409,21 +438,24 @@ def print_costs(model, photos):
     Then print the memory, and the share of a core for each of `STREAMS`.
     """
     torch.set_num_threads(2)
-    clips = {name: footage.Clip(photos, kind, 0) for name, kind in (("a bear", BEARS[0]), ("nothing", CATEGORIES[0]))}
+    kinds = {"a bear walks through the scene": BEARS[0], "nothing moves": CATEGORIES[0]}
+    clips = {name: footage.Clip(photos, kind, 0) for name, kind in kinds.items()}
     before = memory()
+    print(f"| clip | frames a second, at full speed | share of one core, at {FPS} frames a second |")
+    print("| --- | --- | --- |")
     for name, clip in clips.items():
         watcher, wall, cpu, n = open_watcher(model), 0, 0, 0
         for seconds, picture in clip.frames():
             at, of = time.perf_counter(), time.process_time()
             watcher.step(Frame(seconds, picture))
             wall, cpu, n = wall + time.perf_counter() - at, cpu + time.process_time() - of, n + 1
-        print(
-            f"· {name}: {n / wall:.0f} frames of 1280 x 720 a second; {FPS} a second take {cpu / n * FPS:.3f} of a core"
-        )
-    print(f"· memory beyond the model, with what makes the clips: {(memory() - before) / 2**20:.0f} MB")
+        print(f"| {name} | {n / wall:.0f} | {cpu / n * FPS:.3f} |", flush=True)
+    print(f"\nIn addition to the model, watching needs {(memory() - before) / 2**20:.0f} MB of memory.", end=" ")
+    print("This includes the memory of the code that makes the clips.\n")
     for name, options in STREAMS.items():
         wall, cpu, frames = watch_stream(model, options)
-        print(f"· {name}, 30 frames a second, {frames / wall:.1f} of them looked at: {cpu / wall:.3f} of a core")
+        print(f"If nothing moves, watching {name} takes {cpu / wall:.3f} of a core, including receiving the video.")
+        print(f"The camera sends 30 frames a second, and `watch` used {frames / wall:.1f} of them.", flush=True)
 
 
 def watch_stream(model, options, seconds=30):

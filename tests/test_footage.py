@@ -151,5 +151,5 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(photos, tmp_path, capsys):
     records.write_text(json.dumps(day) + "\n" + json.dumps(night)[:100])
     capsys.readouterr()
     watch.record(model, watch.all_clips(photos, 0, 1), records)
-    assert "bears by night 0" in capsys.readouterr().out
+    assert "bears at night 0" in capsys.readouterr().out
     assert [row["clip"] for row in watch.read_records(records)] == [day["clip"], night["clip"]]

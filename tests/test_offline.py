@@ -158,7 +158,7 @@ def test_who_has_saved_it_is_led_there_when_the_server_is_gone(beside, browser, 
             link.click()
         kept(opened.value)
         opened.value.close()
-        page.bring_to_front()
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # without windows, all pages are visible
         page.get_by_role("link", name="✓ Saved for offline").wait_for()
         page.set_input_files(FILE, TEDDY)
         answered(page, "Teddy bear, 96% sure")

@@ -14,6 +14,10 @@ PHOTOS = Path(__file__).with_name("photos.csv")  # where each bear photo comes f
 ALARM = ["black", "grizzly"]  # the bears' classes that raise an alarm
 DATA = "folder with one subfolder of photos per class; may be repeated (default: download the bear photos)"
 SOURCES = "table of each photo's source: columns “file” and “source” (default: attribution.csv in --data, if it exists)"
+SUBJECT = (
+    "noun for all your classes, such as bear. If a photo shows none of them, the Photo tab then says “I don't see a"
+    " bear”. The Camera tab, predictions.csv and the API say “No bear here”"
+)
 GROUPS = {"bear": ["black", "grizzly"]}  # classes that are hard to tell apart in a bad photo
 HINTS = {  # as wildlife agencies tell the bears apart (MODEL_CARD.md)
     "black": "A black bear has a high rump, a straight profile and tall ears.",
@@ -43,7 +47,7 @@ def parse_args(description: str, argv: list[str] | None = None) -> argparse.Name
         help="folder of photos that show none of the classes, to count how many the model mistakes for a class",
     )
     parser.add_argument("--sources", metavar="CSV", help=SOURCES)
-    parser.add_argument("--subject", help="noun for all your classes, such as bear; lets the app say “No bear here”")
+    parser.add_argument("--subject", help=SUBJECT)
     parser.add_argument("--group", action="append", type=group, metavar="[NAME=]CLASSES", help=GROUP)
     parser.add_argument("--alarm", type=labels, metavar="CLASSES", help=WAKES)
     parser.add_argument("--hint", action="append", type=hint, metavar="CLASS=SENTENCE", help=CHECK)
