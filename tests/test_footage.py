@@ -146,10 +146,10 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(photos, tmp_path, capsys):
     records = tmp_path / "records.jsonl"
     model = watch.Classifier(ROOT / "export.pkl")
     watch.record(model, watch.all_clips(photos, 0, 1), records)
-    [day, night] = watch.read_records(records)
+    [night, day] = watch.read_records(records)
     assert watch.delay(day, Rule()) is not None
-    records.write_text(json.dumps(day) + "\n" + json.dumps(night)[:100])
+    records.write_text(json.dumps(night) + "\n" + json.dumps(day)[:100])
     capsys.readouterr()
     watch.record(model, watch.all_clips(photos, 0, 1), records)
-    assert "bears at night 0" in capsys.readouterr().out
-    assert [row["clip"] for row in watch.read_records(records)] == [day["clip"], night["clip"]]
+    assert "bears by day 0" in capsys.readouterr().out
+    assert [row["clip"] for row in watch.read_records(records)] == [night["clip"], day["clip"]]
