@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-SENT = {name: (WEB / name).read_bytes() for name in (*MODULES, "feedback.js", "gradio.js", "server.js")}
+SENT = {name: (WEB / name).read_bytes() for name in (*MODULES, "device.js", "feedback.js", "gradio.js", "server.js")}
 # This address contains a hash of all modules, so browsers may cache them forever. It is relative to the app's address.
 ADDRESS = f"web/{hashlib.sha256(b''.join(SENT.values())).hexdigest()[:12]}"
 PRELOAD = "".join(f'<link rel="modulepreload" href="./{ADDRESS}/{name}">\n' for name in SENT)

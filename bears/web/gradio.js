@@ -2,6 +2,7 @@
 // changes. On another website's page that shows the app, leave the page as it is.
 
 import {CameraTab} from "./camera.js"
+import {withDevice} from "./device.js"
 import {withFeedback} from "./feedback.js"
 import {PhotoTab} from "./page.js"
 import * as server from "./server.js"
@@ -15,7 +16,8 @@ export const openTab = (element, props, embed) => {
     else makeOurs()
     markSaved()
     document.addEventListener("visibilitychange", markSaved) // the offline version is saved in another tab
-    const backend = props.feedback ? withFeedback(element, props.feedback, server) : server
+    const both = withDevice(server)
+    const backend = props.feedback ? withFeedback(element, props.feedback, both) : both
     return new PhotoTab(element, props, backend, embed ?? window)
 }
 

@@ -7,11 +7,10 @@ import {Compare} from "./compare.js"
 import {Crop} from "./crop.js"
 import {findFlaw} from "./flaws.js"
 import {asJpeg, place, showBlob, startCamera, stopCamera} from "./pictures.js"
-import {handOver, make, Tab} from "./tab.js"
+import {make, Tab} from "./tab.js"
 
 const SHOWN = 5 // classes
 const LOOKING = "Looking…"
-const PATIENCE = 5 // seconds until the page offers the offline version, if this browser has saved it
 const CLOSER = "To ask about only a part of the photo, tap that part."
 const CROPPING = "Drag the frame to the part to ask about, or draw a new frame."
 
@@ -112,7 +111,6 @@ export class PhotoTab extends Tab {
         delete this.element.dataset.first
         this.explainWhy(false)
         this.note("")
-        this.find(".offline").hidden = true
     }
 
     // Classify `file`, or else the photo at `address`. Cancel an earlier photo that has no answer yet.
@@ -128,7 +126,7 @@ export class PhotoTab extends Tab {
         this.find(".again").onclick = () => this.give(file, address, alt)
         this.say("looking", LOOKING)
         this.find(".frame").scrollIntoView({block: "nearest"})
-        this.countSeconds(file, signal)
+        this.countSeconds(signal)
         const wait = (why, done) => {
             if (signal.aborted || this.element.dataset.state != "looking") return
             this.verdict.textContent = why || LOOKING
@@ -138,48 +136,35 @@ export class PhotoTab extends Tab {
             const answer = await this.backend.predict(file ?? (await load(address, signal)), signal, wait)
             if (!signal.aborted) await this.tell(answer, signal)
         } catch (error) {
-            if (!signal.aborted) this.fail(error, file)
+            if (!signal.aborted) this.fail(error)
         }
     }
 
     // Show how many seconds the answer takes, and how many are left. Screen readers don't read the seconds out.
-    countSeconds(file, signal) {
+    countSeconds(signal) {
         let seconds = 0
         this.progress.start()
         const timer = setInterval(() => {
             if (signal.aborted || this.element.dataset.state != "looking") return clearInterval(timer)
             this.note(`Waiting for ${++seconds} s${this.progress.timeLeft()}`)
-            if (seconds == PATIENCE) this.offerOffline(file)
             this.progress.bar.hidden = false
         }, 1000)
     }
 
-    fail(error, file) {
+    fail(error) {
         const again = error instanceof TypeError || Boolean(error.passing)
         if (!again) showBlob(this.photo) // remove the photo, since a browser would show parts of a damaged one
         this.refuse(this.explain(error), again)
-        if (error instanceof TypeError) this.offerOffline(file)
     }
 
-    // Link to the offline version, if this browser has saved it. The offline version then classifies `file`. page.css shows
-    // the link only where it helps.
-    async offerOffline(file) {
-        const href = await this.backend.savedOffline?.()
-        if (!href) return
-        const open = async event => {
-            event.preventDefault()
-            if (file) await handOver(file, href)
-            location.assign(href)
-        }
-        Object.assign(this.find(".offline"), {href, hidden: false, onclick: open})
-    }
-
+    // Show an answer. If it has a `note`, or if the photo has a flaw, also show this.
     async tell(answer, signal) {
         const doubtful = [NONE, UNSURE].includes(answer.certainty)
         if (doubtful) await this.photo.decode().catch(() => null)
         if (signal.aborted) return
         this.fill(answer)
-        this.note(doubtful && this.photo.naturalWidth ? findFlaw(this.photo) || CLOSER : "")
+        const advice = doubtful && this.photo.naturalWidth ? findFlaw(this.photo) || CLOSER : ""
+        this.note([answer.note, advice].filter(Boolean).join(" "))
         this.say("answered", this.verdict.textContent)
     }
 

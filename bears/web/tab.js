@@ -28,18 +28,6 @@ export const kept = name => {
     }
 }
 
-const HANDED_OVER = "photo for the offline version"
-
-// Store a photo in this browser for the offline version at the address `to`.
-export const handOver = async (photo, to) => (await caches.open(HANDED_OVER)).put(`${to}photo`, new Response(photo))
-
-// Return the photo that the app has stored for this page, and delete it. If there is none, return undefined.
-export const takeOver = async () => {
-    const photo = await caches.match(new URL("photo", document.baseURI), {cacheName: HANDED_OVER})
-    await caches.delete(HANDED_OVER)
-    return photo?.blob()
-}
-
 // Return whether an Error means that the back end can't be reached.
 export const isUnreachable = error => error instanceof TypeError || error.name == "TimeoutError"
 

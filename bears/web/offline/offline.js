@@ -4,18 +4,13 @@
 import {CameraTab} from "../camera.js"
 import {PhotoTab} from "../page.js"
 import * as backend from "./backend.js"
-import {takeOver} from "../tab.js"
 import {listeners, ready} from "./model.js"
 import "./tabs.js"
 
 const tabOf = panel => document.querySelector(`${panel} > div`)
-const photoTab = new PhotoTab(tabOf("#page"), window.props.page, backend)
+new PhotoTab(tabOf("#page"), window.props.page, backend)
 new CameraTab(tabOf("#camera"), window.props.camera, backend)
-
-takeOver().then(
-    photo => photo && photoTab.give(photo),
-    () => {}, // without https, the app could not store a photo
-)
+window.backend = backend // for the app, which can open this page in a hidden frame (device.js)
 
 const READY = "Ready for the woods. Works offline now."
 
