@@ -363,7 +363,7 @@ def test_gradio_gets_a_question_at_once_and_learns_when_its_sender_hangs_up(page
 
 def test_a_question_has_a_largest_size_whatever_it_says(page, monkeypatch):
     monkeypatch.setattr(guard, "MAX_JSON", 50)
-    said = "This request can have at most 50 bytes. Please upload photos instead."
+    said = "This request has more than 50 bytes. Please upload the photo first, and send only its path."
     body = json.dumps({"data": [None], "x": ""}).encode()
     assert ask(page, CALL, "POST", [body.ljust(50)])[0] == 200
     assert refusal(page, CALL, "POST", [body.ljust(50), b" "]) == (413, said, None)

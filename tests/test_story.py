@@ -21,7 +21,7 @@ def test_a_visitor_says_no_and_the_next_model_has_learnt_from_it(shapes, shapes_
         said = give_feedback(browser, server, shapes / "disc" / "00.jpg")
     finally:
         server.close()
-    assert "Thank you. Your answer and this photo are kept." in said
+    assert "Thank you. Your answer “square” and this photo are kept." in said
     [photo] = kept.rglob("*.jpg")
     assert photo.parent == kept / "unreviewed" / "square" and open_photo(photo).size == (96, 96)
     [row] = csv.DictReader((kept / "unreviewed" / "metadata.csv").read_text().splitlines())

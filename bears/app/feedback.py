@@ -135,8 +135,9 @@ class Feedback(NoFeedback):
             return {"id": None, "kept": False, "says": NO_ROOM}
         if keep:
             self.visitors.has_kept(who, session)
-        said = "Your answer and this photo are kept." if keep else "Your answer is counted. No photo is kept."
-        return {"id": row["id"], "kept": bool(keep), "says": f"Thank you. {said}"}
+        said = "and this photo are kept." if keep else "is counted. No photo is kept."
+        answer = "Your answer" if label == YES else f"Your answer “{label}”"
+        return {"id": row["id"], "kept": bool(keep), "says": f"Thank you. {answer} {said}"}
 
     def describe(self, probs, certainty, _, limits, label):
         """Return a row for answers.csv.

@@ -200,7 +200,7 @@ class Guard:
 
         Raises `Refused` if the body is too long or too slow, or if the bodies of all requests need too much memory.
         """
-        sentence = f"This request can have at most {limit:,} bytes. Please upload photos instead."
+        sentence = f"This request has more than {limit:,} bytes. Please upload the photo first, and send only its path."
         check_length(scope, limit, sentence)
         body, more, deadline = bytearray(), True, anyio.current_time() + seconds
         try:

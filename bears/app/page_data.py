@@ -1,4 +1,7 @@
-"""Send data that Gradio doesn't send: the answer shown first, places in the queue, a verdict for each animal."""
+"""Send data that Gradio doesn't send: places in the queue, a verdict for each animal, and the first answer.
+
+The first answer is about an example. The page shows this answer when it opens, before a visitor has sent a photo.
+"""
 
 import asyncio
 

@@ -131,7 +131,11 @@ def print_slips(path, found, loose):
 
 
 def nested(folders):
-    """Return a dict from each folder that is in another of `folders` to the outermost folder that contains it."""
+    """Find the folders that are inside another of `folders`.
+
+    Return a dict. Its keys are the folders that were found. Each value is the outermost of `folders` that contains its
+    key.
+    """
     return {f: parent for f in folders for parent in f.parents if parent in folders}
 
 

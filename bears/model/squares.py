@@ -147,7 +147,10 @@ class Chosen(NamedTuple):
 
 
 class SurestSquare(nn.Module):
-    """Replace the head's average pooling. Pool only the square of a photo with the highest `ood.score`."""
+    """Replace the head's average pooling. Pool only one square of each photo: the one with the highest `ood.score`.
+
+    This square is most similar to the training photos.
+    """
 
     def __init__(self, pool: nn.Module, fitted: dict, side: int) -> None:
         super().__init__()

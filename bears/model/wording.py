@@ -11,7 +11,10 @@ from bears.model.answers import GROUP, NO_LIMITS, NONE, UNSURE, Limits, either, 
 from bears.model.metadata import error_sentence
 from bears.text import printable
 
-PROMISE = "When something moves, pictures of it are sent to this site's server and deleted within an hour."
+PROMISE = (
+    "While this page watches, it sends pictures to this site's server, even if nothing moves."
+    " The server deletes them within an hour."
+)
 ALONE = "Your photos never leave this device."  # in the offline version
 WATCHED_ALONE = "Pictures from your camera never leave this device. No network is needed."
 EXAMPLES = HOME / "examples"  # examples of the shipped model; their licence differs from the code's

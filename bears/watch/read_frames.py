@@ -114,8 +114,8 @@ class Pieces:
     def early(self, seconds):
         """Return how many seconds a new frame must wait for its turn. `seconds` is the frame's time in the stream.
 
-        The result is 0 for all frames of the first piece, since they were filmed before `watch` connected. The result
-        is also 0 for the first frame of a piece that comes late.
+        The result is 0 for all frames of the first piece, since they were filmed before `watch` connected. If another
+        piece arrives late, the result is 0 for its first frame, and its other frames are timed from that one.
         """
         now = time.monotonic()
         early = max(0, self.begin + seconds - now)

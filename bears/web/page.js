@@ -151,10 +151,13 @@ export class PhotoTab extends Tab {
         }, 1000)
     }
 
+    // Show an error. If trying again may help, also do so as soon as the network is back.
     fail(error) {
         const again = error instanceof TypeError || Boolean(error.passing)
         if (!again) showBlob(this.photo) // remove the photo, since a browser would show parts of a damaged one
         this.refuse(this.explain(error), again)
+        const retry = () => this.find(".again").click()
+        if (again) addEventListener("online", retry, {once: true, signal: this.asking.signal})
     }
 
     // Show an answer. If it has a `note`, or if the photo has a flaw, also show this.
