@@ -28,7 +28,7 @@ from bears.errors import BearsError
 from bears.model.classifier import Classifier
 from bears.model.photo import open_photo
 from bears.model.wording import find_probable
-from bears.train.options import PHOTOS
+from bears.train.shipped_model import PHOTOS
 
 CLASSES = ("black", "grizzly", "teddy")
 GROUP = ("black", "grizzly")

@@ -11,7 +11,7 @@ import pytest
 from bears.download import Web
 from bears.errors import DataError
 from bears.learning.data import read_excluded
-from bears.train.options import EXCLUDED
+from bears.train.shipped_model import EXCLUDED
 from bears.train.shipped_photos import PHOTOS, shipped_photos
 from helpers import ROOT
 from PIL import Image

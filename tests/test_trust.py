@@ -28,8 +28,8 @@ from bears.model.optimize import FastBody, speed_up
 from bears.model.photo import open_photo, small_jpeg
 from bears.train import evaluation
 from bears.train.ood_eval import fit_ood
-from bears.train.options import EXCLUDED
-from bears.train.options import PHOTOS as PHOTOS_CSV
+from bears.train.shipped_model import EXCLUDED
+from bears.train.shipped_model import PHOTOS as PHOTOS_CSV
 from fastai.data.transforms import get_image_files
 from fastai.vision.learner import create_body
 from helpers import ROOT, in_front_end

@@ -139,7 +139,7 @@ def words(classes, facts, limits):
     def says(label, certainty, others=0.0):
         return headline({**dict.fromkeys(classes, others), label: 0.5}, certainty, facts, groups)
 
-    sure = {label: says(label, SURE).rpartition("50%")[::2] for label in classes}
+    sure = {label: says(label, SURE).rsplit("50%", 1) for label in classes}
     none = headline(dict.fromkeys(classes, 0.0), NONE, facts)
     group = {
         label: {"name": either(group), "classes": group, "verdicts": [says(label, GROUP, 0.4), says(label, GROUP)]}

@@ -7,23 +7,15 @@ from bears import ARCH
 from bears.cli import command_parser, labels
 from bears.files import HOME, IS_COPY
 from bears.model.answers import either
+from bears.train import shipped_model
 
 OUT = Path() if IS_COPY else HOME  # a copy that pip has installed is never written to
-EXCLUDED = Path(__file__).with_name("excluded.csv")  # bear photos that are not used
-PHOTOS = Path(__file__).with_name("photos.csv")  # where each bear photo comes from
-ALARM = ["black", "grizzly"]  # the bears' classes that raise an alarm
 DATA = "folder with one subfolder of photos per class; may be repeated (default: download the bear photos)"
 SOURCES = "table of each photo's source: columns “file” and “source” (default: attribution.csv in --data, if it exists)"
 SUBJECT = (
     "noun for all your classes, such as bear. If a photo shows none of them, the Photo tab then says “I don't see a"
     " bear”. The Camera tab, predictions.csv and the API say “No bear here”"
 )
-GROUPS = {"bear": ["black", "grizzly"]}  # classes that are hard to tell apart in a bad photo
-HINTS = {  # as wildlife agencies tell the bears apart (MODEL_CARD.md)
-    "black": "A black bear has a high rump, a straight profile and tall ears.",
-    "grizzly": "A grizzly has a shoulder hump, a dished face and short ears.",
-    "teddy": "A teddy bear has seams, a sewn nose and no claws.",
-}
 GROUP = (
     "classes that are hard to tell apart, such as bear=black,grizzly. The app may then say “A bear: black or grizzly,"
     " can't tell which”. May be repeated"
@@ -92,14 +84,14 @@ def check_options(parser, args):
         parser.error("--max-error must be between 0 and 1, for example 0.02 for 2%")
     if not 0 <= args.seed < 2**32:
         parser.error("--seed must be between 0 and 4294967295")
-    args.alarm = args.alarm or (None if args.data else ALARM)
-    args.hints = dict(args.hint or []) if args.hint or args.data else HINTS
+    args.alarm = args.alarm or (None if args.data else shipped_model.ALARM)
+    args.hints = dict(args.hint or []) if args.hint or args.data else shipped_model.HINTS
     args.groups = join_groups(parser, args.group or [])
     if not args.data:
-        args.exclude = args.exclude or EXCLUDED
-        args.subject = args.subject or (None if args.lesson else "bear")
-        args.groups = args.groups or ({} if args.lesson else GROUPS)
-        args.sources, args.animals = args.sources or PHOTOS, not args.lesson
+        args.exclude = args.exclude or shipped_model.EXCLUDED
+        args.subject = args.subject or (None if args.lesson else shipped_model.SUBJECT)
+        args.groups = args.groups or ({} if args.lesson else shipped_model.GROUPS)
+        args.sources, args.animals = args.sources or shipped_model.PHOTOS, not args.lesson
     if args.folds < 2 and not (args.lesson and args.folds == 0):
         parser.error("--folds needs at least 2 folds")
 

@@ -21,7 +21,7 @@ from bears.report_page import read_template
 from bears.train import summary
 from bears.train.evaluation import Result
 from bears.train.ood_eval import find_backgrounds
-from bears.train.options import ALARM
+from bears.train.shipped_model import ALARM
 from fastai import interpret
 from PIL import Image
 from sklearn.metrics import confusion_matrix

@@ -15,7 +15,7 @@ from bears.errors import DataError, DownloadError, TryLater
 from bears.files import check_writable, write_whole
 from bears.model.photo import small_jpeg
 from bears.text import read_table
-from bears.train.options import PHOTOS
+from bears.train.shipped_model import PHOTOS
 from fastai.data.external import fastai_path
 from tqdm import tqdm
 
