@@ -92,7 +92,7 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
     with gr.Blocks(title=wording.page_title(facts)) as demo:
         gr.Markdown(wording.heading(facts, offline), elem_id="title")
         with gr.Tab("Photo"):
-            gr.HTML(**PHOTO, examples=examples, **wording.photo_words(facts), feedback=feedback.words())
+            gr.HTML(**PHOTO, examples=examples, **wording.photo_words(facts, strictness), feedback=feedback.words())
         with gr.Tab("Camera"):
             gr.HTML(**CAMERA, **wording.camera_words(facts))
         gr.Markdown(wording.about(facts, feedback.privacy(), offline), elem_id="about")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from bears.web.files import text_of
-from helpers import PHONE, ROOT, findings, open_front_end, serious_findings
+from helpers import PHONE, ROOT, findings, in_front_end, open_front_end, serious_findings
 from PIL import Image, ImageFilter
 
 pytestmark = pytest.mark.slow
@@ -164,6 +164,20 @@ def test_the_bars_of_a_no_are_folded(open_tab):
     page.evaluate("answer => (window.answer = answer)", ANSWER)
     give(page, EXAMPLE)
     assert page.locator(".probs").is_visible() and page.get_by_text("Show the figures anyway").is_hidden()
+
+
+def test_where_nothing_is_saved_the_server_alone_answers_however_late(browser):
+    said = in_front_end(
+        browser,
+        """async () => {
+            const {withDevice} = await import("/device.js"), {pause} = await import("/tab.js")
+            const ask = predict => withDevice({predict}).predict(null, new AbortController().signal)
+            const fail = error => ask(async () => { throw error }).catch(error => error.message)
+            const late = ask(() => pause(2.2).then(() => "late"))
+            return [await fail(new TypeError("gone")), await fail(Error("no photo")), await late]
+        }""",
+    )
+    assert said == ["gone", "no photo", "late"]
 
 
 ASK_FOR_FEEDBACK = """async () => {

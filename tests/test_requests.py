@@ -380,7 +380,7 @@ def test_what_an_assistant_sends_may_be_as_large_as_a_photo_in_text_and_needs_ro
     monkeypatch.setattr(guard, "MAX_JSON", 50)
     assert ask(page, f"{guard.MCP}/", "POST", [b"x" * 1383])[0] == 200 and app.body == b"x" * 1383
     assert page.store.taken == [1383]  # 4/3 of 1000, and 50
-    assert "at most 1,383 bytes" in refusal(page, guard.MCP, "POST", [b"x" * 1384])[1]
+    assert "more than 1,383 bytes" in refusal(page, guard.MCP, "POST", [b"x" * 1384])[1]
     page.store.room = 5
     assert refusal(page, guard.MCP, "POST", [b"x" * 9]) == (507, uploads.NO_ROOM, "60")
 

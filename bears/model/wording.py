@@ -145,9 +145,12 @@ def unseen(facts: dict) -> str:
     return f"I don't see {with_article(subject or either(labels))}"
 
 
-def photo_words(facts: dict) -> dict:
-    """Return the words that the Photo tab needs from the start."""
-    return {"none": unseen(facts), "hints": hints(facts)}
+def photo_words(facts: dict, strictness: float = 1.0) -> dict:
+    """Return the words that the Photo tab needs from the start.
+
+    `device` says whether the saved offline version may answer instead of the server. It doesn't know `--strictness`.
+    """
+    return {"none": unseen(facts), "hints": hints(facts), "device": strictness == 1}
 
 
 def hints(facts: dict) -> dict[str, dict[str, str]]:

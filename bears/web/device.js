@@ -5,6 +5,7 @@ import {savedOffline} from "./server.js"
 import {isUnreachable, make, pause} from "./tab.js"
 
 const PATIENCE = 2 // seconds to wait for the server
+const START = 30 // seconds to wait for the hidden frame
 const NOTE = "Answered on this device."
 
 // Return a copy of the back end `server` that asks the offline version, too, if the server doesn't answer in time.
@@ -12,41 +13,46 @@ export const withDevice = server => ({
     ...server,
     predict: async (file, signal, wait) => {
         const asking = new AbortController()
-        signal.addEventListener("abort", () => asking.abort(), {once: true})
-        const answer = server.predict(file, asking.signal, wait)
+        const answer = server.predict(file, AbortSignal.any([signal, asking.signal]), wait)
         const isLate = await Promise.race([answer.then(() => false), pause(PATIENCE).then(() => true)]).catch(
             error => isUnreachable(error) || error.passing,
         )
+        if (isLate === false) close()
         if (!isLate || signal.aborted) return answer
-        const here = askHere(file).catch(() => answer)
-        const answered = await Promise.race([here, answer.catch(() => here)])
+        const first = await Promise.any([answer, askHere(file)]).catch(() => answer)
+        signal.throwIfAborted()
         asking.abort()
-        return answered
+        return first
     },
 })
 
-let offline = null // a Promise of the back end of the offline version
+let frame = null
+let offline = null // a Promise of the back end in the frame
 
 const askHere = async file => {
-    offline ??= openFrame(await savedOffline())
-    const {predict} = await offline.catch(error => {
-        offline = null
+    offline ??= savedOffline().then(openFrame)
+    try {
+        const {predict} = await offline
+        return {...(await predict(file)), note: NOTE}
+    } catch (error) {
+        close()
         throw error
-    })
-    return {...(await predict(file)), note: NOTE}
+    }
 }
 
-// Open the offline version in a hidden frame, and return its back end. Rejects if `src` is null.
-const openFrame = src =>
-    new Promise((done, fail) => {
-        if (!src) return fail(Error("The offline version is not saved."))
-        const frame = make("iframe", {src, title: "Offline version"})
-        frame.style.display = "none"
-        frame.addEventListener("load", () => {
-            const {backend} = frame.contentDocument ? frame.contentWindow : {} // null if the browser shows its own error
-            if (backend) return done(backend)
-            frame.remove()
-            fail(Error("The offline version does not start."))
-        })
-        document.body.append(frame)
-    })
+const openFrame = async src => {
+    if (!src) throw Error("The offline version is not saved.")
+    frame = make("iframe", {src, title: "Offline version"})
+    frame.style.display = "none"
+    document.body.append(frame)
+    await Promise.race([new Promise(done => frame.addEventListener("load", done)), pause(START)])
+    const {backend} = frame.contentDocument ? frame.contentWindow : {} // null if the browser shows its own error
+    if (!backend) throw Error("The offline version does not start.")
+    return backend
+}
+
+// Free the frame's memory. While the frame is open, the offline version can't be updated, either.
+const close = () => {
+    frame?.remove()
+    frame = offline = null
+}

@@ -16,7 +16,7 @@ export const withFeedback = (element, words, backend) => {
         if (!form.element.isConnected) element.querySelector(".feedback").replaceWith(form.element)
         form.offer(file)
         const answer = await backend.predict(file, ...rest)
-        form.leaveOut(answer)
+        if (form.file == file) form.leaveOut(answer)
         return answer
     }
     return {...backend, predict}
@@ -65,8 +65,10 @@ class Form {
         this.thanks.textContent = ""
     }
 
-    // Hide the button of the answer, which a visitor who says "No" won't choose.
-    leaveOut({certainty, rows}) {
+    // Hide the button of the answer, which a visitor who says "No" won't choose. If the server did not give the answer, hide
+    // the question, since "Yes" means the server's answer.
+    leaveOut({certainty, rows, note}) {
+        this.question.hidden = Boolean(note)
         const answers = {[NONE]: this.labels.at(-1), [SURE]: rows[0][0]}
         for (const button of this.others.children) button.hidden = button.textContent == answers[certainty]
     }

@@ -6,6 +6,7 @@ import {withDevice} from "./device.js"
 import {withFeedback} from "./feedback.js"
 import {PhotoTab} from "./page.js"
 import * as server from "./server.js"
+import {pause} from "./tab.js"
 
 const page = document.documentElement
 
@@ -16,15 +17,19 @@ export const openTab = (element, props, embed) => {
     else makeOurs()
     markSaved()
     document.addEventListener("visibilitychange", markSaved) // the offline version is saved in another tab
-    const both = withDevice(server)
+    const both = props.device ? withDevice(server) : server
     const backend = props.feedback ? withFeedback(element, props.feedback, both) : both
     return new PhotoTab(element, props, backend, embed ?? window)
 }
 
 // If this browser has saved the offline version, say so in the link at the top.
 const markSaved = async () => {
-    const link = document.querySelector('#title a[href="offline/"]')
-    if (link && (await server.savedOffline())) link.textContent = "✓ Saved for offline"
+    if (!(await server.savedOffline())) return
+    for (let tries = 0; tries < 20; tries++) {
+        const link = document.querySelector('#title a[href="offline/"]')
+        if (link) return (link.textContent = "✓ Saved for offline")
+        await pause(0.5) // Gradio may draw the tabs before the title
+    }
 }
 
 const leaveAlone = embed => {

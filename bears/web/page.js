@@ -7,7 +7,7 @@ import {Compare} from "./compare.js"
 import {Crop} from "./crop.js"
 import {findFlaw} from "./flaws.js"
 import {asJpeg, place, showBlob, startCamera, stopCamera} from "./pictures.js"
-import {make, Tab} from "./tab.js"
+import {make, pause, Tab} from "./tab.js"
 
 const SHOWN = 5 // classes
 const LOOKING = "Looking…"
@@ -156,8 +156,12 @@ export class PhotoTab extends Tab {
         const again = error instanceof TypeError || Boolean(error.passing)
         if (!again) showBlob(this.photo) // remove the photo, since a browser would show parts of a damaged one
         this.refuse(this.explain(error), again)
-        const retry = () => this.find(".again").click()
-        if (again) addEventListener("online", retry, {once: true, signal: this.asking.signal})
+        const {signal} = this.asking
+        const retry = async () => {
+            await pause(1) // browsers say that they are online a moment before they are
+            if (!signal.aborted && this.find(".again").checkVisibility()) this.find(".again").click()
+        }
+        if (again) addEventListener("online", retry, {once: true, signal})
     }
 
     // Show an answer. If it has a `note`, or if the photo has a flaw, also show this.

@@ -27,8 +27,12 @@ export const first = async () => {
 // Return the address of the offline version if this browser has saved it, or null.
 export const savedOffline = async () => {
     const scope = new URL("offline/", home).href
-    const saved = await navigator.serviceWorker?.getRegistration(scope).catch(() => null)
-    return saved?.active && saved.scope == scope ? scope : null
+    try {
+        const saved = await navigator.serviceWorker.getRegistration(scope)
+        return saved?.active && saved.scope == scope ? scope : null
+    } catch {
+        return null // without https, in some frames, or on another website's page
+    }
 }
 
 // Return the address of a file that the app serves.

@@ -34,7 +34,7 @@ export const classifyFrame = async (file, signal, wait) => {
 }
 
 const waiting = async (wait, answer) => {
-    listeners.add(wait)
+    if (wait) listeners.add(wait)
     try {
         return await answer
     } finally {

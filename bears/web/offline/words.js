@@ -18,11 +18,11 @@ export const describe = ({classes, words, earned}, {probs, certainty}) => {
     const rows = classes.map((label, i) => [label, shown(label, probs[i])])
     if (group) rows.unshift([group.name, most])
     rows.sort((a, b) => b[1] - a[1])
-    const [first, second] = rows.filter(([label]) => isMember(label))
+    const [first, second] = probs.filter((_, i) => isMember(classes[i])).sort((a, b) => b - a)
     const verdicts = {
         [NONE]: () => words.none,
         [UNSURE]: () => words.unsure[likeliest],
-        [GROUP]: () => group.verdicts[first[1] >= LEANING * second[1] ? 1 : 0],
+        [GROUP]: () => group.verdicts[first >= LEANING * second ? 1 : 0],
         [SURE]: () => words.sure[likeliest].join(percent(Math.max(...probs), earned)),
     }
     return {verdict: verdicts[certainty](), group: group?.classes ?? [], rows}
