@@ -4,8 +4,8 @@
     python benchmarks/strangers.py --model my_model/export.pkl --data DIR
 
 The columns "real bear", "teddy" and "no bear" count the likeliest class of each answer, even if the model wasn't sure.
-"Sure and wrong" counts only photos of black bears, grizzlies and teddies. Photos that the bears' model was trained on
-are counted separately.
+They add up to the number of photos. The last three columns count some of the same photos again. "Sure and wrong" counts
+only photos of black bears, grizzlies and teddies. Photos that the bears' model was trained on are counted separately.
 
 DIR contains two tables, `life/life.csv` and `camp/camp.csv`. Each lists the photos in its folder. Both have the columns
 `file`, `label` (black, grizzly, teddy; bear for another or unknown species; other) and `repo`, the source. `life.csv`

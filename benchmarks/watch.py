@@ -401,7 +401,7 @@ def half(repo):
 
 
 def watch_real(model, data):
-    """Print which of the real clips raise an alarm."""
+    """Print which of the real clips raise an alarm at the default threshold, and up to which of `THRESHOLDS`."""
     print(
         "\n| clip | what the clip shows | length in seconds | alarm, after the clip's start |"
         " highest threshold with an alarm |\n" + "| --- " * 5 + "|"
@@ -412,9 +412,10 @@ def watch_real(model, data):
         frames = list(film(data / "camp" / row["file"]))
         found = {"looks": looks(model, frames)}
         at = alarms(found, Rule())
-        top = max((t for t in THRESHOLDS if alarms(found, replace(Rule(), threshold=t))), default=0)
-        after = f"{at[0]:.1f} s" if at else "none"
-        print(f"| {Path(row['file']).stem} | {shown_in(row)} | {frames[-1].seconds:.0f} | {after} | {top:.2f} |")
+        after = f"{at[0]:.1f} s" if at else "no alarm"
+        raised = [t for t in THRESHOLDS if alarms(found, replace(Rule(), threshold=t))]
+        top = f"{raised[-1]:.2f}" if raised else f"no alarm even at {THRESHOLDS[0]}"
+        print(f"| {Path(row['file']).stem} | {shown_in(row)} | {frames[-1].seconds:.0f} | {after} | {top} |")
 
 
 def shown_in(row):

@@ -4,7 +4,7 @@ from collections import deque
 
 LOOK = 0.35  # the least seconds between two passes over a track; before that, the picture has hardly changed
 SELDOM = 4  # the most seconds between two passes over a track, even if it shows nothing, such as grass
-PATIENCE = 4  # after this many passes that found nothing, a track gets fewer passes
+PATIENCE = 4  # after this many passes in a row that found nothing (score 0), a track gets fewer passes
 WHOLE = 10  # seconds between two passes over the whole frame, unless it has changed or is suspicious
 MOST = 4  # passes in `LOOK` seconds, over all tracks together
 WHOLE_FRAME = 0  # the number of the whole frame's track
@@ -43,7 +43,11 @@ class Schedule:
 
 
 def is_due(track, seconds, enough):
-    """Return whether it is time for a track's next pass. The more passes found nothing, the longer the track waits."""
+    """Return whether it is time for a track's next pass.
+
+    A pass finds nothing if the model sees none of its classes, for example in a picture of a deer. After `PATIENCE`
+    such passes in a row, each further one doubles the track's wait, up to `SELDOM` seconds.
+    """
     passed = abs(seconds - track.looked)
     if track.number == WHOLE_FRAME and (track.old or not (track.changed or track.score >= enough)):
         return passed >= WHOLE
