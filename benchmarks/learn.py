@@ -10,7 +10,8 @@ for these photos:
 - same things again: the photos that `--learn` got, but darker, and with a tenth cut off at the left and at the top;
 - new things: the second half of the camera's false alarms;
 - bears of this camera: all bears from the same source that raise an alarm without `--learn`;
-- bears of all cameras: all bears from all sources that raise an alarm without `--learn`, counted once for each camera.
+- bears of all cameras: for each camera, the bears from all sources that raise an alarm without `--learn`. These counts
+  are added up, so with 6 cameras, each bear counts 6 times.
 
 Bears that the model was trained on are left out. "25 → 0" means 25 alarms without `--learn` and 0 alarms with it. With
 the default strictness, the shipped model raises few false alarms on these photos, so the table also has a lower one.

@@ -89,7 +89,7 @@ def group_of(row, label, name):
 
 
 def order(group):
-    """Sort groups by name, but `REST` after all other things, and `TRAINED` last."""
+    """Return a sort key: by name, but `REST` after the other groups of things, and `TRAINED` at the very end."""
     return group == TRAINED, group.replace(REST, "~")  # "~" comes after all letters
 
 
