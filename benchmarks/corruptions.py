@@ -152,10 +152,6 @@ def print_table(result, counts, photos):
         print(f"| {kind.__name__} | {' | '.join(shares)} |")
 
 
-def are(count):
-    return "is" if count == 1 else "are"
-
-
 def main(argv=None):
     no_progress_bar_in_logs()
     args = parse_args(argv)
@@ -165,9 +161,10 @@ def main(argv=None):
         errors, turned_away, photos = judge(files, groups, args)
     print_table("got the wrong class", errors, photos)
     print_table("were rejected", turned_away, photos)
-    wrong, rejected = errors["none", 0], turned_away["none", 0]
-    print(f"\nWithout corruption, {wrong} of the {photos} photos {are(wrong)} mistaken for another class,", end=" ")
-    print(f"and {rejected} {are(rejected)} rejected.")
+    print(
+        f"\nWithout corruption, the app mistakes {errors['none', 0]} of the {photos} photos for another class,", end=" "
+    )
+    print(f"and rejects {turned_away['none', 0]}.")
 
 
 if __name__ == "__main__":

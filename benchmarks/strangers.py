@@ -28,18 +28,10 @@ from bears.errors import BearsError
 from bears.model.classifier import Classifier
 from bears.model.photo import open_photo
 from bears.model.wording import find_probable
-from bears.train.shipped_model import PHOTOS
+from bears.train.shipped_model import GROUPS, PHOTOS
 
 CLASSES = ("black", "grizzly", "teddy")
-GROUP = ("black", "grizzly")
-KINDS = {  # words in the tables' description of other things, and the names of their groups
-    "wild boar": "wild boar",
-    "moose": "moose",
-    "deer": "deer",
-    "polar bear": "polar bear",
-    "panda": "panda",
-    "plush": "plush animals that are no bears",
-}
+KINDS = ("wild boar", "moose", "deer", "polar bear", "panda", "plush")  # in the tables' descriptions of other things
 REST = "all the rest"  # of the other things
 TRAINED = "photos that the shipped model was trained on"
 COLUMNS = ("real bear", "teddy", "no bear", "sure", "black or grizzly", "sure and wrong")
@@ -82,7 +74,8 @@ def group_of(row, label, name):
     """Return the name of the group in which a photo is counted."""
     if label == "other":
         what = row.get("what", row.get("species", "")).lower()
-        return f"other things: {next((KINDS[word] for word in KINDS if word in what), REST)}"
+        kind = next((kind for kind in KINDS if kind in what), REST)
+        return f"other things: {'plush animals that are no bears' if kind == 'plush' else kind}"
     where = " on trail cameras" if row.get("camera_trap") == "yes" or row.get("camera") == "trail" else ""
     kind = {"teddy": "teddies", "bear": "bears of another or unknown species"}.get(label, "black bears and grizzlies")
     return f"{kind}{where} ({name})"
@@ -105,11 +98,11 @@ def ask_all(model, photos):
         said["sure"] += certainty == "sure"
         said["black or grizzly"] += certainty == "group"
         said["sure and wrong"] += certainty == "sure" and label in CLASSES and top != label
-        if label in GROUP:
+        if label in GROUPS["bear"]:
             said["bears"] += 1
             said["sure bears"] += certainty == "sure"
             said["sure bears and wrong"] += certainty == "sure" and top != label
-            probable = certainty == "group" and find_probable(GROUP, probs) is not None
+            probable = certainty == "group" and find_probable(GROUPS["bear"], probs) is not None
             said["probable"] += probable
             said["probable and wrong"] += probable and top != label
     return {group: groups[group] for group in sorted(groups, key=order)}
@@ -128,14 +121,10 @@ def print_wrong(groups):
     trained = groups.get(TRAINED, Counter())
     sure, wrong = (said[name] - trained[name] for name in ("sure bears", "sure bears and wrong"))
     print("\nAbout black bears and grizzlies that were not used for training,", end=" ")
-    print(f"the model gave {sure} sure answers, and {wrong} of them {are(wrong)} wrong.")
+    print(f"the model gave {sure} sure answers, {wrong} of them wrong.")
     print(f"About photos of these two bears, including the {trained['bears']} training photos,", end=" ")
     print(f'{said["probable"]} answers end with "probably black" or "probably grizzly",', end=" ")
-    print(f"and {said['probable and wrong']} of the {said['probable']} {are(said['probable and wrong'])} wrong.")
-
-
-def are(count):
-    return "is" if count == 1 else "are"
+    print(f"{said['probable and wrong']} of them wrong.")
 
 
 def main(argv=None):

@@ -313,7 +313,7 @@ def test_plain_http_is_enough_and_a_file_of_the_server_is_no_photo(app, folder):
         return requests.get(f"{url}/{asked.json()['event_id']}", timeout=60).text
 
     photo = upload(app, (ROOT / "examples" / "teddy.jpg").read_bytes())
-    assert "is counted" in send(photo, "yes", False)
+    assert "Your answer is counted" in send(photo, "yes", False)
     assert rows(folder / "kept" / "answers.csv")[-1]["visitor"] == "teddy"
     assert "one of the classes" in send(photo, "../../etc", True)
     stolen = {**photo, "path": str(ROOT / "examples" / "none.jpg")}
@@ -330,8 +330,8 @@ def test_each_page_behind_a_proxy_is_a_visitor_of_its_own(app):
         return requests.get(f"{url}/{asked.json()['event_id']}", timeout=60).text
 
     with ThreadPoolExecutor(4) as pool:
-        assert all("is counted" in text for text in pool.map(send, ["one"] * module.PER_HOUR))
-    assert "a lot of feedback" in send("one") and "is counted" in send("two")
+        assert all("Your answer is counted" in text for text in pool.map(send, ["one"] * module.PER_HOUR))
+    assert "a lot of feedback" in send("one") and "Your answer is counted" in send("two")
 
 
 @pytest.mark.slow

@@ -201,7 +201,8 @@ def test_an_event_or_a_session_that_does_not_exist_is_a_sentence(small, path):
 def test_a_question_of_more_than_a_megabyte_is_not_read(small, field):
     body = json.dumps({"data": [None], field: "x" * 20_000_000}).encode()
     response = requests.post(f"{small.url}/gradio_api/call/predict", data=body, timeout=30)
-    assert response.status_code == 413 and response.json()["detail"].startswith("This request has more than")
+    said = "This request has more than 1,000,000 bytes. Please upload the photo first, and send only its path."
+    assert (response.status_code, response.json()["detail"]) == (413, said)
     chunks = iter([body[i : i + 100_000] for i in range(0, 2_000_000, 100_000)])
     assert requests.post(f"{small.url}/gradio_api/call/predict", data=chunks, timeout=30).status_code == 413
 

@@ -196,6 +196,8 @@ def test_who_is_on_the_page_of_the_app_can_take_it_along(beside, open_page):
     popup.value.reload()
     popup.value.set_input_files(FILE, TEDDY)
     answered(popup.value, "Teddy bear, 96% sure")
+    check = popup.value.locator(".check")
+    assert check.inner_text().startswith("Check: A teddy bear has") and check.locator("img").is_visible()
 
 
 @pytest.mark.slow

@@ -64,7 +64,7 @@ class LearnerProcess:
             ended.process.wait()
             ended.close()
             time.sleep(1)  # otherwise, a process that always fails would keep a core busy
-            with contextlib.suppress(ExportError):  # whoever sends the next photo sees the error
+            with contextlib.suppress(ExportError):  # the next call of `predict` raises it again
                 self.start()
 
     def load(self) -> None:

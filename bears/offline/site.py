@@ -22,6 +22,7 @@ from bears.model.ood import LIKELY
 from bears.model.squares import CLOSER, HOPELESS, MAX_RATIO
 from bears.model.wording import (
     ALONE,
+    LEANING,
     WATCHED_ALONE,
     about,
     camera_words,
@@ -146,7 +147,8 @@ def words(classes, facts, limits):
         for group in limits.groups
         for label in group
     }
-    return {"sure": sure, "unsure": {label: says(label, UNSURE) for label in classes}, "none": none, "group": group}
+    unsure = {label: says(label, UNSURE) for label in classes}
+    return {"sure": sure, "unsure": unsure, "none": none, "group": group, "leaning": LEANING}
 
 
 def page(learn, facts, examples, first, files):

@@ -3,8 +3,6 @@
 
 import {GROUP, largest, NONE, percent, SURE, UNSURE} from "../answer.js"
 
-const LEANING = 3 // a group's likeliest class is called probable if it is this many times as likely as the second
-
 // Return {verdict, group, rows}. `group` has the classes of the group, if the answer is a group. `rows` are the
 // [label, probability] pairs to show. `probs` are in the order of `classes`, and `earned` is the highest probability to
 // show.
@@ -22,7 +20,7 @@ export const describe = ({classes, words, earned}, {probs, certainty}) => {
     const verdicts = {
         [NONE]: () => words.none,
         [UNSURE]: () => words.unsure[likeliest],
-        [GROUP]: () => group.verdicts[first >= LEANING * second ? 1 : 0],
+        [GROUP]: () => group.verdicts[first >= words.leaning * second ? 1 : 0],
         [SURE]: () => words.sure[likeliest].join(percent(Math.max(...probs), earned)),
     }
     return {verdict: verdicts[certainty](), group: group?.classes ?? [], rows}
