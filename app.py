@@ -54,8 +54,8 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
 
     If `trust` is true, also open a model that can run code. `place` is the folder or data set for feedback, or None.
     """
-    facts = read_facts(model)
-    says, offline = wording.invitation(facts), bool(static_site.find_site(model.absolute()))
+    facts, offline = read_facts(model), static_site.megabytes(model.absolute())
+    says, words = wording.invitation(facts), wording.photo_words(facts, strictness, offline)
     examples = [(str(f), wording.example_name(f, facts)) for f in wording.find_examples(model, facts)]
     gr.set_static_paths([f for f, _ in examples])
     begin_with(says, examples[0][0] if examples else None)
@@ -92,7 +92,7 @@ def create_demo(model, trust=False, strictness=1.0, place=None):
     with gr.Blocks(title=wording.page_title(facts)) as demo:
         gr.Markdown(wording.heading(facts, offline), elem_id="title")
         with gr.Tab("Photo"):
-            gr.HTML(**PHOTO, examples=examples, **wording.photo_words(facts, strictness), feedback=feedback.words())
+            gr.HTML(**PHOTO, examples=examples, **words, feedback=feedback.words())
         with gr.Tab("Camera"):
             gr.HTML(**CAMERA, **wording.camera_words(facts))
         gr.Markdown(wording.about(facts, feedback.privacy(), offline), elem_id="about")

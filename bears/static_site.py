@@ -1,6 +1,7 @@
 """Serve the offline version (docs/offline.md) at `/offline` of the app, if you have built it."""
 
 import json
+import math
 import re
 from functools import cache
 from pathlib import Path
@@ -54,6 +55,11 @@ def find_site(export: Path, folder: Path = SITE) -> dict[str, Path]:
     except (OSError, TypeError, ValueError, KeyError):
         whole = False
     return {name: folder / name for name in (*files, "sw.js")} if whole else {}
+
+
+def megabytes(export: Path) -> int:
+    """Return the size of the offline version of `export` in megabytes, rounded up, or 0 if you haven't built it."""
+    return math.ceil(sum(file.stat().st_size for file in find_site(export).values()) / 1e6)
 
 
 def routes(export: Path) -> list[Mount]:

@@ -141,7 +141,7 @@ def beside(offline, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_who_has_saved_it_gets_an_answer_when_the_server_is_gone_or_slow(beside, browser, screen):
+def test_a_visitor_gets_an_answer_when_the_server_is_gone_or_slow(beside, browser, screen):
     with browser.new_context(**screen) as context:  # no `open_page`, since a lost server is an error in the console
         page, errors = context.new_page(), []
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -152,14 +152,17 @@ def test_who_has_saved_it_gets_an_answer_when_the_server_is_gone_or_slow(beside,
         page.get_by_text("Can't reach the server.").wait_for()  # nothing is saved yet
         context.set_offline(False)
         answered(page, "Teddy bear, 96% sure")  # the page has tried again
-        link = page.get_by_role("link", name="Save for offline")
-        assert link.bounding_box()["y"] < page.locator(".frame").first.bounding_box()["y"]
-        with context.expect_page() as opened:
-            link.click()
-        kept(opened.value)
-        opened.value.close()
-        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # without windows, all pages are visible
+        assert page.get_by_role("link", name=re.compile(r"^Save for offline \(1\d MB\)$")).is_visible()
+        page.route("**/call/predict/*", lambda route: None)  # the answer never comes
+        page.set_input_files(FILE, TEDDY)
+        button = page.get_by_role("button", name=re.compile(r"^Answer on this device \(1\d MB\)$"))
+        button.wait_for()
+        assert not serious_findings(page)
+        button.click()
+        answered(page, "Teddy bear, 96% sure")
+        assert page.inner_text(".note") == "Answered on this device." and button.is_hidden()
         page.get_by_role("link", name="✓ Saved for offline").wait_for()
+        page.unroute("**/call/predict/*")
         page.reload()
         page.get_by_role("link", name="✓ Saved for offline").wait_for()
         page.set_input_files(FILE, TEDDY)
@@ -175,14 +178,21 @@ def test_who_has_saved_it_gets_an_answer_when_the_server_is_gone_or_slow(beside,
         page.set_input_files(FILE, TEDDY)
         answered(page, "Teddy bear, 96% sure")
         assert page.inner_text(".note") == "Answered on this device."
+        context.set_offline(True)
+        page.goto(f"{beside.url}/?from=bookmark")
+        assert page.url == f"{beside.url}/offline/"
+        page.set_input_files(FILE, TEDDY)
+        answered(page, "Teddy bear, 96% sure")
         assert not errors
 
 
 @pytest.mark.slow
 def test_who_is_on_the_page_of_the_app_can_take_it_along(beside, open_page):
     page = open_page(beside)
+    top = page.get_by_role("link", name="Save for offline")
+    assert top.bounding_box()["y"] < page.locator(".frame").first.bounding_box()["y"]
     link = page.get_by_role("link", name="the offline version", exact=True)
-    assert link.evaluate("a => a.href") == f"{beside.url}/offline/"
+    assert link.evaluate("a => a.href") == top.evaluate("a => a.href") == f"{beside.url}/offline/"
     with page.expect_popup() as popup:
         link.click()
     page.close()

@@ -170,14 +170,20 @@ def test_where_nothing_is_saved_the_server_alone_answers_however_late(browser):
     said = in_front_end(
         browser,
         """async () => {
-            const {withDevice} = await import("/device.js"), {pause} = await import("/tab.js")
-            const ask = predict => withDevice({predict}).predict(null, new AbortController().signal)
+            const {withDevice} = await import("/device.js"), {make, pause} = await import("/tab.js")
+            document.body.append(make("p", {className: "note"}))
+            const {signal} = new AbortController()
+            const ask = predict => withDevice(document.body, 13, {predict}).predict(null, signal)
             const fail = error => ask(async () => { throw error }).catch(error => error.message)
-            const late = ask(() => pause(2.2).then(() => "late"))
-            return [await fail(new TypeError("gone")), await fail(Error("no photo")), await late]
+            const early = [await fail(new TypeError("gone")), await fail(Error("no photo"))]
+            const offers = () => [...document.querySelectorAll(".here")].filter(button => !button.hidden).length
+            const late = [pause(2.5).then(() => "late"), pause(2.5).then(() => { throw Error("refused") })]
+            const said = late.map(answer => ask(() => answer).catch(error => error.message))
+            await pause(2.2)
+            return [...early, offers(), ...await Promise.all(said)]
         }""",
     )
-    assert said == ["gone", "no photo", "late"]
+    assert said == ["gone", "no photo", 2, "late", "refused"]
 
 
 ASK_FOR_FEEDBACK = """async () => {

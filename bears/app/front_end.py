@@ -8,10 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-SENT = {name: (WEB / name).read_bytes() for name in (*MODULES, "device.js", "feedback.js", "gradio.js", "server.js")}
+OURS = ("device.js", "feedback.js", "gradio.js", "home.js", "server.js")  # the offline version has none of these
+SENT = {name: (WEB / name).read_bytes() for name in (*MODULES, *OURS)}
 # This address contains a hash of all modules, so browsers may cache them forever. It is relative to the app's address.
 ADDRESS = f"web/{hashlib.sha256(b''.join(SENT.values())).hexdigest()[:12]}"
-PRELOAD = "".join(f'<link rel="modulepreload" href="./{ADDRESS}/{name}">\n' for name in SENT)
+PRELOAD = "".join(f'<link rel="modulepreload" href="./{ADDRESS}/{name}">\n' for name in SENT if name != "home.js")
 
 LOOK = {"css": style(), "theme": THEME, "favicon_path": ICON}  # for demo.launch
 # Arguments for gr.HTML. It passes all arguments that it doesn't know to bears/web/load.js as `props`.
@@ -23,7 +24,9 @@ CAMERA = {**TAB, "html_template": text_of("camera.html"), "elem_id": "camera", "
 async def send_module(request: Request) -> Response:
     """Send the JavaScript module with the requested name."""
     if data := SENT.get(request.path_params["name"]):
-        return Response(data, media_type="text/javascript", headers={"cache-control": "max-age=31536000, immutable"})
+        # The second header lets the service worker home.js act for the app's address, two folders up.
+        headers = {"cache-control": "max-age=31536000, immutable", "service-worker-allowed": "../../"}
+        return Response(data, media_type="text/javascript", headers=headers)
     return Response(status_code=404)
 
 

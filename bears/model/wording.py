@@ -30,10 +30,13 @@ def page_title(facts: dict) -> str:
     return f"Which {subject or 'one'} is it?" if len(classes) > MANY else full_name(either(classes), subject) + "?"
 
 
-def heading(facts: dict, offline: bool) -> str:
-    """Return the top of the app in Markdown: its title and, if there is an offline version, a link to it."""
+def heading(facts: dict, offline: int) -> str:
+    """Return the top of the app in Markdown: its title and a link to the offline version.
+
+    `offline` is the size of the offline version in megabytes, or 0 if there is none.
+    """
     title = f"# {as_markdown(page_title(facts))}"
-    return f"{title}\n\n[Save for offline](offline/)" if offline else title
+    return f"{title}\n\n[Save for offline ({offline} MB)](offline/)" if offline else title
 
 
 def invitation(facts: dict) -> str:
@@ -145,12 +148,13 @@ def unseen(facts: dict) -> str:
     return f"I don't see {with_article(subject or either(labels))}"
 
 
-def photo_words(facts: dict, strictness: float = 1.0) -> dict:
+def photo_words(facts: dict, strictness: float = 1.0, offline: int = 0) -> dict:
     """Return the words that the Photo tab needs from the start.
 
-    `device` says whether the saved offline version may answer instead of the server. It doesn't know `--strictness`.
+    `device` is the size in megabytes of the offline version that may answer instead of the server, or 0. The offline
+    version doesn't know `--strictness`.
     """
-    return {"none": unseen(facts), "hints": hints(facts), "device": strictness == 1}
+    return {"none": unseen(facts), "hints": hints(facts), "device": offline if strictness == 1 else 0}
 
 
 def hints(facts: dict) -> dict[str, dict[str, str]]:
@@ -195,10 +199,10 @@ def example_name(file: Path, facts: dict) -> str:
     return full_name(file.stem, subject)
 
 
-def about(facts: dict, privacy: str = PRIVACY, offline: bool = False) -> str:
+def about(facts: dict, privacy: str = PRIVACY, offline: int = 0) -> str:
     """Return Markdown about the model: how often it is wrong, what it is not for, and what happens to photos.
 
-    `privacy` is the text about what happens to photos. If `offline` is true, link to the offline version.
+    `privacy` is the text about what happens to photos. If `offline` is not 0, link to the offline version.
     """
     lines = []
     if "arch" in facts:

@@ -1,53 +1,81 @@
-// Answer on this device if the server can't be reached or is slow, and this browser has saved the offline version. The
-// offline version runs in a hidden frame of the page.
+// Answer on this device if the server is slow or can't be reached. The offline version of the app does so, in a hidden
+// frame of the page: at once if this browser has saved it, and otherwise after the visitor has pressed a button.
 
-import {savedOffline} from "./server.js"
+import {home, savedOffline} from "./server.js"
 import {isUnreachable, make, pause} from "./tab.js"
 
 const PATIENCE = 2 // seconds to wait for the server
 const START = 30 // seconds to wait for the hidden frame
 const NOTE = "Answered on this device."
+const ADDRESS = new URL("offline/", home)
 
 // Return a copy of the back end `server` that asks the offline version, too, if the server doesn't answer in time.
-export const withDevice = server => ({
-    ...server,
-    predict: async (file, signal, wait) => {
+// `element` is the Photo tab's element, and `megabytes` is the size of the offline version.
+export const withDevice = (element, megabytes, server) => {
+    const button = make("button", {className: "here", textContent: `Answer on this device (${megabytes} MB)`})
+    element.querySelector(".note").after(button)
+    const predict = async (file, signal, wait) => {
         const asking = new AbortController()
-        const answer = server.predict(file, AbortSignal.any([signal, asking.signal]), wait)
-        const isLate = await Promise.race([answer.then(() => false), pause(PATIENCE).then(() => true)]).catch(
-            error => isUnreachable(error) || error.passing,
+        let loading = false
+        const tell = (...told) => loading || wait?.(...told) // while the model is loading, this device has more to tell
+        const answer = server.predict(file, AbortSignal.any([signal, asking.signal]), wait && tell)
+        button.hidden = true
+        const problem = await Promise.race([answer.then(() => ""), pause(PATIENCE).then(() => "slow")]).catch(
+            error => (isUnreachable(error) || error.passing) && "failed",
         )
-        if (isLate === false) close()
-        if (!isLate || signal.aborted) return answer
-        const first = await Promise.any([answer, askHere(file)]).catch(() => answer)
+        if (problem === "") close()
+        if (!problem || signal.aborted) return answer
+        const isSaved = await savedOffline()
+        const canLoad = problem == "slow" && home.origin == location.origin
+        if (!isSaved && !canLoad) return answer
+        const here = async () => {
+            if (!isSaved) await press(button, answer)
+            element.querySelector(".choose").focus({preventScroll: true})
+            loading = true
+            wait?.()
+            return askHere(file, signal, wait).finally(() => (loading = false))
+        }
+        const first = await Promise.any([answer, here()]).catch(() => answer)
         signal.throwIfAborted()
         asking.abort()
         return first
-    },
-})
+    }
+    return {...server, predict}
+}
+
+// Show a button until it is pressed. Rejects if the server refuses the photo first.
+const press = (button, answer) =>
+    new Promise((done, fail) => {
+        button.hidden = false
+        button.onclick = () => {
+            button.hidden = true
+            done()
+        }
+        answer.catch(fail)
+    })
 
 let frame = null
 let offline = null // a Promise of the back end in the frame
 
-const askHere = async file => {
-    offline ??= savedOffline().then(openFrame)
+const askHere = async (...question) => {
+    offline ??= openFrame()
     try {
         const {predict} = await offline
-        return {...(await predict(file)), note: NOTE}
+        return {...(await predict(...question)), note: NOTE}
     } catch (error) {
         close()
         throw error
     }
 }
 
-const openFrame = async src => {
-    if (!src) throw Error("The offline version is not saved.")
-    frame = make("iframe", {src, title: "Offline version"})
+const openFrame = async () => {
+    frame = make("iframe", {src: ADDRESS, title: "Offline version"})
     frame.style.display = "none"
     document.body.append(frame)
     await Promise.race([new Promise(done => frame.addEventListener("load", done)), pause(START)])
-    const {backend} = frame.contentDocument ? frame.contentWindow : {} // null if the browser shows its own error
+    const {backend, navigator} = frame.contentDocument ? frame.contentWindow : {} // null if the browser shows its own error
     if (!backend) throw Error("The offline version does not start.")
+    navigator.serviceWorker?.ready.then(() => document.dispatchEvent(new Event("saved"))) // for gradio.js
     return backend
 }
 

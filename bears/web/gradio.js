@@ -16,15 +16,18 @@ export const openTab = (element, props, embed) => {
     if (embed) leaveAlone(embed)
     else makeOurs()
     markSaved()
-    document.addEventListener("visibilitychange", markSaved) // the offline version is saved in another tab
-    const both = props.device ? withDevice(server) : server
+    // The offline version may be saved in another tab, or in this page's hidden frame.
+    for (const event of ["visibilitychange", "saved"]) document.addEventListener(event, markSaved)
+    const both = props.device ? withDevice(element, props.device, server) : server
     const backend = props.feedback ? withFeedback(element, props.feedback, both) : both
     return new PhotoTab(element, props, backend, embed ?? window)
 }
 
-// If this browser has saved the offline version, say so in the link at the top.
+// If this browser has saved the offline version, say so in the link at the top, and let the app's own address open the
+// offline version without a network.
 const markSaved = async () => {
     if (!(await server.savedOffline())) return
+    navigator.serviceWorker.register(new URL("home.js", import.meta.url), {scope: server.home}).catch(() => null)
     for (let tries = 0; tries < 20; tries++) {
         const link = document.querySelector('#title a[href="offline/"]')
         if (link) return (link.textContent = "✓ Saved for offline")

@@ -162,6 +162,7 @@ export class PhotoTab extends Tab {
             if (!signal.aborted && this.find(".again").checkVisibility()) this.find(".again").click()
         }
         if (again) addEventListener("online", retry, {once: true, signal})
+        if (again && !navigator.onLine) this.note("I'll try again as soon as you are online.")
     }
 
     // Show an answer. If it has a `note`, or if the photo has a flaw, also show this.
