@@ -173,6 +173,8 @@ def test_a_visitor_gets_an_answer_when_the_server_is_gone_or_slow(beside, browse
         assert page.inner_text(".note") == "Answered on this device." and not serious_findings(page)
         page.get_by_role("button", name="Why?").click()
         assert page.locator("#page .glow").evaluate("image => image.decode().then(() => image.naturalWidth)")
+        page.get_by_label("Example: Grizzly bear", exact=True).click()
+        answered(page, "Grizzly bear, 96% sure")
         context.set_offline(False)
         page.route("**/call/predict/*", lambda route: None)  # the answer never comes
         page.set_input_files(FILE, TEDDY)

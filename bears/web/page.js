@@ -133,7 +133,7 @@ export class PhotoTab extends Tab {
             this.progress.tell(done)
         }
         try {
-            const answer = await this.backend.predict(file ?? (await load(address, signal)), signal, wait)
+            const answer = await this.backend.predict(file ?? (await load(address, this.photo, signal)), signal, wait)
             if (!signal.aborted) await this.tell(answer, signal)
         } catch (error) {
             if (!signal.aborted) this.fail(error)
@@ -372,11 +372,18 @@ class Progress {
     }
 }
 
-// Return the file at an address. Throws a TypeError if there is none, as `fetch` does without a network.
-const load = async (address, signal) => {
-    const sent = await fetch(address, {signal})
-    if (!sent.ok) throw new TypeError(`status ${sent.status}`)
-    return sent.blob()
+// Return the file at an address. Without a network, return a copy of the picture that `photo` shows, if it is loaded.
+// Throws a TypeError if there is neither.
+const load = async (address, photo, signal) => {
+    try {
+        const sent = await fetch(address, {signal})
+        if (sent.ok) return await sent.blob()
+    } catch {
+        signal.throwIfAborted()
+    }
+    await photo.decode().catch(() => null)
+    if (!photo.naturalWidth) throw new TypeError(`There is no file at ${address}.`)
+    return asJpeg(photo, photo.naturalWidth, photo.naturalHeight, 0.95)
 }
 
 const createRow = ([label, prob], i) => {
