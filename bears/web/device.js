@@ -29,8 +29,11 @@ export const withDevice = (element, megabytes, server) => {
         const canLoad = problem == "slow" && home.origin == location.origin
         if (!isSaved && !canLoad) return answer
         const here = async () => {
-            if (!isSaved) await press(button, answer)
-            element.querySelector(".choose").focus({preventScroll: true})
+            if (!isSaved) {
+                await press(button, answer)
+                button.hidden = true
+                element.querySelector(".choose").focus({preventScroll: true})
+            }
             loading = true
             wait?.()
             return askHere(file, signal, wait).finally(() => (loading = false))
@@ -47,10 +50,7 @@ export const withDevice = (element, megabytes, server) => {
 const press = (button, answer) =>
     new Promise((done, fail) => {
         button.hidden = false
-        button.onclick = () => {
-            button.hidden = true
-            done()
-        }
+        button.onclick = done
         answer.catch(fail)
     })
 
