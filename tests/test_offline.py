@@ -102,7 +102,8 @@ def test_what_was_open_once_answers_without_its_host_and_asks_nobody_else(host, 
     kept(page)
     page.set_input_files(FILE, TEDDY)
     answered(page, "Teddy bear, 96% sure")
-    assert page.locator(".probs li").all_inner_texts() == ["teddy\n96%", "grizzly\nunder 1%", "black\nunder 1%"]
+    bars = page.locator(".probs li").all_inner_texts()
+    assert bars == ["Teddy bear\n96%", "Grizzly bear\nunder 1%", "Black bear\nunder 1%"]
     page.get_by_role("button", name="Why?").click()
     sides = page.locator("#page .glow").evaluate("i => i.decode().then(() => [i.naturalWidth, i.naturalHeight])")
     assert sides == list(open_photo(TEDDY).size)
@@ -149,7 +150,7 @@ def test_a_visitor_gets_an_answer_when_the_server_is_gone_or_slow(beside, browse
         page.locator("[data-first]").wait_for()
         context.set_offline(True)
         page.set_input_files(FILE, TEDDY)
-        page.get_by_text("Can't reach the server.").wait_for()  # nothing is saved yet
+        page.get_by_text("You are offline.").wait_for()  # nothing is saved yet
         context.set_offline(False)
         answered(page, "Teddy bear, 96% sure")  # the page has tried again
         assert page.get_by_role("link", name=re.compile(r"^Save for offline \(1\d MB\)$")).is_visible()

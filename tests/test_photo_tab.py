@@ -188,12 +188,13 @@ def test_where_nothing_is_saved_the_server_alone_answers_however_late(browser):
 
 ASK_FOR_FEEDBACK = """async () => {
     const {withFeedback} = await import("/feedback.js"), keeper = "The owner keeps it. ".repeat(9)
-    const words = {labels: ["black", "teddy", "something else"], unknown: "I don't know", yes: "yes", keeper}
+    const labels = ["black", "teddy", "something else"], names = {black: "Black bear"}
+    const words = {labels, names, unknown: "I don't know", yes: "yes", keeper}
     tab.backend = withFeedback(tab.element, words, tab.backend)
 }"""
 
 
-@pytest.mark.parametrize("certainty, left_out", [("sure", "black"), ("none", "something else"), ("unsure", None)])
+@pytest.mark.parametrize("certainty, left_out", [("sure", "Black bear"), ("none", "something else"), ("unsure", None)])
 def test_who_says_no_is_not_asked_about_the_wrong_answer_again(open_tab, certainty, left_out):
     page = open_tab(answer={**ANSWER, "certainty": certainty})
     page.evaluate(ASK_FOR_FEEDBACK)
@@ -201,7 +202,7 @@ def test_who_says_no_is_not_asked_about_the_wrong_answer_again(open_tab, certain
     no = page.get_by_role("button", name="No", exact=True)
     no.tap()
     assert no.evaluate("button => getComputedStyle(button).color") == "rgb(255, 255, 255)"  # pressed
-    labels = {"black", "teddy", "something else", "I don't know"}
+    labels = {"Black bear", "teddy", "something else", "I don't know"}
     shown = [button for button in page.locator(".others button").all() if button.is_visible()]
     assert {button.inner_text() for button in shown} == labels - {left_out}
 

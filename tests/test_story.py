@@ -21,7 +21,7 @@ def test_a_visitor_says_no_and_the_next_model_has_learnt_from_it(shapes, shapes_
         said = give_feedback(browser, server, shapes / "disc" / "00.jpg")
     finally:
         server.close()
-    assert "Thank you. Your answer “square” and this photo are kept." in said
+    assert "Thank you. Your answer “Square shape” and this photo are kept." in said
     [photo] = kept.rglob("*.jpg")
     assert photo.parent == kept / "unreviewed" / "square" and open_photo(photo).size == (96, 96)
     [row] = csv.DictReader((kept / "unreviewed" / "metadata.csv").read_text().splitlines())
@@ -62,7 +62,7 @@ def give_feedback(browser, server, photo):
     box.check()
     page.get_by_role("button", name="No", exact=True).click()
     offered = page.locator(".others button:visible").all_inner_texts()  # all but the wrong answer, disc
-    assert offered == ["square", "none of these", "I don't know"]
+    assert offered == ["Square shape", "none of these", "I don't know"]
     assert not serious_findings(page)
     page.get_by_role("button", name="none of these").click()
     page.get_by_role("button", name="Undo").click()  # a slip
@@ -71,7 +71,7 @@ def give_feedback(browser, server, photo):
     page.get_by_role("button", name="No", exact=True).click()
     assert not box.is_checked(), "permission is for one photo"
     box.check()
-    page.get_by_role("button", name="square", exact=True).click()
+    page.get_by_role("button", name="Square shape", exact=True).click()
     page.get_by_role("button", name="Undo").wait_for()
     said = page.inner_text(".feedback")
     page.close()

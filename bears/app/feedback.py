@@ -51,7 +51,7 @@ def create_feedback(place: str | None, model: Path, facts: dict) -> "Feedback | 
     if not place:
         return NoFeedback()
     try:
-        return Feedback(place, model, facts.get("classes", []))
+        return Feedback(place, model, facts.get("classes", []), wording.names(facts))
     except ExportError as e:
         sys.exit(f"app.py: {e}")
 
@@ -73,10 +73,13 @@ class NoFeedback:
 
 
 class Feedback(NoFeedback):
-    """Store visitors' feedback in `place`, a folder or `hf://datasets/USER/NAME`. Raises `ExportError`."""
+    """Store visitors' feedback in `place`, a folder or `hf://datasets/USER/NAME`. Raises `ExportError`.
 
-    def __init__(self, place, model, classes):
-        self.labels = check_labels(classes)
+    `names` is a dict from label to the name that visitors read (`wording.names`).
+    """
+
+    def __init__(self, place, model, classes, names=()):
+        self.labels, self.names = check_labels(classes), dict(names)
         self.on_hub = place.startswith(DATA_SETS)
         self.folder = run_folder() if self.on_hub else Path(place)
         make_private(self.folder)
@@ -90,7 +93,8 @@ class Feedback(NoFeedback):
         who = os.getenv("SPACE_AUTHOR_NAME") or "The owner of this page"
         where = "in a private data set on Hugging Face" if self.on_hub else "in a private folder"
         keeper = f"{who} keeps the photo {where}, and looks at it before a model learns from it."
-        return {"labels": [*self.labels, NONE_OF_THESE], "unknown": NOT_KNOWN, "yes": YES, "keeper": keeper}
+        labels = {"labels": [*self.labels, NONE_OF_THESE], "names": self.names, "unknown": NOT_KNOWN, "yes": YES}
+        return {**labels, "keeper": keeper}
 
     def offer(self, learn, photo):
         """Add `/feedback` and `/undo_feedback` to the API, and count the answers of the `LearnerProcess` `learn`.
@@ -136,7 +140,7 @@ class Feedback(NoFeedback):
         if keep:
             self.visitors.has_kept(who, session)
         said = "and this photo are kept." if keep else "is counted. No photo is kept."
-        answer = "Your answer" if label == YES else f"Your answer “{label}”"
+        answer = "Your answer" if label == YES else f"Your answer “{self.names.get(label, label)}”"
         return {"id": row["id"], "kept": bool(keep), "says": f"Thank you. {answer} {said}"}
 
     def describe(self, probs, certainty, _, limits, label):

@@ -154,7 +154,23 @@ def photo_words(facts: dict, strictness: float = 1.0, offline: int = 0) -> dict:
     `device` is the size in megabytes of the offline version that may answer instead of the server, or 0. The offline
     version doesn't know `--strictness`.
     """
-    return {"none": unseen(facts), "hints": hints(facts), "device": offline if strictness == 1 else 0}
+    device = offline if strictness == 1 else 0
+    return {"none": unseen(facts), "names": names(facts), "hints": hints(facts), "device": device}
+
+
+def names(facts: dict) -> dict[str, str]:
+    """Return the names of the bars, as a dict from a class or a group (`either`) to its name, such as `Black bear`.
+
+    Without a subject, the classes' own names are shown, and the dict is empty.
+    """
+    subject = facts.get("subject")
+    if not subject:
+        return {}
+    groups = [either(labels) for labels in facts.get("groups", {}).values()]
+    return {
+        **{label: full_name(label, subject) for label in facts.get("classes", [])},
+        **{label: full_name(label, None) for label in groups},
+    }
 
 
 def hints(facts: dict) -> dict[str, dict[str, str]]:

@@ -23,13 +23,13 @@ export const withFeedback = (element, words, backend) => {
 }
 
 class Form {
-    // `labels` are all classes, and the label for a photo of something else. `yes` is the label for a right answer, and
-    // `unknown` the label for "I don't know". `keeper` says who keeps the photo.
-    constructor({labels, unknown, yes, keeper}) {
-        const button = (text, action) => make("button", {type: "button", textContent: text, onclick: action})
+    // `labels` are all classes, and the label for a photo of something else. `names` has names to show for some labels. `yes`
+    // is the label for a right answer, and `unknown` the label for "I don't know". `keeper` says who keeps the photo.
+    constructor({labels, names, unknown, yes, keeper}) {
+        const button = (textContent, onclick, value) => make("button", {type: "button", textContent, onclick, value})
         this.keep = make("input", {type: "checkbox"})
         this.labels = labels
-        const others = [...labels, unknown].map(label => button(label, () => this.send(label)))
+        const others = [...labels, unknown].map(label => button(names[label] ?? label, () => this.send(label), label))
         this.others = make(
             "div",
             {className: "others", role: "group", ariaLabel: "What does the photo show?"},
@@ -70,7 +70,7 @@ class Form {
     leaveOut({certainty, rows, note}) {
         this.question.hidden = Boolean(note)
         const answers = {[NONE]: this.labels.at(-1), [SURE]: rows[0][0]}
-        for (const button of this.others.children) button.hidden = button.textContent == answers[certainty]
+        for (const button of this.others.children) button.hidden = button.value == answers[certainty]
     }
 
     askForMore() {

@@ -11,6 +11,7 @@ import {make, pause, Tab} from "./tab.js"
 
 const SHOWN = 5 // classes
 const LOOKING = "Looking…"
+const OFFLINE = "You are offline. I'll try again as soon as you are back."
 const CLOSER = "To ask about only a part of the photo, tap that part."
 const CROPPING = "Drag the frame to the part to ask about, or draw a new frame."
 
@@ -18,7 +19,7 @@ export class PhotoTab extends Tab {
     asking = new AbortController()
     touch = matchMedia("(pointer: coarse)").matches
 
-    // `props.examples` has [path, name] pairs. `props.none` is the verdict for a photo with none of the classes.
+    // `props.examples` has [path, name] pairs. `props.names` has the names that visitors read for labels. `props.none` is the verdict for a photo with none of the classes.
     // `props.hints` says how to check an answer: the key is the name of the answer's first bar, and the value has a
     // sentence for each class. Visitors can drop photos on `ground`.
     constructor(element, props, backend, ground = window) {
@@ -96,7 +97,7 @@ export class PhotoTab extends Tab {
         const first = await this.backend.first().catch(() => null)
         if (this.element.dataset.state != "opening") return
         if (!first) return this.show("empty")
-        this.element.dataset.first = ""
+        this.element.dataset.first = this.element.dataset.example = ""
         delete this.element.dataset.unseen
         this.photo.src = this.backend.addressOf(first.example)
         this.photo.alt = `Example: ${this.props.examples.find(([path]) => path == first.example)?.[1]}`
@@ -121,6 +122,7 @@ export class PhotoTab extends Tab {
         this.clear()
         showBlob(this.photo, file)
         delete this.element.dataset.unseen
+        this.element.toggleAttribute("data-example", Boolean(address))
         if (address) this.photo.src = address
         this.photo.alt = alt
         this.find(".again").onclick = () => this.give(file, address, alt)
@@ -155,14 +157,13 @@ export class PhotoTab extends Tab {
     fail(error) {
         const again = error instanceof TypeError || Boolean(error.passing)
         if (!again) showBlob(this.photo) // remove the photo, since a browser would show parts of a damaged one
-        this.refuse(this.explain(error), again)
+        this.refuse(again && !navigator.onLine ? OFFLINE : this.explain(error), again)
         const {signal} = this.asking
         const retry = async () => {
             await pause(1) // browsers say that they are online a moment before they are
             if (!signal.aborted && this.find(".again").checkVisibility()) this.find(".again").click()
         }
         if (again) addEventListener("online", retry, {once: true, signal})
-        if (again && !navigator.onLine) this.note("I'll try again as soon as you are online.")
     }
 
     // Show an answer. If it has a `note`, or if the photo has a flaw, also show this.
@@ -178,7 +179,9 @@ export class PhotoTab extends Tab {
 
     // Show an answer. `rows` are [label, probability] pairs, and `map` is the address of a heatmap, or null.
     fill({rows, verdict, map, certainty, animals = []}) {
-        this.find(".probs").replaceChildren(...rows.map(createRow))
+        const {names = {}} = this.props
+        const named = rows.map(([label, prob]) => [names[label] ?? label, prob])
+        this.find(".probs").replaceChildren(...named.map(createRow))
         this.find(".all").textContent = `Show all ${rows.length}`
         this.element.dataset.many = rows.length > SHOWN ? "folded" : ""
         const none = certainty == NONE // this answer has no heatmap
@@ -386,11 +389,11 @@ const load = async (address, photo, signal) => {
     return asJpeg(photo, photo.naturalWidth, photo.naturalHeight, 0.95)
 }
 
-const createRow = ([label, prob], i) => {
+const createRow = ([name, prob], i) => {
     const row = document.createElement("li"),
-        [name, bar, figure] = ["span", "div", "span"].map(tag => row.appendChild(document.createElement(tag)))
+        [label, bar, figure] = ["span", "div", "span"].map(tag => row.appendChild(document.createElement(tag)))
     row.classList.toggle("more", i >= SHOWN)
-    name.textContent = label
+    label.textContent = name
     bar.style.setProperty("--prob", prob < 0.01 ? 0 : prob)
     figure.textContent = prob < 0.01 ? "under 1%" : percent(prob)
     return row
