@@ -209,9 +209,18 @@ def test_only_what_the_page_offers_is_a_label(feedback, give, label):
     assert not (feedback.folder / "answers.csv").exists()
 
 
-@pytest.mark.parametrize("label", ["../up", "a/b", "..", "", "a\\b", "a\0b"])
-def test_a_class_that_can_be_no_folder_is_refused(tmp_path, label):
-    with pytest.raises(ExportError, match="can't have the name of the class"):
+NO_FOLDER, NO_CLASS = "can't be the name of a folder", "has the same name as a button"
+
+
+@pytest.mark.parametrize(
+    ("label", "why"),
+    [
+        *((label, NO_FOLDER) for label in ("../up", "a/b", "..", "", "a\\b", "a\0b")),
+        *((label, NO_CLASS) for label in ("yes", "none of these", "I don't know")),
+    ],
+)
+def test_a_class_that_can_be_no_folder_or_means_something_else_is_refused(tmp_path, label, why):
+    with pytest.raises(ExportError, match=f"The class .* {why}.* Leave out --feedback, or give the class another name"):
         Feedback(str(tmp_path), ROOT / "export.pkl", ["disc", label])
 
 

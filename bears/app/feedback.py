@@ -226,13 +226,16 @@ def make_private(folder):
 def check_labels(classes):
     """Return the classes as a list.
 
-    Raises `ExportError` if there is no class, or if a class can't be the name of a folder.
+    Raises `ExportError` if there is no class, or if a class can't be the name of a folder or is one of the form's own labels.
     """
     for label in classes:
         if label in ("", ".", "..") or Path(label).name != label or "\\" in label or "\0" in label:
-            raise ExportError(
-                f"A folder can't have the name of the class {label!r}. Leave out --feedback, or train with other names."
-            )
+            problem = "can't be the name of a folder for visitors' photos"
+        elif label in (YES, NONE_OF_THESE, NOT_KNOWN):
+            problem = "has the same name as a button of the feedback form"
+        else:
+            continue
+        raise ExportError(f"The class {label!r} {problem}. Leave out --feedback, or give the class another name.")
     if not classes:
         raise ExportError("The classes are unknown: there is no export.json next to the model. Leave out --feedback.")
     return list(classes)
