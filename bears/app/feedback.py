@@ -226,7 +226,7 @@ def make_private(folder):
 def check_labels(classes):
     """Return the classes as a list.
 
-    Raises `ExportError` if there is no class, or if a class can't be the name of a folder or is one of the form's own labels.
+    Raises `ExportError` if there is no class, or if a class can't be the name of a folder, or is a label of the form.
     """
     for label in classes:
         if label in ("", ".", "..") or Path(label).name != label or "\\" in label or "\0" in label:
