@@ -23,11 +23,10 @@ export const withDevice = (element, megabytes, server) => {
         const problem = await Promise.race([answer.then(() => ""), pause(PATIENCE).then(() => "slow")]).catch(
             error => (isUnreachable(error) || error.passing) && "failed",
         )
-        if (problem === "") close()
-        if (!problem || signal.aborted) return answer
         const isSaved = await savedOffline()
+        if (problem === "" && isSaved) close()
         const canLoad = problem == "slow" && home.origin == location.origin
-        if (!isSaved && !canLoad) return answer
+        if (!problem || signal.aborted || !(isSaved || canLoad)) return answer
         const here = async () => {
             if (!isSaved) {
                 await press(button, answer)
