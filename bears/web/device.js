@@ -7,37 +7,40 @@ import {isUnreachable, make, pause} from "./tab.js"
 const PATIENCE = 2 // seconds to wait for the server
 const START = 30 // seconds to wait for the hidden frame
 const NOTE = "Answered on this device."
-const ADDRESS = new URL("offline/", home)
+const FAILED = "This device can't answer. Still waiting for the server."
 
 // Return a copy of the back end `server` that asks the offline version, too, if the server doesn't answer in time.
 // `element` is the Photo tab's element, and `megabytes` is the size of the offline version.
 export const withDevice = (element, megabytes, server) => {
-    const button = make("button", {className: "here", textContent: `Answer on this device (${megabytes} MB)`})
-    element.querySelector(".note").after(button)
+    const place = make("div", {className: "here", ariaLive: "polite"}) // for the button, or for FAILED
+    element.querySelector(".note").after(place)
     const predict = async (file, signal, wait) => {
         const asking = new AbortController()
         let loading = false
-        const tell = (...told) => loading || wait?.(...told) // while the model is loading, this device has more to tell
+        const tell = (...told) => loading || wait?.(...told) // while the model is loading, show its progress instead
         const answer = server.predict(file, AbortSignal.any([signal, asking.signal]), wait && tell)
-        button.hidden = true
         const problem = await Promise.race([answer.then(() => ""), pause(PATIENCE).then(() => "slow")]).catch(
             error => (isUnreachable(error) || error.passing) && "failed",
         )
         const isSaved = await savedOffline()
         if (problem === "" && isSaved) close()
-        const canLoad = problem == "slow" && home.origin == location.origin
-        if (!problem || signal.aborted || !(isSaved || canLoad)) return answer
+        const canLoad = problem == "slow" && home.origin == self.origin
+        if (!problem || signal.aborted || !(isSaved || offline || canLoad)) return answer
+        signal.addEventListener("abort", () => place.replaceChildren())
         const here = async () => {
-            if (!isSaved) {
-                await press(button, answer)
-                button.hidden = true
+            if (!isSaved && !offline) {
+                await press(place, `Answer on this device (${megabytes} MB)`, answer)
                 element.querySelector(".choose").focus({preventScroll: true})
             }
             loading = true
             wait?.()
             return askHere(file, signal, wait).finally(() => (loading = false))
         }
-        const first = await Promise.any([answer, here()]).catch(() => answer)
+        const tried = here().catch(error => {
+            if (!signal.aborted) place.textContent = FAILED
+            throw error
+        })
+        const first = await Promise.any([answer, tried]).catch(() => answer)
         signal.throwIfAborted()
         asking.abort()
         return first
@@ -45,34 +48,33 @@ export const withDevice = (element, megabytes, server) => {
     return {...server, predict}
 }
 
-// Show a button until it is pressed. Rejects if the server refuses the photo first.
-const press = (button, answer) =>
+// Show a button in `place` until it is pressed. Rejects if the server fails first.
+const press = (place, textContent, answer) =>
     new Promise((done, fail) => {
-        button.hidden = false
-        button.onclick = done
+        place.replaceChildren(make("button", {textContent, onclick: done}))
         answer.catch(fail)
-    })
+    }).finally(() => place.replaceChildren())
 
 let frame = null
 let offline = null // a Promise of the back end in the frame
 
-const askHere = async (...question) => {
-    offline ??= openFrame()
+const askHere = async (file, signal, wait) => {
+    const mine = (offline ??= openFrame())
     try {
-        const {predict} = await offline
-        return {...(await predict(...question)), note: NOTE}
+        const {predict} = await mine
+        return {...(await predict(file, signal, wait)), note: NOTE}
     } catch (error) {
-        close()
+        if (offline == mine && !signal.aborted) close()
         throw error
     }
 }
 
 const openFrame = async () => {
-    frame = make("iframe", {src: ADDRESS, title: "Offline version"})
-    frame.style.display = "none"
-    document.body.append(frame)
-    await Promise.race([new Promise(done => frame.addEventListener("load", done)), pause(START)])
-    const {backend, navigator} = frame.contentDocument ? frame.contentWindow : {} // null if the browser shows its own error
+    const mine = (frame = make("iframe", {src: new URL("offline/", home), title: "Offline version"}))
+    mine.style.display = "none"
+    document.body.append(mine)
+    await Promise.race([new Promise(done => mine.addEventListener("load", done)), pause(START)])
+    const {backend, navigator} = mine.contentDocument ? mine.contentWindow : {} // null if the browser shows its own error
     if (!backend) throw Error("The offline version does not start.")
     navigator.serviceWorker?.ready.then(() => document.dispatchEvent(new Event("saved"))) // for gradio.js
     return backend

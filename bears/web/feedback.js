@@ -23,8 +23,8 @@ export const withFeedback = (element, words, backend) => {
 }
 
 class Form {
-    // `labels` are all classes, and the label for a photo of something else. `names` has names to show for some labels. `yes`
-    // is the label for a right answer, and `unknown` the label for "I don't know". `keeper` says who keeps the photo.
+    // `labels` are all classes, and the label for a photo of something else. `names` has names to show for some labels.
+    // `yes` is the label for a right answer, and `unknown` the label for "I don't know". `keeper` says who keeps the photo.
     constructor({labels, names, unknown, yes, keeper}) {
         const button = (textContent, onclick, value) => make("button", {type: "button", textContent, onclick, value})
         this.keep = make("input", {type: "checkbox"})

@@ -15,19 +15,25 @@ export const openTab = (element, props, embed) => {
     if (props.tab == "camera") return new CameraTab(element, props, server)
     if (embed) leaveAlone(embed)
     else makeOurs()
-    markSaved()
+    const mark = () => markSaved(props.device).catch(() => null) // fails without https, and in some frames
+    mark()
     // The offline version may be saved in another tab, or in this page's hidden frame.
-    for (const event of ["visibilitychange", "saved"]) document.addEventListener(event, markSaved)
+    for (const event of ["visibilitychange", "saved"]) document.addEventListener(event, mark)
     const both = props.device ? withDevice(element, props.device, server) : server
     const backend = props.feedback ? withFeedback(element, props.feedback, both) : both
     return new PhotoTab(element, props, backend, embed ?? window)
 }
 
-// If this browser has saved the offline version, say so in the link at the top, and let the app's own address open the
-// offline version without a network.
-const markSaved = async () => {
+// If this browser has saved the offline version, say so in the link at the top. If the offline version may answer instead
+// of the server, also let the app's own address open the offline version without a network. A page in another page's frame
+// does neither, since its links open outside of the frame, where browsers keep other files.
+const markSaved = async mayAnswer => {
+    if (window.top != window) return
+    const workers = navigator.serviceWorker
+    const worker = await workers.getRegistration(server.home)
+    if (!mayAnswer && worker?.scope == server.home.href) await worker.unregister()
     if (!(await server.savedOffline())) return
-    navigator.serviceWorker.register(new URL("home.js", import.meta.url), {scope: server.home}).catch(() => null)
+    if (mayAnswer) await workers.register(new URL("home.js", import.meta.url), {scope: server.home}).catch(() => null)
     for (let tries = 0; tries < 20; tries++) {
         const link = document.querySelector('#title a[href="offline/"]')
         if (link) return (link.textContent = "✓ Saved for offline")

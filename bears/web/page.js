@@ -10,8 +10,9 @@ import {asJpeg, place, showBlob, startCamera, stopCamera} from "./pictures.js"
 import {make, pause, Tab} from "./tab.js"
 
 const SHOWN = 5 // classes
+const PATIENCE = 2 // seconds to wait for an example's file
 const LOOKING = "Looking…"
-const OFFLINE = "You are offline. I'll try again as soon as you are back."
+const OFFLINE = "You are offline. I'll try again when you are online."
 const CLOSER = "To ask about only a part of the photo, tap that part."
 const CROPPING = "Drag the frame to the part to ask about, or draw a new frame."
 
@@ -19,9 +20,9 @@ export class PhotoTab extends Tab {
     asking = new AbortController()
     touch = matchMedia("(pointer: coarse)").matches
 
-    // `props.examples` has [path, name] pairs. `props.names` has the names that visitors read for labels. `props.none` is the verdict for a photo with none of the classes.
-    // `props.hints` says how to check an answer: the key is the name of the answer's first bar, and the value has a
-    // sentence for each class. Visitors can drop photos on `ground`.
+    // `props.examples` has [path, name] pairs. `props.names` has the names that visitors read for labels. `props.none` is
+    // the verdict for a photo with none of the classes. `props.hints` says how to check an answer: the key is the label of
+    // the answer's first bar, and the value has a sentence for each class. Visitors can drop photos on `ground`.
     constructor(element, props, backend, ground = window) {
         super(element, props, backend)
         this.photo = this.find(".yours")
@@ -115,23 +116,23 @@ export class PhotoTab extends Tab {
     }
 
     // Classify `file`, or else the photo at `address`. Cancel an earlier photo that has no answer yet.
-    async give(file, address, alt = "Your photo") {
+    async give(file, address, alt = "Your photo", isExample = Boolean(address)) {
         this.asking.abort()
         this.asking = new AbortController()
         const {signal} = this.asking
         this.clear()
         showBlob(this.photo, file)
         delete this.element.dataset.unseen
-        this.element.toggleAttribute("data-example", Boolean(address))
+        this.element.toggleAttribute("data-example", isExample)
         if (address) this.photo.src = address
         this.photo.alt = alt
-        this.find(".again").onclick = () => this.give(file, address, alt)
+        this.find(".again").onclick = () => this.give(file, address, alt, isExample)
         this.say("looking", LOOKING)
         this.find(".frame").scrollIntoView({block: "nearest"})
         this.countSeconds(signal)
         const wait = (why, done) => {
             if (signal.aborted || this.element.dataset.state != "looking") return
-            this.verdict.textContent = why || LOOKING
+            if (this.verdict.textContent != (why || LOOKING)) this.verdict.textContent = why || LOOKING
             this.progress.tell(done)
         }
         try {
@@ -157,11 +158,11 @@ export class PhotoTab extends Tab {
     fail(error) {
         const again = error instanceof TypeError || Boolean(error.passing)
         if (!again) showBlob(this.photo) // remove the photo, since a browser would show parts of a damaged one
-        this.refuse(again && !navigator.onLine ? OFFLINE : this.explain(error), again)
+        this.refuse(error instanceof TypeError && !navigator.onLine ? OFFLINE : this.explain(error), again)
         const {signal} = this.asking
         const retry = async () => {
             await pause(1) // browsers say that they are online a moment before they are
-            if (!signal.aborted && this.find(".again").checkVisibility()) this.find(".again").click()
+            if (!signal.aborted && this.element.dataset.state == "refused") this.find(".again").click()
         }
         if (again) addEventListener("online", retry, {once: true, signal})
     }
@@ -258,7 +259,8 @@ export class PhotoTab extends Tab {
     async askAboutPart() {
         const part = this.crop.pixels()
         this.find(".choose").focus({preventScroll: true})
-        this.give(await asJpeg(this.photo, part[2], part[3], 0.95, part))
+        const isExample = "example" in this.element.dataset
+        this.give(await asJpeg(this.photo, part[2], part[3], 0.95, part), null, this.photo.alt, isExample)
     }
 
     // Leave the choice of a part and show the answer again, or leave the camera and show the start.
@@ -375,16 +377,17 @@ class Progress {
     }
 }
 
-// Return the file at an address. Without a network, return a copy of the picture that `photo` shows, if it is loaded.
-// Throws a TypeError if there is neither.
+// Return the file at an address. If it doesn't arrive in time, return a copy of the picture that `photo` shows. Throws a
+// TypeError if there is neither.
 const load = async (address, photo, signal) => {
     try {
-        const sent = await fetch(address, {signal})
+        const sent = await fetch(address, {signal: AbortSignal.any([signal, AbortSignal.timeout(1000 * PATIENCE)])})
         if (sent.ok) return await sent.blob()
     } catch {
-        signal.throwIfAborted()
+        // The picture may be on the page all the same.
     }
     await photo.decode().catch(() => null)
+    signal.throwIfAborted() // or `photo` may show another photo
     if (!photo.naturalWidth) throw new TypeError(`There is no file at ${address}.`)
     return asJpeg(photo, photo.naturalWidth, photo.naturalHeight, 0.95)
 }
