@@ -15,7 +15,7 @@ from bears.model.classifier import Classifier
 from bears.model.export import export, open_export
 from bears.model.ood import certainty
 from bears.model.photo import open_photo
-from bears.model.wording import headline, hints, percent, shown_probs
+from bears.model.wording import headline, hints, percent, photo_words, shown_probs
 from bears.offline.site import build, words
 from bears.predict import __main__ as predict
 from bears.train.options import parse_args
@@ -277,6 +277,14 @@ def test_hints_that_cannot_be_meant_are_refused(hint, capsys):
     with pytest.raises(SystemExit):
         parse_args("", ["--data", "photos", "--hint", hint])
     assert "is not a hint; give one like 'fox=A fox has a bushy tail.'" in capsys.readouterr().err
+
+
+def test_each_mark_is_about_words_of_a_hint_and_is_on_the_photo():
+    facts = json.loads((ROOT / "export.json").read_text())
+    assert parse_args("", []).marks == facts["marks"] == photo_words(facts)["marks"]
+    assert facts["marks"].keys() == facts["hints"].keys() and parse_args("", ["--data", "photos"]).marks == {}
+    for label, marks in facts["marks"].items():
+        assert all(words in facts["hints"][label] and 0 < x < 1 and 0 < y < 1 for words, (x, y) in marks.items())
 
 
 def test_the_bears_have_hints_and_others_have_those_that_are_given():

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 EXAMPLE = ROOT / "examples" / "grizzly.jpg"
 ANSWER = {"rows": [["black", 0.9], ["teddy", 0.1]], "verdict": "Black bear, 90% sure", "map": None, "certainty": "sure"}
 # `asked` has the width and height of each photo. The back end waits until there is an `answer`.
-OPEN = """async ([examples, first, answer, hints]) => {
+OPEN = """async ([examples, first, answer, hints, marks]) => {
     const {PhotoTab} = await import("/page.js")
     Object.assign(window, {answer, asked: []})
     const predict = async (file, signal, wait) => {
@@ -23,7 +23,7 @@ OPEN = """async ([examples, first, answer, hints]) => {
         return window.answer
     }
     const backend = {predict, first: async () => first, addressOf: path => path, address: "https://bears.example/"}
-    const props = {examples, hints, none: "I don't see a bear"}
+    const props = {examples, hints, marks, none: "I don't see a bear"}
     window.tab = new PhotoTab(document.querySelector("#page > div"), props, backend)
 }"""
 
@@ -33,14 +33,14 @@ def open_tab(browser):
     """Return a function that opens the tab on a phone. Errors in JavaScript fail the test."""
     errors, contexts = [], []
 
-    def open_tab(examples=(), first=None, answer=ANSWER, init="", hints=None):
+    def open_tab(examples=(), first=None, answer=ANSWER, init="", hints=None, marks=None):
         contexts.append(browser.new_context(**PHONE))
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.add_init_script(init)
         style, html = text_of("page.css", "feedback.css"), text_of("page.html")
         open_front_end(page, f'<html lang="en"><title>Bears</title><style>{style}</style><div id="page"><div>{html}')
-        page.evaluate(OPEN, [list(examples), first, answer, hints])
+        page.evaluate(OPEN, [list(examples), first, answer, hints, marks])
         return page
 
     yield open_tab
@@ -147,6 +147,34 @@ def test_a_photo_can_be_compared_with_the_examples(open_tab):
     assert dialog.get_by_role("button", name="Teddy bear").evaluate("button => button == document.activeElement")
     page.keyboard.press("Escape")
     assert dialog.is_hidden()
+
+
+def test_signs_have_numbers_on_the_example_and_in_the_sentence(open_tab):
+    picture = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='400' height='200'/>"
+    examples = [[f"{picture}#/{label}.svg", label] for label in ("grizzly", "teddy")]
+    hints = {label: {label: f"The {label} has a hump and ears."} for label in ("grizzly", "teddy")}
+    page = open_tab(
+        examples, hints=hints, marks={"grizzly": {"ears": [0.9, 0.5], "claws": [0, 1], "hump": [0.5, 0.25]}}
+    )
+    page.evaluate("answer => (window.answer = answer)", {**ANSWER, "rows": [["grizzly", 0.9]]})
+    give(page, EXAMPLE)
+    dialog = page.get_by_role("dialog")
+    page.get_by_role("button", name="Compare with the example").tap()
+    points = (
+        "[...document.querySelectorAll('.marks line')].map(line => ['x1', 'y1'].map(end => +line.getAttribute(end)))"
+    )
+    page.wait_for_function(f"({points}).length == 2")
+    assert page.evaluate(points) == [[200, 50], [360, 100]]  # no word of the sentence is “claws”
+    assert dialog.locator("text").all_text_contents() == ["1", "2"]
+    assert dialog.locator(".signs").inner_text() == "The grizzly has a hump1 and ears2."
+    assert dialog.locator(".signs").evaluate("p => [...p.childNodes].map(n => n.textContent)") == [
+        "The grizzly has a hump", "1", " and ears", "2", "."
+    ]  # fmt: skip
+    picture, drawn = (dialog.locator(name).bounding_box() for name in (".other", ".marks"))
+    assert picture == drawn and not serious_findings(page)
+    dialog.get_by_role("button", name="teddy").tap()
+    dialog.get_by_text("The teddy has a hump and ears.").wait_for()
+    assert not dialog.locator("text").count()
 
 
 def test_without_hints_there_is_no_word_about_checking(open_tab):

@@ -163,7 +163,7 @@ def test_folder_without_hard_links_gets_copies(fetch, tmp_path, monkeypatch):
 def test_train_without_photos_takes_those_of_the_shipped_model(fetch, monkeypatch, capsys):
     monkeypatch.setattr(train, "shipped_photos", fetch)
     args = train.parse_args([])
-    args.groups, args.hints, args.alarm = {}, {}, ["black"]  # classes that are drawn here
+    args.groups, args.hints, args.marks, args.alarm = {}, {}, {}, ["black"]  # classes that are drawn here
     files, _, facts = train.get_photos(args)
     assert args.subject == "bear" and facts["counts"] == {"black": 6, "teddy": 6}
     assert files == sorted(fetch().glob("*/*.jpg"))

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 FIGURES = ("validation", "cross_validation", "by_source", "when_sure", "none_of_them", "verdicts")
-PUBLIC = ("classes", "subject", "alarm", "groups", "hints", "recipe", "arch", "counts", *FIGURES, "versions")
+PUBLIC = ("classes", "subject", "alarm", "groups", "hints", "marks", "recipe", "arch", "counts", *FIGURES, "versions")
 
 
 def read_facts(model: Path) -> dict:

@@ -155,7 +155,8 @@ def photo_words(facts: dict, strictness: float = 1.0, offline: int = 0) -> dict:
     version doesn't know `--strictness`.
     """
     device = offline if strictness == 1 else 0
-    return {"none": unseen(facts), "names": names(facts), "hints": hints(facts), "device": device}
+    marks = facts.get("marks") or {}
+    return {"none": unseen(facts), "names": names(facts), "hints": hints(facts), "marks": marks, "device": device}
 
 
 def names(facts: dict) -> dict[str, str]:

@@ -43,7 +43,7 @@ def describe_run(result: Result, photo_facts: dict, args: Namespace, start: floa
         "classes": list(result.learn.dls.vocab),
         "subject": args.subject,
         # The classes for which `watch` raises an alarm, the groups and their classes, and how to check an answer
-        **{name: value for name in ("alarm", "groups", "hints") if (value := getattr(args, name))},
+        **{name: value for name in ("alarm", "groups", "hints", "marks") if (value := getattr(args, name))},
         "recipe": RECIPES[args.lesson],
         "arch": result.learn.arch,
         "seed": args.seed,

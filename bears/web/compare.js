@@ -1,6 +1,7 @@
 // Show how to check an answer: list the signs of each class in question, next to an example of the class. A tap on the
-// example shows it side by side with the visitor's photo.
+// example shows it side by side with the visitor's photo, with a number at each sign.
 
+import {clamp} from "./pictures.js"
 import {make} from "./tab.js"
 
 export class Compare {
@@ -10,6 +11,7 @@ export class Compare {
         this.dialog = element.querySelector(".compare")
         this.photo = photo
         this.hints = props.hints ?? {}
+        this.marks = props.marks ?? {}
         this.examples = props.examples.map(([path, name]) => {
             const label = nameOf(path)
             const src = new URL(backend.addressOf(path), document.baseURI).href
@@ -18,6 +20,7 @@ export class Compare {
         })
         this.find(".choices").append(...this.examples.filter(({signs}) => signs).map(({choice}) => choice))
         this.find(".close").addEventListener("click", () => this.dialog.close())
+        this.find(".other").addEventListener("load", () => this.drawMarks())
     }
 
     find(name) {
@@ -49,10 +52,53 @@ export class Compare {
     choose(label) {
         for (const each of this.examples) each.choice.ariaPressed = String(each.label == label)
         const {name, src, signs} = this.examples.find(each => each.label == label)
+        this.points = []
+        this.drawMarks()
         this.find(".other").src = src
         this.find(".name").textContent = `Example: ${name}`
-        this.find(".signs").textContent = signs
+        this.find(".signs").replaceChildren(...this.number(signs, this.marks[label] ?? {}))
     }
+
+    // Number the words of `marks` in a sentence. Return the sentence as a list of nodes. `marks` says where on the example
+    // each sign is: it is an object from words to [x, y] in fractions of the picture.
+    number(sentence, marks) {
+        const all = Object.entries(marks).map(([words, point]) => ({start: sentence.indexOf(words), words, point}))
+        const found = all.filter(({start}) => start >= 0).sort((a, b) => a.start - b.start)
+        this.points = found.map(({point}) => point)
+        const ends = found.map(({start, words}) => start + words.length)
+        const pieces = [0, ...ends].map((start, i) => sentence.slice(start, ends[i]))
+        return pieces.flatMap((piece, i) => [...(i ? [make("b", {ariaHidden: "true"}, i)] : []), piece])
+    }
+
+    // Draw the numbers on the example. A line leads from each sign to its number, which is nearer to the picture's edge.
+    drawMarks() {
+        const {naturalWidth: width, naturalHeight: height} = this.find(".other")
+        const radius = Math.max(width, height) / 24
+        const nodes = this.points.flatMap(([x, y], i) => {
+            const from = [x * width, y * height]
+            const away = [from[0] - width / 2, from[1] - height / 2]
+            const step = (2.5 * radius) / (Math.hypot(...away) || 1)
+            const [cx, cy] = [width, height].map((side, j) => clamp(from[j] + step * away[j], radius, side - radius))
+            const number = draw("text", {x: cx, y: cy, "font-size": 1.4 * radius})
+            number.textContent = i + 1
+            const line = draw("line", {x1: from[0], y1: from[1], x2: cx, y2: cy})
+            return [
+                line,
+                draw("circle", {cx: from[0], cy: from[1], r: radius / 4}),
+                draw("circle", {cx, cy, r: radius}),
+                number,
+            ]
+        })
+        this.find(".marks").setAttribute("viewBox", `0 0 ${width} ${height}`)
+        this.find(".marks").replaceChildren(...nodes)
+    }
+}
+
+// Create an SVG element.
+const draw = (tag, attributes) => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", tag)
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value)
+    return node
 }
 
 // Return the name of a file without its folders and its extension.
