@@ -151,6 +151,7 @@ def test_a_visitor_gets_an_answer_when_the_server_is_gone_or_slow(beside, browse
         context.set_offline(True)
         page.set_input_files(FILE, TEDDY)
         page.get_by_text("You are offline.").wait_for()  # nothing is saved yet
+        page.get_by_role("link", name="Save for offline").wait_for(state="hidden")
         context.set_offline(False)
         answered(page, "Teddy bear, 96% sure")  # the page has tried again
         assert page.get_by_role("link", name=re.compile(r"^Save for offline \(1\d MB\)$")).is_visible()
@@ -159,6 +160,9 @@ def test_a_visitor_gets_an_answer_when_the_server_is_gone_or_slow(beside, browse
         button = page.get_by_role("button", name=re.compile(r"^Answer on this device \(1\d MB\)$"))
         button.wait_for()
         assert not serious_findings(page)
+        nearly = "b => b.closest('[data-state]').toggleAttribute('data-nearly', true) && b.checkVisibility()"
+        assert not button.evaluate(nearly)
+        page.locator("[data-state]:not([data-nearly]) .here").wait_for()  # the page finds out each second
         button.click()
         answered(page, "Teddy bear, 96% sure")
         assert page.inner_text(".note") == "Answered on this device." and button.is_hidden()

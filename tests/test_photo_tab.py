@@ -97,9 +97,13 @@ def test_who_waits_reads_how_long_it_will_take(open_tab):
     assert re.fullmatch("Waiting for 3 s, about [3-5] s left", page.inner_text(".note"))  # the clock runs on, too
     assert bar.evaluate("bar => bar.value") == 0.25
     assert not findings(page)
+    page.evaluate("wait('Looking… 1 photo is ahead of yours.', 0.75)")
+    page.clock.fast_forward(1000)
+    page.locator("[data-nearly]").wait_for(state="attached")  # too late to offer an answer on this device
     page.evaluate("wait()")
     page.clock.fast_forward(1000)
-    assert re.fullmatch("Waiting for [4-9] s", page.inner_text(".note")) and page.inner_text(".verdict") == "Looking…"
+    assert not page.locator("[data-nearly]").count()
+    assert re.fullmatch("Waiting for [5-9] s", page.inner_text(".note")) and page.inner_text(".verdict") == "Looking…"
     page.evaluate("answer => (window.answer = answer)", ANSWER)
     page.clock.run_for(100)
     page.locator('[data-state="answered"]').wait_for()

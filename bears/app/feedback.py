@@ -79,7 +79,8 @@ class Feedback(NoFeedback):
     """
 
     def __init__(self, place, model, classes, names=()):
-        self.labels, self.names = check_labels(classes), dict(names)
+        self.labels = check_labels(classes)
+        self.names = {NONE_OF_THESE: NONE_OF_THESE.capitalize(), **names} if names else {}
         self.on_hub = place.startswith(DATA_SETS)
         self.folder = run_folder() if self.on_hub else Path(place)
         make_private(self.folder)

@@ -205,7 +205,7 @@ def camera_words(facts: dict, promise: str = PROMISE) -> dict:
         "misses": f"The model often misses {with_article(subject or 'thing')} that is far away or in the dark.",
         "right": f"It was {with_article(subject) if subject else 'right'}",
     }
-    return {"classes": classes, "alarm": facts.get("alarm", classes), **words}
+    return {"classes": classes, "names": names(facts), "alarm": facts.get("alarm", classes), **words}
 
 
 def example_name(file: Path, facts: dict) -> str:

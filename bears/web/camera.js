@@ -94,7 +94,7 @@ export class CameraTab extends Tab {
         for (const label of this.props.classes) {
             const checked = this.props.alarm.includes(label)
             const box = make("input", {type: "checkbox", value: label, checked})
-            this.find(".classes").append(make("label", {}, box, label))
+            this.find(".classes").append(make("label", {}, box, this.props.names?.[label] ?? label))
         }
     }
 

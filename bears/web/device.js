@@ -1,10 +1,11 @@
 // Answer on this device if the server is slow or can't be reached. The offline version of the app does so, in a hidden
-// frame of the page: at once if this browser has saved it, and otherwise after the visitor has pressed a button.
+// frame of the page: by itself if this browser has saved it, and otherwise after the visitor has pressed a button.
 
 import {home, savedOffline} from "./server.js"
 import {isUnreachable, make, pause} from "./tab.js"
 
 const PATIENCE = 2 // seconds to wait for the server
+const PATIENCE_IF_SAVED = 1
 const START = 30 // seconds to wait for the hidden frame
 const NOTE = "Answered on this device."
 const FAILED = "This device can't answer. Still waiting for the server."
@@ -19,10 +20,12 @@ export const withDevice = (element, megabytes, server) => {
         let loading = false
         const tell = (...told) => loading || wait?.(...told) // while the model is loading, show its progress instead
         const answer = server.predict(file, AbortSignal.any([signal, asking.signal]), wait && tell)
-        const problem = await Promise.race([answer.then(() => ""), pause(PATIENCE).then(() => "slow")]).catch(
+        answer.catch(() => {}) // it is awaited below
+        const isSaved = await savedOffline()
+        const late = pause(isSaved ? PATIENCE_IF_SAVED : PATIENCE).then(() => "slow")
+        const problem = await Promise.race([answer.then(() => ""), late]).catch(
             error => (isUnreachable(error) || error.passing) && "failed",
         )
-        const isSaved = await savedOffline()
         if (problem === "" && isSaved) close()
         const canLoad = problem == "slow" && home.origin == self.origin
         if (!problem || signal.aborted || !(isSaved || offline || canLoad)) return answer

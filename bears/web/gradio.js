@@ -19,6 +19,7 @@ export const openTab = (element, props, embed) => {
     mark()
     // The offline version may be saved in another tab, or in this page's hidden frame.
     for (const event of ["visibilitychange", "saved"]) document.addEventListener(event, mark)
+    for (const event of ["online", "offline"]) addEventListener(event, showLink)
     const both = props.device ? withDevice(element, props.device, server) : server
     const backend = props.feedback ? withFeedback(element, props.feedback, both) : both
     return new PhotoTab(element, props, backend, embed ?? window)
@@ -39,6 +40,12 @@ const markSaved = async mayAnswer => {
         if (link) return (link.textContent = "✓ Saved for offline")
         await pause(0.5) // Gradio may draw the tabs before the title
     }
+}
+
+// Without a network, show the link to the offline version only if this browser has saved it.
+const showLink = async () => {
+    const link = document.querySelector('#title a[href="offline/"]')
+    if (link) link.style.visibility = navigator.onLine || (await server.savedOffline()) ? "" : "hidden"
 }
 
 const leaveAlone = embed => {

@@ -11,6 +11,7 @@ import {make, pause, Tab} from "./tab.js"
 
 const SHOWN = 5 // classes
 const PATIENCE = 2 // seconds to wait for an example's file
+const SOON = 5 // seconds left of a wait: too few to load the offline version
 const LOOKING = "Looking…"
 const OFFLINE = "You are offline. I'll try again when you are online."
 const CLOSER = "To ask about only a part of the photo, tap that part."
@@ -147,9 +148,11 @@ export class PhotoTab extends Tab {
     countSeconds(signal) {
         let seconds = 0
         this.progress.start()
+        this.element.removeAttribute("data-nearly")
         const timer = setInterval(() => {
             if (signal.aborted || this.element.dataset.state != "looking") return clearInterval(timer)
             this.note(`Waiting for ${++seconds} s${this.progress.timeLeft()}`)
+            this.element.toggleAttribute("data-nearly", this.progress.secondsLeft() < SOON)
             this.progress.bar.hidden = false
         }, 1000)
     }
@@ -367,13 +370,19 @@ class Progress {
         if (done) this.bar.value = done
     }
 
-    // Return how long the wait still takes, such as ", about 8 s left", or an empty text if nobody knows.
-    timeLeft() {
-        if (!this.first) return ""
+    // Return how many seconds the wait still takes, or NaN if nobody knows.
+    secondsLeft() {
+        if (!this.first) return NaN
         const passed = this.latest.done - this.first.done
         const seconds = ((1 - this.latest.done) / passed) * ((this.latest.time - this.first.time) / 1000)
-        if (passed <= 0) return ""
-        return `, about ${seconds > 90 ? `${Math.round(seconds / 60)} min` : `${Math.max(1, Math.round(seconds))} s`} left`
+        return passed > 0 ? Math.max(1, Math.round(seconds)) : NaN
+    }
+
+    // Return how long the wait still takes, such as ", about 8 s left", or an empty text if nobody knows.
+    timeLeft() {
+        const seconds = this.secondsLeft()
+        if (isNaN(seconds)) return ""
+        return `, about ${seconds > 90 ? `${Math.round(seconds / 60)} min` : `${seconds} s`} left`
     }
 }
 

@@ -12,6 +12,7 @@ new PhotoTab(tabOf("#page"), window.props.page, backend)
 new CameraTab(tabOf("#camera"), window.props.camera, backend)
 window.backend = backend // for the app, which can open this page in a hidden frame (device.js)
 
+const SAVING = "Saving for offline…"
 const READY = "Ready for the woods. Works offline now."
 
 const here = document.querySelector("#here")
@@ -32,12 +33,15 @@ const keep = async () => {
     const workers = navigator.serviceWorker
     if (!workers) return // not allowed in this frame, or without https
     await ready // load the model first
+    status.textContent = SAVING
     await workers.register("sw.js", {updateViaCache: "none"})
     await workers.ready
     status.textContent = READY
     here.dataset.ready = ""
 }
-keep().catch(() => {}) // the page still works with a network
+keep().catch(() => {
+    if (status.textContent == SAVING) status.textContent = "" // the page still works with a network
+})
 
 addEventListener("beforeinstallprompt", event => {
     event.preventDefault()
