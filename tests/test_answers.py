@@ -283,6 +283,7 @@ def test_each_mark_is_about_words_of_a_hint_and_is_on_the_photo():
     facts = json.loads((ROOT / "export.json").read_text())
     assert parse_args("", []).marks == facts["marks"] == photo_words(facts)["marks"]
     assert facts["marks"].keys() == facts["hints"].keys() and parse_args("", ["--data", "photos"]).marks == {}
+    assert parse_args("", ["--out", "elsewhere"]).marks == {}  # training saves its own examples there
     for label, marks in facts["marks"].items():
         assert all(words in facts["hints"][label] and 0 < x < 1 and 0 < y < 1 for words, (x, y) in marks.items())
 

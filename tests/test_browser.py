@@ -487,8 +487,10 @@ def test_the_answer_says_how_to_check_it(open_page):
     page.get_by_label("Example: Black bear").click()
     answered(page, "A bear: black or grizzly")
     facts = json.loads((ROOT / "export.json").read_text())["hints"]
-    assert page.inner_text(".check") == f"Check: {facts['black']}\n{facts['grizzly']}"
-    [picture] = page.locator(".check img").all()  # the photo itself is the example of a black bear
+    texts = page.locator(".check li > span").all_inner_texts()
+    assert texts == [f"Check: {facts['black']}", facts["grizzly"]]
+    assert page.locator(".check li > :not(span)").all_inner_texts() == ["This photo", "Compare"]
+    picture = page.locator(".check button img")
     assert picture.get_attribute("src").endswith("/grizzly.jpg") and picture.evaluate("img => img.naturalWidth > 0")
     assert not serious_findings(page)
 

@@ -62,9 +62,9 @@ def give_feedback(browser, server, photo):
     box.check()
     page.get_by_role("button", name="No", exact=True).click()
     offered = page.locator(".others button:visible").all_inner_texts()  # all but the wrong answer, disc
-    assert offered == ["Square shape", "none of these", "I don't know"]
+    assert offered == ["Square shape", "None of these", "I don't know"]
     assert not serious_findings(page)
-    page.get_by_role("button", name="none of these").click()
+    page.get_by_role("button", name="None of these").click()
     page.get_by_role("button", name="Undo").click()  # a slip
     page.get_by_text("Undone: your feedback is deleted.").wait_for()
     page.set_input_files(FILE, photo)

@@ -86,7 +86,8 @@ def check_options(parser, args):
         parser.error("--seed must be between 0 and 4294967295")
     args.alarm = args.alarm or (None if args.data else shipped_model.ALARM)
     args.hints = dict(args.hint or []) if args.hint or args.data else shipped_model.HINTS
-    args.marks = {} if args.data else shipped_model.MARKS
+    is_home = args.out.resolve() == HOME.resolve()  # the folder whose examples MARKS is about
+    args.marks = shipped_model.MARKS if is_home and not args.data else {}
     args.groups = join_groups(parser, args.group or [])
     if not args.data:
         args.exclude = args.exclude or shipped_model.EXCLUDED

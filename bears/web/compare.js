@@ -30,22 +30,27 @@ export class Compare {
     // List the signs of the classes in `rows`, the first [label, probability] pairs of an answer.
     show(rows) {
         const signs = rows.flatMap(([label]) => Object.entries(this.hints[label] ?? {}))
-        const items = signs.map(([label, sentence], i) => {
+        const examples = signs.map(([label]) => this.examples.find(each => each.label == label))
+        const isOther = example => example && example.src != this.photo.src
+        const items = signs.map(([, sentence], i) => {
             const text = make("span", {}, i ? "" : make("b", {}, "Check: "), sentence)
-            const example = this.examples.find(each => each.label == label && each.src != this.photo.src)
-            return make("li", {}, ...(example ? [this.createButton(example)] : []), text)
+            const pictures = examples[i] && examples.some(isOther) ? [this.createPicture(examples[i])] : []
+            return make("li", {}, ...pictures, text)
         })
         this.list.replaceChildren(...items)
     }
 
-    createButton({label, name, src}) {
+    // Create a button that opens the comparison with an example, or only a picture if the photo is the example itself.
+    createPicture({label, name, src}) {
         const open = () => {
             this.find(".mine").src = this.photo.src
             this.choose(label)
             this.dialog.showModal()
         }
         const image = make("img", {src, alt: "", crossOrigin: "anonymous"})
-        return make("button", {ariaLabel: `Compare with the example: ${name}`, onclick: open}, image)
+        if (src == this.photo.src) return make("div", {}, image, make("span", {}, "This photo"))
+        const caption = make("span", {}, "Compare")
+        return make("button", {ariaLabel: `Compare with the example: ${name}`, onclick: open}, image, caption)
     }
 
     // Show the example of a class next to the visitor's photo.
@@ -56,16 +61,16 @@ export class Compare {
         this.drawMarks()
         this.find(".other").src = src
         this.find(".name").textContent = `Example: ${name}`
-        this.find(".signs").replaceChildren(...this.number(signs, this.marks[label] ?? {}))
+        this.find(".signs").replaceChildren(...this.number(String(signs), this.marks[label] ?? {}))
     }
 
     // Number the words of `marks` in a sentence. Return the sentence as a list of nodes. `marks` says where on the example
     // each sign is: it is an object from words to [x, y] in fractions of the picture.
     number(sentence, marks) {
-        const all = Object.entries(marks).map(([words, point]) => ({start: sentence.indexOf(words), words, point}))
-        const found = all.filter(({start}) => start >= 0).sort((a, b) => a.start - b.start)
+        const all = Object.entries(marks).map(([words, point]) => ({end: endOf(words, sentence), point}))
+        const found = all.filter(({end, point}) => end && isPoint(point)).sort((a, b) => a.end - b.end)
         this.points = found.map(({point}) => point)
-        const ends = found.map(({start, words}) => start + words.length)
+        const ends = found.map(({end}) => end)
         const pieces = [0, ...ends].map((start, i) => sentence.slice(start, ends[i]))
         return pieces.flatMap((piece, i) => [...(i ? [make("b", {ariaHidden: "true"}, i)] : []), piece])
     }
@@ -93,6 +98,15 @@ export class Compare {
         this.find(".marks").replaceChildren(...nodes)
     }
 }
+
+// Return the position behind `words` in a sentence, or 0 if they aren't there as whole words.
+const endOf = (words, sentence) => {
+    const letters = words.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")
+    const found = new RegExp(`(?<!\\p{L})${letters}(?!\\p{L})`, "u").exec(sentence)
+    return found && words ? found.index + words.length : 0
+}
+
+const isPoint = point => Array.isArray(point) && point.length == 2 && point.every(part => part >= 0 && part <= 1)
 
 // Create an SVG element.
 const draw = (tag, attributes) => {

@@ -1,11 +1,16 @@
 // Answer on this device if the server is slow or can't be reached. The offline version of the app does so, in a hidden
 // frame of the page: by itself if this browser has saved it, and otherwise after the visitor has pressed a button.
+//
+// If it is saved, the device and the server are asked at once. The device's answer counts if it is first and sure, since
+// the server's would almost always be the same. Otherwise the server has a second to answer, since only the server has a
+// detector, which finds small animals.
 
+import {SURE} from "./answer.js"
 import {home, savedOffline} from "./server.js"
 import {isUnreachable, make, pause} from "./tab.js"
 
 const PATIENCE = 2 // seconds to wait for the server
-const PATIENCE_IF_SAVED = 1
+const PATIENCE_IF_SAVED = 1 // seconds, too
 const START = 30 // seconds to wait for the hidden frame
 const NOTE = "Answered on this device."
 const FAILED = "This device can't answer. Still waiting for the server."
@@ -22,11 +27,15 @@ export const withDevice = (element, megabytes, server) => {
         const answer = server.predict(file, AbortSignal.any([signal, asking.signal]), wait && tell)
         answer.catch(() => {}) // it is awaited below
         const isSaved = await savedOffline()
-        const late = pause(isSaved ? PATIENCE_IF_SAVED : PATIENCE).then(() => "slow")
-        const problem = await Promise.race([answer.then(() => ""), late]).catch(
+        const show = (...told) => loading && wait?.(...told)
+        const ahead = (isSaved || offline) && !isQuick ? askHere(file, signal, show) : null
+        const late = pause(ahead || isSaved ? PATIENCE_IF_SAVED : PATIENCE).then(() => "slow")
+        const early = ahead?.then(({certainty}) => (certainty == SURE ? "slow" : late)).catch(() => late)
+        const problem = await Promise.race([answer.then(() => ""), early ?? late]).catch(
             error => (isUnreachable(error) || error.passing) && "failed",
         )
-        if (problem === "" && isSaved) close()
+        isQuick = problem === ""
+        if (isQuick && isSaved) close()
         const canLoad = problem == "slow" && home.origin == self.origin
         if (!problem || signal.aborted || !(isSaved || offline || canLoad)) return answer
         signal.addEventListener("abort", () => place.replaceChildren())
@@ -37,7 +46,7 @@ export const withDevice = (element, megabytes, server) => {
             }
             loading = true
             wait?.()
-            return askHere(file, signal, wait).finally(() => (loading = false))
+            return (ahead ?? askHere(file, signal, wait)).finally(() => (loading = false))
         }
         const tried = here().catch(error => {
             if (!signal.aborted) place.textContent = FAILED
@@ -58,6 +67,7 @@ const press = (place, textContent, answer) =>
         answer.catch(fail)
     }).finally(() => place.replaceChildren())
 
+let isQuick = false // whether the server's last answer was in time
 let frame = null
 let offline = null // a Promise of the back end in the frame
 

@@ -48,8 +48,8 @@ class Form {
             {className: "question"},
             make("p", {className: "is-right", textContent: "Is that right?"}),
             this.buttons,
+            this.others,
             make("label", {}, this.keep, make("span", {}, allow, make("small", {textContent: keeper}))),
-            this.others, // below the box, since a tap on one of them sends the photo
         )
         this.thanks = make("p", {role: "status"})
         this.undo = button("Undo", () => this.takeBack())

@@ -20,6 +20,7 @@ export const openTab = (element, props, embed) => {
     // The offline version may be saved in another tab, or in this page's hidden frame.
     for (const event of ["visibilitychange", "saved"]) document.addEventListener(event, mark)
     for (const event of ["online", "offline"]) addEventListener(event, showLink)
+    showLink()
     const both = props.device ? withDevice(element, props.device, server) : server
     const backend = props.feedback ? withFeedback(element, props.feedback, both) : both
     return new PhotoTab(element, props, backend, embed ?? window)
@@ -44,8 +45,9 @@ const markSaved = async mayAnswer => {
 
 // Without a network, show the link to the offline version only if this browser has saved it.
 const showLink = async () => {
-    const link = document.querySelector('#title a[href="offline/"]')
-    if (link) link.style.visibility = navigator.onLine || (await server.savedOffline()) ? "" : "hidden"
+    const isSaved = await server.savedOffline()
+    const link = document.querySelector('#title a[href$="offline/"]')
+    if (link) link.style.visibility = navigator.onLine || isSaved ? "" : "hidden"
 }
 
 const leaveAlone = embed => {

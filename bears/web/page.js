@@ -146,13 +146,16 @@ export class PhotoTab extends Tab {
 
     // Show how many seconds the answer takes, and how many are left. Screen readers don't read the seconds out.
     countSeconds(signal) {
-        let seconds = 0
+        let [seconds, nearlyUntil] = [0, 0]
         this.progress.start()
         this.element.removeAttribute("data-nearly")
         const timer = setInterval(() => {
             if (signal.aborted || this.element.dataset.state != "looking") return clearInterval(timer)
             this.note(`Waiting for ${++seconds} s${this.progress.timeLeft()}`)
-            this.element.toggleAttribute("data-nearly", this.progress.secondsLeft() < SOON)
+            if (this.progress.secondsLeft() < SOON) nearlyUntil = seconds + SOON // the estimate ends before the wait does
+            const held = this.element.contains(document.activeElement)
+            this.element.toggleAttribute("data-nearly", seconds < nearlyUntil)
+            if (held) this.keepFocus()
             this.progress.bar.hidden = false
         }, 1000)
     }

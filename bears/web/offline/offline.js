@@ -29,13 +29,19 @@ ready.catch(error => (status.textContent = error.message))
 
 here.querySelector(".hint").hidden = navigator.standalone !== false // only iPhones and iPads have this property
 
+// Return a promise that rejects if a service worker can't be installed, for example because the disk is full.
+const failure = worker =>
+    new Promise((_, fail) =>
+        worker?.addEventListener("statechange", () => worker.state == "redundant" && fail(Error("It is not saved."))),
+    )
+
 const keep = async () => {
     const workers = navigator.serviceWorker
     if (!workers) return // not allowed in this frame, or without https
     await ready // load the model first
-    status.textContent = SAVING
-    await workers.register("sw.js", {updateViaCache: "none"})
-    await workers.ready
+    if (!(await workers.getRegistration())?.active) status.textContent = SAVING
+    const {installing} = await workers.register("sw.js", {updateViaCache: "none"})
+    await Promise.race([workers.ready, failure(installing)])
     status.textContent = READY
     here.dataset.ready = ""
 }
