@@ -233,7 +233,7 @@ def decode(im: Image.Image, side: int) -> Image.Image:
 
 
 def load(im: Any) -> Image.Image:
-    """Decode an opened image. Free a WebP decoder early, since it stores the pixels twice."""
+    """Decode an opened image. Free a WebP decoder early, since it keeps its own copy of the pixels."""
     if im.format != "WEBP":
         im.load()
         return im

@@ -56,6 +56,6 @@ def fetch(name, digest):
 
 
 def own_machine(url):
-    """Return {(IP, port)} for a URL on this machine, which `Web` would otherwise block. Else return an empty tuple."""
+    """Return {(IP, port)} for a URL on this machine, which `Web` would otherwise block, or () for another URL."""
     parts = urlsplit(url)
     return {("127.0.0.1", parts.port)} if parts.hostname == "127.0.0.1" else ()

@@ -27,7 +27,10 @@ class Rule:
 
     @property
     def enough(self) -> float:
-        """Return the least score that makes a track suspicious. A median of at least this continues a visit."""
+        """Return the least score that makes a track suspicious.
+
+        A visit continues while a track's median is at least this score.
+        """
         return self.stay * self.threshold
 
 
