@@ -57,22 +57,13 @@ export class Compare {
     choose(label) {
         for (const each of this.examples) each.choice.ariaPressed = String(each.label == label)
         const {name, src, signs} = this.examples.find(each => each.label == label)
-        this.points = []
-        this.drawMarks()
+        const sentence = String(signs)
+        const found = findMarks(sentence, this.marks[label] ?? {})
+        this.points = found.map(({point}) => point)
+        this.find(".marks").replaceChildren() // until the example has loaded
         this.find(".other").src = src
         this.find(".name").textContent = `Example: ${name}`
-        this.find(".signs").replaceChildren(...this.number(String(signs), this.marks[label] ?? {}))
-    }
-
-    // Number the words of `marks` in a sentence. Return the sentence as a list of nodes. `marks` says where on the example
-    // each sign is: it is an object from words to [x, y] in fractions of the picture.
-    number(sentence, marks) {
-        const all = Object.entries(marks).map(([words, point]) => ({end: endOf(words, sentence), point}))
-        const found = all.filter(({end, point}) => end && isPoint(point)).sort((a, b) => a.end - b.end)
-        this.points = found.map(({point}) => point)
-        const ends = found.map(({end}) => end)
-        const pieces = [0, ...ends].map((start, i) => sentence.slice(start, ends[i]))
-        return pieces.flatMap((piece, i) => [...(i ? [make("b", {ariaHidden: "true"}, i)] : []), piece])
+        this.find(".signs").replaceChildren(...number(sentence, found))
     }
 
     // Draw the numbers on the example. A line leads from each sign to its number, which is nearer to the picture's edge.
@@ -97,6 +88,19 @@ export class Compare {
         this.find(".marks").setAttribute("viewBox", `0 0 ${width} ${height}`)
         this.find(".marks").replaceChildren(...nodes)
     }
+}
+
+// Return the marks whose words are in a sentence, in the sentence's order, as {end, point}. `end` is the position behind the
+// words. `marks` says where on the example each sign is: it is an object from words to [x, y] in fractions of the picture.
+const findMarks = (sentence, marks) => {
+    const all = Object.entries(marks).map(([words, point]) => ({end: endOf(words, sentence), point}))
+    return all.filter(({end, point}) => end && isPoint(point)).sort((a, b) => a.end - b.end)
+}
+
+// Return a sentence with a number behind the words of each mark in `found`, as a list of nodes.
+const number = (sentence, found) => {
+    const pieces = [0, ...found.map(({end}) => end)].map((start, i) => sentence.slice(start, found[i]?.end))
+    return pieces.flatMap((piece, i) => [...(i ? [make("b", {ariaHidden: "true"}, i)] : []), piece])
 }
 
 // Return the position behind `words` in a sentence, or 0 if they aren't there as whole words.

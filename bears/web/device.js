@@ -46,7 +46,7 @@ export const withDevice = (element, megabytes, server) => {
             }
             loading = true
             wait?.()
-            return (ahead ?? askHere(file, signal, wait)).finally(() => (loading = false))
+            return (ahead ?? askHere(file, signal, show)).finally(() => (loading = false))
         }
         const tried = here().catch(error => {
             if (!signal.aborted) place.textContent = FAILED

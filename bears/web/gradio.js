@@ -20,7 +20,6 @@ export const openTab = (element, props, embed) => {
     // The offline version may be saved in another tab, or in this page's hidden frame.
     for (const event of ["visibilitychange", "saved"]) document.addEventListener(event, mark)
     for (const event of ["online", "offline"]) addEventListener(event, showLink)
-    showLink()
     const both = props.device ? withDevice(element, props.device, server) : server
     const backend = props.feedback ? withFeedback(element, props.feedback, both) : both
     return new PhotoTab(element, props, backend, embed ?? window)
@@ -36,17 +35,24 @@ const markSaved = async mayAnswer => {
     if (!mayAnswer && worker?.scope == server.home.href) await worker.unregister()
     if (!(await server.savedOffline())) return
     if (mayAnswer) await workers.register(new URL("home.js", import.meta.url), {scope: server.home}).catch(() => null)
+    const link = await findLink()
+    if (link) link.textContent = "✓ Saved for offline"
+}
+
+// Return the link to the offline version, or null if there is none.
+const findLink = async () => {
     for (let tries = 0; tries < 20; tries++) {
-        const link = document.querySelector('#title a[href="offline/"]')
-        if (link) return (link.textContent = "✓ Saved for offline")
+        const link = document.querySelector('#title a[href$="offline/"]')
+        if (link) return link
         await pause(0.5) // Gradio may draw the tabs before the title
     }
+    return null
 }
 
 // Without a network, show the link to the offline version only if this browser has saved it.
 const showLink = async () => {
     const isSaved = await server.savedOffline()
-    const link = document.querySelector('#title a[href$="offline/"]')
+    const link = await findLink()
     if (link) link.style.visibility = navigator.onLine || isSaved ? "" : "hidden"
 }
 

@@ -151,11 +151,11 @@ export class PhotoTab extends Tab {
         this.element.removeAttribute("data-nearly")
         const timer = setInterval(() => {
             if (signal.aborted || this.element.dataset.state != "looking") return clearInterval(timer)
-            this.note(`Waiting for ${++seconds} s${this.progress.timeLeft()}`)
-            if (this.progress.secondsLeft() < SOON) nearlyUntil = seconds + SOON // the estimate ends before the wait does
-            const held = this.element.contains(document.activeElement)
+            const left = this.progress.secondsLeft()
+            this.note(`Waiting for ${++seconds} s${timeLeft(left)}`)
+            if (left < SOON) nearlyUntil = seconds + SOON // the estimate ends before the wait does
             this.element.toggleAttribute("data-nearly", seconds < nearlyUntil)
-            if (held) this.keepFocus()
+            this.keepFocus()
             this.progress.bar.hidden = false
         }, 1000)
     }
@@ -378,15 +378,14 @@ class Progress {
         if (!this.first) return NaN
         const passed = this.latest.done - this.first.done
         const seconds = ((1 - this.latest.done) / passed) * ((this.latest.time - this.first.time) / 1000)
-        return passed > 0 ? Math.max(1, Math.round(seconds)) : NaN
+        return passed > 0 ? seconds : NaN
     }
+}
 
-    // Return how long the wait still takes, such as ", about 8 s left", or an empty text if nobody knows.
-    timeLeft() {
-        const seconds = this.secondsLeft()
-        if (isNaN(seconds)) return ""
-        return `, about ${seconds > 90 ? `${Math.round(seconds / 60)} min` : `${seconds} s`} left`
-    }
+// Return how long a wait still takes, such as ", about 8 s left", or an empty text if `seconds` is NaN.
+const timeLeft = seconds => {
+    if (isNaN(seconds)) return ""
+    return `, about ${seconds > 90 ? `${Math.round(seconds / 60)} min` : `${Math.max(1, Math.round(seconds))} s`} left`
 }
 
 // Return the file at an address. If it doesn't arrive in time, return a copy of the picture that `photo` shows. Throws a
